@@ -7,14 +7,14 @@ would join it to. The file is in no incident yet, so any that holds its customer
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from alerts.incidents import fold, replay
 from alerts.incidents.fold import Known
 from alerts.incidents.status import UNDECIDED, statuses
-from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
+from alerts.read.opened import opened_by, wait_for
+from alerts.records import Claim, Exposure, Incident
 from alerts.store import IncidentStore, Where, configured_store
 from ullage import log
 from ullage.errors import ConfigError
@@ -24,7 +24,6 @@ from ullage.records import Finding
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
-SECONDS_BETWEEN_LOOKS = 0.2
 WAITED = "handed over, and not folded yet: is `ullage alert` running? `ullage incidents list` shows it once it was"
 REFUSED = "alert did not take it: `ullage dead-letters list` says why"
 
@@ -63,11 +62,11 @@ class Assessed:
 
     def folded(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
         """See `ullage.incidents.Incidents`."""
-        found, why = self._now(findings), WAITED
+        found, why = opened_by(self.store, findings), WAITED
         if len(found) < len(findings) and self._is_embedded and self._fold():
-            found, why = self._now(findings), REFUSED
+            found, why = opened_by(self.store, findings), REFUSED
         elif len(found) < len(findings):
-            found = self._wait(findings, seconds)
+            found = wait_for(self.store, self.context.clock, findings, seconds)
         return {id_: found.get(id_) or Opened(why_not=why) for id_ in findings}
 
     @property
@@ -87,23 +86,3 @@ class Assessed:
         finally:
             log.configure(self.context.settings.log_level)
         return True
-
-    def _wait(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
-        """What became of the findings by the time that all were folded, or that `seconds` have passed."""
-        clock, never = self.context.clock, threading.Event()
-        deadline = clock.monotonic() + seconds
-        found = self._now(findings)
-        while len(found) < len(findings) and clock.monotonic() < deadline:
-            never.wait(SECONDS_BETWEEN_LOOKS)
-            found = self._now(findings)
-        return found
-
-    def _now(self, findings: Collection[str]) -> dict[str, Opened]:
-        """What became of those findings that were dealt with by now."""
-        sightings = self.store.mget(Sighting, findings)
-        stored = self.store.mget(Incident, {sighting.incident for sighting in sightings.values()})
-        return {
-            id_: Opened(seen.incident, seen.incident == incident_id(id_), stored[seen.incident].severity)
-            for id_, seen in sightings.items()
-            if seen.incident in stored  # the incident is written last
-        }

@@ -27,8 +27,10 @@ from alerts.records import Account
 from alerts.search import api, login, pages
 from alerts.search.address import Reach
 from alerts.search.asked import known_query
+from alerts.search.bodies import streamed
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
+from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.limits import Lookups
 from alerts.search.may import anybody, logged_in, require_named
@@ -87,6 +89,7 @@ def create_app(
             token_of(context.keys),
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
+        held=Held(context.clock),
         zone=zone,
         entries=pages.entries(),
     )
@@ -105,6 +108,7 @@ def create_app(
         site.door.principal,
         partial(login.denied, site),
         require_named(app),
+        streamed(app),
     )
     return InLanguage(guard)
 

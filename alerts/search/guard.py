@@ -7,6 +7,7 @@ rebinding gives its own name), nor hide where a form came from: `Sec-Fetch-Site`
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from prometheus_client import Counter
 from starlette.responses import PlainTextResponse, Response
@@ -14,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.accounts.roles import NOBODY, Principal
 from alerts.search.address import MACHINES, Asked, Reach
+from alerts.search.bodies import STREAM_SECONDS
 from ullage.errors import UllageError
-from ullage.runtime.connections import ANSWERED, MOST_REQUESTS
+from ullage.runtime.connections import ANSWERED, MORE_TIME, MOST_REQUESTS
 
 MAX_BODY = 16 * 1024
 MAX_QUERY = 2 * 1024
@@ -41,7 +43,8 @@ class Guard:
 
     `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent a request, NOBODY for nobody
     known; the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find both as
-    `request.state.principal` and `request.state.asked`.
+    `request.state.principal` and `request.state.asked`. Of the paths in `streamed` the body is left to the route, and may have so
+    many bytes.
     """
 
     def __init__(
@@ -52,9 +55,10 @@ class Guard:
         principal: Callable[[Mapping[str, str], Asked], Principal],
         denied: Callable[[Scope, UllageError | None], Response],
         open_: Collection[str],
+        streamed: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._app, self._reach, self._requests, self._open = app, reach, requests, frozenset(open_)
-        self._principal, self._denied = principal, denied
+        self._principal, self._denied, self._streamed = principal, denied, streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on; count and dress the answer."""
@@ -79,8 +83,10 @@ class Guard:
         """What answers a request: the application, or a refusal; and where its body is read from."""
         headers = _headers(scope)
         asked = scope["state"]["asked"] = self._reach.asked(scope, headers)
-        refusal, body = self._refusal(scope, headers, asked), b""
-        if refusal is None:
+        refusal, body, streams = self._refusal(scope, headers, asked), b"", self._streams(scope)
+        if refusal is None and streams:
+            refusal = _unframed(scope, headers)
+        elif refusal is None:
             body = await _body(receive)
             refusal = (413, "too large") if len(body) > MAX_BODY else _unmeasured(scope, headers, body)
         if refusal:
@@ -91,7 +97,14 @@ class Guard:
             return self._denied(scope, error), receive
         is_known = principal != NOBODY and (not principal.must_change or scope["path"] in CHANGING)
         passes = is_known or scope["path"] in self._open
+        if streams and passes:
+            scope["state"].get(MORE_TIME, _no_clock)(STREAM_SECONDS)
+            return self._app, receive
         return self._app if passes else self._denied(scope, None), _again(body, receive)
+
+    def _streams(self, scope: Scope) -> bool:
+        """Whether the route reads the body itself."""
+        return scope["method"] == "POST" and scope["path"] in self._streamed
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: Asked) -> tuple[int, str] | None:
         """Status and reason, or None for a request that may pass."""
@@ -106,7 +119,7 @@ class Guard:
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign and scope["path"].startswith(KEPT):
             return 403, "asked for by another site"
-        return _too_large(scope, headers)
+        return _too_large(scope, headers, self._streamed.get(scope["path"], MAX_BODY))
 
     def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether the sender is this page itself, or a program that is no browser and talks JSON to the API."""
@@ -127,14 +140,18 @@ def _headers(scope: Scope) -> dict[str, str]:
     return found
 
 
-def _too_large(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+def _no_clock(_seconds: float) -> None:
+    """Where no server stands before the application, nothing is cut."""
+
+
+def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> tuple[int, str] | None:
     """What the address and the length that is said tell of a request's size."""
     if len(scope["query_string"]) > MAX_QUERY:
         return 414, "the address is too long"
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         return 400, "length is no number"
-    return (413, "too large") if len(length) > len(str(MAX_BODY)) or int(length) > MAX_BODY else None
+    return (413, "too large") if len(length) > len(str(most)) or int(length) > most else None
 
 
 async def _body(receive: Receive) -> bytes:
@@ -149,11 +166,15 @@ async def _body(receive: Receive) -> bytes:
 
 def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> tuple[int, str] | None:
     """Why a body that is small enough is refused: its length must be said once, and be what came."""
+    short = (400, "not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
+    return _unframed(scope, headers) or short
+
+
+def _unframed(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+    """Why a body whose length is not said once is refused."""
     if "transfer-encoding" in headers:
         return (400, "length given twice") if "content-length" in headers else (411, "length missing")
-    if scope["method"] == "POST" and "content-length" not in headers:
-        return 411, "length missing"
-    return (400, "not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
+    return (411, "length missing") if scope["method"] == "POST" and "content-length" not in headers else None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

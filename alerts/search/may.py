@@ -61,7 +61,7 @@ def logged_in() -> Any:
 
 def needed(route: APIRoute) -> str | None:
     """What a route needs; None where it names nothing."""
-    found = [one.call.permission for one in _all(route.dependant) if isinstance(one.call, Needs)]
+    found = [one.call.permission for one in dependencies_of(route.dependant) if isinstance(one.call, Needs)]
     return found[0] if found else None
 
 
@@ -81,7 +81,8 @@ def require_named(app: FastAPI) -> frozenset[str]:
     return frozenset(route.path for route in routes_of(app) if needed(route) == ANYBODY)
 
 
-def _all(dependant: Dependant) -> Iterator[Dependant]:
+def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
+    """Whatever a route depends on, at whatever depth."""
     for nested in dependant.dependencies:
         yield nested
-        yield from _all(nested)
+        yield from dependencies_of(nested)

@@ -26,6 +26,7 @@ from alerts.noise.background import Rules
 from alerts.read import view
 from alerts.read.tenants import require_known
 from alerts.search.door import Door
+from alerts.search.held import Held
 from alerts.search.language import READER, TAGS, speak
 from alerts.search.limits import Lookups
 from alerts.search.menu import Entry, menu
@@ -63,6 +64,7 @@ class Site:
     background: Callable[[], Rules]
     door: Door
     allowed: Lookups
+    held: Held
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

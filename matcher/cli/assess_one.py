@@ -120,7 +120,10 @@ def _assess(context: Context, question: assessing.Question, file: Path, answer: 
     settings = context.settings.match
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
-        wanted = Wanted(limits(settings.assess_seconds), customers=True, heard=answer.heard, room=settings.capture_matches)
+        among = None if question.tenants is None else frozenset(question.tenants)
+        wanted = Wanted(
+            limits(settings.assess_seconds), customers=True, among=among, room=settings.capture_matches, heard=answer.heard
+        )
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
     answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
     _tell_customers(examined, answer)

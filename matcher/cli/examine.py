@@ -47,14 +47,15 @@ def nothing_heard(_size: int) -> None:
 class Wanted(NamedTuple):
     """What is asked of a file.
 
-    `limits` is how far it is unpacked, `room` how many matches of a tenant are listed, None for all; `heard` is told of the bytes
-    of each piece of text.
+    `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for all; `room` is how many
+    matches of a tenant are listed, None for all; `heard` is told of the bytes of each piece of text.
     """
 
     limits: Limits
     tenant: str = ""
     customers: bool = False
     to_open: bool = False
+    among: frozenset[str] | None = None
     room: int | None = None
     heard: Callable[[int], None] = nothing_heard
 
@@ -112,7 +113,11 @@ def examine(context: Context, file: Path, named: Path, desk: Desk, wanted: Wante
     if wanted.tenant:
         require_tenant(wanted.tenant, known)
     is_detailed = wanted.to_open or wanted.customers or desk.incidents is not None
-    matcher = build_matcher(context, detailed=is_detailed, known=known_here(context, wanted.tenant, canaries=False))
+    looked_for = known_here(context, wanted.tenant, canaries=False)
+    if wanted.among is not None:
+        known &= wanted.among
+        looked_for = looked_for._replace(lists=[lists for lists in looked_for.lists if lists.tenant in wanted.among])
+    matcher = build_matcher(context, detailed=is_detailed, known=looked_for)
     absent = sorted(({wanted.tenant} if wanted.tenant else known) - {lists.tenant for lists in matcher.lists})
     outcomes = list[Outcome]()
     reading = _read(context, matcher, (file, named), outcomes, wanted)

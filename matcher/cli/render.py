@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matcher.cli.scan import printable
-from matcher.cli.verdict import Assessment, Verdict
+from matcher.cli.verdict import ASK, IN_PARTS, Assessment, Verdict
 from ullage.display.screen import next_line
 from ullage.incidents import Opened
 from ullage.verdict import Reason, in_words
@@ -35,35 +35,8 @@ ORIGIN = {
     "fabricated": "cyan",
     "unknown": "yellow",
 }
-ORIGIN_WORDS = {
-    "ours": "OURS: these rows agree with our own records",
-    "by one value": "OURS, or probing of our sign-up (筛号): by one value each",
-    "devices": "DEVICES: logins from the computers of customers or staff, not a leak of ours",
-    "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
-    "fabricated": "FABRICATED: looks generated",
-    "unknown": "UNKNOWN: nothing tells whose leak it is",
-    "partner": "PARTNER {label}: bait that was given only to it is in a verified row, an indication",
-    "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
-}
-
-
 SHOWN_UNREAD = 20
 """Parts of a file that are named where they were not read; of more only how many there are."""
-ASK: Mapping[str, str] = {
-    "encrypted": "for its password",
-    "image": "for the data as text, or look at the pictures yourself",
-    "ocr": "for the data as text, or look at the pictures yourself: what OCR reads of them is not all",
-    "audio_video": "for the data as text, or look at it yourself",
-    "binary": "for the data as text",
-    "database": "for an export of its tables (CSV)",
-    "unrecognised": "what made it, and for the data as text: it may be encrypted",
-    "damaged": "for a copy that is whole",
-    "unsupported": "for the data as text or CSV",
-    "empty": "whether this is the right file: there is nothing in it",
-    "denied": "somebody who may read it to run this",
-}
-"""By reason what to ask whoever sent the file."""
-IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
 ABSENT = "load a watchlist of {}"
 
 
@@ -129,12 +102,10 @@ def _file(name: str, judged: Assessment) -> Table:
 
 def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     exposure, origin = verdict.exposure, verdict.origin
-    is_weak = origin.verdict == "ours" and not verdict.corroborated_rows
-    whose = ORIGIN_WORDS["by one value" if is_weak else origin.verdict].format(label=origin.label)
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
         (f"exposure {exposure.score}/100   ", "bold"),
-        (whose, ORIGIN[origin.verdict]),
+        (verdict.whose, ORIGIN[origin.verdict]),
     )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")

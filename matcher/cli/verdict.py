@@ -10,7 +10,7 @@ from matcher.match.capture_result import Reading
 from matcher.match.counts import Found
 from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
-from matcher.unpack.outcome import LOSES_NOTHING, Outcome
+from matcher.unpack.outcome import IN_CHINESE, LOSES_NOTHING, REASONS, Outcome
 from matcher.watchlist.installed import TenantLists
 from ullage.display.next_step import Decide, Step, next_step
 from ullage.errors import ConfigError
@@ -22,6 +22,31 @@ from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
 from ullage.verdict.severity import ORDER, decide_minutes
 from ullage.vocabulary.lexicon import is_wanted
 
+ORIGIN_WORDS = {
+    "ours": "OURS: these rows agree with our own records",
+    "by one value": "OURS, or probing of our sign-up (筛号): by one value each",
+    "devices": "DEVICES: logins from the computers of customers or staff, not a leak of ours",
+    "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
+    "fabricated": "FABRICATED: looks generated",
+    "unknown": "UNKNOWN: nothing tells whose leak it is",
+    "partner": "PARTNER {label}: bait that was given only to it is in a verified row, an indication",
+    "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
+}
+ASK: Mapping[str, str] = {
+    "encrypted": "for its password",
+    "image": "for the data as text, or look at the pictures yourself",
+    "ocr": "for the data as text, or look at the pictures yourself: what OCR reads of them is not all",
+    "audio_video": "for the data as text, or look at it yourself",
+    "binary": "for the data as text",
+    "database": "for an export of its tables (CSV)",
+    "unrecognised": "what made it, and for the data as text: it may be encrypted",
+    "damaged": "for a copy that is whole",
+    "unsupported": "for the data as text or CSV",
+    "empty": "whether this is the right file: there is nothing in it",
+    "denied": "somebody who may read it to run this",
+}
+"""By reason what to ask whoever sent the file."""
+IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
 MOST_LISTED = 10_000
 """Parts of a file of which JSON says each that it was not read; all are counted."""
 
@@ -63,9 +88,16 @@ class Verdict:
         minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
         return Decide(minutes).words() if minutes else ("", "")
 
+    @property
+    def whose(self) -> str:
+        """Whose leak it is, in words."""
+        is_weak = self.origin.verdict == "ours" and not self.corroborated_rows
+        return ORIGIN_WORDS["by one value" if is_weak else self.origin.verdict].format(label=self.origin.label)
+
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        fields = {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
+        fields: dict[str, object] = {"whose": self.whose}
+        fields |= {"next_step": self.next_step.text, "next_step_zh": self.next_step.text_zh}
         fields |= {"decide": self.decide[0], "decide_zh": self.decide[1]}
         return asdict(self) | fields | {"earlier": self.earlier._asdict() if self.earlier else None}
 
@@ -113,7 +145,16 @@ class Assessment:
         """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
         fields: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
-        fields["not_read"] = [{"path": outcome.path, "reason": outcome.reason} for outcome in self.outcomes[:MOST_LISTED]]
+        fields["not_read"] = [
+            {
+                "path": one.path,
+                "reason": one.reason,
+                "said": REASONS[one.reason],
+                "said_zh": IN_CHINESE[one.reason],
+                "ask": ASK.get(one.reason, IN_PARTS),
+            }
+            for one in self.outcomes[:MOST_LISTED]
+        ]
         fields |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
         fields |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
         if opened is not None:

@@ -26,6 +26,26 @@ REASONS = {
     "empty": "empty, there is nothing to read",
 }
 """The closed list of reasons, each as it is said to a person. The keys are metric labels."""
+IN_CHINESE = {
+    "encrypted": "已加密，未读取",
+    "bomb": "解压膨胀异常，其余未读取",
+    "too_deep": "嵌套过深，未读取",
+    "too_many": "条目过多，其余未读取",
+    "too_large": "过大，其余未读取",
+    "image": "图片，未读取",
+    "ocr": "图片，经文字识别读取，可能有误或遗漏",
+    "audio_video": "音视频，未读取",
+    "binary": "程序或字体，未读取",
+    "database": "数据库或二进制表，仅读取明文部分",
+    "unrecognised": "非文本且类型不明，仅读取明文部分",
+    "damaged": "已损坏，仅读取可读部分",
+    "unsupported": "此处无法读取的类型",
+    "timeout": "耗时过长，其余未读取",
+    "memory": "所需内存过大，其余未读取",
+    "denied": "无法打开，未读取",
+    "empty": "为空，没有可读内容",
+}
+"""The same in Chinese."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
 

@@ -221,3 +221,16 @@ def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatc
     for peer in busy:
         assert status(answer(peer)) == 200
         peer.close()
+
+
+def test_a_route_whose_body_streams_has_longer_for_it(port, accounts, monkeypatch) -> None:
+    token = accounts.add_token("files", ["file.assess"], ["*"], purpose="a test", days=1, by="test")[1]
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
+    session = f"authorization: Bearer {token}\r\ncontent-type: multipart/form-data; boundary=b\r\n"
+    head = f"{session}sec-fetch-site: same-origin\r\ncontent-length: 1000\r\n\r\n"
+    with closing(connect(port)) as upload:
+        upload.sendall(request(port, "POST", head.encode(), path="/assess"))
+        with closing(connect(port)) as idle:
+            assert idle.recv(1) == b""  # its time is over, and that of the other has begun before
+        upload.sendall(b"-" * 1000)  # what is no such form
+        assert status(answer(upload)) == 400

@@ -78,7 +78,7 @@ def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_pat
     path.write_bytes(drawn())
     told = ullage("assess", "--ocr", "--json", path)
     whole = json.loads(told.stdout)
-    assert (whole["verdict"], whole["not_read"]) == ("exposed", [{"path": str(path), "reason": "ocr"}])
+    assert (whole["verdict"], [(one["path"], one["reason"]) for one in whole["not_read"]]) == ("exposed", [(str(path), "ocr")])
     [tenant] = whole["tenants"]
     assert (tenant["customers"], tenant["corroborated_rows"]) == (len(PEOPLE), len(PEOPLE))
     assert "images read by OCR" in json.dumps(tenant["exposure"]["reasons"])

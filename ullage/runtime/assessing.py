@@ -37,7 +37,8 @@ class Question(BaseModel):
     """What a client wants: to know how many wait, a file assessed, or findings opened that it was given before.
 
     `name` is what its sender called the file, in memory alone; `size` is in bytes where that is known. With `to_open` the
-    findings go onto the bus at once, else they come back, signed, where they are at most `hold_bytes` in all.
+    findings go onto the bus at once, else they come back, signed, where they are at most `hold_bytes` in all. Nothing is said of
+    other tenants than `tenants`, where that is given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -45,6 +46,7 @@ class Question(BaseModel):
     verb: Literal["status", "assess", "open"]
     name: Annotated[str, Field(max_length=255)] = ""
     size: Annotated[int, Field(ge=0, le=MOST_BYTES)] | None = None
+    tenants: tuple[str, ...] | None = None
     to_open: bool = False
     hold_bytes: Annotated[int, Field(ge=0)] = 0
 

@@ -23,6 +23,8 @@ MOST_REQUESTS = 200
 MAX_HEAD = 16 * 1024
 ANSWERED = "answered"
 """In a request's `state`: how many were answered on its connection before."""
+MORE_TIME = "more_time"
+"""In a request's `state`: what gives this one request so many seconds to come, and as many for its answer to be taken."""
 
 
 class BoundedProtocol(H11Protocol):
@@ -30,8 +32,9 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self.app_state = {**self.app_state, ANSWERED: 0}  # of this connection alone
+        self.app_state = {**self.app_state, ANSWERED: 0, MORE_TIME: self.give}  # of this connection alone
         self._deadline: asyncio.TimerHandle | None = None
+        self._given = 0.0
         self._since = self.loop.time()
 
     @property
@@ -59,6 +62,7 @@ class BoundedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request; uvicorn has handled one that was sent ahead."""
         self.app_state[ANSWERED] += 1
+        self._given = 0.0
         super().on_response_complete()
         self._expect()
 
@@ -76,7 +80,13 @@ class BoundedProtocol(H11Protocol):
         """Give the client its time for what it owes now."""
         self._disarm()
         self._since = self.loop.time()
-        self._deadline = self.loop.call_later(self.request_seconds() if self.is_waiting else ANSWER_SECONDS, self.cut)
+        seconds = self._given or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
+        self._deadline = self.loop.call_later(seconds, self.cut)
+
+    def give(self, seconds: float) -> None:
+        """Let the request that is under way take so long."""
+        self._given = seconds
+        self._expect()
 
     def request_seconds(self) -> float:
         """How long a request may take to come."""

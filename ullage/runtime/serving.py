@@ -22,7 +22,10 @@ SILENT: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"none": {"class": "logging.NullHandler"}},
-    "loggers": {name: {"handlers": ["none"], "propagate": False} for name in ("uvicorn", "uvicorn.error", "uvicorn.access")},
+    "loggers": {
+        name: {"handlers": ["none"], "propagate": False}
+        for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "python_multipart")
+    },
 }
 DRAIN_SECONDS = 10
 

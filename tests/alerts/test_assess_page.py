@@ -1,0 +1,334 @@
+"""A file dropped on the page: judged by match, shown, opened; and what goes wrong on the way."""
+
+import asyncio
+import contextlib
+import csv
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from alerts.accounts.roles import Principal
+from alerts.records import Decision, Incident
+from alerts.search.held import MOST, SECONDS, Dropped, Held
+from alerts.search.judge import Judged
+from alerts.search.upload import MOST_FIELDS, Upload
+from alerts.store import QueryError, Where
+from matcher.cli.assess_service import listening
+from tests.alerts.browser import OURS, Browser
+from tests.matcher.bank import command, customer, enrol
+from ullage import audit
+from ullage.runtime import assessing
+from ullage.settings import Context
+
+CUSTOMERS = [customer(n) for n in range(60)]
+LEAK = "\n".join(["姓名,手机,身份证", *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50])]).encode()
+FIELDS = {"how": "colleague", "giver": "Wang, branch 12", "purpose": "incident_response"}
+VERDICT = {"verdict": "nobody", "rows": 1, "not_read": [], "not_looked_for": [], "tenants": []}
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The process that judges goes by the real clock."""
+    return Context(data)
+
+
+@pytest.fixture
+def page(browser: Browser, context: Context) -> Browser:
+    enrol(context, "bank", CUSTOMERS, "none")
+    return browser
+
+
+@pytest.fixture
+def match(page: Browser, context: Context) -> Iterator[None]:
+    """Match's real service."""
+    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        yield
+
+
+def drop(page: Browser, body: bytes = LEAK, name: str = "13800138000 名单.csv", path: str = "/assess", **fields: str):
+    return page.ask("POST", path, data={**FIELDS, **fields}, files={"file": (name, body)}, headers=OURS)
+
+
+def entries(context: Context) -> list[tuple[str, str, str]]:
+    return [(one.action, one.object, one.reason) for _, one in audit.entries(context.data / "audit") if "file" in one.action]
+
+
+def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match, store, context):
+    answer = drop(page)
+    assert (answer.status_code, answer.headers["location"].startswith("/assess/")) == (303, True)
+    place = answer.headers["location"]
+    shown = page.get(place).text
+    for said in ("Customers are in this file", "<b>50 of 60 customers</b>", "13800138000 名单.csv", "Open as incident", "Wang"):
+        assert said in shown
+    handles = page.get(f"{place}/customers.csv")
+    assert handles.headers["content-disposition"].startswith("attachment")
+    assert len(list(csv.DictReader(io.StringIO(handles.text)))) == 50
+    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind] in shown + handles.text]
+    with folding(context):
+        assert page.post(f"{place}/open").status_code == 303
+    [incident] = store.scroll(Incident, Where())
+    assert incident.id in page.get(place).text
+    [note] = store.scroll(Decision, Where())
+    assert (note.status, note.note) == ("note", "A file that was handed in: a colleague found it and sent it (Wang, branch 12)")
+    assert page.post(f"{place}/open").status_code == 303  # a second click opens nothing
+    assert len([*store.scroll(Decision, Where())]) == 1
+
+
+@contextlib.contextmanager
+def folding(context: Context) -> Iterator[None]:
+    """Alert runs meanwhile."""
+    words = [sys.executable, "-m", "ullage", *command(context.data, "alert")]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as alert:
+        try:
+            yield
+        finally:
+            alert.terminate()
+
+
+def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
+    with folding(context):
+        place = drop(page, path="/assess/open").headers["location"]
+    [incident] = store.scroll(Incident, Where())
+    assert f"<b>{incident.id}</b>" in page.get(place).text
+
+
+def test_the_audit_log_says_who_and_how_and_neither_the_name_nor_a_value(page, match, context):
+    drop(page)
+    [(action, what, reason)] = entries(context)
+    assert (action, what) == ("file.assess", f"{len(LEAK)} bytes, csv: exposed")
+    assert reason == "incident_response; a colleague found it and sent it (Wang, branch 12)"
+    written = b"".join(path.read_bytes() for path in context.data.rglob("*") if path.is_file())
+    assert b"13800138000" not in written
+
+
+def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in):
+    enrol(context, "other", [customer(9000)])
+    shown = (other := log_in("lead", tenants=["other"])).get(place := drop(other).headers["location"]).text
+    assert "None of the customers is in this file" in shown
+    assert "bank" not in shown
+    assert other.get(f"{place}/customers.csv").text.count("\n") == 1
+    assert page.get(place).status_code == 404, "a result is for whoever dropped the file"
+
+
+def test_the_handles_are_for_those_who_may_take_them_out(page, match, log_in):
+    analyst = log_in("analyst")
+    place = drop(analyst).headers["location"]
+    assert "customers.csv" not in analyst.get(place).text
+    assert analyst.get(f"{place}/customers.csv").status_code == 403
+    assert log_in("agent").get("/assess").status_code == 403
+
+
+def test_what_could_not_be_read_is_said_and_is_no_all_clear(page, match):
+    shown = page.get(drop(page, b"", "empty.txt").headers["location"]).text
+    assert "No verdict" in shown
+    assert "empty, there is nothing to read" in shown
+    assert "is in it." not in shown
+
+
+REFUSED = [
+    ({"how": ""}, "say who gave it and how it was obtained"),
+    ({"how": "bought"}, "Criminal Law 253-1"),
+    ({"giver": "13800138000"}, "what looks like"),
+    ({"giver": "x" * 201}, "at most 200 characters"),
+    ({"purpose": "curiosity"}, "say what for"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), REFUSED, ids=lambda one: str(one)[:30])
+def test_a_form_that_is_refused_says_why_at_its_field_and_keeps_the_rest(page, fields, said):
+    answer = drop(page, **fields)
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert re.search(rf'name="{next(iter(fields))}"[^>]*aria-invalid="true"', answer.text)
+    assert ("Wang, branch 12" in answer.text) == ("giver" not in fields)
+    assert "13800138000" not in answer.text
+
+
+def test_a_form_without_a_file_says_so(page):
+    answer = page.ask("POST", "/assess", data=FIELDS, files={"file": ("", b"")}, headers=OURS)
+    assert (answer.status_code, "choose the file" in answer.text) == (400, True)
+
+
+def test_without_match_it_says_that_nothing_was_looked_at(page, context):
+    assert "match does not run here" in page.get("/assess").text.lower()
+    answer = drop(page)
+    assert (answer.status_code, "nothing was looked at" in answer.text) == (503, True)
+    assert [what for _, what, _ in entries(context)] == ["0 bytes, csv: no verdict"]
+
+
+@contextlib.contextmanager
+def scripted(data: Path, *scripts: Callable[[socket.socket, io.BufferedReader], None]) -> Iterator[None]:
+    """A match that does as told, a connection each."""
+    with socket.socket(socket.AF_UNIX) as listener, assessing.address(data) as address:
+        listener.bind(address)
+        listener.listen()
+
+        def serve() -> None:
+            for script in scripts:
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rb") as file:
+                    assessing.frame(file.raw)
+                    script(connection, file)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+
+def said(connection: socket.socket, *lines: dict) -> None:
+    connection.sendall("".join(f"{json.dumps(line)}\n" for line in lines).encode())
+
+
+def take(file: io.BufferedReader) -> bytes:
+    return b"".join(assessing.frames(file.raw))
+
+
+def test_a_match_that_dies_midway_gives_no_verdict(page, context):
+    def dying(connection, file):
+        said(connection, {"go": True})
+        take(file)
+        connection.sendall(b'{"verdict": {"verd')
+
+    with scripted(context.data, dying):
+        answer = drop(page)
+    assert (answer.status_code, "so there is no verdict" in answer.text) == (503, True)
+
+
+def test_a_match_that_dies_while_the_file_comes_gives_no_verdict(page, context):
+    with scripted(context.data, lambda connection, _: said(connection, {"go": True})):
+        answer = drop(page, LEAK * 500)
+    assert (answer.status_code, "so there is no verdict" in answer.text) == (503, True)
+
+
+def test_what_match_refuses_is_told_in_its_words(page, context):
+    def refusing(connection, file):
+        said(connection, {"go": True})
+        take(file)
+        said(connection, {"error": "no watchlist"})
+
+    with scripted(context.data, refusing):
+        answer = drop(page)
+    assert (answer.status_code, "there is no verdict: no watchlist" in answer.text) == (503, True)
+
+
+def test_where_too_many_wait_it_says_when_to_come_again(page, context):
+    with scripted(context.data, lambda connection, _: said(connection, {"busy": {"waiting": 8, "retry_after": 20}})):
+        answer = drop(page)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "20")
+    assert "8 are before this one" in answer.text
+
+
+def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
+    def later(connection, file):
+        said(connection, {"place": 2}, {"place": 1}, {"go": True})
+        assert take(file) == LEAK
+        said(connection, {"read": 5}, {"verdict": VERDICT}, {"customers": "handle\r\n"}, {"done": True})
+
+    with scripted(context.data, lambda connection, _: said(connection, {"waiting": 2}), later):
+        assert "before yours are 2" in page.get("/assess").text
+        assert "None of the customers is in this file" in page.get(drop(page).headers["location"]).text
+
+
+def test_a_file_that_is_larger_than_any_may_be_is_refused_before_it_comes(page):
+    headers = {**OURS, "content-length": str(2 * 2**30), "content-type": "multipart/form-data; boundary=b"}
+    assert page.ask("POST", "/assess", content=b"", headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}], ids=str)
+def test_a_form_from_elsewhere_is_refused(page, headers):
+    assert page.ask("POST", "/assess", data=FIELDS, files={"file": ("a", b"b")}, headers=headers).status_code == 403
+
+
+def test_who_has_not_logged_in_sends_nothing(page, context):
+    page.cookies = {}
+    assert drop(page).status_code == 401
+    assert entries(context) == []
+
+
+def parts(*fields: tuple[str, bytes]) -> bytes:
+    """A form; a name with a semicolon is taken as it is."""
+    body = b"".join(b'--b\r\nContent-Disposition: form-data; name="%s\r\n\r\n%s\r\n' % (n.encode(), v) for n, v in fields)
+    return body + b"--b--\r\n"
+
+
+FORM = parts(('how"', b"public"), ('file"; filename="a.txt"', b"first --b of\r\nthe file\r\n-"))
+
+
+def upload(*chunks: bytes, kind: str = "multipart/form-data; boundary=b") -> Upload:
+    async def stream():
+        for chunk in chunks:
+            yield chunk
+        yield b""
+
+    return Upload(SimpleNamespace(headers={"content-type": kind}, stream=stream), "file")
+
+
+async def read(form: Upload) -> tuple[dict, bytes]:
+    return await form.fields(), b"".join([some async for some in form.chunks()])
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_form_is_read_the_same_however_it_is_cut(size):
+    form = upload(*(FORM[n : n + size] for n in range(0, len(FORM), size)))
+    assert asyncio.run(read(form)) == ({"how": "public"}, b"first --b of\r\nthe file\r\n-")
+    assert form.name == "a.txt"
+
+
+def test_a_file_is_handed_on_before_it_has_come():
+    async def first() -> tuple[bytes, bool]:
+        cut = FORM.index(b"first") + 5
+        form = upload(FORM[:cut], FORM[cut:])
+        await form.fields()
+        return await anext(form.chunks()), form.taken.is_set()
+
+    assert asyncio.run(first()) == (b"first", False)
+
+
+BROKEN = {
+    "no form": (b"how=public", "application/x-www-form-urlencoded"),
+    "no boundary": (FORM, "multipart/form-data"),
+    "another boundary": (FORM, "multipart/form-data; boundary=c"),
+    "no end": (FORM[:-10], "multipart/form-data; boundary=b"),
+    "a field behind the file": (parts(('file"', b"1"), ('how"', b"2")), "multipart/form-data; boundary=b"),
+    "a field twice": (parts(('how"', b"1"), ('how"', b"2"), ('file"', b"3")), "multipart/form-data; boundary=b"),
+    "a field that is too long": (parts(('how"', b"1" * MOST_FIELDS), ('file"', b"3")), "multipart/form-data; boundary=b"),
+    "no text": (parts(('how"', b"\xff"), ('file"', b"3")), "multipart/form-data; boundary=b"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_no_such_form_is_refused(what):
+    body, kind = BROKEN[what]
+    with pytest.raises(QueryError):
+        asyncio.run(read(upload(body, kind=kind)))
+
+
+def dropped() -> Dropped:
+    return Dropped("a", "public", "", Judged())
+
+
+def test_results_are_held_for_their_owner_and_for_half_an_hour(clock):
+    held, me, other = Held(clock.as_clock()), Principal("Li", session="1"), Principal("Wu", session="2")
+    name = held.keep(one := dropped(), me)
+    assert (held.get(name, me), held.get(name, other), held.get("x", me)) == (one, None, None)
+    clock.advance(SECONDS + 1)
+    assert held.get(name, me) is None
+
+
+def test_only_so_many_results_are_held(clock):
+    held, me = Held(clock.as_clock()), Principal("Li", session="1")
+    names = [held.keep(dropped(), me) for _ in range(MOST + 1)]
+    assert [held.get(name, me) is None for name in names] == [True] + [False] * MOST
