@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -158,6 +158,18 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
         }
         pages.globals |= shared
         speak(pages, language)
+        pages.filters["shown_cell"] = lambda value: _in_a_cell(value, pages)
         return pages
 
     return speaking
+
+
+def _in_a_cell(value: object, pages: Environment) -> str:
+    """What stands in a table: phrases in the language, moments in the zone; text from outside as it is, and escaped."""
+    if isinstance(value, datetime):
+        return str(pages.filters["moment"](value))
+    if isinstance(value, Phrase | tuple):
+        return str(pages.filters["said"](value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    return safe(str(value))

@@ -1,0 +1,86 @@
+"""Sites: how each stands, when it was last read, and its week."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from alerts.coverage.asked import Ledger
+from alerts.coverage.hours import Cell as Hour
+from alerts.coverage.hours import Row, coverage
+from alerts.search.may import may
+from alerts.search.menu import Entry
+from alerts.search.sheets import Cell, Section, Sheet
+from alerts.search.site import Site
+from ullage.phrase import Phrase
+from ullage.records.hours import WHY
+
+MENU = Entry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
+WEEK = timedelta(days=7)
+
+
+def routes() -> APIRouter:
+    """The route of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/sites")
+    def shown(site: Annotated[Site, may("coverage.read")]) -> HTMLResponse:
+        ledger, now = Ledger(site.context, site.store), site.clock.now()
+        seen = coverage(site.store, now - WEEK, now, now, site.context.settings.coverage.gap_minutes)
+        rows = sorted(((_state(row), row) for row in seen.rows), key=lambda pair: (pair[0].tone != "bad", pair[1].site))
+        bad = sum(state.tone == "bad" for state, _ in rows)
+        heads = (
+            Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"), Phrase("In 7 days"),
+            Phrase("Blind hours in 7 days"), Phrase("Visited every"),
+        )  # fmt: skip
+        section = Section(
+            Phrase("Sites and channels"),
+            heads,
+            [_line(row, state, ledger) for state, row in rows],
+            Phrase("The ledger knows no site yet: crawl was not heard here. `ullage sites` on its host says how each stands."),
+            note=Phrase("by what crawl told, hour by hour; a name leads to its week"),
+        )
+        verdict = (
+            Phrase("%(bad)s of %(all)s sites are not being read.", bad=bad, all=len(rows))
+            if bad
+            else Phrase("All %(all)s sites that are to be read are being read.", all=len(rows))
+        )
+        sheet = Sheet(MENU.name, (section,), verdict if rows else None, "bad" if bad else "good")
+        return site.page("state.html", sheet=sheet)
+
+    return router
+
+
+def _judged(row: Row) -> list[Hour]:
+    return [cell for cell in row.cells if cell.state != "open"]
+
+
+def _state(row: Row) -> Cell:
+    """How a site stood in the last hour that is judged."""
+    if row.unwatched:
+        return Cell(Phrase(row.unwatched), tone="unsure")
+    last = next(iter(reversed(_judged(row))), None)
+    if last is None:
+        return Cell(Phrase("not judged yet"), tone="unsure")
+    if last.state in ("blind", "partly"):
+        return Cell(tuple(Phrase(WHY[letter]) for letter in last.why), tone="bad" if last.state == "blind" else "unsure")
+    return Cell(Phrase("read"), tone="good") if last.state == "seen" else Cell(Phrase("not to be read"))
+
+
+def _line(row: Row, state: Cell, ledger: Ledger) -> list[Cell]:
+    hours = _judged(row)
+    read = next((cell.at for cell in reversed(hours) if cell.seen), None)
+    day = [cell for cell in row.cells if cell.at >= ledger.context.clock.now() - timedelta(days=1)]
+    return [
+        Cell(row.site, f"/coverage?{urlencode({'since': '7d', 'place': row.site})}"),
+        state,
+        Cell(read or Phrase("not in these 7 days")),
+        Cell(sum(cell.posts for cell in day)),
+        Cell(sum(cell.posts for cell in row.cells)),
+        Cell(sum(cell.state in ("blind", "partly") for cell in hours)),
+        Cell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–"),
+    ]

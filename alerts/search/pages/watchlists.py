@@ -1,0 +1,72 @@
+"""Watchlists: how many customers match looks for, by what it last told, and the lists of what is recorded; never who."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from alerts.records import Heard
+from alerts.search.may import may
+from alerts.search.menu import Entry
+from alerts.search.sheets import Cell, Section, Sheet, Tone
+from alerts.search.site import Site
+from alerts.store import Where
+from ullage.phrase import Phrase
+
+MENU = Entry("/watchlists", Phrase("Watchlists"), "watchlist.read", "state", 3)
+
+
+def routes() -> APIRouter:
+    """The route of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/watchlists")
+    def shown(site: Annotated[Site, may("watchlist.read")]) -> HTMLResponse:
+        hosts = sorted(site.store.scroll(Heard, Where()), key=lambda one: one.id)
+        told = [one.enrolled for one in hosts if one.enrolled is not None]
+        verdict: Phrase
+        tone: Tone
+        verdict, tone = (
+            (Phrase("Match has not told yet for how many customers it looks."), "unsure")
+            if not told
+            else (Phrase("Match had no watchlist when it was last heard: nobody is found."), "bad")
+            if not min(told)
+            else (Phrase("Match looks for %(count)s customers.", count=f"{min(told):,}"), "good")
+        )
+        sheet = Sheet(MENU.name, (_by_host(hosts), _recorded(site)), verdict, tone)
+        return site.page("state.html", sheet=sheet)
+
+    return router
+
+
+def _by_host(hosts: list[Heard]) -> Section:
+    heads = (Phrase("By way of crawl host"), Phrase("Heard first"), Phrase("Heard last"), Phrase("Customers looked for"))
+    rows = [
+        [
+            Cell(one.id, code=True),
+            Cell(one.first),
+            Cell(one.last),
+            Cell(one.enrolled if one.enrolled is not None else Phrase("not told")),
+        ]
+        for one in hosts
+    ]
+    empty = Phrase("Nothing was heard of match yet. `ullage watchlist stats` on its host says what it has.")
+    note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist stats` on its host")
+    return Section(Phrase("What match looks for"), heads, rows, empty, note)
+
+
+def _recorded(site: Site) -> Section:
+    """The lists that a person check asks whether somebody is recorded at all."""
+    now, lists = site.clock.now(), site.lookup.lists
+    rows = []
+    for tenant in (one for one in (lists.tenants() if lists else ()) if site.principal.sees(one)):
+        found = lists.of(tenant, now) if lists else None
+        state = (
+            Cell(Phrase("in use"), tone="good") if found else Cell(Phrase("expired: a check says no record instead"), tone="bad")
+        )
+        rows.append([Cell(tenant, code=True), state, Cell(found.header.expires[:10] if found else "–")])
+    heads = (Phrase("Tenant"), Phrase("State"), Phrase("Until"))
+    empty = Phrase("None is here: a check of a person cannot say that somebody is a customer and found nowhere.")
+    return Section(Phrase("Lists of who is recorded"), heads, rows, empty)

@@ -1,0 +1,76 @@
+"""Sites, channels, rules, watchlists, the audit log: each says what it knows, and never that all is well where it does not."""
+
+import re
+
+import pytest
+
+from alerts.records import Heard, Notification
+from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
+from ullage import audit
+from ullage.audit.trail import FOLDER
+
+PATHS = ["/sites", "/channels", "/rules", "/watchlists", "/audit", "/audit?verify=1"]
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_of_state_is_whole_in_each_language_and_claims_nothing_of_an_empty_store(browser, path):
+    english, chinese = (browser.get(path, headers={"accept-language": name}) for name in ("en", "zh"))
+    assert english.status_code == chinese.status_code == 200
+    assert not HAN.search(re.sub(r'<button[^>]*name="language".*?</button>', "", english.text))
+    assert 'class="verdict good"' not in english.text
+    assert len(re.findall("<h1>", english.text)) == 1
+
+
+def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, clock):
+    alert = Alert(store, clock)
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
+    alert.at(NINE + 3.25 * HOUR)
+    page = browser.get("/sites").text
+    assert "1 of 2 sites are not being read." in page
+    assert page.index(">board<") < page.index(">pastes<")
+    assert re.search(r">board</a></td><td[^>]*><b class=\"mark bad\">no heartbeat</b>", page)
+
+
+def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
+    for enrolled, said in ((0, "Match had no watchlist"), (1_234, "Match looks for 1,234 customers.")):
+        store.put([Heard(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
+        assert said in browser.get("/watchlists").text
+
+
+def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypatch):
+    from ullage.settings.notify import ChannelSettings
+
+    monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
+    assert "nothing was sent yet" in browser.get("/channels").text
+    owed = {
+        "id": "n",
+        "tenant": "bank",
+        "incident": "INC-A",
+        "at": NINE,
+        "due": NINE,
+        "channel": "duty",
+        "what": "high",
+        "why": "new",
+    }
+    store.put([Notification(**owed, severity="high")])
+    page = browser.get("/channels").text
+    assert "1 of 1 channels do not arrive." in page
+    assert "1 are overdue" in page
+
+
+def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context):
+    trail = context.trail("search")
+    trail.append("coverage.explain", "GAP-1", actor="Li", reason="power")
+    trail.append("noise.add", "SUP-1", actor="Wang", reason="hiring")
+    page = browser.get("/audit?actor=Li").text
+    assert "GAP-1" in page
+    assert "SUP-1" not in page
+    assert "GAP-1" not in browser.get("/audit?action=noise").text
+    assert "GAP-1" in browser.get("/audit?words=POWER").text
+    assert "Every entry is as it was written" in browser.get("/audit?verify=1").text
+    (file,) = (context.data / FOLDER / "search").glob("*.jsonl")
+    file.write_bytes(file.read_bytes().replace(b"hiring", b"firing"))
+    assert "The audit log is NOT as it was written." in browser.get("/audit?verify=1").text
+    assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == ["Li", "Wang"]
