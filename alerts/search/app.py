@@ -34,7 +34,7 @@ from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.limits import Lookups
 from alerts.search.may import anybody, logged_in, require_named
-from alerts.search.site import Site, templates
+from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
@@ -73,7 +73,7 @@ def create_app(
         clock=context.clock,
         metrics=metrics,
         registry=registry,
-        pages=templates(zone),
+        pages=templates(zone or shown_in(context)),
         tenants=tuple(sorted(tenants)),
         untold=tuple(one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)),
         trail=trail,

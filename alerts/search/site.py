@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -125,6 +126,12 @@ def _repeatable(place: str) -> str:
     return place.partition("?")[0] if identifier_in(unquote(place)) else place
 
 
+def shown_in(context: Context) -> ZoneInfo:
+    """The zone of the tenants, where they have one; else that of the hours that people type and read."""
+    zones = {tenant.zone for tenant in context.settings.tenants.values()} or {context.settings.coverage.zone}
+    return ZoneInfo(zones.pop() if len(zones) == 1 else context.settings.coverage.zone)
+
+
 def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
     """The page's templates in each language; everything is escaped, and a name that is missing is an error."""
     shared = {
@@ -133,6 +140,7 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,
+        "zone": str(zone) if zone else "",
     }
 
     @cache

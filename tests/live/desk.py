@@ -9,9 +9,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from alerts.accounts.accounts import Accounts
 from alerts.search.app import create_app
-from alerts.search.door import token_of
 from alerts.store import IncidentStore, open_store
+from tests.alerts.browser import ASKER, CHEAP, PASSWORD, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.coverage.heartbeats import Alert
 from tests.conftest import HeldClock
@@ -38,7 +39,8 @@ class Desk:
     """Where it is, what one logs in with, and what lies beneath."""
 
     url: str
-    token: str
+    name: str
+    password: str
     store: IncidentStore
     context: Context
     clock: HeldClock
@@ -57,13 +59,14 @@ def desk(data: Path, *, incidents: int = 40, nights: bool = True) -> Iterator[De
         coverage(store, clock)
     clock.seconds = MORNING.timestamp()
     leaks(store, clock, incidents)
-    stop = threading.Event()
-    with contextlib.closing(store), listening("search", "127.0.0.1", 0) as (listener, port):
-        app = create_app(context, store, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}))
+    accounts, stop = Accounts(data, context.clock), threading.Event()
+    add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
+    with contextlib.closing(store), contextlib.closing(accounts), listening("search", "127.0.0.1", 0) as (listener, port):
+        app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
         thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
         thread.start()
         try:
-            yield Desk(f"http://127.0.0.1:{port}", token_of(context.keys), store, context, clock)
+            yield Desk(f"http://127.0.0.1:{port}", ASKER, PASSWORD, store, context, clock)
         finally:
             stop.set()
             thread.join(20)
