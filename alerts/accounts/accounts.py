@@ -15,7 +15,7 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from alerts.accounts.roles import ALL, APART, PEOPLE_ALONE, PERMISSIONS, ROLES, 
 from alerts.accounts.sessions import digest
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.database import open_database, sqlite_errors, transaction
+from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.lookup.free_text_check import identifier_in
-from ullage.settings.knobs import TENANT
+from ullage.settings import TENANT, Context
 
 FILE = "accounts.sqlite"
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,31}")
@@ -110,6 +110,11 @@ class Accounts:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+
+    def check(self) -> None:
+        """CorruptError unless every page is what was written; reads the whole file."""
+        with self._lock:
+            check_database(self._connection, self._path)
 
     def user(self, name: str) -> User | None:
         """The person of that name, however it is written; None for nobody."""
@@ -226,6 +231,20 @@ class Accounts:
         """All of a block or nothing, one thread at a time."""
         with self._lock, sqlite_errors(self._path), transaction(self._connection):
             yield
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the accounts, where there are some."""
+
+    def look() -> str:
+        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+            accounts.check()
+            now, people = context.clock.wall(), accounts.users()
+            good = [one for one in accounts.tokens() if one.state(now) == "good"]
+            return f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)} tokens good"
+
+    if (context.data / FILE).exists():
+        yield "accounts", look
 
 
 def key_of(name: str) -> str:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alerts.accounts.accounts import Accounts
 from alerts.read.query import Filters, listed
 from alerts.records import CLASSES, Claim
 from alerts.rules.kinds import kinds
@@ -81,18 +82,21 @@ def make(data: Path) -> Path:
     watchlists(context)
     keys.faults(context.keys)
     cutovers(context)
+    _account(context)
     for kind in kinds().values():
         kind.put(live, kind.shipped().text)
     _carry(live)
     killed = data / "killed"
     store, bus = configured_store(context), context.bus()
     publishers = [bus.publisher(topic) for topic in GROUPS]
-    with closing(open_frontier(context)) as frontier, closing(store), closing(Ledger.of(context)) as chats:
+    opened_frontier, people = open_frontier(context), Accounts(live, context.clock)
+    with closing(opened_frontier) as frontier, closing(store), closing(Ledger.of(context)) as chats, closing(people):
         for n in range(3):
             for publisher in publishers:
                 publisher.append([outgoing(f"late {n}" * 300, n=str(n))])
             store.put([claim(f"late-{n}")])
             frontier.begin_visit(SITES[0], [Page("list", f"http://127.0.0.1/{n}")])
+            people.add(f"late {'abc'[n]}", ["agent"], ["bank"], digest="x" * 300, by="test")
             chats.note("loans", [_message(n)], ("matrix:reader", f"s{n}"), 1.0 + n)
         shutil.copytree(live, killed)
     for publisher in publishers:
@@ -103,6 +107,12 @@ def make(data: Path) -> Path:
 
 def _message(number: int) -> Message:
     return Message(f"event {number}", Line(site="loans", text=f"text {number}"))
+
+
+def _account(context: Context) -> None:
+    with closing(Accounts(context.data, context.clock)) as people:
+        people.add("Wang Fang", ["analyst"], ["bank"], digest="d" * 97, by="test")
+        people.add_token("crm", ["incident.read"], ["bank"], purpose="a test", days=30, by="test")
 
 
 def _enrol(context: Context) -> None:
@@ -255,6 +265,12 @@ def chats(context: Context) -> Any:
         return opened.standing("loans"), opened.cursor("matrix:reader"), unseen
 
 
+def accounts(context: Context) -> Any:
+    with closing(Accounts(context.data, context.clock)) as opened:
+        opened.check()
+        return opened.users(), opened.tokens(), opened.user("Wang Fang")
+
+
 def audit(context: Context) -> Any:
     faults = [f"{fault.file}: {fault.what}" for chain in walk_all(context.data / AUDIT, context.keys) for fault in chain.faults]
     found = [entry for _, entry in entries(context.data / AUDIT)]
@@ -317,6 +333,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
     "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),
     "frontier.sqlite*": (frontier, ("frontier.sqlite*", "keys/frontier.*")),
+    "accounts.sqlite*": (accounts, ("accounts.sqlite*",)),
     "collect.sqlite*": (chats, ("collect.sqlite*", "keys/frontier.*")),
     "audit/*.json*": (audit, ("audit/*/*", KEYS)),
     "evidence/*": (evidence, ("evidence/*/*",)),

@@ -27,7 +27,7 @@ NAMES = (
     "audit/command/head.json",
     "building/bank.subjects",
     "building/spruce-bank.subjects",
-    *(f"{name}.sqlite{ending}" for name in ("bus/findings", "frontier", "incidents") for ending in DATABASE),
+    *(f"{name}.sqlite{ending}" for name in ("accounts", "bus/findings", "frontier", "incidents") for ending in DATABASE),
     "cutover/findings.json",
     "enrolled/bank.enrolled",
     "enrolled/bank.enrolled.amended",
