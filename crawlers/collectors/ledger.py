@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import apsw
 
@@ -58,6 +58,12 @@ class Standing:
         )
 
 
+def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
+    """Digests in lists of at most so many: as many stand in one query."""
+    listed = list(digests)
+    return [listed[first : first + most] for first in range(0, len(listed), most)]
+
+
 class Ledger:
     """One process's view of the file. Not for two threads at once. `service` is whose channels it writes of."""
 
@@ -92,12 +98,14 @@ class Ledger:
     def unseen(self, channel: str, messages: Iterable[Message]) -> list[Message]:
         """Those of `messages` that were not noted yet, each once."""
         found = dict[bytes, Message]()
-        with sqlite_errors(self._path):
-            for message in messages:
-                digest = self._digest(channel, message)
-                query = "select 1 from messages where channel = ? and digest = ?"
-                if digest not in found and self._connection.execute(query, (channel, digest)).get is None:
-                    found[digest] = message
+        for message in messages:
+            found.setdefault(self._digest(channel, message), message)
+        for some in batched(found):
+            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(some))})"  # noqa: S608 - marks
+            with sqlite_errors(self._path):
+                known = self._connection.execute(query, (channel, *some)).fetchall()
+            for (digest,) in known:
+                del found[bytes(cast("bytes", digest))]
         return list(found.values())
 
     def note(self, channel: str, messages: Sequence[Message], cursor: tuple[str, str] | None, now: float) -> None:

@@ -203,7 +203,7 @@ class Runner:
         elif before.state != "ok":
             self.ledger.change(name, state="ok", reason=None, since=now, last_success=now)
             log.get("collect").info("channel_state", site=name, state="ok")
-        else:
+        elif now - before.last_success >= TURN_SECONDS:  # a service that is read as quickly as it goes answers all the time
             self.ledger.change(name, last_success=now)
 
     def _blame_all(self, channels: Mapping[str, Channel], reason: Reason, channel: str = "") -> None:

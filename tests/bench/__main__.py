@@ -18,6 +18,7 @@ from pathlib import Path
 from deploy.local.kafka import kafka
 from tests.bench import (
     bus,
+    chats,
     corpora,
     crawl,
     detect,
@@ -69,6 +70,7 @@ def main() -> int:
             "bus": lambda: bus.sqlite(folder),
             "crawl": crawl.crawl,
             "reach": lambda: reach.reach(folder),
+            "chats": lambda: chats.chats(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),
             "store": lambda: store_rows(row, folder),
