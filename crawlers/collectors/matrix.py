@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,6 +134,16 @@ class MatrixSession:
         answer = await self._client.sync(SYNC_MILLISECONDS, TIMELINE, self._since or None)
         if not isinstance(answer, SyncResponse):
             raise BlindError(fault(answer))
+        held = Batch()
+        async for batch in self._told(answer):
+            yield held
+            held = batch
+        self._since = answer.next_batch
+        answered = tuple(one.name for one in self._rooms.values())
+        yield replace(held, cursor=(self._cursor, self._since), answered=answered)  # with the last of it in one transaction
+
+    async def _told(self, answer: SyncResponse) -> AsyncIterator[Batch]:
+        """What `/sync` says of the rooms that are read."""
         for room, told in answer.rooms.join.items():
             if channel := self._rooms.get(room):
                 async for batch in self._passed_over(channel, room, told.timeline):
@@ -143,8 +154,6 @@ class MatrixSession:
             if channel := self._rooms.pop(room, None):
                 self._tried[channel.name] = time.monotonic()
                 yield Batch(channel.name, blind=self._why_out([event.source for event in told.timeline.events]))
-        self._since = answer.next_batch
-        yield Batch(cursor=(self._cursor, self._since), answered=tuple(one.name for one in self._rooms.values()))
 
     async def _passed_over(self, channel: Channel, room: str, timeline: Any) -> AsyncIterator[Batch]:
         """What `/sync` left out: a gap, or at the first time what was said before."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -143,20 +143,24 @@ class Runner:
             await asyncio.sleep(backoff.next())
 
     async def _read(self, session: Session, backoff: Backoff) -> None:
-        """Take what a session gives; BlindError where nothing has come for too long."""
+        """Take what a session gives; BlindError where nothing has come for too long.
+
+        While one batch is made durable the next is fetched, and no more: a cursor is kept before what lies behind it is asked for
+        once more.
+        """
         batches = aiter(session.batches())
-        while True:
-            while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
-                await asyncio.sleep(TURN_SECONDS)  # what came now would expire unread; history has it
-            try:
-                async with asyncio.timeout(STALL_SECONDS):
-                    batch = await anext(batches)
-            except StopAsyncIteration:
-                raise BlindError("unreachable") from None
-            except TimeoutError:
-                raise BlindError("timeout") from None
-            await self._take(batch)
-            backoff.reset()
+        coming = asyncio.ensure_future(_next(batches))
+        try:
+            while True:
+                while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
+                    await asyncio.sleep(TURN_SECONDS)  # what came now would expire unread; history has it
+                batch = await coming
+                coming = asyncio.ensure_future(_next(batches))
+                await self._take(batch)
+                backoff.reset()
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
     async def _take(self, batch: Batch) -> None:
         """One batch: to the bus, then to the ledger, then to the state."""
@@ -285,3 +289,14 @@ class Runner:
         signed = self.feed.signer.enclose(beat.encode(), PURPOSE)
         sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
         return Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
+
+
+async def _next(batches: AsyncIterator[Batch]) -> Batch:
+    """The next batch; BlindError where none comes in time."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            return await anext(batches)
+    except StopAsyncIteration:
+        raise BlindError("unreachable") from None
+    except TimeoutError:
+        raise BlindError("timeout") from None

@@ -15,7 +15,6 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -109,21 +108,16 @@ class Came:
 
     def __post_init__(self) -> None:
         store = self.chain.context.keys
-        self._bus = self.chain.context.bus()
+        self._subscription = self.chain.context.bus().subscribe(CAPTURES, "bench")
         self._opener, self._verifier = keys.opener(store), keys.verifier(store, CAPTURES)
 
-    def records(self) -> int:
-        """How many records there are: messages, those that came twice, and a heartbeat a minute."""
-        return self._bus.places(CAPTURES, "bench")[0].end - 1
-
-    def read(self) -> None:
-        """Open all that has come."""
-        subscription = self._bus.subscribe(CAPTURES, "bench")
-        while records := subscription.poll(500, 0.0):
+    def look(self) -> int:
+        """Open what has come; returns how many messages there are, each once."""
+        while records := self._subscription.poll(500, 0.2):
             for record in records:
                 self._take(record)
-            subscription.commit(records[-1])
-        subscription.close()
+            self._subscription.commit(records[-1])
+        return len(self.numbers)
 
     def _take(self, record: Record) -> None:
         if is_heartbeat(record.headers):
@@ -143,15 +137,14 @@ def memory(process: subprocess.Popen[bytes]) -> float:
 
 
 def through(chain: Chain, came: Came, total: int, kills: list[int], at: Callable[[int, float], None]) -> None:
-    """Collect until the collector has seen all, or nothing comes any more; at each of `kills` messages it is killed."""
-    left, now, moved, pause = sorted(kills), 0, time.monotonic(), threading.Event()
+    """Collect until all has come and is noted, or nothing comes any more; at each of `kills` messages the collector is killed."""
+    left, now, moved = sorted(kills), 0, time.monotonic()
     while time.monotonic() - moved < STUCK_SECONDS:
         with chain.running("collect", "matrix") as collector:
             while time.monotonic() - moved < STUCK_SECONDS:
-                pause.wait(0.1)
-                before, now = now, came.records()
+                before, now = now, came.look()
                 moved = time.monotonic() if now > before else moved
-                if now == before >= total and chain.seen() >= total:
+                if now >= total and chain.seen() >= total:
                     return
                 at(now, memory(collector))
                 if left and now >= left[0]:
@@ -161,11 +154,9 @@ def through(chain: Chain, came: Came, total: int, kills: list[int], at: Callable
 
 def told(what: str, chain: Chain, came: Came, total: int, seconds: float) -> list[str]:
     """Lines of the table; names what was missed."""
-    said, began = chain.standing(), time.monotonic()
-    came.read()
+    said = chain.standing()
     lost = total - len(came.numbers)
     row(what, f"{total / seconds:,.0f}/s", f"{total:,} in {seconds:,.0f} s")
-    row("  opened again to be counted", f"{time.monotonic() - began:,.0f} s", f"{len(came.numbers):,} messages")
     row("  lost unsaid · told as lost", f"{0 if said['gaps_lost'] else lost} · {said['gaps_lost']} gaps", f"{came.twice:,} twice")
     row(f"  gaps of {GAP} · refetched", f"{said['gaps']} · {said['refetched']:,}")
     return [f"{what}: {lost} messages lost"] if lost else []
