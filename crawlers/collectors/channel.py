@@ -3,7 +3,7 @@
 service = "matrix"                       # a file in crawlers/collectors
 address = "#loans:example.org"           # the room, as the service calls it
 account = "reader"                       # whose session reads it: the secret file DIR/keys/collect/reader
-access = "open"                          # public: anybody may read it; open: anybody may join. What is closed is not read
+access = "open"                          # public: anybody may read it; open: anybody may join; own: a mailbox of ours
 legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
 owner = "security team"                  # who answers for it
 expires = 2027-06-30                     # reading ends with this day; whoever answers for it decides anew
@@ -15,9 +15,9 @@ import tomllib
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crawlers.sites.site import TAKEN, Site
 from ullage.errors import ConfigError
@@ -26,7 +26,7 @@ from ullage.records import INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 
 FOLDER = "channels.d"
-SERVICES = ("matrix", "xmpp", "telegram")
+SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 class Channel(BaseModel):
@@ -35,7 +35,7 @@ class Channel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str
-    service: Literal["matrix", "xmpp", "telegram"]
+    service: Literal["matrix", "xmpp", "telegram", "imap"]
     address: str = Field(min_length=1, max_length=1000)
     account: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     access: str
@@ -57,9 +57,15 @@ class Channel(BaseModel):
     @field_validator("access")
     @classmethod
     def _access(cls, access: str) -> str:
-        if access not in ("public", "open"):
+        if access not in ("public", "open", "own"):
             raise ValueError("says neither public nor open: a closed channel is not read")
         return access
+
+    @model_validator(mode="after")
+    def _is_ours(self) -> Self:
+        if self.access == "own" and self.service != "imap":
+            raise ValueError("access: own is said of a mailbox alone")
+        return self
 
     def site(self) -> Site:
         """The channel as what findings call a site."""

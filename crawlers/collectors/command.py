@@ -1,4 +1,4 @@
-"""`ullage collect matrix|xmpp|telegram`: one service's channels, read for ever; `ullage collect status`: where each stands."""
+"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect status`: where each of them stands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ullage.runtime.worker import reach
 from ullage.settings import Context
 
 STOPPED_SECONDS = 2 * STALL_SECONDS
-SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession"}
+SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession", "imap": "ImapSession"}
 app = typer.Typer(no_args_is_help=True, help="Read chats: one service's channels for ever, or where each of them stands.")
 
 
@@ -53,6 +53,12 @@ def xmpp(ctx: typer.Context) -> None:
 def telegram(ctx: typer.Context) -> None:
     """Read the public Telegram channels and open groups of channels.d/."""
     _collect(ctx.obj, "telegram")
+
+
+@app.command("imap")
+def imap(ctx: typer.Context) -> None:
+    """Read the mailboxes of channels.d/ over IMAP."""
+    _collect(ctx.obj, "imap")
 
 
 def _folder(context: Context) -> ChannelFolder:

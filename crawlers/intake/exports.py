@@ -230,22 +230,23 @@ def mail(path: Path, channel: str) -> Iterator[Said]:
         if not (path / "cur").is_dir():
             raise ConfigError(f"{path}: is no maildir: it has no folder `cur`")
         for file in sorted(one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()):
-            yield _mail(file.read_bytes(), channel)
+            yield read_mail(file.read_bytes(), channel)
         return
     with path.open("rb") as opened:
         start = opened.read(5)
     if start != b"From ":
-        yield _mail(path.read_bytes(), channel)
+        yield read_mail(path.read_bytes(), channel)
         return
     box = mailbox.mbox(path, create=False)
     try:
         for key in box.iterkeys():
-            yield _mail(box.get_bytes(key), channel)
+            yield read_mail(box.get_bytes(key), channel)
     finally:
         box.close()
 
 
-def _mail(content: bytes, channel: str) -> Said:
+def read_mail(content: bytes, channel: str) -> Said:
+    """What one mail says, as a line of ingest but for its site."""
     message = email.message_from_bytes(content, policy=modern)
     assert isinstance(message, EmailMessage)
     body = message.get_body(("plain", "html"))

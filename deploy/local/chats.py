@@ -1,8 +1,9 @@
-"""Starts chat servers on free loopback ports, and ends them: Synapse (Matrix, from PyPI), Prosody (XMPP, Debian's package)."""
+"""Starts servers of chats and mail on free loopback ports, and ends them: Synapse (from PyPI), Prosody and Dovecot (Debian's)."""
 
 from __future__ import annotations
 
 import contextlib
+import grp
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +48,48 @@ Component "rooms.localhost" "muc"
     modules_enabled = {{ "muc_mam" }}
     muc_log_by_default = true
     restrict_room_creation = false
+"""
+DOVECOT_ALONE = """\
+default_internal_user = {user}
+default_login_user = {user}
+default_internal_group = {group}
+"""
+DOVECOT_AS_ROOT = """\
+service auth {
+  user = root
+}
+"""
+DOVECOT_SETTINGS = """\
+protocols = imap
+listen = 127.0.0.1
+base_dir = {work}/run
+state_dir = {work}/state
+log_path = /dev/stderr
+ssl = no
+disable_plaintext_auth = no
+auth_failure_delay = 0
+mail_location = maildir:{mail}/%u
+first_valid_uid = 1
+passdb {{
+  driver = passwd-file
+  args = {work}/users/%u
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={mail}/%u
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
 """
 
 
@@ -167,3 +211,41 @@ def prosody(work: Path, port: int = 0) -> Iterator[Xmpp]:
         words = ["/usr/sbin/runuser", "-u", "prosody", "--", *words]
     with running("Prosody", words, work / "server.log", {}, port):
         yield Xmpp(port, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Imap:
+    """A running Dovecot."""
+
+    port: int
+    users: Path
+    """A file for each user."""
+
+    def user(self, name: str) -> str:
+        """Make a user; its password."""
+        password = secrets.token_hex(8)
+        (self.users / name).write_text(f"{name}:{{PLAIN}}{password}\n", encoding="ascii")
+        return password
+
+    def remove(self, name: str) -> None:
+        """Take a user away."""
+        (self.users / name).unlink()
+
+
+@contextlib.contextmanager
+def dovecot(work: Path) -> Iterator[Imap]:
+    """Run Dovecot with mailboxes in `work`. UnavailableError where it is not installed."""
+    program = shutil.which("dovecot")
+    if not program or not Path("/usr/lib/dovecot/imap").exists():
+        raise UnavailableError("Dovecot is not installed: apt install dovecot-imapd")
+    users, settings, (port,) = work / "users", work / "dovecot.conf", free_ports(1)
+    users.mkdir(parents=True, exist_ok=True)
+    is_root = os.geteuid() == 0
+    owner = pwd.getpwnam("nobody") if is_root else pwd.getpwuid(os.geteuid())
+    people = DOVECOT_AS_ROOT if is_root else DOVECOT_ALONE.format(user=owner.pw_name, group=grp.getgrgid(owner.pw_gid).gr_name)
+    with tempfile.TemporaryDirectory(prefix="dovecot-") as mail:  # its mail processes are never root's, and may not enter `work`
+        os.chown(mail, owner.pw_uid, owner.pw_gid)
+        parts = {"work": work, "mail": mail, "port": port, "uid": owner.pw_uid, "gid": owner.pw_gid}
+        settings.write_text(people + DOVECOT_SETTINGS.format(**parts))
+        with running("Dovecot", [program, "-F", "-c", str(settings)], work / "server.log", {}, port):
+            yield Imap(port, users)

@@ -179,6 +179,7 @@ class CollectSettings(Section):
     matrix_port: Port = knob(9716, "/metrics of `collect matrix`, on loopback; 0 takes a free one")
     xmpp_port: Port = knob(9717, "/metrics of `collect xmpp`, on loopback; 0 takes a free one")
     telegram_port: Port = knob(9718, "/metrics of `collect telegram`, on loopback; 0 takes a free one")
+    imap_port: Port = knob(9719, "/metrics of `collect imap`, on loopback; 0 takes a free one")
 
 
 class CanarySettings(Section):

@@ -1,0 +1,210 @@
+"""Mailboxes over IMAP (RFC 9051): abuse boxes, and public lists that an account of ours subscribes to. Read, never marked.
+
+The account's secret file has three or four lines: `HOST:PORT`, the user, the password; then `plain` for a connection without TLS,
+which is taken to loopback alone. A mailbox numbers its messages upwards; a number that was given out and is there no more was
+deleted before it was read, and that is told as lost. Where the mailbox was made anew (UIDVALIDITY) all of it is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import re
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from crawlers.collectors.channel import Channel
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message
+from crawlers.intake.exports import MAX_FILE_BYTES, read_mail
+from crawlers.intake.line import Line
+from ullage import log
+from ullage.errors import ConfigError
+from ullage.settings import LOOPBACK
+
+LOOK_SECONDS, ANSWER_SECONDS = 10.0, 20.0
+PAGE, PAGE_BYTES = 50, 2 * MAX_FILE_BYTES
+"""Messages that are fetched at once, and their bytes."""
+UID, SIZE = re.compile(rb"\bUID (\d+)"), re.compile(rb"\bRFC822\.SIZE (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a mailbox was read: the highest number, of the numbering `validity`; 0 where it was not read yet."""
+
+    validity: int = 0
+    last: int = 0
+
+    @classmethod
+    def of(cls, kept: str) -> Place:
+        """As it was kept."""
+        validity, _, last = kept.partition(":")
+        return cls(int(validity), int(last)) if last else cls()
+
+    def __str__(self) -> str:
+        """As it is kept."""
+        return f"{self.validity}:{self.last}"
+
+
+class ImapSession:
+    """One account at one server."""
+
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+        host, _, port = secret[0].rpartition(":") if len(secret) in (3, 4) else ("", "", "")
+        if not host or not port.isdigit() or secret[3:] not in ([], ["plain"]):
+            raise ConfigError(f"secret collect/{account}: HOST:PORT, the user, the password; then `plain` or nothing")
+        if secret[3:] and host not in LOOPBACK:
+            raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
+        self._box = _Box(host, int(port), secret[1], secret[2], plain=bool(secret[3:]))
+        self._channels, self._ledger = channels, ledger
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await asyncio.to_thread(self._box.close)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Batches for ever."""
+        try:
+            await asyncio.to_thread(self._box.open)
+            while True:
+                for channel in self._channels.values():
+                    async for batch in self._look(channel):
+                        yield batch
+                await asyncio.sleep(LOOK_SECONDS)
+        except imaplib.IMAP4.error:
+            raise BlindError("service") from None
+        except OSError:
+            raise BlindError("unreachable") from None
+
+    async def _look(self, channel: Channel) -> AsyncIterator[Batch]:
+        """What is new in a mailbox."""
+        name = f"imap:{channel.name}"
+        known, now = Place.of(self._ledger.cursor(name)), await asyncio.to_thread(self._box.select, channel.address)
+        if now is None:
+            yield Batch(channel.name, blind="address")
+            return
+        anew = 0 < known.validity != now.validity
+        if anew:  # its numbers say nothing any more
+            yield Batch(channel.name, gap="seen")
+        first = known.last + 1 if known.validity == now.validity else 1
+        found = await asyncio.to_thread(self._box.sizes, first, now.last)
+        if known.validity:
+            missing = 0 if anew else now.last - known.last - len(found)
+        else:
+            missing, found = 0, found[len(found) - min(len(found), channel.history) :]
+        for some in pages(found):
+            mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in some])
+            messages = tuple(one for uid, content in mails for one in read(channel, f"{now.validity}/{uid}", content))
+            missing += len(some) - len(mails)  # deleted between the two questions
+            yield Batch(channel.name, messages, cursor=(name, str(Place(now.validity, some[-1][0]))))
+        if missing > 0:
+            yield Batch(channel.name, gap="lost")
+        elif anew:
+            yield Batch(channel.name, gap="filled")
+        yield Batch(channel.name, cursor=(name, str(now)), answered=(channel.name,))
+
+
+def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Numbers with sizes, in pages of at most `PAGE` and `PAGE_BYTES`, but one at least."""
+    page, size = list[tuple[int, int]](), 0
+    for uid, length in found:
+        if page and (len(page) == PAGE or size + length > PAGE_BYTES):
+            yield page
+            page, size = [], 0
+        page.append((uid, length))
+        size += length
+    if page:
+        yield page
+
+
+def read(channel: Channel, event: str, content: bytes) -> Iterator[Message]:
+    """A mail as a message; one that is beyond a line's limits is said and left out."""
+    said = {name: value for name, value in read_mail(content, channel.address).items() if value not in ("", None, [])}
+    try:
+        yield Message(event, Line.model_validate({"text": "", **said, "site": channel.name}))
+    except ValidationError:
+        log.get("collect").warning("message_refused", site=channel.name, reason="malformed")
+
+
+class _Box:
+    """The standard library's client, which waits for answers: each call is made in a thread, one at a time."""
+
+    def __init__(self, host: str, port: int, user: str, password: str, *, plain: bool) -> None:
+        self._place, self._login, self._plain = (host, port), (user, password), plain
+        self._client: imaplib.IMAP4 | None = None
+
+    def open(self) -> None:
+        """Connect and log in; BlindError where the login is refused."""
+        host, port = self._place
+        if self._plain:
+            self._client = imaplib.IMAP4(host, port, timeout=ANSWER_SECONDS)
+        else:
+            context = ssl.create_default_context()
+            self._client = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=ANSWER_SECONDS)
+        try:
+            if "".join(self._login).isascii():
+                self._client.login(*self._login)
+            else:
+                self._client.authenticate("PLAIN", lambda _: "\0{}\0{}".format(*self._login).encode())
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            raise BlindError("login") from None
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._client is not None:
+            self._client.shutdown()
+
+    def select(self, mailbox: str) -> Place | None:
+        """How far the mailbox goes now; None where there is none of that name."""
+        client = self._opened()
+        if not mailbox.isascii():  # a name of other letters stands in the server's own encoding
+            return None
+        quoted = '"' + mailbox.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if client.select(quoted, readonly=True)[0] != "OK":
+            return None
+        validity, following = (_number(client.response(name)[1]) for name in ("UIDVALIDITY", "UIDNEXT"))
+        return Place(validity, following - 1)
+
+    def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Numbers from `first` to `last` that are there, with the sizes of their messages, in order."""
+        if first > last:
+            return []
+        told = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
+        return sorted((_named(UID, line), _named(SIZE, line)) for line in told if isinstance(line, bytes) and UID.search(line))
+
+    def fetch(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """The messages with these numbers that are still there, each cut at the limit of a file."""
+        numbers = ",".join(map(str, uids))
+        told = self._answer(self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)"))
+        ends = [*told[1:], b""]  # the number stands before the text or behind it
+        both = [(line, end if isinstance(end, bytes) else b"") for line, end in zip(told, ends, strict=True)]
+        found = [(_named(UID, line[0]) or _named(UID, end), line[1]) for line, end in both if isinstance(line, tuple)]
+        return [(uid, content) for uid, content in found if uid]
+
+    def _opened(self) -> imaplib.IMAP4:
+        if self._client is None:
+            raise BlindError("unreachable")
+        return self._client
+
+    def _answer(self, answer: tuple[str, Any]) -> list[Any]:
+        status, lines = answer
+        if status != "OK":
+            raise BlindError("service")
+        return [line for line in lines if line]
+
+
+def _named(pattern: re.Pattern[bytes], line: bytes) -> int:
+    found = pattern.search(line)
+    return int(found[1]) if found else 0
+
+
+def _number(told: Sequence[bytes | None]) -> int:
+    """What the server says to a selected mailbox; BlindError where it says nothing that is a number."""
+    if not told or told[-1] is None or not told[-1].isdigit():
+        raise BlindError("service")
+    return int(told[-1])
