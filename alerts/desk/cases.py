@@ -20,15 +20,16 @@ from alerts.incidents.status import CLOSED
 from alerts.records import Decision, Incident, Sighting
 from alerts.store import QueryError, Where
 from ullage.audit import Trail
+from ullage.phrase import Phrase
 
-REASONS: Mapping[str, str] = {
-    "test_data": "test data or a sample of nobody",
-    "chance": "numbers that match by chance",
-    "own_post": "the customer's own post",
-    "public": "public anyway, such as a shop or an official notice",
-    "dealt_with": "an old leak that was dealt with",
-    "no_data": "words without data",
-    "other": "another reason, which the note says",
+REASONS: Mapping[str, Phrase] = {
+    "test_data": Phrase("test data or a sample of nobody"),
+    "chance": Phrase("numbers that match by chance"),
+    "own_post": Phrase("the customer's own post"),
+    "public": Phrase("public anyway, such as a shop or an official notice"),
+    "dealt_with": Phrase("an old leak that was dealt with"),
+    "no_data": Phrase("words without data"),
+    "other": Phrase("another reason, which the note says"),
 }
 """Why an incident is none: the value of a decision, and what it says."""
 MOST_DAYS, USUAL_DAYS = 180, 90
@@ -39,24 +40,37 @@ TAKEDOWN: Mapping[str, tuple[str, ...]] = {
     "back": ("gone",),
 }
 """The states of a takedown, each with those that it follows: to be asked for, sent, what was posted is gone, it is back."""
-EXCUSED = "%(id)s: false positive, %(why)s. It comes back on %(due)s, or when something new arrives"
+STATES: Mapping[str, Phrase] = {
+    "": Phrase("not asked for"),
+    "asked": Phrase("asked for"),
+    "sent": Phrase("sent"),
+    "gone": Phrase("gone"),
+    "back": Phrase("back again"),
+}
+WORDS: Mapping[str, Phrase] = {
+    "acknowledged": Phrase("acknowledged"),
+    "confirmed": Phrase("confirmed"),
+    "resolved": Phrase("resolved"),
+    "reported": Phrase("reported"),
+    "false positive": Phrase("false positive"),
+    "note": Phrase("noted"),
+}
 AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
 Closing = Literal["resolved", "false_positive"]
 
 
 class Said(NamedTuple):
-    """What was done of one incident, or why it was not: a message with its parameters, and names of clocks."""
+    """What was done of one incident, or why it was not."""
 
     incident: str
-    message: str
-    values: Mapping[str, Any] = {}
+    phrase: Phrase
     clocks: tuple[str, ...] = ()
-    """Of what it says: those that it started, or that run."""
+    """Names of the clocks that it speaks of: those that it started, or that run."""
     done: bool = True
 
-    def words(self, translate: Callable[[str], str] = str) -> str:
-        """In one line."""
-        return translate(self.message) % {"id": self.incident, **self.values, "clocks": ", ".join(self.clocks)}
+    def words(self) -> str:
+        """In one line, in English."""
+        return str(self.phrase)
 
 
 def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
@@ -127,13 +141,18 @@ class Cases:
         after = self._renewed(incident, made)
         known = {named(duty) for duty in before.running}
         started = tuple(named(duty) for duty in after.running if named(duty) not in known)
-        words = {"what": made.status.replace("_", " ") if made.status != "note" else chosen.replace("_", " "), "by": made.by}
+        what = (made.status if made.status != "note" else chosen).replace("_", " ")
+        words = {"id": id_, "what": WORDS.get(what, what), "by": made.by}
         if made.status in CLOSED and after.running:
             running = tuple(map(named, after.running))
-            return Said(id_, "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s", words, running)
+            owed = Phrase(
+                "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s", clocks=", ".join(running), **words
+            )
+            return Said(id_, owed, running)
         if started:
-            return Said(id_, "%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", words, started)
-        return Said(id_, "%(id)s: %(what)s by %(by)s", words)
+            starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=", ".join(started), **words)
+            return Said(id_, starts, started)
+        return Said(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
 
     def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> Said:
         """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
@@ -144,16 +163,17 @@ class Cases:
         if due.strip():
             made.append(self._decisions.act(incident, "due", by=by, until=until, token=token and f"{token}d"))
         self._renewed(incident, *made)
+        to_whom = whose or Phrase("nobody")
         if not due.strip():
-            return Said(id_, "%(id)s: assigned to %(to)s" if whose else "%(id)s: assigned to nobody", {"to": whose})
-        return Said(id_, "%(id)s: assigned to %(to)s, %(due)s", {"to": whose or "nobody", "due": self._due(incident, until)})
+            return Said(id_, Phrase("%(id)s: assigned to %(to)s", id=id_, to=to_whom))
+        return Said(id_, Phrase("%(id)s: assigned to %(to)s, %(due)s", id=id_, to=to_whom, due=self._due(incident, until)))
 
     def set_due(self, id_: str, due: str, *, by: str, note: str = "", token: str = "") -> Said:
         """Say by when something is to be done of it."""
         incident = self.incident(id_)
         until = self._until(incident, due)
         self._renewed(incident, self._decisions.act(incident, "due", by=by, until=until, note=note, token=token))
-        return Said(id_, "%(id)s: %(due)s", {"due": self._due(incident, until)})
+        return Said(id_, Phrase("%(id)s: %(due)s", id=id_, due=self._due(incident, until)))
 
     def excuse(self, id_: str, reason: str, *, by: str, days: int = USUAL_DAYS, note: str = "", token: str = "") -> Said:
         """Call an incident a false positive, for a reason and a time, after which it comes back; news brings it back before."""
@@ -168,10 +188,15 @@ class Cases:
         until = self.work.duties.clock.now() + timedelta(days=days)
         made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
         self._renewed(incident, made)
-        words = {"why": REASONS[reason], "due": self._shown(incident, until)}
-        if ended:
-            return Said(id_, f"{EXCUSED}. No report is owed any more: %(clocks)s", words, ended)
-        return Said(id_, EXCUSED, words)
+        back = Phrase(
+            "%(id)s: false positive, %(why)s. It comes back on %(due)s, or when something new arrives",
+            id=id_,
+            why=REASONS[reason],
+            due=self._shown(incident, until),
+        )
+        if not ended:
+            return Said(id_, back)
+        return Said(id_, Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=", ".join(ended)), ended)
 
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
         """Say how far the takedown of what was posted has come."""
@@ -183,7 +208,7 @@ class Cases:
             before = " or ".join(filter(None, TAKEDOWN[state]))
             raise QueryError(f"a takedown is {state} after {before}; this one is {now or 'not asked for'}")
         self._renewed(incident, self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token))
-        return Said(id_, "%(id)s: takedown %(state)s", {"state": state})
+        return Said(id_, Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]))
 
     def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> Said:
         """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
@@ -196,7 +221,9 @@ class Cases:
             act: Literal["linked", "unlinked"] = "unlinked" if end else "linked"
             made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
             self._renewed(one, made)
-        return Said(id_, "%(id)s: no longer linked with %(to)s" if end else "%(id)s: linked with %(to)s", {"to": other})
+        if end:
+            return Said(id_, Phrase("%(id)s: no longer linked with %(to)s", id=id_, to=other))
+        return Said(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
 
     def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> Said:
         """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert does so within a minute."""
@@ -208,7 +235,7 @@ class Cases:
             raise QueryError("it is all that there is of this incident: call that one a false positive, or link it with another")
         made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)
         self._renewed(incident, made)
-        return Said(id_, "%(id)s: sighting %(to)s becomes an incident of its own within a minute", {"to": seen[0]})
+        return Said(id_, Phrase("%(id)s: sighting %(to)s becomes an incident of its own within a minute", id=id_, to=seen[0]))
 
     def sightings(self, incident: Incident) -> list[Sighting]:
         """Where it was seen."""
@@ -222,7 +249,7 @@ class Cases:
         """Close one of several: refused, with their names, while clocks of it run. One alone is closed by `decide`."""
         if running := self.owed(self.incident(id_)).running:
             names = ", ".join(map(named, running))
-            raise QueryError(f"{names} still {'runs' if len(running) == 1 else 'run'}: record the report first")
+            raise QueryError(Phrase("%(clocks)s still running: record the report first", clocks=names))
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
@@ -232,7 +259,8 @@ class Cases:
         try:
             return act(id_)
         except QueryError as error:
-            return Said(id_, "%(id)s: %(why)s", {"why": str(error)}, done=False)
+            why = error.args[0]
+            return Said(id_, Phrase("%(id)s: %(why)s", id=id_, why=Phrase(why) if isinstance(why, str) else why), done=False)
 
     @property
     def _decisions(self) -> Decisions:
@@ -252,8 +280,8 @@ class Cases:
     def _shown(self, incident: Incident, when: datetime) -> str:
         return when.astimezone(self._zone(incident)).strftime("%Y-%m-%d %H:%M %Z")
 
-    def _due(self, incident: Incident, until: datetime | None) -> str:
-        return f"due {self._shown(incident, until)}" if until else "without a due date"
+    def _due(self, incident: Incident, until: datetime | None) -> Phrase:
+        return Phrase("due %(when)s", when=self._shown(incident, until)) if until else Phrase("without a due date")
 
 
 def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:

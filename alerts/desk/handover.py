@@ -9,6 +9,7 @@ from typing import Any
 
 from alerts.desk.queue import Queue, Row, View
 from alerts.read.heard import BELIEVED, Looked, looked
+from ullage.phrase import Phrase
 
 SHOWN = 50
 
@@ -43,13 +44,13 @@ class Handover:
         """Whether all was looked at: else what is missing here may be somewhere."""
         return self.behind.worth in BELIEVED
 
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[Phrase, Part]:
         """Each part by its title."""
         return {
-            "New since then": self.new,
-            "Nobody has decided": self.undecided,
-            "Due within a day, or late": self.due,
-            "Assigned to nobody": self.unassigned,
+            Phrase("New since then"): self.new,
+            Phrase("Nobody has decided"): self.undecided,
+            Phrase("Due within a day, or late"): self.due,
+            Phrase("Assigned to nobody"): self.unassigned,
         }
 
 

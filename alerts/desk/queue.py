@@ -16,12 +16,21 @@ from alerts.desk.work import Work, item_of
 from alerts.read.query import Filters
 from alerts.read.sellers import tokens_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
-from alerts.store import MAX_PAGE, IncidentStore, QueryError, Where
+from alerts.store import IncidentStore, QueryError, Where
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 from ullage.verdict.rules import Origin
 
 Tab = Literal["open", "mine", "unassigned", "due", "new", "closed", "all"]
-TABS: tuple[Tab, ...] = get_args(Tab)
+TABS: Mapping[Tab, Phrase] = {
+    "open": Phrase("Open"),
+    "mine": Phrase("Mine"),
+    "unassigned": Phrase("Unassigned"),
+    "due": Phrase("Due"),
+    "new": Phrase("New since my last shift"),
+    "closed": Phrase("Closed"),
+    "all": Phrase("All"),
+}
 ORIGINS: tuple[str, ...] = get_args(Origin)
 ORDERS: Mapping[str, str] = {
     "burns": "burns",
@@ -78,7 +87,7 @@ class View:
         if self.status:
             equals["status"] = (self.status,)
         since = max(filter(None, (self.opened_from, shift if self.tab == "new" else None)), default=None)
-        limits = {"due": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
+        limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
         return replace(where, equals=equals, since=since, before=self.opened_before, at_most=limits)
 
     def _chosen(self) -> dict[str, Collection[str]]:
@@ -176,30 +185,27 @@ class Queue:
 
     def _folded(self, where: Where, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
         """Items with the number of those that each stands for, and where the next page begins."""
-        found, series, mark = list[tuple[WorkItem, int]](), dict[str, tuple[str, int]](), after
+        found, series, mark = list[WorkItem](), dict[str, str](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where
             page = self._store.search(WorkItem, narrowed, limit - len(found), mark, order)
             series |= self._leads(where, order, {token for item in page.items for token in item.series} - series.keys())
-            for item in page.items:
-                lead, size = series[item.series[0]] if item.series else (item.id, 1)
-                if lead == item.id:
-                    found.append((item, size - 1))
+            found += [item for item in page.items if not item.series or series.get(item.series[0]) == item.id]
             mark = page.after
             if not mark or len(found) >= limit:
                 break
-        return found, mark
+        return [(item, self._of_seller(where, item) - 1 if item.series else 0) for item in found], mark
 
-    def _leads(self, where: Where, order: str, tokens: Collection[str]) -> dict[str, tuple[str, int]]:
-        """By seller the first of their incidents in this order, and how many there are."""
-        leads, mark, more = dict[str, tuple[str, int]](), "", bool(tokens)
-        of_them = replace(where, equals={**where.equals, "series": tuple(tokens)})
-        while more:
-            page = self._store.search(WorkItem, of_them, MAX_PAGE, mark, order)
-            for item in page.items:
-                lead, size = leads.get(item.series[0], (item.id, 0))
-                leads[item.series[0]] = (lead, size + 1)
-            mark, more = page.after, bool(page.after)
+    def _of_seller(self, where: Where, item: WorkItem) -> int:
+        """How many incidents of its seller's there are, itself included."""
+        return self._store.count(WorkItem, replace(where, equals={**where.equals, "series": item.series}))
+
+    def _leads(self, where: Where, order: str, tokens: Collection[str]) -> dict[str, str]:
+        """By seller the first of their incidents in this order."""
+        leads = dict[str, str]()
+        for token in tokens:
+            theirs = replace(where, equals={**where.equals, "series": (token,)})
+            leads.update((token, first.id) for first in self._store.search(WorkItem, theirs, 1, "", order).items)
         return leads
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[Row]:

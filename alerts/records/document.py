@@ -25,6 +25,10 @@ class Document(Frozen):
     orders: ClassVar[tuple[str, ...]] = ()
     """Whole numbers by which a search can order besides `time`, and which it can limit."""
     searchable: ClassVar[bool] = False
+    broad: ClassVar[tuple[str, ...]] = ()
+    """Columns of few values: a search in order does better to pass over rows than to collect all that have one."""
+    tallied: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Columns by which documents are often counted together."""
 
     id: str
 

@@ -26,6 +26,8 @@ class WorkItem(Document):
     sets = ("sites", "kinds", "series")
     orders = ("burns", "due", "grave", "exposure", "customers")
     time = "opened_at"
+    broad = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
+    tallied = (("stage", "severity", "tenant"), ("stage", "assignee", "tenant"))
     searchable = True
 
     tenant: str

@@ -47,11 +47,17 @@ Condition = tuple[str, *tuple[str | int, ...]]
 """A condition and the values that are bound in it, in order."""
 
 
-def selection(kind: type[Document], table: str, where: Where) -> tuple[str, list[str | int]]:
-    """The condition and its values, in order."""
+def selection(kind: type[Document], table: str, where: Where, passed_over: Collection[str] = ()) -> tuple[str, list[str | int]]:
+    """The condition and its values, in order.
+
+    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others.
+    """
     found: list[Condition] = [("true",)]
-    found += [_of_values(kind, table, field, wanted, "in") for field, wanted in where.equals.items()]
-    found += [_of_values(kind, table, field, unwanted, "not in") for field, unwanted in where.differs.items()]
+    leading = [field for field in where.equals if field in kind.sets][-1:]
+    for field, wanted in where.equals.items():
+        leads = field in leading if field in kind.sets else field not in passed_over
+        found.append(_of_values(kind, table, field, wanted, leads=leads))
+    found += [_of_values(kind, table, field, some, leads=False, is_in=False) for field, some in where.differs.items()]
     found += [(f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()]
     if where.before is not None:
         found.append(("time < ?", stamp(where.before)))
@@ -66,17 +72,25 @@ def selection(kind: type[Document], table: str, where: Where) -> tuple[str, list
     return " and ".join(condition for condition, *_ in found), [value for _, *values in found for value in values]
 
 
-def _of_values(kind: type[Document], table: str, field: str, values: Collection[str], is_in: str) -> Condition:
-    """That a column or a set has one of these values, or none of them."""
+def _of_values(
+    kind: type[Document], table: str, field: str, values: Collection[str], *, leads: bool, is_in: bool = True
+) -> Condition:
+    """That a column or a set has one of these values, or none of them; an index may lead by it only if it `leads`."""
     if isinstance(values, str):
         raise TypeError(f"{field}: give a collection of values")
-    listed = json.dumps(list(values))
+    among, bound = ("= ?", next(iter(values))) if len(values) == 1 else ("in (select value from json_each(?))", _json(values))
     if field in kind.columns:
-        return f"{field} {is_in} (select value from json_each(?))", listed
-    if field in kind.sets:
-        inner = f"select n from {table}_sets where field = ? and value in (select value from json_each(?))"
-        return f"n {is_in} ({inner})", field, listed
-    raise QueryError(f"{kind.__name__} has no filter {field!r}")
+        return f"{'' if is_in else 'not '}{'' if leads else '+'}{field} {among}", bound
+    if field not in kind.sets:
+        raise QueryError(f"{kind.__name__} has no filter {field!r}")
+    if leads:
+        return f"n in (select n from {table}_sets where field = ? and value {among})", field, bound
+    has = f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n = {table}.n)"
+    return (has if is_in else f"not {has}"), field, bound
+
+
+def _json(values: Collection[str]) -> str:
+    return json.dumps(list(values))
 
 
 def _text(kind: type[Document], table: str, text: str) -> tuple[str, *tuple[str, ...]]:

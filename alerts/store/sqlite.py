@@ -43,6 +43,7 @@ def _schema(kind: type[Document]) -> str:
         f"{index}_by_time on {name} (time, id)",
         *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
         *(f"{index}_by_{number} on {name} ({number}, id)" for number in kind.orders),
+        *(f"{index}_by_{'_'.join(some)} on {name} ({', '.join(some)})" for some in kind.tallied),
     ]
     if kind.sets:
         statements += [
@@ -121,17 +122,21 @@ class SqliteStore:
 
     def count(self, kind: type[Document], where: Where) -> int:
         """See `IncidentStore.count`."""
-        condition, values = selection(kind, table_of(kind), where)
+        is_limited = where.since is not None or bool(where.at_most)
+        condition, values = selection(kind, table_of(kind), where, passed_over=kind.broad if is_limited else ())
         return int(self._read(f"select count(*) from {table_of(kind)} where {condition}", values)[0][0])
 
     def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`."""
         by, is_down = read_order(kind, order)
-        condition, values = selection(kind, table_of(kind), where)
+        condition, values = selection(kind, table_of(kind), where, passed_over=kind.broad)
         size, down = max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
         if after:
             condition, values = f"{condition} and ({by}, id) {'<' if is_down else '>'} (?, ?)", [*values, *read_mark(after)]
-        sql = f"select {by}, id, doc from {table_of(kind)} where {condition} order by {by}{down}, id{down} limit ?"
+        found = f"select n, {by}, id from {table_of(kind)} where {condition} order by {_walked(kind, where, by)}{down}, id{down}"
+        # Documents are read of those alone that are given back.
+        joined = f"{table_of(kind)} as t on t.n = found.n order by found.{by}{down}, found.id{down}"
+        sql = f"with found as materialized ({found} limit ?) select found.{by}, found.id, doc from found join {joined}"
         rows = self._read(sql, [*values, size + 1])
         items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
         return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
@@ -174,6 +179,12 @@ class SqliteStore:
     def _writing(self) -> Iterator[None]:
         with self._lock, sqlite_errors(self._path), transaction(self._database):
             yield
+
+
+def _walked(kind: type[Document], where: Where, by: str) -> str:
+    """What a search orders by, so that it walks along the index of that unless something in `where` leaves few rows."""
+    has_few = where.since is not None or where.ids is not None or where.text or any(name in kind.sets for name in where.equals)
+    return f"+{by}" if has_few else by
 
 
 def _numbers(database: apsw.Connection, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:

@@ -1,31 +1,95 @@
-"""The list of incidents."""
+"""The queue: rows one line high, tabs, filters that stay, and what can be done with several at once."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse
 
-from alerts.incidents.status import UNDECIDED, tally
+from alerts.desk.cases import MOST_DAYS, REASONS, USUAL_DAYS, Cases, Said, moment_past, refused
+from alerts.desk.queue import ORDERS, ORIGINS, TABS, Queue, Rows, View
+from alerts.desk.work import Work
 from alerts.noise.suppressions import suppressed
 from alerts.read.heard import looked
-from alerts.read.query import Filters, Listed, listed
 from alerts.read.sellers import history, tokens_of
 from alerts.records import SEVERITIES, STATUSES
-from alerts.search.asked import Asked, Text
+from alerts.search.asked import Text
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
+from ullage.verdict import own_rules
 
 PAGE = 50
+MOST_AT_ONCE = 200
+BULK: Mapping[str, tuple[Phrase, str]] = {
+    "acknowledged": (Phrase("Acknowledge"), "incident.decide"),
+    "assigned": (Phrase("Assign"), "incident.assign"),
+    "resolved": (Phrase("Resolve"), "incident.close"),
+    "false_positive": (Phrase("False positive"), "incident.close"),
+}
+"""What can be done with several at once, as it is called, and the permission that it needs."""
+TYPED: Mapping[str, Any] = {"act": "acknowledged", "to": "", "due": "", "reason": "", "days": USUAL_DAYS, "note": "", "ids": ()}
+Typed = Annotated[str, Form(max_length=2_000)]
 Reader = Annotated[Site, may("incident.read")]
 
 MENU = Entry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the address asks for, as it was typed."""
+
+    tab: Text = "open"
+    order: Text = "burns"
+    tenant: Text = ""
+    severity: Text = ""
+    status: Text = ""
+    origin: Text = ""
+    scenario: Text = ""
+    place: Text = ""
+    kind: Text = ""
+    assignee: Text = ""
+    q: Text = ""
+    seller: Text = ""
+    since: Text = ""
+    until: Text = ""
+    flat: Text = ""
+
+    def view(self, site: Site) -> View:
+        """The same as a view of the queue; QueryError says what cannot be asked."""
+        since, until = (self._moment(site, one) if one else None for one in (self.since, self.until))
+        named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.place, self.kind, self.assignee)
+        return View(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
+
+    def _moment(self, site: Site, typed: str) -> datetime:
+        site.known(self.tenant)
+        return moment_past(typed, ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now())
+
+    def query(self, **changes: str) -> str:
+        """The address's query with some of it changed; what is as by default is left out."""
+        plain = {name: getattr(Asked(), name) for name in self.__slots__}
+        asked = {name: getattr(self, name) for name in self.__slots__} | changes
+        set_ones = {name: value for name, value in asked.items() if value != plain.get(name, "")}
+        return f"?{urlencode(set_ones)}" if set_ones else ""
+
+    def exported(self) -> str:
+        """The query of an export of what is filtered; it knows fewer filters than the queue."""
+        known = {"tenant": self.tenant, "severity": self.severity, "status": self.status, "place": self.place, "kind": self.kind}
+        set_ones = {name: value for name, value in {**known, "q": self.q, "seller": self.seller}.items() if value}
+        return f"?{urlencode(set_ones)}" if set_ones else ""
+
+    def turned(self, order: str) -> str:
+        """The query that orders by `order`, turned round where it does so already."""
+        return self.query(order=f"-{order}" if self.order == order else order)
 
 
 def routes() -> APIRouter:
@@ -33,43 +97,110 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def incidents(
-        site: Reader,
-        filters: Asked,
-        after: Text = "",
+    def incidents(site: Reader, asked: Annotated[Asked, Depends()], after: Text = "") -> HTMLResponse:
+        return queue_page(site, asked, after)
+
+    @router.post("/incidents/bulk")
+    def bulk(  # noqa: PLR0917  the fields of a form
+        site: Annotated[Site, may("incident.decide")],
+        asked: Annotated[Asked, Depends()],
+        ids: Annotated[Sequence[str], Form(alias="id")] = (),
+        act: Typed = "",
+        to: Typed = "",
+        due: Typed = "",
+        reason: Typed = "",
+        days: Annotated[int, Form()] = USUAL_DAYS,
+        note: Typed = "",
     ) -> HTMLResponse:
+        typed = {"act": act, "to": to, "due": due, "reason": reason, "days": days, "note": note, "ids": tuple(ids)}
         try:
-            filters.where()
-            site.known(filters.tenant)
-            found = listed(site.store, filters, PAGE, after).gravest_first()
-        except (QueryError, UnknownTenantError) as error:
-            return list_page(site, Filters(), Listed((), ""), str(error))
-        return list_page(site, filters, found, "")
+            said = _done(site, typed)
+        except QueryError as error:
+            return queue_page(site, asked, done=Done((), error, typed))
+        left = {**typed, "ids": tuple(one.incident for one in refused(said))}
+        return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
 
     return router
 
 
-def list_page(site: Site, filters: Filters, found: Listed, refused: str, status: int = 400) -> HTMLResponse:
-    """The list, or in its place why there is none: `refused`, with that status."""
-    chosen = {"tenant": filters.tenant, "severity": filters.severity, "status": filters.status}
-    chosen |= {"place": filters.site, "kind": filters.kind, "q": filters.text, "seller": filters.seller}
-    set_ones = {name: value for name, value in chosen.items() if value}
-    counts = tally(site.store)
-    silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a form for several: what was done, what was refused as a whole, and what was typed."""
+
+    said: tuple[Said, ...] = ()
+    refused: str | Exception = ""
+    typed: Mapping[str, Any] = field(default_factory=lambda: TYPED)
+
+
+def _done(site: Site, typed: Mapping[str, Any]) -> list[Said]:
+    """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it is not allowed."""
+    act, ids = typed["act"], typed["ids"]
+    if act not in BULK:
+        raise QueryError("say what is to be done with them")
+    if not 0 < len(ids) <= MOST_AT_ONCE:
+        raise QueryError(f"tick 1 to {MOST_AT_ONCE} incidents")
+    site.principal.require(BULK[act][1])
+    cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
+    if act == "assigned":
+        to = by if typed["to"].strip() in ("", "me") else typed["to"]
+        return cases.several(ids, lambda id_: cases.assign(id_, to, by=by, due=typed["due"], note=note))
+    if act == "acknowledged":
+        return cases.several(ids, lambda id_: cases.acknowledge(id_, by=by, note=note))
+    closed: Callable[[str], Said] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments
+        id_, act, by=by, note=note, reason=typed["reason"], days=typed["days"]
+    )
+    return cases.several(ids, closed)
+
+
+def queue_page(
+    site: Site,
+    asked: Asked,
+    after: str = "",
+    refused_: str | Exception | Phrase = "",
+    *,
+    done: Done | None = None,
+    status: int = 400,
+) -> HTMLResponse:
+    """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
+    queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
+    found, view = Rows(()), View()
+    try:
+        if not refused_:
+            view = asked.view(site)
+            queue.count(view)  # what cannot be asked is said first
+            site.known(view.tenant)
+            found = queue.page(view, PAGE, after)
+    except (QueryError, UnknownTenantError) as error:
+        refused_, asked = error, replace(Asked(), tab=asked.tab if asked.tab in TABS else "open")
+        view = View(tab=asked.tab)
+    now, done = site.clock.now(), done or Done()
     return site.page(
         "incidents.html",
-        status if refused else 200,
+        status if refused_ or done.refused else 200,
         rows=found.rows,
-        silent=silent,
-        seller=history(site.store, tokens_of(filters.seller), filters.tenant) if filters.seller else None,
-        chosen=chosen,
-        filtered=bool(set_ones),
-        refused=refused,
-        query=f"?{urlencode(set_ones)}" if set_ones else "",
-        following=f"/?{urlencode({**set_ones, 'after': found.after})}" if found.after else "",
-        open_by_severity={severity: counts["", severity, UNDECIDED] for severity in reversed(SEVERITIES)},
-        empty=not counts.total(),
-        behind=looked(site.store, site.clock.now()),
-        severities=SEVERITIES,
-        statuses=STATUSES,
+        asked=asked,
+        view=view,
+        counts=queue.counts(replace(view, seller="")),
+        by_severity=queue.open_by_severity(view),
+        silent=suppressed(site.store, [row.incident for row in found.rows], now),
+        seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
+        refused=refused_,
+        done=done,
+        now=now,
+        shift=queue.shift if asked.tab == "new" else None,
+        after=after,
+        following=asked.query(after=found.after) if found.after else "",
+        behind=looked(site.store, now),
+        empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(View(tab="all")),
+        choices={"severity": SEVERITIES, "status": STATUSES, "origin": ORIGINS, "scenario": _scenarios()},
+        orders=ORDERS,
+        tabs=TABS,
+        reasons=REASONS,
+        most_days=MOST_DAYS,
+        acts={act: called for act, (called, permission) in BULK.items() if site.principal.may(permission)},
     )
+
+
+def _scenarios() -> dict[str, tuple[str, str]]:
+    """Scenarios that can be asked for, by id: their titles in English and Chinese."""
+    return {scenario.id: (scenario.title, scenario.title_zh) for scenario in own_rules().scenario}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
-from alerts.read.query import Filters, Listed
 from alerts.read.sellers import named
 from alerts.search.may import may
-from alerts.search.pages.incidents import list_page
+from alerts.search.pages.incidents import Asked, queue_page
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 
 
@@ -23,14 +22,13 @@ def routes() -> APIRouter:
 
     @router.post("/sellers")
     def seller(site: Annotated[Site, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
-        nothing = Listed((), "")
         try:
             tokens = tokens_of_name(site, Secret(name))
         except QueryError as error:
-            return list_page(site, Filters(), nothing, str(error))
+            return queue_page(site, Asked(), refused_=error)
         if not tokens:
-            return list_page(site, Filters(), nothing, "No post of that seller is in the store.", 200)
-        return RedirectResponse(f"/?{urlencode({'seller': ','.join(tokens)})}", 303)
+            return queue_page(site, Asked(), refused_=Phrase("No post of that seller is in the store."), status=200)
+        return RedirectResponse(f"/{Asked().query(tab='all', seller=','.join(tokens))}", 303)
 
     return router
 

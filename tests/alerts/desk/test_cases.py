@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.clocks.duties import Duties
-from alerts.desk.cases import Cases, links_of, refused
+from alerts.desk.cases import STATES, Cases, links_of, refused
 from alerts.desk.queue import Queue, View, last_shift
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work, takedown_of
@@ -112,7 +112,7 @@ def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, qu
     told(store, "INC-A", clock.as_clock().now())
     said = cases.several(["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei"))
     assert [one.incident for one in refused(said)] == ["INC-A", "INC-Z"]
-    assert said[0].words() == "INC-A: pboc-2025 brief, pboc-2025 first still run: record the report first"
+    assert said[0].words() == "INC-A: pboc-2025 brief, pboc-2025 first still running: record the report first"
     assert ids(queue) == ["INC-A", "INC-C"]
     excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
     assert refused(excused)
@@ -153,7 +153,7 @@ def test_a_takedown_goes_from_state_to_state(store, cases):
     with pytest.raises(QueryError, match="gone after asked or sent or back; this one is not asked for"):
         cases.takedown("INC-A", "gone", by="Li Wei")
     for state in ("asked", "sent", "gone", "back", "sent"):
-        assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {state}"
+        assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {STATES[state]}"
     assert takedown_of(cases.owed(one).decisions) == "sent"
 
 
