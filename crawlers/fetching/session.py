@@ -1,15 +1,18 @@
-"""Sessions that a person has opened in a browser and put into a secret file: cookies, with when they run out.
+"""Sessions that a person has opened in a browser and put into a secret file: cookies, with when they run out; or a token.
 
-`keys/session/NAME` is a file of cookies as browsers export them (Netscape's `cookies.txt`). Nothing here logs in: what anybody
+`keys/session/NAME` is a file of cookies as browsers export them (Netscape's `cookies.txt`), or one line `Authorization: …`, a
+token that a service gave us for its interface, which goes to the origins of `start` alone. Nothing here logs in: what anybody
 finds on a site is no way into another, and a session that has run out is for a person to open again. Cookies that a site sends
 are kept as long as the process lives; the file is never written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from http.cookiejar import Cookie
 from typing import Self
+from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -22,16 +25,22 @@ from ullage.security.keys import KeyStore
 
 FOLDER = "session"
 HTTP_ONLY = "#HttpOnly_"
+HEADER = "authorization:"
 FIELDS = 7
 
 
 @dataclass(slots=True)
 class Session:
-    """The cookies of a site. `ends_at` is when the first of those that the file names runs out, in Unix seconds; 0 for never."""
+    """The cookies or the token of a site.
+
+    `ends_at` is when the first of those that the file names runs out, in Unix seconds; 0 for never.
+    """
 
     lines: tuple[str, ...]
     jar: CookieJar
     ends_at: float
+    authorization: str = ""
+    """What is said in a header of that name."""
 
     def is_over(self, now: float) -> bool:
         """Whether it has run out."""
@@ -42,6 +51,11 @@ def session_of(keys: KeyStore, site: Site) -> Session:
     """The session that the file of `site` names; ConfigError where it is missing, or no such file."""
     name = f"{FOLDER}/{site.cookies}"
     lines = tuple(line for line in keys.lines(name) if line and (line.startswith(HTTP_ONLY) or not line.startswith("#")))
+    if lines and lines[0].lower().startswith(HEADER):
+        said = lines[0][len(HEADER) :].strip()
+        if len(lines) > 1 or not said:
+            raise ConfigError(f"keys/{name}: a token is one line, Authorization: Bearer TOKEN")
+        return Session(lines, CookieJar(), 0.0, said)
     jar, ends = CookieJar(), []
     for number, line in enumerate(lines, 1):
         if (cookie := _cookie(line)) is None:
@@ -67,19 +81,28 @@ def _cookie(line: str) -> Cookie | None:
 
 
 class SessionCookies:
-    """Sends the cookies of the visit's session to the hosts that they are for, and takes what the site puts in their place."""
+    """Sends the cookies of the visit's session to the hosts that they are for, and takes what the site puts in their place.
 
-    def __init__(self, session: Session | None) -> None:
+    A token is sent to the `origins` alone, whose addresses a person wrote.
+    """
+
+    def __init__(self, session: Session | None, origins: Collection[str] = ()) -> None:
         self._jar = session.jar if session else None
+        self._token, self._origins = session.authorization if session else "", origins
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; a look that is no visit has no session."""
-        return cls(getattr(crawler.spider.visit, "session", None))  # type: ignore[union-attr]
+        visit = crawler.spider.visit  # type: ignore[union-attr]
+        session = getattr(visit, "session", None)
+        return cls(session, {_origin(url) for url in visit.site.start} if session else ())
 
     def process_request(self, request: Request) -> None:
         """Nothing of another host's, after a redirect."""
         request.headers.pop("Cookie", None)
+        request.headers.pop("Authorization", None)
+        if self._token and _origin(request.url) in self._origins:
+            request.headers["Authorization"] = self._token
         if self._jar is not None:
             self._jar.add_cookie_header(request)
 
@@ -88,3 +111,10 @@ class SessionCookies:
         if self._jar is not None:
             self._jar.extract_cookies(response, request)
         return response
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of an address, without the latter where it is the usual one."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port not in {None, usual} else "")

@@ -74,7 +74,7 @@ class Site(BaseModel):
     session: str = ""
     """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
     cookies: str = ""
-    """A session that a person opened: the name of a file in `keys/session`, as browsers export cookies."""
+    """A session that a person opened: the name of a file in `keys/session`, as browsers export cookies, or with a token."""
     night: tuple[str, ...] = ()
     """Times of day at which the site is left alone, as HH:MM-HH:MM in `time_zone`."""
     time_zone: str = "UTC"

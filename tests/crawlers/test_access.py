@@ -14,7 +14,7 @@ from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.night import night_ends, nights
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
-from tests.crawlers.support import Answers, make_site
+from tests.crawlers.support import Answers, make_site, serving
 from tests.crawlers.test_crawl import visited
 from ullage.errors import ConfigError
 from ullage.records.hours import NIGHT
@@ -73,7 +73,39 @@ def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so
     assert (server.asked, row["state"], row["reason"]) == ([], "login_expired", "session")
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "a\tb\n", "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n"])
+def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(station: Station, server: Answers) -> None:
+    seen: dict[str, str] = {}
+
+    def says(body: bytes, status: int = 200, **headers: str):
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            seen[f"{handler.headers['Host']}{handler.path}"] = handler.headers.get("Authorization", "")
+            handler.send_response(status)
+            for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return answer
+
+    with serving() as other:
+        server.pages["/archive"] = says(b'<a href="/paste000">x</a>')
+        server.pages["/raw/paste000"] = says(b"", 302, Location=f"{other.url}/held")
+        other.pages["/held"] = says(b"x")
+        put(station, 0)
+        (station.data / "keys" / "session" / "board").write_text("# of our account\nAuthorization: Bearer s3cret\n")
+        more = f'robots = false\ncookies = "board"\nhosts = ["127.0.0.1:{other.port}"]'
+        station.site("paste", f"{server.url}/archive", more=more)
+        said = station.run("crawl", "--once")
+    here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
+    assert seen == {f"{here}/archive": "Bearer s3cret", f"{here}/raw/paste000": "Bearer s3cret", f"{there}/held": ""}
+    assert len(station.captures()) == 1
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Authorization:\n", "Authorization: a\nAuthorization: b\n", "", "# nothing\n", "a\tb\n", "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n"],
+)
 def test_what_is_no_session_is_said_without_what_it_holds(station: Station, text: str) -> None:
     put(station, 0)
     (station.data / "keys" / "session" / "board").write_text(text)
