@@ -81,7 +81,8 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
     except KeyError:
         known = (*names(), *presets.names(), INGEST)
         near = meant(site.platform, known)
-        raise ConfigError(f"site {site.name}: platform {site.platform!r} is none of {', '.join(sorted(known))}{near}") from None
+        why = f"is not known{near}" if near else f"is none of {', '.join(sorted(known))}"
+        raise ConfigError(f"site {site.name}: platform {site.platform!r} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")
     return OfPreset(named(preset.platform), preset.of(site))

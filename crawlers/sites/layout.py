@@ -136,7 +136,7 @@ class Layout(BaseModel):
     next: Selector = NONE
     """The link to the next page of a list, and of a thread where nothing is said of its own."""
     next_page: Template = ""
-    """The address of the next page, where a link does not tell it."""
+    """The address of the next page, where a link does not tell it; of one that begins with `&` the parameters alone."""
     count: Selector = NONE
     """How many entries all pages have, where there is no link."""
     per_page: int = Field(default=20, ge=1)
@@ -157,6 +157,8 @@ class Layout(BaseModel):
     """In a post, what changes without anybody editing it: counters of downloads, what others think of it."""
     gone: Selector = NONE
     """On the page of a thread, that it is no more, where the program says so with a status of 200."""
+    body_encoding: Literal["", "base64"] = ""
+    """In what a text stands, as the contents of files do in JSON."""
     body_type: Literal["text/html", "text/plain"] = "text/html"
     post_title: Selector = NONE
     """In a post, its own title; the thread's by default."""
@@ -223,7 +225,8 @@ def _fault(error: Mapping[str, Any]) -> str:
     knob, why = ".".join(str(part) for part in error["loc"][:1]), error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         known = sorted(Layout.model_fields)
-        why = f"is none of {', '.join(known)}{meant(knob, known)}"
+        near = meant(knob, known)
+        why = f"is no option{near}" if near else f"is none of {', '.join(known)}"
     return f"{f'options.{knob}: ' if knob else ''}{why}"
 
 

@@ -5,17 +5,19 @@ The same for every site software: what differs between them is data (`crawlers.s
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import parse_qsl, urldefrag, urljoin, urlsplit
 
 from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from parsel import Selector
 from scrapy.http import Response
+from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
@@ -235,13 +237,13 @@ class Reading:
         return Post(
             post_id=layout.post_id.replace("{id}", number).replace("{thread}", places["thread"]),
             url=self._where(node, own, places),
-            body=body.encode("utf-8", "replace"),
+            body=_decoded(body, layout.body_encoding),
             title=layout.post_title.text(node) or page.facts.get("title", ""),
-            author=layout.author.text(node),
+            author=layout.author.text(node) if layout.author else page.facts.get("author", ""),
             published_at=self._moment(layout.time, node),
             kind=layout.kind or "post",
             media_type=layout.body_type,
-            charset="utf-8",
+            charset="" if layout.body_encoding else "utf-8",
             channel=page.facts.get("channel", "") or layout.channel.text(node),
             thread=places["thread"],
             reply_to=layout.reply_to.text(node),
@@ -312,7 +314,8 @@ class Reading:
         if template:
             thread = self._thread()
             numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
-            url = self.response.urljoin(filled(template, **numbers, thread=thread, id=thread, root=self._root()))
+            where = filled(template, **numbers, thread=thread, id=thread, root=self._root())
+            url = _with_parameters(self.response.url, where) if where.startswith("&") else self.response.urljoin(where)
         if not url or url in {self.response.url, page.url}:
             return []
         return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number)]
@@ -346,6 +349,21 @@ def _body(selections: Selections, node: Node) -> str | None:
     if not nodes:
         return None
     return "".join(_inside(found) for found in _outermost(nodes)).strip()
+
+
+def _decoded(body: str, encoding: str) -> bytes:
+    """The bytes of a text; RecordError where it is not in the encoding that it should be in."""
+    if encoding != "base64":
+        return body.encode("utf-8", "replace")
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:
+        raise RecordError("not_a_list") from None
+
+
+def _with_parameters(url: str, query: str) -> str:
+    """An address with these parameters in the place of its own of their names."""
+    return add_or_replace_parameters(url, dict(parse_qsl(query)))
 
 
 def _inside(found: Any) -> str:

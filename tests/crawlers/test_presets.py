@@ -11,7 +11,8 @@ from crawlers.command import parts
 from crawlers.platforms import named, platform_of
 from crawlers.sites.presets import Presets, recognise, unproven
 from crawlers.sites.site import SiteFolder
-from tests.crawlers.support import make_site
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, make_site
 from ullage.errors import ConfigError, FaultsError
 from ullage.settings import Context
 
@@ -145,3 +146,29 @@ def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> N
         any(one.startswith("wrong.toml:") and "did you mean rows?" in one for one in said[2:])
         or said[2] == "wrong.toml: has no sample"
     )
+
+
+RECOGNISED = """\
+[recognise]
+any = ["ul.bespoke"]
+[[sample]]
+url = "https://board.example/"
+body = '<ul class="bespoke"><li><a href="/?t=7">a title</a></li></ul>'
+pages = [{ role = "thread", id = "7", url = "https://board.example/?t=7" }]
+"""
+
+
+def test_a_users_own_preset_is_recognised_checked_and_crawled_by(station: Station, server: Answers) -> None:
+    own(station.data / "presets", OWN + RECOGNISED)
+    rows = "".join(f'<li><a href="/?t={thread}">title {thread}</a></li>' for thread in range(1, 6))
+    server.says("/", f'<html><body><ul class="bespoke">{rows}</ul></body></html>')
+    for thread in range(1, 6):
+        server.says(f"/?t={thread}", f'<html><body><p id="p{thread}1"><i>text {thread}</i></p></body></html>')
+    given = ("--name", "board", "--allow-private", "--legal-basis", "test", "--owner", "test")
+    said = station.run("sites", "try", f"{server.url}/", *given)
+    assert re.search(r"software +ours: 1 mark of it", said)
+    assert 'platform = "ours"' in (station.data / "sites.d" / "board.toml").read_text()
+    station.run("crawl", "--once")
+    assert sorted((capture.thread, capture.post_id, capture.body.decode()) for capture in station.captures()) == [
+        (f"{thread}", f"{thread}1", f"text {thread}") for thread in range(1, 6)
+    ]

@@ -48,6 +48,7 @@ class Board:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = True
+    more: tuple[str, ...] = ()
     entries: int = 10
     posts: int = 5
     """A page."""

@@ -24,6 +24,7 @@ class Discourse:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = True
+    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and topics."""
@@ -74,6 +75,7 @@ class Flarum:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = True
+    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and discussions."""

@@ -65,6 +65,13 @@ class Measured:
         (self.station.data / "sites.d" / f"{name}.toml").write_text("\n".join([*written, *FOR_TESTS]), encoding="utf-8")
         self.captures[name] = []
 
+    def session(self, name: str, text: str) -> None:
+        """Write the file of a session."""
+        path = self.station.data / "keys" / "session" / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text(text + "\n", encoding="ascii")
+        path.chmod(0o600)
+
     def read(self) -> None:
         """Take what came to the bus since the last time."""
         for capture in self.station.captures("reach"):

@@ -28,6 +28,7 @@ class PastebinApi:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = False
+    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""
@@ -57,6 +58,7 @@ class PastebinArchive:
     charset: str = "utf-8"
     precision: timedelta = timedelta(days=30)
     paged: bool = False
+    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""
@@ -90,6 +92,7 @@ class RawPaste:
     charset: str = "utf-8"
     precision: timedelta = SHORT
     paged: bool = False
+    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""

@@ -16,6 +16,8 @@ Made = Callable[[], Any]
 """A page: a text, what becomes JSON, or an address to which it redirects, as `Elsewhere`."""
 T = TypeVar("T")
 SHORT = timedelta(minutes=1)
+TOKEN = "Bearer made-up"
+WITH_TOKEN = 'cookies = "forge"'
 
 
 class Elsewhere(str):
@@ -34,6 +36,8 @@ class Shape(Protocol):
     precision: timedelta
     paged: bool
     """Whether a post has a thread."""
+    more: tuple[str, ...]
+    """Lines that a site's file needs beside the usual four; of one with `cookies` the site answers to `TOKEN` alone."""
 
     @property
     def start(self) -> str:
@@ -47,11 +51,14 @@ def serve(shape: Shape, content: Content, answers: Answers) -> None:
     """Put every page up; those that were there stay, as they then are."""
     for path, made in shape.pages(content, answers.url):
         for written in {path, urllib.parse.quote(path, safe="/?&=%;,:.+~-_")}:
-            answers.pages[written] = _answer(made, shape.charset)
+            answers.pages[written] = _answer(made, shape.charset, TOKEN if WITH_TOKEN in shape.more else "")
 
 
-def _answer(made: Made, charset: str) -> Callable[[BaseHTTPRequestHandler], None]:
+def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHandler], None]:
     def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("Authorization", "") != token:
+            handler.send_error(401)
+            return
         said = made()
         is_html = isinstance(said, str) and said.lstrip().startswith("<")
         kind = "text/html" if is_html else "text/plain" if isinstance(said, str) else "application/json"

@@ -16,10 +16,11 @@ from tests.reach.feeds import FEEDS
 from tests.reach.measured import Measured, Reach
 from tests.reach.pastes import PASTES
 from tests.reach.planted import plan
-from tests.reach.shape import Shape, serve
+from tests.reach.searches import SEARCHES
+from tests.reach.shape import TOKEN, Shape, serve
 from ullage.records import Capture
 
-SHAPES: tuple[Shape, ...] = (*boards(), *FEEDS, *PASTES)
+SHAPES: tuple[Shape, ...] = (*boards(), *FEEDS, *PASTES, *SEARCHES)
 OWN = "own pages"
 Visits = Mapping[str, Mapping[str, object]]
 
@@ -76,9 +77,10 @@ def crawled(station: Station) -> Crawled:
                 serve(shape, contents[shape.name], servers[shape.name])
             return measured.crawl()
 
+        measured.session("forge", f"Authorization: {TOKEN}")
         for shape in SHAPES:
             contents[shape.name].write(planned.first)
-            measured.site(name_of(shape), shape.preset, servers[shape.name].url + shape.start)
+            measured.site(name_of(shape), shape.preset, servers[shape.name].url + shape.start, *shape.more)
         first, unchanged = visit(), visit()
         for content in contents.values():
             content.reply(planned.later)
