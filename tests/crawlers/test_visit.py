@@ -1,6 +1,8 @@
 """One visit: what is leased, what each outcome does to a page, and when the visit ends."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -466,3 +468,29 @@ def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_
     assert ask() in ([], [3])  # by whether it was asked for before the later one came
     clock.advance(100)
     assert ask() == []
+
+
+def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
+    visit.site = visit.site.model_copy(update={"max_pages": 10_000})
+
+    def numbered(number: int) -> Page:
+        return Page(f"http://board.example/{number}", "item", series="s", number=number)
+
+    async def read(pages: int) -> int:
+        """Read so many pages; returns the bytes that are in use afterwards."""
+        for _ in range(pages):
+            leased = await visit.next_page()
+            await asyncio.sleep(0)
+            number = leased.page.number
+            visit.finished(leased, Parsed((post(number),), (numbered(number + 1),)), 1)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async def read_all() -> tuple[int, int]:
+        visit.finished(await visit.next_page(), Parsed(pages=(numbered(1),)), 0)
+        return await read(300), await read(600)
+
+    tracemalloc.start()
+    before, after = asyncio.run(read_all())
+    tracemalloc.stop()
+    assert (after - before) / 600 < 16, "bytes a page"
