@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crawlers.bus.bus_thread import OnBus
-from crawlers.frontier.database import Frontier, Reading
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.progress import Reading
 from crawlers.metrics import CrawlMetrics
 from ullage import log
 from ullage.bus import CAPTURES, Bus, Place, lag_of
@@ -68,13 +69,13 @@ class Backlog:
             partition: Reading(max(place.first, place.position), now if place.oldest is None else place.oldest)
             for partition, place in places.items()
         }
-        for partition, before in self.frontier.reading().items():
+        for partition, before in self.frontier.progress.places().items():
             place = places.get(partition)
             if place and place.first > before.position:
                 self._read_again(before.until, reading[partition].until)
                 beats = self.frontier.history.beats(before.until, reading[partition].until)
                 self.metrics.expired.inc(max(0, place.first - before.position - beats))
-        self.frontier.note_reading(reading)
+        self.frontier.progress.note(reading)
         self._tell(lag_of(places.values(), now).seconds)
 
     def _places(self) -> Mapping[int, Place]:
@@ -88,7 +89,7 @@ class Backlog:
         return places
 
     def _read_again(self, since: float, until: float) -> None:
-        pages = self.frontier.read_again(since - MARGIN_SECONDS, until + MARGIN_SECONDS)
+        pages = self.frontier.progress.read_again(since - MARGIN_SECONDS, until + MARGIN_SECONDS)
         log.get("crawl").warning("expired_unread", pages=pages, seconds=round(until - since))
 
     def _tell(self, lag: float) -> None:

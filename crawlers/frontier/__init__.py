@@ -2,6 +2,7 @@
 
     database   the frontier: leases, visits
     posts      posts that were seen, edited, and are gone
+    progress   how far match has read, and what is read again
     history    a site as a whole: its state, when new posts came, when it could not be seen
     forgetting  pages that no list has shown for long
     moving     sites go from one crawl host to another

@@ -25,6 +25,7 @@ from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
+from crawlers.frontier.progress import Progress
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -145,18 +146,6 @@ class Visits:
         return left if left <= LONGEST_REST_SECONDS else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How far match had read a partition of the bus at the last look.
-
-    `position` is the oldest offset that it had not dealt with; `until` is when the bus took that record, or the time of the look
-    when nothing waited (Unix seconds).
-    """
-
-    position: int
-    until: float
-
-
 def open_frontier(context: Context) -> Frontier:
     """The frontier of the data folder, whose key proved to be its own."""
     key = context.keys.read(KEY)
@@ -175,6 +164,7 @@ class Frontier:
         self.history = History(self._database, clock)
         self.forgetting = Forgetting(self._database, clock, keep_days * 86400.0)
         self._cipher, self._clock = FrontierCipher(key), clock
+        self.progress = Progress(self._database, clock)
         self._posts = Posts(self._database, self._cipher)
         self._held: dict[str, set[bytes]] = {}
 
@@ -414,32 +404,6 @@ class Frontier:
         found = {**dict.fromkeys(STATES, 0), **dict(rows)}
         found["leased"] = len(self._held.get(site, ()))
         return {**found, "due": found["due"] - found["leased"]}
-
-    def reading(self) -> dict[int, Reading]:
-        """How far match had read at the last look, a partition."""
-        with sqlite_errors(self._path):
-            rows: Any = self._database.execute("select partition, position, until from reading").fetchall()
-        return {int(partition): Reading(position, until) for partition, position, until in rows}
-
-    def note_reading(self, places: Mapping[int, Reading]) -> None:
-        """Keep how far match has read, for the next look."""
-        rows = [(str(partition), place.position, place.until) for partition, place in places.items()]
-        with self._change() as database:
-            database.executemany(
-                "insert into reading values (?1, ?2, ?3) on conflict (partition) do update set position = ?2, until = ?3", rows
-            )
-
-    def read_again(self, since: float, until: float) -> int:
-        """Forget the posts captured between two moments (Unix seconds) and make their pages due; returns how many pages."""
-        with self._change() as database:
-            database.execute(
-                "update pages set state = 'due', due_at = ?, attempts = 0, validators = x'' "
-                "where state = 'done' and (site, name) in (select site, page from seen where at between ? and ?)",
-                (self._clock.wall(), since, until),
-            )
-            pages = database.changes()
-            database.execute("delete from seen where at between ? and ?", (since, until))
-        return pages
 
     def _visited(self, site: str) -> float:
         """When a visit to `site` last succeeded, 0 for never."""

@@ -152,10 +152,10 @@ def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post
     look(crawl)
     crawl.later(DAY)
     began = crawl.frontier.begin_visit(SITE, [])
-    crawl.frontier.read_again(0, crawl.clock.wall())
+    crawl.frontier.progress.read_again(0, crawl.clock.wall())
     leased = crawl.frontier.lease(SITE)
     crawl.frontier.finish(leased, Parsed(posts=(post(1), post(7, "a new comment"))), began)
-    assert crawl.frontier.read_again(crawl.clock.wall() - 1, crawl.clock.wall()) == 1
+    assert crawl.frontier.progress.read_again(crawl.clock.wall() - 1, crawl.clock.wall()) == 1
     assert crawl.due() == [1]
 
 
