@@ -61,6 +61,8 @@ class Sample(BaseModel):
     """Whether the page shows what software made it."""
     posts: tuple[Mapping[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
+    gone: bool = False
+    """Whether it says that a thread is no more."""
 
     def response(self) -> Response:
         """The page as it would come."""
@@ -234,6 +236,8 @@ def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> li
         parsed = Parsed() if preset.unreadable else parse(sample.page(), sample.response(), site)
         said += _compared(f"{where}: post", sample.posts, [_as_post(post) for post in parsed.posts])
         said += _compared(f"{where}: page", sample.pages, [_as_page(page) for page in parsed.pages])
+        if parsed.gone != sample.gone:
+            said.append(f"{where}: gone is {parsed.gone}, not {sample.gone}")
         if sample.recognised and preset.name not in {one.name for one in recognise(sample.response(), presets)}:
             said.append(f"{where}: is not recognised")
     return said

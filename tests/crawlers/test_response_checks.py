@@ -182,3 +182,10 @@ def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
 def test_bytes_that_are_no_text_hold_no_marks() -> None:
     response = Response(URL, status=403, body=b"\x00\xff" * 100, request=Request(URL))
     assert of_answer(URL, response) == "forbidden"
+
+
+def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_beside() -> None:
+    leased = Leased("board", b"", THREAD, b"", 0)
+    beside = answer("<p>The specified thread does not exist.</p><form><input type=password></form>", url=THREAD.url)
+    assert of_page(leased, beside, Parsed(gone=True), make_site()) == "gone"
+    assert of_page(leased, beside, Parsed(), make_site()) == "login"
