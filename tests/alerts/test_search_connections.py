@@ -227,7 +227,7 @@ def test_a_route_whose_body_streams_has_longer_for_it(port, accounts, monkeypatc
     token = accounts.add_token("files", ["file.assess"], ["*"], purpose="a test", days=1, by="test")[1]
     monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
     session = f"authorization: Bearer {token}\r\ncontent-type: multipart/form-data; boundary=b\r\n"
-    head = f"{session}sec-fetch-site: same-origin\r\ncontent-length: 1000\r\n\r\n"
+    head = f"{session}content-length: 1000\r\n\r\n"
     with closing(connect(port)) as upload:
         upload.sendall(request(port, "POST", head.encode(), path="/assess"))
         with closing(connect(port)) as idle:
