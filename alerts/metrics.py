@@ -187,6 +187,7 @@ class SearchMetrics:
     requests: Counter
     lookups: Counter
     logins: Counter
+    sweeps: Counter
 
     @classmethod
     def make(cls, registry: CollectorRegistry) -> SearchMetrics:
@@ -200,4 +201,7 @@ class SearchMetrics:
             lookups.labels(outcome)
         for outcome in ("in", "refused", "limited"):
             logins.labels(outcome)
-        return cls(requests, lookups, logins)
+        sweeps = Counter(
+            "ullage_search_sweeps_total", "Ranges of which many numbers were looked up within an hour.", registry=registry
+        )
+        return cls(requests, lookups, logins, sweeps)

@@ -24,7 +24,7 @@ from alerts.read.view import customer, details, summary
 from alerts.records import Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.may import may
-from alerts.search.pages.look_up import asked_of
+from alerts.search.pages.person import asked_of
 from alerts.search.site import Site
 from alerts.store import MAX_PAGE
 

@@ -20,6 +20,7 @@ from alerts.accounts.roles import ForbiddenError
 from alerts.accounts.sessions import Sessions
 from alerts.decisions.command import duties_of
 from alerts.lookup.exposed import Lookup
+from alerts.lookup.sweeps import Sweeps
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
@@ -34,6 +35,7 @@ from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.limits import Lookups
 from alerts.search.may import anybody, logged_in, require_named
+from alerts.search.occasions import Occasions
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
@@ -90,6 +92,8 @@ def create_app(
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         held=Held(context.clock),
+        sweeps=Sweeps(context.clock),
+        occasions=Occasions(),
         zone=zone,
         entries=pages.entries(),
     )

@@ -22,6 +22,7 @@ from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.lookup.exposed import PURPOSES, Lookup, Question
+from alerts.lookup.sweeps import Sweeps
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
@@ -31,6 +32,7 @@ from alerts.search.held import Held
 from alerts.search.language import READER, TAGS, speak
 from alerts.search.limits import Lookups
 from alerts.search.menu import Entry, menu
+from alerts.search.occasions import Occasions
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
 from ullage.audit import Trail
@@ -66,6 +68,8 @@ class Site:
     door: Door
     allowed: Lookups
     held: Held
+    sweeps: Sweeps
+    occasions: Occasions
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -10,9 +9,11 @@ from fastapi.responses import HTMLResponse
 
 from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
+from alerts.lookup.sweeps import MANY
 from alerts.read.heard import looked
 from alerts.search.may import may
 from alerts.search.menu import Entry
+from alerts.search.occasions import Occasion
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.phrase import Phrase
@@ -20,8 +21,6 @@ from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
 Clerk = Annotated[Site, may("person.check")]
-NOTHING = {"purpose": "", "case": ""}
-"""The form as it first stands, and after a refusal: what was refused may hold anything, so none of it is shown again."""
 
 MENU = Entry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
 
@@ -32,29 +31,36 @@ def routes() -> APIRouter:
 
     @router.get("/exposed")
     def form(site: Clerk) -> HTMLResponse:
-        return _page(site, asked=NOTHING)
+        return _page(site, _occasion(site))
 
     @router.post("/exposed")
     def answer(site: Clerk, value: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+        said = _occasion(site)
         try:
-            asked = site.question(value, site.actor(), purpose, case)
+            asked = site.question(value, site.actor(), purpose or said.purpose, case or said.case)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
-            return _page(site, 400, refused=str(error), asked=NOTHING)
-        kept = {"purpose": asked.purpose, "case": asked.case}
-        return _page(site, answer=asked_of(site, asked), asked=kept)
+            return _page(site, said, 400, refused=error)
+        said = Occasion(asked.purpose, asked.case)
+        site.occasions.keep(site.principal.session, said)
+        return _page(site, said, answer=asked_of(site, asked))
 
     return router
 
 
+def _occasion(site: Site) -> Occasion:
+    """For what this session asks, as was said before: what was refused is not kept, and so not shown again."""
+    return site.occasions.of(site.principal.session)
+
+
 def _page(
-    site: Site, status: int = 200, *, asked: Mapping[str, str], answer: Answer | None = None, refused: str = ""
+    site: Site, asked: Occasion, status: int = 200, *, answer: Answer | None = None, refused: QueryError | None = None
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     behind = looked(site.store, site.clock.now()) if answer else None
     said, heard = (reply(answer, behind), told(answer)) if answer and behind else (None, ())
     shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN}
-    return site.page("look_up.html", status, **shown, refused=refused, asked=asked, behind=behind)
+    return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind)
 
 
 def asked_of(site: Site, question: Question) -> Answer:
@@ -66,6 +72,10 @@ def asked_of(site: Site, question: Question) -> Answer:
         if error.is_first:  # a sweep must not fill the log as well
             site.trail.append("lookup.limited", "refused from here on", actor=question.who, reason=question.why)
         raise
+    if kind := site.sweeps.note(question.value):
+        site.metrics.sweeps.inc()
+        what = f"{MANY} different values of one range within an hour, {kind}"
+        site.trail.append("lookup.sweep", what, actor=question.who, reason=question.why)
     answer = site.lookup.ask(question)
     found = "recorded" if answer.recorded else "not_found"
     outcome = "refused" if not answer.kinds else "exposed" if told(answer) else found
