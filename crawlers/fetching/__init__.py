@@ -9,6 +9,7 @@
     conditional         lists are asked for only if they have changed
     outcomes           what came of a page, as a word of a closed list
     response_checks    challenges, logins that ran out, lists that no longer read (`marks.toml`)
+    menus              what on a page is a menu or a small form to log in with
     response_headers   the headers that travel with what was in an answer
     library_logs       keeps what libraries would log off the disk
 

@@ -6,7 +6,6 @@ import email.utils
 from enum import Enum
 
 from OpenSSL import SSL
-from scrapy import Request
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadCancelledError,
@@ -95,12 +94,12 @@ def of_status(status: int) -> str:
     return STATUSES.get(status, "redirects" if 300 <= status < 400 else "status")
 
 
-def of_error(error: BaseException | None, request: Request) -> str:
+def of_error(error: BaseException | None) -> str:
     """The outcome that a failed request means."""
     if isinstance(error, Refused):
         return error.reason
-    if isinstance(error, IgnoreRequest):  # Scrapy's own: too many redirects, or a body that unpacks beyond the limit
-        return "redirects" if request.meta.get("redirect_ttl") == 0 else "too_large"
+    if isinstance(error, IgnoreRequest):  # Scrapy's own: a body that unpacks beyond the limit, or too many redirects
+        return "too_large" if error.__cause__ else "redirects"
     return next((outcome for kind, outcome in FAILURES.items() if isinstance(error, kind)), "tls" if is_tls(error) else "network")
 
 

@@ -16,11 +16,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from parsel import Selector
 from scrapy.http import Response, TextResponse
+from scrapy.utils.response import get_meta_refresh
 
+from crawlers.fetching import menus
 from crawlers.fetching.outcomes import of_status
 from crawlers.frontier.database import Leased
 from crawlers.sites.content_type import declared
-from crawlers.sites.pages import PARENT, Parsed, Withheld
+from crawlers.sites.pages import PARENT, Page, Parsed, Withheld
 from crawlers.sites.site import Site
 
 LOOKED_AT = 64 * 1024
@@ -35,18 +37,11 @@ WITHHELD: dict[str, Withheld] = {
     "address": "address", "too_large": "too_large", "gone": "gone",
 }  # fmt: skip
 """Outcomes that say of a file that it is not to be had, and nothing of its site."""
+AT_ONCE_SECONDS = 10.0
 LEAST_ALIKE = 3
 """So many addresses of one kind are a list of something."""
 _VARIES = re.compile(r"\d")
-_DIGITS = re.compile(r"[\w.~%-]*\d[\w.~%-]*")
-_MENUS = ("nav", "menu", "breadcrumb", "footer", "sidebar", "lang")
-_NAMED = "concat(' ', translate(concat(@id, ' ', @class), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_', 'abcdefghijklmnopqrstuvwxyz '))"
-_WITHIN_MENU = (
-    "ancestor::nav or ancestor::header or ancestor::footer or ancestor::aside or ancestor::*[@role='navigation'] or ancestor::*["
-    + " or ".join(f"contains({_NAMED}, ' {name}')" for name in (*_MENUS, "nv ", "hd ", "ft "))
-    + "]"
-)
-_HIDES_INPUT = "translate(@type, 'PASWORD', 'pasword') = 'password'"
+_NAMES = re.compile(r"[\w.~%-]+")
 _NO_MARKUP = Selector("<html></html>", type="html")
 GATES = frozenset({"forbidden", "busy", "unavailable"})
 """Outcomes of a status that a challenge comes with."""
@@ -107,7 +102,7 @@ def is_wall(response: Response) -> bool:
     """
     if not isinstance(response, TextResponse) or is_listing(response):
         return False
-    return _asks_to_log_in(response) or _has_login_form(response)
+    return _asks_to_log_in(response) or menus.has_login_form(_marked(response), marks().box)
 
 
 def is_listing(response: Response) -> bool:
@@ -118,9 +113,11 @@ def is_listing(response: Response) -> bool:
 def kinds_of_links(response: TextResponse) -> Counter[str]:
     """How many things of each kind a page leads to, its menus apart; a kind is an address with `*` for what tells them apart."""
     found: dict[str, set[str]] = {}
-    for href in _marked(response).xpath(f"//a[not({_WITHIN_MENU})]/@href").getall():
+    for element in menus.outside_menus(_marked(response)):
+        if element.tag != "a" or not (href := element.get("href", "").strip()):
+            continue
         try:
-            parts = urlsplit(href.strip())
+            parts = urlsplit(href)
         except ValueError:
             continue
         if parts.scheme in {"", "http", "https"} and (parts.path or parts.query):
@@ -136,7 +133,11 @@ def _marked(response: TextResponse) -> Selector:
 def _shape(parts: SplitResult) -> str:
     """An address without what tells one thing from another of its kind: numbers, and names with a digit in them."""
     path = "/".join("*" if _VARIES.search(step) else step for step in parts.path.split("/"))
-    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_DIGITS.sub('*', parts.query)}"
+    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_NAMES.sub(_without_digits, parts.query)}"
+
+
+def _without_digits(found: re.Match[str]) -> str:
+    return "*" if _VARIES.search(found[0]) else found[0]
 
 
 def _asks_to_log_in(response: TextResponse) -> bool:
@@ -146,18 +147,7 @@ def _asks_to_log_in(response: TextResponse) -> bool:
 
 def asks_for_password(response: Response) -> bool:
     """Whether there is a field for a password anywhere on a page."""
-    return isinstance(response, TextResponse) and bool(_marked(response).xpath(f"//input[{_HIDES_INPUT}]"))
-
-
-def _has_login_form(response: TextResponse) -> bool:
-    """Whether there is a field for a password that stands in no small box beside what the page shows."""
-    for field in _marked(response).xpath(f"//input[{_HIDES_INPUT}][not({_WITHIN_MENU})]"):
-        around = field.xpath("./ancestor::form[1]/descendant-or-self::*[descendant-or-self::input]") or field.xpath("./..")
-        above = field.xpath("./ancestor::form[1]/ancestor::*[not(self::body) and not(self::html)][position() <= 3]")
-        named = [f"{one.attrib.get('id', '')} {one.attrib.get('class', '')}" for one in (*around, *above)]
-        if not any(marks().box.search(name) for name in named):
-            return True
-    return False
+    return isinstance(response, TextResponse) and any(map(menus.hides_input, _marked(response).root.iter("input")))
 
 
 def lacks_session(response: Response, site: Site) -> bool:
@@ -178,22 +168,40 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
     """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a list that leads to nothing.
 
     That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly is blind from the
-    first day.
+    first day. A blank answer is what a program leaves that broke: no list and no text is so empty. A page that leads on by a meta
+    refresh is `redirects` and not followed: in a paste anybody may write one.
     """
-    role = leased.page.role
+    role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
         return "gone" if parsed.gone else of_file(leased.page.facts.get("title", ""), response)
     if role == "list" and lacks_session(response, site):
         return "login"
-    if role == "item" or entries(parsed):
+    if role == "item":
+        return "empty" if is_blank else "ok"
+    if entries(parsed):
         return "ok"
-    if not parsed.pages and is_challenge(response, body=not is_listing(response)):
-        return "blocked"
-    if not parsed.pages and is_wall(response):
-        return "login"
+    if gate := "" if parsed.pages else _gate(response, leased.page):
+        return gate
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
-    return _of_empty_list(leased, len(response.body), parsed)
+    return _of_empty_list(leased, 0 if is_blank else len(response.body), parsed)
+
+
+def _gate(response: Response, page: Page) -> str:
+    """What stands in the place of a page that leads nowhere, as an outcome; "" for nothing."""
+    if is_challenge(response, body=not is_listing(response)):
+        return "blocked"
+    if is_wall(response):
+        return "login"
+    return "redirects" if page.number == 1 and refreshes(response) else ""  # behind the last page some lead back to it
+
+
+def refreshes(response: Response) -> bool:
+    """Whether a page leads on by itself: to another, or to itself at once."""
+    if not isinstance(response, TextResponse):
+        return False
+    seconds, url = get_meta_refresh(response)
+    return url is not None and (url != response.url or (seconds or 0.0) < AT_ONCE_SECONDS)
 
 
 def of_file(name: str, response: Response) -> str:
@@ -205,8 +213,8 @@ def of_file(name: str, response: Response) -> str:
 
 
 def _of_empty_list(leased: Leased, size: int, parsed: Parsed) -> str:
-    """The outcome of a list of `size` bytes that leads to nothing, or to other lists alone."""
-    if size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
+    """The outcome of a list of `size` bytes, 0 for a blank one, that leads to nothing, or to other lists alone."""
+    if 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
         return "ok"
     if leased.entries:
         return "layout"

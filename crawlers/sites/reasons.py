@@ -15,7 +15,7 @@ MEANING: dict[str, str] = {
     "proxy": "the proxy that its file names is not in `crawl.proxies`, does not answer, or does not lead there",
     "onion": "an .onion name leads nowhere without a proxy: name one in its file (`proxy`)",
     "host": "it leads to a host or port that its file does not name: `hosts` may",
-    "redirects": "it leads in a circle, or nowhere",
+    "redirects": "it leads in a circle, nowhere, or on by a meta refresh, which is not followed: `start` may name where",
     "http_4xx": "it answers with an error that it blames on us",
     "http_5xx": "it answers with an error of its own",
     "status": "it answers with a status that says nothing",

@@ -59,7 +59,7 @@ class Pages:
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            outcome, cause = of_error(error, request), error.cause if isinstance(error, Refused) else ""
+            outcome, cause = of_error(error), error.cause if isinstance(error, Refused) else ""
             return Answer(url, outcome, None, cause, await self._led_to(url) if outcome in LEADS_ELSEWHERE else "")
         outcome = response_checks.of_answer(url, response)
         cause = reasons.of_status(response.status) if outcome == "status" else ""
@@ -73,7 +73,7 @@ class Pages:
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return Robots(0, False, 0.0, reasons.of_outcome(of_error(error, request)))
+            return Robots(0, False, 0.0, reasons.of_outcome(of_error(error)))
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
         spider.visit.robots.put(place, Rules(rules, refusal))

@@ -64,8 +64,7 @@ class LookSpider(Spider):
 
     def failed(self, failure: Failure) -> None:
         """None came."""
-        request: Request = failure.request  # type: ignore[attr-defined]
-        self.visit.words.append(reasons.of_outcome(of_error(failure.value, request)))
+        self.visit.words.append(reasons.of_outcome(of_error(failure.value)))
 
     def _word(self, response: Response) -> str:
         """What an answer says against the site, "" where it says nothing."""

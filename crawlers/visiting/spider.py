@@ -104,7 +104,7 @@ class PageSpider(Spider):
         """A request that brought no response."""
         request: Request = failure.request  # type: ignore[attr-defined]
         cause = failure.value.cause if isinstance(failure.value, Refused) else ""
-        self._tell(request.meta[LEASED], of_error(failure.value, request), cause=cause)
+        self._tell(request.meta[LEASED], of_error(failure.value), cause=cause)
 
     def callback_failed(self, failure: Failure, response: Response) -> None:
         """The platform could not make sense of a page."""

@@ -1,15 +1,18 @@
 """`python -m tests.crawlers.resolving HOST=A,B,… … -- ullage's words`: the command where names are what the test says.
 
-Each look-up of HOST gets the next of its addresses, and the last for ever. Of all addresses 127.0.0.2 alone is public, so that
+Each look-up of HOST gets the next of its addresses, and the last for ever; one that is `HANG` never comes back.
+Of all addresses 127.0.0.2 alone is public, so that
 a test can tell a public one from a private one without leaving the machine.
 """
 
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import chain, repeat
 
 PUBLIC = "127.0.0.2"
+HANG = "hang"
 _original = socket.getaddrinfo
 
 
@@ -26,7 +29,9 @@ def main() -> None:
         name = host.decode() if isinstance(host, bytes) else str(host)
         if name not in names:
             return _original(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        return _original(next(names[name]), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        if (address := next(names[name])) == HANG:
+            threading.Event().wait()
+        return _original(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
     socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
     from crawlers.fetching.middlewares import address

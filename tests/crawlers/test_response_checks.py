@@ -100,6 +100,9 @@ def page_outcome(page: Page, body: str, parsed: Parsed, entries: int = 0, size: 
     return of_page(Leased("board", b"", page, b"", 0, entries, size), answer(body), parsed, make_site(**site))
 
 
+REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
+
+
 @pytest.mark.parametrize(
     ("page", "body", "parsed", "former", "outcome"),
     [
@@ -115,6 +118,15 @@ def page_outcome(page: Page, body: str, parsed: Parsed, entries: int = 0, size: 
         (LIST, CHALLENGE, Parsed(), (20, 50_000), "blocked"),
         (LIST, f"{FILLER}<form><input type='password'></form>", Parsed(), (0, 0), "login"),
         (LIST, "抱歉，您需要登录后才可以继续浏览", Parsed(), (0, 0), "login"),
+        (LIST, " \n", Parsed(), (0, 0), "empty"),
+        (LIST, "", Parsed(), (20, 50_000), "layout"),
+        (item(1), "\n", Parsed((post(),)), (0, 0), "empty"),
+        (LIST, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
+        (LIST, REFRESH.format("0; url=/list"), Parsed(), (20, 5_000), "redirects"),
+        (LIST, REFRESH.format("300; url=/list"), Parsed(), (0, 0), "ok"),
+        (LIST, REFRESH.format("0; url=/forum"), Parsed(pages=(item(1),)), (0, 0), "ok"),
+        (THREAD, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
+        (item(1), REFRESH.format("0; url=/forum"), Parsed((post(),)), (0, 0), "ok"),
         (THREAD, FILLER, Parsed((Post("1", "u", b""),)), (0, 0), "ok"),
         (THREAD, FILLER, Parsed(), (0, 0), "layout"),
         (Page("http://board.example/thread/1?page=9", "thread", number=9), FILLER, Parsed(), (0, 0), "ok"),
@@ -189,3 +201,11 @@ def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_
     beside = answer("<p>The specified thread does not exist.</p><form><input type=password></form>", url=THREAD.url)
     assert of_page(leased, beside, Parsed(gone=True), make_site()) == "gone"
     assert of_page(leased, beside, Parsed(), make_site()) == "login"
+
+
+def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None:
+    """With a look at every element above every link this would take hours."""
+    deep, query = "<div>" * 1_500, "/list?" + "x" * 200_000
+    links = "".join(f'<a href="/x{number:05}">t</a>' for number in range(20_000))
+    assert page_outcome(LIST, f'{deep}{links}<a href="{query}">t</a>', Parsed()) == "empty"
+    assert page_outcome(LIST, deep + '<form class="quick-login">' + "<input type=password>" * 20_000, Parsed()) == "empty"

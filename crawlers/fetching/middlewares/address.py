@@ -8,9 +8,11 @@ if the handler has ever gone elsewhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
-from typing import Self
+import threading
+from typing import Any, Self
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -43,28 +45,60 @@ def literal(host: str) -> list[Address]:
         return []
 
 
-async def addresses_of(host: str) -> list[Address]:
-    """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included."""
+async def addresses_of(host: str, seconds: float) -> list[Address]:
+    """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included.
+
+    OSError where there is none, or none within `seconds`. Each look-up has a thread of its own: asyncio's few would all be
+    held by names whose servers say nothing, and every other site would wait behind them.
+    """
     if known := literal(host):
         return known
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[list[Any]] = loop.create_future()
+
+    def tell(found: list[Any] | None, error: Exception | None) -> None:
+        if told.done():
+            return
+        if error is None:
+            told.set_result(found or [])
+        else:
+            told.set_exception(error)
+
+    def look_up() -> None:
+        found, failed = None, None
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, found, failed)
+
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    async with asyncio.timeout(seconds):
+        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in await told]
 
 
 class AddressGuard:
-    """See the module. What it lets pass stands in `resolved`, where the handler looks."""
+    """See the module. What it lets pass stands in `resolved`, where the handler looks; a look-up may take `seconds`."""
 
     def __init__(
-        self, site: Site, resolved: Resolved | None = None, proxy: Proxy | None = None, *, lacks_session: bool = False
+        self,
+        site: Site,
+        resolved: Resolved | None = None,
+        proxy: Proxy | None = None,
+        *,
+        lacks_session: bool = False,
+        seconds: float = 60.0,
     ) -> None:
-        self._lacks_session = lacks_session
+        self._lacks_session, self._seconds = lacks_session, seconds
         self._site, self._resolved, self._proxy = site, {} if resolved is None else resolved, proxy
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; the spider's visit knows the site."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
-        return cls(visit.site, visit.resolved, visit.proxy, lacks_session=getattr(visit, "lacks_session", False))
+        lacks_session, seconds = getattr(visit, "lacks_session", False), crawler.settings.getfloat("DNS_TIMEOUT")
+        return cls(visit.site, visit.resolved, visit.proxy, lacks_session=lacks_session, seconds=seconds)
 
     async def process_request(self, request: Request) -> None:
         """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
@@ -80,7 +114,7 @@ class AddressGuard:
         if host.rstrip(".").endswith(".onion"):
             raise Refused("address", "onion")
         try:
-            addresses = await addresses_of(host)
+            addresses = await addresses_of(host, self._seconds)
         except (OSError, UnicodeError):
             raise Refused("dns") from None
         if not addresses:

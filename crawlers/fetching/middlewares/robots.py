@@ -115,7 +115,7 @@ class TimedRobots(RobotsTxtMiddleware):
         try:
             return *rules_text(await self.crawler.engine.download_async(asking)), ""
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            return DISALLOW_ALL, "robots_unreachable", reasons.of_outcome(of_error(error, asking))
+            return DISALLOW_ALL, "robots_unreachable", reasons.of_outcome(of_error(error))
 
     def _keep_pace(self, rules: RobotParser) -> None:
         """Let `Crawl-delay` raise the least delay of AutoThrottle."""
