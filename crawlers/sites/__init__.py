@@ -5,6 +5,7 @@
     layout          what such data says of lists, threads and posts
     selecting       its selectors: CSS, XPath, JMESPath
     dates           moments as site programs write them
+    nesting         HTML that nests more deeply than libxml2 reads
     reading         a page, read by a layout
     pages           what a platform says about a page
     content_type    what a response declares about its bytes

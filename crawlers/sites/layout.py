@@ -10,6 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Mapping
+from re import _parser  # type: ignore[attr-defined]  # the only one who reads a pattern as Python does
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -40,9 +41,26 @@ def _pattern(value: object) -> re.Pattern[str]:
     if not isinstance(value, str):
         raise ValueError("is no regular expression")  # noqa: TRY004 - pydantic's way to say so
     try:
-        return re.compile(value)
+        pattern = re.compile(value)
     except re.error as error:
         raise ValueError(f"is no regular expression ({error.msg})") from None
+    if _repeats_repeats(_parser.parse(value)):
+        raise ValueError("repeats what repeats itself, such as (a+)+: on some addresses it would never end")
+    return pattern
+
+
+def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
+    """Whether a repetition without end holds another: whoever writes an address could then keep us busy for ever."""
+    for _, given in parsed:
+        parts = given if isinstance(given, tuple) else (given,)
+        endless = len(parts) == 3 and parts[1] is _parser.MAXREPEAT
+        if endless and within:
+            return True
+        for part in parts:
+            inner = part if isinstance(part, list) else [part]
+            if any(isinstance(one, _parser.SubPattern) and _repeats_repeats(one, within or endless) for one in inner):
+                return True
+    return False
 
 
 def _naming(value: object) -> re.Pattern[str]:

@@ -18,6 +18,7 @@ from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
 from parsel import Selector, csstranslator
 from scrapy.http import Response, TextResponse
 
+from crawlers.sites import nesting
 from ullage.errors import RecordError
 
 Language = Literal["css", "json"]
@@ -152,7 +153,7 @@ class Document:
 
 def html(response: Response) -> Document:
     """A page as a browser reads it, whatever it says it is; RecordError for what is no text."""
-    return Document("html", Selector(text=_text(response), type="html"))
+    return Document("html", nesting.selector(_text(response)))
 
 
 def document(response: Response) -> Document:
@@ -167,7 +168,7 @@ def document(response: Response) -> Document:
         made = Selector(text=text, type="xml")
         made.remove_namespaces()
         return Document("xml", made)
-    return Document("html", Selector(text=text, type="html"))
+    return Document("html", nesting.selector(text))
 
 
 def embedded(page: Document, selections: Selections) -> Document:

@@ -141,6 +141,8 @@ def test_raw_paste_takes_a_paste_as_served() -> None:
         ({"colour": "red"}, r"options\.colour: is none of"),
         ({"pattern": "^/([a-z]+)$"}, r"options\.pattern: has no group"),
         ({"pattern": "(?P<id>"}, r"options\.pattern: is no regular expression"),
+        ({"pattern": "^/(?P<id>(a+)+)$"}, r"options\.pattern: repeats what repeats itself"),
+        ({"lists_pattern": "(?:/(?:x|y*))*/b"}, r"options\.lists_pattern: repeats what repeats itself"),
         ({"raw": "/raw/"}, r"options\.raw: has no \{id\}"),
         ({"links": "a[[["}, r"options\.links: is no CSS selector"),
     ],

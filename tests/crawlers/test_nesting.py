@@ -1,0 +1,38 @@
+"""Tags within tags: nobody hides what stands below his own post, and no page costs more than its length."""
+
+import pytest
+from lxml import etree
+
+from crawlers.sites.nesting import DEEPEST, flattened, selector
+
+BELOW = "".join(f'<p class="post"><em>post {number}</em>' for number in range(5))
+TAGS = ("div", "b", "blockquote", "ul><li", "table><tr><td", "span class='>'")
+
+
+def around(tag: str, count: int, *, closed: bool) -> str:
+    ends = "".join(f"</{part.split()[0]}>" for part in reversed(tag.split("><"))) if closed else ""
+    return f"<html><body>{f'<{tag}>' * count}inmost{ends * count}{BELOW}"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("tag", TAGS)
+def test_what_stands_below_tags_without_end_is_read(tag: str, closed: bool) -> None:
+    page = selector(around(tag, 5_000, closed=closed))
+    assert page.css("p.post em::text").getall() == [f"post {number}" for number in range(5)]
+    assert "inmost" in page.xpath("string()").get("")
+
+
+def test_libxml2_reads_no_further_by_itself() -> None:
+    """Else none of this were needed."""
+    assert not etree.fromstring(around("div", 5_000, closed=True), etree.HTMLParser(recover=True, huge_tree=True)).xpath("//p")
+
+
+def test_many_names_in_one_another_are_flattened_too() -> None:
+    opened = "".join(f"<x{number}>" for number in range(3 * DEEPEST))
+    closed = "".join(f"</x{number}>" for number in reversed(range(3 * DEEPEST)))
+    assert len(selector(opened + closed + BELOW).css("em")) == 5
+
+
+@pytest.mark.parametrize("text", [BELOW, "<p>one<p>two<br></b></p>", "a < b > c <", "<ul>" + "<li>x" * 3_000, "<b title='", ""])
+def test_what_is_not_deep_stays_as_it_is(text: str) -> None:
+    assert flattened(text) == text
