@@ -1,4 +1,4 @@
-"""A certificate authority and a server certificate for loopback, made anew for each run and good for a day.
+"""A certificate authority and a server certificate for loopback, made anew for each run and good for a day or as long as asked.
 
 Real servers in tests speak TLS as they do in operation, so that what is tested is the path that is used.
 """
@@ -28,8 +28,8 @@ class Certificates:
     key: bytes
 
 
-def make_certificates() -> Certificates:
-    """An authority of its own that has signed one certificate for loopback."""
+def make_certificates(*more: str, until: dt.timedelta = DAY) -> Certificates:
+    """An authority of its own that has signed one certificate for loopback and `more` names, which is over `until` from now."""
     root_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
         _builder("loopback authority", "loopback authority", root_key.public_key())
@@ -37,9 +37,9 @@ def make_certificates() -> Certificates:
         .add_extension(_usage(sign=True), critical=True)
         .sign(root_key, hashes.SHA256())
     )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [*map(x509.DNSName, ("localhost", *more)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     server = (
-        _builder("localhost", "loopback authority", server_key.public_key())
+        _builder("localhost", "loopback authority", server_key.public_key(), until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign=False), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -53,7 +53,7 @@ def make_certificates() -> Certificates:
     )
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, until: dt.timedelta = DAY) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -62,7 +62,7 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - HOUR)
-        .not_valid_after(now + DAY)
+        .not_valid_after(now + until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
