@@ -20,6 +20,7 @@ from alerts.decisions.options import By, Case, Reason, name_of
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where, configured_store
+from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.custody import originals
@@ -65,6 +66,22 @@ def reveal(
             print_row({"sighting": one.id, "seen": one.at.isoformat(), field_: text})
         else:  # as it is: an address that is wrapped cannot be copied
             typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
+
+
+def addresses(
+    context: Context, store: IncidentStore, incident: str, *, by: str, case: str, reason: str, trail: Trail
+) -> dict[str, str]:
+    """The addresses of an incident's posts in clear, by sighting; in the audit log before they are handed out.
+
+    ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
+    """
+    if not context.settings.originals.keep:
+        raise ConfigError("originals.keep is false: nothing is sealed, and nothing is revealed")
+    found, sealed = _sealed(store, incident, "")
+    opened = _opened(context, found.tenant, sealed)
+    said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
+    trail.append(ACTION, said, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
+    return {one.id: original.url for one, original in opened}
 
 
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:

@@ -127,9 +127,13 @@ def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str 
     return Whole(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
 
 
-def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "") -> Page[Exposure]:
-    """A page of the customers in an incident, newest first; who is in a part of it as well may stand on two pages."""
-    page = store.search(Exposure, Where({"incident": incident.family}), limit, after)
+def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = "") -> Page[Exposure]:
+    """A page of the customers in an incident, newest first; who is in a part of it as well may stand on two pages.
+
+    With a `kind` of those alone of whom an identifier of that kind stood there.
+    """
+    of_kind = {"kinds": (kind,)} if kind else {}
+    page = store.search(Exposure, Where({"incident": incident.family, **of_kind}), limit, after)
     return Page(tuple(one_each(page.items)), page.after) if incident.parts else page
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Query, Request
 
 from alerts.read.query import Filters
 from alerts.store import QueryError
+from ullage.lookup.free_text_check import identifier_in
 
 PLACE = re.compile(r"/(?![/\\])[!-~]*")
 """A place of this page: a path, never another host."""
@@ -24,6 +25,11 @@ def _filters(
 
 Asked = Annotated[Filters, Depends(_filters)]
 """A route's parameter: its filters, as the query of the URL has them."""
+
+
+def repeatable(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed into a form that is shown again, without texts that hold an identifier: those are not repeated."""
+    return {name: "" if isinstance(value, str) and identifier_in(value) else value for name, value in typed.items()}
 
 
 def known_query(request: Request) -> None:

@@ -71,7 +71,8 @@ def test_a_page_has_no_script_and_nothing_from_another_host(browser, leaked, pat
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "data:,"}
     assert set(re.findall(r'action="([^"]*)"', text)) <= {
         "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout", "/sellers",
-        "/language", "/incidents/bulk",
+        "/language", "/incidents/bulk", f"/incidents/{A}#customers", f"/incidents/{A}/addresses", f"/incidents/{A}/customers.csv",
+        f"/incidents/{A}/letter", f"/incidents/{A}/report",
     }  # fmt: skip
 
 
@@ -220,7 +221,7 @@ def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
     form = {"status": "confirmed", "note": "与客户核实", "token": token}
     for _ in range(2):
         answer = browser.post(f"/incidents/{A}/decisions", form)
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}#decisions")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}#history")
     (decision,) = store.scroll(Decision, Where())
     assert (decision.by, decision.status, decision.note) == (ASKER, "confirmed", "与客户核实")
     assert "与客户核实" in browser.get(f"/incidents/{A}").text

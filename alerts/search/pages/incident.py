@@ -1,10 +1,11 @@
-"""One incident, and decisions on it."""
+"""One incident: what it is, what to do next, and everything that can be done with it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form
@@ -13,28 +14,70 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
 from alerts.clocks.render import clock_words
-from alerts.decisions.decide import TOKEN_BYTES, Decisions, needed_for
+from alerts.custody.reveal import addresses
+from alerts.decisions.decide import TOKEN_BYTES, needed_for
+from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, Cases, links_of
+from alerts.desk.history import history
+from alerts.desk.letter import LANGUAGES, letter
+from alerts.desk.people import handles
+from alerts.desk.work import Work, assignee_of, item_of, named, takedown_of, task_of
 from alerts.noise.suppressions import suppressed
-from alerts.read.query import whole
+from alerts.read.query import SHOWN, customers_of, whole
 from alerts.records import Incident
-from alerts.search.asked import Text
+from alerts.report.command import Form as Written
+from alerts.report.command import case_of, rendered
+from alerts.report.draft import Language, page
+from alerts.search.asked import Text, repeatable
 from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
+from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
-ACTIONS = {
-    "acknowledged": "Acknowledge · 受理",
-    "confirmed": "Confirm · 确认",
-    "resolved": "Resolve · 处置完毕",
-    "false_positive": "False positive · 误报",
-    "telling_approved": "DPO: customers may be told · 个保负责人批准告知客户",
-    "telling_withdrawn": "DPO: not to be told any more · 撤回批准",
-    "note": "Note only · 仅备注",
+DECISIONS: Mapping[str, Phrase] = {
+    "confirmed": Phrase("Confirm: it is a leak of ours"),
+    "resolved": Phrase("Resolve: it is done with"),
+    "note": Phrase("Only note something"),
+    "telling_approved": Phrase("DPO: customers may be told"),
+    "telling_withdrawn": Phrase("DPO: customers may not be told any more"),
 }
-Typed = Annotated[str, Form()]
+ACTS: Mapping[str, str] = {
+    "assigned": "incident.assign",
+    "due": "incident.assign",
+    "excused": "incident.close",
+    "takedown": "incident.decide",
+    "linked": "incident.decide",
+    "unlinked": "incident.decide",
+    "detached": "incident.decide",
+}
+"""What is done besides decisions, and the permission that it needs."""
+AT: Mapping[str, str] = {
+    "assigned": "to",
+    "due": "due",
+    "excused": "reason",
+    "takedown": "state",
+    "linked": "other",
+    "detached": "sighting",
+}
+"""The field at which a form is refused, unless the error speaks of another."""
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+GONE = Phrase("There is no such incident; it may have passed its retention.")
+Typed = Annotated[str, Form(max_length=5_000)]
 Reader = Annotated[Site, may("incident.read")]
 Decider = Annotated[Site, may("incident.decide")]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A form that was refused: why, at which field, and what was typed."""
+
+    refused: Exception | None = None
+    at: str = ""
+    typed: Mapping[str, str] = field(default_factory=lambda: {"status": "", "note": ""})
+
+    def value(self, status: str, name: str, default: str = "") -> str:
+        """What was typed in a field of the form of `status`; `default` where that form was not sent."""
+        return self.typed.get(name, default) if self.typed.get("status") == status else default
 
 
 def routes() -> APIRouter:
@@ -42,62 +85,191 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/incidents/{id_}")
-    def incident(site: Reader, id_: str, after: Text = "") -> HTMLResponse:
-        return _incident_page(site, id_, after=after)
+    def incident(site: Reader, id_: str, after: Text = "", kind: Text = "") -> HTMLResponse:
+        return _page(site, id_, after=after, kind=kind)
 
     @router.post("/incidents/{id_}/decisions")
-    def decide(site: Decider, id_: str, status: Typed = "", note: Typed = "", token: Typed = "") -> Response:
-        found = site.store.get(Incident, id_)
-        if found is None:
-            return _missing(site)
+    def decide(  # noqa: PLR0917  the fields of the page's forms
+        site: Decider,
+        id_: str,
+        status: Typed = "",
+        note: Typed = "",
+        token: Typed = "",
+        to: Typed = "",
+        due: Typed = "",
+        reason: Typed = "",
+        days: Typed = "",
+        state: Typed = "",
+        other: Typed = "",
+        sighting: Typed = "",
+    ) -> Response:
+        typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
+        typed |= {"state": state, "other": other, "sighting": sighting}
+        if site.store.get(Incident, id_) is None:
+            return site.missing(GONE)
         try:
-            if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
-                raise QueryError("the form is not one of ours: open the incident again")
-            if status == "reported":
-                raise QueryError("say under which rule it was reported, and which report that was")
-            who = site.principal
-            who.require(needed_for(status))
-            Decisions(site.store, site.trail).make(
-                found, status, by=site.actor(), note=note, token=token, roles=site.principal.roles
-            )
+            _do(site, id_, typed)
         except QueryError as error:
-            return _incident_page(site, id_, str(error))
-        return RedirectResponse(f"/incidents/{found.id}#decisions", 303)
+            return _page(site, id_, Sent(error, _field(status, error), repeatable(typed)))
+        return RedirectResponse(f"/incidents/{id_}#history", 303)
 
+    _files(router)
+    _takedown(router)
     return router
 
 
-def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str, str]:
+def _files(router: APIRouter) -> None:
+    """What can be taken along: each is in the audit log before it leaves."""
+
+    @router.post("/incidents/{id_}/report")
+    def report(site: Annotated[Site, may("incident.export")], id_: str, lang: Typed = "zh") -> Response:
+        if site.store.get(Incident, id_) is None or lang not in {one.value for one in Language}:
+            return site.missing(GONE)
+        case = case_of(site.context, id_)
+        drafted = page(case, Language(lang))
+        what = f"incident {id_}: notification draft, docx, {lang}"
+        site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
+        return _file(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
+
+    @router.post("/incidents/{id_}/customers.csv")
+    def customers(site: Annotated[Site, may("customers.export")], id_: str, kind: Typed = "") -> Response:
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return site.missing(GONE)
+        text, count = handles(site.store, found, kind)
+        what = f"incident {id_}: {count} handles"
+        site.trail.append("customers.export", what, actor=site.actor(), tenant=found.tenant)
+        return _file(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
+
+
+def _takedown(router: APIRouter) -> None:
+    """What a takedown takes: its letter, and the addresses."""
+
+    @router.post("/incidents/{id_}/letter")
+    def takedown_letter(site: Decider, id_: str, lang: Typed = "zh") -> Response:
+        found = site.store.get(Incident, id_)
+        language = next((one for one in LANGUAGES if one == lang), None)
+        if found is None or language is None:
+            return site.missing(GONE)
+        seen = _cases(site).sightings(found)
+        text = letter(found, seen, site.duties.tenant(found.tenant), language, site.clock.now())
+        site.trail.append("incident.letter", f"incident {id_}: {lang}", actor=site.actor(), tenant=found.tenant)
+        return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{lang}.txt")
+
+    @router.post("/incidents/{id_}/addresses")
+    def reveal(site: Annotated[Site, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
+        typed = {"status": "reveal", "case": case, "reason": reason}
+        if site.store.get(Incident, id_) is None:
+            return site.missing(GONE)
+        try:
+            if not case.strip() or not reason.strip():
+                raise QueryError("a case number and a reason are needed: both are kept in the audit log")
+            shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
+        except (QueryError, ConfigError) as error:
+            return _page(site, id_, Sent(error, "case" if not case.strip() else "reason", repeatable(typed)))
+        return _page(site, id_, revealed=shown)
+
+
+def _cases(site: Site) -> Cases:
+    return Cases(Work(site.duties), site.trail)
+
+
+def _file(content: bytes, media: str, name: str) -> Response:
+    return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _do(site: Site, id_: str, typed: Mapping[str, str]) -> None:
+    """Do what a form says; QueryError where it is refused, ForbiddenError where it is not allowed."""
+    status, token = typed["status"], typed["token"]
+    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
+        raise QueryError("the form is not one of ours: open the incident again")
+    if status == "reported":
+        raise QueryError("say under which rule it was reported, and which report that was")
+    site.principal.require(ACTS.get(status) or needed_for(status))
+    cases, said = _cases(site), {"by": site.actor(), "note": typed["note"], "token": token}
+    if status == "assigned":
+        to = said["by"] if typed["to"].strip() in ("", "me") else typed["to"]
+        cases.assign(id_, to, due=typed["due"], **said)
+    elif status == "due":
+        cases.set_due(id_, typed["due"], **said)
+    elif status == "excused":
+        cases.excuse(id_, typed["reason"], days=int(typed["days"]) if typed["days"].isdecimal() else 0, **said)
+    elif status == "takedown":
+        cases.takedown(id_, typed["state"], **said)
+    elif status in ("linked", "unlinked"):
+        cases.link(id_, typed["other"].strip(), end=status == "unlinked", **said)
+    elif status == "detached":
+        cases.detach(id_, typed["sighting"], **said)
+    else:
+        cases.decide(id_, status, roles=site.principal.roles, **said)
+
+
+def _token() -> str:
+    """One a form: what is sent twice under it is done once."""
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def _field(status: str, error: QueryError) -> str:
+    """The field that an error is about."""
+    said = str(error)
+    about = {"note": "note", "date": "due", "days": "days"}
+    return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
+
+
+def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
     """What may be decided of the regimes of an incident's tenant, by the value of the form."""
-    asking = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}
-    found = {}
+    asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
     for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
-            found[f"waived {regime.id}"] = f"Not due: {regime.id} · 无需报告"
+            found[f"waived {regime.id}"] = Phrase("%(rule)s asks for no report here", rule=regime.id)
         else:
-            found[f"applies {regime.id}"] = f"Applies: {regime.id} · 适用"
+            found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=regime.id)
     return found
 
 
-def _incident_page(site: Site, id_: str, refused: str = "", after: str = "") -> HTMLResponse:
-    """One incident; its customers are those behind the mark `after`."""
-    found = whole(site.store, id_, after=after)
+def _page(
+    site: Site, id_: str, sent: Sent | None = None, *, after: str = "", kind: str = "", revealed: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """One incident; its customers are those behind the mark `after`, of one `kind` if that is asked for."""
+    found, sent = whole(site.store, id_, after="" if kind else after), sent or Sent()
     if found is None:
-        return _missing(site)
-    now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-    duties = site.duties.of(found.incident, found.decisions)
-    decide = site.duties.decides([found.incident]).get(id_)
-    shown = {
+        return site.missing(GONE)
+    incident, now = found.incident, site.clock.now()
+    cases, zone = _cases(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    owed = cases.owed(incident)
+    people = customers_of(site.store, incident, SHOWN, after, kind) if kind else None
+    item = item_of(incident, owed)
+    starts = cases.would_start(incident, owed) if owed.status == "open" else ()
+    shown: dict[str, Any] = {
         "found": found,
+        "incident": incident,
+        "standing": owed.status,
+        "item": item,
+        "people": people.items if people else found.exposures,
+        "more": people.after if people else found.more,
+        "kind": kind,
         "after": after,
-        "clocks": [clock_words(duty, now, zone) for duty in duties],
-        "decide": decide.words(now, zone) if decide else None,
-        "rulings": _rulings(site, found.incident, duties),
-        "silence": suppressed(site.store, [found.incident], now).get(id_),
+        "now": now,
+        "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
+        "running": [named(duty) for duty in owed.running],
+        "starts": [named(duty) for duty in starts],
+        "decide": owed.decide.words(now, zone) if owed.decide else None,
+        "rulings": _rulings(site, incident, owed.duties),
+        "silence": suppressed(site.store, [incident], now).get(id_),
+        "history": history(site.store, incident, found.decisions),
+        "assignee": assignee_of(owed.decisions),
+        "task": task_of(owed.decisions),
+        "takedown": takedown_of(owed.decisions),
+        "links": links_of(incident, owed.decisions),
+        "revealed": revealed or {},
+        "sent": sent,
     }
-    status, token = 400 if refused else 200, secrets.token_hex(TOKEN_BYTES)
-    return site.page("incident.html", status, **shown, actions=ACTIONS, token=token, refused=refused)
-
-
-def _missing(site: Site) -> HTMLResponse:
-    return site.missing(Phrase("There is no such incident; it may have passed its retention."))
+    status = 400 if sent.refused else 200
+    lists: dict[str, Any] = {
+        "decisions": DECISIONS,
+        "reasons": REASONS,
+        "states": STATES,
+        "takedowns": TAKEDOWN,
+        "languages_of": LANGUAGES,
+    }
+    return site.page("incident.html", status, **shown, **lists, most_days=MOST_DAYS, usual_days=USUAL_DAYS, token=_token)

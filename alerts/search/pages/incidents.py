@@ -19,7 +19,7 @@ from alerts.noise.suppressions import suppressed
 from alerts.read.heard import looked
 from alerts.read.sellers import history, tokens_of
 from alerts.records import SEVERITIES, STATUSES
-from alerts.search.asked import Text
+from alerts.search.asked import Text, repeatable
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.site import Site
@@ -116,8 +116,8 @@ def routes() -> APIRouter:
         try:
             said = _done(site, typed)
         except QueryError as error:
-            return queue_page(site, asked, done=Done((), error, typed))
-        left = {**typed, "ids": tuple(one.incident for one in refused(said))}
+            return queue_page(site, asked, done=Done((), error, repeatable(typed)))
+        left = {**repeatable(typed), "ids": tuple(one.incident for one in refused(said))}
         return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
 
     return router

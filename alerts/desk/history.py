@@ -1,0 +1,91 @@
+"""What happened to an incident, in one list: when it opened, who was told, and what people did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.clocks.duties import RULINGS
+from alerts.decisions.decide import TELLING
+from alerts.desk.cases import REASONS, STATES, WORDS
+from alerts.records import Decision, Incident, Notification
+from alerts.store import IncidentStore, Where
+from ullage.phrase import Phrase
+
+OURSELVES = "ullage"
+RETURNED: Mapping[str, Phrase] = {
+    "expired": Phrase("the time of the false positive is over: open again"),
+    "grown": Phrase("something new arrived: open again"),
+}
+TOLD: Mapping[str, Phrase] = {
+    "new": Phrase("told on %(channel)s"),
+    "raised": Phrase("told on %(channel)s that it is graver"),
+    "grown": Phrase("told on %(channel)s that it has grown"),
+    "unacknowledged": Phrase("told on %(channel)s again: nobody has acknowledged it"),
+    "escalated": Phrase("escalated to %(channel)s"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; `note` is what a person wrote beside it."""
+
+    at: datetime
+    who: str
+    what: Phrase
+    note: str = ""
+    until: datetime | None = None
+
+
+def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[Event]:
+    """Everything, the newest first."""
+    sent = store.scroll(Notification, Where({"incident": incident.family, "outcome": ("sent", "failed")}))
+    found = [*map(_decided, decisions), *_told(sent), Event(incident.opened_at, OURSELVES, Phrase("opened"))]
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def _told(sent: Iterable[Notification]) -> Iterable[Event]:
+    for one in sent:
+        said = Phrase(TOLD[one.why].id, channel=one.channel)
+        what = said if one.outcome == "sent" else Phrase("not delivered: %(what)s", what=said)
+        yield Event(one.sent_at or one.due, OURSELVES, what)
+
+
+def _decided(one: Decision) -> Event:
+    return Event(one.at, one.by, _said(one), one.note, one.until if one.act in ("due", "excused") else None)
+
+
+def _said(one: Decision) -> Phrase:
+    """A decision in words."""
+    if one.act:
+        return _acted(one)
+    if one.stage in TELLING:
+        approved = Phrase("customers may be told"), Phrase("customers may not be told any more")
+        return approved[not TELLING[one.stage]]
+    if one.stage in RULINGS:
+        applies = Phrase("%(rule)s applies", rule=one.regime), Phrase("%(rule)s asks for no report here", rule=one.regime)
+        return applies[one.stage != "applies"]
+    if one.regime:
+        return Phrase("report sent under %(rule)s (%(stage)s)", rule=one.regime, stage=one.stage)
+    return WORDS.get(one.status.replace("_", " "), Phrase("opened again"))
+
+
+def _acted(one: Decision) -> Phrase:
+    if one.act == "assigned":
+        return Phrase("assigned to %(to)s", to=one.value or Phrase("nobody"))
+    if one.act == "due":
+        return Phrase("due date set") if one.until else Phrase("due date taken back")
+    if one.act == "takedown":
+        return Phrase("takedown %(state)s", state=STATES[one.value])
+    if one.act == "excused":
+        return Phrase("false positive: %(why)s", why=REASONS.get(one.value, Phrase("another reason, which the note says")))
+    if one.act == "returned":
+        return RETURNED.get(one.value, Phrase("open again"))
+    if one.act == "detached":
+        return Phrase("sighting %(id)s taken out", id=one.about)
+    return (
+        Phrase("linked with %(to)s", to=one.about)
+        if one.act == "linked"
+        else Phrase("no longer linked with %(to)s", to=one.about)
+    )

@@ -1,0 +1,89 @@
+"""One incident as a page: what it says, what can be done, and that a refused form keeps what was typed."""
+
+import csv
+import io
+
+import pytest
+
+from alerts.records import Decision, incident_id
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all, incident
+from ullage import audit
+
+CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
+TOKEN = {"token": "0" * 16}
+
+
+def test_a_title_says_what_how_many_and_where(browser, store):
+    store.put([incident("INC-A", scenario="X4", scenario_title="False loan", customers=1_234, sites=("forum",))])
+    assert "<h1>False loan: 1,234 customers, forum</h1>" in browser.get("/incidents/INC-A").text
+
+
+def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, store):
+    store.put([incident("INC-A", **CLOCKED)])
+    text = browser.get("/incidents/INC-A").text
+    assert "This starts: pipl-57 first" in text
+    answer = browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
+    assert answer.status_code == 303
+    assert "This starts" not in browser.get("/incidents/INC-A").text
+
+
+@pytest.mark.parametrize(
+    ("form", "kept"),
+    [
+        ({"status": "assigned", "to": "Wang Fang", "due": "some day"}, 'value="some day" aria-invalid="true"'),
+        ({"status": "linked", "other": "INC-NOBODY"}, 'value="INC-NOBODY" aria-invalid="true"'),
+        ({"status": "excused", "reason": "", "days": "30", "note": "seen before"}, 'value="seen before"'),
+        ({"status": "excused", "reason": "chance", "days": "999"}, 'value="999" aria-invalid="true"'),
+    ],
+)
+def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, store, form, kept):
+    store.put([incident("INC-A")])
+    answer = browser.post("/incidents/INC-A/decisions", {**form, **TOKEN})
+    assert answer.status_code == 400
+    assert kept in answer.text
+    assert answer.text.count('id="fault"') == 1
+    assert store.count(Decision, Where()) == 0
+
+
+def test_everything_that_was_done_is_in_the_history(browser, store):
+    store.put([incident("INC-A"), incident("INC-B")])
+    for number, form in enumerate((
+        {"status": "assigned", "to": "Wang Fang", "due": "+3d"}, {"status": "note", "note": "called the site"},
+        {"status": "takedown", "state": "sent"}, {"status": "linked", "other": "INC-B"},
+        {"status": "excused", "reason": "chance", "days": "30"},
+    )):  # fmt: skip
+        assert browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"}).status_code == 303, form
+    text = browser.get("/incidents/INC-A").text
+    for said in (
+        "assigned to Wang Fang",
+        "called the site",
+        "takedown sent",
+        "linked with INC-B",
+        "numbers that match by chance",
+    ):
+        assert said in text, said
+
+
+def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store, clock, context):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    answer = browser.post(f"/incidents/{incident_id('f')}/customers.csv", {})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len({row["handle"] for row in rows}) == 3
+    assert "customers.export" in [entry.action for _, entry in audit.entries(context.data / "audit")]
+
+
+def test_a_report_and_a_letter_are_files(browser, store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    report = browser.post(f"/incidents/{incident_id('f')}/report", {"lang": "zh"})
+    assert report.content.startswith(b"PK")
+    letter = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "zh"})
+    assert "民法典" in letter.text
+    assert incident_id("f") in letter.text
+
+
+def test_addresses_need_a_case_and_a_reason(browser, store):
+    store.put([incident("INC-A")])
+    answer = browser.post("/incidents/INC-A/addresses", {"case": "", "reason": "takedown"})
+    assert answer.status_code == 400
+    assert 'value="takedown"' in answer.text
