@@ -1,0 +1,157 @@
+"""By which names the desk is asked, and whose word on where a request came from is believed."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from alerts.accounts.attempts import OF_SOURCE
+from alerts.search.address import Reach
+from alerts.search.app import create_app
+from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
+from ullage.settings import Context
+from ullage.settings.roles import SearchSettings
+
+PUBLIC, ORIGIN = "ullage.bank.example", "https://ullage.bank.example"
+PROXIED = """\
+[search]
+public = ["https://ullage.bank.example"]
+proxies = ["127.0.0.1"]
+"""
+PAGE = """\
+[notify]
+page = "https://ullage.bank.example"
+"""
+
+
+@pytest.fixture
+def served(data, store, accounts, clock):
+    """The desk under the settings that are given as text."""
+
+    def under(text: str) -> Browser:
+        (data / "ullage.toml").write_text(text)
+        context = Context(data, clock.as_clock())
+        return Browser(create_app(context, store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
+
+    return under
+
+
+def proxied(source: str = "203.0.113.7") -> dict[str, str]:
+    """What a proxy adds."""
+    return {"host": PUBLIC, "x-forwarded-for": source, "x-forwarded-proto": "https"}
+
+
+def log_in(who: Browser, headers: dict[str, str], password: str = PASSWORD):
+    return who.post("/login", {"name": ASKER, "password": password}, {**headers, "sec-fetch-site": "same-origin"})
+
+
+@pytest.mark.parametrize("text", [PROXIED, PAGE], ids=["search.public", "notify.page"])
+def test_the_public_name_is_answered_and_no_other(served, text):
+    who = served(text)
+    assert who.get("/login", headers={"host": PUBLIC}).status_code == 200
+    for host in ("evil.example", f"{PUBLIC}.evil.example", f"{PUBLIC}:8600", ""):
+        answer = who.get("/login", headers={"host": host})
+        assert (answer.status_code, "search.public" in answer.text) == (421, True)
+
+
+def test_a_page_address_that_is_not_encrypted_is_no_public_name(served):
+    assert served('[notify]\npage = "http://ullage.bank.example"\n').get("/login", headers={"host": PUBLIC}).status_code == 421
+
+
+def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_this_host_alone(served):
+    who = served(PROXIED)
+    answer = log_in(who, proxied())
+    cookie = answer.headers["set-cookie"]
+    assert answer.status_code == 303
+    assert cookie.startswith("__Host-ullage_session=")
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict", "secure"}
+    session = cookie.partition(";")[0]
+    assert who.get("/", headers={**proxied(), "cookie": session}).status_code == 200
+    bare = session.removeprefix("__Host-")
+    assert who.get("/", headers={**proxied(), "cookie": bare}).status_code == 401, "a name that anybody can set"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": ORIGIN}, 303),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": f"http://{PUBLIC}"}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": ORIGIN}, 403),
+        ({}, 403),
+    ],
+    ids=str,
+)
+def test_a_form_is_taken_from_the_public_origin_alone(served, headers, status):
+    answer = served(PROXIED).post("/login", {"name": ASKER, "password": PASSWORD}, {**proxied(), **headers})
+    assert answer.status_code == status
+
+
+def test_a_proxy_that_keeps_its_own_host_says_the_public_one_beside_it(served):
+    who = served(PROXIED)
+    assert who.get("/login", headers={"host": HOST, "x-forwarded-host": PUBLIC}).status_code == 200
+    assert who.get("/login", headers={"host": HOST, "x-forwarded-host": "evil.example"}).status_code == 421
+
+
+def test_one_reader_behind_a_proxy_makes_no_other_wait(served):
+    who = served(PROXIED)
+    for n in range(OF_SOURCE):
+        who.post("/login", {"name": f"name{n}x", "password": "x"}, {**proxied("203.0.113.7"), "sec-fetch-site": "same-origin"})
+    assert log_in(who, proxied("203.0.113.7")).status_code == 429
+    assert log_in(who, proxied("203.0.113.8")).status_code == 303
+
+
+def test_nobody_says_where_he_comes_from_but_a_proxy_of_ours(served):
+    who = served(PAGE)  # which names no proxy
+    for n in range(OF_SOURCE):
+        who.post("/login", {"name": f"name{n}x", "password": "x"}, {**proxied(f"203.0.113.{n}"), "sec-fetch-site": "same-origin"})
+    assert log_in(who, proxied("203.0.113.99")).status_code == 429
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
+def test_what_is_for_machines_is_for_this_machine_alone(served, path):
+    who = served(PROXIED)
+    assert who.get(path).status_code == 200
+    assert who.get(path, headers=proxied()).status_code == 404
+    assert who.get(path, headers={"x-forwarded-for": "203.0.113.7"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "source"),
+    [
+        (["10.0.0.1"], "203.0.113.7", "203.0.113.7"),
+        (["10.0.0.1"], "1.2.3.4, 203.0.113.7", "203.0.113.7"),
+        (["10.0.0.0/24"], "203.0.113.7, 10.0.0.9", "203.0.113.7"),
+        (["10.0.0.1"], "", "10.0.0.1"),
+        (["10.0.0.2"], "203.0.113.7", "10.0.0.1"),
+        ([], "203.0.113.7", "10.0.0.1"),
+    ],
+)
+def test_the_source_is_the_last_address_that_is_no_proxy_of_ours(proxies, forwarded, source, context):
+    settings = context.settings.model_copy(update={"search": SearchSettings(proxies=tuple(proxies))})
+    headers = {"host": "h:1", "x-forwarded-for": forwarded}
+    asked = Reach.of(settings, {"h:1"}).asked({"client": ("10.0.0.1", 5)}, headers)
+    assert (asked.host, asked.source) == ("h:1", source)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "0.0.0.0"},
+        {"host": "192.0.2.1", "certificate": "a.pem"},
+        {"public": ["http://ullage.bank.example"]},
+        {"public": ["https://ullage.bank.example/desk"]},
+        {"public": ["ullage.bank.example"]},
+        {"public": ["https://user@ullage.bank.example"]},
+        {"proxies": ["proxy.example"]},
+        {"proxies": ["10.0.0.1/8"]},
+    ],
+    ids=str,
+)
+def test_a_bare_listener_and_addresses_that_are_none_are_refused(given):
+    with pytest.raises(ValidationError):
+        SearchSettings(**given)
+
+
+def test_beyond_loopback_it_takes_a_certificate_or_a_socket_file():
+    assert SearchSettings(host="192.0.2.1", certificate="a.pem", key="a.key").host == "192.0.2.1"
+    assert SearchSettings(host="192.0.2.1", socket="desk.sock").socket == "desk.sock"
