@@ -4,14 +4,22 @@ import os
 import re
 import signal
 import socket
+import ssl
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from alerts.accounts.accounts import Accounts
 from ullage.clock import Clock
@@ -109,3 +117,59 @@ def test_it_does_not_outlive_a_supervisor_that_is_gone(data):
         _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "supervisor" in err
+
+
+def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data):
+    (data / "ullage.toml").write_text('[search]\nsocket = "desk.sock"\nproxies = ["unix"]\npublic = ["https://desk.example"]\n')
+    path = data / "desk.sock"
+    with start(data) as process:
+        assert process.stdout.readline() == f"search page: unix:{path}\n"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://desk.example", timeout=60) as client:
+            assert client.get("/login").status_code == 200
+            assert client.get("/login", headers={"host": "evil.example"}).status_code == 421
+            assert client.get("/readyz", headers={"host": "localhost"}).text == "ready\n"
+        assert start_refused(data) == f"ullage: {path} is served by another process: end that one"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not path.exists()
+
+
+def start_refused(data: Path) -> str:
+    with start(data) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    return err.splitlines()[-1]
+
+
+def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
+    certificate, key = own_certificate(tmp_path)
+    (data / "ullage.toml").write_text(f'[search]\nport = 0\ncertificate = "{certificate}"\nkey = "{key}"\n')
+    with start(data) as process:
+        url = re.fullmatch(r"search page: (https://127\.0\.0\.1:\d+/)\n", process.stdout.readline())[1]
+        trusting = ssl.create_default_context(cafile=certificate)
+        assert httpx.get(f"{url}login", verify=trusting, timeout=60).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(url.replace("https:", "http:"), timeout=60)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    key.chmod(0o640)
+    assert "0600" in start_refused(data)
+
+
+def own_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 by its own key, and that key, as files."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desk")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    paths = folder / "desk.pem", folder / "desk.key"
+    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    paths[1].touch(0o600)
+    paths[1].write_bytes(key.private_bytes(*private))
+    return paths
