@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ullage.errors import UllageError
+from ullage.phrase import Phrase
 
 PERMISSIONS: Mapping[str, str] = {
     "incident.read": "see incidents, without the people in them beyond their handles",
@@ -112,7 +113,7 @@ class Principal:
     def require(self, permission: str) -> None:
         """ForbiddenError without `permission`."""
         if not self.may(permission):
-            raise ForbiddenError(f"your roles do not allow this: it needs {permission} ({PERMISSIONS[permission]})")
+            raise ForbiddenError(Phrase("your roles do not allow this: it needs %(permission)s", permission=permission))
 
 
 NOBODY = Principal("")

@@ -10,7 +10,7 @@ from importlib import resources
 from argon2 import PasswordHasher
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -35,6 +35,7 @@ from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.limits import Lookups
 from alerts.search.may import anybody, logged_in, require_named
+from alerts.search.menu import menu
 from alerts.search.occasions import Occasions
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
@@ -162,6 +163,8 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
     def ours(request: Request, error: Exception) -> Response:
         if isinstance(error, LimitedError):
             return answer(request, 429, error, {"retry-after": str(error.retry_after)})
+        if isinstance(error, ForbiddenError) and request.url.path == "/" and (home := _home(request)):
+            return RedirectResponse(home, 303)
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
         return answer(request, status, UNREACHABLE if status == 503 else error)
 
@@ -183,6 +186,14 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
 
 
 UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
+
+
+def _home(request: Request) -> str:
+    """The first page in the navigation of whoever asks: not everybody sees incidents; "" for somebody who sees no page."""
+    shown = menu(request.app.state.site.entries, request.state.principal)
+    return shown[0][1][0].path if shown else ""
+
+
 _STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
 _NAMES = frozenset(
     "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name".split()

@@ -59,10 +59,9 @@ def logged_in() -> Any:
     return Depends(Needs(LOGGED_IN))
 
 
-def needed(route: APIRoute) -> str | None:
-    """What a route needs; None where it names nothing."""
-    found = [one.call.permission for one in dependencies_of(route.dependant) if isinstance(one.call, Needs)]
-    return found[0] if found else None
+def needed(route: APIRoute) -> frozenset[str]:
+    """All that a route needs; empty where it names nothing."""
+    return frozenset(one.call.permission for one in dependencies_of(route.dependant) if isinstance(one.call, Needs))
 
 
 def routes_of(app: FastAPI) -> Iterator[APIRoute]:
@@ -76,9 +75,9 @@ def routes_of(app: FastAPI) -> Iterator[APIRoute]:
 def require_named(app: FastAPI) -> frozenset[str]:
     """ConfigError for a route that names no permission; returns the paths that need no login."""
     for route in routes_of(app):
-        if needed(route) is None:
+        if not needed(route):
             raise ConfigError(f"the route {route.path} names no permission: give it `may(...)`, see alerts/search/may.py")
-    return frozenset(route.path for route in routes_of(app) if needed(route) == ANYBODY)
+    return frozenset(route.path for route in routes_of(app) if needed(route) == {ANYBODY})
 
 
 def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:

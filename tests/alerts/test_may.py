@@ -48,7 +48,7 @@ def test_a_route_may_name_it_as_the_type_of_what_it_gets():
     def things(site: Annotated[Site, may("audit.read")]) -> str:
         return site.principal.name
 
-    assert [needed(route) for route in routes_of(app)] == ["audit.read"]
+    assert [needed(route) for route in routes_of(app)] == [{"audit.read"}]
 
 
 def test_every_page_registers_by_being_there():
