@@ -68,7 +68,7 @@ def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
     }
 
 
-def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run, data):
+def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data):
     words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7", "--sent-at", "2026-09-21T23:00")
     assert run("reported", A, *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
     shown = clocks(run)
@@ -77,7 +77,7 @@ def test_a_report_that_is_recorded_stops_its_clock_and_sets_the_status(ours, run
     assert (shown["nfra-2024", "first"]["reference"], shown["nfra-2024", "first"]["late"]) == ("NFRA/2026-7", False)
     assert shown["nfra-2024", "written"]["state"] == "running"
     assert "NFRA/2026-7" in run("show", A).stdout
-    assert json.loads(run("list", "--json").stdout)["status"] == "reported"
+    assert json.loads(run("list", "--json").stdout)["status"] == "confirmed", "other reports are still owed"
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.actor, last.object) == (
         "incident.reported",
@@ -97,6 +97,7 @@ def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(o
 def test_without_a_regime_it_stops_all_of_them(ours, run):
     run("reported", A, "--by", "Li")
     assert {clock["state"] for name, clock in clocks(run).items() if name[1] != "final"} == {"met"}
+    assert json.loads(run("list", "--json").stdout)["status"] == "reported"
 
 
 def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
