@@ -58,6 +58,9 @@ class CrawlMetrics:
         self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after each site's last visit.", "state")
         self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")
         self.paused = gauge("paused", "1 while no page is leased because match is too far behind.")
+        self._session_ends = gauge(
+            "session_ends_timestamp_seconds", "When the session of a watched site runs out, as its file says.", "site"
+        )
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")
         self._own: frozenset[str] = frozenset()
         self._counts: dict[str, Mapping[str, int]] = {}
@@ -101,6 +104,15 @@ class CrawlMetrics:
         """The label `site` for a site of that name. Canary posts are apart: they come even when nothing else does."""
         return site if site in self._own or site == CANARY else OTHER
 
+    def session(self, site: str, ends_at: float) -> None:
+        """The session of a site runs out then, in Unix seconds; 0 where there is none or nobody knows."""
+        if site not in self._own:
+            return
+        if ends_at:
+            self._session_ends.labels(site).set(ends_at)
+        else:
+            self._session_ends.remove_by_labels({"site": site})
+
     def visited(self, site: str, succeeded: bool, counts: Mapping[str, int]) -> None:
         """A visit ended; `counts` are the site's pages by state."""
         self.visits.labels("ok" if succeeded else "failed").inc()
@@ -118,4 +130,5 @@ class CrawlMetrics:
         """A site that is gone leaves no series that would look as if it failed."""
         for metric in (self.captures, self.revisit):
             metric.remove(site)
-        self.site_pages.remove_by_labels({"site": site})
+        for metrics in (self.site_pages, self._session_ends):
+            metrics.remove_by_labels({"site": site})

@@ -54,6 +54,8 @@ class Visitor:
 
     def prepare(self, site: Site) -> Visit:
         """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
+        session = self._session(site)
+        self._metrics.session(site.name, session.ends_at if session else 0.0)
         return Visit(
             site,
             platform_of(site, self._presets),
@@ -66,7 +68,7 @@ class Visitor:
             self._may_lease,
             self._appends,
             self._proxies.get(site.proxy),
-            self._session(site),
+            session,
         )
 
     def _session(self, site: Site) -> Session | None:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from crawlers.fetching.session import session_of
 from crawlers.frontier.database import Frontier
+from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.night import night_ends, nights
@@ -58,6 +60,25 @@ def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(s
     assert '"event": "session_ends"' in said
     assert "paste: its session runs out in" in station.run("sites")
     assert "s3cret-cookie" not in said
+
+
+def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> None:
+    registry = CollectorRegistry()
+    metrics = CrawlMetrics(registry, clock.as_clock())
+    metrics.watch([make_site(name="board", watch=True), make_site(name="many", watch=False)])
+
+    def told() -> dict[str, float]:
+        (family,) = [one for one in registry.collect() if one.name == "ullage_crawl_session_ends_timestamp_seconds"]
+        return {sample.labels["site"]: sample.value for sample in family.samples}
+
+    metrics.session("board", 1234.0)
+    metrics.session("many", 1234.0)
+    assert told() == {"board": 1234.0}
+    metrics.session("board", 0.0)
+    assert told() == {}, "its file names none any more"
+    metrics.session("board", 1234.0)
+    metrics.watch([])
+    assert told() == {}
 
 
 @pytest.mark.parametrize("there", [True, False])
