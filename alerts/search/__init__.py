@@ -1,7 +1,7 @@
 """The desk: pages and JSON API over the incident store.
 
-It binds to loopback alone and has no script at all, so its policy can forbid every one. What a person types to look somebody up
-travels in a POST body, is tagged in memory and forgotten; nothing typed is ever logged, for no request is.
+Its policy allows one script of its own, which is for keys alone: every job can be done without it. What a person types to look
+somebody up travels in a POST body, is tagged in memory and forgotten; nothing typed is ever logged, for no request is.
 
     connections how long and how many     guard      host, origin, size and headers of every request and answer
     door        token and sessions        login      the way in and out        limits     how often one may ask

@@ -119,13 +119,19 @@ def create_app(
 
 
 def _operations(site: Site, app: FastAPI) -> APIRouter:
-    """What machines ask for, of the whole site, and the style sheet."""
+    """What machines ask for, of the whole site, the style sheet, and the script for keys."""
     router = APIRouter(include_in_schema=False)
-    style = (resources.files("alerts.search") / "static" / "ullage.css").read_text(encoding="utf-8")
+    style, script = (
+        (resources.files("alerts.search") / "static" / name).read_text("utf-8") for name in ("ullage.css", "desk.js")
+    )
 
     @router.get("/static/ullage.css", dependencies=[anybody()])
     def style_sheet() -> Response:
         return Response(style, media_type="text/css")
+
+    @router.get("/static/desk.js", dependencies=[anybody()])
+    def keys() -> Response:
+        return Response(script, media_type="text/javascript")
 
     @router.get("/api/openapi.json", dependencies=[logged_in()])
     def described() -> JSONResponse:

@@ -165,7 +165,7 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
             "duration": view.duration,
             "incompleteness": view.incompleteness,
             "joined": view.joined,
-            "moment": lambda when: moment(when, zone),
+            "moment": lambda when: when.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone and when else moment(when, zone),
             "spaced": words.spaced,
         }
         pages.globals |= shared
