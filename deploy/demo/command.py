@@ -145,17 +145,23 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
-    """The search page, until Ctrl-C."""
+    """The search page, until Ctrl-C; match and alert run beside it, for what is dropped there."""
     console.rule("[bold]3  the page (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]
     name, password = drive.add_account(ullage)
     console.print(f"log in as [bold]{name}[/] with the password [bold]{password}[/]: lead, DPO and operator, made for this run")
     console.print(f"ask it whether this synthetic person is exposed: {somebody.phone}")
     environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
-    process = subprocess.Popen(command(ullage.data, "search"), env=environment, start_new_session=True)
+    console.print("or drop a file with customers on “Assess a file”: match and alert run beside the page")
+    processes = [
+        subprocess.Popen(command(ullage.data, role), env=environment, start_new_session=True)
+        for role in ("match", "alert", "search")
+    ]
     try:
-        code = process.wait()
+        code = processes[-1].wait()
         raise UllageError(f"the search page ended with {code}")
     finally:
-        process.terminate()
-        process.wait()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
