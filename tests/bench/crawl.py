@@ -143,9 +143,9 @@ def ours(url: str) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The server's address."""
-    with subprocess.Popen([sys.executable, "-m", "tests.bench.crawl", "serve"], stdout=subprocess.PIPE, text=True) as process:
+def serving(module: str = "tests.bench.crawl") -> Iterator[str]:
+    """The address of a module's server."""
+    with subprocess.Popen([sys.executable, "-m", module, "serve"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -153,15 +153,16 @@ def serving() -> Iterator[str]:
             process.kill()
 
 
-def _seconds(what: str, url: str) -> float:
-    done = subprocess.run([sys.executable, "-m", "tests.bench.crawl", what, url], capture_output=True, text=True, check=True)
+def measured(module: str, *words: str) -> float:
+    """What an act of a module printed last, in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
 def crawl() -> list[str]:
     """A line of the table; names what was missed."""
     with serving() as url:
-        rounds = [(_seconds("ours", url), _seconds("plain", url)) for _ in range(ROUNDS)]
+        rounds = [tuple(measured("tests.bench.crawl", side, url) for side in ("ours", "plain")) for _ in range(ROUNDS)]
     best_ours, best_plain = (min(one[side] for one in rounds) for side in (0, 1))
     rate, bare = PASTES / best_ours, PASTES / best_plain
     row("crawl one site, pages/s", f"{rate:,.0f}", f"plain Scrapy {bare:,.0f}", rate / bare)
