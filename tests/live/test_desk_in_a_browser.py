@@ -147,3 +147,21 @@ def test_a_night_is_proved_in_two_clicks(chromium, tmp_path):
         assert verified(saved, keys.verifier(made.context.keys, TOPIC))
         assert reader.faults == []
         print(f"a night proved: {reader.actions} actions, {seconds:.1f} s")  # noqa: T201 - the figure that is asked for
+
+
+def test_keys_lead_through_rows_to_search_and_to_a_note(chromium, tmp_path):
+    with desk(tmp_path / "data", incidents=6) as made:
+        reader = Reader(chromium, made)
+        links = [one.get_attribute("href") for one in reader.page.locator("main tbody tr td.what > a:first-child").all()]
+        assert len(links) > 2
+        for keys_pressed, row in (("j", 0), ("j", 1), ("k", 0)):
+            reader.page.keyboard.press(keys_pressed)
+            assert reader.page.evaluate("document.activeElement.getAttribute('href')") == links[row]
+        reader.page.keyboard.press("/")
+        assert reader.page.evaluate("document.activeElement.name") == "q"
+        reader.page.keyboard.type("j?a")
+        assert reader.page.input_value("input[name=q]") == "j?a", "what is typed is no key"
+        reader.open(links[0])
+        reader.page.keyboard.press("c")
+        assert reader.page.evaluate("document.activeElement.name") == "note"
+        assert reader.faults == []
