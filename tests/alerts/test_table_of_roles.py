@@ -1,7 +1,7 @@
 """Every route of the desk × every role × another tenant's things, as the application has its routes: a new one is in here.
 
 What a route with an id in its path is tried with stands in `things`, by the part of the path before the id; what must be posted
-to it so that it does something, in `BODIES`; None for a route that needs more than a body and knows no tenant: of it who may is
+to it so that it does something, in `BODIES`; None for a route that does something with more than that: of it who may is
 tried alone. A route for which something is missing there fails here.
 """
 
@@ -35,6 +35,10 @@ BODIES = {
     "/api/incidents/{id_}/decisions": {"decision": "acknowledged"},
     "/api/exposed": ASKED,
     "/coverage/explain": None,
+    "/incidents/{id_}/report": None,
+    "/incidents/{id_}/customers.csv": None,
+    "/incidents/{id_}/letter": None,
+    "/incidents/{id_}/addresses": None,
     "/assess": None,
     "/assess/open": None,
     "/assess/{name}/open": None,
