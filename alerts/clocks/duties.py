@@ -79,7 +79,7 @@ class Owed:
     decisions: tuple[Decision, ...]
     duties: tuple[Duty, ...]
     decide: Decide | None
-    """By when a person decides, where its clocks wait for that and somebody was told."""
+    """By when a person decides, where its clocks wait for that."""
 
     @property
     def running(self) -> tuple[Duty, ...]:
@@ -130,9 +130,9 @@ class Duties:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
             parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
             moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
-            waits = incident.decide_minutes and moments.learned and _waits(incident, own)
-            by = moments.learned + timedelta(minutes=incident.decide_minutes) if waits and moments.learned else None
-            decide = Decide(incident.decide_minutes, by) if by else None
+            waits = incident.decide_minutes and _waits(incident, own)
+            by = moments.learned + timedelta(minutes=incident.decide_minutes) if moments.learned else None
+            decide = Decide(incident.decide_minutes, by) if waits else None
             found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
         return found
 
