@@ -30,6 +30,7 @@ from alerts.desk.queue import ORDERS, ORIGINS, TABS, Queue, Rows, View
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work
 from alerts.export.command import export
+from alerts.handover.command import hand_over
 from alerts.lookup.exposed import Lookup
 from alerts.maintenance.schedule import Maintenance
 from alerts.metrics import AlertMetrics, DutyMetrics
@@ -82,7 +83,7 @@ incidents.command("false-positive")(desk.false_positive)
 incidents.command("takedown")(desk.takedown)
 incidents.command("link")(desk.link)
 incidents.command("detach")(desk.detach)
-incidents.command("handover")(desk.hand_over)
+incidents.command("handover")(hand_over)
 incidents.command("decide")(decide)
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)

@@ -175,6 +175,18 @@ def total_line(seen: Seen) -> str:
     return f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen, {told['posts']} posts; {end}"
 
 
+def gap_as_json(gap: Gap) -> dict[str, Any]:
+    """A gap as a JSON object; `site` null is every site."""
+    said = gap.explained
+    return {
+        "site": gap.site or None,
+        "since": gap.since.isoformat(),
+        "until": gap.until.isoformat(),
+        "why": [WHY[letter] for letter in gap.why],
+        "explained": {"id": said.id, "by": said.by, "at": said.at.isoformat(), "reason": said.reason} if said else None,
+    }
+
+
 def as_json(seen: Seen, sheets: Iterable[Standing]) -> Iterator[Mapping[str, Any]]:
     """Everything, an object a line: sites, gaps, sheets, the total last."""
     for row in seen.rows:
@@ -193,15 +205,7 @@ def as_json(seen: Seen, sheets: Iterable[Standing]) -> Iterator[Mapping[str, Any
         facts = {"revisit_seconds": row.revisit or None, "posts_live_seconds": row.lives or None}
         yield {"type": "site", "site": row.site, "not_watched": row.unwatched or None, **facts, "cells": cells}
     for gap in seen.gaps():
-        said = gap.explained
-        yield {
-            "type": "gap",
-            "site": gap.site or None,
-            "since": gap.since.isoformat(),
-            "until": gap.until.isoformat(),
-            "why": [WHY[letter] for letter in gap.why],
-            "explained": {"id": said.id, "by": said.by, "at": said.at.isoformat(), "reason": said.reason} if said else None,
-        }
+        yield {"type": "gap", **gap_as_json(gap)}
     for sheet in sheets:
         when = {"signed_at": sheet.signed_at, "stamped_at": sheet.stamped_at}
         times = {name: at.isoformat() if at else None for name, at in when.items()}

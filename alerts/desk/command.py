@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import RenderableType
 
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes
-from alerts.decisions.options import By, Tenant, name_of
-from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said, moment_past
-from alerts.desk.handover import Handover, Part, handover
+from alerts.decisions.options import By, name_of
+from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said
 from alerts.desk.letter import letter
-from alerts.desk.queue import Queue, Row
+from alerts.desk.queue import Row
 from alerts.desk.work import Work
-from alerts.read.tenants import require_known
-from alerts.read.view import brief, duration
+from alerts.read.view import duration
 from alerts.store import IncidentStore, configured_store
-from alerts.words import spaced
-from ullage.display.render import moment
-from ullage.display.screen import AsJson, cell, console, print_row, table
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_out
 from ullage.settings import Context
@@ -160,39 +153,6 @@ def detach(
     _each(ctx.obj, [incident], lambda cases, id_: cases.detach(id_, sighting, by=name_of(by), note=note))
 
 
-def hand_over(
-    ctx: typer.Context,
-    tenant: Tenant = "",
-    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
-    by: By = "",
-    as_json: AsJson = False,
-) -> None:
-    """What your shift leaves to the next: new, undecided, due within a day, unassigned, and where nothing was seen."""
-    context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
-        zone = ZoneInfo(context.tenant(tenant).zone)
-        queue = Queue(work_of(context, store), name_of(by), context.settings.originals.shift_hours)
-        found = handover(queue, tenant, moment_past(since, zone, context.clock.now()) if since else None)
-    if as_json:
-        print_row(handover_as_json(found))
-    else:
-        _print(found)
-    if not found.is_whole:
-        raise typer.Exit(Exit.NO_VERDICT)
-
-
-def handover_as_json(found: Handover) -> dict[str, Any]:
-    """A handover as a JSON object."""
-    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
-    return {
-        "since": found.since.isoformat(),
-        "until": found.until.isoformat(),
-        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
-        "looked": {"worth": found.behind.worth, "said": found.behind.said},
-    }
-
-
 def left_words(left: timedelta | None) -> str:
     """Time left, or by how much it has passed; "–" where nothing is due."""
     if left is None:
@@ -212,31 +172,3 @@ def work_as_json(row: Row) -> dict[str, Any]:
     item = row.item
     due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
     return {"assignee": item.assignee, **due}
-
-
-def _print(found: Handover) -> None:
-    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
-    for title, part in found.parts().items():
-        typer.echo(f"\n{title}: {part.count:,}")
-        if part.rows:
-            console().print(_rows_table(part, found.until))
-        if part.more:
-            typer.echo(f"  and {part.more:,} more")
-    typer.echo(f"\nSeen: {found.behind.said}.")
-
-
-def _rows_table(part: Part, now: datetime) -> RenderableType:
-    shown = table("incident", "severity", "status", "what", "site", "customers", "assigned to", "due", right=("customers",))
-    for row in part.rows:
-        item = row.item
-        shown.add_row(
-            item.id,
-            item.severity,
-            spaced(item.status),
-            cell(row.incident.scenario_title or "no known scenario"),
-            cell(brief(item.sites, 1)),
-            row.incident.counted,
-            cell(item.assignee or "–"),
-            left_words(item.left(now)),
-        )
-    return shown

@@ -18,7 +18,10 @@ GROUPS: dict[Group, Phrase] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in the navigation, for whoever has `needs`; `order` is ascending within its group, `also` are paths below it."""
+    """A place in the navigation, for whoever has all that `needs` names, with spaces between.
+
+    `order` is ascending within its group, `also` are paths below it.
+    """
 
     path: str
     name: Phrase
@@ -35,6 +38,6 @@ class Entry:
 
 def menu(entries: tuple[Entry, ...], principal: Principal) -> list[tuple[Phrase, list[Entry]]]:
     """What `principal` may go to, by group."""
-    mine = sorted((one for one in entries if principal.may(one.needs)), key=lambda one: one.order)
+    mine = sorted((one for one in entries if all(map(principal.may, one.needs.split()))), key=lambda one: one.order)
     groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]
     return [(name, ours) for name, ours in groups if ours]

@@ -19,6 +19,7 @@ AXE = "axe-core@4.14.1"
 SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 PAGES = [
     "/",
+    "/handover",
     "/exposed",
     "/coverage",
     "/coverage?since=3d",

@@ -123,7 +123,7 @@ def _page(
         "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
         "pictures": [*_pictures(seen, rows, say, ledger)],
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
-        "gaps": [_gap(gap, seen, ledger) for gap in reversed(render.together(seen.gaps(), zone))],
+        "gaps": [gap_shown(gap, seen, ledger) for gap in reversed(render.together(seen.gaps(), zone))],
         "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
         "short_lived": [row for row in seen.rows if row.is_short_lived],
         "sheets": sheets,
@@ -155,7 +155,7 @@ def _letters(rows: Sequence[Row]) -> dict[str, None]:
     return dict.fromkeys(x for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
 
 
-def _gap(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any]:
+def gap_shown(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any]:
     """A gap with what a form needs to explain it: of one site alone, or of all."""
     whole = gap.sites == ("",)
     return {

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from alerts.coverage.hours import Seen, coverage
 from alerts.desk.queue import Queue, Row, View
 from alerts.read.heard import BELIEVED, Looked, looked
+from alerts.store import QueryError
 from ullage.phrase import Phrase
 
 SHOWN = 50
+MOST = timedelta(days=62)
+"""How far back one goes: the ledger is read hour by hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A shift that ended at `until` and whose predecessor's ended at `since`."""
+    """A shift that ended at `until` and whose predecessor's ended at `since`; `blind` is the ledger of that time."""
 
     since: datetime
     until: datetime
@@ -38,11 +42,15 @@ class Handover:
     due: Part
     unassigned: Part
     behind: Looked
+    blind: Seen
 
     @property
     def is_whole(self) -> bool:
-        """Whether all was looked at: else what is missing here may be somewhere."""
-        return self.behind.worth in BELIEVED
+        """Whether all was looked at, all the time, or it is known why not: else what is missing here may be somewhere.
+
+        Where only files were handed over there is no site to be blind on.
+        """
+        return self.behind.worth in BELIEVED and (self.behind.worth == "handed" or not self.blind.unexplained())
 
     def parts(self) -> Mapping[Phrase, Part]:
         """Each part by its title."""
@@ -54,9 +62,14 @@ class Handover:
         }
 
 
-def handover(queue: Queue, tenant: str = "", since: datetime | None = None) -> Handover:
-    """Of one tenant or all, since `since` or since the last shift of whoever asks ended."""
+def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime | None = None) -> Handover:
+    """Of one tenant or all, since `since` or since the last shift of whoever asks ended.
+
+    Unread for more than `gap_minutes`, a site is blind. QueryError for a time that is to come or too long ago.
+    """
     start, now = since or queue.shift, queue.work.duties.clock.now()
+    if not timedelta(0) < now - start <= MOST:
+        raise QueryError(Phrase("a shift began at most %(days)s days ago, and not in time to come", days=MOST.days))
 
     def part(**asked: Any) -> Part:
         view = View(tenant=tenant, flat=True, **asked)
@@ -71,4 +84,5 @@ def handover(queue: Queue, tenant: str = "", since: datetime | None = None) -> H
         due=part(tab="due"),
         unassigned=part(tab="unassigned"),
         behind=looked(queue.work.store, now),
+        blind=coverage(queue.work.store, start, now, now, gap_minutes),
     )

@@ -1,0 +1,90 @@
+"""What a shift leaves to the next, on the page as on a terminal: nothing is left out, and a gap is never silent."""
+
+import html
+import json
+import re
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from alerts.handover.command import hand_over
+from alerts.records import GapReason, Heard
+from alerts.store import Where
+from tests.alerts.builders import incident
+from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
+from ullage.exits import Exit
+from ullage.settings import Context
+
+SINCE = "2026-09-21T17:00"
+ID = r'href="/incidents/([^"]+)"'
+
+
+@pytest.fixture
+def shift(alert: Alert, store) -> Alert:
+    """From 17:00 of Shanghai on: a site is silent after an hour; two incidents, of which one is new."""
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
+    alert.at(NINE + 3.25 * HOUR)
+    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(Heard, Where())])
+    store.put([incident("INC-NEW", NINE + HOUR, severity="high"), incident("INC-OLD", NINE - 5 * HOUR)])
+    return alert
+
+
+def sections(page: str) -> dict[str, str]:
+    """Each part of the page by its title."""
+    found = re.findall(r'<section class="card"[^>]*>\s*<h2>([^<]+?) <small>.*?</h2>(.*?)</section>', page, re.DOTALL)
+    return {html.unescape(title): text for title, text in found}
+
+
+def test_the_page_shows_what_is_new_undecided_and_where_we_were_blind(browser, shift):
+    parts = sections(browser.get(f"/handover?since={SINCE}").text)
+    assert re.findall(ID, parts["New since then"]) == ["INC-NEW"]
+    assert {*re.findall(ID, parts["Nobody has decided"])} == {"INC-NEW", "INC-OLD"}
+    blind = parts["Where we were blind"]
+    assert "board" in blind
+    assert "no heartbeat" in blind
+    assert "not explained" in blind
+    assert "/coverage?since=2026-09-21T17%3A00#gaps" in blind
+
+
+def test_its_links_lead_to_the_same_incidents_in_the_queue(browser, shift):
+    for title, text in sections(browser.get(f"/handover?since={SINCE}").text).items():
+        for link in re.findall(r'href="(/\?[^"]+)"', text):
+            assert {*re.findall(ID, browser.get(html.unescape(link)).text)} == {*re.findall(ID, text)}, title
+
+
+def test_it_is_whole_in_chinese(browser, shift):
+    page = browser.get(f"/handover?since={SINCE}", headers={"accept-language": "zh"}).text
+    assert {"未能监测的时段"} <= sections(page).keys()
+    assert "没有心跳" in page
+
+
+def test_a_time_that_is_none_is_said_at_its_field_and_stays(browser, shift):
+    for typed in ("gestern", "2020-01-01", "2030-01-01"):
+        answer = browser.get(f"/handover?since={typed}")
+        assert answer.status_code == 400
+        assert f'name="since" value="{typed}"' in answer.text
+        assert 'id="since-fault" role="alert"' in answer.text
+
+
+def test_it_stands_in_the_menu_of_who_may_see_both_halves(desk, log_in, shift):
+    seen = {role: 'href="/handover"' in log_in(role).get("/password").text for role in ("analyst", "resolver", "operator")}
+    assert seen == {"analyst": True, "resolver": False, "operator": False}
+
+
+@pytest.mark.parametrize("explained", [False, True])
+def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(shift, store, data, clock, explained):
+    if explained:
+        reason = {"since": NINE, "until": NINE + 4 * HOUR, "at": NINE + 3 * HOUR, "by": "Li", "reason": "the board moved"}
+        store.put([GapReason(id="GAP-1", site="board", **reason)])
+    context = Context(data, clock.as_clock())
+    alone = typer.Typer()
+    alone.command()(hand_over)
+    told, as_json = (CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context) for more in ([], ["--json"]))
+    code = 0 if explained else Exit.NO_VERDICT
+    assert (told.exit_code, as_json.exit_code) == (code, code), told.output
+    assert ("the board moved" if explained else "NOT EXPLAINED") in told.output
+    (gap,) = json.loads(as_json.stdout)["blind"]
+    assert (gap["site"], gap["why"], bool(gap["explained"])) == ("board", ["no heartbeat"], explained)
+    assert [one["id"] for one in json.loads(as_json.stdout)["new"]["incidents"]] == ["INC-NEW"]
