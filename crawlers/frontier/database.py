@@ -20,12 +20,12 @@ from typing import Any
 
 import apsw
 
-from crawlers.frontier import history, posts
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
+from crawlers.frontier.schema import STEPS
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -41,37 +41,7 @@ KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
-SCHEMA = """
-create table sites (name text primary key, due_at real not null, success_at real not null, failures integer not null) strict;
-create table pages (
-    site text not null, name blob not null, sealed blob not null, role text not null, series blob not null,
-    number integer not null, stamp blob not null, content blob not null default x'', state text not null default 'due',
-    due_at real not null, done_at real not null default 0, attempts integer not null default 0, primary key (site, name)
-) strict;
-create index pages_by_due on pages (site, state, due_at);
-create index pages_by_series on pages (site, series, number);
-create table seen (site text not null, post blob not null, primary key (site, post)) strict, without rowid;
-"""
-WHERE_AND_WHEN = """
-alter table seen add column page blob not null default x'';
-alter table seen add column at real not null default 0;
-create table reading (partition text primary key, position integer not null, until real not null) strict;
-"""
 KEY = "frontier.key"
-KEY_CHECK = "create table key_check (value text not null) strict"
-TURNS = """
-update pages set state = 'due' where state = 'leased';
-drop index pages_by_due;
-create index pages_by_turn on pages (site, state, iif(role <> 'list', 1, iif(number = 1, 0, 2)), due_at desc);
-create index pages_older on pages (site, number, done_at) where role = 'list' and number > 1;
-alter table pages add column shown_at real not null default 0;
-alter table pages add column validators blob not null default x'';
-alter table sites add column visits integer not null default 0;
-alter table sites add column whole_at real not null default 0;
-"""
-HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
-"""Each visit begins with these, of a site that may have a million pages."""
-STEPS = (SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS, posts.SCHEMA, history.TALLIES)
 NEXT = """
 select name, sealed, stamp, attempts, entries, size, validators from pages
 where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
@@ -95,7 +65,7 @@ SHOWN_SECONDS = 86400.0
 """How exactly it is known when a page was last linked to: noting it each time would cost a write a link."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
 THREAD = "select series, stamp, counted from pages where site = ? and name = ?"
-SHOWN = "select series, shown_at from pages where site = ? and name = ?"
+SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,12 +334,16 @@ class Frontier:
         """Give `leased` up: nothing but a change of the site or of its file would help."""
         self._leave(leased, "parked", self._clock.wall(), leased.attempts)
 
-    def try_again(self, site: str) -> int:
-        """Make due what was given up: the site, or the way to it, is another one now. Returns how many pages."""
+    def try_again(self, site: str, most: int = -1) -> int:
+        """Make due what was given up: the site, or the way to it, is another one now. Returns how many pages.
+
+        `most` are made due at most, those that were given up the longest ago.
+        """
         with self._change() as database:
             database.execute(
-                "update pages set state = 'due', due_at = ?, attempts = 0 where site = ? and state = 'parked'",
-                (self._clock.wall(), site),
+                "update pages set state = 'due', due_at = ?, attempts = 0 where rowid in (select rowid from pages where site = ? "
+                "and state = 'parked' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) in (0, 1, 2) order by due_at limit ?)",
+                (self._clock.wall(), site, most),
             )
             return database.changes()
 
@@ -414,7 +388,10 @@ class Frontier:
         name = self._cipher.name(site, page.name)
         known = self._database.execute(SHOWN, (site, name)).fetchone()
         if known:  # most are known, and sealing costs ten times this
-            series, shown_at = known
+            series, shown_at, state = known
+            if state != "done":  # it may be found under another address now
+                sealed = self._cipher.seal(site, name, page)
+                self._database.execute("update pages set sealed = ? where site = ? and name = ?", (sealed, site, name))
             if now - shown_at > SHOWN_SECONDS:
                 self._database.execute("update pages set shown_at = ? where site = ? and series = ?", (now, site, series))
             return False

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from crawlers.sites.page_verdict import FIELDS, UNKNOWN, Profile
+from crawlers.sites.page_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, Unread
 from crawlers.sites.pages import Post
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, Span
 from ullage.clock import Clock
@@ -40,6 +40,10 @@ TALLIES = """
 create table tallies (site text not null, word text not null, count integer not null, primary key (site, word))
     strict, without rowid;
 """
+UNREAD = """
+alter table standings add column unread integer not null default 0;
+alter table standings add column unread_as text not null default '';
+"""
 TALLY = "insert into tallies values (?, ?, ?) on conflict (site, word) do update set count = count + excluded.count"
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """
@@ -48,11 +52,12 @@ on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new,
 author = author + ?4, date = date + ?5, title = title + ?6
 """
 KEEP = """
-insert into standings (site, state, since, former, former_since, doubted, reason) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-on conflict (site) do update set state = ?2, since = ?3, former = ?4, former_since = ?5, doubted = ?6, reason = ?7
+insert into standings (site, state, since, former, former_since, doubted, reason, unread, unread_as)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (site) do update set state = ?2, since = ?3, former = ?4,
+former_since = ?5, doubted = ?6, reason = ?7, unread = ?8, unread_as = ?9
 """
 STANDING = (
-    "select state, since, former, former_since, doubted, last_new, reason, posts, author, date, title "
+    "select state, since, former, former_since, doubted, last_new, reason, unread, unread_as, posts, author, date, title "
     "from standings where site = ?"
 )
 HELD = """
@@ -82,6 +87,7 @@ class Standing:
     profile: Profile = UNKNOWN
     reason: str = ""
     """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
+    unread: Unread = NONE_UNREAD
 
 
 def came_at(post: Post, now: float, *, known: bool) -> float | None:
@@ -131,15 +137,17 @@ class History:
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
             return Standing()
-        state, since, former, former_since, doubted, last_new, reason, posts, *had = row
+        state, since, former, former_since, doubted, last_new, reason, pages, outcome, posts, *had = row
         profile = Profile(posts, dict(zip(FIELDS, had, strict=True)))
-        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile, reason)
+        unread = Unread(pages, outcome)
+        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile, reason, unread)
 
     def keep(self, site: str, standing: Standing) -> None:
-        """Note state, reason and doubt of `site`; what else `standing` says is left as it is."""
+        """Note state, reason, doubt and what is unread of `site`; what else `standing` says is left as it is."""
         s = standing
         with sqlite_errors(self._path), transaction(self._database):
-            self._database.execute(KEEP, (site, s.state or "", s.since, s.former or "", s.former_since, s.doubted, s.reason))
+            told = s.state or "", s.since, s.former or "", s.former_since, s.doubted, s.reason, s.unread.pages, s.unread.outcome
+            self._database.execute(KEEP, (site, *told))
 
     def arrivals(self, site: str) -> dict[int, int]:
         """Posts by hour, of the rhythm's window."""

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crawlers.frontier.database import STEPS, Frontier
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.schema import STEPS
 from ullage.errors import ConfigError
 from ullage.files.database import open_database, sqlite_errors, transaction
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import EVERYWHERE, Standing, apart
 from crawlers.scheduling.egress import Egress
-from crawlers.sites.page_verdict import Evidence, Profile, judge, reason
+from crawlers.sites.page_verdict import NONE_UNREAD, Evidence, Profile, judge, reason, unread
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
 from ullage import log
@@ -61,15 +61,16 @@ class SiteStates:
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
         """Take in a visit; `before` is what posts were like until then. Returns the state in force, None for none yet."""
         self._forget(site.name)
-        shown, now = judge(seen, before), self.clock.wall()
-        standing = self.frontier.history.standing(site.name)
+        standing, now = self.frontier.history.standing(site.name), self.clock.wall()
+        shown = judge(seen, before, standing.unread)
         if shown is None:
             return standing.state
         if shown == "ok" and (standing.state, standing.reason) == ("incomplete", "fewer") and not seen.over_pages:
             return standing.state  # nothing was read that could show otherwise
         if site.name != CANARY and seen.asked:  # the canary is in this house
             self._around(lambda _: self.egress.note(site.name, seen.answered, now))
-        standing = replace(self.frontier.history.standing(site.name), reason=reason(seen, shown))
+        standing = self.frontier.history.standing(site.name)
+        standing = replace(standing, reason=reason(seen, shown, standing.unread), unread=unread(seen, standing.unread))
         if seen.asked and not seen.answered:
             return self._unanswered(site.name, standing, now)
         since = now
@@ -167,7 +168,7 @@ class SiteStates:
         """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
         if state == before.state:
             known = self.frontier.history.standing(site)
-            if (known.doubted, known.reason) != (before.doubted, before.reason):
+            if (known.doubted, known.reason, known.unread) != (before.doubted, before.reason, before.unread):
                 self.frontier.history.keep(site, before)
             return state
         if before.state not in SEEING:
@@ -198,5 +199,5 @@ class SiteStates:
         """Give a site the state back that it had before the way out went down at `began`."""
         standing = self.frontier.history.standing(site)
         if standing.state == "unreachable" and standing.since >= began:
-            standing = replace(standing, state=standing.former, since=standing.former_since)
+            standing = replace(standing, state=standing.former, since=standing.former_since, unread=NONE_UNREAD)
         self.frontier.history.keep(site, replace(standing, doubted=0.0, reason=""))

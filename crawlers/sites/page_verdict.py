@@ -1,13 +1,13 @@
 """Which state a site is in, from what came of the pages of one visit. Pure: evidence in, state out.
 
 The heads of the lists decide, since whoever cannot read them is blind to what is new. Pages behind them decide only together:
-one paste that was made private, one thread for members are no state of the site.
+one paste that was made private, one thread for members are no state of the site. That no post is read at all is one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawlers.sites import reasons
@@ -45,8 +45,8 @@ NOT_ASKED = frozenset({"address", "session"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
 NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""
-OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address", "redirects"})
-"""Behind the lists these say something of the page alone."""
+OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
+"""Behind the lists these say something of the page alone, as long as others are read: nobody asks for one of them again."""
 LEAST_PAGES = 3
 """So many pages behind the lists must have the same outcome, and be the most, to speak for the site."""
 MISSING_SHARE = 0.05
@@ -72,6 +72,26 @@ class Profile:
 
 
 UNKNOWN = Profile()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Pages behind the lists that came to nothing since a post was last read, and the outcome of most of those seen last.
+
+    From `LEAST_PAGES` on they speak for the site until a post is read: what was given up is not asked for at each visit, and a
+    site that shows one new post a visit must not pass for one that is seen.
+    """
+
+    pages: int = 0
+    outcome: str = ""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether so many are no chance."""
+        return self.pages >= LEAST_PAGES
+
+
+NONE_UNREAD = Unread()
 
 
 @dataclass(slots=True)
@@ -126,35 +146,63 @@ class Evidence:
         return Profile(self.posts, dict(self.fields))
 
 
-def judge(seen: Evidence, before: Profile) -> State | None:
-    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows none. `quiet` is not told here."""
+def unread(seen: Evidence, before: Unread) -> Unread:
+    """What is unread after a visit; `before` is what was until then."""
+    if seen.posts:
+        return NONE_UNREAD
+    lost = {outcome: seen.behind[outcome] for outcome in OF_ONE_PAGE}
+    if refused := _refused(seen):
+        return Unread(max(LEAST_PAGES, before.pages), refused)
+    return Unread(before.pages + sum(lost.values()), _commonest(lost) or before.outcome)
+
+
+def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> State | None:
+    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows none. `quiet` is not told here.
+
+    `until_now` is what was unread before the visit.
+    """
     if not seen.heads and not seen.behind:
         return None
-    for outcome in ("blocked", "login", "layout"):
-        if seen.heads[outcome]:
-            return STATE_OF[outcome]
-    if seen.heads and not seen.heads["ok"]:
-        return STATE_OF[_commonest(seen.heads)]
-    states = Counter[State]()
-    for outcome, count in seen.behind.items():
-        if outcome in STATE_OF and outcome not in OF_ONE_PAGE:
-            states[STATE_OF[outcome]] += count
-    for state, count in states.most_common(1):
-        if count >= LEAST_PAGES and count > seen.behind["ok"]:
-            return state
+    if outcome := _of_heads(seen) or _behind(seen, until_now):
+        return STATE_OF[outcome]
     return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_short else "ok"
 
 
-def reason(seen: Evidence, shown: State | None) -> str:
+def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD) -> str:
     """Why a visit that shows a state (`judge`) did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
     heads = Counter({outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown})
-    behind = Counter({o: n for o, n in seen.behind.items() if STATE_OF.get(o) == shown and o not in OF_ONE_PAGE})
-    if outcome := _commonest(heads) or (_commonest(behind) if behind.total() >= LEAST_PAGES else ""):
+    if outcome := _commonest(heads):
         return reasons.of_outcome(outcome, seen.causes.get(outcome, ""))
+    if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
+        return reasons.of_post(outcome, seen.causes.get(outcome, ""))
     return {"layout_changed": "fields", "incomplete": "fewer"}.get(shown or "", "")
 
 
-def _commonest(outcomes: Counter[str]) -> str:
+def _of_heads(seen: Evidence) -> str:
+    """The outcome of the heads of the lists that decides, "" where they were read."""
+    decides = (outcome for outcome in ("blocked", "login", "layout") if seen.heads[outcome])
+    return next(decides, "" if seen.heads["ok"] else _commonest(seen.heads))
+
+
+def _behind(seen: Evidence, until_now: Unread) -> str:
+    """The outcome of pages behind the lists that speaks for the site, "" where none does."""
+    left = unread(seen, until_now)
+    return _refused(seen) or (left.outcome if left.speaks else "")
+
+
+def _refused(seen: Evidence) -> str:
+    """The outcome with which most of a visit's pages behind the lists are refused, "" where they are not."""
+    failing = {o: n for o, n in seen.behind.items() if o in STATE_OF and o not in OF_ONE_PAGE}
+    states = Counter[State]()
+    for outcome, count in failing.items():
+        states[STATE_OF[outcome]] += count
+    for state, count in states.most_common(1):
+        if count >= LEAST_PAGES and count > seen.behind["ok"]:
+            return _commonest({o: n for o, n in failing.items() if STATE_OF[o] == state})
+    return ""
+
+
+def _commonest(outcomes: Mapping[str, int]) -> str:
     """The failing outcome that came most often, the first by name of several; "" when none did.
 
     `host` only where there is no other: it may be of an address that the site's file named once.

@@ -32,6 +32,9 @@ MEANING: dict[str, str] = {
     "gone": "the address of a list is gone (404, 410)",
     "parse": "its platform cannot read its pages",
     "too_large": "a list is larger than `crawl.download_bytes`",
+    "posts_gone": "its lists are read, but what they lead to is gone (404, 410): did its address (`raw`, `thread`) move?",
+    "posts_host": "its lists are read, but what they lead to lies on a host or port that its file does not name: `hosts` may",
+    "posts_large": "its lists are read, but what they lead to is larger than `crawl.download_bytes`",
     "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
     "fields": "a field that every post had is in none any more",
     "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
@@ -44,11 +47,18 @@ OF_OUTCOME = {
     "robots_unreachable": "robots_error",
 }
 """Outcomes whose word is another."""
+OF_POST = {"gone": "posts_gone", "host": "posts_host", "too_large": "posts_large"}
+"""Outcomes that mean something else behind a list than of one."""
 
 
 def of_outcome(outcome: str, cause: str = "") -> str:
     """The word for a page's outcome; `cause`, where it is known and of the set, says more."""
     return cause if cause in MEANING else OF_OUTCOME.get(outcome, outcome)
+
+
+def of_post(outcome: str, cause: str = "") -> str:
+    """As `of_outcome`, of a page behind the lists."""
+    return OF_POST.get(outcome) or of_outcome(outcome, cause)
 
 
 def of_status(status: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from crawlers.fetching import response_checks
+from crawlers.sites import reasons
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Post
 from crawlers.sites.reasons import MEANING
@@ -187,7 +188,8 @@ def _thread(found: Found, now: datetime, zone: tzinfo | None) -> Iterator[Line]:
     if read is not None:
         part = "paste" if read.page.role == "item" else "thread"
         more = ", and a next page" if read.older else ""
-        fault = f"{read.word}: {MEANING[read.word]}" if read.word else "no post was read in it"
+        word = reasons.of_post(read.word)
+        fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
         yield Line(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
     if not posts:
         return

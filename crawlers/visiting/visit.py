@@ -22,7 +22,7 @@ from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier,
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import OfPreset, Platform
-from crawlers.sites.page_verdict import UNKNOWN, Evidence, Profile
+from crawlers.sites.page_verdict import LEAST_PAGES, UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import PARENT, Parsed
 from crawlers.sites.reading import COUNTED
 from crawlers.sites.site import Site
@@ -78,6 +78,8 @@ class Visit:
     _held: set[bytes] = field(default_factory=set)
     _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _never_read: list[Leased] = field(default_factory=list)
+    """Pages that are gone and never held anything: given up as long as no post is read, for their address may be wrong."""
     _failures: int = 0
     _broken_off: bool = False
     _rest: float = 0.0
@@ -94,7 +96,10 @@ class Visit:
 
     def begin(self) -> None:
         """Make the heads of the lists due."""
-        self.profile = self.frontier.history.standing(self.site.name).profile
+        standing = self.frontier.history.standing(self.site.name)
+        self.profile = standing.profile
+        if standing.unread.speaks:
+            self.frontier.try_again(self.site.name, LEAST_PAGES)
         visits = self.frontier.visits(self.site.name)
         self.first = not visits.whole_at
         self.deep = bool(self.site.deep_every) and (visits.count + 1) % self.site.deep_every == 0
@@ -186,11 +191,8 @@ class Visit:
             self._note_file(why)
             outcome = "gone" if outcome == "gone" else "withheld"
         fate = FATES[outcome]
-        if fate is Fate.GONE and COUNTED in leased.page.facts:
-            self.frontier.not_yet(leased, self.site.revisit_seconds)
-            self.read += 1  # the site was asked what is new, and said
-        elif fate is Fate.GONE:
-            self._note(self.frontier.finish(leased, Parsed(), self.began))
+        if fate is Fate.GONE:
+            self._is_gone(leased)
         elif fate is Fate.GIVE_UP:
             self.frontier.park(leased)
         elif fate is Fate.LATER:
@@ -205,6 +207,16 @@ class Visit:
         ends = outcome in RESTS or (outcome == "blocked" and is_head(leased))
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome, cause)
+
+    def _is_gone(self, leased: Leased) -> None:
+        """A page is not there, or not yet."""
+        if COUNTED in leased.page.facts:
+            self.frontier.not_yet(leased, self.site.revisit_seconds)
+            self.read += 1  # the site was asked what is new, and said
+            return
+        self._note(self.frontier.finish(leased, Parsed(), self.began))
+        if leased.page.role != "list" and PARENT not in leased.page.facts and not leased.entries:
+            self._never_read.append(leased)
 
     def break_off(self, fault: Exception) -> None:
         """End the visit because of an error that the process cannot go on with."""
@@ -221,6 +233,8 @@ class Visit:
         A failure that is not `blamed` on the site does not make its visits rarer.
         """
         succeeded = self.read > 0 and not self._broken_off
+        for leased in () if self.seen.posts else self._never_read:
+            self.frontier.park(leased)
         counts = succeeded or blamed
         now = self.clock.wall()
         if succeeded:
@@ -237,7 +251,9 @@ class Visit:
     def _release(self, leased: Leased, outcome: str, cause: str = "") -> None:
         """Take a page out of hand."""
         self.metrics.page(self.site.name, outcome)
-        self.seen.note("ok" if outcome == "unchanged" else outcome, head=is_head(leased), cause=cause)
+        ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
+        shown = "ok" if outcome == "unchanged" else "ahead" if ahead else outcome
+        self.seen.note(shown, head=is_head(leased), cause=cause)
         self._held.discard(leased.name)
         self._yield_permit(leased.name)
         self._changed.set()

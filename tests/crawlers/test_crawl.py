@@ -507,3 +507,48 @@ def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_
     server.says("/", "".join(f"<li><a href=/t/{number}>thread</a> <i>10 replies</i></li>" for number in range(4)))
     assert visited(station.run("crawl", "--once"))["captures"] == 20
     assert told() == ("ok", None)
+
+
+def where(station: Station) -> tuple[str, str | None]:
+    row = json.loads(station.run("sites", "--json"))
+    return row["state"], row["reason"]
+
+
+def test_a_paste_site_whose_raw_address_moved_is_a_state_until_its_file_follows(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    texts = pastes(5)
+    for name, text in texts.items():
+        del server.pages[f"/raw/{name}"]
+        server.says(f"/plain/{name}", text, **{"Content-Type": "text/plain"})
+    station.site("paste", f"{server.url}/archive")
+    assert visited(station.run("crawl", "--once"))["captures"] == 0
+    assert where(station) == ("layout_changed", "posts_gone")
+    station.run("crawl", "--once")
+    assert where(station) == ("layout_changed", "posts_gone")
+    station.site("paste", f"{server.url}/archive", more='[options]\npattern = "^/(?P<id>[a-z0-9]+)$"\nraw = "/plain/{id}"')
+    station.run("crawl", "--once")
+    station.run("crawl", "--once")
+    assert where(station) == ("ok", None)
+    assert sorted(capture.post_id for capture in station.captures()) == sorted(texts)
+
+
+def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_until_it_does(
+    station: Station, server: Answers
+) -> None:
+    with serving("127.0.0.2") as other:
+        links = "".join(f"<li><a href={other.url}/t/{number}>thread</a> <i>0</i></li>" for number in range(5))
+        server.says("/", links)
+        for number in range(5):
+            other.says(f"/t/{number}", f"<p id=p{number}><b>text {number}</b></p>")
+        station.site("board", f"{server.url}/", platform="board", more=BOARD)
+        for _ in range(2):
+            station.run("crawl", "--once")
+            assert where(station) == ("unreachable", "posts_host")
+        assert other.asked == []
+        assert "posts_host" in station.run("sites", "doctor", "board", exits=1)
+        station.site("board", f"{server.url}/", platform="board", more=f'hosts = ["{other.url.split("//")[1]}"]' + BOARD)
+        station.run("crawl", "--once")
+        station.run("crawl", "--once")
+        assert where(station) == ("ok", None)
+    assert len(station.captures()) == 5

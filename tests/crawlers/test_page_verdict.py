@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.fetching.outcomes import FATES
-from crawlers.sites.page_verdict import NO_ANSWER, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason
+from crawlers.sites.page_verdict import NO_ANSWER, NONE_UNREAD, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason, unread
 from crawlers.sites.reasons import MEANING, of_status
 from ullage.records.heartbeat import STATES
 
@@ -26,7 +26,7 @@ def state(heads: dict[str, int], behind: dict[str, int] | None = None) -> str | 
 
 
 def test_every_outcome_but_success_says_something_of_a_site() -> None:
-    assert STATE_OF.keys() == FATES.keys() - {"ok", "unchanged"}
+    assert STATE_OF.keys() == FATES.keys() - {"ok", "unchanged", "withheld", "page"}  # the last two are of attached files
     assert set(STATE_OF.values()) == set(STATES) - {"ok", "quiet", "incomplete"}
     assert {STATE_OF[outcome] for outcome in NO_ANSWER - {"session"}} == {"unreachable"}
 
@@ -44,7 +44,11 @@ def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
         ({"ok": 1}, {"ok": 5, "forbidden": 5}, "ok"),
         ({"ok": 1}, {"ok": 5, "forbidden": 6}, "blocked"),
         ({"ok": 1}, {"forbidden": 2}, "ok"),
-        ({"ok": 1}, {"gone": 40, "too_large": 9}, "ok"),
+        ({"ok": 1}, {"gone": 40, "too_large": 9}, "layout_changed"),
+        ({"ok": 1}, {"ok": 9, "gone": 3}, "layout_changed"),  # older pages of the list, and no post
+        ({"ok": 1}, {"host": 30}, "unreachable"),
+        ({"ok": 1}, {"host": 2}, "ok"),
+        ({"ok": 1}, {"ahead": 9}, "ok"),
         ({"ok": 1}, {"login": 3}, "login_expired"),
         ({"ok": 1}, {"timeout": 2, "network": 1}, "unreachable"),
         ({"ok": 1}, {"layout": 3}, "layout_changed"),
@@ -118,6 +122,39 @@ def test_a_lost_field_is_a_reason() -> None:
     seen.note_posts([(False, True, True)] * 3)
     before = Profile(100, {"author": 100, "date": 100, "title": 100})
     assert reason(seen, judge(seen, before)) == "fields"
+
+
+def read_one(seen: Evidence) -> Evidence:
+    seen.note_posts([(True, True, True)])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "word"),
+    [("gone", "layout_changed", "posts_gone"), ("host", "unreachable", "posts_host"),
+     ("too_large", "layout_changed", "posts_large"), ("address", "unreachable", "address"), ("login", "login_expired", "login")],
+)  # fmt: skip
+def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(outcome: str, state: str, word: str) -> None:
+    seen, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
+    left = unread(seen, NONE_UNREAD)
+    assert (judge(seen, UNKNOWN), reason(seen, judge(seen, UNKNOWN))) == (state, word)
+    assert (judge(nothing_new, UNKNOWN, left), reason(nothing_new, judge(nothing_new, UNKNOWN, left), left)) == (state, word)
+    assert unread(nothing_new, left) == left
+    read = read_one(evidence({"ok": 1}, {"ok": 1}))
+    assert (judge(read, UNKNOWN, left), reason(read, "ok", left), unread(read, left)) == ("ok", "", NONE_UNREAD)
+
+
+def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
+    left, shown = NONE_UNREAD, []
+    for _ in range(3):
+        seen = evidence({"ok": 1}, {"gone": 1})
+        shown.append(judge(seen, UNKNOWN, left))
+        left = unread(seen, left)
+    assert shown == ["ok", "ok", "layout_changed"]
+
+
+def test_some_that_are_gone_among_others_that_are_read_are_no_state() -> None:
+    assert judge(read_one(evidence({"ok": 1}, {"ok": 1, "gone": 40, "host": 9})), UNKNOWN) == "ok"
 
 
 def test_the_document_has_every_word_as_it_is_shown() -> None:

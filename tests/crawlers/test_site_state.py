@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import Frontier
+from crawlers.frontier.database import FILE, Frontier
 from crawlers.frontier.history import came_at
+from crawlers.frontier.schema import STEPS
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.pages import Page, Parsed, Post
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site
+from ullage.files.database import open_database
 from ullage.records.heartbeat import SiteReport
 
 HOUR, DAY = 3600.0, 86400.0
@@ -329,10 +331,7 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
 
 
 def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
-    from crawlers.frontier import database as module
-    from ullage.files.database import open_database
-
-    old = open_database(tmp_path / module.FILE, [module.SCHEMA, module.WHERE_AND_WHEN])
+    old = open_database(tmp_path / FILE, STEPS[:2])
     old.execute("insert into sites values ('board', 5, 4, 1)")
     old.execute("insert into seen values ('board', x'01', x'02', 3)")
     old.close()
