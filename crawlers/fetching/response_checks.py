@@ -23,6 +23,7 @@ from crawlers.fetching.outcomes import of_status
 from crawlers.frontier.database import Leased
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PARENT, Page, Parsed, Withheld
+from crawlers.sites.selecting import kind_of
 from crawlers.sites.site import Site
 
 LOOKED_AT = 64 * 1024
@@ -184,7 +185,12 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
         return gate
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
-    return _of_empty_list(leased, 0 if is_blank else len(response.body), parsed)
+    return _of_empty_list(leased, response, parsed)
+
+
+def is_for_programs(response: Response) -> bool:
+    """Whether a page is JSON, RSS or Atom."""
+    return isinstance(response, TextResponse) and kind_of(response.text) != "html"
 
 
 def _gate(response: Response, page: Page) -> str:
@@ -212,9 +218,14 @@ def of_file(name: str, response: Response) -> str:
     return "login" if asks_for_password(response) or is_wall(response) else "page"
 
 
-def _of_empty_list(leased: Leased, size: int, parsed: Parsed) -> str:
-    """The outcome of a list of `size` bytes, 0 for a blank one, that leads to nothing, or to other lists alone."""
-    if 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
+def _of_empty_list(leased: Leased, response: Response, parsed: Parsed) -> str:
+    """The outcome of a list that leads to nothing, or to other lists alone.
+
+    One for programs has no menu or footer by whose size it could be told; some answer guests so.
+    """
+    size = len(response.body) if response.body.strip() else 0
+    emptied = leased.entries and leased.page.number == 1 and not parsed.pages and is_for_programs(response)
+    if not emptied and 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
         return "ok"
     if leased.entries:
         return "layout"

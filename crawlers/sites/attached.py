@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from parsel import Selector
 
-from crawlers.sites.layout import Layout
+from crawlers.sites.layout import Layout, search
 from crawlers.sites.pages import PARENT, Page, Post, Withheld
 from crawlers.sites.selecting import Node, is_element, link_of, text_of
 
@@ -31,6 +31,8 @@ class Attached:
     pages: list[Page] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     unread: list[Withheld] = field(default_factory=list)
+    left_out: int = 0
+    """So many links are beyond what is followed of one post."""
 
 
 def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str]) -> Attached:
@@ -39,7 +41,9 @@ def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str
     if not layout.attached and not layout.attached_hidden:
         return found
     root = node if isinstance(node, Selector) else Selector(text=body or "<p/>", type="html")
-    for link in layout.attached.nodes(root)[:MOST_FILES]:
+    links = layout.attached.nodes(root)
+    found.left_out = max(0, len(links) - MOST_FILES)
+    for link in links[:MOST_FILES]:
         page = _page(layout, link, address)
         if page is None:
             found.unread.append("picture")
@@ -71,7 +75,7 @@ def _page(layout: Layout, link: Node, address: Callable[[str], str]) -> Page | N
         return None
     own = link.attrib.get("id", "") if is_element(link) else ""
     pattern = layout.attached_id
-    told = pattern and (pattern.search(own) or pattern.search(url))
+    told = pattern and (search(pattern, own) or search(pattern, url))
     number = told["id"] if told else url
     name = layout.attached_name.text(link) if layout.attached_name else text_of(link)
     return Page(url, "item", identity=f"file-{number}", facts={"id": number, "title": name or _last_step(url)})

@@ -24,6 +24,7 @@ from ullage.files.faults import meant
 
 SLUG = "slug"
 """The group of a pattern that holds what is no part of a page's name, such as a title that may change."""
+LONGEST_SEARCHED = 2048
 PLACE = re.compile(r"\{(\w+)\}")
 PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root", "site"})
 """Of `site` is the link's host, of `root` the page's own address up to where it is a list's."""
@@ -158,6 +159,8 @@ class Layout(BaseModel):
     count: Selector = NONE
     """How many entries all pages have, where there is no link."""
     per_page: int = Field(default=20, ge=1)
+    incomplete: Selector = NONE
+    """On a list, that it says itself that it does not show all, such as `incomplete_results` of a search: found and not false."""
 
     post: Selector = NONE
     """The posts of a page."""
@@ -252,6 +255,11 @@ def _fault(error: Mapping[str, Any]) -> str:
 def _layout(options: str, language: Language) -> Layout:
     """Sites of one software share theirs: selectors are compiled once."""
     return Layout.model_validate(json.loads(options), context={"language": language})
+
+
+def search(pattern: re.Pattern[str], address: str) -> re.Match[str] | None:
+    """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the site wrote it, of any length."""
+    return pattern.search(address, 0, LONGEST_SEARCHED)
 
 
 def filled(template: str, **places: str | int) -> str:

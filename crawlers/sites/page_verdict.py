@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawlers.sites import reasons
+from crawlers.sites.pages import Lacking
 from ullage.records.heartbeat import State
 
 STATE_OF: dict[str, State] = {
@@ -115,6 +116,8 @@ class Evidence:
     short: int = 0
     over_pages: int = 0
     """Threads of several pages that gave all that was counted."""
+    lacking: Lacking = ""
+    """Why a page is known not to have told all."""
 
     def note_thread(self, counted: int, read: int, pages: int) -> None:
         """A thread was read to its end, which its list says has so many posts."""
@@ -165,7 +168,7 @@ def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> S
         return None
     if outcome := _of_heads(seen) or _behind(seen, until_now):
         return STATE_OF[outcome]
-    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_short else "ok"
+    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_short or seen.lacking else "ok"
 
 
 def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD) -> str:
@@ -175,7 +178,7 @@ def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD)
         return reasons.of_outcome(outcome, seen.causes.get(outcome, ""))
     if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
         return reasons.of_post(outcome, seen.causes.get(outcome, ""))
-    return {"layout_changed": "fields", "incomplete": "fewer"}.get(shown or "", "")
+    return {"layout_changed": "fields", "incomplete": seen.lacking or "fewer"}.get(shown or "", "")
 
 
 def _of_heads(seen: Evidence) -> str:

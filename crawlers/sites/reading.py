@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -21,16 +21,19 @@ from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
-from crawlers.sites.layout import NONE, Layout, filled, named
-from crawlers.sites.pages import PARENT, Page, Parsed, Post
+from crawlers.sites.layout import NONE, Layout, filled, named, search
+from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
 from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
 from ullage.errors import RecordError
 
 COUNTED = "counted"
 """The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
+MOST_LINKS = 10_000
+"""So many entries, lists and files are followed of one page."""
 DEEPEST = 200
 """So deep may rows or posts stand in one another, as replies to replies may."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
+LAST_STEP = re.compile(r"(?P<id>[^/?&=]+)/?$")
 QUERY = re.compile(r"[?#].*", re.DOTALL)
 UNREAD = frozenset({"script", "style"})
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
@@ -53,7 +56,7 @@ def _counted(layout: Layout, url: str, numbers: range) -> Iterator[Page]:
 
 
 def _list_of(layout: Layout, url: str) -> str:
-    is_list = not layout.list_at or (layout.list_is and layout.list_is.search(url))
+    is_list = not layout.list_at or (layout.list_is and search(layout.list_is, url))
     return url if is_list else urljoin(url, layout.list_at)
 
 
@@ -92,9 +95,25 @@ class Reading:
     response: Response
     document: Document
     now: datetime | None
+    _left_out: list[int] = field(default_factory=list)
+    """How many links each kind of them has that are not followed, where there are any."""
 
     def parsed(self) -> Parsed:
         """All that is on it."""
+        parsed = self._parsed()
+        return replace(parsed, lacking="links" if self._left_out else self._said_lacking())
+
+    def _said_lacking(self) -> Lacking:
+        is_told = self.page.role == "list" and self.layout.incomplete and _holds(self.layout.incomplete, self.document.root)
+        return "partial" if is_told else ""
+
+    def _first(self, links: list[Any]) -> list[Any]:
+        """As many as are followed."""
+        if len(links) > MOST_LINKS:
+            self._left_out.append(len(links) - MOST_LINKS)
+        return links[:MOST_LINKS]
+
+    def _parsed(self) -> Parsed:
         layout, root = self.layout, self.document.root
         posts, attached = self._posts(root) if self.page.role != "list" or not layout.leads_on else ((), ())
         if self.page.role != "list":
@@ -109,7 +128,7 @@ class Reading:
     def _entries(self, root: Node) -> Iterator[Page]:
         """The threads or pastes of a list, each once."""
         layout = self.layout
-        found = layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
+        found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
         rows = [row for row in _flat(found) if not layout.where or _holds(layout.where, row)]
         known, pages = set(), self._in_time(rows, self._channel(rows))
         if rows and not pages and not is_element(rows[0]):  # data of another shape: not an empty list
@@ -144,13 +163,13 @@ class Reading:
             shown = urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
             raw = self.response.urljoin(filled(layout.raw, **places))
             if layout.row_id and layout.pattern:
-                found = layout.pattern.search(self._matched(shown))
+                found = search(layout.pattern, self._matched(shown))
                 if not found or found["id"] != number:  # an id that would lead elsewhere
                     return None
             return Page(raw, "item", identity=shown or raw, facts=facts)
         if layout.thread:
             url = self.response.urljoin(filled(layout.thread, **places))
-            found = layout.pattern.search(url) if layout.pattern else None
+            found = search(layout.pattern, url) if layout.pattern else None
         name = named(url, found) if found and layout.match == "address" else url
         stamp = " ".join(layout.stamp.texts(row)) if layout.stamp else text_of(row)
         return Page(url, "thread", identity=name, series=name, stamp=stamp, facts=facts)
@@ -162,8 +181,8 @@ class Reading:
         for where, _ in links:
             if where and (url := self._address(where.replace("{root}", self._root()))):
                 if layout.pattern is None:
-                    return url, re.search(r"(?P<id>[^/?&=]+)/?$", url)
-                if found := layout.pattern.search(self._matched(url)):
+                    return url, search(LAST_STEP, url)
+                if found := search(layout.pattern, self._matched(url)):
                     return url, found
         return None
 
@@ -195,12 +214,12 @@ class Reading:
     def _lists(self, root: Node) -> Iterator[Page]:
         """Other lists."""
         layout = self.layout
-        if layout.lists_not_on and layout.lists_not_on.search(self.response.url):
+        if layout.lists_not_on and search(layout.lists_not_on, self.response.url):
             return
         known = set()
-        for where, _ in layout.lists.links(root):
+        for where, _ in self._first(layout.lists.links(root)):
             url = self._address(where)
-            found = layout.lists_pattern.search(url) if layout.lists_pattern and url else None
+            found = search(layout.lists_pattern, url) if layout.lists_pattern and url else None
             name = named(url, found) if found else url
             if url and name not in known and (found or not layout.lists_pattern):
                 known.add(name)
@@ -209,7 +228,7 @@ class Reading:
     def _root(self) -> str:
         """The address of this page up to where it is a list's."""
         url = self.response.url
-        found = self.layout.list_is.search(url) if self.layout.list_is else None
+        found = search(self.layout.list_is, url) if self.layout.list_is else None
         return url[: found.start()] if found else urljoin(url, "/")
 
     # Threads
@@ -223,14 +242,15 @@ class Reading:
             if body is not None:
                 post, found = self._post(node, body, place), attached(layout, node, body, self._address)
                 posts.append(replace(post, attachments=tuple(found.names), unread=tuple(found.unread)))
+                self._left_out.extend([found.left_out] * bool(found.left_out))
                 files += [of_post(page, post, series) for page in found.pages]
-        return tuple(posts), tuple(files)
+        return tuple(posts), tuple(self._first(files))
 
     def _post(self, node: Node, body: str, place: int) -> Post:
         layout, page = self.layout, self.page
         own = node.attrib.get("id", "") if is_element(node) else ""
         told = layout.id.text(node) if layout.id else own
-        found = layout.id_pattern.search(told)
+        found = search(layout.id_pattern, told)
         own_number = found[found.re.groups and 1] if found else told
         number = own_number or f"{page.number}-{place}"
         places = {"id": number, "thread": self._thread(), "root": self._root()}
@@ -263,9 +283,9 @@ class Reading:
     def _files(self, root: Node) -> Iterator[Page]:
         """What a thread's page links to that is read for itself."""
         pattern, known = self.layout.files_pattern, set()
-        for where, link in self.layout.files.links(root):
+        for where, link in self._first(self.layout.files.links(root)):
             url = self._address(where)
-            found = pattern.search(url) if pattern and url else None
+            found = search(pattern, url) if pattern and url else None
             if url and url not in known and (found or not pattern):
                 known.add(url)
                 title = (text_of(link) if is_element(link) else "") or self.page.facts.get("title", "")
@@ -274,10 +294,10 @@ class Reading:
 
     def _thread(self) -> str:
         """The thread's id; pages that an older version found have it in their address alone."""
-        if told := self.layout.id_pattern.search(self.layout.thread_id.text(self.document.root)):
+        if told := search(self.layout.id_pattern, self.layout.thread_id.text(self.document.root)):
             return told[told.re.groups and 1]
         known = self.page.facts.get("id", "")
-        found = self.layout.pattern.search(self.page.series) if self.layout.pattern and not known else None
+        found = search(self.layout.pattern, self.page.series) if self.layout.pattern and not known else None
         return found["id"] if found else known
 
     def _moment(self, selections: Selections, node: Node) -> datetime | None:

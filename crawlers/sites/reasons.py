@@ -36,6 +36,8 @@ MEANING: dict[str, str] = {
     "posts_host": "its lists are read, but what they lead to lies on a host or port that its file does not name: `hosts` may",
     "posts_large": "its lists are read, but what they lead to is larger than `crawl.download_bytes`",
     "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
+    "partial": "its list says itself that it does not show all (`incomplete`)",
+    "links": "a page of it leads to more than 10,000 places, or a post to more than 100 files: the others are not followed",
     "fields": "a field that every post had is in none any more",
     "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
 }

@@ -29,6 +29,7 @@ XPATH = ("/", "./", "../", "(")
 HTML = re.compile(r"(?i)<(!doctype )?html")
 BEGINS = re.compile(r"""[{\[]|(?<=JSON\.parse\()\"""")
 """Where data begins in a script: `window.__STATE__ = {`, `JSON.parse("`."""
+BLANK = "\ufeff \r\n\t"
 RELATED = "$related"
 KEY = "$key"
 """Where the rows of a JSON object, which have names and no order, keep their names."""
@@ -156,15 +157,24 @@ def html(response: Response) -> Document:
     return Document("html", nesting.selector(_text(response)))
 
 
+def kind_of(text: str) -> Kind:
+    """What a page is, by how it begins."""
+    text = text[:1000].lstrip(BLANK)
+    if text[:1] in {"{", "["}:
+        return "json"
+    return "xml" if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text) else "html"
+
+
 def document(response: Response) -> Document:
     """A page as JSON, XML or HTML, by how it begins; RecordError for what is none of them."""
-    text = _text(response).lstrip("\ufeff \r\n\t")
-    if text[:1] in {"{", "["}:
+    text = _text(response).lstrip(BLANK)
+    kind = kind_of(text)
+    if kind == "json":
         try:
             return Document("json", _related(json.loads(text)))
         except (ValueError, RecursionError):
             raise RecordError("not_a_list") from None
-    if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text[:1000]):
+    if kind == "xml":
         made = Selector(text=text, type="xml")
         made.remove_namespaces()
         return Document("xml", made)

@@ -96,7 +96,7 @@ class PageSpider(Spider):
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
         parsed = replace(parsed, whole=not truncated)
-        known = leased.page.role == "list" and outcome == "ok" and not truncated
+        known = leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
         kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 

@@ -139,6 +139,7 @@ class Visit:
         if PARENT in leased.page.facts:
             self._note_file("read" if parsed.whole else "cut")
         self.seen.note_posts(map(fields_of, parsed.posts))
+        self.seen.lacking = parsed.lacking or self.seen.lacking
         self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)

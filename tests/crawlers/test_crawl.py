@@ -552,3 +552,24 @@ def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_unti
         station.run("crawl", "--once")
         assert where(station) == ("ok", None)
     assert len(station.captures()) == 5
+
+
+def test_a_search_that_says_that_it_is_cut_and_one_that_answers_guests_with_nothing_are_told(
+    station: Station, server: Answers
+) -> None:
+    def answers(cut: bool, *posts: str) -> None:
+        server.says("/", json.dumps({"cut": cut, "items": [{"id": post, "body": f"text {post}"} for post in posts]}))
+
+    station.site("search", f"{server.url}/", "feed", '[options]\npost = "items"\nid = "id"\nbody = "body"\nincomplete = "cut"')
+    for told, state in (
+        ((True, "1"), ("incomplete", "partial")),
+        ((True, "1"), ("incomplete", "partial")),
+        ((False, "1", "2"), ("ok", None)),
+        ((False,), ("layout_changed", "layout")),
+        ((False,), ("layout_changed", "layout")),
+        ((False, "3"), ("ok", None)),
+    ):
+        answers(*told)
+        station.run("crawl", "--once")
+        assert where(station) == state
+    assert len(station.captures()) == 3

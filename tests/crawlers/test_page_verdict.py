@@ -6,6 +6,7 @@ import pytest
 
 from crawlers.fetching.outcomes import FATES
 from crawlers.sites.page_verdict import NO_ANSWER, NONE_UNREAD, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason, unread
+from crawlers.sites.pages import Lacking
 from crawlers.sites.reasons import MEANING, of_status
 from ullage.records.heartbeat import STATES
 
@@ -211,3 +212,10 @@ def test_threads_that_give_far_fewer_posts_than_their_lists_count_are_told_and_a
     for _ in range(100):
         seen.note_thread(20, 20, 2)
     assert judge(seen, UNKNOWN) == "ok"
+
+
+@pytest.mark.parametrize("why", ["partial", "links"])
+def test_a_page_that_is_known_not_to_have_told_all_makes_a_site_incomplete(why: Lacking) -> None:
+    seen = read_one(evidence({"ok": 1}))
+    seen.lacking = why
+    assert (judge(seen, UNKNOWN), reason(seen, "incomplete")) == ("incomplete", why)

@@ -8,7 +8,10 @@ import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
 
 from crawlers.platforms import platform_of
+from crawlers.sites.attached import MOST_FILES
+from crawlers.sites.layout import LONGEST_SEARCHED
 from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.reading import MOST_LINKS
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, RecordError
 
@@ -218,3 +221,34 @@ def test_a_page_whose_data_is_not_there_is_an_error_not_an_empty_list(script: st
     options = {"embedded": "css:#data", "rows": "t", "row_id": "id", "thread": "/t/{id}", "post": "p", "body": "b"}
     with pytest.raises(RecordError):
         read(options, f"<html><body>{script}</body></html>", platform="feed")
+
+
+def test_of_a_page_of_links_without_end_ten_thousand_are_followed_and_that_is_said() -> None:
+    body = "".join(f"<li><a class=t href='?t={number}'>T</a></li>" for number in range(MOST_LINKS + 5))
+    parsed = read(LAID, body)
+    assert (len(parsed.pages), parsed.lacking) == (MOST_LINKS, "links")
+    assert read(LAID, body[: len(body) // 2]).lacking == ""
+
+
+@pytest.mark.parametrize("kind", ["lists", "files", "attached"])
+def test_so_it_is_with_other_lists_and_files(kind: str) -> None:
+    links = "".join(f"<a class=x href='/x/{number}'>x{number}.zip</a>" for number in range(MOST_LINKS + 5))
+    page = Page(BOARD, "list" if kind == "lists" else "thread")
+    body = f"<p id=p1><b>text {links}</b></p>" if kind == "attached" else links
+    parsed = read({**LAID, kind: "a.x"}, body, page)
+    assert (len(parsed.pages), parsed.lacking) == (MOST_FILES if kind == "attached" else MOST_LINKS, "links")
+
+
+def test_a_pattern_sees_no_more_of_an_address_than_its_beginning() -> None:
+    (page,) = read({**LAID, "pattern": r"t=(?P<id>\d+)a*"}, f"<li><a class=t href='?t=7{'a' * 9000}'>T</a></li>").pages
+    assert (len(page.identity), len(page.url)) == (LONGEST_SEARCHED, len(BOARD) + 9004)
+    assert read(LAID, f"<li><a class=t href='?x={'a' * 9000}&t=7'>T</a></li>").pages == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "lacking"), [({"incomplete_results": True}, "partial"), ({"incomplete_results": False}, ""), ({}, "")]
+)
+def test_a_list_that_says_that_it_does_not_show_all_is_believed(told: dict[str, bool], lacking: str) -> None:
+    options = {"post": "items", "id": "id", "body": "body", "incomplete": "incomplete_results"}
+    parsed = read(options, {**told, "items": [{"id": "1", "body": "text"}]}, platform="feed")
+    assert (len(parsed.posts), parsed.lacking) == (1, lacking)

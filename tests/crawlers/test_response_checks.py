@@ -112,7 +112,7 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (0, 0), "ok"),
         (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
-        (LIST, "{}", Parsed(), (20, 5_000), "ok"),
+        (LIST, "{}", Parsed(), (20, 5_000), "layout"),
         (LIST, "<p>no pastes</p>", Parsed(), (20, 5_000), "ok"),
         (LIST, FILLER, Parsed(), (20, 50_000), "ok"),
         (LIST, CHALLENGE, Parsed(), (20, 50_000), "blocked"),
@@ -209,3 +209,13 @@ def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None
     links = "".join(f'<a href="/x{number:05}">t</a>' for number in range(20_000))
     assert page_outcome(LIST, f'{deep}{links}<a href="{query}">t</a>', Parsed()) == "empty"
     assert page_outcome(LIST, deep + '<form class="quick-login">' + "<input type=password>" * 20_000, Parsed()) == "empty"
+
+
+@pytest.mark.parametrize("body", ["[]", ' {"items": []}', "<?xml version='1.0'?><rss><channel/></rss>"])
+@pytest.mark.parametrize(("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "ok"), (9, 2, "ok")])
+def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
+    body: str, before: int, number: int, outcome: str
+) -> None:
+    page = Page(URL, "list", series=URL, number=number)
+    response = TextResponse(URL, body=body.encode(), encoding="utf-8", request=Request(URL))
+    assert of_page(Leased("board", b"", page, b"", 0, before, 200), response, Parsed(), make_site()) == outcome
