@@ -122,7 +122,7 @@ class Work:
             self.write([*self.store.mget(Incident, some).values()])
 
     def complete(self) -> int:
-        """Make the items that are missing; returns how many that were."""
+        """Make the items that are missing, and see to it that a search shows them; returns how many that were."""
         made = 0
         if self.store.count(Incident, Where()) > self.store.count(WorkItem, Where()):
             for incidents in _batches(self.store.scroll(Incident, Where())):
@@ -130,6 +130,7 @@ class Work:
                 missing = [incident for incident in incidents if incident.id not in there]
                 self.write(missing)
                 made += len(missing)
+            self.store.refresh(WorkItem)
         return made
 
 

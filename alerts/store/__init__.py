@@ -115,8 +115,8 @@ class IncidentStore(Protocol):
         A store may need a second call, a minute or more after the deletes, for their ids to go as well.
         """
 
-    def refresh(self) -> None:
-        """Make every write that has returned visible to search, scroll and count."""
+    def refresh(self, *kinds: type[Document]) -> None:
+        """Make every write that has returned, or those of `kinds`, visible to search, scroll and count."""
 
     def check(self) -> str:
         """What this process may do with it, in a few words or none.

@@ -154,9 +154,9 @@ class ElasticsearchStore:
             deleted += self._send([{"delete": {"_index": index, "_id": id_}} for id_ in some]).count(200)
         return deleted
 
-    def refresh(self) -> None:
+    def refresh(self, *kinds: type[Document]) -> None:
         """See `IncidentStore.refresh`."""
-        names = [self._index(kind) for kind in CLASSES]
+        names = [self._index(kind) for kind in kinds or CLASSES]
         with server_errors(self._address):
             answer = self._client.indices.refresh(index=names, ignore_unavailable=True)
         must_be_whole(self._address, answer.body)

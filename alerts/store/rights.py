@@ -49,7 +49,7 @@ SEARCH: Rights = (
     ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet, Account), SEEN),
     (SAID, (*SEEN, "create_doc")),
     ((Notification,), SEEN),
-    ((WorkItem,), (*SEEN, "index")),
+    ((WorkItem,), (*SEEN, "index", "maintenance")),
 )
 DESK: Rights = (((Incident, Original), SEEN),)
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}

@@ -160,7 +160,7 @@ class SqliteStore:
         self._read("pragma wal_checkpoint(truncate)")
         return len(numbers)
 
-    def refresh(self) -> None:
+    def refresh(self, *_kinds: type[Document]) -> None:
         """Every write is visible at once."""
 
     def close(self) -> None:

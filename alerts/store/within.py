@@ -63,9 +63,9 @@ class StoreWithin:
         """Nothing on the desk is removed."""
         raise NotImplementedError
 
-    def refresh(self) -> None:
+    def refresh(self, *kinds: type[Document]) -> None:
         """Make every write that has returned visible."""
-        self.whole.refresh()
+        self.whole.refresh(*kinds)
 
     def check(self) -> str:
         """What this process may do with it."""
