@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -97,3 +101,53 @@ def test_another_key_than_the_file_s_is_refused(frontier: Frontier, tmp_path: Pa
     assert sum(other.counts("one").values()) == 0
     for one in (held, other):
         one.close()
+
+
+def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
+    station: Station, server: Answers, tmp_path: Path
+) -> None:
+    """Both run as daemons; the second never stops."""
+    count, stuck, release = 12, threading.Event(), threading.Event()
+    for number in range(count):
+        server.says(f"/raw/paste{number}", f"text {number}", **{"Content-Type": "text/plain"})
+    server.says("/archive", "".join(f'<a href="/paste{number}">x</a>' for number in range(count)))
+    server.says("/other", "")
+    answer = server.pages["/raw/paste5"]
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        server.pages["/raw/paste5"] = answer
+        stuck.set()
+        release.wait(120)
+
+    server.pages["/raw/paste5"] = hang
+    station.site("paste", f"{server.url}/archive")
+    survivor = Station(tmp_path / "survivor")
+    list(setup.initialise(Context(survivor.data)))
+    survivor.site("own", f"{server.url}/other")
+    with survivor.start("crawl", crawl__port="0") as second:
+        until_visited(second, "own")
+        with station.start("crawl", crawl__port="0") as first:
+            assert stuck.wait(120)
+            first.kill()
+            first.wait(60)
+        release.set()
+        lost = time.monotonic()
+        moved, key = tmp_path / "moved.sqlite", station.data / "keys" / "frontier.key"
+        station.run("frontier", "export", str(moved), "paste")
+        survivor.run("frontier", "import", str(moved), "--key", str(key))
+        taken = time.monotonic()
+        survivor.site("paste", f"{server.url}/archive")
+        until_visited(second, "paste")
+        told = f"a lost host's site: moved after {taken - lost:.1f} s, read to its end after {time.monotonic() - lost:.1f} s"
+        print(told)  # noqa: T201 - a measure, for whoever asks with -s
+        assert second.poll() is None
+    assert {capture.post_id for capture in (*station.captures(), *survivor.captures())} == {f"paste{n}" for n in range(count)}
+
+
+def until_visited(process: subprocess.Popen[str], site: str) -> None:
+    """Read the process's log until a visit to `site` has ended."""
+    for line in process.stderr:
+        logged = json.loads(line)
+        if (logged["event"], logged.get("site")) == ("visited", site):
+            return
+    pytest.fail("the process ended before")
