@@ -22,7 +22,7 @@ from alerts.coverage.ledger import Ledger
 from alerts.coverage.sheet import sheets_of
 from alerts.custody.command import hold, release, vault_of
 from alerts.custody.reveal import reveal, watching
-from alerts.decisions.command import acknowledge, decide, duties_of, regimes_listed, reported, ruled
+from alerts.decisions.command import acknowledge, duties_of, regimes_listed, reported, ruled
 from alerts.decisions.options import Author, By, Severity, Status, Tenant, Words, name_of
 from alerts.desk import command as desk
 from alerts.desk.cases import moment_past
@@ -84,7 +84,8 @@ incidents.command("takedown")(desk.takedown)
 incidents.command("link")(desk.link)
 incidents.command("detach")(desk.detach)
 incidents.command("handover")(hand_over)
-incidents.command("decide")(decide)
+incidents.command("customers")(desk.customers)
+incidents.command("decide")(desk.decide)
 incidents.command("reported")(reported)
 incidents.command("regimes")(regimes_listed)
 incidents.command("duty")(ruled)
@@ -332,7 +333,8 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
         if found is None:
             raise ConfigError("no incident of that id: `ullage incidents list` shows them")
         book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
-        duties, decide = book.of(found.incident, found.decisions), book.decides([found.incident]).get(incident)
+        owed = book.owed([found.incident])[incident]
+        found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
         silence = suppressed(store, [found.incident], now).get(incident)
         if as_json:
             print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))

@@ -136,6 +136,12 @@ class Duties:
             found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
         return found
 
+    def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
+        """The statuses as people see them (`Owed.status`) of what was decided on, of `ids` or of all; all others are open."""
+        found = statuses(self.store, ids)
+        reported = self.store.mget(Incident, [id_ for id_, status in found.items() if status == "reported"])
+        return found | {id_: owed.status for id_, owed in self.owed([*reported.values()]).items()}
+
     def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
         """The moments that an incident's clocks count from: whoever was told of a part of it knew since then."""
         sent = self._sent(incident.family)

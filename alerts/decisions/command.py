@@ -1,4 +1,4 @@
-"""`ullage incidents acknowledge`, `decide`, `reported`, `duty` and `regimes`: what people did and decided.
+"""`ullage incidents acknowledge`, `reported`, `duty` and `regimes`: what people did and decided.
 
 A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
 """
@@ -16,7 +16,7 @@ from alerts.clocks.duties import Duties
 from alerts.clocks.duties import ruled as decided
 from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.render import SINCE, limit
-from alerts.decisions.decide import PLAIN, Decisions, said
+from alerts.decisions.decide import Decisions, said
 from alerts.decisions.options import By, name_of
 from alerts.read.query import incident_named
 from alerts.records import Decision, Incident
@@ -60,23 +60,11 @@ def acknowledge(
     ctx: typer.Context, incident: str, by: By = "", note: Annotated[str, typer.Option(help="A remark.")] = ""
 ) -> None:
     """Say that you know of an incident and deal with it: it is told to nobody else, and repeated no more."""
-    _decide(ctx.obj, incident, "acknowledged", by, note)
+    record(ctx.obj, incident, "acknowledged", by, note)
 
 
-def decide(
-    ctx: typer.Context,
-    incident: str,
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="confirmed, resolved, false_positive or note.")],
-    by: By = "",
-    note: Annotated[str, typer.Option(help="On what ground.")] = "",
-) -> None:
-    """Decide what an incident is: ours after all, done with, or none. What is confirmed starts its clocks."""
-    if what not in PLAIN:
-        raise ConfigError(f"WHAT is one of {', '.join(PLAIN)}")
-    _decide(ctx.obj, incident, what, by, note)
-
-
-def _decide(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
+def record(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
+    """Record a decision in the name of `by`, and say so."""
     with contextlib.closing(configured_store(context)) as store:
         made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=name_of(by), note=note)
     typer.echo(f"recorded: {incident} {said(made)} by {made.by}")

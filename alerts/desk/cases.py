@@ -67,6 +67,8 @@ class Said(NamedTuple):
     clocks: tuple[str, ...] = ()
     """Names of the clocks that it speaks of: those that it started, or that run."""
     done: bool = True
+    made: Decision | None = None
+    """What was recorded, where a program is told of it."""
 
     def words(self) -> str:
         """In one line, in English."""
@@ -194,9 +196,9 @@ class Cases:
             why=REASONS[reason],
             due=self._shown(incident, until),
         )
-        if not ended:
-            return Said(id_, back)
-        return Said(id_, Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=", ".join(ended)), ended)
+        if ended:
+            back = Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=", ".join(ended))
+        return Said(id_, back, ended, made=made)
 
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
         """Say how far the takedown of what was posted has come."""

@@ -15,13 +15,17 @@ import typer
 
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes
+from alerts.decisions.command import record
+from alerts.decisions.decide import PLAIN
 from alerts.decisions.options import By, name_of
 from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said
 from alerts.desk.letter import letter
+from alerts.desk.people import handles
 from alerts.desk.queue import Row
 from alerts.desk.work import Work
 from alerts.read.view import duration
 from alerts.store import IncidentStore, configured_store
+from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_out
 from ullage.settings import Context
@@ -107,6 +111,44 @@ def false_positive(
         return cases.excuse(id_, reason, by=name_of(by), days=days, note=note)
 
     _each(ctx.obj, incidents, act)
+
+
+def decide(
+    ctx: typer.Context,
+    incident: str,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="confirmed, resolved, false_positive or note.")],
+    by: By = "",
+    note: Annotated[str, typer.Option(help="On what ground.")] = "",
+    reason: Annotated[str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")] = USUAL_DAYS,
+) -> None:
+    """Decide what an incident is: ours after all, done with, or none. What is confirmed starts its clocks."""
+    if what not in PLAIN:
+        raise ConfigError(f"WHAT is one of {', '.join(PLAIN)}")
+    if what == "false_positive":
+        false_positive(ctx, [incident], reason, days, by, note)
+    elif reason:
+        raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
+    else:
+        record(ctx.obj, incident, what, by, note)
+
+
+def customers(
+    ctx: typer.Context,
+    incident: str,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+    kind: Annotated[str, typer.Option(help="Those alone of whom an identifier of this kind stood there.")] = "",
+    by: By = "",
+) -> None:
+    """Take the handles of an incident's customers out, as CSV; no value of theirs is in it. The audit log has it."""
+    context: Context = ctx.obj
+    with _cases(context) as cases:
+        found = cases.incident(incident)
+        text, count = handles(cases.work.store, found, kind)
+    what = f"incident {incident}: {count} handles"
+    context.trail().append("customers.export", what, actor=name_of(by), tenant=found.tenant)
+    write_out(text.encode(), output)
+    typer.echo(f"{count:,} handles", err=True)
 
 
 def takedown(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from alerts.decisions.command import duties_of
 from alerts.decisions.options import Severity, Status, Tenant, Words
 from alerts.export.facts import Exported, chosen
 from alerts.export.formats import format_named, names
@@ -40,7 +41,7 @@ def export(
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
         require_known(context, store, tenant)
-        counted = _Counted(chosen(store, incidents or [], filters))
+        counted = _Counted(chosen(store, incidents or [], filters, duties_of(context, store).statuses))
         content = "".join(wanted.write(counted))
         behind = looked(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"

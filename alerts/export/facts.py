@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from alerts.incidents.status import status_of
-from alerts.read.query import Filters, page_of
+from alerts.incidents.status import UNDECIDED, statuses
+from alerts.read.query import Filters, Statuses, page_of
 from alerts.read.view import link
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.store import IncidentStore, QueryError, Where
@@ -64,30 +65,35 @@ class Exported:
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
 
-def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters) -> Iterator[Exported]:
-    """The incidents named, or all that pass the filters, newest first; QueryError for one that is not there."""
+def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None) -> Iterator[Exported]:
+    """The incidents named, or all that pass the filters, newest first, with the statuses that `known` gives.
+
+    QueryError for one that is not there.
+    """
+    known = known or partial(statuses, store)
     if ids:
         found = store.mget(Incident, ids)
         if missing := [id_ for id_ in ids if id_ not in found]:
             raise QueryError(f"{len(missing)} of these incidents are not there: `ullage incidents list` shows them")
-        yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)])
+        yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)], known)
         return
     after, more = "", True
     while more:
-        page = page_of(store, filters, PAGE, after)
-        yield from _exported(store, page.items)
+        page = page_of(store, filters, PAGE, after, known)
+        yield from _exported(store, page.items, known)
         after, more = page.after, bool(page.after)
 
 
-def _exported(store: IncidentStore, incidents: Sequence[Incident]) -> Iterator[Exported]:
-    where = Where({"incident": [incident.id for incident in incidents]})
+def _exported(store: IncidentStore, incidents: Sequence[Incident], known: Statuses) -> Iterator[Exported]:
+    ids = [incident.id for incident in incidents]
+    where, standing = Where({"incident": ids}), known(ids) if ids else {}
     sightings, decisions = (_by_incident(store.scroll(kind, where)) if incidents else {} for kind in (Sighting, Decision))
     for incident in incidents:
         decided = [d for d in decisions.get(incident.id, ()) if isinstance(d, Decision)]
         seen = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
         yield Exported(
             incident,
-            status_of(decided),
+            standing.get(incident.id, UNDECIDED),
             max([incident.updated_at, *(d.at for d in decided)]),
             tuple(_seen(s) for s in sorted(seen, key=lambda s: (s.fetched_at, s.id))),
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from alerts.incidents.exposures import one_each
 from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, parts_in, status_of, statuses
@@ -75,11 +76,15 @@ class Whole:
     """Where the customers go on that are not among `exposures`, "" where all are."""
 
 
-def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Page[Incident]:
-    """A page of incidents, newest first; of those that others answer for these stand in it."""
+Statuses = Callable[[Iterable[str] | None], Mapping[str, Status]]
+"""Gives the statuses of some incidents, or of all that somebody decided on, by id; one that is not in it is open."""
+
+
+def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None) -> Page[Incident]:
+    """A page of incidents, newest first; of those that others answer for these stand in it. `known` is as for `listed`."""
     where = filters.where()
     if filters.status:
-        where = narrowed(where, filters.status, statuses(store))
+        where = narrowed(where, filters.status, (known or partial(statuses, store))(None))
     parts = parts_in(store)
     if filters.seller:
         sold = {seen.incident for seen in store.scroll(Sighting, Where({"seller": tokens_of(filters.seller)}))}
@@ -88,10 +93,11 @@ def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "")
     return store.search(Incident, where.but(without={*where.without, *parts}), limit, after)
 
 
-def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "") -> Listed:
-    """A page of incidents with their statuses, newest first."""
-    page = page_of(store, filters, limit, after)
-    shown = statuses(store, [incident.id for incident in page.items]) if page.items else {}
+def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None) -> Listed:
+    """A page of incidents with their statuses, newest first: those that `known` says, by default what decisions add up to."""
+    known = known or partial(statuses, store)
+    page = page_of(store, filters, limit, after, known)
+    shown = known([incident.id for incident in page.items]) if page.items else {}
     return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from alerts.clocks.render import clocks_as_json, decide_as_json
 from alerts.decisions.decide import Decisions, needed_for
+from alerts.desk.cases import USUAL_DAYS, Cases
+from alerts.desk.work import Work
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.lookup.person import UNSEEN, Told, reply, told
@@ -21,12 +23,12 @@ from alerts.noise.suppressions import suppressed
 from alerts.read.heard import Worth, looked
 from alerts.read.query import SHOWN, customers_of, listed, whole
 from alerts.read.view import customer, details, summary
-from alerts.records import Incident
+from alerts.records import Decision, Incident
 from alerts.search.asked import Asked, Text
 from alerts.search.may import may
 from alerts.search.pages.person import asked_of
 from alerts.search.site import Site
-from alerts.store import MAX_PAGE
+from alerts.store import MAX_PAGE, QueryError
 
 
 class LookedAt(BaseModel):
@@ -72,6 +74,10 @@ class DecisionRequest(BaseModel):
     by: str = ""
     decision: Literal["acknowledged", "confirmed", "resolved", "false_positive", "note"]
     note: str = ""
+    reason: str = ""
+    """Why it is a false positive, which needs one: an id of `alerts.desk.cases.REASONS`."""
+    days: int = USUAL_DAYS
+    """After which a false positive comes back."""
 
 
 class Said(BaseModel):
@@ -138,7 +144,7 @@ def routes() -> APIRouter:
     ) -> IncidentList:
         filters.where()
         site.known(filters.tenant)
-        found = listed(site.store, filters, limit, after)
+        found = listed(site.store, filters, limit, after, site.duties.statuses)
         silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
         behind = LookedAt(**asdict(looked(site.store, site.clock.now())))
         return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after, looked=behind)
@@ -148,11 +154,11 @@ def routes() -> APIRouter:
         found = whole(site.store, id_)
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
-        duties = site.duties.of(found.incident, found.decisions)
+        owed = site.duties.owed([found.incident])[id_]
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
         silence = suppressed(site.store, [found.incident], now).get(id_)
-        decide = decide_as_json(site.duties.decides([found.incident]).get(id_), now, zone)
-        return JSONResponse(details(found, clocks_as_json(duties, now), silence, decide))
+        decide = decide_as_json(owed.decide, now, zone)
+        return JSONResponse(details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide))
 
     @router.get("/incidents/{id_}/customers", response_model=CustomerList)
     def customers(site: Reader, id_: str, after: Text = "", limit: Limit = SHOWN) -> CustomerList | JSONResponse:
@@ -168,7 +174,7 @@ def routes() -> APIRouter:
         if found is None:
             return JSONResponse({"error": "no such incident"}, 404)
         site.principal.require(needed_for(asked.decision))
-        made = Decisions(site.store, site.trail).make(found, asked.decision, by=site.actor(asked.by), note=asked.note)
+        made = _decided(site, found, asked)
         return JSONResponse(made.model_dump(mode="json", include={"incident", "at", "by", "status", "note"}))
 
     @router.get("/export/{form}")
@@ -177,7 +183,7 @@ def routes() -> APIRouter:
         wanted = format_named(form)
         filters.where()
         site.known(filters.tenant)
-        content = "".join(wanted.write(chosen(site.store, incident, filters)))
+        content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
         site.trail.append("incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant)
         name = f'attachment; filename="incidents.{wanted.ENDING}"'
         return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
@@ -202,6 +208,18 @@ def routes() -> APIRouter:
         )
 
     return router
+
+
+def _decided(site: Site, found: Incident, asked: DecisionRequest) -> Decision:
+    """Record what is asked for; QueryError where a false positive has no reason, or anything else has one."""
+    by = site.actor(asked.by)
+    if asked.decision == "false_positive":
+        said = Cases(Work(site.duties), site.trail).excuse(found.id, asked.reason, by=by, days=asked.days, note=asked.note)
+        assert said.made is not None
+        return said.made
+    if asked.reason:
+        raise QueryError("a reason is of a false positive: say in the note why it is anything else")
+    return Decisions(site.store, site.trail).make(found, asked.decision, by=by, note=asked.note)
 
 
 def _said(one: Told) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Who acknowledges, where: command, page and API; and what is said where nobody can be told."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from alerts.records import Decision
 from alerts.search.app import create_app
 from alerts.store import Where
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser
+from tests.alerts.builders import handle
 from ullage import audit
 from ullage.cli import app
 from ullage.security import keys
@@ -53,6 +55,40 @@ def test_what_it_is_is_decided_on_the_terminal(leaked, store, run) -> None:
     assert "WHAT is one of" in run("decide", leaked, "reported", "--by", "Li Wei", code=1)
 
 
+def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
+    run("decide", leaked, "false_positive", "--by", "Li Wei", code=2)
+    run("decide", leaked, "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
+    assert "of a false positive" in run("decide", leaked, "resolved", "--reason", "chance", "--by", "Li Wei", code=1)
+    assert decided(store, leaked) == []
+    assert "comes back on" in run("decide", leaked, "false_positive", "--reason", "chance", "--by", "Li Wei")
+    (made,) = store.scroll(Decision, Where({"incident": (leaked,)}))
+    assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
+
+
+def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, program) -> None:
+    def ask(**more: object):
+        asked = {"by": "Li Wei", "decision": "false_positive", **more}
+        return Browser(desk.app).ask("POST", f"/api/incidents/{leaked}/decisions", json=asked, headers=program)
+
+    for refused in ({}, {"reason": "other"}, {"reason": "chance", "days": 0}, {"decision": "resolved", "reason": "chance"}):
+        assert ask(**refused).status_code == 400, refused
+    assert decided(store, leaked) == []
+    answer = ask(reason="chance", days=30)
+    assert (answer.status_code, answer.json()["status"]) == (200, "false_positive")
+    (made,) = store.scroll(Decision, Where({"incident": (leaked,)}))
+    assert (made.act, made.value, made.until - made.at) == ("excused", "chance", timedelta(days=30))
+
+
+def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, tmp_path) -> None:
+    file = tmp_path / "out.csv"
+    assert "1 handles" in run("customers", leaked, "-o", str(file), "--by", "Li Wei")
+    assert last(data) == ("customers.export", "Li Wei")
+    assert file.read_text(encoding="utf-8").splitlines() == browser.post(f"/incidents/{leaked}/customers.csv").text.splitlines()
+    assert handle("a") in file.read_text(encoding="utf-8")
+    assert run("customers", leaked, "--kind", "card").splitlines()[0].startswith("handle,kinds")
+    assert "no incident of that id" in run("customers", "INC-AAAAAAAAAA", code=1)
+
+
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
 def test_nobody_and_no_number_acknowledges(leaked, store, data, run, by) -> None:
     entries = len(list(audit.entries(data / "audit")))
@@ -68,7 +104,7 @@ def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
 @pytest.fixture
 def program(accounts) -> dict[str, str]:
     """The headers of a program that may decide."""
-    token = accounts.add_token("soar", ["incident.decide"], ["*"], purpose="a test", days=1, by="test")[1]
+    token = accounts.add_token("soar", ["incident.decide", "incident.close"], ["*"], purpose="a test", days=1, by="test")[1]
     return {"authorization": f"Bearer {token}"}
 
 

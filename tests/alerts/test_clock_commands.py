@@ -86,6 +86,19 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
     )
 
 
+def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, run, browser):
+    run("reported", A, "--by", "Li", "--regime", "nfra-2024")
+    assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
+    assert "  confirmed  opened" in run("show", A).stdout
+    assert browser.get(f"/api/incidents/{A}").json()["status"] == "confirmed"
+    for status, found in (("", [A]), ("confirmed", [A]), ("reported", [])):
+        items = browser.get("/api/incidents", params={"status": status}).json()["items"]
+        assert [(one["id"], one["status"]) for one in items] == [(id_, "confirmed") for id_ in found], status
+        lines = run("export", "--format", "csv", *(["--status", status] if status else [])).stdout.splitlines()[1:]
+        assert [(A in line, "confirmed" in line) for line in lines] == [(True, True)] * len(found), status
+        assert browser.get("/api/export/csv", params={"status": status}).text.splitlines()[1:] == lines
+
+
 def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
     clock.advance(-3600)
     for number, status in enumerate(("confirmed", "resolved")):
