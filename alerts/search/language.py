@@ -113,6 +113,17 @@ def translated(text: object, translate: Callable[[str], str]) -> str:
     return translate(text) if isinstance(text, str) and text else str(text)
 
 
+def speaker() -> Callable[[object], str]:
+    """Says what Python made in the language of whoever asks."""
+    translate = catalogue(READER.get().language).gettext
+    return lambda text: translated(text, translate)
+
+
+def named(name: str, of: str, language: str) -> str:
+    """A word of a closed list (`NAMES`) in a language."""
+    return NAMES[of].get(name, name) if language == "zh" else words.spaced(name)
+
+
 def sentence(text: str, stop: str) -> str:
     """`text` with a large first letter and `stop` behind it.
 
@@ -131,7 +142,7 @@ def speak(pages: Environment, language: str) -> None:
     pages.filters |= {
         "said": lambda text: translated(text, translations.gettext),
         "sentence": lambda text: sentence(translated(text, translations.gettext), translations.gettext(".")),
-        "word": lambda name, of: NAMES[of].get(name, name) if language == "zh" else words.spaced(name),
+        "word": lambda name, of: named(name, of, language),
     }
     pages.globals |= {
         "language": language,

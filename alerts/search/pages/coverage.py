@@ -19,7 +19,7 @@ from alerts.coverage.hours import Cell, Row, Seen
 from alerts.coverage.night import night
 from alerts.coverage.printed import verdict
 from alerts.search.asked import Text
-from alerts.search.language import READER, catalogue, translated
+from alerts.search.language import speaker
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.pictures.heat_map import Field, Line, heat_map
@@ -113,7 +113,7 @@ def _page(
     seen = ledger.seen(since, until, place)
     sheets, zone = ledger.standings(seen), ledger.zone
     rows = render.shown(seen, everything)
-    say = _speaker()
+    say = speaker()
     asked = {name: value for name, value in (("since", since), ("until", until), ("place", place)) if value}
     shown = {
         "verdict": verdict(seen, sheets),
@@ -139,12 +139,6 @@ def _page(
     }
     faults = {"window": None, "reason": None, **(refused or {})}
     return site.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
-
-
-def _speaker() -> Callable[[object], str]:
-    """Says a phrase in the language of whoever asks."""
-    translate = catalogue(READER.get().language).gettext
-    return lambda text: translated(text, translate)
 
 
 def _hours(seen: Seen) -> list[Any]:

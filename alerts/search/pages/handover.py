@@ -22,6 +22,7 @@ from alerts.handover.shift import Handover, Part, handover
 from alerts.search.asked import Text, repeatable
 from alerts.search.may import may
 from alerts.search.menu import Entry
+from alerts.search.month import month
 from alerts.search.pages.coverage import gap_shown
 from alerts.search.site import Site
 from alerts.store import QueryError
@@ -65,6 +66,7 @@ def _page(
         verdict=verdict(found.blind, ()),
         gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
         coverage_query=urlencode({"since": local(found.since, ledger.zone)}),
+        month=month(site, tenant),
         typed=repeatable(typed),
         refused=refused,
     )

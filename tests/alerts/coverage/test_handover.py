@@ -33,7 +33,7 @@ def shift(alert: Alert, store) -> Alert:
 
 def sections(page: str) -> dict[str, str]:
     """Each part of the page by its title."""
-    found = re.findall(r'<section class="card"[^>]*>\s*<h2>([^<]+?) <small>.*?</h2>(.*?)</section>', page, re.DOTALL)
+    found = re.findall(r'<section class="card"[^>]*>\s*<h2>([^<]+?)(?: <small>.*?)?</h2>(.*?)</section>', page, re.DOTALL)
     return {html.unescape(title): text for title, text in found}
 
 

@@ -1,0 +1,78 @@
+"""The month in pictures: every incident and sighting is drawn on its own day, in words as well, and nothing else is."""
+
+import re
+from datetime import UTC, timedelta
+from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from alerts.read.recent import days_of, recent, seen_on
+from alerts.records import Decision
+from alerts.search.pictures.scenarios import Bar, scenarios
+from alerts.search.pictures.timeline import TALL, Day, timeline
+from tests.alerts.builders import finding, fold_all, incident
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(picture: str) -> ET.Element:
+    return ET.fromstring(str(picture).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+def day(name: str, high: int, low: int, seen: int) -> Day:
+    return Day(name, {"high": high, "low": low}, seen, f"{name} <{high}>")
+
+
+def test_bars_are_as_tall_as_their_numbers_and_each_day_says_itself():
+    picture = drawn(timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)]))
+    first, second = picture.findall(f"{SVG}g")
+    tall = {bar.get("class"): float(bar.get("height", "0")) for bar in first.findall(f"{SVG}rect")}
+    assert tall["high"] == pytest.approx(3 * tall["low"])
+    assert tall["high"] + tall["low"] == pytest.approx(TALL)
+    assert [bar.get("class") for bar in second.findall(f"{SVG}rect")] == ["ground", "low"]
+    assert [one.findtext(f"{SVG}title") for one in (first, second)] == ["09-20 <3>", "09-21 <0>"]
+    assert picture.get("aria-labelledby") == "time-t time-d"
+    assert picture.findtext(f"{SVG}title") == "T & t"
+
+
+def test_days_without_anything_are_drawn_without_bars():
+    picture = drawn(timeline("t", "d", ("a", "b"), [day("09-20", 0, 0, 0)]))
+    assert [bar.get("class") for bar in picture.iter(f"{SVG}rect")] == ["ground"]
+
+
+def test_scenarios_say_their_numbers_and_escape_their_names():
+    picture = drawn(scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")]))
+    longs = [float(bar.get("width", "0")) for bar in picture.iter(f"{SVG}rect")]
+    assert longs[0] == pytest.approx(4 * longs[1])
+    assert [text.text for text in picture.iter(f"{SVG}text")] == ["a <b>", "2,000", "c", "500"]
+
+
+def test_an_incident_counts_on_the_day_of_the_zone_and_a_false_positive_on_none(store, clock):
+    now = clock.as_clock().now().replace(hour=20)
+    store.put([incident("INC-A", now, severity="high"), incident("INC-B", now - timedelta(days=29)), incident("INC-C", now)])
+    store.put([incident("INC-D", now - timedelta(days=40))])
+    store.create([Decision(id="INC-C:1", tenant="bank", incident="INC-C", at=now, by="Li", status="false_positive")])
+    later = now + timedelta(hours=1)
+    assert dict(recent(store, later, UTC).opened) == {(now.date(), "high"): 1, (now.date() - timedelta(days=29), "low"): 1}
+    assert (now.date() + timedelta(days=1), "high") in recent(store, later, SHANGHAI).opened, "20:00 UTC is the next day there"
+    assert recent(store, later, UTC, "nobody").opened.total() == 0
+    assert (len(days_of(now, UTC)), days_of(now, UTC)[-1]) == (30, now.date())
+
+
+def test_sightings_count_once_on_their_day(store, clock):
+    fold_all(store, clock, [finding("fa", range(10)), finding("fb", range(20, 30))])
+    now = clock.as_clock().now()
+    counts = [seen_on(store, one, SHANGHAI) for one in days_of(now, SHANGHAI)]
+    assert (sum(counts), counts[-1]) == (2, 2)
+    assert seen_on(store, days_of(now, SHANGHAI)[-1], SHANGHAI, "nobody") == 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_handover_page_shows_both_pictures_and_the_same_as_a_table(browser, leaked, language):
+    page = browser.get("/handover", headers={"accept-language": language}).text
+    assert page.count('<svg class="bars"') == 2
+    table = re.search(r'<table class="days">.*?</table>', page, re.DOTALL)
+    assert table is not None
+    assert len(re.findall(r"<tr><th", table[0])) == 2, "the head and one day"
