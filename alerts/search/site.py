@@ -107,7 +107,8 @@ class Site:
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A template as an answer, in the language of whoever asks; it knows them as `principal`, and their tenants."""
         reader = READER.get()
-        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": _repeatable(reader.place)}
+        place = _repeatable(reader.place) if status < 400 else reader.place.partition("?")[0]  # what is refused is not repeated
+        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": place}
         who["menu"] = menu(self.entries, self.principal)
         text = self.pages(reader.language).get_template(name).render({**who, **values})
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})

@@ -18,6 +18,7 @@ from ullage.errors import ConfigError
 from ullage.settings import Context, Tenant
 
 A = incident_id("f")
+CHINESE = {"accept-language": "zh"}
 
 
 @pytest.fixture
@@ -214,34 +215,35 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, c
 
 def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     text = browser.get(f"/incidents/{A}").text
-    for part in ("报告时限", "not verified", "未核对原文", "2026-09-21 22:43 CST", "Sent: nfra-2024, first report"):
+    for part in ("Clocks", "not verified", "2026-09-21 22:43 CST", 'value="reported nfra-2024 first"'):
         assert part in text
+    assert "未核对原文" in browser.get(f"/incidents/{A}", headers=CHINESE).text
     answer = browser.post(
         f"/incidents/{A}/decisions", {"status": "reported nfra-2024 first", "note": "by fax", "token": "0" * 16}
     )
     assert answer.status_code == 303
     after = browser.get(f"/incidents/{A}").text
-    assert "Sent: nfra-2024, first report" not in after
-    assert "nfra-2024, first" in after
+    assert 'value="reported nfra-2024 first"' not in after
+    assert 'value="reported nfra-2024 written"' in after
     shown = browser.get(f"/api/incidents/{A}").json()["clocks"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
 
 
 def test_the_page_takes_what_two_people_decide_of_a_rule(ours, browser, log_in):
     text = browser.get(f"/incidents/{A}").text
-    assert "Not due: pipl-57" in text
-    assert "Applies: cac-2025 " in text
+    assert 'value="waived pipl-57"' in text
+    assert 'value="applies cac-2025"' in text
     form = {"status": "waived pipl-57", "note": "", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 400, "without a ground"
     assert log_in("analyst").post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 403
     assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
     again = {**form, "note": "harm averted", "token": "1" * 16}
     assert browser.post(f"/incidents/{A}/decisions", again).status_code == 303
-    assert "Not due: pipl-57" in browser.get(f"/incidents/{A}").text, "the same person, who is lead and DPO"
+    assert 'value="waived pipl-57"' in browser.get(f"/incidents/{A}").text, "the same person, who is lead and DPO"
     again = {**form, "note": "harm averted", "token": "2" * 16}
     assert log_in("dpo").post(f"/incidents/{A}/decisions", again).status_code == 303
-    after = browser.get(f"/incidents/{A}").text
-    assert "Applies: pipl-57" in after
+    after = browser.get(f"/incidents/{A}", headers=CHINESE).text
+    assert 'value="applies pipl-57"' in after
     assert "经人工判断无需报告" in after
     assert browser.post(f"/incidents/{A}/decisions", {**form, "status": "applies gdpr", "note": "x"}).status_code == 400
 

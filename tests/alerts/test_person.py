@@ -108,7 +108,7 @@ def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browse
     assert "We have an indication" in page
     assert "我们发现线索" in api["found"][0]["script"]["zh"]
     assert api["found"][0]["approved"]
-    assert "telling approved" in browser.get(f"/incidents/{incident.id}").text
+    assert "customers may be told" in browser.get(f"/incidents/{incident.id}").text
     clock.advance(1)
     desk.make(incident, "telling_withdrawn", by="DPO", note="police asked")
     store.refresh()

@@ -144,7 +144,7 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name
 def test_an_exchange_that_does_not_end_is_cut(port, token, monkeypatch) -> None:
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
     held = threading.Event()
-    monkeypatch.setattr("alerts.search.pages.incidents.listed", lambda *_: held.wait(SOON))
+    monkeypatch.setattr("alerts.search.pages.incidents.queue_page", lambda *_: held.wait(SOON))
     with closing(connect(port)) as peer:
         session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
         peer.sendall(request(port, "GET", session, path="/"))
@@ -202,14 +202,14 @@ def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port
 def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatch) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     held, arrived = threading.Event(), threading.Semaphore(0)
-    real = incidents.listed
+    real = incidents.queue_page
 
     def slow(*given):
         arrived.release()
         assert held.wait(SOON)
         return real(*given)
 
-    monkeypatch.setattr("alerts.search.pages.incidents.listed", slow)
+    monkeypatch.setattr("alerts.search.pages.incidents.queue_page", slow)
     session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
     busy = [connect(port) for _ in range(2)]
     for peer in busy:

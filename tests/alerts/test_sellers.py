@@ -86,9 +86,10 @@ def test_a_name_is_no_token_and_is_not_repeated(text):
 
 def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser: Browser, context):
     answer = browser.post("/sellers", {"name": NAME})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/?seller=%40a1b2c3d4e5f6")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=all&seller=%40a1b2c3d4e5f6")
     shown = browser.get(answer.headers["location"]).text
     assert f"<code>{TOKEN}</code></b> 3 sightings in 2 incidents" in shown
+    assert shown.count('href="/incidents/INC-') == 2
     assert OTHER not in shown
     nobody = browser.post("/sellers", {"name": "Nobody_99"})
     assert (nobody.status_code, "No post of that seller" in nobody.text) == (200, True)
@@ -104,7 +105,7 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
 def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
     incident = sold.get(Sighting, "f1").incident
     shown = browser.get(f"/incidents/{incident}").text
-    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "一手料 …", f"{SECTION}/", "PHONE", "3</td>"):
+    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "一手料 …", f"{SECTION}/", "PHONE", "3 sightings in 2 incidents"):
         assert text in shown
     assert f'href="{SECTION}/"' in shown
     row = browser.get("/").text

@@ -64,7 +64,7 @@ def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_make_target_and_command_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    ours = {"init", "run", "check", "config", "dead-letters"} | set(PROJECT["entry-points"]["ullage.commands"])
+    ours = {"init", "run", "status", "check", "config", "dead-letters"} | set(PROJECT["entry-points"]["ullage.commands"])
     for word in words(document):
         program, *rest = word.split()
         named = [w for w in rest if re.fullmatch(r"[a-z][a-z\-]*", w)]

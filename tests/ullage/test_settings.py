@@ -53,7 +53,7 @@ WRONG = {
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
-    "[search]\nhost = '0.0.0.0'": r"search\.host: is not loopback",
+    "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
     "[match\nbatch = 3": r"ullage\.toml: .*line 1",
 }
 

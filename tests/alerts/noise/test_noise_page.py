@@ -30,10 +30,10 @@ def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser,
     answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, "what": what})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}")
     page = browser.get(f"/incidents/{A}").text
-    assert "Suppressed" in page
+    assert "Silenced" in page
     assert "by Li Wei until 2026-10-21" in page
     assert "/silence" not in page
-    assert "suppressed by Li Wei" in browser.get("/").text
+    assert '<span class="chip">silenced</span>' in browser.get("/").text
 
 
 @pytest.mark.parametrize(
