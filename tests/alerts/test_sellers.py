@@ -105,7 +105,8 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
 def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
     incident = sold.get(Sighting, "f1").incident
     shown = browser.get(f"/incidents/{incident}").text
-    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "一手料 …", f"{SECTION}/", "PHONE", "3 sightings in 2 incidents"):
+    offered = "300,000 records, 500 USDT, by telegram"
+    for text in (TOKEN, offered, "一手料 …", f"{SECTION}/", "PHONE", "3 sightings in 2 incidents"):
         assert text in shown
     assert f'href="{SECTION}/"' in shown
     row = browser.get("/").text
