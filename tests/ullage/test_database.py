@@ -80,6 +80,24 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         open_database(tmp_path / "x.sqlite", [SCHEMA])
 
 
+def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) -> None:
+    """Its pages are whole; SQLite has no code for that."""
+    path = tmp_path / "x.sqlite"
+    with closing(open_database(path, ["create virtual table texts using fts5(text)"])) as made:
+        made.execute("update texts_config set v = 0 where k = 'version'")
+    with closing(open_database(path, [""])) as opened:
+        with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
+            check_database(opened, path)
+        with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"), sqlite_errors(path):
+            opened.execute("select * from texts where texts match 'a'")
+
+
+def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with closing(open_database(path, [SCHEMA])) as opened, pytest.raises(apsw.SQLError), sqlite_errors(path):
+        opened.execute("select * from nowhere")
+
+
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be made"):

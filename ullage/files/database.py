@@ -33,6 +33,8 @@ TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, aps
 DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 BAD_PAGES = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS}
 """What SQLite calls errors of the disk, and are pages that do not hold what was written."""
+OF_AN_INDEX = ("fts5", "vtable constructor failed")
+"""In errors of a full-text index whose own pages are whole and say what cannot be: SQLite has no code for them."""
 EXTENSION, VFS = "cksumvfs", "cksmvfs"
 RESERVED = 8
 """Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
@@ -55,6 +57,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise damaged(path) from error
+    except apsw.SQLError as error:  # else a fault of ours: a statement that is none
+        if any(words in str(error) for words in OF_AN_INDEX):
+            raise damaged(path) from error
+        raise
     except TRANSIENT as error:
         if getattr(error, "extendedresult", 0) in BAD_PAGES:
             raise damaged(path) from error
