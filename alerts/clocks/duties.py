@@ -130,9 +130,7 @@ class Duties:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
             parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
             moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
-            waits = incident.decide_minutes and _waits(incident, own)
-            by = moments.learned + timedelta(minutes=incident.decide_minutes) if moments.learned else None
-            decide = Decide(incident.decide_minutes, by) if waits else None
+            decide = _decide(incident, own, moments.learned)
             found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
         return found
 
@@ -186,10 +184,10 @@ class Duties:
             decided[decision.incident].append(decision)
         sent, found = self._sent(ids), dict[str, Decide]()
         for incident in incidents:
-            if incident.decide_minutes and _waits(incident, decided[incident.id]):
-                known = Moments.of(incident, decided[incident.id], sent.get(incident.id, ())).learned or told
-                by = known + timedelta(minutes=incident.decide_minutes) if known else None
-                found[incident.id] = Decide(incident.decide_minutes, by)
+            own = decided.get(incident.id, [])
+            learned = Moments.of(incident, own, sent.get(incident.id, ())).learned or told
+            if decide := _decide(incident, own, learned):
+                found[incident.id] = decide
         return found
 
     def unheard(self, tenant: str, muted: Callable[[Sequence[Incident]], Collection[str]]) -> int:
@@ -291,6 +289,13 @@ def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
     """Whether its clocks wait for a person who decides."""
     is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
     return incident.starts == "if confirmed" and not is_decided and status_of(decisions) in ("open", "acknowledged")
+
+
+def _decide(incident: Incident, decisions: Sequence[Decision], learned: datetime | None) -> Decide | None:
+    """By when a person decides, counted from when somebody learned of it; None where no clock waits for that."""
+    if not incident.decide_minutes or not _waits(incident, decisions):
+        return None
+    return Decide(incident.decide_minutes, learned + timedelta(minutes=incident.decide_minutes) if learned else None)
 
 
 def _report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:

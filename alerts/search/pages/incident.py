@@ -238,7 +238,7 @@ def _page(
     cases, zone = _cases(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     owed = cases.owed(incident)
     people = customers_of(site.store, incident, SHOWN, after, kind) if kind else None
-    item, decide = item_of(incident, owed), site.duties.decides([incident]).get(id_)
+    item = item_of(incident, owed)
     starts = cases.would_start(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
         "found": found,
@@ -253,7 +253,7 @@ def _page(
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "running": [named(duty) for duty in owed.running],
         "starts": [named(duty) for duty in starts],
-        "decide": decide.words(now, zone) if decide else None,
+        "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _rulings(site, incident, owed.duties),
         "silence": suppressed(site.store, [incident], now).get(id_),
         "history": history(site.store, incident, found.decisions),
