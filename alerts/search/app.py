@@ -33,10 +33,9 @@ from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
 from alerts.search.held import Held
 from alerts.search.language import InLanguage
-from alerts.search.limits import Lookups
+from alerts.search.lookups import Lookups, Occasions
 from alerts.search.may import anybody, logged_in, require_named
 from alerts.search.menu import menu
-from alerts.search.occasions import Occasions
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log

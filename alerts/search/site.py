@@ -30,9 +30,8 @@ from alerts.read.tenants import require_known
 from alerts.search.door import Door
 from alerts.search.held import Held
 from alerts.search.language import READER, TAGS, speak
-from alerts.search.limits import Lookups
+from alerts.search.lookups import Lookups, Occasions
 from alerts.search.menu import Entry, menu
-from alerts.search.occasions import Occasions
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
 from ullage.audit import Trail
@@ -165,9 +164,7 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
             "offer": view.offer,
             "duration": view.duration,
             "incompleteness": view.incompleteness,
-            "joined": view.joined,
             "moment": lambda when: when.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone and when else moment(when, zone),
-            "spaced": words.spaced,
         }
         pages.globals |= shared
         speak(pages, language)

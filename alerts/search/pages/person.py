@@ -11,9 +11,9 @@ from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
 from alerts.lookup.sweeps import MANY
 from alerts.read.heard import looked
+from alerts.search.lookups import Occasion
 from alerts.search.may import may
 from alerts.search.menu import Entry
-from alerts.search.occasions import Occasion
 from alerts.search.site import Site
 from alerts.store import QueryError
 from ullage.phrase import Phrase

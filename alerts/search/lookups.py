@@ -1,4 +1,4 @@
-"""For what somebody asks: a purpose and a case number, said once and kept with their session, in memory."""
+"""How often somebody may look a customer up, and for what: a purpose and a case number, said once and kept with their session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
+from ullage.clock import Clock
+from ullage.runtime.allowance import Allowance
+
 MOST = 1_000
+"""Sessions whose occasion is kept, in memory."""
 
 
 class Occasion(NamedTuple):
@@ -37,3 +41,17 @@ class Occasions:
             self._said[session] = occasion
             if len(self._said) > MOST:
                 self._said.popitem(last=False)
+
+
+class Lookups:
+    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no list of numbers is tried."""
+
+    def __init__(self, per_minute: int, per_day: int, clock: Clock) -> None:
+        self._each = Allowance(per_minute, 60.0, clock, "too many look-ups in a short time")
+        self._all = Allowance(per_day, 86_400.0, clock, "too many look-ups today")
+
+    def take(self, caller: str) -> None:
+        """Count one of `caller`; LimitedError when none is left, to this caller or to all."""
+        self._all.check()
+        self._each.take(caller)
+        self._all.take()
