@@ -180,12 +180,14 @@ def _row(channel: Channel, standing: Standing) -> dict[str, Any]:
         "gaps": standing.gaps,
         "gaps_lost": standing.lost,
         "refetched": standing.refetched,
+        "files_unread": standing.unread,
     }
 
 
 def _line(channel: Channel, standing: Standing) -> str:
     state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace("_", " ")
     said = f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps} gaps, {standing.lost} lost"
+    said += f", {standing.unread} files not read" if standing.unread else ""
     return f"{said}  ({MEANING[standing.reason]})" if standing.reason else said
 
 

@@ -124,7 +124,8 @@ def read(channel: Channel, event: str, content: bytes) -> Iterator[Message]:
     """A mail as a message; one that is beyond a line's limits is said and left out."""
     said = {name: value for name, value in read_mail(content, channel.address).items() if value not in ("", None, [])}
     try:
-        yield Message(event, Line.model_validate({"text": "", **said, "site": channel.name}))
+        line = Line.model_validate({"text": "", **said, "site": channel.name})
+        yield Message(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
     except ValidationError:
         log.get("collect").warning("message_refused", site=channel.name, reason="malformed")
 

@@ -32,6 +32,7 @@ create table messages (number integer primary key, channel text not null, digest
 create table cursors (name text primary key, value text not null) strict;
 """
 SERVICES = "alter table channels add column service text not null default ''"
+UNREAD = "alter table channels add column unread integer not null default 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Standing:
     lost: int = 0
     lost_at: float = 0.0
     service: str = ""
+    unread: int = 0
+    """Files that were posted and not read, or not wholly."""
 
     def report(self) -> SiteReport:
         """As heartbeats tell it."""
@@ -69,7 +72,7 @@ class Ledger:
 
     def __init__(self, path: Path, cipher: FrontierCipher, service: str = "") -> None:
         self._path, self._cipher, self._service = path, cipher, service
-        self._connection: apsw.Connection = open_database(path, [SCHEMA, SERVICES])
+        self._connection: apsw.Connection = open_database(path, [SCHEMA, SERVICES, UNREAD])
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> Ledger:
@@ -115,8 +118,9 @@ class Ledger:
             self._connection.executemany("insert or ignore into messages (channel, digest) values (?, ?)", rows)
             if rows:
                 self._add(channel)
-                add = "update channels set seen = seen + ?, last_new = ? where name = ? returning seen"
-                seen = int(self._connection.execute(add, (len(rows), now, channel)).get)
+                unread = sum(len(message.unread) for message in messages)
+                add = "update channels set seen = seen + ?, last_new = ?, unread = unread + ? where name = ? returning seen"
+                seen = int(self._connection.execute(add, (len(rows), now, unread, channel)).get)
                 if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:  # it looks at all that is kept
                     self._forget(channel)
             if cursor:
@@ -141,7 +145,7 @@ class Ledger:
         return Standing(name, known, why, *rest)
 
     def keep(self, standing: Standing) -> None:
-        """Keep where a channel stands, but for how many messages were seen, which `note` counts."""
+        """Keep where a channel stands, but for how many messages were seen and files not read, which `note` counts."""
         s = standing
         values = (s.state or "", s.reason or "", s.since, s.last_success, s.gaps, s.refetched, s.lost, s.lost_at, s.name)
         with sqlite_errors(self._path), transaction(self._connection):

@@ -7,11 +7,11 @@ it passed over messages (`limited`); these are read from history back to where t
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -28,7 +28,7 @@ from nio import (
 )
 
 from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message, PostedFile, Reason, pieces
 from crawlers.intake.line import Line
 from ullage.errors import ConfigError
 
@@ -36,7 +36,6 @@ SYNC_MILLISECONDS, REQUEST_SECONDS = 10_000, 30.0
 PAGE = 200
 AGAIN_SECONDS = 60.0
 """How soon it is tried again to enter a room that could not be."""
-MAX_FILE_BYTES = 24 * 2**20
 FILES = ("m.file", "m.image", "m.video", "m.audio")
 TIMELINE = {"room": {"timeline": {"limit": 100}, "ephemeral": {"types": []}, "state": {"lazy_load_members": True}}}
 REFUSED: Mapping[str, Reason] = {
@@ -166,7 +165,8 @@ class MatrixSession:
                 yield batch
 
     async def _live(self, channel: Channel, room: str, events: list[dict[str, Any]]) -> AsyncIterator[Batch]:
-        yield Batch(channel.name, tuple([one async for one in self._messages(channel, events)]))
+        async for piece in self._messages(channel, events):
+            yield Batch(channel.name, piece)
         changed = {str(event.get("type")) for event in events}
         if changed & {"m.room.join_rules", "m.room.encryption", "m.room.encrypted"} and (reason := await self._closed(room)):
             del self._rooms[room]
@@ -184,7 +184,8 @@ class MatrixSession:
                     yield Batch(channel.name, gap="lost")
                 return
             events = [event.source for event in answer.chunk]
-            yield Batch(channel.name, tuple([one async for one in self._messages(channel, events)]))
+            async for piece in self._messages(channel, events):
+                yield Batch(channel.name, piece)
             read += len(events)
             if not events or not answer.end or answer.end == token:
                 break
@@ -197,25 +198,24 @@ class MatrixSession:
         own = [e for e in events if e.get("type") == "m.room.member" and e.get("state_key") == self._client.user_id]
         return "banned" if own and own[-1].get("content", {}).get("membership") == "ban" else "kicked"
 
-    async def _messages(self, channel: Channel, events: list[dict[str, Any]]) -> AsyncIterator[Message]:
-        for event in events:
-            for message in read(channel, event):
-                yield await self._with_file(message, event)
+    def _messages(self, channel: Channel, events: list[dict[str, Any]]) -> AsyncIterator[tuple[Message, ...]]:
+        return pieces((message, self._file(event)) for event in events for message in read(channel, event))
 
-    async def _with_file(self, message: Message, event: dict[str, Any]) -> Message:
-        """The message with the file that it posts, where that is small enough to be had."""
+    def _file(self, event: dict[str, Any]) -> PostedFile | None:
+        """The file that a message posts."""
         content = event.get("content", {})
+        if content.get("msgtype") not in FILES:
+            return None
         size = content.get("info", {}).get("size", 0) if isinstance(content.get("info"), dict) else 0
-        if content.get("msgtype") not in FILES or not isinstance(size, int) or size > MAX_FILE_BYTES:
-            return message
+        address = content.get("url")
+        return PostedFile(str(content.get("body", "")), size if isinstance(size, int) else 0, partial(self._fetch, str(address)))
+
+    async def _fetch(self, address: str) -> bytes | None:
         try:
-            answer = await self._client.download(mxc=str(content.get("url", "")))
-        except ValueError:  # no address of a file
-            return message
-        if isinstance(answer, DownloadError) or not isinstance(answer.body, bytes) or len(answer.body) > MAX_FILE_BYTES:
-            return message
-        data = {"name": str(content.get("body", ""))[:1000], "data": base64.b64encode(answer.body).decode()}
-        return Message(message.event, Line.model_validate({**message.line.model_dump(), "attachments": [data]}))
+            answer = await self._client.download(mxc=address)
+        except (ValueError, aiohttp.ClientError):  # no address of a file; a connection that broke
+            return None
+        return answer.body if not isinstance(answer, DownloadError) and isinstance(answer.body, bytes) else None
 
 
 def read(channel: Channel, event: Mapping[str, Any]) -> Iterator[Message]:

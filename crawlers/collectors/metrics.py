@@ -8,11 +8,12 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from crawlers.collectors.ledger import Standing
-from crawlers.collectors.session import Reason
+from crawlers.collectors.session import Reason, Unread
 from ullage.clock import Clock
 from ullage.monitoring.metrics import BUS, LoopMetrics
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+FILE_OUTCOMES = ("read", *get_args(Unread))
 
 
 class CollectMetrics:
@@ -26,6 +27,10 @@ class CollectMetrics:
 
         self.captures = Counter("ullage_collect_captures_total", "Captures that are durable on the bus.", registry=registry)
         self.gaps = Counter("ullage_collect_gaps_total", "Gaps by what came of them.", ["outcome"], registry=registry)
+        self.refused = Counter(
+            "ullage_collect_messages_refused_total", "Messages that no record can hold, by reason.", ["reason"], registry=registry
+        )
+        self.files = Counter("ullage_collect_files_total", "Files that messages post.", ["outcome"], registry=registry)
         self.faults = gauge("channel_file_faults", "Channel files that cannot be read.")
         self._blind = gauge("channel_blind", "1 while a channel is not seen, or not wholly, for this reason.", "site", "reason")
         self._seen = gauge("channel_messages", "Messages that were ever seen in a channel, each once.", "site")
@@ -33,6 +38,8 @@ class CollectMetrics:
         self._known: set[str] = set()
         for outcome in ("filled", "lost"):
             self.gaps.labels(outcome)
+        for outcome in FILE_OUTCOMES:
+            self.files.labels(outcome)
 
     def show(self, standings: Collection[Standing]) -> None:
         """Set the gauges; a channel that is gone leaves none."""

@@ -20,7 +20,7 @@ from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import Channel, ChannelFolder
 from crawlers.collectors.ledger import Ledger, Standing
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.session import STATE_OF, Batch, BlindError, Opener, Reason, Session
+from crawlers.collectors.session import STATE_OF, Batch, BlindError, Message, Opener, Reason, Session
 from crawlers.intake.feed import Feed
 from crawlers.scheduling.heartbeats import LATE
 from crawlers.scheduling.hours import HoursSeen, Told
@@ -171,18 +171,27 @@ class Runner:
             try:
                 captures += self.feed.captures(message.line)
             except RecordError as error:  # beyond a record's limits: seen, and said
+                self.metrics.refused.labels(error.reason).inc()
                 log.get("collect").warning("message_refused", site=batch.channel, reason=error.reason)
         if captures:
             await self.appends.append(captures)
         if fresh or batch.cursor:
             self.ledger.note(batch.channel, fresh, batch.cursor, now)
             self._posts[batch.channel, int(now // HOUR_SECONDS)] += len(fresh)
+            self._count_files(fresh)
         if batch.channel:
             self._gap(batch, len(fresh), now)
         if batch.blind:
             self._blame(batch.channel, batch.blind)
         for name in batch.answered:
             self._seen(name, now)
+
+    def _count_files(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            read = sum(not isinstance(file, str) for file in message.line.attachments)
+            self.metrics.files.labels("read").inc(read)
+            for why in message.unread:
+                self.metrics.files.labels(why).inc()
 
     def _gap(self, batch: Batch, fresh: int, now: float) -> None:
         before = self.ledger.standing(batch.channel)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from crawlers.collectors.channel import Channel
-from crawlers.intake.line import Line
+from crawlers.intake.line import MAX_ID, Line
 from ullage.errors import UllageError
 from ullage.records.heartbeat import State
 
@@ -48,6 +50,14 @@ MEANING: Mapping[Reason, str] = {
 }
 
 
+Unread = Literal["too_large", "cut", "failed", "elsewhere"]
+"""Why a posted file was not read: above `MAX_FILE_BYTES`, or read up to there; not to be had; at an address that is not asked."""
+MAX_FILE_BYTES = 24 * 2**20
+FILE_SECONDS, PIECE_SECONDS = 25.0, 10.0
+"""How long one file may take, and after how long the messages that came with files are given. Together they are less than the
+silence after which a session is taken for dead: else a page of large files would be begun anew for ever."""
+
+
 class BlindError(UllageError):
     """A channel cannot be seen; all of the session where `channel` is "". The message is one of `MEANING`, and no value."""
 
@@ -62,6 +72,18 @@ class Message:
 
     event: str
     line: Line
+    unread: tuple[Unread, ...] = ()
+    """Why files that it posts were not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostedFile:
+    """A file that a message posts: its name, its size in bytes as the service has it (0 for unknown), and how to get it."""
+
+    name: str
+    size: int
+    fetch: Callable[[], Awaitable[bytes | None]]
+    """Its bytes; None where they are not to be had. OSError and TimeoutError are taken for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +127,32 @@ class Cursors(Protocol):
 
 
 QUIET_SECONDS = 30.0
+
+
+async def pieces(postings: Iterable[tuple[Message, PostedFile | None]]) -> AsyncIterator[tuple[Message, ...]]:
+    """The messages with their files, in order, and as many at a time as came within `PIECE_SECONDS`; at least one piece."""
+    now = asyncio.get_running_loop().time
+    piece, until = list[Message](), now() + PIECE_SECONDS
+    for message, file in postings:
+        piece.append(message if file is None else await _with_file(message, file))
+        if now() >= until:
+            yield tuple(piece)
+            piece, until = [], now() + PIECE_SECONDS
+    yield tuple(piece)
+
+
+async def _with_file(message: Message, file: PostedFile) -> Message:
+    """The message with the file that it posts, or with why it was not read: no file keeps a channel from being read."""
+    if file.size > MAX_FILE_BYTES:
+        return replace(message, unread=("too_large",))
+    try:
+        async with asyncio.timeout(FILE_SECONDS):
+            body = await file.fetch()
+    except (OSError, TimeoutError):
+        body = None
+    if body is None:
+        return replace(message, unread=("failed",))
+    if len(body) > MAX_FILE_BYTES:
+        return replace(message, unread=("too_large",))
+    data = {"name": file.name[:MAX_ID], "data": base64.b64encode(body).decode()}
+    return replace(message, line=Line.model_validate({**message.line.model_dump(), "attachments": [data]}))

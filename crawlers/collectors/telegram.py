@@ -10,23 +10,22 @@ No server of Telegram can run in a test: this is tested against a stub of the cl
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from telethon import TelegramClient, errors, events
 from telethon.sessions import StringSession
 
 from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message, PostedFile, Reason, pieces
 from crawlers.intake.line import Line
 from ullage.errors import ConfigError
 
 PAGE = 100
 LOOK_SECONDS, AGAIN_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 30.0
-MAX_FILE_BYTES = 24 * 2**20
 LOGIN = (errors.UnauthorizedError, errors.AuthKeyError, errors.AuthKeyDuplicatedError, errors.UserDeactivatedBanError)
 BANNED = (
     (errors.UserBannedInChannelError, errors.ChannelBannedError)
@@ -45,6 +44,13 @@ def client_of(secret: Sequence[str], account: str) -> Any:
     except ValueError:
         raise ConfigError(f"secret collect/{account}: its third line is no session string") from None
     return TelegramClient(session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10)
+
+
+def fault(error: errors.RPCError) -> Reason:
+    """What a refusal says of us."""
+    if isinstance(error, LOGIN):
+        return "login"
+    return "flood" if isinstance(error, errors.FloodWaitError) else "service"
 
 
 class TelegramSession:
@@ -83,11 +89,9 @@ class TelegramSession:
                         yield await self._woken.get()
                 while not self._woken.empty():
                     yield self._woken.get_nowait()
-        except LOGIN:
-            raise BlindError("login") from None
-        except errors.FloodWaitError:
-            raise BlindError("flood") from None
-        except (ConnectionError, OSError, TimeoutError):
+        except errors.RPCError as error:
+            raise BlindError(fault(error)) from None
+        except (OSError, TimeoutError):
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[Batch]:
@@ -123,7 +127,8 @@ class TelegramSession:
             gone = tuple(removed(channel, number) for number in event.deleted_ids)
             self._woken.put_nowait(Batch(name, gone))
         elif isinstance(event, events.MessageEdited.Event):
-            self._woken.put_nowait(Batch(name, tuple(await self._read(channel, [event.message]))))
+            async for piece in self._read(channel, [event.message]):
+                self._woken.put_nowait(Batch(name, piece))
         else:
             self._woken.put_nowait(Batch())
 
@@ -147,7 +152,8 @@ class TelegramSession:
             found = await self._messages(entity, limit=max(1, channel.history))
             last = max((one.id for one in found), default=0)
             if channel.history:
-                yield Batch(channel.name, tuple(await self._read(channel, found)))
+                async for piece in self._read(channel, found):
+                    yield Batch(channel.name, piece)
             yield Batch(channel.name, cursor=(cursor, str(last)))
             yield Batch(answered=(channel.name,))
             return
@@ -162,7 +168,9 @@ class TelegramSession:
                 again = [one for one in await self._by_number(entity, missing) if one is not None]
                 found = [*found, *again]
             last = max(numbers)
-            yield Batch(channel.name, tuple(await self._read(channel, found)), cursor=(cursor, str(last)))
+            async for piece in self._read(channel, found):
+                yield Batch(channel.name, piece)
+            yield Batch(channel.name, cursor=(cursor, str(last)))
             if len(numbers) < PAGE:
                 break
         if pages > 1:
@@ -180,19 +188,22 @@ class TelegramSession:
             found += await self._messages(entity, ids=numbers[first : first + PAGE])
         return found
 
-    async def _read(self, channel: Channel, messages: list[Any]) -> list[Message]:
-        return [await self._with_file(one, read(channel, one)) for one in messages if getattr(one, "id", None)]
+    def _read(self, channel: Channel, messages: Sequence[Any]) -> AsyncIterator[tuple[Message, ...]]:
+        return pieces((read(channel, one), self._file(one)) for one in messages if getattr(one, "id", None))
 
-    async def _with_file(self, source: Any, message: Message) -> Message:
-        """The message with the file that it posts, where that is small enough."""
+    def _file(self, source: Any) -> PostedFile | None:
+        """The file that a message posts."""
         file = getattr(source, "file", None)
-        if file is None or (file.size or 0) > MAX_FILE_BYTES:
-            return message
-        body = await self._client.download_media(source, file=bytes)
-        if not isinstance(body, bytes) or len(body) > MAX_FILE_BYTES:
-            return message
-        data = {"name": (file.name or "")[:1000], "data": base64.b64encode(body).decode()}
-        return Message(message.event, Line.model_validate({**message.line.model_dump(), "attachments": [data]}))
+        return file and PostedFile(file.name or "", file.size or 0, partial(self._fetch, source))
+
+    async def _fetch(self, source: Any) -> bytes | None:
+        try:
+            body = await self._client.download_media(source, file=bytes)
+        except (*LOGIN, errors.FloodWaitError):  # of the account, and not of the file
+            raise
+        except errors.RPCError:
+            return None
+        return body if isinstance(body, bytes) else None
 
 
 def bare_id(chat: int) -> int:

@@ -18,7 +18,7 @@ import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
 from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason
+from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason, Unread
 from crawlers.intake.line import Line
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
@@ -37,6 +37,8 @@ REFUSED: Mapping[str, Reason] = {
     "item-not-found": "address",
     "remote-server-not-found": "address",
 }
+POSTED = "{jabber:x:oob}x"
+"""A file at an address (XEP-0066), which is not asked: it may be anybody's."""
 NICK = "guest"
 GONE: Reason = "gap"
 """In the place of a page: the archive knows nothing of where we were."""
@@ -308,4 +310,5 @@ def read(channel: Channel, stanza: Any, archived: str, when: datetime | None) ->
         "reply_to": answered,
         "edited": bool(corrected),
     }
-    return [Message(archived or f"{nick}/{own}", Line.model_validate(said))]
+    posted = tuple[Unread, ...]("elsewhere" for _ in stanza.xml.findall(POSTED))
+    return [Message(archived or f"{nick}/{own}", Line.model_validate(said), posted)]

@@ -4,7 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from typer.testing import CliRunner
 from crawlers.bus.appends import PatientAppends
 from crawlers.bus.outbox import Outbox
 from crawlers.collectors import runner as running
+from crawlers.collectors import session as sessions
 from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
 from crawlers.collectors.command import app, parts
 from crawlers.collectors.ledger import Ledger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
-from crawlers.collectors.session import MEANING, STATE_OF, Batch, BlindError, Message
+from crawlers.collectors.session import MAX_FILE_BYTES, MEANING, STATE_OF, Batch, BlindError, Message, PostedFile, pieces
 from crawlers.intake.feed import Feed
 from crawlers.intake.line import Line
 from crawlers.roles import roles_of
@@ -433,3 +435,63 @@ def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
     )
     assert made.expires == date(2026, 1, 2)
     assert datetime(2026, 1, 3, tzinfo=UTC).date() - made.expires == timedelta(days=1)
+
+
+def given(*postings: tuple[Message, PostedFile | None]) -> list[tuple[Message, ...]]:
+    async def act() -> list[tuple[Message, ...]]:
+        return [piece async for piece in pieces(postings)]
+
+    return asyncio.run(act())
+
+
+def posted(fetch: Callable[[], Awaitable[bytes | None]], size: int = 0) -> PostedFile:
+    return PostedFile("a.csv", size, fetch)
+
+
+async def _hangs() -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+async def _breaks() -> bytes:
+    raise ConnectionResetError
+
+
+async def _is_large() -> bytes:
+    return bytes(MAX_FILE_BYTES + 1)
+
+
+@pytest.mark.parametrize(("fetch", "why"), [(_hangs, "failed"), (_breaks, "failed"), (_is_large, "too_large")])
+def test_no_file_keeps_the_messages_behind_it_from_being_read(
+    fetch: Callable[[], Awaitable[bytes]], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "FILE_SECONDS", 0.05)
+    [piece] = given((message(1), posted(fetch)), (message(2), None))
+    assert [(one.event, one.unread) for one in piece] == [("e1", (why,)), ("e2", ())]
+
+
+def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sessions.FILE_SECONDS + sessions.PIECE_SECONDS < running.STALL_SECONDS
+    monkeypatch.setattr(sessions, "PIECE_SECONDS", 0.0)
+
+    async def fetch() -> bytes:
+        return b"x"
+
+    found = given(*((message(number), posted(fetch)) for number in range(3)))
+    assert [one.event for piece in found for one in piece] == ["e0", "e1", "e2"]
+    assert len(found) == 4  # a piece each, and the rest
+    assert given() == [()]
+
+
+def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
+    first, second = message(1, attachments=[{"name": "a", "data": "eA=="}]), replace(message(2), unread=("too_large", "failed"))
+    desk.run(Script([Batch("loans", (first, second)), Batch("loans", (second,)), OK]), lambda: desk.standing().state == "ok")
+    assert desk.standing().unread == 2
+    assert [desk.metrics.files.labels(one)._value.get() for one in ("read", "too_large", "failed", "cut")] == [1, 1, 1, 0]
+
+
+def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
+    huge = replace(message(1), line=message(1).line.model_copy(update={"text": "x" * 40_000_000}))
+    desk.run(Script([Batch("loans", (huge, message(2))), OK]), lambda: desk.standing().state == "ok")
+    [counted] = [s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")]
+    assert counted.value == 1

@@ -47,6 +47,7 @@ class Stub:
     def __init__(self) -> None:
         self.messages: dict[int, types.Message] = {}
         self.hidden: set[int] = set()
+        self.files: dict[int, bytes | Exception | None] = {}
         self.authorized, self.fails, self.handlers, self.asked = True, None, [], []
         self.entity = types.Channel(CHAT, "内料", types.ChatPhotoEmpty(), WHEN, username="loans")
 
@@ -57,6 +58,13 @@ class Stub:
 
     def add_event_handler(self, handler, kind) -> None:
         self.handlers.append(handler)
+
+    async def download_media(self, message, file) -> bytes | None:
+        assert file is bytes
+        found = self.files[message.id]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     async def get_entity(self, address: str) -> types.Channel:
         if address != "@loans":
@@ -165,6 +173,31 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
     assert (deleted.message_id, deleted.text, deleted.deleted) == ("8", "", True)
 
 
+def file(number: int, size: int) -> types.Message:
+    known = {"id": number, "access_hash": 1, "file_reference": b"", "date": WHEN, "mime_type": "text/csv", "dc_id": 1}
+    named = [types.DocumentAttributeFilename(f"{number}.csv")]
+    return said(number, media=types.MessageMediaDocument(document=types.Document(**known, size=size, attributes=named)))
+
+
+def test_a_file_is_read_with_its_message_and_what_is_not_read_is_said(stub: Stub) -> None:
+    stub.messages |= {21: file(21, 3), 22: file(22, 25 * 2**20), 23: file(23, 3), 24: file(24, 3), 25: said(25)}
+    stub.files = {21: b"csv", 23: errors.FileReferenceExpiredError(None), 24: None}
+    found = [one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages]
+    assert [(one.line.message_id, one.unread) for one in found] == [
+        ("21", ()), ("22", ("too_large",)), ("23", ("failed",)), ("24", ("failed",)), ("25", ()),
+    ]  # fmt: skip
+    assert found[0].line.attachments[0].body() == b"csv"
+    assert found[1].line.attachments == ("22.csv",)
+
+
+def test_a_refusal_of_the_account_is_none_of_a_file(stub: Stub) -> None:
+    stub.messages |= {21: file(21, 3)}
+    stub.files = {21: errors.FloodWaitError(None, 400)}
+    with pytest.raises(BlindError) as caught:
+        run(stub, Ledger({"telegram:loans": "20"}))
+    assert caught.value.reason == "flood"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -172,6 +205,7 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
         ({"fails": errors.AuthKeyUnregisteredError(None)}, "login"),
         ({"fails": errors.UserDeactivatedBanError(None)}, "login"),
         ({"fails": errors.FloodWaitError(None, 400)}, "flood"),
+        ({"fails": errors.ServerError(None, "INTERDC_CALL_ERROR")}, "service"),
         ({"fails": ConnectionError()}, "unreachable"),
     ],
 )
