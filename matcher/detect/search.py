@@ -3,24 +3,51 @@
 Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with values, masks, what is to be
 unescaped. Hyperscan costs by the pass and hardly by the pattern: they all together take a third more than the lexicon alone
 (measured). What it sees says where to look; `lexicon`, `labelled`, `kinds.masked` and `text.unescape` look there.
+
+What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other scripts) is found by the kind's
+own pattern. A gate, cheap and over the whole buffer, gives the places where one may stand; around these the pattern is run, on
+text. Stretches that touch are read as one, so that a flood of gates costs one pass and not one each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Bytes, Places
-from matcher.columns.bitset import Classes, places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.bitset import (
+    CASE,
+    DASH,
+    DOT,
+    ONE,
+    SPACE,
+    ZERO,
+    Classes,
+    Words,
+    ahead,
+    behind,
+    is_digit,
+    is_separator,
+    is_word,
+    lowest,
+    places,
+    under,
+    windows,
+)
 from matcher.columns.literals import Joined, Patterns
 from matcher.detect import labelled
 from matcher.detect.candidates import Segment, without_overlaps
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
-from matcher.detect.numbers import DigitRuns, find_digests, find_grouped, find_words
-from matcher.detect.regex_fallback import find_by_pattern
+from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
 from matcher.text.unescape import patterns as escapes
+from ullage.identifiers import Kind, iban, kinds, without_glued_words
+from ullage.identifiers.base import no_check
+from ullage.identifiers.email import LONGEST_LABEL
+from ullage.identifiers.phone import FROM_ABROAD
 
 SHAPES = (*phone.SHAPES, *resident_id.SHAPES, *card.SHAPES)
 """How numbers are grouped."""
@@ -69,3 +96,160 @@ class Prescan:
     def find(self, data: Bytes) -> Seen:
         """What is seen in `data`, UTF-8 between line ends as in `Batch`."""
         return Seen(*self._joined.find(data))
+
+
+WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
+"""Kinds that a module of `kinds`, or a gate in here, finds."""
+AROUND = 80
+"""Bytes read on either side of a gate."""
+CONTINUES = 0xC0
+"""The bits by which a byte is known that goes on a character."""
+SHORTEST_ABROAD, LONGEST_CODE = 7, 5
+"""Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+BRACKETS = tuple(b"()")
+WIDEST_LABEL = 4 * (LONGEST_LABEL + 1)
+"""Bytes of a domain's label, whatever its characters, and of a dot."""
+GROUP = 4
+"""Digits of the groups within a card or a mobile number that 00 may begin."""
+EIGHT, SIX = 56, 54
+NOT_ASCII = 0x80
+FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
+"""Where the signs stand between groups of four."""
+
+
+def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
+    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
+    gates = (
+        (kinds()["iban"], _iban_gates(batch, classes)),
+        (iban.SPACED, _spaced_iban_gates(batch, classes)),
+        (FROM_ABROAD, _abroad_gates(batch, classes)),
+        (kinds()["email"], _before_dot(batch, strange_at)),
+    )
+    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
+    whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
+    found += [_columns(batch, kinds()[name], whole) for name in _without_columns()]
+    return [segment for segment in found if len(segment)]
+
+
+def _without_columns() -> list[str]:
+    """Kinds that have neither columns, nor a gate here, nor a label: a new file's, read slowly until somebody writes them."""
+    return [name for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels]
+
+
+@cache
+def _lengths() -> npt.NDArray[np.uint8]:
+    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand for; 0 where they are no country."""
+    table = np.zeros(1 << 16, np.uint8)
+    for country, length in iban.LENGTHS.items():
+        table[int.from_bytes(country.lower().encode(), "little")] = length
+    return table
+
+
+def _iban_gates(batch: Batch, classes: Classes) -> Places:
+    """A country's two letters and two digits, nothing glued before, that go on in one piece of its length, or in fours."""
+    letter = classes.letter
+    gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
+    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    gate, full = gate[full > 0], full[full > 0]
+    length = lowest(~windows(classes.word, gate))
+    fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
+    known: Places = gate[fours | (length == full)]
+    return known
+
+
+def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
+    """A country in capitals and two digits, that go on by single signs as long as the country asks for, and not in one piece."""
+    two = classes.letter & ahead(classes.letter, 1) & classes.free
+    apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
+    gate = places(two & (apart | ahead(classes.digits.of(2), 2)))
+    gate = gate[(batch.data.take(gate) | batch.data.take(gate + 1)) & np.uint8(CASE) == 0]
+    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    gate, full = gate[full > 0], full[full > 0]
+    seen = windows(classes.word, gate)
+    inside = under(lowest(~seen & ~(seen >> ONE)))
+    long = (np.bitwise_count(seen & inside) >= full) & (lowest(~seen) < full)
+    usual = ((seen ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0  # which `_iban_gates` sees
+    usual &= is_space_or_dash(batch.data.take(gate + 4))
+    known: Places = gate[long & ~usual & (np.bitwise_count(windows(classes.digit, gate) & inside) >= iban.FEWEST_DIGITS)]
+    return known
+
+
+def _abroad_gates(batch: Batch, classes: Classes) -> Places:
+    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
+    data, digit, zero = batch.data, classes.digit, classes.zero
+    signed = places(digit & behind(classes.plus, 1))
+    signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
+    zeros = places(zero & ahead(zero, 1) & ~behind(digit, 1))
+    zeros = zeros[is_digit(data.take(zeros + 2)) & (data.take(zeros + 2) != ZERO)]
+    free = ~is_word(data.take(zeros - 1))
+    free[~free] = behind_word(batch, zeros[~free])
+    zeros = zeros[free]
+    begin = np.sort(np.concatenate((signed, zeros)))
+    length = lowest(~windows(classes.digit, begin))
+    alone = ~is_word(data.take(begin + length))  # not what a digest begins with
+    alone[~alone] = before_word(batch, (begin + length)[~alone])
+    begin, length = begin[alone], length[alone]
+    before = data.take(begin - 1)
+    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # as `phone.ZEROS` has it
+    inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
+    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner & _goes_on(data, digit, begin))]
+    return abroad
+
+
+def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
+    """Which digits go on to a number's fewest, with one sign between groups or a bracket, where nobody looks further: bool[n]."""
+    seen = windows(digit, begin)
+    stop = lowest(~seen & ~(seen >> ONE))
+    bracket: Flags = np.isin(data.take(begin + stop), BRACKETS) | np.isin(data.take(begin + stop + 1), BRACKETS)
+    return np.asarray(bracket | (np.bitwise_count(seen & under(stop)) >= SHORTEST_ABROAD))
+
+
+def _before_dot(batch: Batch, at: Places) -> Places:
+    """The at signs behind which a dot stands where a domain's first label may end."""
+    dots = np.append(np.flatnonzero(batch.data == DOT), len(batch.data) + WIDEST_LABEL)
+    return at[dots.take(np.searchsorted(dots, at)) - at <= WIDEST_LABEL]
+
+
+def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
+    """Candidates of `kind` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
+    numbers, normals = dict[str, int](), list[str]()
+    found = [_read(batch, kind, first, last, numbers, normals) for first, last in stretches]
+    start, end, number = np.concatenate([np.empty((0, 3), np.int64), *found]).T
+    bodies = [normal.encode() for normal in normals] or [b""]
+    width = -(-max(map(len, bodies)) // 8) * 8
+    table = np.array(bodies, f"S{max(8, width)}").view(np.uint8).reshape(len(bodies), -1).take(number, 0)
+    length = np.array([*map(len, bodies)], np.int64).take(number)
+    valid = np.ones(len(number), bool)
+    if kind.check is not no_check:
+        valid = np.array([*map(kind.check, normals), False], bool).take(number)
+    all_ = Segment(kind.name, "plain", start, end, table, length, valid)
+    return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
+
+
+def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
+    """[first, last) of the buffer around the gates, those that touch joined."""
+    first, last = np.maximum(gate - AROUND, 0), np.minimum(gate + AROUND, len(batch.data))
+    opens = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1])))
+    closes = np.concatenate((opens[1:] - 1, [len(gate) - 1]))
+    yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
+
+
+def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]) -> Places:
+    """The bytes [start, end) of the buffer where each stands in a stretch, and the number of its normal form: i64[n, 3].
+
+    `numbers` and `normals` are those of `Kind.columns`. What touches the stretch's edge was cut and is left out.
+    """
+    while batch.data[first] & CONTINUES == NOT_ASCII:
+        first -= 1
+    while batch.data[last] & CONTINUES == NOT_ASCII:
+        last += 1
+    raw = batch.data[first:last]
+    text = raw.tobytes().decode("utf-8", "surrogatepass")
+    if kind.glued:
+        text = without_glued_words(text)
+    found: Places = np.stack([np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1)
+    found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
+    if len(text) < len(raw):  # where each character begins
+        found[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[found[:, :2]]
+    found[:, :2] += first
+    return found

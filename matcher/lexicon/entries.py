@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from matcher.detect.labels import words
-from matcher.text.fold import fold, fold_all
-from matcher.text.han_digits import written
+from matcher.detect.labelled import words
+from matcher.text.fold import fold, fold_all, written
 from ullage.vocabulary.lexicon import Row, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Flags, Keyed, Places, ranges
-from matcher.columns.text_column import Texts, concatenate
+from matcher.columns.batch import Flags, Keyed, Places, Texts, concatenate, ranges
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import Searched
 from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of

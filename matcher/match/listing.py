@@ -9,8 +9,7 @@ from itertools import pairwise, repeat
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Flags, Places
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Flags, Places, Texts
 from matcher.match.batches import Searched
 from matcher.match.lookup import FOLDED, NONE, NORMALISED, Matches, labels_of
 from matcher.watchlist.installed import Epoch, TenantLists

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Flags, Places
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Bytes, Flags, Places, Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.numbers import DIGEST
 from matcher.watchlist.installed import Epoch

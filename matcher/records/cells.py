@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places, within
-from matcher.detect.labels import label_before, label_of, words
+from matcher.detect.labelled import label_before, label_of, words
 from matcher.records.spans import BLOCK, TUPLE, Numbers
 from matcher.records.table import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
 from matcher.records.values import (

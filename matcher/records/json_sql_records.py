@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Places
-from matcher.detect.labels import label_of
+from matcher.detect.labelled import label_of
 from matcher.records.spans import OBJECT, TUPLE, Numbers, Spans
 from ullage.vocabulary.fields import Field
 

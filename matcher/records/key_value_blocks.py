@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import LINE_END, Batch, Bytes, ranges
 from matcher.columns.bitset import lowest
-from matcher.detect.labels import block_label, tails
+from matcher.detect.labelled import block_label, tails
 from matcher.records.spans import BLOCK, Masks, Numbers, Spans
 
 WIDTH = 32

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from matcher.columns.batch import Batch, ranges
-from matcher.columns.text_column import Texts, concatenate
+from matcher.columns.batch import Batch, Texts, concatenate, ranges
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Cells, Contents
 from matcher.records.infer_schema import sheets_of, typed_together

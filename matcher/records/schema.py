@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from matcher.detect.labels import label_before, labels_of
+from matcher.detect.labelled import label_before, labels_of
 from matcher.records.json_sql_records import Labels
 from matcher.records.spans import BLOCK, LINE
 from ullage.identifiers import field_by_kind

@@ -10,8 +10,8 @@ import re
 from functools import cache
 from importlib import resources
 
-from matcher.detect.labels import label_of
-from matcher.text.han_digits import written
+from matcher.detect.labelled import label_of
+from matcher.text.fold import written
 from ullage.vocabulary.fields import Field
 
 LONGEST = 32

@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Texts
 from matcher.watchlist import file, subjects, witness
 from matcher.watchlist.build_report import Control, Report
 from matcher.watchlist.clean import clean_references, normalised

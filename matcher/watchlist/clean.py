@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.text_column import Bytes, Numbers, Texts, concatenate
+from matcher.columns.batch import Bytes, Places, Texts, concatenate
 from matcher.detect.kinds import card, email, phone, resident_id
 from matcher.detect.numbers import WIDTH
 from matcher.watchlist.tagging import normal_name
@@ -23,7 +23,7 @@ LONGEST = 64
 """Bytes of a cell that may be clean."""
 
 
-def normalised(kind: str, cells: Texts) -> tuple[Numbers, Texts, dict[int, str]]:
+def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
     """(rows that hold a value, their normal forms, what is wrong by row); blank cells are neither."""
     clean = _clean(kind, cells)
     long = cells.too_long()
@@ -71,7 +71,7 @@ def _clean(kind: str, cells: Texts) -> Flags:
     return test(text, cells.lengths) & (cells.lengths <= LONGEST)
 
 
-def _are_han(text: Bytes, lengths: Numbers) -> Flags:
+def _are_han(text: Bytes, lengths: Places) -> Flags:
     """Names wholly of Chinese characters, three bytes each, the first E4 to E9 (U+4000 to U+9FFF)."""
     clean: Flags = (lengths > 0) & (lengths % 3 == 0)
     for place in range(0, text.shape[1], 3):
@@ -79,7 +79,7 @@ def _are_han(text: Bytes, lengths: Numbers) -> Flags:
     return clean
 
 
-TESTS: dict[str, Callable[[Bytes, Numbers], Flags]] = {
+TESTS: dict[str, Callable[[Bytes, Places], Flags]] = {
     "phone": phone.are_normal,
     "resident_id": resident_id.are_normal,
     "card": card.are_normal,

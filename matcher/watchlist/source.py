@@ -24,9 +24,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from matcher.columns.text_column import Texts
-from matcher.detect.labels import label_of
-from matcher.text.han_digits import written
+from matcher.columns.batch import Texts
+from matcher.detect.labelled import label_of
+from matcher.text.fold import written
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.free_text_check import identifier_in

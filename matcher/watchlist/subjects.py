@@ -19,7 +19,7 @@ from typing import IO, Self
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from matcher.columns.text_column import Texts, hexed
+from matcher.columns.batch import Texts, hexed
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.security.keys import KeyStore
 from ullage.security.sealing import Opener, Sealer

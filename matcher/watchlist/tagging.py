@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.text_column import Texts, hexed
+from matcher.columns.batch import Texts, hexed
 from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.identifiers.masked import KEPT

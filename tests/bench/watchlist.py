@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Texts
 from matcher.watchlist import Watchlist, erasing, installed
 from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.bitset import WINDOW
 from matcher.text import fold, fold_all
-from matcher.text.fold import becomes
-from matcher.text.han_digits import DIGITS, X_ALIKE
+from matcher.text.fold import DIGITS, X_ALIKE, becomes
 
 PHONE = "13800138000"
 DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"

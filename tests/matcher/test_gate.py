@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
 from matcher.text import Folded, fold, unescape
-from matcher.text.han_digits import X_ALIKE
+from matcher.text.fold import X_ALIKE
 from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written

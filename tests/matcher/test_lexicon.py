@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.detect.labels import words
+from matcher.detect.labelled import words
 from matcher.lexicon import Lexicon, Terms, lower
 from matcher.lexicon.terms import NEAR
 from matcher.text import fold

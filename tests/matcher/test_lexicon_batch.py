@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
-from matcher.detect.labels import words
+from matcher.detect.labelled import words
 from matcher.lexicon import Lexicon, Terms
 from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
 from matcher.lexicon.search import ENOUGH
 from matcher.text import fold
-from matcher.text.han_digits import written
+from matcher.text.fold import written
 
 BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某某银行", "行"]}
 BINS = {"bank": ["62000000"]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matcher import reference
 from matcher.columns.batch import Batch
-from matcher.detect import regex_fallback as rare
+from matcher.detect import search as rare
 from matcher.detect.candidates import Candidates
 from matcher.detect.kinds.uscc import USUAL
 from matcher.detect.labelled import find_labelled

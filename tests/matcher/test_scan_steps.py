@@ -18,8 +18,7 @@ from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
 from matcher.detect.kinds import uscc
 from matcher.detect.numbers import DigitRuns, Shape, WordRuns, find_digests, find_words
-from matcher.detect.regex_fallback import find_by_pattern
-from matcher.detect.search import SHAPES, search
+from matcher.detect.search import SHAPES, find_by_pattern, search
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Texts
 from matcher.match.findings import findings
 from matcher.watchlist import installed
 from matcher.watchlist.build import Builder

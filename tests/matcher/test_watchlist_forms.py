@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Texts
 from matcher.watchlist.tagging import enrolled, entries_of
 from ullage.identifiers import kinds, masked
 from ullage.lookup.written_forms import DIGESTED, written_forms

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.columns.text_column import Texts
+from matcher.columns.batch import Texts
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from matcher.match.witnesses import MOST_VALUES, pairs_of

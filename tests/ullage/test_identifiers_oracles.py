@@ -8,7 +8,7 @@ from stdnum import iban as stdnum_iban
 from stdnum.cn import uscc as stdnum_uscc
 
 from ullage.identifiers import iban, kinds, phone, uscc
-from ullage.identifiers.numbering import CHINA, is_number
+from ullage.identifiers.phone import CHINA, is_number
 
 MOBILE = phonenumbers.PhoneNumberType.MOBILE
 REGIONS = sorted(region for region in phonenumbers.SUPPORTED_REGIONS if region != "CN")

@@ -5,18 +5,24 @@ number proves nothing by itself. Written with +86, 0086, 86, (86) or a trunk 0 b
 Fictitious examples: 13800138000 is widely printed; no carrier holds 154.
 
 A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven digits alone are always
-Chinese. Its plan comes from libphonenumber. One sign stands between two groups,
-and one group may stand in brackets.
+Chinese. One sign stands between two groups, and one group may stand in brackets. Its plan comes from the metadata of
+libphonenumber (`phonenumbers`), whose `parse` and `is_valid_number` take some 30 µs a number, and hostile text may be full of
+`00…`. So the plans are compiled here, one pattern a calling code, and a number costs one or two matches; tests hold them against
+the library.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
-from ullage.identifiers.numbering import is_number
 from ullage.vocabulary.fields import Field
+
+if TYPE_CHECKING:
+    from phonenumbers.phonemetadata import PhoneNumberDesc
 
 LENGTH = 11
 PREFIXES = ("", "86", "0086", "0")
@@ -128,3 +134,44 @@ KIND = Kind(
 )
 FROM_ABROAD = replace(KIND, pattern=re.compile(ABROAD, re.ASCII))
 """The same, where only numbers from abroad are asked for."""
+
+
+CHINA = 86
+LONGEST_CODE = 3
+OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
+"""Types of number that a customer gives as his own; premium and toll-free numbers belong to firms."""
+
+
+def is_number(digits: str) -> bool:
+    """Whether `digits`, a calling code and a national number, fit the plan of a country other than China."""
+    return any(
+        plan.fullmatch(digits, length) is not None
+        for length in range(1, LONGEST_CODE + 1)
+        if (plan := _plan(digits[:length])) is not None
+    )
+
+
+@cache
+def _plan(code: str) -> re.Pattern[str] | None:
+    """National numbers behind a calling code, or None where no other country has it."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata  # noqa: PLC0415  40 ms, and few texts have such a number
+
+    number = int(code)
+    if number == CHINA or number not in COUNTRY_CODE_TO_REGION_CODE or str(number) != code:
+        return None
+    patterns = []
+    for region in COUNTRY_CODE_TO_REGION_CODE[number]:
+        metadata = PhoneMetadata.metadata_for_region_or_calling_code(number, region)
+        if metadata is not None:
+            patterns += [_described(getattr(metadata, kind)) for kind in OF_PEOPLE]
+    united = "|".join(sorted({pattern for pattern in patterns if pattern}))
+    return re.compile(united, re.ASCII) if united else None
+
+
+def _described(description: PhoneNumberDesc | None) -> str:
+    """The pattern of one type of number, held to its possible lengths; "" where a country has none."""
+    if description is None or not description.national_number_pattern:
+        return ""
+    lengths = [length for length in description.possible_length if length > 0]
+    held = "|".join(rf"\d{{{length}}}\Z" for length in lengths)
+    return rf"(?=(?:{held}))(?:{description.national_number_pattern})" if held else f"(?:{description.national_number_pattern})"

@@ -1,7 +1,7 @@
 """Mobile numbers of China: eleven digits in one piece or in groups, with or without 86, 0086 or 0 before them.
 
 A plus sign or brackets before 86 are not read: what stands before digits does not change them. Numbers of other countries are
-rare and found by their pattern (`regex_fallback`).
+rare and found by their pattern (`search.find_by_pattern`).
 """
 
 from __future__ import annotations
