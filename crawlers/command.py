@@ -16,7 +16,7 @@ import typer
 from crawlers.frontier.database import FILE, KEY, Frontier, open_frontier
 from crawlers.frontier.moving import export, take_in
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import named, platform_of
+from crawlers.platforms import named, platform_of, reading_of
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites import silence_model
@@ -196,6 +196,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "proxies", proxies
     yield from _sessions(context)
     yield from _looks(context)
+    yield from _browser(context)
 
 
 def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[str, float]]:
@@ -227,6 +228,23 @@ def _session(context: Context, site: Site) -> str:
     if ends_at <= now:
         raise UnavailableError(line)
     return setup.Warned(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
+
+
+def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The browser, where a site is crawled whose pages a script fills."""
+    presets = Presets(context.data / FOLDER)
+    presets.refresh()
+    filled = [site for site in _site_folder(context).read()[0].values() if site.is_crawled and reading_of(site, presets).script]
+    if not filled:
+        return
+
+    def starts() -> str:
+        from crawlers.fetching.rendering import browsers_of  # noqa: PLC0415 - the rest needs no Scrapy
+
+        name = asyncio.run(browsers_of(context.settings.crawl).version())
+        return f"{name} starts in its cage, for {len(filled)} {'site' if len(filled) == 1 else 'sites'} with `script`"
+
+    yield "browser", starts
 
 
 def _night_until(site: Site, now: float) -> str:

@@ -5,7 +5,9 @@
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
     proxy               ways out that site files name: SOCKS5, Tor's among them, and HTTP
     session             cookies of sessions that people opened, from secret files
-    middlewares        address, robots.txt and size
+    middlewares        address, robots.txt, size, and pages that scripts fill
+    browser             Chromium in a cage, without network
+    rendering           what a page is when its scripts have run in it
     conditional         lists are asked for only if they have changed
     outcomes           what came of a page, as a word of a closed list
     response_checks    challenges, logins that ran out, lists that no longer read (`marks.toml`)

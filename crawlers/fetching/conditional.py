@@ -24,9 +24,10 @@ LEAST_AGE_SECONDS = 2
 def conditions(known: bytes, site: Site) -> Mapping[str, str]:
     """Headers for a page of which `validators` were kept; none where they say nothing of how `site` is read now.
 
-    A site with a session is always asked for the whole page: the mark of a visitor who is let in has to be seen.
+    A site with a session is always asked for the whole page: the mark of a visitor who is let in has to be seen. So is one whose
+    pages a script fills: the page that the site knows is empty, and never changes.
     """
-    kept: dict[str, str] = json.loads(known) if known and not site.session else {}
+    kept: dict[str, str] = json.loads(known) if known and not (site.session or site.script) else {}
     if not kept or kept.pop("reading") != _reading(site):
         return {}
     return kept

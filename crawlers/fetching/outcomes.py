@@ -73,6 +73,8 @@ FATES = {
     "proxy": Fate.RETRY,
     "network": Fate.RETRY,
     "parse": Fate.RETRY,
+    "browser": Fate.LATER,
+    "script": Fate.RETRY,
 }
 
 

@@ -19,7 +19,7 @@ from scrapy.http import Response, TextResponse
 from scrapy.utils.response import get_meta_refresh
 
 from crawlers.fetching import menus
-from crawlers.fetching.outcomes import of_status
+from crawlers.fetching.outcomes import FATES, Fate, of_status
 from crawlers.frontier.database import Leased
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PARENT, Page, Parsed, Withheld
@@ -44,6 +44,8 @@ LEAST_ALIKE = 3
 _VARIES = re.compile(r"\d")
 _NAMES = re.compile(r"[\w.~%-]+")
 _NO_MARKUP = Selector("<html></html>", type="html")
+LACKS = "script lacks "
+"""Begins a flag of a page whose scripts did not get all that they asked for; the outcome of what they lack follows."""
 GATES = frozenset({"forbidden", "busy", "unavailable"})
 """Outcomes of a status that a challenge comes with."""
 
@@ -188,6 +190,17 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
     return _of_empty_list(leased, response, parsed)
 
 
+def _lacks(response: Response, page: Page) -> str:
+    """The outcome of an empty page whose scripts did not get all that they asked for; "" where they did.
+
+    What would give a page up or call it gone says so of what is lacking, and not of the page: such as the counter of visitors on
+    another host that most pages have, behind whose last page one may well be empty.
+    """
+    found = [flag.removeprefix(LACKS) for flag in response.flags if flag.startswith(LACKS)]
+    known = [outcome for outcome in found if FATES[outcome] not in {Fate.GONE, Fate.GIVE_UP} and outcome != "script"]
+    return known[0] if known else "script" if found and page.number == 1 else ""
+
+
 def is_for_programs(response: Response) -> bool:
     """Whether a page is JSON, RSS or Atom."""
     return isinstance(response, TextResponse) and kind_of(response.text) != "html"
@@ -199,7 +212,9 @@ def _gate(response: Response, page: Page) -> str:
         return "blocked"
     if is_wall(response):
         return "login"
-    return "redirects" if page.number == 1 and refreshes(response) else ""  # behind the last page some lead back to it
+    if page.number == 1 and refreshes(response):  # behind the last page some lead back to it
+        return "redirects"
+    return _lacks(response, page)
 
 
 def refreshes(response: Response) -> bool:

@@ -43,6 +43,7 @@ _PARTS: dict[str, Any] = {
     "DOWNLOADER_MIDDLEWARES": {
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+        "crawlers.fetching.middlewares.script.ScriptPages": 80,
         "crawlers.fetching.middlewares.address.AddressGuard": 90,
         "crawlers.fetching.middlewares.robots.TimedRobots": 100,
         "crawlers.fetching.session.SessionCookies": 700,

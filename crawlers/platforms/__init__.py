@@ -75,6 +75,12 @@ def platform_of(site: Site, presets: Presets | None = None) -> Platform:
     return platform
 
 
+def reading_of(site: Site, presets: Presets | None = None) -> Site:
+    """`site` with all by which its pages are read, what its preset says among it."""
+    platform = platform_of(site, presets)
+    return platform.site if isinstance(platform, OfPreset) else site
+
+
 def _of_preset(site: Site, presets: Presets) -> Platform:
     try:
         preset = presets.get(site.platform)

@@ -26,6 +26,7 @@ STATE_OF: dict[str, State] = {
     "layout": "layout_changed",
     "empty": "layout_changed",
     "gone": "layout_changed",
+    "script": "layout_changed",
     "too_large": "layout_changed",
     "robots_unreachable": "unreachable",
     "robots_unavailable": "unreachable",
@@ -40,6 +41,7 @@ STATE_OF: dict[str, State] = {
     "refused": "unreachable",
     "tls": "unreachable",
     "network": "unreachable",
+    "browser": "unreachable",
 }
 """What each outcome that is no success says of a site, if it decides."""
 NOT_ASKED = frozenset({"address", "session"})

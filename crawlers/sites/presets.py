@@ -94,6 +94,8 @@ class Preset(BaseModel):
     about: str
     platform: Literal["board", "feed"]
     options: Mapping[str, Any] = {}
+    script: bool = False
+    """Whether scripts fill its pages, as of a site's file."""
     unreadable: str = ""
     """Why nothing of it can be read, where that is so: it is recognised, and a site cannot be of it."""
     recognise: Recognise = Recognise()
@@ -101,7 +103,7 @@ class Preset(BaseModel):
 
     def of(self, site: Site) -> Site:
         """`site` with the preset's options under its own."""
-        return site.model_copy(update={"options": {**self.options, **site.options}})
+        return site.model_copy(update={"options": {**self.options, **site.options}, "script": site.script or self.script})
 
 
 class Recognised(NamedTuple):

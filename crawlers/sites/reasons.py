@@ -31,6 +31,8 @@ MEANING: dict[str, str] = {
     "empty": "no list ever led to anything: is `start` a list?",
     "gone": "the address of a list is gone (404, 410)",
     "parse": "its platform cannot read its pages",
+    "script": "scripts that fill its pages do not end within `crawl.script_seconds`, or lack what they ask for: `hosts` may help",
+    "browser": "scripts fill its pages, and no browser can render them here: `ullage check` says what is missing",
     "too_large": "a list is larger than `crawl.download_bytes`",
     "posts_gone": "its lists are read, but what they lead to is gone (404, 410): did its address (`raw`, `thread`) move?",
     "posts_host": "its lists are read, but what they lead to lies on a host or port that its file does not name: `hosts` may",

@@ -70,6 +70,8 @@ class Site(BaseModel):
     proxy: str = ""
     """The way out by which it is read, a name in `crawl.proxies`; without one it is asked directly, but no .onion name."""
     robots: bool = True
+    script: bool = False
+    """Whether scripts fill its lists and threads, which are then rendered in a browser (`crawl.browser`)."""
     verify_certificates: bool = True
     session: str = ""
     """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""

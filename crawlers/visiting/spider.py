@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 from crawlers.fetching import response_checks
 from crawlers.fetching.conditional import conditions, validators
 from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.script import RENDER
 from crawlers.fetching.middlewares.size import STOPPED
 from crawlers.fetching.outcomes import RESTS, of_error, retry_after
 from crawlers.fetching.response_headers import answered
 from crawlers.frontier.database import Leased
 from crawlers.sites import reasons
-from crawlers.sites.pages import Parsed, Post
+from crawlers.sites.pages import PARENT, Parsed, Post
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError
@@ -71,7 +72,8 @@ class PageSpider(Spider):
     def _request(self, leased: Leased) -> Request | None:
         """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
         headers = {} if self.visit.deep else conditions(leased.validators, self.visit.reading)
-        meta = {LEASED: leased, CONDITIONAL: bool(headers)}
+        is_filled = self.visit.reading.script and leased.page.role != "item" and PARENT not in leased.page.facts
+        meta = {LEASED: leased, CONDITIONAL: bool(headers), RENDER: is_filled}
         try:
             return Request(leased.page.url, self.read, errback=self.not_read, headers=dict(headers), meta=meta, dont_filter=True)
         except ValueError:

@@ -17,6 +17,7 @@ from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
+from crawlers.fetching.rendering import Browsers
 from crawlers.fetching.session import Session
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier, Leased
 from crawlers.frontier.history import fields_of
@@ -54,6 +55,8 @@ class Visit:
     appends: Appends
     proxy: Proxy | None = None
     """The way out that the site's file names, if it is there."""
+    browsers: Browsers | None = None
+    """The means to render pages that a script fills."""
     session: Session | None = None
     """The cookies that the site's file names, if they are there."""
     resolved: Resolved = field(default_factory=dict)

@@ -12,6 +12,7 @@ from crawlers.bus.bus_thread import OnBus
 from crawlers.bus.outbox import Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
+from crawlers.fetching.rendering import browsers_of
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.fetching.session import Session, session_of
 from crawlers.frontier.database import Frontier
@@ -48,6 +49,7 @@ class Visitor:
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
         self._proxies = proxies_of(context)
+        self._browsers = browsers_of(context.settings.crawl)
         self._sessions: dict[str, Session] = {}
         self._told = set[str]()
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
@@ -68,6 +70,7 @@ class Visitor:
             self._may_lease,
             self._appends,
             self._proxies.get(site.proxy),
+            self._browsers,
             session,
         )
 

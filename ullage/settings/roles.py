@@ -30,6 +30,12 @@ class CrawlSettings(Section):
     download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = knob(
         MAX_BODY_BYTES, "a capture's limit; what is larger is cut off and marked", "bytes"
     )
+    browser: str = knob(
+        "/usr/lib/chromium/chromium", "renders pages of sites with `script`, in bubblewrap's cage: the program, no wrapper of it"
+    )
+    script_seconds: Seconds = knob(
+        90.0, "a page whose scripts take longer is given up; what they ask for goes at the site's pace", "seconds"
+    )
     redirects: Annotated[int, Field(ge=0)] = knob(5, "more hops than that is a trap")
     robots_seconds: Seconds = knob(3600.0, "a site that changes its mind is obeyed within the hour", "seconds")
     forget_days: Seconds = knob(

@@ -1,4 +1,4 @@
-"""What stands between the spider and a site: whom we may ask (address, robots), and how much we take (size).
+"""What stands between the spider and a site: whom we may ask (address, robots), how much we take (size), scripts (script).
 
 Each refuses with `Refused` and a word from a closed set; the spider turns that word into what becomes of the page.
 """

@@ -1,0 +1,275 @@
+"""Pages that scripts fill: what they ask for goes by every rule of a visit, and what cannot be rendered is said.
+
+Most of it stands here without a browser, which is a function that asks; how real ones behave is in `tests/live/test_script.py`.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from scrapy import Request
+from scrapy.http import HtmlResponse, Response
+
+from crawlers.fetching.browser import BrowserError
+from crawlers.fetching.conditional import conditions
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.script import DATA, RENDER, ScriptPages, is_page
+from crawlers.fetching.middlewares.size import STOPPED
+from crawlers.fetching.outcomes import FATES, Fate
+from crawlers.fetching.rendering import Ask, Given, Rendered, ScriptError
+from crawlers.fetching.response_checks import LACKS, of_page
+from crawlers.frontier.database import Leased
+from crawlers.platforms import reading_of
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.presets import Presets
+from tests.crawlers.chromium import OPTIONS, SHELL, board, needed
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, make_site
+
+URL = "http://board.example/"
+Show = Callable[[Ask], Awaitable[Rendered]]
+Answer = Response | BaseException
+
+
+class Scripted:
+    """Stands for the browsers: a page's script is `show`, a function that asks."""
+
+    def __init__(self, show: Show) -> None:
+        self.show, self.given = show, list[Given]()
+
+    async def render(self, url: str, page: Given, agent: str, ask: Ask) -> Rendered:
+        self.given.append(page)
+        return await self.show(ask)
+
+
+class Crawler:
+    """What the middleware needs of Scrapy's."""
+
+    def __init__(self, show: Show, answers: dict[str, Answer], limit: int = 10_000) -> None:
+        self.spider = self.engine = self.visit = self
+        self.browsers, self.answers, self.asked = Scripted(show), answers, list[Request]()
+        self.limit = limit
+        self.settings = self
+
+    def __getitem__(self, name: str) -> str:
+        return "honest"
+
+    def getint(self, name: str) -> int:
+        return self.limit
+
+    async def download_async(self, request: Request) -> Response:
+        self.asked.append(request)
+        answer = self.answers[request.url]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def response(url: str, body: str = "x", kind: str = "text/html; charset=utf-8", status: int = 200, **headers: str) -> Response:
+    return HtmlResponse(url, status, headers={"Content-Type": kind, **headers}, body=body.encode(), request=Request(url))
+
+
+def rendered(show: Show, answers: dict[str, Answer] | None = None, page: Response | None = None, limit: int = 10_000):
+    """The page as the middleware hands it on, and the crawler that was asked."""
+    crawler = Crawler(show, answers or {}, limit)
+    request = Request(URL, meta={RENDER: True})
+    made = asyncio.run(ScriptPages(crawler).process_response(request, page or response(URL, SHELL)))
+    return made, crawler, request
+
+
+async def done(_: Ask) -> Rendered:
+    return Rendered("<p>一</p>")
+
+
+def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> None:
+    gbk = HtmlResponse(URL, headers={"Content-Type": "text/html; charset=gbk"}, body="空".encode("gbk"))
+    made, crawler, _ = rendered(done, page=gbk)
+    assert (made.text, made.encoding) == ("<p>一</p>", "utf-8")
+    assert made.headers["Content-Type"] == b"text/html; charset=utf-8"
+    (given,) = crawler.browsers.given
+    assert (given.body, dict(given.headers)) == ("空".encode("gbk"), {"Content-Type": "text/html; charset=gbk"})
+
+
+def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() -> None:
+    async def show(ask: Ask) -> Rendered:
+        headers = {
+            "Accept": "application/json", "X-Page": "2", "Cookie": "a=b", "User-Agent": "HeadlessChrome", "Referer": URL,
+            "Authorization": "Bearer x", "X-Forwarded-For": "127.0.0.1", "Origin": "null",
+        }  # fmt: skip
+        given = await ask(f"{URL}api", "data", headers)
+        return Rendered(given.body.decode())
+
+    answer = response(f"{URL}api", json.dumps(["x" * 300]), "application/json", Set_Cookie="a=b", X_Total="7")
+    made, crawler, request = rendered(show, {f"{URL}api": answer})
+    (asked,) = crawler.asked
+    assert dict(asked.headers.to_unicode_dict()) == {"Accept": "application/json", "X-Page": "2"}
+    assert not asked.meta.get(RENDER)
+    assert made.text == answer.text
+    assert request.meta[DATA] == [f"{URL}api"]
+
+
+def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
+    seen = []
+
+    async def show(ask: Ask) -> Rendered:
+        seen.append(await ask(f"{URL}a.js", "script", {}))
+        return Rendered("")
+
+    answer = response(f"{URL}a.js", "1", "text/javascript", **{"Set-Cookie": "a=b", "Refresh": "0", "X-Total": "7"})
+    rendered(show, {f"{URL}a.js": answer})
+    assert {name for name, _ in seen[0].headers} == {"Content-Type", "X-Total"}
+
+
+@pytest.mark.parametrize("kind", ["host", "address", "robots", "dns"])
+def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str) -> None:
+    async def show(ask: Ask) -> Rendered:
+        assert await ask("http://elsewhere.example/", "data", {}) is None
+        return Rendered("<html></html>")
+
+    made, _, _ = rendered(show, {"http://elsewhere.example/": Refused(kind)})
+    outcome = of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site())
+    assert outcome == ("script" if FATES[kind] is Fate.GIVE_UP else kind)
+    found = Parsed(pages=(Page(f"{URL}t/1", "thread"),))
+    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, found, make_site()) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(401, "login"), (429, "busy"), (500, "status"), (404, "script"), (403, "forbidden")]
+)
+def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome: str) -> None:
+    async def show(ask: Ask) -> Rendered:
+        given = await ask(f"{URL}api", "data", {})
+        assert given.status == status
+        return Rendered("<html></html>")
+
+    made, _, _ = rendered(show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)})
+    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site()) == outcome
+
+
+@pytest.mark.parametrize("would", ["leads_on", "would_write"])
+def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_empty(would: str) -> None:
+    async def show(_: Ask) -> Rendered:
+        return Rendered("<html></html>", **{would: True})
+
+    made, _, _ = rendered(show)
+    outcome = of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site())
+    assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
+
+
+def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
+    page = response(URL).replace(flags=[f"{LACKS}host"])
+    last = Page(URL, "thread", series=URL, number=3)
+    assert of_page(Leased("board", b"", last, b"", 0), page, Parsed(), make_site()) == "ok"
+
+
+def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
+    async def show(ask: Ask) -> Rendered:
+        for number in range(5):
+            await ask(f"{URL}{number}", "data", {})
+        return Rendered("")
+
+    answers = {f"{URL}{number}": response(f"{URL}{number}", "x" * 300) for number in range(5)}
+    with pytest.raises(Refused, match="script"):
+        rendered(show, answers, limit=1000)
+    rendered(show, answers, limit=1500)
+    answers[f"{URL}0"] = answers[f"{URL}0"].replace(flags=[STOPPED])
+    with pytest.raises(Refused, match="script"):
+        rendered(show, answers, limit=10_000)
+
+
+def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
+    async def show(ask: Ask) -> Rendered:
+        await ask(f"{URL}a.js", "script", {})
+        await ask(f"{URL}api", "data", {})
+        return Rendered("")
+
+    crawler = Crawler(show, {f"{URL}a.js": response(f"{URL}a.js"), f"{URL}api": response(f"{URL}api")})
+    pages = ScriptPages(crawler)
+    for _ in range(3):
+        asyncio.run(pages.process_response(Request(URL, meta={RENDER: True}), response(URL, SHELL)))
+    assert [request.url for request in crawler.asked].count(f"{URL}a.js") == 1
+    assert [request.url for request in crawler.asked].count(f"{URL}api") == 3
+
+
+@pytest.mark.parametrize(
+    ("page", "rendering"),
+    [
+        (response(URL, SHELL), True),
+        (response(URL, SHELL, status=403), False),
+        (response(URL, "{}", "application/json"), False),
+        (response(URL, SHELL, **{"cf-mitigated": "challenge"}), False),
+        (response(URL, "<title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x></script>"), False),
+        (Response(URL, headers={"Content-Type": "text/html"}, body=b"\x00"), False),
+    ],
+)
+def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(page: Response, rendering: bool) -> None:
+    assert is_page(URL, page) is rendering
+
+
+@pytest.mark.parametrize(("error", "word"), [(BrowserError("gone"), "browser"), (ScriptError(), "script")])
+def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: str) -> None:
+    async def show(_: Ask) -> Rendered:
+        raise error
+
+    with pytest.raises(Refused, match=word):
+        rendered(show)
+
+
+def test_a_page_that_is_too_long_is_marked_as_cut() -> None:
+    async def show(_: Ask) -> Rendered:
+        return Rendered("<p>", is_cut=True)
+
+    assert STOPPED in rendered(show)[0].flags
+
+
+def test_a_page_that_a_script_fills_is_never_said_to_be_unchanged() -> None:
+    kept = json.dumps({"If-None-Match": "x", "reading": "any"}).encode()
+    assert conditions(kept, make_site(script=True)) == {}
+
+
+def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
+    (tmp_path / "spa.toml").write_text('about = "x"\nplatform = "board"\nscript = true\n[options]\n' + OPTIONS.partition("]")[2])
+    presets = Presets(tmp_path)
+    presets.refresh()
+    assert reading_of(make_site(platform="spa"), presets).script
+    assert not reading_of(make_site(), presets).script
+
+
+@pytest.mark.parametrize(
+    ("browser", "words"),
+    [("/nowhere/chromium", "/nowhere/chromium is not there: install chromium"), ("/bin/true", "does not start")],
+)
+def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
+    station: Station, server: Answers, browser: str, words: str
+) -> None:
+    board(server, {1: ["text"]})
+    station.site("spa", f"{server.url}/", "board", OPTIONS)
+    assert "not read: spa" in station.run("crawl", "--once", exits=1, crawl__browser=browser)
+    (row,) = map(json.loads, station.run("sites", "--json").splitlines())
+    assert (row["state"], row["reason"]) == ("unreachable", "browser")
+    assert not station.captures()
+    (said,) = [line for line in station.run("check", exits=1, crawl__browser=browser).splitlines() if " browser" in line]
+    assert said.startswith("FAULT")
+    assert words in said
+
+
+def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server: Answers) -> None:
+    needed()
+    threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2, 3)}
+    board(server, threads)
+    server.says("/robots.txt", "User-agent: *\nDisallow: /t/3")
+    station.site("spa", f"{server.url}/", "board", OPTIONS)
+    station.run("crawl", "--once")
+    texts = sorted(capture.body.decode() for capture in station.captures())
+    assert texts == sorted(text for number in (1, 2) for text in threads[number])
+    assert {"/app.css", "/logo.png", "/t/3", "/api/t/3"}.isdisjoint(server.asked)
+    assert server.asked.count("/app.js") == 1
+    assert len(server.agents) == 1
+    (row,) = map(json.loads, station.run("sites", "--json").splitlines())
+    assert row["state"] == "ok"
+    server.says("/api/list", "{}", status=503, Content_Type="application/json")
+    station.run("crawl", "--once", exits=1)
+    (row,) = map(json.loads, station.run("sites", "--json").splitlines())
+    assert (row["state"], row["reason"]) == ("unreachable", "unavailable")
