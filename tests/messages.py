@@ -11,7 +11,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parents[1]
-CATALOGUE = ROOT / "alerts" / "search" / "locale" / "zh" / "LC_MESSAGES" / "desk.po"
+CATALOGUE = ROOT / "alerts" / "locale" / "zh" / "LC_MESSAGES" / "desk.po"
 JINJA = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "silent": "false", "trim_blocks": "true", "lstrip_blocks": "true"}
 METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
 OPTIONS = {METHODS[0][0]: JINJA}

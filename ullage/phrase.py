@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 class Phrase:
     """A text in English, `id`, with `%(name)s` where `values` go. A terminal shows it so, the desk in its reader's language.
 
-    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase itself.
+    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase, or several.
 
     >>> str(Phrase("at most %(most)s days", most=180))
     'at most 180 days'
@@ -34,9 +34,15 @@ class Phrase:
         return hash(self.id)
 
     def said(self, translate: Callable[[str], str]) -> str:
-        """The text as `translate` has it, a value that is a phrase as well."""
-        values = {name: one.said(translate) if isinstance(one, Phrase) else one for name, one in self.values.items()}
+        """The text as `translate` has it, a value that is a phrase or several of them as well."""
+        values = {name: _said(one, translate) for name, one in self.values.items()}
         return translate(self.id) % values if values else translate(self.id)
+
+
+def _said(value: object, translate: Callable[[str], str]) -> object:
+    if isinstance(value, tuple):
+        return translate(marked(", ")).join(str(_said(one, translate)) for one in value)
+    return value.said(translate) if isinstance(value, Phrase) else value
 
 
 def marked(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
 
 from ullage.errors import ConfigError
+from ullage.phrase import Phrase
 
 DAYS = {"today": 0, "yesterday": 1}
 AGO = re.compile(r"([0-9]{1,4})([hd])")
@@ -33,7 +34,9 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, option: str) -> datetim
     try:
         given = datetime.fromisoformat(" ".join(words))
     except ValueError:
-        raise ConfigError(f'{option} is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h') from None
+        raise ConfigError(
+            Phrase('%(option)s is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h', option=option)
+        ) from None
     return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(now.tzinfo)
 
 

@@ -27,6 +27,7 @@ from ullage.custody import originals
 from ullage.display.render import moment, safe
 from ullage.display.screen import AsJson, print_row
 from ullage.errors import ConfigError, CorruptError, RecordError
+from ullage.phrase import Phrase
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -49,7 +50,7 @@ def reveal(
     """Show the addresses of INCIDENT's posts in clear, each behind its sighting; or title, author or names of one."""
     context: Context = ctx.obj
     if not context.settings.originals.keep:
-        raise ConfigError("originals.keep is false: nothing is sealed, and nothing is revealed")
+        raise ConfigError(Phrase("originals.keep is false: nothing is sealed, and nothing is revealed"))
     wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
     if len(wanted) > 1:
         raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
@@ -76,7 +77,7 @@ def addresses(
     ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
     """
     if not context.settings.originals.keep:
-        raise ConfigError("originals.keep is false: nothing is sealed, and nothing is revealed")
+        raise ConfigError(Phrase("originals.keep is false: nothing is sealed, and nothing is revealed"))
     found, sealed = _sealed(store, incident, "")
     opened = _opened(context, found.tenant, sealed)
     said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
@@ -91,9 +92,9 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
     if sighting:
         sealed = [one for one in sealed if one.id.startswith(sighting)]
     if sighting and len(sealed) > 1:
-        raise ConfigError(f"{len(sealed)} sightings begin so: give more of the id")
+        raise ConfigError(Phrase("%(count)s sightings begin so: give more of the id", count=len(sealed)))
     if not sealed:
-        raise ConfigError("nothing is sealed of that: it is below `low`, past originals.days, or match had no desk key")
+        raise ConfigError(Phrase("nothing is sealed of that: it is below `low`, past originals.days, or match had no desk key"))
     return found, sealed
 
 
@@ -104,8 +105,10 @@ def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple
         return [(one, originals.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
     except RecordError as error:
         if error.reason == "key_destroyed":
-            raise ConfigError(f"it is sealed to another key than {tenant}/desk.key: look where that key is kept") from None
-        raise CorruptError("what is sealed of it is damaged: restore the store from its copy") from None
+            raise ConfigError(
+                Phrase("it is sealed to another key than %(key)s: look where that key is kept", key=tenant + "/desk.key")
+            ) from None
+        raise CorruptError(Phrase("what is sealed of it is damaged: restore the store from its copy")) from None
 
 
 def _text(original: originals.Original, field_: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from alerts.store import QueryError
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}( via [\w .·'\-]{1,32})?")
 """With the program behind it that says it, if one does."""
@@ -22,9 +23,11 @@ def checked_name(who: str) -> str:
 def checked_note(note: str) -> str:
     """A note without identifiers: it is stored for years."""
     if len(note) > MAX_NOTE:
-        raise QueryError(f"a note has at most {MAX_NOTE} characters")
+        raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE))
     if what := identifier_in(note):
-        raise QueryError(f"the note holds what looks like {what}: name a customer by the handle instead")
+        raise QueryError(
+            Phrase("the note holds what looks like %(what)s: name a customer by the handle instead", what=Phrase(what))
+        )
     return note.strip()
 
 

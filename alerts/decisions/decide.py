@@ -22,6 +22,7 @@ from alerts.store import IncidentStore, QueryError, Where
 from ullage.audit import Trail
 from ullage.clock import behind
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}
@@ -81,7 +82,7 @@ class Decisions:
         `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
         """
         if incident.part_of:
-            raise QueryError(f"it is part of {incident.part_of}, which answers for it: decide on that one")
+            raise QueryError(Phrase("it is part of %(other)s, which answers for it: decide on that one", other=incident.part_of))
         former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
@@ -105,7 +106,7 @@ class Decisions:
     ) -> Decision:
         """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
         if incident.part_of:
-            raise QueryError(f"it is part of {incident.part_of}, which answers for it: work on that one")
+            raise QueryError(Phrase("it is part of %(other)s, which answers for it: work on that one", other=incident.part_of))
         former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
         return self._append(
@@ -151,7 +152,7 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
     if action != "reported" or len(about) not in (0, 2):
-        raise QueryError(f"a decision is one of {', '.join(PLAIN)}, or a report under a regime")
+        raise QueryError(Phrase("a decision is one of %(known)s, or a report under a regime", known=", ".join(PLAIN)))
     if not about and now in CLOSED:
         raise QueryError("the incident is closed: say with --regime which report was sent")
     regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
@@ -170,18 +171,20 @@ def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection
 
 def _regime(id_: str) -> Regime:
     if id_ not in regimes():
-        raise QueryError(f"there is no regime of that id: use {', '.join(regimes())}")
+        raise QueryError(Phrase("there is no regime of that id: use %(known)s", known=", ".join(regimes())))
     return regimes()[id_]
 
 
 def _stage(regime: str, stage: str) -> str:
     known = [s.id for s in regimes()[regime].stages]
     if stage not in known:
-        raise QueryError(f"{regime} has no such stage: use {', '.join(known)}")
+        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)))
     return stage
 
 
 def _reference(reference: str) -> str:
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
-        raise QueryError(f"a reference has at most {MAX_REFERENCE} characters and is no one's phone, ID or card")
+        raise QueryError(
+            Phrase("a reference has at most %(most)s characters and is no one's phone, ID or card", most=MAX_REFERENCE)
+        )
     return reference.strip()

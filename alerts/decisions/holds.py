@@ -16,6 +16,7 @@ from ullage.audit import Trail
 from ullage.clock import Clock, behind
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
+from ullage.phrase import Phrase
 
 
 def last_words(store: IncidentStore) -> dict[str, Hold]:
@@ -56,7 +57,7 @@ class Holds:
     def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """End a hold; returns how many files may expire again. ConfigError when it is not held."""
         if incident not in held(self.store):
-            raise ConfigError("that incident is not held")
+            raise ConfigError(Phrase("that incident is not held"))
         self._append(incident, by, case, reason, released=True)
         return self.vault.release(findings_of(self.store, [incident]))
 

@@ -180,9 +180,13 @@ class Cases:
     def excuse(self, id_: str, reason: str, *, by: str, days: int = USUAL_DAYS, note: str = "", token: str = "") -> Said:
         """Call an incident a false positive, for a reason and a time, after which it comes back; news brings it back before."""
         if reason not in REASONS:
-            raise QueryError(f"say why it is a false positive: {', '.join(REASONS)}")
+            raise QueryError(
+                Phrase(
+                    "say why it is a false positive: %(known)s", known=", ".join(REASONS) if reason else tuple(REASONS.values())
+                )
+            )
         if not 1 <= days <= MOST_DAYS:
-            raise QueryError(f"a false positive comes back after 1 to {MOST_DAYS} days")
+            raise QueryError(Phrase("a false positive comes back after 1 to %(most)s days", most=MOST_DAYS))
         if reason == "other" and not note.strip():
             raise QueryError("say in the note what the other reason is")
         incident = self.incident(id_)
@@ -203,12 +207,19 @@ class Cases:
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
         """Say how far the takedown of what was posted has come."""
         if state not in TAKEDOWN:
-            raise QueryError(f"a takedown is one of {', '.join(TAKEDOWN)}")
+            raise QueryError(Phrase("a takedown is one of %(known)s", known=", ".join(TAKEDOWN)))
         incident = self.incident(id_)
         now = takedown_of(self.owed(incident).decisions)
         if now not in TAKEDOWN[state] and now != state:
-            before = " or ".join(filter(None, TAKEDOWN[state]))
-            raise QueryError(f"a takedown is {state} after {before}; this one is {now or 'not asked for'}")
+            before = tuple(STATES[one] for one in TAKEDOWN[state] if one)
+            raise QueryError(
+                Phrase(
+                    "a takedown is %(state)s after: %(before)s; this one is %(now)s",
+                    state=STATES[state],
+                    before=before,
+                    now=STATES[now],
+                )
+            )
         self._renewed(incident, self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token))
         return Said(id_, Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]))
 
@@ -232,7 +243,9 @@ class Cases:
         incident = self.incident(id_)
         seen = [one.id for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
         if len(seen) != 1:
-            raise QueryError(f"{len(seen)} of its sightings begin so: name one, as `incidents show --json` lists them")
+            raise QueryError(
+                Phrase("%(count)s of its sightings begin so: name one, as `incidents show --json` lists them", count=len(seen))
+            )
         if incident.sightings == 1:
             raise QueryError("it is all that there is of this incident: call that one a false positive, or link it with another")
         made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)

@@ -77,11 +77,13 @@ class View:
         `who` asks; `shift` is when that person's last shift ended.
         """
         if self.tab not in TABS:
-            raise QueryError(f"the tab is one of {', '.join(TABS)}")
+            raise QueryError(Phrase("the tab is one of %(known)s", known=", ".join(TABS)))
         if self.origin not in ("", *ORIGINS):
-            raise QueryError(f"origin is one of {', '.join(ORIGINS)}")
+            raise QueryError(Phrase("origin is one of %(known)s", known=", ".join(ORIGINS)))
         if what := identifier_in(f"{self.scenario} {self.assignee}", numbers=False):
-            raise QueryError(f"a filter holds what looks like {what}: look a person up under 'Check a person'")
+            raise QueryError(
+                Phrase("a filter holds what looks like %(what)s: look a person up under 'Check a person'", what=Phrase(what))
+            )
         where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
         equals = {**where.equals, **self._chosen(), **self._tab(who)}
         if self.status:
@@ -121,7 +123,7 @@ def store_order(order: str) -> str:
     """What a store orders by; QueryError for an order that there is none of."""
     known = ORDERS.get(order.removeprefix("-"))
     if known is None:
-        raise QueryError(f"order by one of {', '.join(ORDERS)}")
+        raise QueryError(Phrase("order by one of %(known)s", known=", ".join(ORDERS)))
     if not order.startswith("-"):
         return known
     return known.removeprefix("-") if known.startswith("-") else f"-{known}"

@@ -19,6 +19,7 @@ from alerts.records import Decision, Incident, Sighting, Status
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.display.render import safe
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 
 PAGE = 100
 NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")
@@ -74,7 +75,9 @@ def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters, known: St
     if ids:
         found = store.mget(Incident, ids)
         if missing := [id_ for id_ in ids if id_ not in found]:
-            raise QueryError(f"{len(missing)} of these incidents are not there: `ullage incidents list` shows them")
+            raise QueryError(
+                Phrase("%(count)s of these incidents are not there: `ullage incidents list` shows them", count=len(missing))
+            )
         yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)], known)
         return
     after, more = "", True

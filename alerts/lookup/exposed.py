@@ -111,7 +111,9 @@ class Lookup:
         read_as = readings(question.value)
         asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
         if read_as and not any(tags for _, tags in asked):
-            raise ConfigError("no index key is here, so nobody could be found: load a watchlist, or give this role its keys")
+            raise ConfigError(
+                Phrase("no index key is here, so nobody could be found: load a watchlist, or give this role its keys")
+            )
         hits = {tenant: self._look(tenant, tags) for tenant, tags in asked if tags}
         found = [hit for of_tenant in hits.values() for hit in of_tenant]
         seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]

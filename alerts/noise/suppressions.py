@@ -23,6 +23,7 @@ from alerts.store import IncidentStore, QueryError, Where
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 from ullage.records.heartbeat import NAME
 
 MOST_DAYS = 180
@@ -31,6 +32,7 @@ KNOWN = 0.8
 LIFTED = ":lifted"
 SHOWN_AS = {"site": re.compile(NAME), "channel": re.compile("#[0-9a-f]{12}"), "author": re.compile("@[0-9a-f]{8,16}")}
 """What stands for a site, a channel and an author in an incident."""
+FIELDS = {"site": Phrase("site"), "channel": Phrase("channel"), "author": Phrase("author")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +68,18 @@ class Desk:
     def suppress(self, tenant: str, conditions: Conditions, *, days: int, by: str, reason: str) -> Suppression:
         """Silence what fits `conditions`; QueryError says what is missing or wrong."""
         if not 1 <= days <= MOST_DAYS:
-            raise QueryError(f"a suppression ends after 1 to {MOST_DAYS} days")
+            raise QueryError(Phrase("a suppression ends after 1 to %(most)s days", most=MOST_DAYS))
         if not reason.strip():
             raise QueryError("a suppression needs a reason")
         if not tenant or not conditions.said():
             raise QueryError("name a tenant and at least one of site, channel, author, rule, incident")
         if what := identifier_in(f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}", numbers=False):
-            raise QueryError(f"the conditions hold what looks like {what}")
+            raise QueryError(Phrase("the conditions hold what looks like %(what)s", what=Phrase(what)))
         for name, shape in SHOWN_AS.items():
             if (value := getattr(conditions, name)) and not shape.fullmatch(value):
-                raise QueryError(f"name the {name} as an incident shows it: a name of somebody's is not kept")
+                raise QueryError(
+                    Phrase("name the %(field)s as an incident shows it: a name of somebody's is not kept", field=FIELDS[name])
+                )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
         now = self.trail.clock.now()
         made = Suppression(

@@ -14,6 +14,7 @@ from alerts.records.document import D
 from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 
 SHOWN = 200
 """Sightings of one incident, and customers at a time; its numbers count all of them."""
@@ -35,13 +36,16 @@ class Filters:
     def where(self) -> Where:
         """As a condition, without status and seller; QueryError says what cannot be asked, never repeating it."""
         if self.severity not in ("", *SEVERITIES):
-            raise QueryError(f"severity is one of {', '.join(SEVERITIES)}")
+            raise QueryError(Phrase("severity is one of %(known)s", known=", ".join(SEVERITIES)))
         if self.status not in ("", *STATUSES):
-            raise QueryError(f"status is one of {', '.join(STATUSES)}")
+            raise QueryError(Phrase("status is one of %(known)s", known=", ".join(STATUSES)))
         for value in (self.text, self.tenant, self.site, self.kind):
             if what := identifier_in(value):
                 raise QueryError(
-                    f"that looks like {what}: look a person up under 'Is this person exposed?', where nothing is kept"
+                    Phrase(
+                        "that looks like %(what)s: look a person up under 'Check a person', where nothing is kept",
+                        what=Phrase(what),
+                    )
                 )
         tokens_of(self.seller)
         chosen = {"tenant": self.tenant, "severity": self.severity, "sites": self.site, "kinds": self.kind}
@@ -105,7 +109,7 @@ def incident_named(store: IncidentStore, id_: str) -> Incident:
     """The incident of that id; ConfigError when there is none."""
     found = store.get(Incident, id_)
     if found is None:
-        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        raise ConfigError(Phrase("no incident of that id: `ullage incidents list` shows them"))
     return found
 
 

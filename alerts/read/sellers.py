@@ -16,6 +16,7 @@ from alerts.records import Sighting
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.lookup import sellers
+from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
 from ullage.security.masking import Secret
 
@@ -66,11 +67,11 @@ def named(store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Se
     QueryError for a name that is none; ConfigError where no tenant has an index key: "nobody" would be no answer.
     """
     if not sellers.normal(name.reveal()) or len(name.reveal()) > sellers.MAX_NAME:
-        raise QueryError(f"a seller's name has 1 to {sellers.MAX_NAME} characters")
+        raise QueryError(Phrase("a seller's name has 1 to %(most)s characters", most=sellers.MAX_NAME))
     asked = [tag for tenant in tenants for tag in sellers.tags(keys, tenant, name)]
     if not asked:
         raise ConfigError(
-            "no index key is here, so no seller could be found by name: load a watchlist, or give this role its keys"
+            Phrase("no index key is here, so no seller could be found by name: load a watchlist, or give this role its keys")
         )
     return tuple(sorted({sighting.author for sighting in store.scroll(Sighting, Where({"seller": asked}))}))
 

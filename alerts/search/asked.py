@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request
 from alerts.read.query import Filters
 from alerts.store import QueryError
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 
 PLACE = re.compile(r"/(?![/\\])[!-~]*")
 """A place of this page: a path, never another host."""
@@ -40,10 +41,12 @@ def known_query(request: Request) -> None:
     known = dict(_parameters(request.scope["route"].dependant))
     given = [name for name, _ in request.query_params.multi_items()]
     if unknown := [name for name in given if name not in known]:
-        taken = f"takes {', '.join(sorted(known))}" if known else "takes none"
-        raise QueryError(f"{len(unknown)} parameter{'s' * (len(unknown) != 1)} of the address not known: this page {taken}")
+        taken = Phrase("this page takes %(known)s", known=", ".join(sorted(known))) if known else Phrase("this page takes none")
+        raise QueryError(
+            Phrase("parameters of the address that are not known: %(count)s; %(taken)s", count=len(unknown), taken=taken)
+        )
     if twice := sorted({name for name in given if given.count(name) > 1 and not known[name]}):
-        raise QueryError(f"{', '.join(twice)}: given more than once")
+        raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)))
 
 
 def _parameters(dependant: Any) -> Iterator[tuple[str, bool]]:

@@ -1,31 +1,21 @@
-"""Chinese or English, one at a time: what the reader chose (a cookie), else what the browser prefers.
+"""In which language a page answers: what the reader chose (a cookie), else what the browser prefers.
 
-A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read when the page starts, so that
-there is nothing to compile. Templates say `_("…")`, `{% trans %}` and, of what Python made, `…|said`.
+Templates say `_("…")`, `{% trans %}` and, of what Python made, `…|said`.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
-from gettext import GNUTranslations, NullTranslations
-from importlib import resources
-from typing import Any
 
 from jinja2 import Environment
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from alerts import words
-from ullage.phrase import Phrase
+from alerts.language import LANGUAGES, TAGS, catalogue, named, sentence, translated
 
-LANGUAGES = {"zh": "中文", "en": "English"}
-TAGS = {"zh": "zh-Hans", "en": "en"}
-"""As HTML names them."""
 COOKIE = "ullage_language"
 
 
@@ -87,50 +77,10 @@ class InLanguage:
             READER.reset(token)
 
 
-@cache
-def catalogue(language: str) -> NullTranslations:
-    """What the messages are in a language; in English they are what they are."""
-    if language == "en":
-        return NullTranslations()
-    from babel.messages.mofile import write_mo  # noqa: PLC0415 - for Chinese alone, once
-    from babel.messages.pofile import read_po  # noqa: PLC0415
-
-    with resources.files(__package__).joinpath("locale", language, "LC_MESSAGES", "desk.po").open("rb") as file:
-        read, made = read_po(file, locale=language), io.BytesIO()
-    write_mo(made, read)
-    made.seek(0)
-    return GNUTranslations(made)
-
-
-def translated(text: object, translate: Callable[[str], str]) -> str:
-    """What Python made, in a language: a phrase, an error, a message, or several of them."""
-    if isinstance(text, Phrase):
-        return text.said(translate)
-    if isinstance(text, Exception):
-        return translated(text.args[0], translate) if text.args else str(text)
-    if isinstance(text, tuple | list):
-        return translate(", ").join(translated(one, translate) for one in text)
-    return translate(text) if isinstance(text, str) and text else str(text)
-
-
 def speaker() -> Callable[[object], str]:
     """Says what Python made in the language of whoever asks."""
     translate = catalogue(READER.get().language).gettext
     return lambda text: translated(text, translate)
-
-
-def named(name: str, of: str, language: str) -> str:
-    """A word of a closed list (`NAMES`) in a language."""
-    return NAMES[of].get(name, name) if language == "zh" else words.spaced(name)
-
-
-def sentence(text: str, stop: str) -> str:
-    """`text` with a large first letter and `stop` behind it.
-
-    >>> sentence("it is lifted already", ".")
-    'It is lifted already.'
-    """
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。", "!", "?")) else stop)
 
 
 def speak(pages: Environment, language: str) -> None:
@@ -150,13 +100,3 @@ def speak(pages: Environment, language: str) -> None:
         "tags": TAGS,
         "either": lambda en, zh: (zh or en) if language == "zh" else en,
     }
-
-
-NAMES: Mapping[str, Mapping[Any, str]] = {
-    "severity": words.SEVERITY,
-    "status": words.STATUS,
-    "origin": words.ORIGIN,
-    "kind": words.KIND,
-    "worth": words.WORTH,
-}
-"""Closed lists of words, in Chinese."""

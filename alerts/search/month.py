@@ -8,9 +8,10 @@ from datetime import UTC
 
 from markupsafe import Markup
 
+from alerts.language import named
 from alerts.read.recent import NO_SCENARIO, Recent, days_of, recent, seen_on
 from alerts.records import SEVERITIES
-from alerts.search.language import READER, named, speaker
+from alerts.search.language import READER, speaker
 from alerts.search.pictures.scenarios import Bar, scenarios
 from alerts.search.pictures.timeline import Day, timeline
 from alerts.search.site import Site
@@ -73,7 +74,7 @@ def _sum(ranked: Iterable[tuple[int, str]]) -> int:
 
 
 def _bar(name: str, amount: int, say: Callable[[object], str]) -> Bar:
-    return Bar(name, amount, say(Phrase("%(scenario)s: %(customers)s customers", scenario=name, customers=f"{amount:,}")))
+    return Bar(name, amount, say(Phrase("%(scenario)s: %(customers)s customers", scenario=name, customers=format(amount, ","))))
 
 
 def _titles(say: Callable[[object], str]) -> Mapping[str, str]:

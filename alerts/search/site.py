@@ -21,6 +21,7 @@ from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export import formats
 from alerts.incidents.status import CLOSED
+from alerts.language import TAGS
 from alerts.lookup.exposed import PURPOSES, Lookup, Question
 from alerts.lookup.sweeps import Sweeps
 from alerts.metrics import SearchMetrics
@@ -29,7 +30,7 @@ from alerts.read import view
 from alerts.read.tenants import require_known
 from alerts.search.door import Door
 from alerts.search.held import Held
-from alerts.search.language import READER, TAGS, speak
+from alerts.search.language import READER, speak
 from alerts.search.lookups import Lookups, Occasions
 from alerts.search.menu import Entry, menu
 from alerts.store import IncidentStore, QueryError
@@ -119,7 +120,7 @@ class Site:
     def question(self, value: str, who: str, purpose: str, case: str) -> Question:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
-            raise QueryError(f"purpose is one of {', '.join(PURPOSES)}")
+            raise QueryError(Phrase("purpose is one of %(known)s", known=", ".join(PURPOSES)))
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
             raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
         return Question(Secret(value), checked_name(who), purpose, case.strip())

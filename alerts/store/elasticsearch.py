@@ -24,6 +24,7 @@ from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import page_mark, read_mark, read_order, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
+from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
 
 SCROLL, KEEP_ALIVE = 500, "10m"
@@ -241,14 +242,14 @@ def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[
         if isinstance(wanted, str):
             raise TypeError(f"{name}: give a collection of values")
         if name not in (*kind.columns, *kind.sets):
-            raise QueryError(f"{kind.__name__} has no filter {name!r}")
+            raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name))
     return [{"terms": {name: list(wanted)}} for name, wanted in values.items()]
 
 
 def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
-        raise QueryError(f"{kind.__name__} has no free text")
+        raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
     phrases = query_phrases(text)
     return [{"match_phrase": {"words": " ".join(phrase)}} for phrase in phrases] or [{"match_none": {}}]
 

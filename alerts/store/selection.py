@@ -10,6 +10,7 @@ from datetime import datetime
 from alerts.records.document import Document
 from alerts.store import QueryError, Where
 from alerts.store.tokens import query_phrases
+from ullage.phrase import Phrase
 
 MARK_DIGITS = 18
 """Fits 64 bits, and reaches beyond the year 30000."""
@@ -31,7 +32,9 @@ def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
     if not order:
         return "time", True
     if name not in ("time", *kind.orders):
-        raise QueryError(f"{kind.__name__} cannot be ordered so: use {', '.join(kind.orders) or 'none'}")
+        raise QueryError(
+            Phrase("%(kind)s cannot be ordered so: use %(known)s", kind=kind.__name__, known=", ".join(kind.orders) or "-")
+        )
     return name, is_down
 
 
@@ -82,7 +85,7 @@ def _of_values(
     if field in kind.columns:
         return f"{'' if is_in else 'not '}{'' if leads else '+'}{field} {among}", bound
     if field not in kind.sets:
-        raise QueryError(f"{kind.__name__} has no filter {field!r}")
+        raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=field))
     if leads:
         return f"n in (select n from {table}_sets where field = ? and value {among})", field, bound
     has = f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n = {table}.n)"
@@ -96,7 +99,7 @@ def _json(values: Collection[str]) -> str:
 def _text(kind: type[Document], table: str, text: str) -> tuple[str, *tuple[str, ...]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
-        raise QueryError(f"{kind.__name__} has no free text")
+        raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
     phrases = query_phrases(text)
     if not phrases:
         return ("false",)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from alerts.store import QueryError
+from ullage.phrase import Phrase
 
 MAX_QUERY = 200
 MAX_WORD = 127
@@ -48,7 +49,7 @@ def query_phrases(query: str) -> list[tuple[str, ...]]:
     [('银行',), ('客户', '户信', '信息'), ('vip',)]
     """
     if len(query) > MAX_QUERY:
-        raise QueryError(f"the query is longer than {MAX_QUERY} characters: use fewer words")
+        raise QueryError(Phrase("the query is longer than %(most)s characters: use fewer words", most=MAX_QUERY))
     return [
         (other,) if other else tuple(map("".join, pairwise(chinese))) if len(chinese) > 1 else (chinese,)
         for chinese, other in _runs(query)

@@ -1,14 +1,20 @@
 """One language at a time, and whole: every message that templates and Python name has its Chinese."""
 
+import contextlib
+import io
 import re
 
 import pytest
 from jinja2 import nodes
 
-from alerts.search.language import LANGUAGES, catalogue, chosen, translated
+from alerts.decisions.checked_text import checked_note
+from alerts.language import LANGUAGES, catalogue, translated
+from alerts.search.language import chosen
 from alerts.search.site import templates
 from alerts.store import QueryError
+from tests.alerts.browser import PHONE
 from tests.messages import known, messages
+from ullage.identifiers import kinds
 from ullage.phrase import Phrase
 
 NAMED = re.compile(r"%\((\w+)\)s")
@@ -17,12 +23,15 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 @pytest.fixture(scope="module")
 def extracted():
-    return messages()
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        found = messages()
+    return found, said.getvalue()
 
 
 def test_every_message_has_its_chinese_and_nothing_else_is_in_the_catalogue(extracted):
     have = {message.id: message for message in known() if message.id}
-    wanted = {message.id for message in extracted if message.id}
+    wanted = {message.id for message in extracted[0] if message.id}
     assert len(wanted) > 50, "too few: this looks at nothing"
     empty = [name for name, message in have.items() if not message.string or not all(message.string)]
     assert (sorted(map(str, wanted - have.keys())), sorted(map(str, empty))) == ([], []), (
@@ -30,6 +39,10 @@ def test_every_message_has_its_chinese_and_nothing_else_is_in_the_catalogue(extr
     )
     assert [message.id for message in have.values() if message.fuzzy] == []
     assert sorted(map(str, have.keys() - wanted)) == [], "make messages takes what is gone out"
+
+
+def test_no_message_is_put_together_where_it_cannot_be_translated(extracted):
+    assert extracted[1] == "", "an f-string: give Phrase the text and its values"
 
 
 def test_a_translation_has_the_values_of_its_message():
@@ -67,7 +80,22 @@ def test_what_python_says_is_translated_where_it_is_shown():
     assert translated(Phrase("Log out"), chinese) == "退出登录"
     assert translated((Phrase("Log out"), "x"), chinese).startswith("退出登录")
     assert translated(Phrase("%(a)s", a=Phrase("Log out")), chinese) == "退出登录"
+    assert translated(Phrase("%(a)s", a=(Phrase("Log out"), "x")), chinese) == "退出登录、x"
     assert translated("", chinese) == "" != chinese("")
+
+
+@pytest.mark.parametrize("typed", [PHONE, "6222021234567890123 and more"])
+def test_what_looks_like_an_identifier_is_named_in_the_readers_language(typed):
+    with pytest.raises(QueryError) as refused:
+        checked_note(typed)
+    assert str(refused.value).startswith("the note holds what looks like a")
+    assert not re.search("[a-z]", translated(refused.value, catalogue("zh").gettext))
+
+
+@pytest.mark.parametrize("kind", kinds().values(), ids=str)
+def test_a_kind_has_its_noun_in_chinese(kind):
+    assert HAN.search(kind.noun_zh)
+    assert catalogue("zh").gettext(kind.noun) in {one.noun_zh for one in kinds().values() if one.noun == kind.noun}
 
 
 def test_a_page_is_in_one_language_and_can_be_switched(browser):

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from ullage.identifiers import kinds
+from ullage.phrase import marked
 from ullage.security.masking import Secret
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
@@ -36,4 +37,4 @@ def identifier_in(text: str, *, numbers: bool = True) -> str:
     for kind in kinds().values():
         if any(candidate.valid for candidate in kind.find(plain)):
             return kind.noun
-    return "a long number" if numbers and LONG_NUMBER.search(plain) else ""
+    return marked("a long number") if numbers and LONG_NUMBER.search(plain) else ""

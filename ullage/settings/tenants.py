@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ullage.errors import ConfigError
 from ullage.lookup.free_text_check import identifier_in
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
 
 SHOWN = 10
@@ -31,10 +32,18 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
     names = sorted({*known})
     if name in names:
         return
-    called = f"tenant {name}" if TENANT.fullmatch(name) and not identifier_in(name) else "that tenant"
+    is_name = TENANT.fullmatch(name) and not identifier_in(name)
+    called = Phrase("tenant %(tenant)s", tenant=name) if is_name else Phrase("that tenant")
     if not names:
-        raise UnknownTenantError(f"{called} is not known here, nor is any other: load its watchlist, or name it in ullage.toml")
+        raise UnknownTenantError(
+            Phrase("%(tenant)s is not known here, nor is any other: load its watchlist, or name it in ullage.toml", tenant=called)
+        )
     near = difflib.get_close_matches(name, names, SHOWN)
     shown = [*near, *(one for one in names if one not in near)]
-    more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-    raise UnknownTenantError(f"{called} is not known here; known: {', '.join(shown[:SHOWN])}{more}")
+    some = ", ".join(shown[:SHOWN])
+    if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
+        some_more = Phrase(
+            "%(tenant)s is not known here; known: %(known)s and %(more)s more", tenant=called, known=some, more=more
+        )
+        raise UnknownTenantError(some_more)
+    raise UnknownTenantError(Phrase("%(tenant)s is not known here; known: %(known)s", tenant=called, known=some))

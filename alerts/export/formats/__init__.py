@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from alerts.export.facts import Exported
 from alerts.store import QueryError
 from ullage.errors import ConfigError
+from ullage.phrase import Phrase
 
 
 class Format(Protocol):
@@ -34,7 +35,7 @@ def names() -> tuple[str, ...]:
 def format_named(name: str) -> Format:
     """The format of that name; QueryError lists them, ConfigError says what to install where a library is missing."""
     if name not in names():
-        raise QueryError(f"there is no such format: use {', '.join(names())}")
+        raise QueryError(Phrase("there is no such format: use %(known)s", known=", ".join(names())))
     try:
         return cast("Format", import_module(f"{__name__}.{name}"))
     except ModuleNotFoundError as error:

@@ -138,7 +138,7 @@ def _done(site: Site, typed: Mapping[str, Any]) -> list[Said]:
     if act not in BULK:
         raise QueryError("say what is to be done with them")
     if not 0 < len(ids) <= MOST_AT_ONCE:
-        raise QueryError(f"tick 1 to {MOST_AT_ONCE} incidents")
+        raise QueryError(Phrase("tick 1 to %(most)s incidents", most=MOST_AT_ONCE))
     site.principal.require(BULK[act][1])
     cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
     if act == "assigned":

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
+from alerts.language import LANGUAGES
 from alerts.search.asked import PLACE
-from alerts.search.language import COOKIE, LANGUAGES
+from alerts.search.language import COOKIE
 from alerts.search.may import anybody
 
 YEAR_SECONDS = 365 * 86_400

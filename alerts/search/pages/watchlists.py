@@ -33,7 +33,7 @@ def routes() -> APIRouter:
             if not told
             else (Phrase("Match had no watchlist when it was last heard: nobody is found."), "bad")
             if not min(told)
-            else (Phrase("Match looks for %(count)s customers.", count=f"{min(told):,}"), "good")
+            else (Phrase("Match looks for %(count)s customers.", count=format(min(told), ",")), "good")
         )
         sheet = Sheet(MENU.name, (_by_host(hosts), _recorded(site)), verdict, tone)
         return site.page("state.html", sheet=sheet)
