@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from importlib import resources
@@ -16,14 +17,15 @@ from typing import Any
 from alerts import words
 from ullage.identifiers import kinds
 from ullage.phrase import Phrase
+from ullage.settings import Language, Settings
 
-LANGUAGES = {"zh": "中文", "en": "English"}
+LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
 TAGS = {"zh": "zh-Hans", "en": "en"}
 """As HTML names them."""
 
 
 @cache
-def catalogue(language: str) -> NullTranslations:
+def catalogue(language: Language) -> NullTranslations:
     """What the messages are in a language, and the nouns of identifier kinds; in English they are what they are."""
     if language == "en":
         return NullTranslations()
@@ -39,18 +41,24 @@ def catalogue(language: str) -> NullTranslations:
     return GNUTranslations(made)
 
 
-def translated(text: object, translate: Callable[[str], str]) -> str:
-    """What Python made, in a language: a phrase, an error, a message, or several of them."""
+def house_language(settings: Settings) -> Language:
+    """The language of what is of no tenant, or of all of them: theirs where they have one; Chinese where they differ."""
+    spoken = {tenant.language for tenant in settings.tenants.values()}
+    return spoken.pop() if len(spoken) == 1 else "zh"
+
+
+def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
+    """What Python made, in a language, moments in `zone`: a phrase, an error, a message, or several of them."""
     if isinstance(text, Phrase):
-        return text.said(translate)
+        return text.said(translate, zone)
     if isinstance(text, Exception):
-        return translated(text.args[0], translate) if text.args else str(text)
+        return translated(text.args[0], translate, zone) if text.args else str(text)
     if isinstance(text, tuple | list):
-        return translate(", ").join(translated(one, translate) for one in text)
+        return translate(", ").join(translated(one, translate, zone) for one in text)
     return translate(text) if isinstance(text, str) and text else str(text)
 
 
-def named(name: str, of: str, language: str) -> str:
+def named(name: str, of: str, language: Language) -> str:
     """A word of a closed list (`NAMES`) in a language."""
     return NAMES[of].get(name, name) if language == "zh" else words.spaced(name)
 
@@ -69,6 +77,5 @@ NAMES: Mapping[str, Mapping[Any, str]] = {
     "status": words.STATUS,
     "origin": words.ORIGIN,
     "kind": words.KIND,
-    "worth": words.WORTH,
 }
 """Closed lists of words, in Chinese."""

@@ -25,14 +25,6 @@ ORIGIN = {
     "unknown": "来源不明",
 }
 """Never who leaked: a draft to an authority that says so is an admission."""
-WORTH = {
-    "looked": "已查看范围内没有",
-    "handed": "仅查看了人工提交的内容",
-    "partly": "只查看了一部分，不等于没有",
-    "silent": "采集已中断，不等于没有",
-    "nothing": "尚未采集到任何内容，不等于没有",
-}
-"""What an empty list is worth, see `alerts.read.heard`."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 
 

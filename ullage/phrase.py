@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 
 
 class Phrase:
     """A text in English, `id`, with `%(name)s` where `values` go. A terminal shows it so, the desk in its reader's language.
 
-    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase, or several.
+    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase or a moment.
 
     >>> str(Phrase("at most %(most)s days", most=180))
     'at most 180 days'
@@ -33,16 +34,18 @@ class Phrase:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def said(self, translate: Callable[[str], str]) -> str:
-        """The text as `translate` has it, a value that is a phrase or several of them as well."""
-        values = {name: _said(one, translate) for name, one in self.values.items()}
+    def said(self, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
+        """The text as `translate` has it, values that are phrases as well; moments in `zone`, without one in this machine's."""
+        values = {name: _said(one, translate, zone) for name, one in self.values.items()}
         return translate(self.id) % values if values else translate(self.id)
 
 
-def _said(value: object, translate: Callable[[str], str]) -> object:
+def _said(value: object, translate: Callable[[str], str], zone: tzinfo | None) -> object:
     if isinstance(value, tuple):
-        return translate(marked(", ")).join(str(_said(one, translate)) for one in value)
-    return value.said(translate) if isinstance(value, Phrase) else value
+        return translate(marked(", ")).join(str(_said(one, translate, zone)) for one in value)
+    if isinstance(value, datetime):
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M" if zone else "%Y-%m-%d %H:%M %Z")
+    return value.said(translate, zone) if isinstance(value, Phrase) else value
 
 
 def marked(text: str) -> str:

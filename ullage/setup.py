@@ -37,6 +37,7 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # domains = ["bank.example"]
 # bins = ["622202"]
 # others = ["某某贷"]  # names of other lenders: a list whose rows name them is theirs
+# language = "zh"  # or "en": messages of its incidents, the draft of its report, its letters
 # medium_clock = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
 """
 SITE = """\

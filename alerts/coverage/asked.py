@@ -19,7 +19,7 @@ from ullage.audit import Trail
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.security import keys
-from ullage.settings import Context
+from ullage.settings import Context, Language
 
 MOST_DAYS = 62
 LONGEST = timedelta(days=31)
@@ -72,12 +72,12 @@ class Ledger:
         self.store.create([made])
         return made
 
-    def sheet(self, seen: Seen, sheets: Sequence[Standing], by: str) -> tuple[str, bool]:
+    def sheet(self, seen: Seen, sheets: Sequence[Standing], by: str, language: Language) -> tuple[str, bool]:
         """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so."""
         own = self.context.keys
         is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)  # asked for elsewhere, a key would be made
         signer = keys.signer(own, ROLE) if is_here else None
-        made = Made(self.context.clock.now(), by, self.zone, self.zone.key)
+        made = Made(self.context.clock.now(), by, self.zone, self.zone.key, language)
         return printed(seen, sheets, made, signer), signer is not None
 
     def _require(self, site: str) -> None:

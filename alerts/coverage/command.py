@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
@@ -15,6 +15,7 @@ from alerts.coverage.hours import EVERYWHERE, Seen
 from alerts.coverage.printed import verified
 from alerts.coverage.sheet import TOPIC, Standing
 from alerts.decisions.options import By, name_of
+from alerts.language import house_language
 from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_row
@@ -22,7 +23,7 @@ from ullage.errors import RecordError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_whole
 from ullage.security import keys
-from ullage.settings import Context
+from ullage.settings import Context, Language
 
 UNSIGNED = {
     "malformed": "is no sheet that is signed, or was changed",
@@ -41,6 +42,7 @@ def show(
     site: Site = "",
     everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")] = None,
+    lang: Annotated[Literal["zh", "en"] | None, typer.Option(help="Of that page; without it the tenants' `language`.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap."""
@@ -52,7 +54,7 @@ def show(
         seen = ledger.seen(since, until, site)
         sheets = ledger.standings(seen)
     if sheet is not None:
-        _write(ledger, seen, sheets, sheet)
+        _write(ledger, seen, sheets, sheet, lang or house_language(context.settings))
     if as_json:
         for line in render.as_json(seen, sheets):
             print_row(line)
@@ -95,9 +97,9 @@ def explain(
     typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {render.span(made.since, made.until, ledger.zone)}, by {who}")
 
 
-def _write(ledger: Ledger, seen: Seen, sheets: list[Standing], path: Path) -> None:
+def _write(ledger: Ledger, seen: Seen, sheets: list[Standing], path: Path, language: Language) -> None:
     """The sheet to print, signed where the key of alert is here."""
-    text, signed = ledger.sheet(seen, sheets, current_user())
+    text, signed = ledger.sheet(seen, sheets, current_user(), language)
     write_whole(text.encode(), path)
     typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
 
@@ -114,7 +116,7 @@ def _print(context: Context, seen: Seen, sheets: list[Standing], everything: boo
     if len(rows) < len(seen.rows):
         typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
     for line in (*render.apart_lines(seen), *render.gap_lines(seen, zone)):
-        typer.echo(line)
+        typer.echo(str(line))
     for sheet in sheets:
         typer.echo(f"sheet of {sheet.day} (UTC): {sheet.said}")
     typer.echo(render.total_line(seen))

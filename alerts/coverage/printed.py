@@ -18,12 +18,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from alerts.coverage import render
 from alerts.coverage.hours import Cell, Seen
 from alerts.coverage.sheet import Standing
+from alerts.language import TAGS, catalogue, translated
 from ullage import __version__
 from ullage.display.render import safe
 from ullage.errors import RecordError
-from ullage.phrase import Phrase
+from ullage.phrase import Phrase, marked
 from ullage.records.hours import WHY
 from ullage.security.signing import Signer, Verifier
+from ullage.settings import Language
 
 PURPOSE = "coverage print"
 END = "\n</footer>\n</body>\n</html>\n"
@@ -32,12 +34,13 @@ SIGNED = re.compile(r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """When and by whom a sheet was made, and in which zone it shows its hours."""
+    """When and by whom a sheet was made, in which zone it shows its hours, and in which language it is."""
 
     at: datetime
     by: str
     zone: tzinfo
     zone_name: str
+    language: Language = "en"
 
 
 def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer | None) -> str:
@@ -45,9 +48,14 @@ def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer |
     pages = Environment(
         loader=PackageLoader("alerts.coverage"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    text = pages.get_template("sheet.html").render(_content(seen, sheets, made))
+    translations = catalogue(made.language)
+    pages.add_extension("jinja2.ext.i18n")
+    pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    pages.filters["said"] = lambda text: translated(text, translations.gettext, made.zone)
+    text = pages.get_template("sheet.html").render(_content(seen, sheets, made), lang=TAGS[made.language])
     if signer is None:
-        return f'{text}\n<p class="signed">NOT SIGNED: the key of alert is not here.</p>{END}'
+        unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is not here."))
+        return f'{text}\n<p class="signed">{unsigned}</p>{END}'
     digest, signature = hashlib.sha256(text.encode()).hexdigest(), signer.sign(PURPOSE, text.encode())
     return f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
 
@@ -78,7 +86,7 @@ def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, An
     return {
         "since": _moment(seen.since, made.zone),
         "until": _moment(seen.until, made.zone),
-        "judged": f"Judged until {_moment(seen.judged, made.zone)}.",
+        "judged": _moment(seen.judged, made.zone),
         "zone": made.zone_name,
         "made": _moment(made.at, made.zone),
         "by": made.by,
@@ -105,7 +113,7 @@ def verdict(seen: Seen, sheets: Sequence[Standing]) -> Verdict:
     """In a line whether we were blind."""
     told, gaps = render.totals(seen), seen.gaps()
     more = Phrase(
-        "%(sites)s sites, %(seen)s of %(judged)s site-hours seen whole, %(posts)s new posts.",
+        "Sites: %(sites)s. Site-hours seen whole: %(seen)s of %(judged)s. New posts: %(posts)s.",
         sites=told["sites"],
         seen=told["hours_seen"],
         judged=told["hours_seen"] + told["hours_blind"] + told["hours_partly"],

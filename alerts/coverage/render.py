@@ -15,6 +15,7 @@ from rich.text import Text
 from alerts.coverage.hours import EVERYWHERE, Cell, Gap, Row, Seen
 from alerts.coverage.sheet import Standing
 from ullage.display.render import moment, safe
+from ullage.phrase import Phrase
 from ullage.records.hours import WHY
 
 COLUMNS = 24
@@ -95,19 +96,24 @@ def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
     """A line a gap."""
     for one in together(seen.gaps(), zone):
         end = f"explained: {one.explained}" if one.explained else "NOT EXPLAINED"
-        yield f"{span(one.since, one.until, zone)}  {whose(one, len(seen.rows), NAMED)}: {reasons(one)}; {end}"
+        why = ", ".join(map(str, reasons(one)))
+        yield f"{span(one.since, one.until, zone)}  {whose(one, len(seen.rows), NAMED)}: {why}; {end}"
 
 
-def whose(gap: Together, sites: int, most: int) -> str:
+def whose(gap: Together, sites: int, most: int) -> Phrase | str:
     """Whose gap it is, by name of at most so many."""
     if gap.sites == (EVERYWHERE,):
-        return "all sites"
-    return f"{len(gap.sites)} of {sites} sites" if len(gap.sites) > most else ", ".join(map(safe, gap.sites))
+        return Phrase("all sites")
+    if len(gap.sites) > most:
+        return Phrase("%(some)s of %(sites)s sites", some=len(gap.sites), sites=sites)
+    return ", ".join(map(safe, gap.sites))
 
 
-def reasons(gap: Together) -> str:
+def reasons(gap: Together) -> tuple[Phrase, ...]:
     """Why there is a gap, in words."""
-    return "the ledger had not begun" if gap.sites == (EVERYWHERE,) else ", ".join(WHY[letter] for letter in gap.why)
+    if gap.sites == (EVERYWHERE,):
+        return (Phrase("the ledger had not begun"),)
+    return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
 def span(since: datetime, until: datetime, zone: tzinfo) -> str:
@@ -130,15 +136,20 @@ def legend(rows: Sequence[Row]) -> str:
     return f"{marks}{'. ' if said else ''}{said}"
 
 
-def apart_lines(seen: Seen) -> Iterator[str]:
+def apart_lines(seen: Seen) -> Iterator[Phrase]:
     """What is known and not watched, and whose posts come and go too fast."""
     why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
-        yield f"known and not watched: {', '.join(safe(site) for _, site in group)}: {reason}"
+        sites = ", ".join(safe(site) for _, site in group)
+        yield Phrase("known and not watched: %(sites)s: %(why)s", sites=sites, why=Phrase(reason))
     for row in seen.rows:
         if row.is_short_lived:
-            every = f"it is visited every {row.revisit // 60 or 1} min"
-            yield f"may have been missed: on {safe(row.site)} a post can be found for {max(1, row.lives // 60)} min, and {every}"
+            yield Phrase(
+                "may have been missed: on %(site)s a post can be found for %(lives)s min, and it is visited every %(every)s min",
+                site=safe(row.site),
+                lives=max(1, row.lives // 60),
+                every=row.revisit // 60 or 1,
+            )
 
 
 def totals(seen: Seen) -> Mapping[str, Any]:
@@ -168,7 +179,7 @@ def total_line(seen: Seen) -> str:
     end = (
         f"{bare} gap{'s' * (bare != 1)} NOT EXPLAINED"
         if bare
-        else f"{told['gaps']} gaps, all explained"
+        else f"{told['gaps']} gap{'s' * (told['gaps'] != 1)}, all explained"
         if told["gaps"]
         else "no gap"
     )
@@ -213,7 +224,7 @@ def as_json(seen: Seen, sheets: Iterable[Standing]) -> Iterator[Mapping[str, Any
             "type": "sheet",
             "day": sheet.day,
             "holds": sheet.holds,
-            "said": sheet.said,
+            "said": str(sheet.said),
             "sha256": sheet.digest or None,
             **times,
         }

@@ -26,6 +26,7 @@ from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError
+from ullage.phrase import Phrase, marked
 from ullage.security import keys
 from ullage.security.signing import Signer, Verifier
 from ullage.settings import Context
@@ -160,7 +161,7 @@ class Sheets:
         now, number = self.clock.now(), self._last[day][0] + 1
         sheet = DaySheet(
             id=_id(day, number), day=day, at=now, sites=sites, digest=digest, signer=self.signer.name,
-            signature="", unstamped="no authority is configured",
+            signature="", unstamped=marked("no authority is configured"),
         )  # fmt: skip
         sheet = sheet.model_copy(update={"signature": self.signer.sign(PURPOSE, *_signed(sheet))})
         if self.stamper is not None and stamped:
@@ -180,7 +181,7 @@ class Standing:
 
     day: str
     holds: bool
-    said: str
+    said: Phrase
     digest: str = ""
     signed_at: datetime | None = None
     stamped_at: datetime | None = None
@@ -196,27 +197,32 @@ def standings(
 def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime) -> Standing:
     sheets = sorted(store.scroll(DaySheet, Where({"day": (day,)})), key=lambda one: one.id)
     if not sheets:
-        return Standing(day, True, "not signed yet: the day is not over" if now < _end(day) + LATE else "not signed")
+        is_early = now < _end(day) + LATE
+        return Standing(day, True, Phrase("not signed yet: the day is not over") if is_early else Phrase("not signed"))
     last = sheets[-1]
     try:
         verifier.verify(last.signer, last.signature, PURPOSE, *_signed(last))
     except RecordError as error:
-        why = "by a key that is not known here" if error.reason == "unknown_signer" else "by nobody: the sheet was changed"
-        return Standing(day, False, f"signed {why}")
-    signed = f"by alert {last.signer}"
+        is_unknown = error.reason == "unknown_signer"
+        why = (
+            Phrase("signed by a key that is not known here") if is_unknown else Phrase("signed by nobody: the sheet was changed")
+        )
+        return Standing(day, False, why)
     if last.digest == OPEN:
-        return Standing(day, True, f"open again, more was heard of it; {signed}", signed_at=last.at)
-    holds, said, stamped = True, f"signed {signed}, not time-stamped: {last.unstamped}", None
+        again = Phrase("open again, more was heard of it; signed by alert %(signer)s", signer=last.signer)
+        return Standing(day, True, again, signed_at=last.at)
+    signed, stamped = Phrase("signed by alert %(signer)s", signer=last.signer), None
+    holds, said = True, Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped))
     if digest_of(store, day)[0] != last.digest:
-        holds, said = False, f"CHANGED since it was signed {signed}"
+        holds, said = False, Phrase("CHANGED since it was signed by alert %(signer)s", signer=last.signer)
     elif last.stamp and stamper is None:
-        said = f"signed {signed}, time-stamped by an authority that is not configured here"
+        said = Phrase("%(signed)s, time-stamped by an authority that is not configured here", signed=signed)
     elif last.stamp and stamper is not None:
         try:
             stamped = stamper.check(base64.b64decode(last.stamp), stamped_part(last))
-            said = f"signed {signed}, time-stamped {stamped:%Y-%m-%d %H:%M:%S} UTC"
+            said = Phrase("%(signed)s, time-stamped %(at)s", signed=signed, at=stamped)
         except (RecordError, ValueError):
-            holds, said = False, f"signed {signed}, with a time stamp that does not hold"
+            holds, said = False, Phrase("%(signed)s, with a time stamp that does not hold", signed=signed)
     return Standing(day, holds, said, last.digest, last.at, stamped)
 
 

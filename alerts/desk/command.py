@@ -155,7 +155,9 @@ def takedown(
     ctx: typer.Context,
     incident: str,
     state: Annotated[str, typer.Argument(metavar="STATE", help=f"{', '.join(TAKEDOWN)}; or letter, which writes the letter.")],
-    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the letter.")] = "zh",
+    lang: Annotated[
+        Literal["zh", "en"] | None, typer.Option(help="Of the letter; without it as the tenant's `language` says.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The letter's file; standard output without it.")] = None,
     by: By = "",
     note: Remark = "",
@@ -167,8 +169,10 @@ def takedown(
     with _cases(ctx.obj) as cases:
         found = cases.incident(incident)
         context: Context = ctx.obj
-        text = letter(found, cases.sightings(found), context.tenant(found.tenant), lang, context.clock.now())
-        context.trail().append("incident.letter", f"incident {incident}: {lang}", actor=name_of(by), tenant=found.tenant)
+        tenant = context.tenant(found.tenant)
+        written = lang or tenant.language
+        text = letter(found, cases.sightings(found), tenant, written, context.clock.now())
+        context.trail().append("incident.letter", f"incident {incident}: {written}", actor=name_of(by), tenant=found.tenant)
     write_out(text.encode(), output)
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from alerts.records import Incident, Sighting
 from ullage.display.render import safe
-from ullage.settings import Tenant
+from ullage.settings import Language, Tenant
 
-Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 OPEN: Mapping[Language, str] = {"zh": "〔待填〕", "en": "[to be filled in]"}
 

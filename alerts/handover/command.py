@@ -56,7 +56,7 @@ def handover_as_json(found: Handover) -> dict[str, Any]:
         "since": found.since.isoformat(),
         "until": found.until.isoformat(),
         **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
-        "looked": {"worth": found.behind.worth, "said": found.behind.said},
+        "looked": {"worth": found.behind.worth, "said": str(found.behind.said)},
         "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
     }
 

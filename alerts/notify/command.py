@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from alerts.language import house_language
 from alerts.notify.channels import UndeliveredError, open_channel
 from alerts.notify.channels.webhook import MARK
 from alerts.notify.message import Entry, Message
@@ -37,7 +38,8 @@ def test(ctx: typer.Context, channel: str) -> None:
     if channel not in settings.channels:
         raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
     page = page_of(context.settings)
-    trial = Message(f"msg_test_{secrets.token_hex(8)}", (Entry(TRIAL, "notice", "new", f"{page}/"),), page)
+    entry = Entry(TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings))
+    trial = Message(f"msg_test_{secrets.token_hex(8)}", (entry,), page)
     try:
         open_channel(channel, settings, context.keys, context.clock).send(trial)
     except UndeliveredError as error:

@@ -1,4 +1,7 @@
-"""What a message says: as text for people, as JSON for programs. Never a title, an author or anything that was leaked."""
+"""What a message says: as text for people, as JSON for programs. Never a title, an author or anything that was leaked.
+
+A message is in one language, that of the tenant of the worst incident in it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from alerts.language import catalogue, named, translated
 from alerts.records import SEVERITIES, Incident, News, Severity
-from alerts.words import SEVERITY
+from ullage.phrase import Phrase
+from ullage.settings import Language
 
 SHOWN = 10
 """Incidents that a text names, the worst first; the page lists them all."""
@@ -22,12 +27,12 @@ MOST_BYTES = 16_000
 """Of a text; DingTalk and Feishu take 20,000, WeCom 2,048."""
 SITE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of configured sites; what a feed calls its places may be anything, so it is not repeated."""
-WORDS: dict[News, str] = {
-    "new": "new 新事件",
-    "raised": "severity raised 级别上升",
-    "grown": "more customers 人数增加",
-    "unacknowledged": "still unacknowledged 仍未处理",
-    "escalated": "escalated: nobody has acknowledged it 升级：无人处理",
+WORDS: dict[News, Phrase] = {
+    "new": Phrase("new"),
+    "raised": Phrase("severity raised"),
+    "grown": Phrase("more customers"),
+    "unacknowledged": Phrase("still unacknowledged"),
+    "escalated": Phrase("escalated: nobody has acknowledged it"),
 }
 
 
@@ -37,32 +42,43 @@ class Facts:
 
     tenant: str
     customers: int
-    scenario: str
-    scenario_zh: str
+    scenario: tuple[str, str]
+    """In English and Chinese, as are the next two."""
     sites: tuple[str, ...]
-    next_step: str
+    next_step: tuple[str, str]
+    decide: tuple[str, str] = ("", "")
+    """By when a person decides whether it is confirmed; "" where nobody has to."""
     at_least: bool = False
     """Not all was searched."""
-    decide: str = ""
-    """By when a person decides whether it is confirmed; "" where nobody has to."""
     joined: int = 0
     """Of how many messages of one seller it is joined; 0 where it is not."""
 
     @classmethod
     def of(cls, incident: Incident, decide: tuple[str, str] = ("", "")) -> Facts:
         """Of an incident, with by when a person decides; places that no configuration names are `other`."""
-        sites = sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})
-        scenario, at_least = (incident.scenario_title, incident.scenario_title_zh), bool(incident.incomplete)
-        step = f"{incident.next_step.text} {incident.next_step.text_zh}"
-        said = " ".join(filter(None, decide))
-        return cls(incident.tenant, incident.customers, *scenario, tuple(sites), step, at_least, said, incident.joined)
+        return cls(
+            incident.tenant,
+            incident.customers,
+            (incident.scenario_title, incident.scenario_title_zh),
+            tuple(sorted({site if SITE.fullmatch(site) else "other" for site in incident.sites})),
+            (incident.next_step.text, incident.next_step.text_zh),
+            decide,
+            at_least=bool(incident.incomplete),
+            joined=incident.joined,
+        )
 
-    def words(self) -> str:
+    def words(self, language: Language) -> Phrase:
         """In one line."""
-        scenario = f"{self.scenario} {self.scenario_zh}" if self.scenario else "no scenario"
-        count = f"at least {self.customers:,}" if self.at_least else f"{self.customers:,}"
-        joined = f", joined from {self.joined:,} messages 由{self.joined:,}条消息合并" if self.joined else ""
-        return f"{self.tenant}: {count} customers, {scenario}, on {', '.join(self.sites)}{joined}"
+        count = f"{self.customers:,}"
+        facts = Phrase(
+            "%(tenant)s: %(customers)s customers, %(scenario)s, on %(sites)s",
+            tenant=self.tenant,
+            customers=Phrase("at least %(count)s", count=count) if self.at_least else count,
+            scenario=in_language(self.scenario, language) or Phrase("no known scenario"),
+            sites=self.sites,
+        )
+        messages = format(self.joined, ",")
+        return Phrase("%(facts)s, joined from %(messages)s messages", facts=facts, messages=messages) if self.joined else facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,8 @@ class Entry:
     """What is the same in all incidents of one seller, and shown to nobody; "" for nobody's in particular."""
     posts: int = 1
     """How many posts are in it."""
+    language: Language = "zh"
+    """In which its tenant is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +106,31 @@ class Message:
     entries: tuple[Entry, ...]
     page: str
 
+    @property
+    def language(self) -> Language:
+        """In which it is."""
+        return self.entries[0].language
+
+    def say(self, text: object) -> str:
+        """`text` in the language of the message."""
+        return translated(text, catalogue(self.language).gettext)
+
     def subject(self) -> str:
         """One line: how many, how bad.
 
-        >>> Message("m", (Entry("INC-A", "high", "new", ""), Entry("INC-B", "low", "new", "")), "").subject()
+        >>> two = (Entry("INC-A", "high", "new", "", language="en"), Entry("INC-B", "low", "new", "", language="en"))
+        >>> Message("m", two, "").subject()
         'ullage: 2 incidents (1 high, 1 low)'
         """
         if len(self.entries) == 1:
-            return f"ullage: {_label(self.entries[0].severity)}  {self.entries[0].incident}"
+            return f"ullage: {self._label(self.entries[0].severity)}  {self.entries[0].incident}"
         counts = Counter(entry.severity for entry in self.entries)
-        listed = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
-        return f"ullage: {len(self.entries)} incidents ({listed})"
+        listed = tuple(
+            Phrase("%(count)s %(severity)s", count=counts[severity], severity=named(severity, "severity", self.language))
+            for severity in reversed(SEVERITIES)
+            if counts[severity]
+        )
+        return self.say(Phrase("ullage: %(count)s incidents (%(listed)s)", count=len(self.entries), listed=listed))
 
     def text(self, most_bytes: int = MOST_BYTES) -> str:
         """The body for people: the worst ten, or as many as fit 20 lines and `most_bytes` of UTF-8, and how many more there are.
@@ -119,14 +151,32 @@ class Message:
         return [*found.values()]
 
     def _text(self, sellers: Sequence[Sequence[Entry]], shown: int) -> str:
-        lines = [line for entries in sellers[:shown] for line in _lines(*entries)]
+        lines = [line for entries in sellers[:shown] for line in self._lines(*entries)]
         if more := sum(map(len, sellers[shown:])):
-            lines.append(f"and {more} more 还有 {more} 起: {self.page}/")
-        return "\n".join(lines)
+            lines.append(Phrase("and %(more)s more: %(page)s", more=more, page=self.page + "/"))
+        return "\n".join(self.say(line) if isinstance(line, Phrase) else line for line in lines)
+
+    def _lines(self, entry: Entry, *others: Entry) -> Iterator[str | Phrase]:
+        """The worst incident of a seller, or the one of nobody in particular, and that there are `others`."""
+        yield f"{self._label(entry.severity)}  {entry.incident}  {self.say(WORDS[entry.why])}"
+        yield from _of_one_seller(entry, others)
+        if facts := entry.facts:
+            yield facts.words(self.language)
+            yield from filter(None, (in_language(line, self.language) for line in (facts.next_step, facts.decide)))
+        yield entry.url
+
+    def _label(self, severity: Severity) -> str:
+        return named(severity, "severity", self.language).upper()
 
     def payload(self) -> dict[str, Any]:
         """The body for programs; every incident of it."""
-        return {"type": "ullage.incidents", "id": self.id, "page": f"{self.page}/", "incidents": [*map(_as_json, self.entries)]}
+        shown = [_as_json(entry, self.language) for entry in self.entries]
+        return {"type": "ullage.incidents", "id": self.id, "page": f"{self.page}/", "language": self.language, "incidents": shown}
+
+
+def in_language(pair: tuple[str, str], language: Language) -> str:
+    """Of a text in English and Chinese the one of `language`."""
+    return pair[1] if language == "zh" else pair[0]
 
 
 def message_id(notifications: Collection[str]) -> str:
@@ -140,36 +190,29 @@ def message(id_: str, entries: Iterable[Entry], page: str) -> Message:
     return Message(id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page)
 
 
-def _label(severity: Severity) -> str:
-    """As `HIGH 高`."""
-    return f"{severity.upper()} {SEVERITY[severity]}"
-
-
 def _fits(text: str, most_bytes: int) -> bool:
     return len(text.encode()) <= most_bytes and text.count("\n") < MOST_LINES
 
 
-def _lines(entry: Entry, *others: Entry) -> tuple[str, ...]:
-    """The worst incident of a seller, or the one of nobody in particular, and that there are `others`."""
-    head = f"{_label(entry.severity)}  {entry.incident}  {WORDS[entry.why]}"
-    facts = (entry.facts.words(), entry.facts.next_step, entry.facts.decide) if entry.facts else ()
-    return (head, *_of_one_seller(entry, others), *filter(None, facts), entry.url)
-
-
-def _of_one_seller(entry: Entry, others: Sequence[Entry]) -> Iterator[str]:
+def _of_one_seller(entry: Entry, others: Sequence[Entry]) -> Iterator[Phrase]:
     if others:
-        posts, named = sum(one.posts for one in (entry, *others)), ", ".join(one.incident for one in others[:NAMED])
         more = f" +{len(others) - NAMED}" if len(others) > NAMED else ""
-        yield f"{posts} posts of one seller in {len(others) + 1} incidents 同一卖家{posts}条帖子: also {named}{more}"
+        yield Phrase(
+            "%(posts)s posts of one seller in %(incidents)s incidents: also %(named)s",
+            posts=sum(one.posts for one in (entry, *others)),
+            incidents=len(others) + 1,
+            named=", ".join(one.incident for one in others[:NAMED]) + more,
+        )
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
+def _as_json(entry: Entry, language: Language) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": entry.incident, "severity": entry.severity, "why": entry.why, "url": entry.url}
     shown |= {"series": entry.series} if entry.series else {}
     if entry.facts:
         facts = entry.facts
-        shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario, "sites": list(facts.sites)}
-        shown |= {"next_step": facts.next_step, **({"decide": facts.decide} if facts.decide else {})}
+        shown |= {"tenant": facts.tenant, "customers": facts.customers, "scenario": facts.scenario[0], "sites": list(facts.sites)}
+        said = {"next_step": facts.next_step, "decide": facts.decide}
+        shown |= {name: text for name, pair in said.items() if (text := in_language(pair, language))}
         shown |= {"at_least": True} if facts.at_least else {}
         shown |= {"joined": facts.joined} if facts.joined else {}
     return shown

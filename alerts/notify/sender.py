@@ -171,7 +171,8 @@ class Sender:
             incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
             severity = incident.severity if incident else one.severity
             whose = (_series(incident), incident.sightings) if incident else ("", 1)
-            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident), *whose)
+            language = self.setup.duties.tenant(one.tenant).language
+            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident), *whose, language)
         return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
 
     def _facts(self, incidents: dict[str, Incident]) -> dict[str, Facts]:

@@ -6,6 +6,7 @@ and the last of each crawl host in the store, where every reader of the list fin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 from alerts.records import Background, Heard, Incident, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.clock import Clock
-from ullage.display.render import moment
+from ullage.phrase import Phrase
 from ullage.records.heartbeat import Coverage, Heartbeat
 
 EVERY = timedelta(minutes=1)
@@ -59,7 +60,7 @@ class Looked:
     """What stands behind a list: `worth`, and why in words. In `BELIEVED` an empty list means that there was nothing."""
 
     worth: Worth
-    said: str
+    said: Phrase
     since: datetime | None = None
     last: datetime | None = None
 
@@ -70,32 +71,38 @@ def looked(store: IncidentStore, now: datetime) -> Looked:
     if not hosts:
         return _unheard(store)
     since, last = min(host.first for host in hosts), max(host.last for host in hosts)
-    heard = f"crawl was first heard at {moment(since)}, last at {moment(last)}"
+    heard = Phrase("crawl was first heard at %(since)s, last at %(last)s", since=since, last=last)
     if now - last > SILENT:
-        return Looked("silent", f"nothing was collected since {moment(last)}: no heartbeat of crawl came after that", since, last)
+        silent = Phrase("nothing was collected since %(last)s: no heartbeat of crawl came after that", last=last)
+        return Looked("silent", silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     read = sum(host.sites.get(state, 0) for host in hosts for state in SEEN)
     if not read:
-        why = f"none of {sites} sites can be read" if sites else "no site has been visited yet"
-        return Looked("nothing", f"nothing was collected: {heard}, but {why}; `ullage sites` says why", since, last)
-    if faults := _faults(hosts, now, sites - read, sites):
-        return Looked("partly", f"{heard}, but {'; '.join(faults)}", since, last)
-    return Looked("looked", f"{heard}, and {f'all {sites} sites are' if sites > 1 else 'the one site is'} read", since, last)
+        why = Phrase("none of %(sites)s sites can be read", sites=sites) if sites else Phrase("no site has been visited yet")
+        nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; `ullage sites` says why", heard=heard, why=why)
+        return Looked("nothing", nothing, since, last)
+    if faults := tuple(_faults(hosts, now, sites - read, sites)):
+        return Looked("partly", Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
+    all_read = Phrase("all %(sites)s sites are read", sites=sites) if sites > 1 else Phrase("the one site is read")
+    return Looked("looked", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
 
 
 def _unheard(store: IncidentStore) -> Looked:
     """Without any heartbeat: findings may have come from what was handed over."""
     if any(store.count(kind, Where()) for kind in (Incident, Sighting, Background)):
-        return Looked("handed", "only what was handed over was looked at: no heartbeat of crawl has ever reached alert")
-    return Looked("nothing", "nothing was collected: no heartbeat of crawl and no finding has ever reached alert")
+        return Looked("handed", Phrase("only what was handed over was looked at: no heartbeat of crawl has ever reached alert"))
+    return Looked("nothing", Phrase("nothing was collected: no heartbeat of crawl and no finding has ever reached alert"))
 
 
-def _faults(hosts: list[Heard], now: datetime, unread: int, sites: int) -> list[str]:
+def _faults(hosts: list[Heard], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:
     """What keeps the list from being whole."""
-    faults = [f"crawl host {host.id} is silent since {moment(host.last)}" for host in hosts if now - host.last > SILENT]
-    faults += [f"crawl host {host.id} reaches nothing outside" for host in hosts if not host.egress_up]
+    for host in hosts:
+        if now - host.last > SILENT:
+            yield Phrase("crawl host %(host)s is silent since %(last)s", host=host.id, last=host.last)
+    for host in hosts:
+        if not host.egress_up:
+            yield Phrase("crawl host %(host)s reaches nothing outside", host=host.id)
     if any(host.enrolled == 0 for host in hosts):
-        faults.append("match has no watchlist, so that it finds nobody")
+        yield Phrase("match has no watchlist, so that it finds nobody")
     if unread:
-        faults.append(f"{unread} of {sites} sites cannot be read; `ullage sites` says why")
-    return faults
+        yield Phrase("%(unread)s of %(sites)s sites cannot be read; `ullage sites` says why", unread=unread, sites=sites)

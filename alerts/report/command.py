@@ -35,7 +35,9 @@ class Form(StrEnum):
 def report(
     ctx: typer.Context,
     incident: str,
-    lang: Annotated[Language, typer.Option(help="Chinese, English, or both side by side.")] = Language.BOTH,
+    lang: Annotated[
+        Language | None, typer.Option(help="Chinese, English, or both side by side; without it as the tenant's `language` says.")
+    ] = None,
     form: Annotated[Form, typer.Option("--format", help="Markdown, or a document for a word processor.")] = Form.MARKDOWN,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
 ) -> None:
@@ -44,6 +46,7 @@ def report(
     if form is Form.WORD and is_standard_output(output) and sys.stdout.isatty():
         raise ConfigError("a document is no text: name a file with -o")
     case = case_of(context, incident)
+    lang = lang or Language(case.tenant.language)
     drafted = page(case, lang)
     content = rendered(drafted, form, case)
     what = f"incident {incident}: notification draft, {form}, {lang}"

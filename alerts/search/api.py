@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -146,7 +146,8 @@ def routes() -> APIRouter:
         site.known(filters.tenant)
         found = listed(site.store, filters, limit, after, site.duties.statuses)
         silent = suppressed(site.store, [incident for incident, _ in found.rows], site.clock.now())
-        behind = LookedAt(**asdict(looked(site.store, site.clock.now())))
+        now = looked(site.store, site.clock.now())
+        behind = LookedAt(worth=now.worth, said=str(now.said), since=now.since, last=now.last)
         return IncidentList(items=[summary(*row, silent.get(row[0].id)) for row in found.rows], after=found.after, looked=behind)
 
     @router.get("/incidents/{id_}")

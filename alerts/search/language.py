@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from jinja2 import Environment
 from starlette.datastructures import Headers
@@ -15,6 +16,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.language import LANGUAGES, TAGS, catalogue, named, sentence, translated
+from ullage.settings import Language
 
 COOKIE = "ullage_language"
 
@@ -23,7 +25,7 @@ COOKIE = "ullage_language"
 class Reader:
     """Who is answered: in which language, and the place (path and query) to come back to after the language was changed."""
 
-    language: str = "en"
+    language: Language = "en"
     place: str = "/"
 
 
@@ -31,16 +33,17 @@ READER: ContextVar[Reader] = ContextVar("reader", default=Reader())  # noqa: B03
 """Of the request in hand."""
 
 
-def chosen(cookie: str, accepted: str) -> str:
+def chosen(cookie: str, accepted: str) -> Language:
     """The language of a reader, by what was chosen, then by what the browser accepts; English where neither is ours.
 
     >>> chosen("", "zh-CN,zh;q=0.9,en;q=0.8"), chosen("en", "zh-CN"), chosen("", "de, zh;q=0.2"), chosen("", "")
     ('zh', 'en', 'zh', 'en')
     """
-    if cookie in LANGUAGES:
-        return cookie
+    for known in LANGUAGES:
+        if cookie == known:
+            return known
     wanted = [(_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)]
-    ours = [(quality, tag) for quality, tag in wanted if tag in LANGUAGES and quality > 0]
+    ours = [(quality, known) for quality, tag in wanted for known in LANGUAGES if tag == known and quality > 0]
     return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
 
 
@@ -83,15 +86,15 @@ def speaker() -> Callable[[object], str]:
     return lambda text: translated(text, translate)
 
 
-def speak(pages: Environment, language: str) -> None:
-    """Let templates speak a language."""
+def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
+    """Let templates speak a language, with moments in `zone`."""
     translations = catalogue(language)
     pages.add_extension("jinja2.ext.i18n")
     pages.policies["ext.i18n.trimmed"] = True
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     pages.filters |= {
-        "said": lambda text: translated(text, translations.gettext),
-        "sentence": lambda text: sentence(translated(text, translations.gettext), translations.gettext(".")),
+        "said": lambda text: translated(text, translations.gettext, zone),
+        "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),
         "word": lambda name, of: named(name, of, language),
     }
     pages.globals |= {

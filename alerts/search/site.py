@@ -41,7 +41,7 @@ from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
-from ullage.settings import Context
+from ullage.settings import Context, Language
 from ullage.settings.tenants import require_tenant
 
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
@@ -60,7 +60,7 @@ class Site:
     clock: Clock
     metrics: SearchMetrics
     registry: CollectorRegistry
-    pages: Callable[[str], Environment]
+    pages: Callable[[Language], Environment]
     """Of a language."""
     trail: Trail
     duties: Duties
@@ -137,7 +137,7 @@ def shown_in(context: Context) -> ZoneInfo:
     return ZoneInfo(zones.pop() if len(zones) == 1 else context.settings.coverage.zone)
 
 
-def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
+def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
     """The page's templates in each language; everything is escaped, and a name that is missing is an error."""
     shared = {
         "formats": formats.names(),
@@ -149,7 +149,7 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
     }
 
     @cache
-    def speaking(language: str) -> Environment:
+    def speaking(language: Language) -> Environment:
         pages = Environment(
             loader=PackageLoader("alerts.search"),
             autoescape=True,
@@ -168,7 +168,7 @@ def templates(zone: tzinfo | None) -> Callable[[str], Environment]:
             "moment": lambda when: when.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone and when else moment(when, zone),
         }
         pages.globals |= shared
-        speak(pages, language)
+        speak(pages, language, zone)
         pages.filters["shown_cell"] = lambda value: _in_a_cell(value, pages)
         return pages
 

@@ -9,7 +9,7 @@ from ullage.settings.knobs import LOOPBACK, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
 from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
-from ullage.settings.tenant import Entity, Tenant
+from ullage.settings.tenant import Entity, Language, Tenant
 from ullage.settings.whole import FILE, Settings, load
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Entity",
     "EvidenceSettings",
     "IntakeSettings",
+    "Language",
     "MatchSettings",
     "NotifySettings",
     "OriginalSettings",

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from ullage.settings.knobs import Section, knob, known_zone
 from ullage.vocabulary.fields import Field as Label
 
+Language = Literal["zh", "en"]
+
 
 class Entity(Section):
     """Who answers for a tenant, as a report to an authority names it. What is "" stays for a person to fill in."""
@@ -57,6 +59,7 @@ class Tenant(Section):
         0.0, "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0 for not used", "share"
     )
     zone: str = knob("Asia/Shanghai", "the zone that its deadlines are shown in and its days end in")
+    language: Language = knob("zh", "the language of what is sent of its incidents and drafted for it: messages, report, letter")
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
         "rules of notification that it is under, as `ullage incidents regimes` lists them",

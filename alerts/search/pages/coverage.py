@@ -19,7 +19,7 @@ from alerts.coverage.hours import Cell, Row, Seen
 from alerts.coverage.night import night
 from alerts.coverage.printed import verdict
 from alerts.search.asked import Text
-from alerts.search.language import speaker
+from alerts.search.language import READER, speaker
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.pictures.heat_map import Field, Line, heat_map
@@ -61,7 +61,7 @@ def routes() -> APIRouter:
             return _page(
                 site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
             )
-        text, _ = ledger.sheet(seen, ledger.standings(seen), site.principal.name)
+        text, _ = ledger.sheet(seen, ledger.standings(seen), site.principal.name, READER.get().language)
         return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
 
     @router.post("/coverage/explain")
@@ -157,7 +157,7 @@ def gap_shown(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any
         "everywhere": whole,
         "sites": [safe(one) for one in gap.sites if one],
         "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
-        "why": Phrase("the ledger had not begun") if whole else tuple(WHY[letter] for letter in gap.why),
+        "why": render.reasons(gap),
         "explained": gap.explained,
         "since": local(gap.since, ledger.zone),
         "until": local(gap.until, ledger.zone),

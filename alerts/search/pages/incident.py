@@ -122,10 +122,11 @@ def _files(router: APIRouter) -> None:
     """What can be taken along: each is in the audit log before it leaves."""
 
     @router.post("/incidents/{id_}/report")
-    def report(site: Annotated[Site, may("incident.export")], id_: str, lang: Typed = "zh") -> Response:
-        if site.store.get(Incident, id_) is None or lang not in {one.value for one in Language}:
+    def report(site: Annotated[Site, may("incident.export")], id_: str, lang: Typed = "") -> Response:
+        if site.store.get(Incident, id_) is None or lang not in {"", *Language}:
             return site.missing(GONE)
         case = case_of(site.context, id_)
+        lang = lang or case.tenant.language
         drafted = page(case, Language(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
         site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
@@ -146,15 +147,15 @@ def _takedown(router: APIRouter) -> None:
     """What a takedown takes: its letter, and the addresses."""
 
     @router.post("/incidents/{id_}/letter")
-    def takedown_letter(site: Decider, id_: str, lang: Typed = "zh") -> Response:
+    def takedown_letter(site: Decider, id_: str, lang: Typed = "") -> Response:
         found = site.store.get(Incident, id_)
-        language = next((one for one in LANGUAGES if one == lang), None)
-        if found is None or language is None:
+        if found is None or lang not in {"", *LANGUAGES}:
             return site.missing(GONE)
-        seen = _cases(site).sightings(found)
-        text = letter(found, seen, site.duties.tenant(found.tenant), language, site.clock.now())
-        site.trail.append("incident.letter", f"incident {id_}: {lang}", actor=site.actor(), tenant=found.tenant)
-        return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{lang}.txt")
+        tenant = site.duties.tenant(found.tenant)
+        language = next((one for one in LANGUAGES if one == lang), tenant.language)
+        text = letter(found, _cases(site).sightings(found), tenant, language, site.clock.now())
+        site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
+        return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
 
     @router.post("/incidents/{id_}/addresses")
     def reveal(site: Annotated[Site, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
@@ -271,5 +272,6 @@ def _page(
         "states": STATES,
         "takedowns": TAKEDOWN,
         "languages_of": LANGUAGES,
+        "sent_in": site.duties.tenant(incident.tenant).language,
     }
     return site.page("incident.html", status, **shown, **lists, most_days=MOST_DAYS, usual_days=USUAL_DAYS, token=_token)

@@ -105,7 +105,7 @@ def test_a_whole_night_without_a_gap_ends_with_0(ask: Ask, night: Alert) -> None
 
 def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, tmp_path: Path) -> None:
     sheet = tmp_path / "night.html"
-    assert ask("--since", "17:00", "--sheet", str(sheet)).exit_code == Exit.GAP
+    assert ask("--since", "17:00", "--sheet", str(sheet), "--lang", "en").exit_code == Exit.GAP
     done = ask("verify", str(sheet))
     assert (done.exit_code, "as it was signed by alert" in done.output) == (Exit.DONE, True)
     sheet.write_text(sheet.read_text().replace("not explained", "explained"))

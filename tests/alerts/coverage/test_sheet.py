@@ -99,14 +99,14 @@ def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: 
 def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, context: Context) -> None:
     alert.at(NINE + 15.5 * HOUR)
     signing.turn()
-    assert stands(alert, context).said == "not signed yet: the day is not over"
+    assert str(stands(alert, context).said) == "not signed yet: the day is not over"
     for hours in (16, 17, 18, 30):
         alert.at(NINE + hours * HOUR)
         signing.turn()
     (sheet,) = alert.store.scroll(DaySheet, Where())
     assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
     held = stands(alert, context)
-    assert (held.holds, held.said.partition(", ")[2]) == (True, "not time-stamped: no authority is configured")
+    assert (held.holds, str(held.said).partition(", ")[2]) == (True, "not time-stamped: no authority is configured")
 
 
 def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
@@ -115,19 +115,19 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     signing.turn()
     (day,) = alert.store.scroll(SiteDay, Where({"day": ("2026-09-21",)}))
     alert.store.put([day.changed(12, "o" * 12, 9)])
-    assert (stands(alert, context).holds, stands(alert, context).said[:7]) == (False, "CHANGED")
+    assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (False, "CHANGED")
     alert.at(NINE + 3 * DAY)
     Sheets(alert.store, alert.clock.as_clock(), signing.signer).turn()
     assert not stands(alert, context).holds
     (sheet,) = alert.store.scroll(DaySheet, Where({"day": ("2026-09-21",)}))
     alert.store.put([sheet.model_copy(update={"digest": "0" * 64})])
-    assert stands(alert, context).said == "signed by nobody: the sheet was changed"
+    assert str(stands(alert, context).said) == "signed by nobody: the sheet was changed"
 
 
 def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signing: Sheets, context: Context) -> None:
     signing.turn()
     alert.hear(beat(NINE + 2 * HOUR))
-    assert stands(alert, context).said.startswith("open again, more was heard of it")
+    assert str(stands(alert, context).said).startswith("open again, more was heard of it")
     signing.turn()
     assert stands(alert, context).holds
     alert.at(NINE + DAY + HOUR)
@@ -137,7 +137,7 @@ def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signi
         True,
         False,
     ]
-    assert (stands(alert, context).holds, "signed by alert" in stands(alert, context).said) == (True, True)
+    assert (stands(alert, context).holds, "signed by alert" in str(stands(alert, context).said)) == (True, True)
 
 
 def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
@@ -152,7 +152,7 @@ def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
     assert abs(held.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
     (sheet,) = alert.store.scroll(DaySheet, Where())
     alert.store.put([sheet.model_copy(update={"stamp": sheet.stamp[:-40] + "A" * 40})])
-    assert stands(alert, context, signing.stamper).said.endswith("with a time stamp that does not hold")
+    assert str(stands(alert, context, signing.stamper).said).endswith("with a time stamp that does not hold")
     alert.store.put([sheet])
     stranger = ec.generate_private_key(ec.SECP256R1())
     other = x509.load_pem_x509_certificate(certificate("root", "root", stranger, stranger, ca=True))
@@ -165,7 +165,7 @@ def test_an_authority_that_is_down_is_asked_again_and_said(
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
     signing.stamper = Authority("http://127.0.0.1:1/", root)
     signing.turn()
-    assert "not time-stamped: the authority cannot be reached" in stands(alert, context, signing.stamper).said
+    assert "not time-stamped: the authority cannot be reached" in str(stands(alert, context, signing.stamper).said)
     signing.stamper = Authority(authority[0], root)
     signing.turn()
     assert stands(alert, context, signing.stamper).stamped_at is None, "not at every turn"

@@ -25,7 +25,9 @@ from ullage.settings import NotifySettings
 
 KEY = new_key()
 TOKEN = "0123456789abcdef0123456789abcdef"
-TOLD = message("msg_1", [Entry("INC-A", "high", "new", "https://page.example/incidents/INC-A")], "https://page.example")
+TOLD = message(
+    "msg_1", [Entry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")], "https://page.example"
+)
 
 
 def opened(tmp_path, kind: str, *lines: str):
@@ -55,6 +57,7 @@ def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_pat
         "type": "ullage.incidents",
         "id": "msg_1",
         "page": "https://page.example/",
+        "language": "en",
         "incidents": [{"id": "INC-A", "severity": "high", "why": "new", "url": "https://page.example/incidents/INC-A"}],
     }
 
@@ -180,8 +183,8 @@ def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, ki
     [got] = receiver.received
     assert got.json["msgtype"] == "text"
     assert got.json["text"]["content"].splitlines() == [
-        "ullage: HIGH 高  INC-A",
-        "HIGH 高  INC-A  new 新事件",
+        "ullage: HIGH  INC-A",
+        "HIGH  INC-A  new",
         "https://page.example/incidents/INC-A",
     ]
 
@@ -201,12 +204,14 @@ def test_a_200_with_an_error_in_its_body_is_a_failure(tmp_path, receiver, kind, 
 def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
     url = "https://a-rather-long-name.of-a-bank.example"
-    many = message("m", [Entry(f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}") for n in range(500)], url)
+    many = message(
+        "m", [Entry(f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}", language="en") for n in range(500)], url
+    )
     opened(tmp_path, "wecom", robot(receiver, "wecom")).send(many)
     content = receiver.received[0].json["text"]["content"]
     assert len(content.encode()) <= 2048
     assert content.startswith("ullage: 500 incidents (500 high)")
-    assert content.endswith(f"more 还有 {500 - content.count('/incidents/')} 起: {url}/")  # whole lines alone
+    assert content.endswith(f"and {500 - content.count('/incidents/')} more: {url}/")  # whole lines alone
 
 
 def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):

@@ -1,6 +1,7 @@
 """What leaves the house: by default severity, number and address; never a title, an author, a value."""
 
 import json
+import re
 
 import pytest
 
@@ -15,8 +16,8 @@ A = incident(
 )  # fmt: skip
 
 
-def entry(name: str, severity: str = "high", facts: Facts | None = None) -> Entry:
-    return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", facts)
+def entry(name: str, severity: str = "high", facts: Facts | None = None, language: str = "en") -> Entry:
+    return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", facts, language=language)
 
 
 def test_the_worst_stands_first_and_the_subject_counts():
@@ -27,28 +28,28 @@ def test_the_worst_stands_first_and_the_subject_counts():
 
 def test_one_incident_is_named_in_the_subject():
     made = message("m", [entry("A")], PAGE)
-    assert made.subject() == "ullage: HIGH 高  INC-A"
-    assert made.text() == f"HIGH 高  INC-A  new 新事件\n{PAGE}/incidents/INC-A"
+    assert made.subject() == "ullage: HIGH  INC-A"
+    assert made.text() == f"HIGH  INC-A  new\n{PAGE}/incidents/INC-A"
 
 
 def test_a_text_names_the_worst_and_says_how_many_more_there_are():
     made = message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
     lines = made.text().splitlines()
     assert len(lines) == 19
-    assert lines[-1] == f"and 471 more 还有 471 起: {PAGE}/"
+    assert lines[-1] == f"and 471 more: {PAGE}/"
     assert len(made.payload()["incidents"]) == 480
 
 
 def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
     def sold(name: str, severity: str, series: str = "series_a") -> Entry:
-        return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2)
+        return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2, "en")
 
     many = [sold(f"{n:03}", "low") for n in range(7)]
     made = message("m", [*many, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")], PAGE)
     lines = made.text().splitlines()
     assert lines[:3] == [
-        "HIGH 高  INC-A  new 新事件",
-        "16 posts of one seller in 8 incidents 同一卖家16条帖子: also INC-000, INC-001, INC-002, INC-003, INC-004 +2",
+        "HIGH  INC-A  new",
+        "16 posts of one seller in 8 incidents: also INC-000, INC-001, INC-002, INC-003, INC-004 +2",
         f"{PAGE}/incidents/INC-A",
     ]
     assert [line.split("  ")[1] for line in lines if "  " in line] == ["INC-A", "INC-B", "INC-C"]
@@ -64,7 +65,7 @@ def test_a_text_is_never_longer_than_twenty_lines(detail):
 
 def test_of_how_many_messages_it_is_joined_is_a_fact():
     made = message("m", [entry("A", facts=Facts.of(A.model_copy(update={"joined": 31})))], PAGE)
-    assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages 由31条消息合并")
+    assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages")
     assert made.payload()["incidents"][0]["joined"] == 31
 
 
@@ -79,12 +80,26 @@ def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
 
 def test_facts_are_tenant_counts_scenario_and_configured_sites():
     made = message("m", [entry("A", facts=Facts.of(A))], PAGE)
-    assert made.text().splitlines()[1] == "bank: 48 customers, False loan 虚假贷款, on other, paste"
+    assert made.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"
     assert made.payload()["incidents"][0] | {"url": ""} == {
         "id": "INC-A", "severity": "high", "why": "new", "url": "",
         "tenant": "bank", "customers": 48, "scenario": "False loan", "sites": ["other", "paste"],
-        "next_step": f"{A.next_step.text} {A.next_step.text_zh}",
+        "next_step": A.next_step.text,
     }  # fmt: skip
+
+
+def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other():
+    told = Facts.of(A.model_copy(update={"joined": 31, "incomplete": ("x",)}), ("decide by 12:00", "请于12:00前判定"))
+    series = [Entry(f"INC-{n}", "low", "grown", PAGE, None, "series", 2, "en") for n in range(2)]
+    made = message("m", [entry("B", "low"), *series, entry("A", "statutory", told, "zh")], PAGE)
+    said = f"{made.subject()}\n{made.text()}"
+    own = {"ullage", "INC", "bank", "other", "paste", "https", "page", "example", "incidents", "A", "B"}
+    assert {*re.findall("[A-Za-z]+", said)} <= own
+    assert said.splitlines()[2] == "bank：客户 至少 48 人，虚假贷款，站点：other、paste，由 31 条消息合并"
+    assert made.payload()["language"] == "zh"
+    assert made.payload()["incidents"][0]["decide"] == "请于12:00前判定"
+    english = message("m", [entry("A", "statutory", told), entry("B", "low", language="zh")], PAGE)
+    assert not re.search("[\u4e00-\u9fff]", english.subject() + english.text())
 
 
 def test_the_same_notifications_make_the_same_message_in_any_order():

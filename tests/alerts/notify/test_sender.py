@@ -56,7 +56,7 @@ def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store,
     turn(running, clock, 20)
     (sent,) = soc.sent
     assert [entry.posts for entry in sent.entries if entry.series] == [3, 3]
-    assert "6 posts of one seller in 2 incidents 同一卖家6条帖子: also INC-B" in sent.text().splitlines()
+    assert "同一卖家的 6 条帖子，分属 2 起事件：另见 INC-B" in sent.text().splitlines()
     assert "5e11e4" not in f"{sent.text()}{sent.payload()}"
 
 
@@ -337,7 +337,7 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     )
     tell(running, store, incident(titles=("王伟 13800138000",)))
     turn(running, clock, 20)
-    assert "48 customers" in soc.sent[0].text()
+    assert "客户 48 人" in soc.sent[0].text()
     assert "48" not in other.sent[0].text()
     assert "13800138000" not in soc.sent[0].text()
 
