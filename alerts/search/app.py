@@ -8,7 +8,7 @@ from functools import partial
 from importlib import resources
 
 from argon2 import PasswordHasher
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,7 +27,6 @@ from alerts.notify.plan import channels_for
 from alerts.records import Account
 from alerts.search import api, login, pages
 from alerts.search.address import Reach
-from alerts.search.asked import known_query
 from alerts.search.bodies import streamed
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Guard
@@ -97,12 +96,10 @@ def create_app(
         zone=zone,
         entries=pages.entries(),
     )
-    app = FastAPI(
-        title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(known_query)]
-    )
+    app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
     for router in (*pages.routers(), api.routes(), login.routes(), _operations(site, app)):
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # included, each would be worked out a second time
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
     guard = Guard(

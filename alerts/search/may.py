@@ -21,6 +21,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from alerts.accounts.roles import PERMISSIONS
+from alerts.search.asked import known_query
 from alerts.search.site import Site
 from ullage.errors import ConfigError
 
@@ -34,10 +35,11 @@ class Needs:
     permission: str
 
     def __call__(self, request: Request) -> Site:
-        """The site narrowed to who asks; ForbiddenError where they may not."""
+        """The site narrowed to who asks; ForbiddenError where they may not, QueryError for what the route does not know."""
         principal = request.state.principal
         if self.permission in PERMISSIONS:
             principal.require(self.permission)
+        known_query(request)
         site: Site = request.app.state.site
         return site.seen_by(principal)
 

@@ -137,6 +137,7 @@ def shown_in(context: Context) -> ZoneInfo:
     return ZoneInfo(zones.pop() if len(zones) == 1 else context.settings.coverage.zone)
 
 
+@cache
 def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
     """The page's templates in each language; everything is escaped, and a name that is missing is an error."""
     shared = {

@@ -295,7 +295,7 @@ def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.object) == ("incident.draft", f"incident {A}: notification draft, docx, zh")
     printed = CliRunner().invoke(app, ["--data", str(data), "report", A])
-    assert printed.stdout.startswith("> **草稿 · 未报送 · 待法务审核 / Draft, unsent, for review by counsel**")
+    assert printed.stdout.startswith("> **草稿 · 未报送 · 待法务审核**")
     assert "no incident of that id" in str(CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception)
 
 
