@@ -1,25 +1,35 @@
-"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on request made one."""
+"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on request made one.
+
+The verdict takes one screen of a terminal: the answer first, every reason beneath.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
 from matcher.cli.assess_one import serve_one
 from matcher.cli.examine import Examined, Wanted, desk_of, examine, open_incidents
-from matcher.cli.render import show, show_opened
-from matcher.cli.scan import Fail, Ocr, check_file, limits_here
-from matcher.cli.verdict import check_severity
+from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable
+from matcher.cli.verdict import ASK, IN_PARTS, Assessment, Verdict, check_severity
+from ullage.display.screen import next_line
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import is_standard_output, write_whole
+from ullage.incidents import Opened
 from ullage.settings import Context
+from ullage.verdict import Reason, in_words
+from ullage.verdict.words import counted
 
 NOBODY = "no incident: nothing in it concerns a tenant"
 
@@ -90,3 +100,157 @@ def _write_customers(out: Path, examined: Examined) -> int:
     lines = list(examined.customers())
     write_whole("".join(lines).encode(), out)
     return len(lines) - 1
+
+
+COLOUR = {
+    "statutory": "bold white on red",
+    "high": "bold red",
+    "medium": "bold yellow",
+    "low": "yellow",
+    "notice": "cyan",
+    "noise": "dim",
+}
+ORIGIN = {
+    "ours": "bold red",
+    "partner": "red",
+    "devices": "magenta",
+    "elsewhere": "green",
+    "recycled": "green",
+    "fabricated": "cyan",
+    "unknown": "yellow",
+}
+SHOWN_UNREAD = 20
+"""Parts of a file that are named where they were not read; of more only how many there are."""
+ABSENT = "load a watchlist of {}"
+
+
+def show(console: Console, judged: Assessment) -> None:
+    """Print all that is said of a file, the answer first."""
+    name = printable(Path(judged.file.name))
+    console.print(_file(name, judged))
+    if not judged.is_exposed and not judged.is_whole:
+        console.print(_no_verdict(judged))
+    for verdict in judged.tenants:
+        if verdict.customers or verdict.exposure.score:
+            console.print(_tenant(verdict, judged))
+        else:
+            console.print(_nothing(verdict, judged))
+    for tenant in judged.absent:
+        console.print(Text(f"tenant {tenant}: not looked for, it has no watchlist here that is in force", style="yellow"))
+
+
+def show_opened(opened: Mapping[str, Opened]) -> None:
+    """Print which incident came of a file, a tenant."""
+    for tenant, one in opened.items():
+        if one.incident:
+            how = "opened" if one.is_new else "joined, it was there before"
+            typer.echo(
+                f"incident {one.incident} of tenant {tenant}: {how}, {one.severity}; `ullage incidents show {one.incident}`"
+            )
+
+
+def _no_verdict(judged: Assessment) -> Text:
+    """That nobody knows whether somebody is in it, and what would tell."""
+    asked = [ASK.get(reason, IN_PARTS) for reason in dict.fromkeys(outcome.reason for outcome in judged.outcomes)]
+    steps = [f"ask {'; '.join(dict.fromkeys(asked))}"] if asked else []
+    steps += [ABSENT.format(", ".join(judged.absent))] if judged.absent else []
+    why = "Not all of it was read" if asked else "Not every tenant's customers were looked for"
+    said = f"{why}, so nobody can say that none of the customers is in it: {'; '.join(steps)}."
+    return Text.assemble(("NO VERDICT  ", "bold yellow"), (said, "yellow"))
+
+
+def _file(name: str, judged: Assessment) -> Table:
+    whole, outcomes = judged.whole, judged.outcomes
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column()
+    valid = ", ".join(f"{count} {kind}" for kind, count in whole.candidates.items()) or "none"
+    failed = ", ".join(f"{count} {kind}" for kind, count in whole.failures.items()) or "none"
+    grid.add_row("file", Text(name, style="bold"))
+    grid.add_row("rows", f"{whole.rows}" + (f"   newest date {whole.newest_date}" if whole.newest_date else ""))
+    grid.add_row("identifiers", f"{valid}   (checksum fails: {failed})")
+    grid.add_row("fields", " ".join(f"{label} {count}" for label, count in whole.field_map.items()) or "none recognised")
+    if whole.skeleton:
+        grid.add_row("row", Text(whole.skeleton))
+    if whole.terms:
+        grid.add_row("jargon", ", ".join(f"{t.shown} ({t.category.lower()})" for t in whole.terms[:8]))
+    if whole.estimated:
+        grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
+    if outcomes:
+        given = printable(judged.file)
+        lines = [f"{name}{outcome}".replace(f"{name}{given}", name, 1) for outcome in outcomes[:SHOWN_UNREAD]]
+        lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
+        grid.add_row("not read", Text("\n".join(lines), style="yellow"))
+    return grid
+
+
+def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
+    exposure, origin = verdict.exposure, verdict.origin
+    head = Text.assemble(
+        (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
+        (f"exposure {exposure.score}/100   ", "bold"),
+        (verdict.whose, ORIGIN[origin.verdict]),
+    )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column()
+    grid.add_row("who", _who(verdict, judged))
+    grid.add_row(
+        "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
+    )
+    if verdict.logins:
+        grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites")
+    if verdict.own_cards:
+        grid.add_row("own cards", f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled")
+    grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
+    if exposure.scenario:
+        grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
+    *points, why = exposure.reasons
+    grid.add_row("exposure", _points(points) if points else "no known scam needs so little of a person")
+    grid.add_row("severity", Text(why.evidence))
+    grid.add_row("origin", _points(origin.reasons))
+    if verdict.customers:
+        grid.add_row("before", _before(verdict, judged))
+    return Panel(
+        Group(head, next_line(verdict.next_step, verdict.decide), Text(), grid),
+        title=f"tenant {verdict.tenant}",
+        title_align="left",
+        border_style=ORIGIN[origin.verdict],
+    )
+
+
+def _who(verdict: Verdict, judged: Assessment) -> str:
+    """How many customers were found, by which kinds of value; at least so many where something was not read."""
+    if not verdict.customers:
+        return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
+    at_least = "at least " * bool(judged.outcomes)
+    return f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})"
+
+
+def _points(reasons: Sequence[Reason]) -> Table:
+    """What an answer is made of; a long line goes on below its text, not below its points, of which the origin has none."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right")
+    grid.add_column()
+    for reason in reasons:
+        grid.add_row("·" if reason.code.startswith("O") else f"{reason.points:+d}", Text(reason.evidence))
+    return grid
+
+
+def _before(verdict: Verdict, judged: Assessment) -> Text:
+    """What earlier incidents know of these customers."""
+    earlier = verdict.earlier
+    if earlier is None:
+        return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")
+    known = f"{earlier.share:.0%} of these customers stood with the same fields in {earlier.incident} or others"
+    new = f"in none of {earlier.compared:,} earlier incidents with these fields" if earlier.compared else "the first incident"
+    said = known if earlier.incident else new
+    return Text(f"{said}; --open would add it to {earlier.joins}" if earlier.joins else said)
+
+
+def _nothing(verdict: Verdict, judged: Assessment) -> Text:
+    """That none of a tenant's customers is in it, as far as it was read."""
+    searched = "what was read" if judged.outcomes else "it"
+    said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"
+    return Text(said, style="yellow" if judged.outcomes else "green")

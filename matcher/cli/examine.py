@@ -18,13 +18,12 @@ from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.scan import capture_of, pieces_in, printable
 from matcher.cli.verdict import Assessment, Before, verdicts
 from matcher.match.capture_result import Reading
+from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
-from matcher.match.legible import watched
-from matcher.match.listing import records
-from matcher.match.parts import Piece
+from matcher.match.parts import Piece, watched
 from matcher.match.pipeline import Matcher
 from matcher.unpack.limits import Limits
-from matcher.unpack.outcome import Outcome
+from matcher.unpack.protocol import Outcome
 from matcher.watchlist import installed
 from ullage.bus import FINDINGS, Outgoing
 from ullage.display.spreadsheet import csv_line

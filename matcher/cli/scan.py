@@ -16,13 +16,12 @@ import typer
 from matcher.cli.loading import known_here
 from matcher.match.batches import Searched, batches
 from matcher.match.corroborate import look_up
-from matcher.match.legible import watched
-from matcher.match.listing import confidences, with_places
-from matcher.match.parts import Piece, numbered, pieces_of_member
+from matcher.match.counts import confidences, with_places
+from matcher.match.parts import Piece, numbered, pieces_of_member, watched
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
-from matcher.unpack.outcome import Outcome, Unread
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
+from matcher.unpack.protocol import Outcome, Unread
 from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit

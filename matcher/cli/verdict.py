@@ -10,7 +10,7 @@ from matcher.match.capture_result import Reading
 from matcher.match.counts import Found
 from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
-from matcher.unpack.outcome import IN_CHINESE, LOSES_NOTHING, REASONS, Outcome
+from matcher.unpack.protocol import IN_CHINESE, LOSES_NOTHING, REASONS, Outcome
 from matcher.watchlist.installed import TenantLists
 from ullage.display.next_step import Decide, Step, next_step
 from ullage.errors import ConfigError

@@ -35,10 +35,10 @@ from matcher.cli.watchlist_options import (
 )
 from matcher.watchlist import erasing, installed
 from matcher.watchlist import subjects as sealed_subjects
-from matcher.watchlist.bait import bait_of, write
 from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
 from matcher.watchlist.changes import Changes
+from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE

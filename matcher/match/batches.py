@@ -15,8 +15,7 @@ from matcher.detect.labelled import find_labelled, labelled_cards
 from matcher.detect.search import search
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
-from matcher.match.parts import Laid, Piece, read
-from matcher.match.steps import Steps, strictly
+from matcher.match.parts import Laid, Piece, Steps, read, strictly
 from matcher.records import Rows, Sheet, rows_of
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.lookup.free_text_check import readings

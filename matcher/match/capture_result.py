@@ -7,18 +7,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from matcher.lexicon import Records, Terms
-from matcher.lexicon.entries import RECORD
+from matcher.lexicon import RECORD, Records, Terms
 from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import Found
-from matcher.match.parts import Piece
+from matcher.match.parts import Piece, Step
 from matcher.match.statistics import Part, Tally
-from matcher.match.steps import Step
 from matcher.match.whose_rows import OwnCards
 from matcher.text import Folded
 from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
-from matcher.unpack.outcome import LOSES_NOTHING, Outcome
+from matcher.unpack.protocol import LOSES_NOTHING, Outcome
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 

@@ -1,7 +1,7 @@
 """The match table: what is asked of a watchlist for the candidates of a batch, and a row for each value that it knows.
 
 Everything that is found out about a match becomes a column of one table, `Matches`, in this order: `ask` looks values up,
-`corroborate` finds rows and what else of the customer stands there, `counts` weighs, `listing` finds places in the decoded text.
+`corroborate` finds rows and what else of the customer stands there, `counts` weighs and finds places in the decoded text.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Matches:
     - listing: `first` and `last`, characters of the decoded text; `line`; `labels`, the number of the row's among the sets of
       labels here; `transforms`, what was undone; `coincidence` f64, its chance; `handle` and `tag` u8[n, 16].
 
-    Once listed (`listing.listed`) only what a record tells is left: the `kinds` of `asked`, the `members` (path, number, kind
+    Once listed (`counts.listed`) only what a record tells is left: the `kinds` of `asked`, the `members` (path, number, kind
     of container) by document, and `labels`.
     """
 

@@ -4,7 +4,7 @@
 2. `batches` folds pieces and searches them together, 4 MiB at a time, for candidates.
 3. `lookup` tags candidates and looks them up in each tenant's watchlist. What it knows is a row of the match table.
 4. `corroborate` finds the rows of the text in which those stand, and what else of the same customer stands there.
-5. `counts` weighs that and counts customers; `listing` finds the places that are told; `statistics` counts the whole capture.
+5. `counts` weighs that, counts customers and finds the places that are told; `statistics` counts the whole capture.
 6. `capture_result` gathers all of it by capture, while its parts go by.
 
 Nothing here outlives a call: texts, candidates and names are dropped with the batch.
@@ -25,19 +25,15 @@ from matcher.match.batches import Public, Searched, batches
 from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import Budget, Reading
 from matcher.match.corroborate import look_up
-from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, weigh, weigh_barely
-from matcher.match.legible import encoded
-from matcher.match.listing import listed, listed_barely
+from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, listed, listed_barely, weigh, weigh_barely
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
-from matcher.match.parts import Piece, pieces_of_capture
+from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
 from matcher.match.statistics import Part as Counted
-from matcher.match.steps import Steps, strictly
-from matcher.match.whose_rows import OtherNames, own_cards
-from matcher.match.witnesses import NOTHING, Compared, compared
+from matcher.match.whose_rows import NOTHING, Compared, OtherNames, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
-from matcher.unpack.outcome import Outcome
 from matcher.unpack.parent import ForkServer
+from matcher.unpack.protocol import Outcome
 from matcher.watchlist.installed import Epoch, TenantLists
 from ullage.records import Capture
 

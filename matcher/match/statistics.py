@@ -17,8 +17,19 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
 from matcher.detect.candidates import Segment
-from matcher.match.capture_key import CaptureKey, in_hex, kind_numbers
-from matcher.match.distinct import LIMIT, Distinct, Lowest, Numbers, Words, longest_run, numbers_of, told_apart
+from matcher.match.capture_key import (
+    LIMIT,
+    CaptureKey,
+    Distinct,
+    Lowest,
+    Numbers,
+    Words,
+    in_hex,
+    kind_numbers,
+    longest_run,
+    numbers_of,
+    told_apart,
+)
 from matcher.records import Layout, Layouts, Rows
 from matcher.records.logins import stealer_rows
 from ullage.identifiers import masked

@@ -2,21 +2,43 @@
 
 A range is public, and a list that a card shop sorts by it holds nothing else: a card that is not enrolled says which bank gave it
 out, and no more. Other platforms are those that a tenant's settings name: a list of theirs says so, row by row.
+
+Rows of customers are compared with their witnesses (`watchlist/witness.py`): the loan's amount and date that we know.
+
+A row is compared where its customer has a pair and it holds an amount and a date. What that says depends on what the two are:
+
+- Where a header, or the word before the value, says that they are a loan's, agreement says "ours" and disagreement "another's".
+- Else they may be anything, a balance and the day of a sign-up: that these do not agree says nothing. So such rows count only
+  where half of those customers agree, which chance does not give: then the columns are the loan's after all.
+
+Customers are counted, each once: a row that comes again proves nothing again. Read are the first 8 KiB of a row, and of its
+values the first 12 amounts and 12 dates; a row of more than four customers is a list and says nothing of any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.literals import Literals, whole_words
-from matcher.lexicon.entries import Entry, forms, literals
+from matcher.lexicon import Entry, forms, literals
 from matcher.match.batches import Searched
 from matcher.match.capture_key import Words as Tags
+from matcher.match.corroborate import Owners
+from matcher.match.lookup import NONE, Matches
+from matcher.records.cells import HIDDEN, split
+from matcher.records.json_sql_records import INSERT, tuple_in
+from matcher.records.reader import Columns
+from matcher.records.table import LINE, TUPLE
+from matcher.watchlist.installed import Epoch
+from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
 
 LEADING = 8
 """Digits that a range may have (ISO/IEC 7812: 6, since 2017 8)."""
@@ -138,3 +160,145 @@ def _inside(searched: Searched, places: Places) -> Flags:
     before = np.searchsorted(candidates.start, places, "right") - 1
     inside: Flags = (before >= 0) & (candidates.end[before] > places)
     return inside
+
+
+ROW_BYTES = 8_192
+MOST_VALUES = 12
+MOST_OWNERS = 4
+LOAN_AMOUNTS = frozenset(
+    "金额 贷款 贷款金额 贷款额 贷款本金 借款 借款金额 借款额 借款本金 放款 放款金额 放款额 发放金额 到账金额 合同金额 本金"
+    " amount amt loan loanamount loanamt principal loanprincipal disbursedamount disbursementamount disbursed".split()
+)
+LOAN_DATES = frozenset(
+    "日期 贷款日期 贷款时间 贷款日 借款日期 借款时间 借款日 放款日期 放款时间 放款日 发放日期 发放时间 到账日期 到账时间 起息日"
+    " 合同日期 date loandate loantime loanedat disbursedat disbursementdate disburseddate disbursedate disbursementtime".split()
+)
+"""Words for a loan's amount and its date. Not those of other days of a loan (applied for, due) and of other amounts (limit, due):
+what is enrolled is one pair, and an application of the day before must not count as another's list."""
+NO_WORD = re.compile(r"[\s_\-.\"'`\[\]【】]+|\([^()]{0,8}\)|（[^（）]{0,8}）")
+OWNER = re.compile(r"^(?:user|customer|cust|client|客户|用户)")
+
+
+class Compared(NamedTuple):
+    """Customers of a batch whose rows were compared; a column each, [n].
+
+    `document` and `subject` say where and who, `is_sure` whether the values are said to be a loan's, `agrees` whether a pair is
+    the customer's.
+    """
+
+    document: Places
+    subject: Places
+    is_sure: npt.NDArray[np.bool_]
+    agrees: npt.NDArray[np.bool_]
+
+
+class Pairs(NamedTuple):
+    """What of a row may be compared: amounts in cents with days, in memory only."""
+
+    is_sure: bool
+    cents: tuple[int, ...]
+    days: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        """How many, never which."""
+        return f"Pairs({len(self.cents)})"
+
+
+NOTHING = Compared(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool))
+
+
+@dataclass(slots=True)
+class Witnesses:
+    """Customers of one capture who were compared, by whether their values are said to be a loan's: who agrees in any row."""
+
+    _sure: dict[int, bool] = field(default_factory=dict)
+    _unsure: dict[int, bool] = field(default_factory=dict)
+
+    def add(self, subject: int, *, is_sure: bool, agrees: bool) -> None:
+        """One more row."""
+        into = self._sure if is_sure else self._unsure
+        into[subject] = agrees or into.get(subject, False)
+
+    @property
+    def comparable(self) -> int:
+        """Customers whose amount and date could be compared."""
+        return len(self._counted())
+
+    @property
+    def agreeing(self) -> int:
+        """Those of them with a row that agrees."""
+        return sum(self._counted().values())
+
+    def _counted(self) -> dict[int, bool]:
+        """Who agrees, of those who say something."""
+        if not (self._sure or self._unsure):  # as mostly
+            return {}
+        unsure = self._unsure if 2 * sum(self._unsure.values()) >= len(self._unsure) else {}
+        return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
+
+
+def compared(epoch: Epoch, searched: Searched, found: Matches) -> Compared:
+    """The rows in which `found` says that a customer stands, compared with the witnesses of this epoch's list."""
+    if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
+        return NOTHING
+    row, subject = _held(epoch, found)
+    read = {number: pairs_of(searched.rows.text(number), int(searched.rows.style[number]), searched.rows.columns(number))
+            for number in np.unique(row).tolist()}  # fmt: skip
+    which = np.array([place for place, number in enumerate(row.tolist()) if read[number]], np.int64)
+    if not len(which):
+        return NOTHING
+    row, subject = row[which], subject[which]
+    own = [read[number] for number in row.tolist()]
+    count = np.array([len(one.cents) for one in own if one])
+    handles = np.repeat(epoch.list.raw_handles(subject), count, axis=0)
+    asked = pairs(handles, [c for one in own if one for c in one.cents], [d for one in own if one for d in one.days])
+    agrees = epoch.list.belongs(epoch.tags.tagger(KIND, PAIR).tag(asked), np.repeat(subject, count))
+    any_agrees = np.logical_or.reduceat(agrees, np.cumsum(count) - count)
+    return Compared(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
+
+
+def _held(epoch: Epoch, found: Matches) -> tuple[Places, Places]:
+    """Rows and the customers in them who have a witness, each pair once."""
+    in_row = found["row"] != NONE
+    owners = Owners.of(found["row"][in_row], found["subject"][in_row])
+    subjects = np.unique(owners.subject)
+    tags = epoch.tags.tagger(KIND, HOLDER).tag(holders(epoch.list.raw_handles(subjects)))
+    holding = subjects[epoch.list.belongs(tags, subjects)]
+    _, number, count = np.unique(owners.row, return_inverse=True, return_counts=True)
+    chosen = np.isin(owners.subject, holding) & (count[number] <= MOST_OWNERS)
+    return owners.row[chosen], owners.subject[chosen]
+
+
+def pairs_of(text: bytes, style: int, columns: Columns) -> Pairs | None:
+    """The amounts and dates of a row written in `style`, each with each; None where it lacks either.
+
+    Where one of each is said to be the loan's, those alone.
+    """
+    amounts, dates = list[Value](), list[Value]()
+    for name, cell in _cells(text[:ROW_BYTES], style, columns):
+        amounts += (Value(value, word or name) for value, word in amounts_in(cell))
+        dates += (Value(value, word or name) for value, word in dates_in(cell))
+    sure = [value for value, word in amounts if _said(word) in LOAN_AMOUNTS], [v for v, w in dates if _said(w) in LOAN_DATES]
+    is_sure = all(sure)
+    cents, days = sure if is_sure else ([value for value, _ in amounts], [value for value, _ in dates])
+    both = [(c, d) for c in dict.fromkeys(cents[:MOST_VALUES]) for d in dict.fromkeys(days[:MOST_VALUES])]
+    return Pairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
+
+
+def _cells(text: bytes, style: int, columns: Columns) -> Iterator[tuple[str, str]]:
+    """The cells of a row, each with the name that the header, or the statement on its line, gives it; "" for none."""
+    names: Sequence[str] = columns.names if style == LINE else ()
+    found = tuple_in(text) if style == LINE else None
+    if found:
+        head = INSERT.match(text.lstrip())
+        names = head[2].decode("utf-8", "ignore").split(",") if head and head[2] else ()
+        text, style = text[found.start : found.end], TUPLE
+    separator = columns.separator_in(style)
+    cells = split(text, separator, style)
+    for name, cell in zip(names if len(names) == len(cells) else ("",) * len(cells), cells, strict=True):
+        yield name, cell.replace(HIDDEN, separator).decode("utf-8", "ignore")
+
+
+def _said(word: str) -> str:
+    """A column's word without signs, unit and owner."""
+    return OWNER.sub("", NO_WORD.sub("", word.lower()))

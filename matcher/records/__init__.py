@@ -7,9 +7,8 @@ here; what leaves is labels, counts and the skeleton.
 """
 
 from matcher.records.layouts import Layouts
-from matcher.records.reader import Layout
+from matcher.records.reader import Layout, Sheet
 from matcher.records.rows import Rows
-from matcher.records.schema import Sheet
 from matcher.records.segment import rows_of
 from matcher.records.values import SURNAMES
 

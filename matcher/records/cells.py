@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places, within
 from matcher.detect.labelled import label_before, label_of, words
-from matcher.records.spans import BLOCK, TUPLE, Numbers
-from matcher.records.table import MARK, MARK_BYTES, NUMBER, OPEN, Marked, Seen, mark, shown
+from matcher.records.table import BLOCK, MARK, MARK_BYTES, NUMBER, OPEN, TUPLE, Marked, Numbers, Seen, mark, shown
 from matcher.records.values import (
     AMOUNTS,
     HAN_BYTES,

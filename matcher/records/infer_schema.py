@@ -22,10 +22,8 @@ import numpy as np
 
 from matcher.detect.numbers import DIGEST
 from matcher.records.json_sql_records import is_beginning, statements_of
-from matcher.records.reader import HASH, LOGINS, Described
-from matcher.records.schema import HEADER_LINES, SEPARATORS, Columns, Sheet, elected, header_of, vote
-from matcher.records.spans import LINE, TUPLE, Numbers
-from matcher.records.table import Table, shown
+from matcher.records.reader import HASH, HEADER_LINES, LOGINS, SEPARATORS, Columns, Described, Sheet, elected, header_of, vote
+from matcher.records.table import LINE, TUPLE, Numbers, Table, shown
 from matcher.records.values import is_made, is_possible, is_tag
 from ullage.vocabulary.fields import Field
 

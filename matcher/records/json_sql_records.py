@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.detect.labelled import label_of
-from matcher.records.spans import OBJECT, TUPLE, Numbers, Spans
+from matcher.records.table import OBJECT, TUPLE, Numbers, Spans
 from ullage.vocabulary.fields import Field
 
 BACKSLASH = 92

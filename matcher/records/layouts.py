@@ -19,8 +19,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, ranges, within
 from matcher.columns.bitset import Chain, Ranks, where
 from matcher.records.reader import Described, Layout
-from matcher.records.spans import BLOCK, LINE, Numbers
-from matcher.records.table import Table
+from matcher.records.table import BLOCK, LINE, Numbers, Table
 
 SAMPLES = 6
 """Rows of a group that are read."""

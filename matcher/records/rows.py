@@ -14,10 +14,8 @@ from matcher.records.cells import Cells, Contents
 from matcher.records.infer_schema import sheets_of, typed_together
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
 from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups
-from matcher.records.reader import NAMED, Described, Layout, Reader, Readers
-from matcher.records.schema import Columns, Sheet
-from matcher.records.spans import LINE, TUPLE, Groups, Numbers, Spans
-from matcher.records.table import LONGEST, Marked, Table
+from matcher.records.reader import NAMED, Columns, Described, Layout, Reader, Readers, Sheet
+from matcher.records.table import LINE, LONGEST, TUPLE, Groups, Marked, Numbers, Spans, Table
 from matcher.records.values import is_offer
 
 UNREAD = -1

@@ -27,8 +27,7 @@ from typing import BinaryIO, Self
 from matcher.unpack import envelopes, kinds, protocol
 from matcher.unpack.kinds import formats
 from matcher.unpack.limits import Limits
-from matcher.unpack.outcome import Member, Outcome
-from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Member, Outcome
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 

@@ -8,19 +8,17 @@ file and swaps it in whole. `load` does both on one machine.
 From the list to the file:
 
     source        the list as a bank exports it, in batches of columns; what each column holds
-    clean         normal forms of a column's cells
-    cohorts       labels of customers, and bait: columns of another kind; `witness`: amount and date of a loan
-    tagging       the forms in which a value is enrolled, and the keys under which it is tagged
+    cohorts       labels of customers, and bait, a list of which is stamped as a file: columns of another kind
+    witness       amount and date of a loan
+    tagging       normal forms of a column's cells, the forms in which they are enrolled, the keys under which they are tagged
     runs          more tags than memory holds, in order
     build         all of this in turn; `build_report`: what was left out, and whether the sender's totals are right
     changes       a day's changes, as a small file beside the list
-    bait          a list of bait as the file that is stamped
     subjects      the sealed way back from handle to reference
 
 From the file to an answer:
 
-    file          the layout: signed header, arrays, digests
-    chunks        what is checked of it when, and what was erased in it
+    file          the layout: signed header, arrays, digests; what is checked of it when, and what was erased in it
     index         looking tags up, in a list with its changes
     installed     the lists that are in use here
     erasing       one customer taken out of them at once

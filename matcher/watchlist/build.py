@@ -23,12 +23,20 @@ import numpy.typing as npt
 from matcher.columns.batch import Texts
 from matcher.watchlist import file, subjects, witness
 from matcher.watchlist.build_report import Control, Report
-from matcher.watchlist.clean import clean_references, normalised
 from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, Batch, Source
-from matcher.watchlist.tagging import CHOICES, SELF_TEST_HANDLE, HandleKey, TagKeys, check_values_of, enrolled
+from matcher.watchlist.tagging import (
+    CHOICES,
+    SELF_TEST_HANDLE,
+    HandleKey,
+    TagKeys,
+    check_values_of,
+    clean_references,
+    enrolled,
+    normalised,
+)
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
 from ullage.lookup import enrolled as recorded

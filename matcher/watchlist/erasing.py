@@ -2,7 +2,7 @@
 
 The host cannot sign, so it cannot write a new list; and a list of gigabytes should not be copied for one customer. So the
 customer's entries lose their tags and their handle: what lies in their place keeps the order of the arrays and can be asked
-for by nobody. The digests of the chunks that change are noted first (`chunks.py`), then the chunks are written, each by one
+for by nobody. The digests of the chunks that change are noted first (`file.py`), then the chunks are written, each by one
 call, then the former digests are forgotten. A crash between leaves what the next `erase` finishes; a loss of power within a
 chunk leaves a file that is seen to be damaged.
 
@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.chunks import CHUNK, digest_of, read_erased, write_erased
-from matcher.watchlist.file import BODY, Array, read_header
+from matcher.watchlist.file import BODY, CHUNK, Array, digest_of, read_erased, read_header, write_erased
 from matcher.watchlist.index import ERASED, Index, Places
 from matcher.watchlist.installed import DELTA, path_of, tag_keys
 from ullage.errors import ConfigError

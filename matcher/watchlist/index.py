@@ -10,9 +10,24 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.chunks import CHUNK, WHOLE_AT_ONCE, Chunks, read_erased
 from matcher.watchlist.cohorts import Label, Table, tally
-from matcher.watchlist.file import BODY, WORD_BITS, Array, Header, body_bytes, header_of, marks, opened, sections, split, upper
+from matcher.watchlist.file import (
+    BODY,
+    CHUNK,
+    WHOLE_AT_ONCE,
+    WORD_BITS,
+    Array,
+    Chunks,
+    Header,
+    body_bytes,
+    header_of,
+    marks,
+    opened,
+    read_erased,
+    sections,
+    split,
+    upper,
+)
 from ullage.security.tags import Tags
 
 Places = npt.NDArray[np.int64]
@@ -26,7 +41,7 @@ class Index:
     """One file, mapped read-only. Look-ups are exact on all 16 bytes of a tag.
 
     `key` is the signer's, `noted_under` the one under which this host notes what it erased. CorruptError when the file is
-    damaged: see `chunks.py` for what is noticed when.
+    damaged: see `file.py` for what is noticed when.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:

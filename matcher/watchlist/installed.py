@@ -13,8 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import subjects
-from matcher.watchlist.chunks import ERASED_SUFFIX, erased_path
-from matcher.watchlist.file import Header, read_header
+from matcher.watchlist.file import ERASED_SUFFIX, Header, erased_path, read_header
 from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError
@@ -217,7 +216,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def load(context: Context, only: str = "") -> list[TenantLists]:
     """Open every installed watchlist whose key still exists and that has not expired, or one tenant's alone.
 
-    `chunks.py` says what is checked when.
+    `file.py` says what is checked when.
     """
     found = []
     for tenant in tenants(context.data):

@@ -25,8 +25,8 @@ from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.reference import find
 from matcher.text import read
-from matcher.unpack.outcome import Outcome
 from matcher.unpack.parent import ForkServer
+from matcher.unpack.protocol import Outcome
 from matcher.watchlist.tagging import handles
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS
-from matcher.unpack.outcome import Outcome
 from matcher.unpack.parent import has_ocr, unpack
+from matcher.unpack.protocol import Outcome
 from tests.bench.table import row
 from tests.matcher.bank import customer
 from ullage.errors import UnavailableError

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.detect.labelled import words
-from matcher.lexicon import Lexicon, Terms, lower
-from matcher.lexicon.terms import NEAR
+from matcher.lexicon import NEAR, Lexicon, Terms, lower
 from matcher.text import fold
 from ullage.vocabulary.lexicon import is_wanted, themes
 

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
 from matcher.detect.labelled import words
-from matcher.lexicon import Lexicon, Terms
-from matcher.lexicon.entries import BIN_FORMS, forms, literals, shipped_rows
-from matcher.lexicon.search import ENOUGH
+from matcher.lexicon import BIN_FORMS, ENOUGH, Lexicon, Terms, forms, literals, shipped_rows
 from matcher.text import fold
 from matcher.text.fold import written
 

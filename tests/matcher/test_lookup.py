@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Segment
 from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
-from matcher.match.listing import with_places
+from matcher.match.counts import with_places
 from matcher.match.lookup import BITS, FEW, FOLDED, NONE, Matches, Question, Values, ask, labels_of, questions
 from matcher.text import Folded, fold
 from tests.factories import capture

@@ -13,8 +13,7 @@ from matcher.match.capture_result import Budget
 from matcher.match.parts import pieces_of_capture
 from matcher.unpack import parent
 from matcher.unpack.limits import Limits
-from matcher.unpack.outcome import Outcome
-from matcher.unpack.protocol import SECCOMP
+from matcher.unpack.protocol import SECCOMP, Outcome
 from matcher.unpack.readers.picture import Box, _lines
 from tests.factories import capture
 from tests.matcher.conftest import BANK

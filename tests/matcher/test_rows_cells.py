@@ -6,10 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
-from matcher.records.reader import Described, Readers
-from matcher.records.schema import Columns
-from matcher.records.spans import BLOCK, LINE, OBJECT, TUPLE
-from matcher.records.table import NUMBER, Marked, mark, shown
+from matcher.records.reader import Columns, Described, Readers
+from matcher.records.table import BLOCK, LINE, NUMBER, OBJECT, TUPLE, Marked, mark, shown
 from tests.matcher.bank import phone
 from tests.matcher.columns import rows_of_texts
 

@@ -14,9 +14,9 @@ from matcher.records import Rows
 from matcher.records import rows_of as rows_in
 from matcher.records.infer_schema import vote_of
 from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
-from matcher.records.key_value_blocks import blocks, labels_of
-from matcher.records.schema import Columns, elected, vote
-from matcher.records.spans import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
+from matcher.records.reader import Columns, elected, vote
+from matcher.records.segment import blocks, labels_of
+from matcher.records.table import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, laid_out, members_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import Field

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
-from matcher.match import distinct
-from matcher.match.capture_key import CaptureKey, in_hex
-from matcher.match.distinct import Distinct, Lowest, Numbers, longest_run, numbers_of, told_apart
+from matcher.match import capture_key as distinct
+from matcher.match.capture_key import CaptureKey, Distinct, Lowest, Numbers, in_hex, longest_run, numbers_of, told_apart
 from matcher.match.statistics import SHINGLE_TEXT, Part, Tally, groups_of, matched_groups, newest_dates, shingles
 from matcher.records import rows_of as rows_in
 from matcher.reference import find

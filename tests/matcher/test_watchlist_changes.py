@@ -10,7 +10,7 @@ import pytest
 
 from matcher.match.findings import findings
 from matcher.watchlist import erasing, installed
-from matcher.watchlist.chunks import erased_path
+from matcher.watchlist.file import erased_path
 from matcher.watchlist.tagging import TagKeys, handles, normal_name
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed, matcher_of, phone, resident_id

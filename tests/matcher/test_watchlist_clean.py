@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import MOST, Texts, concatenate, hexed
-from matcher.watchlist.clean import clean_references, normalised, normalised_one
+from matcher.watchlist.tagging import clean_references, normalised, normalised_one
 from tests.matcher.bank import phone, resident_id
 from ullage.identifiers import kinds
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from matcher.watchlist import index as module
-from matcher.watchlist.chunks import CHUNK
-from matcher.watchlist.file import BODY
+from matcher.watchlist.file import BODY, CHUNK
 from matcher.watchlist.index import Index
 from tests.matcher.test_watchlist_file import PUBLIC, made
 from ullage.errors import CorruptError

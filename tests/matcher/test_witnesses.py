@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Texts
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
-from matcher.match.witnesses import MOST_VALUES, pairs_of
-from matcher.records.schema import Columns
-from matcher.records.spans import BLOCK, LINE, OBJECT, TUPLE
+from matcher.match.whose_rows import MOST_VALUES, pairs_of
+from matcher.records.reader import Columns
+from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installed
 from matcher.watchlist.tagging import HandleKey
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in

@@ -14,11 +14,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
-from matcher.unpack.cells import lines
 from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.walk import DAMAGED, Body, View, Walk
+from matcher.unpack.walk import DAMAGED, Body, View, Walk, lines
 
 ROWS = 4096
 """Rows that are made into Python's values at once."""

@@ -13,13 +13,12 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
-from matcher.unpack.cells import clean, number
 from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import ABOUT, SEPARATOR
 from matcher.unpack.readers import ole
 from matcher.unpack.readers.archives import zipped
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import Body, Walk, clean, number
 
 TYPES = "[Content_Types].xml"
 WORKBOOK = "xl/workbook.xml"

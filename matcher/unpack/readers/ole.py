@@ -13,11 +13,10 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from matcher.unpack.cells import lines
 from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.walk import Body, Walk
+from matcher.unpack.walk import Body, Walk, lines
 
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
 """Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""

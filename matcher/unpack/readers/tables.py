@@ -14,11 +14,10 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from matcher.unpack.cells import lines
 from matcher.unpack.kinds import Format
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import BYTES, SEPARATOR
-from matcher.unpack.walk import Body, Walk, slices
+from matcher.unpack.walk import Body, Walk, lines, slices
 
 COPIES = 3
 """How often a database of SQLite is in memory while it is read."""

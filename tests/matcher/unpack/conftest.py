@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from matcher.unpack.limits import Limits
-from matcher.unpack.outcome import Outcome
 from matcher.unpack.parent import unpack
+from matcher.unpack.protocol import Outcome
 
 QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from matcher.unpack import parent, protocol, sandbox
-from matcher.unpack.outcome import Outcome
-from matcher.unpack.protocol import HEADER
+from matcher.unpack.protocol import HEADER, Outcome
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from ullage.errors import UnavailableError

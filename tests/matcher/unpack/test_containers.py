@@ -9,8 +9,8 @@ import pytest
 
 from matcher.match.findings import findings
 from matcher.unpack import protocol
-from matcher.unpack.outcome import Member
 from matcher.unpack.parent import unpack
+from matcher.unpack.protocol import Member
 from tests.bench import recall_containers as made
 from tests.factories import capture
 from tests.matcher.bank import matcher_of

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.unpack.cells import number
 from matcher.unpack.readers.office import column, one_a_line, worksheet
+from matcher.unpack.walk import number
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
 

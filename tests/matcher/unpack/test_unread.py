@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from matcher.unpack.kinds import UNREADABLE, marks
-from matcher.unpack.outcome import LOSES_NOTHING, REASONS
+from matcher.unpack.protocol import LOSES_NOTHING, REASONS
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.unpack import builders

@@ -1,4 +1,13 @@
-"""The lexicon's one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches and files alike.
+"""The trade's jargon, and brands, domains and card ranges of tenants, found in folded text (leftmost, longest, whole words).
+
+L stands alone; M counts once; H counts only within 40 characters of another term or a field label. A page that talks of police,
+courts and cases, and shows no rows, reports on the trade and does not take part in it.
+
+What is looked for: terms are data (`ullage.vocabulary.lexicon`), a file a theme, with weight 1-5, ambiguity and source; words of
+context weigh nothing. Field labels come from `detect/labels.tsv`; brands, domains and card ranges (BINs) from each tenant's
+settings. Every form is found in simplified and in traditional characters, and in any case.
+
+There is one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches and files alike.
 
     text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `Terms`
 
@@ -20,7 +29,10 @@ from __future__ import annotations
 
 import math
 import string
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,10 +41,200 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
+from matcher.detect.labelled import words
 from matcher.detect.search import Prescan, Seen
-from matcher.lexicon.entries import COMPANY, Entry, Names, forms, literals, lower, record_words, shipped_rows
-from matcher.lexicon.terms import NEAR, Hit, Terms
-from ullage.vocabulary.lexicon import Row
+from matcher.text.fold import fold, fold_all, written
+from ullage.records import Term
+from ullage.vocabulary.lexicon import SIDES, Row, is_offer, themes
+
+CONTEXT, RECORD = "CONTEXT", "record"
+"""The category of words of context; the theme of them that makes a text somebody's record."""
+BIN = "BIN"
+"""How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
+BIN_FORMS = (
+    *("{}开头", "{} 开头", "开头{}", "{}卡段", "{}段", "卡头{}", "卡头 {}", "卡头:{}", "卡bin{}", "卡bin {}", "卡bin:{}"),
+    *("bin{}", "bin {}", "bin:{}", "bin: {}", "bin#{}", "bins {}", "bins: {}", "{}bin", "{} bin"),
+)
+"""How the trade names a card range: the digits alone stand at the head of every card number."""
+COMPANY = ("term", "label", "brand")
+"""Kinds of entries beside which an ambiguous term is taken at its word."""
+Names = Mapping[str, Iterable[str]]
+
+
+class Entry(NamedTuple):
+    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label, or a word of context.
+
+    The category of a word of context is its theme.
+    """
+
+    kind: str
+    id: str
+    category: str = ""
+    weight: int = 0
+    ambiguity: str = "L"
+
+    @property
+    def brand(self) -> tuple[str, str]:
+        """Tenant and name, of an entry of kind `brand`."""
+        tenant, _, name = self.id.partition("\x1f")
+        return tenant, name
+
+    @property
+    def needs_company(self) -> bool:
+        """Whether it counts only near another term, a field label or a brand."""
+        return self.kind == "term" and self.ambiguity == "H"
+
+    def as_written(self, form: str) -> str:
+        """How a word is shown that stands in a post as `form`, one of its own: the lexicon's spelling of that very form."""
+        return self.id if form == folded(self.id) else form
+
+
+def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[Entry, ...]]:
+    """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
+    found: dict[str, dict[Entry, None]] = {}
+    pairs = [
+        (form.encode("utf-8", "surrogatepass"), entry) for word, entry in _entries(brands, bins, rows) for form in written(word)
+    ]
+    texts = fold_all([form for form, _ in pairs])  # together: a fold each of a thousand words takes a tenth of a second
+    for text, (_, entry) in zip(texts, pairs, strict=True):
+        if form := lower(text.text).strip():
+            found.setdefault(form, {})[entry] = None
+    return {form: tuple(meanings) for form, meanings in found.items()}
+
+
+def _entries(brands: Names, bins: Names, rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
+    for word in words():
+        yield word, Entry("label", word)
+    yield from _terms(rows)
+    for tenant, names in brands.items():
+        for name in names:
+            yield name, Entry("brand", f"{tenant}\x1f{name}")
+    for tenant, ranges in bins.items():
+        for digits in ranges:
+            for form in BIN_FORMS:
+                yield form.format(digits), Entry("brand", f"{tenant}\x1f{BIN}")
+
+
+def _terms(rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
+    """The terms, and the words of context."""
+    for row in rows:
+        entry = Entry("term", row.term, row.category, row.weight, row.ambiguity)
+        if row.category == CONTEXT:
+            entry = Entry("context", row.term, row.meaning)
+        if entry.category != RECORD:
+            yield from ((form, entry) for form in row.forms)
+
+
+@cache
+def shipped_rows() -> tuple[Row, ...]:
+    """The terms of every theme that this version comes with."""
+    return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
+
+
+def record_words(rows: Iterable[Row]) -> tuple[bytes, ...]:
+    """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
+    words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
+    found = {lower(fold(form).text) for word in words for form in written(word)}
+    return tuple(sorted(word.encode() for word in found))
+
+
+@cache
+def folded(word: str) -> str:
+    """A word as it is looked for."""
+    return lower(fold(word).text).strip()
+
+
+def lower(text: str) -> str:
+    """Lower case of the same length: one capital (İ) would become two characters, and is no i of any word here."""
+    return text.replace("İ", "ı").lower()
+
+
+def literals(form: str) -> tuple[bytes, ...]:
+    """The UTF-8 of `form` in each case that a search which ignores the case of ASCII letters alone would miss."""
+    cases = (form, form.upper(), form.title(), form.capitalize())
+    return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))
+
+
+NEAR = 40
+"""Characters within which a term of ambiguity H needs another term, a field label or a tenant's brand."""
+
+
+class Hit(NamedTuple):
+    """A form found at [start, end): characters of a text, or bytes of a document in a batch. `form` is as the lexicon has it."""
+
+    start: int
+    end: int
+    entry: Entry
+    form: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the lexicon says of one text."""
+
+    counts: Mapping[Entry, int] = field(default_factory=dict)
+    """How often each term stands there and may count; in a flood at least so often."""
+    others: frozenset[Entry] = frozenset()
+    """Brands that are named, and words of context."""
+    hits: Sequence[Hit] = ()
+    """Where the terms that count stand."""
+    written: Mapping[Entry, str] = field(default_factory=dict)
+    """The form in which each of them stands there first."""
+
+    @classmethod
+    def of(cls, found: Iterable[Hit]) -> Terms:
+        """What `found` says, by place: terms that count, brands, words of context and labels."""
+        hits = tuple(found)
+        counted = tuple(hit for hit in hits if hit.entry.kind == "term")
+        others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
+        written = {hit.entry: hit.form for hit in reversed(counted)}
+        return cls(Counter(hit.entry for hit in counted), others, counted, written)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """Those that count, the heaviest first; one of ambiguity M counts once."""
+        heaviest = sorted(self.counts, key=lambda e: (-e.weight, e.id))
+        return tuple(
+            Term(
+                id=e.id,
+                category=e.category,
+                weight=e.weight,
+                count=1 if e.ambiguity == "M" else self.counts[e],
+                written=e.as_written(self.written[e]),
+            )
+            for e in heaviest
+        )
+
+    @cached_property
+    def brands(self) -> dict[str, tuple[str, ...]]:
+        """Tenant to the brands of it that are named."""
+        named: dict[str, set[str]] = {}
+        for tenant, name in (entry.brand for entry in self.others if entry.kind == "brand"):
+            named.setdefault(tenant, set()).add(name)
+        return {tenant: tuple(sorted(names)) for tenant, names in sorted(named.items())}
+
+    @cached_property
+    def context(self) -> dict[str, int]:
+        """How many different words of context of each theme stand here; a term that is on one side of the trade is one too."""
+        themes = [entry.category for entry in self.others if entry.kind == "context"]
+        sides = [entry.category.lower() for entry in self.counts if entry.category in SIDES]
+        return dict(sorted(Counter(themes + sides).items()))
+
+    def offers(self, tenant: str, rows: int = 0) -> bool:
+        """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
+
+        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's sample does.
+        """
+        weights = ((term.category, term.weight) for term in self.terms)
+        return tenant in self.brands and is_offer(weights, self.context, rows)
+
+    def under(self, title: Terms) -> Terms:
+        """These and those of the title above: counts are added; hits stay those of the text."""
+        if not (title.counts or title.others):
+            return self
+        counts = Counter(self.counts) + Counter(title.counts)
+        return Terms(counts, self.others | title.others, self.hits, {**self.written, **title.written})
+
 
 ENOUGH = 4096
 """Words of one text that are read in any case."""
