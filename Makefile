@@ -91,10 +91,10 @@ messages: env ## bring the desk's catalogue up to date, and list what has no Chi
 lock: ## choose new versions of the dependencies and write requirements/
 	$(PYTHON) -m venv .lock_cache
 	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
-	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra dev -o $(LOCK) pyproject.toml
+	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra dev -o $(LOCK) pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
-	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search -o requirements/search.txt pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search --extra oidc -o requirements/search.txt pyproject.toml
 
 clean: ## end the services and remove what make made
 	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local.services stop

@@ -45,8 +45,9 @@ SCHEMA = (
         tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
     ) strict;
     """,
+    "alter table users add column mapped integer not null default 0",
 )
-_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by"
+_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped"
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 
 
@@ -54,6 +55,7 @@ _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, re
 class User:
     """A person. `digest` is None where an identity provider vouches for them, as `subject`.
 
+    Roles and tenants of one who `is_mapped` follow from what it says of them, and are set at each login.
     `until` is set while the password is one that somebody else made: it must be changed, by then.
     """
 
@@ -67,6 +69,7 @@ class User:
     changes: int
     made_at: float
     made_by: str
+    is_mapped: bool = False
 
     def principal(self, session: str = "") -> Principal:
         """As who they ask; with a password of somebody else's they may do nothing but change it."""
@@ -140,6 +143,7 @@ class Accounts:
         by: str,
         is_own: bool = False,
         subject: str | None = None,
+        is_mapped: bool = False,
         hours: float = UNUSED_HOURS,
     ) -> User:
         """Make an account; unless `is_own` the password has to be changed within `hours`."""
@@ -147,11 +151,13 @@ class Accounts:
         now = self._clock.wall()
         until = None if is_own or digest is None else now + hours * 3600
         whose = (_words(checked_roles(roles)), _words(checked_tenants(tenants)))
-        row = (key_of(name), name, digest, subject, *whose, 0, until, 1, now, by)
+        row = (key_of(name), name, digest, subject, *whose, 0, until, 1, now, by, int(is_mapped))
         with self._changing():
             if self._connection.execute("select 1 from users where key = ?", (row[0],)).get:
                 raise ConfigError("there is an account of that name: choose another name, or change that one")
-            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            if subject and self._connection.execute("select 1 from users where subject = ?", (subject,)).get:
+                raise ConfigError("there is an account for that subject: `ullage user list` shows it")
+            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return self.named(name)
 
     def named(self, name: str) -> User:
@@ -290,9 +296,9 @@ def _words(words: Collection[str]) -> str:
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by = row
+    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped = row
     lists = (tuple(json.loads(roles)), tuple(json.loads(tenants)))
-    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by)
+    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped))
 
 
 def _token(row: tuple[Any, ...]) -> Token:

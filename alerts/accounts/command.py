@@ -15,6 +15,7 @@ from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.desk import AccountDesk
 from alerts.accounts.passwords import Passwords
 from alerts.accounts.roles import ALL, PERMISSIONS, ROLES
+from alerts.accounts.vouched import LONGEST_SUBJECT, subject_of
 from ullage.audit import current_user
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
@@ -48,10 +49,20 @@ def add(
     everyone: Everyone = False,
     password_file: FromFile = None,
     own: Own = False,
+    subject: Annotated[
+        str, typer.Option(metavar="SUB", help="For whom the identity provider vouches so; there is no password then.")
+    ] = "",
 ) -> None:
     """Make an account with a password that is typed, or read from a file; never from the command line."""
-    with _desk(ctx.obj) as desk:
-        desk.add(name, roles, _tenants(ctx.obj, tenants, everyone), _password(password_file), is_own=own)
+    context: Context = ctx.obj
+    with _desk(context) as desk:
+        whose = _tenants(context, tenants, everyone)
+        if subject:
+            if password_file or own:
+                raise ConfigError("--subject goes without a password: the identity provider vouches for them")
+            desk.add_vouched(name, roles, whose, _subject(context, subject))
+        else:
+            desk.add(name, roles, whose, _password(password_file), is_own=own)
     typer.echo(f"account {name}: {', '.join(roles)}")
 
 
@@ -148,6 +159,16 @@ def _desk(context: Context) -> Iterator[AccountDesk]:
         yield AccountDesk(accounts, Passwords(), context.trail(), current_user())
 
 
+def _subject(context: Context, given: str) -> str:
+    """A subject of the configured issuer, as accounts have it."""
+    settings = context.settings.search.oidc
+    if not settings.issuer:
+        raise ConfigError("no identity provider is configured here: search.oidc in ullage.toml names one")
+    if not 0 < len(given) <= LONGEST_SUBJECT or not given.isprintable():
+        raise ConfigError(f"a subject has 1 to {LONGEST_SUBJECT} characters: the login page shows it to whoever has no account")
+    return subject_of(settings, given)
+
+
 def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
     """Whose data; ConfigError for a tenant that is not known here."""
     if everyone:
@@ -178,7 +199,7 @@ def _user_row(one: User) -> dict[str, object]:
         "roles": one.roles,
         "tenants": one.tenants,
         "state": state_of(one),
-        "by": "password" if one.digest else "identity provider",
+        "by": "password" if one.digest else "groups at the identity provider" if one.is_mapped else "identity provider",
         "made_at": datetime.fromtimestamp(one.made_at, UTC).isoformat(),
         "made_by": one.made_by,
     }

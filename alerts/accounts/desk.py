@@ -25,12 +25,23 @@ class AccountDesk:
         if self.accounts.user(checked_name(name)):
             raise ConfigError("there is an account of that name: choose another name, or change that one")
         checked(password, name)
-        self._note("account.add", f"account {name}: {_said(checked_roles(roles), checked_tenants(tenants))}")
+        self._note("account.add", f"account {name}: {said(checked_roles(roles), checked_tenants(tenants))}")
         return self.accounts.add(name, roles, tenants, digest=self.passwords.digest(password), by=self.by, is_own=is_own)
+
+    def add_vouched(self, name: str, roles: Collection[str], tenants: Collection[str], subject: str) -> User:
+        """Make an account without a password, for whom an identity provider vouches as `subject`."""
+        if self.accounts.user(checked_name(name)):
+            raise ConfigError("there is an account of that name: choose another name, or change that one")
+        if self.accounts.of_subject(subject):
+            raise ConfigError("there is an account for that subject: `ullage user list` shows it")
+        self._note("account.add", f"account {name}: {said(checked_roles(roles), checked_tenants(tenants))}; by a subject")
+        return self.accounts.add(name, roles, tenants, digest=None, by=self.by, subject=subject)
 
     def set_password(self, name: str, password: str, *, is_own: bool) -> None:
         """Give an account another password."""
         user = self.accounts.named(name)
+        if user.digest is None:
+            raise ConfigError("that account has no password here: an identity provider vouches for it")
         checked(password, user.name)
         self._note("account.password", f"account {user.name}")
         self.accounts.set_password(user.name, self.passwords.digest(password), is_own=is_own)
@@ -38,7 +49,7 @@ class AccountDesk:
     def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
         """Give an account other roles and tenants."""
         user = self.accounts.named(name)
-        now, then = _said(user.roles, user.tenants), _said(checked_roles(roles), checked_tenants(tenants))
+        now, then = said(user.roles, user.tenants), said(checked_roles(roles), checked_tenants(tenants))
         self._note("account.roles", f"account {user.name}: {then}; before: {now}")
         self.accounts.set_roles(user.name, roles, tenants)
 
@@ -54,7 +65,7 @@ class AccountDesk:
         """Make a token: it, and the secret that is shown once. Noted once it is whole, before anybody has it."""
         checked_scope(permissions)
         token, secret = self.accounts.add_token(name, permissions, tenants, purpose=purpose, days=days, by=self.by)
-        self._note("token.add", f"token {token.id} of {name}: {_said(token.permissions, token.tenants)}", token.purpose)
+        self._note("token.add", f"token {token.id} of {name}: {said(token.permissions, token.tenants)}", token.purpose)
         return token, secret
 
     def revoke(self, id_: str) -> None:
@@ -69,5 +80,6 @@ class AccountDesk:
         self.trail.append(action, what, actor=self.by, reason=reason)
 
 
-def _said(roles: Collection[str], tenants: Collection[str]) -> str:
+def said(roles: Collection[str], tenants: Collection[str]) -> str:
+    """Roles or permissions, and tenants, in words for the audit log."""
     return f"{', '.join(roles)} of {'all tenants' if '*' in tenants else ', '.join(tenants)}"

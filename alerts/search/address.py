@@ -23,12 +23,16 @@ MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader sent was encrypted."""
+    """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader sent was encrypted.
+
+    `origin` is what a browser calls the page that it sees.
+    """
 
     host: str
     source: str
     is_secure: bool
     is_local: bool
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ class Reach:
         is_secure = self.scheme == "https" or (known in self.public and self.public[known].startswith("https:"))
         by_proxy = by_proxy and ("x-forwarded-for" in headers or "x-forwarded-host" in headers)
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
-        return Asked(known, source, is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https"), is_local)
+        is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
+        origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
+        return Asked(known, source, is_secure, is_local, origin)
 
     def _source(self, forwarded: str, peer: str) -> str:
         """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""

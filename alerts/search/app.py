@@ -18,6 +18,7 @@ from alerts.accounts.accounts import Accounts
 from alerts.accounts.passwords import Passwords
 from alerts.accounts.roles import ForbiddenError
 from alerts.accounts.sessions import Sessions
+from alerts.accounts.sign_on import configured
 from alerts.decisions.command import duties_of
 from alerts.lookup.exposed import Lookup
 from alerts.lookup.sweeps import Sweeps
@@ -95,6 +96,7 @@ def create_app(
         occasions=Occasions(),
         zone=zone,
         entries=pages.entries(),
+        sign_on=configured(context, accounts, trail),
     )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site

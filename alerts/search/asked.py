@@ -33,11 +33,17 @@ def repeatable(typed: Mapping[str, Any]) -> dict[str, Any]:
     return {name: "" if isinstance(value, str) and identifier_in(value) else value for name, value in typed.items()}
 
 
+def any_query() -> None:
+    """The dependency of a route whose query is another's to choose: what it does not know is passed over."""
+
+
 def known_query(request: Request) -> None:
     """QueryError for a parameter that the route does not know, or for two of one: it would be ignored, and the answer be wrong.
 
     What was asked is not repeated: a name that is not ours may hold anything.
     """
+    if any(one.call is any_query for one in request.scope["route"].dependant.dependencies):
+        return
     known = dict(_parameters(request.scope["route"].dependant))
     given = [name for name, _ in request.query_params.multi_items()]
     if unknown := [name for name in given if name not in known]:

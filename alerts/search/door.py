@@ -86,6 +86,8 @@ class Door:
         PasswordError for a new one that is not taken.
         """
         user = self.accounts.named(principal.name)
+        if user.digest is None:
+            raise PasswordError(Phrase("you have no password here: an identity provider vouches for you"))
         checked(new, user.name)
         if old == new:
             raise PasswordError(Phrase("that is the password of before: choose another"))

@@ -20,7 +20,9 @@ from ullage.errors import UllageError
 from ullage.runtime.connections import ANSWERED, MORE_TIME, MOST_REQUESTS
 
 MAX_BODY = 16 * 1024
-MAX_QUERY = 2 * 1024
+MAX_QUERY, MAX_ANSWER = 2 * 1024, 8 * 1024
+"""Bytes of a query: of one of ours, and of what an identity provider sends a browser back with."""
+BACK = "/login/back"
 CHANGING = frozenset({"/password", "/logout"})
 """What is left to somebody whose password somebody else made."""
 KEPT = "/api/export/"
@@ -146,7 +148,7 @@ def _no_clock(_seconds: float) -> None:
 
 def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> tuple[int, str] | None:
     """What the address and the length that is said tell of a request's size."""
-    if len(scope["query_string"]) > MAX_QUERY:
+    if len(scope["query_string"]) > (MAX_ANSWER if scope["path"] == BACK else MAX_QUERY):
         return 414, "the address is too long"
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):

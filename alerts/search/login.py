@@ -20,6 +20,9 @@ from ullage.runtime.allowance import LimitedError
 Typed = Annotated[str, Form(max_length=2_000)]
 Everybody = Annotated[Site, anybody()]
 Known = Annotated[Site, logged_in()]
+SINGLE = Phrase("single sign-on")
+VOUCHED = "provider"
+"""How somebody was logged in who is led to the login page after logging out."""
 WRONG = Phrase("The name or the password is wrong, or the account is closed.")
 
 
@@ -28,8 +31,8 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/login")
-    def form(site: Everybody) -> HTMLResponse:
-        return _form(site, 200)
+    def form(site: Everybody, left: str = "") -> HTMLResponse:
+        return login_form(site, 200, has_left=left == VOUCHED)
 
     @router.post("/login")
     def enter(request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/") -> Response:
@@ -37,13 +40,14 @@ def routes() -> APIRouter:
         try:
             session = site.door.enter(name, password, request.state.asked.source)
         except LimitedError as error:
-            return _limited(site, error, place)
-        return entered(request, session, place) if session else _form(site, 401, place, WRONG)
+            return limited(site, error, place)
+        return entered(request, session, place) if session else login_form(site, 401, place, WRONG)
 
     @router.post("/logout")
     def leave(site: Known) -> Response:
+        user = site.door.accounts.user(site.principal.name)
         site.door.leave(site.principal)
-        answer = RedirectResponse("/login", 303)
+        answer = RedirectResponse(f"/login?left={VOUCHED}" if user and user.subject else "/login", 303)
         for name in (COOKIE, SECURE_COOKIE):
             answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE)
         return answer
@@ -53,7 +57,11 @@ def routes() -> APIRouter:
 
 def entered(request: Request, session: str, place: str) -> Response:
     """Leads somebody who was let in to `place`, with the session's cookie: for encrypted connections alone where this is one."""
-    answer = RedirectResponse(place, 303)
+    return entering(request, session, RedirectResponse(place, 303))
+
+
+def entering(request: Request, session: str, answer: Response) -> Response:
+    """`answer` with the cookie of a session."""
     is_secure = request.state.asked.is_secure
     name = SECURE_COOKIE if is_secure else COOKIE
     answer.set_cookie(name, session, path="/", httponly=True, samesite="strict", secure=is_secure)
@@ -70,10 +78,10 @@ def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
     place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
     place = place if scope["method"] == "GET" and PLACE.fullmatch(place) else "/"
     if isinstance(error, LimitedError):
-        return _limited(site, error, place)
+        return limited(site, error, place)
     if error:
         return site.page("problem.html", _status(error), title=Phrase("That did not work"), message=error)
-    return _form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
+    return login_form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
 
 
 def _denied_program(error: UllageError | None) -> Response:
@@ -89,12 +97,20 @@ def _status(error: UllageError) -> int:
     return 503 if isinstance(error, UnavailableError) else 500
 
 
-def _form(site: Site, status: int, place: str = "/", refused: object = "", *, crossed: bool = False) -> HTMLResponse:
-    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back."""
-    return site.page("login.html", status, then=place, refused=refused, crossed=crossed)
+def login_form(
+    site: Site, status: int, place: str = "/", refused: object = "", *, crossed: bool = False, has_left: bool = False
+) -> HTMLResponse:
+    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back.
+
+    `has_left` is somebody who has logged out here, and perhaps not of the identity provider.
+    """
+    provider = site.sign_on and (site.sign_on.label or SINGLE)
+    values = {"crossed": crossed, "provider": provider, "has_left": has_left and bool(provider)}
+    return site.page("login.html", status, then=place, refused=refused, **values)
 
 
-def _limited(site: Site, error: LimitedError, place: str) -> HTMLResponse:
-    answer = _form(site, 429, place, error)
+def limited(site: Site, error: LimitedError, place: str) -> HTMLResponse:
+    """The form, for somebody who has to wait."""
+    answer = login_form(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts import words
 from alerts.accounts.roles import NOBODY, Principal
+from alerts.accounts.sign_on import SignOn
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.export import formats
@@ -75,6 +76,8 @@ class Site:
     zone: tzinfo | None = None
     principal: Principal = NOBODY
     entries: tuple[Entry, ...] = ()
+    sign_on: SignOn | None = None
+    """By an identity provider, where one is configured."""
 
     def seen_by(self, principal: Principal) -> Site:
         """The same for `principal`: store, look-up and tenants without those that are none of theirs."""

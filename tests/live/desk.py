@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,10 +47,11 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk(data: Path, *, incidents: int = 40, nights: bool = True) -> Iterator[Desk]:
-    """Serve it; without `incidents` and `nights` it is as on the first day."""
+def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Callable[[], None] = lambda: None) -> Iterator[Desk]:
+    """Serve it; without `incidents` and `nights` it is as on the first day. `configure` writes into its folder first."""
     clock = HeldClock()
     list(setup.initialise(Context(data)))
+    configure()
     context = Context(data, clock.as_clock())
     store = open_store("sqlite:///incidents.sqlite", data)
     keys.make_tenant(context.keys, "bank")

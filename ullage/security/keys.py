@@ -13,6 +13,7 @@
     collect/<account>   collect (text: server, user and session of a chat account, one a line)
     intake.token        intake (text: what collectors hand in with)
     notify/<channel>    alert (text: an address, then what signs, one a line)
+    oidc.secret         search (text: what the identity provider knows the desk by)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
 is wider, foreign or a link (`ullage.files.trusted`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -103,6 +103,53 @@ UNIX = "unix"
 """In the place of an address: whoever comes by the socket file."""
 
 
+class GrantSettings(Section):
+    """What people may on the desk of whom the identity provider says that they are in a group."""
+
+    value: str = knob("", "the group, as the claim has it")
+    roles: tuple[str, ...] = knob(
+        (), "what they are here; of operator, resolver and auditor nobody is two, by several groups neither"
+    )
+    tenants: tuple[str, ...] = knob((), "whose data they see; * is all, now and later")
+
+
+class OidcSettings(Section):
+    """An identity provider (OpenID Connect) by which people log in as well; the secret is `keys/oidc.secret`."""
+
+    issuer: str = knob("", "its address, exactly as it gives it itself; none where this is empty")
+    client_id: str = knob("", "by which it knows the desk")
+    auth: Literal["client_secret_basic", "client_secret_post", "none"] = knob(
+        "client_secret_basic", "how the desk shows that it is this client; none is a public client, without a secret"
+    )
+    scopes: tuple[str, ...] = knob(("profile",), "what is asked for beside openid")
+    claim: str = knob("groups", "the claim that has somebody's groups")
+    name: str = knob("preferred_username", "the claim that has somebody's name here, up to an @")
+    label: str = knob("", "what it is called on the login page; single sign-on where this is empty")
+    ca: str = knob(
+        "", "file of the authorities (PEM) that alone are believed, relative to the data folder; the system's by default"
+    )
+    proxy: str = knob("", "http://HOST:PORT by which it is asked; directly by default, the environment's proxies are not used")
+    seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "one answer of it; somebody waits for it", "seconds")
+    grants: dict[str, GrantSettings] = knob(
+        {}, "one table a group; without any only those enter whose account was made for them by `user add --subject`"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is missing: the provider gives it when the desk is registered there")
+        for name, address in (("issuer", self.issuer), ("proxy", self.proxy)):
+            parts = urlsplit(address)
+            if address and not parts.hostname:
+                raise ValueError(f"{name} is no address")
+        parts = urlsplit(self.issuer)
+        if self.issuer and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            raise ValueError("issuer is no https address: whoever stands between could say who anybody is")
+        if any(not grant.value or not grant.roles or not grant.tenants for grant in self.grants.values()):
+            raise ValueError("each of grants has a value, roles and tenants")
+        return self
+
+
 class SearchSettings(Section):
     """The desk."""
 
@@ -124,6 +171,7 @@ class SearchSettings(Section):
     )
     lookups_per_minute: Count = knob(30, "look-ups of one person or program: a desk asks, it does not try a list of numbers")
     lookups_per_day: Count = knob(2000, "look-ups of all together, for many people are no way around")
+    oidc: OidcSettings = OidcSettings()
 
     @field_validator("public")
     @classmethod

@@ -1,0 +1,483 @@
+"""Logging in by an identity provider: who gets in, as what; and whatever is forged, replayed or out of date does not."""
+
+import base64
+import hashlib
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from prometheus_client import CollectorRegistry
+
+from alerts.accounts import sign_on
+from alerts.accounts.journeys import JOURNEY_SECONDS
+from alerts.accounts.sign_on import BEGUN
+from alerts.search.app import create_app
+from alerts.search.pages.provider import COOKIE
+from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
+from tests.alerts.issuer import CLIENT, SECRET, SUBJECT, Issuer, by_another_key, by_public_key, serving, unsigned
+from ullage import audit
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+GRANTS = """
+[search.oidc.grants.fraud]
+value = "fraud-desk"
+roles = ["fraud"]
+tenants = ["bank"]
+[search.oidc.grants.ops]
+value = "platform"
+roles = ["operator"]
+tenants = ["*"]
+[search.oidc.grants.audit]
+value = "audit"
+roles = ["auditor"]
+tenants = ["*"]
+[search.oidc.grants.lead]
+value = "leads"
+roles = ["lead"]
+tenants = ["zetalend"]
+[search.oidc.grants.analyst]
+value = "analysts"
+roles = ["analyst"]
+tenants = ["bank"]
+"""
+
+
+@pytest.fixture
+def issuer(clock):
+    with serving(clock) as found:
+        yield found
+
+
+@pytest.fixture
+def write(data, issuer, clock):
+    """Writes the configuration: `write(more)`; gives the context of it."""
+
+    def written(more: str = "", grants: str = GRANTS) -> Context:
+        text = f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id = "{CLIENT}"\nseconds = 5\n{more}\n{grants}\n[tenants.bank]\n'
+        (data / "ullage.toml").write_text(text + "[tenants.zetalend]\n", encoding="utf-8")
+        secret = data / "keys" / "oidc.secret"
+        secret.write_text(SECRET + "\n", encoding="utf-8")
+        secret.chmod(0o600)
+        return Context(data, clock.as_clock())
+
+    return written
+
+
+@pytest.fixture
+def opened(store, accounts, write):
+    """Serves the desk with what is configured, to a stranger: `opened()`."""
+
+    def served(more: str = "", grants: str = GRANTS) -> Browser:
+        return Browser(create_app(write(more, grants), store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
+
+    return served
+
+
+def begin(who: Browser, issuer: Issuer, then: str = "/password") -> dict[str, str]:
+    """Follow the link on the login page; what the provider is sent."""
+    answer = who.get("/login/provider", params={"then": then})
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(f"{issuer.url}/authorize?")
+    who.cookies |= dict(answer.cookies)
+    return issuer.sent_to(answer.headers["location"])
+
+
+def back(who: Browser, sent: dict[str, str], **more):
+    """Come back as the provider sends one."""
+    query = {"code": "c0de", "state": sent["state"], "session_state": "of another kind", **more}
+    answer = who.get("/login/back", params={name: value for name, value in query.items() if value is not None})
+    who.cookies |= dict(answer.cookies)
+    return answer
+
+
+def entries(context) -> list[tuple[str, str, str]]:
+    found = [(one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")]
+    return [one for one in found if one[0].startswith("account.")]
+
+
+def test_who_is_in_a_group_gets_an_account_with_what_it_grants(opened, issuer, accounts, context) -> None:
+    who, issuer.more = opened(), {"groups": ["everybody", "fraud-desk"], "preferred_username": "wang.fang@bank.example"}
+    assert "single sign-on" in who.get("/login").text
+    answer = back(who, begin(who, issuer))
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh" content="0;url=/password"' in answer.text
+    assert who.get("/").status_code == 200
+    user = accounts.named("wang.fang")
+    assert (user.roles, user.tenants, user.digest, user.is_mapped) == (("fraud",), ("bank",), None, True)
+    assert user.subject == f"{issuer.url} {SUBJECT}"
+    assert entries(context) == [
+        ("account.add", "identity provider", "account wang.fang: fraud of bank; by its groups"),
+        ("account.login", "wang.fang", "account wang.fang by the identity provider"),
+    ]
+
+
+def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
+    who, issuer.more = opened(), {"groups": "fraud-desk", "preferred_username": "Wang Fang"}
+    sent = begin(who, issuer)
+    assert (sent["response_type"], sent["client_id"], sent["scope"]) == ("code", CLIENT, "openid profile")
+    assert (sent["redirect_uri"], sent["code_challenge_method"]) == (f"http://{HOST}/login/back", "S256")
+    assert back(who, sent).status_code == 200
+    ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+    assert challenge == sent["code_challenge"]
+    assert (form["code"], form["grant_type"], form["redirect_uri"]) == ("c0de", "authorization_code", sent["redirect_uri"])
+    assert SECRET not in str(form)
+    basic = base64.b64decode({name.lower(): value for name, value in headers.items()}["authorization"].split()[1]).decode()
+    assert basic == f"{CLIENT}:a+secret+of+the+client%2C+with+spaces+%26+signs"
+
+
+def test_the_cookie_of_the_journey_opens_nothing_and_goes(opened, issuer) -> None:
+    who = opened()
+    answer = who.get("/login/provider")
+    said = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
+    assert {"httponly", "path=/", "samesite=lax", f"max-age={int(JOURNEY_SECONDS)}"} <= said
+    who.cookies |= dict(answer.cookies)
+    assert who.get("/").status_code == 401
+
+
+# What is forged.
+
+
+FORGED = {
+    "another issuer": ({"iss": "https://elsewhere.example"}, None, "invalid_claim iss"),
+    "another audience": ({"aud": "another client"}, None, "invalid_claim aud"),
+    "ours among others, for another": ({"aud": [CLIENT, "x"], "azp": "x"}, None, "invalid_claim azp"),
+    "ours among others, for nobody": ({"aud": [CLIENT, "x"]}, None, "missing_claim azp"),
+    "another nonce": ({"nonce": "of another login"}, None, "invalid_claim nonce"),
+    "no nonce": ({"nonce": None}, None, "missing_claim nonce"),
+    "expired": ({"exp": 1}, None, "expired"),
+    "never expires": ({"exp": None}, None, "missing_claim exp"),
+    "of tomorrow": ({"iat": 2**40}, None, "invalid_claim iat"),
+    "no subject": ({"sub": None}, None, "missing_claim sub"),
+    "an empty subject": ({"sub": ""}, None, "sub"),
+    "a subject that is none": ({"sub": 7}, None, "invalid_claim sub"),
+    "a long subject": ({"sub": "s" * 256}, None, "sub"),
+    "an audience that is none": ({"aud": {"a": 1}}, None, "invalid_claim aud"),
+    "of another access token": ({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, None, "invalid_claim at_hash"),
+    "algorithm none": ({}, lambda _: unsigned, "unsupported_algorithm"),
+    "HS256 by the public key": ({}, by_public_key, "unsupported_algorithm"),
+    "a key that is nobody's": ({}, lambda _: by_another_key("two"), "invalid_key_id"),
+    "another key by the same name": ({}, lambda _: by_another_key("one"), "key"),
+    "no token": ({}, lambda _: lambda _claims: "a.b", "ID token"),
+    "a number": ({}, lambda _: lambda _claims: 7, "no ID token"),
+    "a signature that is none": ({}, lambda one: lambda claims, sign=one.sign: sign(claims)[:-8] + "AAAAAAAA", "bad_signature"),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_token_that_is_forged_opens_nothing_and_is_noted(opened, issuer, accounts, context, kind) -> None:
+    more, sign, why = FORGED[kind]
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang", **more}
+    issuer.sign = sign(issuer) if sign else issuer.sign
+    answer = back(who, begin(who, issuer))
+    assert answer.status_code == 403
+    assert "cannot be believed" in answer.text
+    assert who.get("/").status_code == 401
+    assert [one.name for one in accounts.users()] == [ASKER]
+    ((action, actor, said),) = entries(context)
+    assert (action, actor) == ("account.refused", "page")
+    assert why in said
+    assert SUBJECT not in said
+
+
+def test_the_same_token_unforged_is_taken(opened, issuer) -> None:
+    """What the forged ones differ in is what they are refused for."""
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    assert back(who, begin(who, issuer)).status_code == 200
+    other = Browser(who.app)
+    key = ECKey.generate_key("P-256", {"kid": "next", "use": "sig"})
+    issuer.keys, issuer.sign = (
+        [key.as_dict(private=False)],
+        lambda claims: jwt.encode({"alg": "ES256", "kid": "next"}, claims, key),
+    )
+    issuer.clock.advance(31)
+    assert back(other, begin(other, issuer)).status_code == 200, "a key that is new is fetched"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"state": "x" * 43}, "none of ours"),
+        ({"state": None}, "none of ours"),
+        ({"error": "access_denied", "code": None}, "did not log somebody in"),
+        ({"code": None}, "did not log somebody in"),
+        ({"iss": "https://elsewhere.example"}, "another issuer"),
+    ],
+)
+def test_a_way_back_that_is_not_ours_opens_nothing(opened, issuer, context, change, says) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    answer = back(who, begin(who, issuer), **change)
+    assert answer.status_code == 403
+    assert who.get("/").status_code == 401
+    assert says in entries(context)[-1][2]
+
+
+def test_an_issuer_that_promises_to_name_itself_must(opened, issuer, context) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    issuer.found["authorization_response_iss_parameter_supported"] = True
+    assert back(who, begin(who, issuer)).status_code == 403
+    assert back(who, begin(who, issuer), iss=issuer.url).status_code == 200
+
+
+def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, clock, context) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    sent = begin(who, issuer)
+    journey = who.cookies[COOKIE]
+    assert back(who, sent).status_code == 200
+    who.cookies = {COOKIE: journey}
+    assert back(who, sent).status_code == 403, "replayed"
+    thief = Browser(who.app)
+    assert back(thief, begin(who, issuer)).status_code == 403, "in a browser that did not begin it"
+    other = begin(thief, issuer)
+    thief.cookies = {COOKIE: "x" * 43}
+    assert back(thief, other).status_code == 403, "with a cookie of nobody's"
+    late = begin(who, issuer)
+    clock.advance(JOURNEY_SECONDS)
+    assert back(who, late).status_code == 403, "too late"
+    assert [one[2].partition(": state: ")[2] for one in entries(context)[2:]] == [
+        "none of ours, used before, or too old",
+        "begun in another browser",
+        "begun in another browser",
+        "none of ours, used before, or too old",
+    ]
+
+
+# Who somebody is here.
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        ({}, "no group that grants anything"),
+        ({"groups": []}, "no group that grants anything"),
+        ({"groups": {"fraud-desk": True}}, "no group that grants anything"),
+        ({"groups": ["FRAUD-DESK", 7, None]}, "no group that grants anything"),
+        ({"groups": ["platform", "audit"]}, "nobody is auditor and operator"),
+        ({"groups": ["fraud-desk", "leads"]}, "different roles for different tenants"),
+        ({"groups": ["fraud-desk"], "preferred_username": None}, "no name that can be one"),
+        ({"groups": ["fraud-desk"], "preferred_username": "13800138000"}, "no name that can be one"),
+        ({"groups": ["fraud-desk"], "preferred_username": "x" * 40}, "no name that can be one"),
+        ({"groups": ["fraud-desk"], "preferred_username": ASKER.upper()}, "the name is taken"),
+    ],
+)
+def test_whom_nothing_grants_an_account_has_none(opened, issuer, accounts, context, claims, says) -> None:
+    who, issuer.more = opened(), {"preferred_username": "Wang Fang", **claims}
+    assert back(who, begin(who, issuer)).status_code == 403
+    assert who.get("/").status_code == 401
+    assert [one.name for one in accounts.users()] == [ASKER]
+    assert says in entries(context)[-1][2]
+    assert "13800138000" not in str(entries(context))
+
+
+def test_whoever_has_no_account_reads_by_what_one_can_be_made(opened, issuer) -> None:
+    who = opened()
+    assert SUBJECT in back(who, begin(who, issuer)).text
+
+
+def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"}
+    assert back(who, begin(who, issuer)).status_code == 200
+    assert (accounts.named("Wang Fang").roles, accounts.named("Wang Fang").tenants) == (("fraud", "analyst"), ("bank",))
+
+
+def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(opened, issuer, accounts, context) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    back(who, begin(who, issuer))
+    issuer.more["groups"] = ["analysts"]
+    other = Browser(who.app)
+    assert back(other, begin(other, issuer)).status_code == 200
+    assert accounts.named("Wang Fang").roles == ("analyst",)
+    assert who.get("/").status_code == 401
+    assert ("account.roles", "identity provider", "account Wang Fang: analyst of bank; before: fraud of bank") in entries(context)
+    issuer.more["groups"] = []
+    assert back(other, begin(other, issuer)).status_code == 403
+
+
+def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(opened, issuer, accounts) -> None:
+    who = opened(grants="")
+    accounts.add("Zhao Min", ["resolver"], ["bank"], digest=None, by="test", subject=f"{issuer.url} {SUBJECT}")
+    issuer.more = {"groups": ["platform"]}
+    assert back(who, begin(who, issuer)).status_code == 200
+    assert accounts.named("Zhao Min").roles == ("resolver",)
+    assert who.log_in("Zhao Min", "").status_code == 401, "there is no password"
+    answer = who.post("/password", {"old": "", "new": "words that nobody knows", "again": "words that nobody knows"})
+    assert "an identity provider vouches for you" in answer.text
+
+
+def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, accounts) -> None:
+    accounts.add("Zhao Min", ["lead"], ["*"], digest=None, by="test", subject=f"https://before.example {SUBJECT}")
+    who = opened()
+    assert back(who, begin(who, issuer)).status_code == 403
+
+
+def test_a_closed_account_stays_closed(opened, issuer, accounts, context) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    back(who, begin(who, issuer))
+    accounts.set_disabled("Wang Fang", is_disabled=True)
+    assert back(who, begin(who, issuer)).status_code == 403
+    assert entries(context)[-1][2] == "identity provider: account Wang Fang: is closed"
+
+
+def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, accounts) -> None:
+    who, issuer.more = opened(), {"preferred_username": "Wang Fang"}
+    issuer.found["userinfo_endpoint"] = f"{issuer.url}/userinfo"
+    issuer.info = {"sub": "somebody else", "groups": ["fraud-desk"]}
+    assert back(who, begin(who, issuer)).status_code == 403
+    issuer.info["sub"] = SUBJECT
+    assert back(who, begin(who, issuer)).status_code == 200
+    assert accounts.named("Wang Fang").roles == ("fraud",)
+
+
+# A provider that is not there, and one that is wrong.
+
+
+def down(who: Browser, says: str = "cannot be asked right now") -> None:
+    answer = who.get("/login/provider")
+    assert answer.status_code == 503
+    assert says in answer.text
+    assert 'name="password"' in answer.text
+    assert who.log_in(ASKER, PASSWORD).status_code == 303, "people of here log in as ever"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, {}),
+        (302, {}),
+        (200, b"<html>"),
+        (200, b"[" * 100_000),
+        (200, [1]),
+        (200, b" " * (600 * 1024) + b"{}"),
+        (200, {"issuer": "https://elsewhere.example"}),
+    ],
+    ids=["broken", "elsewhere", "a page", "nested", "a list", "too long", "another issuer"],
+)
+def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_there(opened, issuer, answer) -> None:
+    who = opened()
+    issuer.answer = lambda *_: answer
+    down(who)
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"])
+def test_an_address_without_tls_is_not_gone_to(opened, issuer, name) -> None:
+    who = opened()
+    issuer.found[name] = "http://login.bank.example/x"
+    down(who)
+
+
+def test_a_provider_that_is_not_there_is_said(clock, data, store, accounts, registry, write) -> None:
+    context = write()
+    with serving(clock) as gone:
+        url = gone.url
+    text = (data / "ullage.toml").read_text(encoding="utf-8")
+    issuer = context.settings.search.oidc.issuer
+    (data / "ullage.toml").write_text(text.replace(issuer, url), encoding="utf-8")
+    there = Context(data, clock.as_clock())
+    down(Browser(create_app(there, store, accounts, registry, frozenset({HOST}), hasher=CHEAP)))
+    ((_, look),) = sign_on.parts(there)
+    with pytest.raises(ConfigError, match="passwords of here alone"):
+        look()
+
+
+def test_one_that_fails_at_the_code_is_said_too(opened, issuer) -> None:
+    who = opened()
+    sent = begin(who, issuer)
+    issuer.status = 502
+    assert back(who, sent).status_code == 503
+
+
+def test_a_source_begins_so_many_logins(opened, issuer) -> None:
+    who = opened()
+    assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [429]
+
+
+def test_where_none_is_configured_there_is_no_such_page(desk) -> None:
+    assert [desk.get(path).status_code for path in ("/login/provider", "/login/back?code=1&state=2", "/login/away")] == [404] * 3
+    assert "/login/provider" not in desk.get("/login").text
+
+
+def test_nobody_is_led_to_another_site(opened, issuer) -> None:
+    for then in ("//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb"):
+        who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+        assert "evil" not in back(who, begin(who, issuer, then)).text
+
+
+# Out again.
+
+
+def test_who_logs_out_here_is_told_of_the_provider(opened, issuer) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    back(who, begin(who, issuer))
+    answer = who.post("/logout")
+    assert answer.headers["location"] == "/login?left=provider"
+    assert who.get("/").status_code == 401
+    assert 'href="/login/away"' in who.get("/login?left=provider").text
+    place = who.get("/login/away").headers["location"]
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(place).query).items()}
+    assert place.startswith(f"{issuer.url}/end?")
+    assert asked == {"client_id": CLIENT, "post_logout_redirect_uri": f"http://{HOST}/login"}
+
+
+def test_who_logged_in_by_a_password_is_not(opened, issuer) -> None:
+    who = opened()
+    who.log_in(ASKER)
+    assert who.post("/logout").headers["location"] == "/login"
+    del issuer.found["end_session_endpoint"]
+    assert who.get("/login/away").status_code == 404
+
+
+# The configuration.
+
+
+@pytest.mark.parametrize(
+    ("more", "grants", "says"),
+    [
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["king"]\ntenants = ["*"]', "are none: use"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["operator", "auditor"]\ntenants = ["*"]', "nobody is"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]\ntenants = ["nosuch"]', "tenant nosuch is not known"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]', "a value, roles and tenants"),
+        ('ca = "nosuch.pem"', "", "search.oidc.ca"),
+        ('proxy = "nowhere"', "", "proxy is no address"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anybody_logs_in(write, accounts, more, grants, says) -> None:
+    def start() -> None:
+        context = write(more, grants)
+        sign_on.configured(context, accounts, context.trail("search"))
+
+    with pytest.raises(ConfigError, match=says):
+        start()
+
+
+@pytest.mark.parametrize("issuer_", ["http://login.bank.example", "ftp://x", "login.bank.example"])
+def test_an_issuer_without_tls_is_none(data, clock, issuer_) -> None:
+    (data / "ullage.toml").write_text(f'[search.oidc]\nissuer = "{issuer_}"\nclient_id = "x"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="issuer"):
+        Context(data, clock.as_clock())
+
+
+def test_check_says_what_lacks_and_what_is_there(write, data, issuer) -> None:
+    ((name, look),) = sign_on.parts(write())
+    assert name == "identity provider"
+    assert look() == f"{issuer.url} answers; 5 groups grant something here"
+    (data / "keys" / "oidc.secret").unlink()
+    with pytest.raises(ConfigError, match=r"secret oidc\.secret is not in"):
+        look()
+    ((_, look),) = sign_on.parts(write('auth = "none"'))
+    assert "answers" in look()
+
+
+def test_check_has_no_such_line_where_none_is_configured(context) -> None:
+    assert list(sign_on.parts(context)) == []
+
+
+def test_a_client_without_a_secret_names_itself_in_the_form(opened, issuer) -> None:
+    for auth, secret in (("none", None), ("client_secret_post", SECRET)):
+        who, issuer.more = opened(f'auth = "{auth}"'), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+        issuer.asked.clear()
+        back(who, begin(who, issuer))
+        ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]
+        assert (form["client_id"], form.get("client_secret")) == (CLIENT, secret)
+        assert "authorization" not in {name.lower() for name in headers}
