@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alerts.desk.cases import presence_of
 from alerts.incidents.status import CLOSED
 from alerts.noise.render import line
 from alerts.read.query import Whole
@@ -108,6 +109,7 @@ def incident_in_full(
         _reasons(incident.origin_reasons),
         *((Text("\nClocks", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings:,} times{_of_them(len(found.sightings), incident.sightings)}", "bold"),
+        *((Text(f"  {known}"),) if (known := presence_of(incident, zone)) else ()),
         _sightings(found.sightings, zone),
         *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
         Text(f"\nCustomers: {incident.counted}", "bold"),
@@ -145,9 +147,17 @@ def _reasons(reasons: Iterable[Why]) -> Table:
 def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
-        told = " · ".join(filter(None, (s.title, claimed(s.claims)))) or "–"
+        told = " · ".join(filter(None, (s.title, claimed(s.claims), _presence(s, zone)))) or "–"
         grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.url or "–"), cell(told), cell(s.author or "–"))
     return grid
+
+
+def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
+    """Whether its post is gone, and since when, or back; "" where nobody found it gone."""
+    if sighting.gone_at is not None:
+        how = "edited out" if sighting.gone_how == "edited" else "gone since"
+        return f"{how} {moment(sighting.gone_at, zone)}"
+    return f"back again, {moment(sighting.back_at, zone)}" if sighting.back_at else ""
 
 
 def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:

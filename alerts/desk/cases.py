@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -221,7 +221,11 @@ class Cases:
                 )
             )
         self._renewed(incident, self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token))
-        return Said(id_, Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]))
+        said, known = (
+            Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]),
+            presence_of(incident, self._zone(incident)),
+        )
+        return Said(id_, Phrase("%(what)s. %(more)s", what=said, more=known) if known else said)
 
     def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> Said:
         """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
@@ -297,6 +301,19 @@ class Cases:
 
     def _due(self, incident: Incident, until: datetime | None) -> Phrase:
         return Phrase("due %(when)s", when=self._shown(incident, until)) if until else Phrase("without a due date")
+
+
+def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None:
+    """What is known of whether its posts are still there, as evidence for a takedown; None where nobody found one gone."""
+    told = {"n": f"{incident.gone:,}", "all": f"{incident.sightings:,}", "back": f"{incident.back:,}"}
+    if incident.gone_at is not None:
+        when = incident.gone_at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+        return Phrase("All posts of it were found gone, the last %(when)s.", when=when)
+    if incident.gone and incident.back:
+        return Phrase("Of %(all)s posts %(n)s were found gone, and %(back)s are back again.", **told)
+    if incident.back:
+        return Phrase("Of %(all)s posts %(back)s were gone, and are back again.", **told)
+    return Phrase("Of %(all)s posts %(n)s were found gone.", **told) if incident.gone else None
 
 
 def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:

@@ -38,11 +38,13 @@ class Seen:
     title: str
     rows: int
     customers: int
+    gone: datetime | None = None
+    """Since when its post is gone, taken away or edited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One incident. `modified` is when it was last changed, by a finding or a person."""
+    """One incident. `modified` is when it was last changed, by a finding, a post that is gone or back, or a person."""
 
     incident: Incident
     status: Status
@@ -97,7 +99,7 @@ def _exported(store: IncidentStore, incidents: Sequence[Incident], known: Status
         yield Exported(
             incident,
             standing.get(incident.id, UNDECIDED),
-            max([incident.updated_at, *(d.at for d in decided)]),
+            max([incident.updated_at, *(d.at for d in decided), *(at for s in seen for at in (s.gone_at, s.back_at) if at)]),
             tuple(_seen(s) for s in sorted(seen, key=lambda s: (s.fetched_at, s.id))),
         )
 
@@ -111,7 +113,7 @@ def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sig
 
 def _seen(s: Sighting) -> Seen:
     title = "" if identifier_in(s.title) else safe(s.title).strip()
-    return Seen(s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers)
+    return Seen(s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers, s.gone_at)
 
 
 def _shown(site: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from alerts.incidents.exposures import is_verified, one_each
 from alerts.incidents.fold import Place, subjects_digest
@@ -32,6 +32,7 @@ from ullage.vocabulary.lexicon import is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 JOINED = "J2"
 """The code of the reason that says of how many posts it is joined."""
 
@@ -420,6 +421,9 @@ def project(
         joined=verdict.posts,
         series=_series(ordered),
         parts=tuple(sorted(parts)),
+        gone=sum(s.gone_at is not None for s in ordered),
+        gone_at=max(s.gone_at or NEVER for s in ordered) if all(s.gone_at for s in ordered) else None,
+        back=sum(s.back_at is not None for s in ordered),
         apart=_distinct(s.detached_from for s in ordered if s.detached_from),
     )
 

@@ -27,6 +27,7 @@ from alerts.records import (
     Incident,
     Notification,
     Original,
+    Presence,
     Sighting,
     SiteDay,
     Suppression,
@@ -37,9 +38,12 @@ from alerts.store import IncidentStore, Where
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
+WAITING_DAYS = 15
+"""That a post is gone is kept for so long without a sighting of it: a finding may lie on the bus for a week, and as a dead letter
+for another."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, Incident,
+    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
 
@@ -64,6 +68,9 @@ def expire(
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
         removed[Background] += store.delete(Background, [document.id for document in background])
+    waiting = Where({"state": ("waiting",)}, before=now - timedelta(days=WAITING_DAYS))
+    for presences in _batches(store, Presence, waiting):
+        removed[Presence] += store.delete(Presence, [presence.id for presence in presences])
     days = [*((kind, keep.coverage_days) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
     for kind, kept_days in days:
         for documents in _batches(store, kind, Where(before=now - timedelta(days=kept_days)), kept):

@@ -143,5 +143,5 @@ def details(
 _SUMMARY = set(
     "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
     " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
-    " newest_date joined series".split()
+    " newest_date joined series gone gone_at back".split()
 )

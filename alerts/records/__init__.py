@@ -9,6 +9,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Background     the finding's id            alert
     Original       the finding's id            alert, sealed
     Claim          tenant:of:value             alert
+    Presence       tenant:token of a post      alert
     KeyCheck       the key's name              alert
     Heard          a crawl host's name         alert
     SiteDay        day:site                    alert
@@ -32,12 +33,15 @@ from alerts.records.facts import (
     Background,
     Claim,
     Exposure,
+    Gone,
     Heard,
     KeyCheck,
     Original,
+    Presence,
     Sighting,
     claim_id,
     exposure_id,
+    presence_id,
 )
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.notification import Account, Audit, Notification
@@ -46,19 +50,19 @@ from alerts.records.work import WorkItem
 
 __all__ = [
     "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Claim", "ClockWord",
-    "DaySheet", "Decision", "Exposure", "GapReason", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin",
-    "Original", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
-    "exposure_id", "incident_id",
+    "DaySheet", "Decision", "Exposure", "GapReason", "Gone", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification",
+    "Origin", "Original", "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why",
+    "WorkItem", "claim_id", "exposure_id", "incident_id", "presence_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
-    SiteDay, GapReason, DaySheet, WorkItem,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence,
 )  # fmt: skip
-VERSION = 9
+VERSION = 10
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
 the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
-eighth had no `WorkItem`, which are made when somebody asks for them. A
+eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`. A
 class that is new gets its tables or index; filters that change must be filled from the documents."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
-from alerts.records.document import Document
+from alerts.records.document import Document, Frozen
 from alerts.records.traits import Traits
 from alerts.records.words import Sketched
 from ullage.records import Bait, Claims, Cohort, RowGroup
@@ -14,6 +15,8 @@ from ullage.vocabulary.kept import GAP
 
 TEXT_RULE = 3
 """By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.store.older`."""
+
+How = Literal["deleted", "edited"]
 
 
 class Sighting(Document):
@@ -108,6 +111,11 @@ class Sighting(Document):
     """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what it holds, as a copy does."""
     detached_from: str = ""
     """The incident in which it was until a person took it out."""
+    gone_at: datetime | None = None
+    """Since when its post is known to be gone, and how; None while it is there, as far as anybody looked."""
+    gone_how: How | Literal[""] = ""
+    back_at: datetime | None = None
+    """When it was last seen, of a post that was gone and is there again."""
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
     """Of a tied post, as its finding had it: by this a copy among a seller's posts is known."""
@@ -213,6 +221,34 @@ class Heard(Document):
     enrolled: int | None = None
 
 
+class Gone(Frozen):
+    """When a post was found gone: taken away, or edited so that nothing of the tenant's is in it."""
+
+    at: datetime
+    how: How
+
+
+class Presence(Document):
+    """Whether one post is there, whatever it says; see `alerts.incidents.presence`. Its times are those of the collectors.
+
+    `sightings` are those of its versions; () while only that it is gone is known, which is kept until no finding can follow.
+    """
+
+    columns = ("tenant", "state")
+
+    tenant: str
+    at: datetime
+    first_shown: datetime | None = None
+    last_shown: datetime | None = None
+    gone: tuple[Gone, ...] = ()
+    sightings: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """`waiting` as long as no sighting is known of it."""
+        return "known" if self.sightings else "waiting"
+
+
 class Claim(Document):
     """Which incident first had this sketch value, or this set of subjects. Read and created by id, never searched."""
 
@@ -236,6 +272,11 @@ class KeyCheck(Document):
 def exposure_id(incident: str, subject: str) -> str:
     """The id of `subject`'s exposure in `incident`."""
     return f"{incident}:{subject}"
+
+
+def presence_id(tenant: str, post: str) -> str:
+    """The id of what is known of one post, by its token."""
+    return f"{tenant}:{post}"
 
 
 def claim_id(tenant: str, of: str, value: str) -> str:

@@ -116,6 +116,12 @@ class Incident(Document):
     """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
     apart: tuple[str, ...] = ()
     """Incidents out of which a person took what is in this one: what is the same as this goes there no more."""
+    gone: int = 0
+    """So many of its sightings are of posts that are gone."""
+    gone_at: datetime | None = None
+    """Since when all of them are; None while one is there, as far as anybody looked."""
+    back: int = 0
+    """So many are of posts that were gone and are there again."""
     frozen_at: datetime | None = None
     """When its first facts expired: from then on the numbers stand and nothing joins it."""
 

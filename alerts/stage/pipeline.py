@@ -16,6 +16,7 @@ from alerts.incidents import fold, projection, replaced, replay, ties
 from alerts.incidents.exposures import exposures_of, merged
 from alerts.incidents.fold import Known, Place
 from alerts.incidents.key_checks import admit
+from alerts.incidents.presence import Presences
 from alerts.incidents.status import CLOSED, standing
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
@@ -62,7 +63,8 @@ class Alert:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         decoded = [decode(record) for record in records]
         admit(self.store, decoded, self.clock.now(), self.key_checks)
-        findings = replaced.current(decoded, self.store.mget(Claim, replaced.claims_of(decoded)))
+        told = [finding for finding in decoded if not finding.withdrawn]
+        findings = replaced.current(told, self.store.mget(Claim, replaced.claims_of(told)))
         sightings = self.store.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
         new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
@@ -71,15 +73,16 @@ class Alert:
         leaks = [finding for finding in findings if finding.id not in background]
         aside = self._beside(leaks)
         leaks += aside
-        batch = self._load(leaks, sightings | (self.store.mget(Sighting, {f.id for f in aside}) if aside else {}))
+        presences = Presences.of(self.store, [*leaks, *(finding for finding in decoded if finding.withdrawn)])
+        batch = self._load(leaks, sightings | (self.store.mget(Sighting, {f.id for f in aside}) if aside else {}), presences)
         for finding in leaks:
             batch.take(finding, traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None), self.clock)
-        if leaks:
+        if leaks or presences.now:
             with self.writing():
                 self._write(batch)
                 if aside:
                     self.store.delete(Background, [finding.id for finding in aside])
-        self.metrics.handled(decoded, batch.opened)
+        self.metrics.handled(told, batch.opened)
 
     def _ties(self, finding: Finding) -> ties.Ties:
         return ties.ties_of(finding, self.together)
@@ -135,7 +138,7 @@ class Alert:
         whole = {finding.id: replaced.claim_of(finding) for finding in findings}
         self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
 
-    def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting]) -> Batch:
+    def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting], presences: Presences) -> Batch:
         """Everything that the batch can touch, by id."""
         tied = {finding.id: self._ties(finding) for finding in findings}
         wanted = {claim for finding in findings for claim in (*fold.claims_of(finding), *tied[finding.id].all)}
@@ -143,13 +146,14 @@ class Alert:
         holders = {c.incident for c in claims.values() if c.incident} | {
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
         }
+        holders |= {sighting.incident for sighting in presences.sightings.values()}
         stored = self._with_heads(holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
         if any(one.own for one in tied.values()):
             for id_, decision in standing(self.store, known).items():
                 known[id_] = known[id_]._replace(closed_at=decision.at if decision.status in CLOSED else None)
         seen = self._seen([f for f in findings if f.id not in sightings])
-        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, seen)
+        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, presences, seen)
 
     def _with_heads(self, ids: Collection[str]) -> dict[str, Incident]:
         """The stored incidents of these ids, and those whose parts they are."""
@@ -169,7 +173,12 @@ class Alert:
         return seen
 
     def _write(self, batch: Batch) -> None:
-        self._put(batch.new_sightings)
+        moved = batch.presences.moved(batch.sightings.values())
+        self._put([*({s.id: s for s in batch.new_sightings} | {s.id: s for s in moved}).values()])
+        self._put(batch.presences.changed)
+        touched = batch.touched()
+        if not touched:
+            return
         now = self.clock.now()
         claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
         # A claim whose incident is gone or frozen is overwritten; one that nobody holds is created.
@@ -183,7 +192,7 @@ class Alert:
             replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
         self.store.refresh()
         rules = self.rules()
-        incidents = [self._project(id_, batch, rules) for id_ in sorted(batch.touched())]
+        incidents = [self._project(id_, batch, rules) for id_ in sorted(touched)]
         grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
         self._put(incidents)
@@ -223,6 +232,8 @@ class Batch:
     stored: dict[str, Incident]
     tied: dict[str, ties.Ties]
     """The ties of each of its findings."""
+    presences: Presences = field(default_factory=Presences)
+    """Of its posts, whether they are there."""
     seen: dict[str, replay.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -318,8 +329,12 @@ class Batch:
             self.known[part] = self.known[part]._replace(part_of=head)
 
     def touched(self) -> set[str]:
-        """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads."""
+        """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads.
+
+        So are those of the other sightings of their posts, which may be gone or back.
+        """
         near = {i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)}
+        near |= {sighting.incident for sighting in self.presences.sightings.values()}
         return {i for id_ in near if id_ in self.known for i in (id_, fold.head_of(id_, self.known))}
 
 

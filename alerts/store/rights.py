@@ -28,6 +28,7 @@ from alerts.records import (
     KeyCheck,
     Notification,
     Original,
+    Presence,
     Sighting,
     SiteDay,
     Suppression,
@@ -38,7 +39,10 @@ from alerts.store.mapping import index_name
 
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
-FOLDED = (Sighting, Exposure, Background, Original, Claim, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification, WorkItem)
+FOLDED = (
+    Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification,
+    WorkItem,
+)  # fmt: skip
 SAID = (Decision, Suppression, Hold, GapReason, Audit)
 ALERT: Rights = (
     (FOLDED, (*SEEN, "index", "delete", "maintenance")),

@@ -246,6 +246,20 @@ class Frontier:
         with sqlite_errors(self._path):
             return self._posts.unseen(site, posts)
 
+    def named(self, site: str, post: Post) -> str:
+        """The keyed name of a post, whatever it says; "" where nothing lasts that tells it from others."""
+        return self._cipher.named(site, post).hex()
+
+    def taken(self, site: str, most: int) -> list[tuple[bytes, float]]:
+        """Posts of `site` that are gone and were not told yet: name, and Unix seconds of when that was found out."""
+        with sqlite_errors(self._path):
+            return self._posts.taken(site, most)
+
+    def told(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
+        """It is durable on the bus that these are gone."""
+        with self._change():
+            self._posts.told(site, taken)
+
     def finish(
         self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"", *, deep: bool = False
     ) -> Finished:
@@ -293,7 +307,7 @@ class Frontier:
             self._posts.miss_all(site, series, now)
         elif self._posts.miss(site, shown, leased.name, now):
             self._posts.read_whole(site, series, now, since=began, before=leased.page.number)
-        return self._posts.gone(site, series)
+        return self._posts.gone(site, series, now)
 
     def unchanged(self, leased: Leased) -> None:
         """The site says that `leased` is as it was when it was last read: done, and what it led to is known."""

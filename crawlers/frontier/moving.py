@@ -18,9 +18,9 @@ from crawlers.frontier.schema import STEPS
 from ullage.errors import ConfigError
 from ullage.files.database import open_database, sqlite_errors, transaction
 
-BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "standings", "arrivals", "blind", "tallies"), "site")
+BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "taken", "standings", "arrivals", "blind", "tallies"), "site")
 """Tables, and their column with the site's name."""
-OF_KEY = ("seen",)
+OF_KEY = ("seen", "taken")
 """Tables that say nothing under another key."""
 AT_ONCE = 1000
 PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid limit ?"

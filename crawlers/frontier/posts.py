@@ -2,8 +2,8 @@
 
 A post is known by its id in its thread, a version of it by what it says as well. Whoever deletes a post moves all behind it, so
 what a page had and has no more may stand on another one: the whole thread is then read again, and the page before once more if it
-was read already, since what is behind moves up meanwhile. What no page has after that is gone. Of threads of more than
-`LONGEST_THREAD` pages that would cost a site too much: nothing is called gone there.
+was read already, since what is behind moves up meanwhile. What no page has after that is gone, and is kept by its name until that
+is told. Of threads of more than `LONGEST_THREAD` pages that would cost a site too much: nothing is called gone there.
 
 All of it within the frontier's transactions.
 """
@@ -28,6 +28,9 @@ create index seen_missing on seen (site, page) where missing > 0;
 alter table pages add column counted integer not null default 0;
 create index pages_changed on pages (site, due_at) where role = 'thread';
 create index pages_read on pages (site, done_at) where role = 'thread';
+"""
+TAKEN = """
+create table taken (site text not null, named blob not null, at real not null, primary key (site, named)) strict, without rowid;
 """
 LONGEST_THREAD = 20
 """Pages of a thread that is read again whole when posts of it are missing."""
@@ -115,13 +118,24 @@ class Posts:
             )
         return bool(is_short)
 
-    def gone(self, site: str, series: bytes) -> int:
-        """Forget what is missing in a thread of which no page is left to be read; returns how many posts it was."""
+    def gone(self, site: str, series: bytes, now: float) -> int:
+        """Of a thread of which no page is left to be read, forget what is missing and keep it to be told; how many it was."""
         if not self._database.execute(SETTLED, (site, series, LONGEST_THREAD)).get:
             return 0
         gone: Any = self._database.execute(GONE, (site, series)).fetchall()
         self._database.executemany("delete from seen where site = ? and named = ?", [(site, named) for (named,) in gone])
+        self._database.executemany("insert or replace into taken values (?, ?, ?)", [(site, named, now) for (named,) in gone])
         return len(gone)
+
+    def taken(self, site: str, most: int) -> list[tuple[bytes, float]]:
+        """Names of posts that are gone and of which that was not told, each with when it was found out; at most so many."""
+        rows: Any = self._database.execute("select named, at from taken where site = ? order by at, named limit ?", (site, most))
+        return list(rows)
+
+    def told(self, site: str, taken: Iterable[tuple[bytes, float]]) -> None:
+        """It was told of these that they are gone."""
+        done = [(site, named, at) for named, at in taken]
+        self._database.executemany("delete from taken where site = ? and named = ? and at = ?", done)
 
     def _has(self, column: Literal["post", "named"], site: str, digest: bytes) -> bool:
         query = f"select 1 from seen where site = ? and {column} = ? limit 1"  # noqa: S608 - one of our own columns

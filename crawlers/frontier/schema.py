@@ -38,6 +38,6 @@ HEADS = "create index pages_heads on pages (site) where role = 'list' and number
 """Each visit begins with these, of a site that may have a million pages."""
 STEPS = (
     SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS, posts.SCHEMA, history.TALLIES,
-    history.UNREAD,
+    history.UNREAD, posts.TAKEN,
 )  # fmt: skip
 """In the order in which they are taken; new ones come last."""

@@ -160,12 +160,14 @@ def _post(line: Line, site: Site | None, cipher: FrontierCipher, now: datetime) 
     published = line.published_at
     if published is not None and published.tzinfo is None:
         published = published.replace(tzinfo=UTC)
+    name = cipher.name(line.site, _identity(line)).hex()
     return Capture(
         id=new_id(),
         site=site.name if site else ELSEWHERE,
         source="" if site else line.site,
         platform=INGEST,
-        post_id=cipher.name(line.site, _identity(line)).hex(),
+        post_id=name,
+        post_name=name if line.message_id or line.url else "",
         url=line.url,
         section=site.section_of(line.url) if site else "",
         title=line.title,

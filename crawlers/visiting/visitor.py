@@ -21,6 +21,7 @@ from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import SOON_SECONDS, Site
 from crawlers.visiting.spider import PageSpider
+from crawlers.visiting.taken import tell_taken
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.bus import Publisher
@@ -101,5 +102,6 @@ class Visitor:
         visit.begin()
         runner = AsyncCrawlerRunner(scrapy_settings(self._context.settings.crawl, site))
         await runner.crawl(PageSpider, name=site.name, visit=visit)
+        await tell_taken(visit)
         if visit.fault:
             raise visit.fault

@@ -152,6 +152,9 @@ class MatchStage:
             published = Published()
             for found in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
                 finding = found
+                if found.withdrawn:
+                    outbox.put(outgoing(found, self._signer))
+                    continue
                 with reading.step("redaction"):
                     finding = with_original(found, reading, self._desks.get(found.tenant))
                 self._keeper.keep(self._matcher, reading, finding)

@@ -198,6 +198,16 @@ class Reading:
         """Whether something that may hold customers was not read, or not wholly."""
         return bool(self.unread.keys() - LOSES_NOTHING)
 
+    @property
+    def withdraws(self) -> bool:
+        """Whether those should be told of the capture whom it no longer concerns: its post was taken away, or edited.
+
+        Of an edited post all must have been read, or the leak may stand in the rest.
+        """
+        capture = self.capture
+        read = not (self.reasons or self.is_unread or capture.truncated)
+        return bool(capture.post_name) and (capture.deleted or (capture.edited and read))
+
     def identity(self) -> str:
         """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
         hashed = self._hashed().copy()

@@ -5,7 +5,7 @@ What may only be read at the desk (address, title, author, members' names) goes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.match import redact
+from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import Reading
 from matcher.match.counts import Found
 from matcher.match.pipeline import Matcher
@@ -23,6 +24,7 @@ from matcher.watchlist.source import CANARY
 from ullage.custody import originals
 from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
 from ullage.lookup import sellers
+from ullage.monitoring.canary import TENANT as CANARY_TENANT
 from ullage.records import ELSEWHERE, MAX_MATCHES, Bait, Capture, CaptureFacts, Cohort, Finding, Statistics
 from ullage.security import keys
 from ullage.security.sealing import Sealer
@@ -41,9 +43,12 @@ def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> li
 def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[Finding]:
     """Findings of one capture, continuation records and all; none where it concerns nobody."""
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
-    if not concerned:
+    if not concerned and not reading.withdraws:
         return
     capture, told = reading.capture, None
+    yield from _withdrawn(matcher, reading, {lists.tenant for lists in concerned}, now)
+    if not concerned:
+        return
     with reading.step("statistics"):
         told = reading.statistics()
     whole = told or Statistics(bytes=len(capture.body))
@@ -58,6 +63,42 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
         own = (facts.get(lists.tenant) or _bare_facts(capture)).model_copy(update={"id": identity})
         with reading.step("evidence"):
             yield from _finding(lists, reading, whole, own, names, now)
+
+
+def _withdrawn(matcher: Matcher, reading: Reading, concerned: Collection[str], now: datetime) -> Iterator[Finding]:
+    """That a post was taken away or says something else, for each tenant of whom nothing is in it: nobody knows who was."""
+    capture, key = reading.capture, matcher.key
+    if not reading.withdraws:
+        return
+    served = key.served(capture.site, capture.post_id, capture.body)
+    known = {"id": served, "site": redact.site(capture.site), "post": _post(reading, key)}
+    facts = _bare_facts(capture).model_copy(update={**known, "edited": capture.edited, "deleted": capture.deleted})
+    for lists in matcher.lists:
+        if lists.tenant not in concerned and lists.tenant != CANARY_TENANT:
+            id_ = key.identity(served, lists.tenant)
+            yield Finding(
+                id=id_,
+                served=id_,
+                tenant=lists.tenant,
+                part=1,
+                parts=1,
+                matched_at=now,
+                epoch=lists.epochs[-1].number,
+                index_epoch=lists.index_epoch,
+                customers=lists.customers,
+                key_checks=dict((lists.index.noted, key.noted)),
+                withdrawn=True,
+                total_matches=0,
+                total_subjects=0,
+                capture=facts,
+                statistics=Statistics(),
+                matches=(),
+            )
+
+
+def _post(reading: Reading, key: CaptureKey) -> str:
+    """The token of what lasts of a post."""
+    return redact.identifier("lasting", reading.capture.post_name, redact.site(reading.capture.site), key)
 
 
 def _published(capture: Capture) -> datetime | None:
@@ -100,6 +141,7 @@ def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFac
         site=site,
         platform=redact.platform(capture.platform),
         post_id=redact.identifier("post", capture.post_id, site, key),
+        post=_post(reading, key),
         kind=capture.kind,
         category=capture.category,
         url=redact.url(capture.url, capture.section),

@@ -12,6 +12,7 @@ from alerts.records import CLASSES, Background, Incident, incident_id
 from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
+from tests.alerts.test_presence import at, shown, told, withdrawn
 from tests.stores import ON_SERVERS, each_backend, empty_store
 
 backend = each_backend("sqlite", *ON_SERVERS)
@@ -50,3 +51,16 @@ def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clo
     store.refresh()
     ((incident, _),) = listed(store, Filters(), 50).rows
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
+
+
+def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_nothing(store, clock, tmp_path) -> None:
+    news = [withdrawn(10), shown(), shown("g", 20, post="q", people="cd"), withdrawn(40, post="q"), shown("g", 60, post="q")]
+    fold_all(store, clock, news, batch=1)
+    assert told(store) == {"f": (at(10), "deleted", None), "g": (None, "", at(60))}
+    with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
+        fold_all(other, clock, news[::-1], batch=2)
+        assert told(other) == told(store)
+    before = everything(store)
+    fold_all(store, clock, news[::-1], batch=2)
+    store.refresh()
+    assert everything(store) == before

@@ -91,6 +91,7 @@ def test_a_message_says_where_it_stands_and_what_became_of_it(context: Context, 
     assert (message.reply_to, message.forwarded_from, message.edited, message.deleted) == ("41", "@elsewhere", True, False)
     assert message.attachments == ("照片.jpg", "样本.csv")
     assert (attachment.kind, attachment.parent, attachment.title) == ("attachment", message.post_id, "样本.csv")
+    assert attachment.post_name == message.post_name == message.post_id, "a file goes with its message"
     assert (attachment.media_type, attachment.body.decode()) == ("text/csv", "姓名,电话")
     assert (attachment.channel, attachment.message_id) == ("-100123", "42")
 

@@ -138,6 +138,10 @@ def test_a_deleted_post_is_told_once_wherever_it_stood(thread: Thread, deleted: 
     assert (edited, gone) == (0, 1)
     thread.write(10)
     assert thread.visit()[1:] == (0, 0)
+    taken = thread.frontier.taken(SITE, 9)
+    assert [name.hex() for name, _ in taken] == [thread.frontier.named(SITE, post(deleted))]
+    thread.frontier.told(SITE, taken)
+    assert thread.frontier.taken(SITE, 9) == []
     assert thread.visit(walk=9)[1:] == (0, 0)
 
 

@@ -38,14 +38,14 @@ from crawlers.sites.reading import COUNTED
 from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.visiting.pipelines.seen import SeenPipeline
 from crawlers.visiting.spider import PageRead, PageSpider
+from crawlers.visiting.taken import tell_taken
 from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.records import MAX_BODY_BYTES, Capture
-from ullage.records import SIGNED_SINCE as CAPTURE_SCHEMA
+from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, SIGNED_SINCE, Capture
 from ullage.records.base import unframed
 from ullage.records.capture import MAX_HEADER_BYTES
 from ullage.security.signing import Signer
@@ -91,7 +91,8 @@ class Plain:
     key_id = "20260101"
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
-        assert (purpose, topic, schema) == ("capture", "captures", CAPTURE_SCHEMA)
+        assert (purpose, topic) == ("capture", "captures")
+        assert schema in (SIGNED_SINCE, CAPTURE_SCHEMA)
         return unframed(plain)[1]
 
 
@@ -340,6 +341,23 @@ def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: 
         "key_id": "20260101",
     }
     assert visit.frontier.counts("board")["done"] == 1
+    assert capture.post_name == visit.frontier.named("board", full)
+
+
+def test_what_is_gone_is_told_under_the_name_of_the_posts_own_captures_once_the_bus_takes_it(
+    visit: Visit, publisher: Publisher
+) -> None:
+    publish(visit, post(1))
+    visit.frontier.connection.execute("insert into taken select site, named, 1790000000.5 from seen")
+    publisher.down = 1
+    asyncio.run(tell_taken(visit))
+    assert len(captures(publisher)) == 1
+    asyncio.run(tell_taken(visit))
+    asyncio.run(tell_taken(visit))
+    shown, gone = captures(publisher)
+    assert (gone.deleted, gone.body, gone.url, gone.site) == (True, b"", "", "board")
+    assert gone.post_name == shown.post_name != ""
+    assert gone.fetched_at.timestamp() == 1790000000.5
 
 
 def test_a_page_is_done_only_when_the_bus_has_its_captures(
@@ -440,7 +458,7 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     signed = keys.opener(context.keys).open(
-        record.value, purpose="capture", topic="captures", schema=CAPTURE_SCHEMA, key_id=record.headers["key_id"]
+        record.value, purpose="capture", topic="captures", schema=capture.schema_needed, key_id=record.headers["key_id"]
     )
     plain, known = keys.verifier(context.keys, "captures").disclose(signed, "capture")
     assert (Capture.decode(plain, CAPTURE_SCHEMA), known) == (capture, True)

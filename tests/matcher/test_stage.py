@@ -4,6 +4,7 @@ import os
 import secrets
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -366,3 +367,28 @@ def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: Runnin
 )
 def test_where_a_gap_is(bus: dict[str, str], behind: bool) -> None:
     assert is_behind_gap(Settings(bus=BusSettings(**bus))) is behind
+
+
+def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: Running) -> None:
+    row, post = f"{BANK[1]['name']}----{phone(1)}", {"post_name": "ab" * 16}
+    match.put(row, **post)
+    match.put("nothing any more", post_id="43", edited=True, **post)
+    match.put("", post_id="44", deleted=True, **post)
+    match.put(row, post_id="45", deleted=True, **post)
+    shown, edited, deleted, last = match.drain()
+    assert (shown.withdrawn, len(shown.capture.post)) == (False, 12)
+    assert shown.capture.post not in ("ab" * 6, shown.capture.post_id)
+    assert {one.capture.post for one in (edited, deleted, last)} == {shown.capture.post}
+    assert [(one.withdrawn, one.total_matches) for one in (edited, deleted, last)] == [(True, 0), (True, 0), (False, 1)]
+    assert [(one.capture.edited, one.capture.deleted) for one in (edited, deleted)] == [(True, False), (False, True)]
+    assert match.value("findings_total", tenant="bank") == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"edited": True}, {"deleted": True}, {"post_name": "ab" * 16}, {"post_name": "ab" * 16, "edited": True, "truncated": True}],
+    ids=["edited, no name", "deleted, no name", "a post like any", "the rest was cut off"],
+)
+def test_nothing_is_told_of_what_nobody_knows_to_be_gone(match: Running, changes: dict[str, Any]) -> None:
+    match.put("nothing of ours", **changes)
+    assert match.drain() == []

@@ -106,7 +106,8 @@ def test_the_first_schema_knows_nothing_of_what_the_second_brought() -> None:
 
 def test_a_capture_says_no_newer_schema_than_it_needs() -> None:
     assert (capture().schema_needed, capture(edited=True, channel="c").schema_needed) == (2, 2)
-    sent = capture(forwarded_from="elsewhere")
+    assert capture(forwarded_from="elsewhere").schema_needed == 3
+    sent = capture(forwarded_from="elsewhere", post_name="ab" * 16)
     assert sent.schema_needed == CAPTURE_SCHEMA
     assert Capture.decode(sent.encode(), CAPTURE_SCHEMA) == sent
     assert Capture.decode(capture().encode(), 2) == capture()
@@ -196,7 +197,8 @@ def test_names_of_members_in_a_finding_of_an_earlier_schema_become_numbers() -> 
 def test_a_finding_says_no_newer_schema_than_it_needs() -> None:
     assert finding().schema_needed == 3
     for told in ({"channel_tag": "ab" * 16}, {"thread_tag": "ab" * 16}, {"edited": True}, {"deleted": True}):
-        sent = finding(capture=facts(**told))
+        assert finding(capture=facts(**told)).schema_needed == 4
+    for sent in (finding(capture=facts(post="ab" * 6)), finding(withdrawn=True)):
         assert sent.schema_needed == FINDING_SCHEMA
         assert Finding.decode(sent.encode(), FINDING_SCHEMA) == sent
     assert Finding.decode(finding().encode(), 3) == finding()

@@ -4,9 +4,9 @@ On the wire the header as JSON stands before the body as it came (`base.framed`)
 in clear outside a process. Its site and category go on into findings, incidents and notifications, so they are words of ours:
 a configured name or `other`, and one of `CATEGORIES`.
 
-Schema 2 brought that, `section` and `source`; schema 3 `forwarded_from`, without which a capture is still written as of schema 2.
-Older ones are read, so match is upgraded before crawl and ingest. What site and category of schema 1 say is taken for a word of
-ours only where it is one.
+Schema 2 brought that, `section` and `source`; schema 3 `forwarded_from`, schema 4 `post_name`: a capture is written as of the
+oldest schema that has all that it says. Older ones are read, so match is upgraded before crawl and ingest. What site and category
+of schema 1 say is taken for a word of ours only where it is one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ullage.errors import RecordError
 from ullage.records.base import STRICT, framed, unframed
 from ullage.records.heartbeat import Name, is_name
 
-CAPTURE_SCHEMA = 3
+CAPTURE_SCHEMA = 4
 FIRST_SCHEMA = 1
 SIGNED_SINCE = 2
 """From this schema on whoever collected a capture signs it, within the seal (`ullage.security.signing`)."""
@@ -60,6 +60,9 @@ class Capture(BaseModel):
     source: str = ""
     platform: str = ""
     post_id: str
+    post_name: str = ""
+    """The collector's keyed name of the post, the same whatever it says; "" where nothing lasts by which to know it again. What
+    came with a message and goes with it has the message's."""
     url: str
     section: str = ""
     title: str = ""
@@ -79,6 +82,7 @@ class Capture(BaseModel):
     """Where a message was taken from, in the collector's words: a channel or a person."""
     edited: bool = False
     deleted: bool = False
+    """The place says that it was taken away; the text is then what it had said, where the collector knows that, else empty."""
     parent: str = ""
     attachments: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
@@ -94,7 +98,7 @@ class Capture(BaseModel):
     @property
     def schema_needed(self) -> int:
         """The oldest schema that has all that it says, so that a reader of before reads what it can."""
-        return CAPTURE_SCHEMA if self.forwarded_from else SIGNED_SINCE
+        return CAPTURE_SCHEMA if self.post_name else 3 if self.forwarded_from else SIGNED_SINCE
 
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` beyond 32 MiB of body or 256 KiB of header."""
@@ -133,7 +137,7 @@ def _header_fields(header: bytes) -> dict[str, object]:
 
 def _upgraded(fields: dict[str, object]) -> dict[str, object]:
     """A header of schema 1 as schema 2 has it. What ingest was given as a site stands under no name that anybody had checked."""
-    if not fields.keys().isdisjoint(("source", "section", "forwarded_from")):
+    if not fields.keys().isdisjoint(("source", "section", "forwarded_from", "post_name")):
         raise RecordError("malformed")
     site, known = str(fields.get("site", "")), {**fields, "category": category_of(str(fields.get("category", "")))}
     return known if fields.get("platform") != INGEST and is_name(site) else {**known, "site": ELSEWHERE, "source": site}

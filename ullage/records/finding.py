@@ -21,12 +21,13 @@ from ullage.records.capture import ELSEWHERE, INGEST, category_of
 from ullage.records.heartbeat import is_name
 from ullage.vocabulary.kept import GAP, terms_in
 
-FINDING_SCHEMA = 4
-READ_SCHEMAS = (1, 2, 3, 4)
+FINDING_SCHEMA = 5
+READ_SCHEMAS = (1, 2, 3, 4, 5)
 SIGNED_SINCE = 3
 """The second added cohorts, canaries and what is counted a customer. The third has members by number instead of by name, claims,
 what was cut short, and a signature in the record's headers; what an older one has and the third may not is dropped when read. The
-fourth adds tags of channel and thread and what became of a message: a finding without them is still written as of the third."""
+fourth adds tags of channel and thread and what became of a message, the fifth what lasts of a post and that it holds nothing any
+more: a finding is written as of the oldest schema that has all that it says."""
 MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
@@ -184,13 +185,15 @@ class CaptureFacts(_Record):
     `site` and `category` are configured names or `other`. Of title, channel and URL only words of closed lists stand here,
     `…` for all else; `author`, `post_id` and `thread` are keyed tokens, and a channel's words stand behind its own. `author_tag`
     is the author's tag under the tenant's index key, `channel_tag` and `thread_tag` are those of the channel and the thread at
-    that site. `edited` and `deleted` are what the place said of the post.
+    that site. `post` is the token of what lasts of the post whatever it says, "" where nothing does; `edited` and `deleted` are
+    what the place said of the post.
     """
 
     id: str
     site: str
     platform: str
     post_id: str
+    post: str = ""
     kind: str
     category: str
     url: str
@@ -220,6 +223,9 @@ class Finding(_Record):
     epoch: int
     index_epoch: int
     customers: int
+    withdrawn: bool = False
+    """Nothing of this tenant's is in the post, which was taken away or edited: what it had said before may be gone. Without
+    matches, statistics and claims."""
     alarm: bool = False
     """The post offers data of the tenant's brand, as far as the lexicon tells."""
     incomplete: tuple[Word, ...] = ()
@@ -255,7 +261,9 @@ class Finding(_Record):
     def schema_needed(self) -> int:
         """The oldest schema that has all that it says, so that a reader of before reads what it can."""
         where = self.capture
-        return FINDING_SCHEMA if where.channel_tag or where.thread_tag or where.edited or where.deleted else SIGNED_SINCE
+        if self.withdrawn or where.post:
+            return FINDING_SCHEMA
+        return 4 if where.channel_tag or where.thread_tag or where.edited or where.deleted else SIGNED_SINCE
 
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` for more than 2,000 matches."""

@@ -17,7 +17,7 @@ BOM = "\ufeff"
 COLUMNS = (
     "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
     " fields sites sections terms claims newest_date reasons titles addresses published_at first_seen last_seen opened_at"
-    " modified_at"
+    " modified_at gone gone_at"
 ).split()
 
 
@@ -58,6 +58,8 @@ def _cells(one: Exported) -> dict[str, str]:
         "last_seen": _time(incident.last_seen),
         "opened_at": _time(incident.opened_at),
         "modified_at": _time(one.modified),
+        "gone": str(incident.gone),
+        "gone_at": _time(incident.gone_at),
     }
 
 

@@ -85,6 +85,7 @@ def _ours(one: Exported) -> dict[str, Any]:
         **own,
         "sites": one.sites,
         "status": one.status,
+        "gone": {seen.id: _time(seen.gone) for seen in one.seen if seen.gone},
         "titles": list(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
     }
 

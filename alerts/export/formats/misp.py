@@ -64,10 +64,14 @@ def _attribute(event: MISPEvent, one: Exported, name: str, text: str) -> None:
     )
 
 
+def _comment(seen: Seen) -> str:
+    return f"sighting {seen.id}" + (f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else "")
+
+
 def _paste(one: Exported, seen: Seen) -> MISPObject:
     """Where it was seen, in MISP's own template; the text and its author stay out."""
     paste = MISPObject("paste", strict=True)
-    paste.from_dict(uuid=str(one.uuid("misp-paste", seen.id)), timestamp=int(seen.at.timestamp()), comment=f"sighting {seen.id}")
+    paste.from_dict(uuid=str(one.uuid("misp-paste", seen.id)), timestamp=int(seen.at.timestamp()), comment=_comment(seen))
     facts: dict[str, Any] = {
         "origin": seen.site,
         "url": seen.address,

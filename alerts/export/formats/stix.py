@@ -110,8 +110,9 @@ def _labels(one: Exported) -> list[str]:
 
 def _description(one: Exported) -> str:
     incident = one.incident
+    gone = f" Posts that were found gone: {incident.gone} of {incident.sightings}." if incident.gone else ""
     return (
         f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
-        f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}."
+        f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}.{gone}"
     )

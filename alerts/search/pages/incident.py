@@ -16,7 +16,7 @@ from alerts.clocks.regimes import regimes_of
 from alerts.clocks.render import clock_words
 from alerts.custody.reveal import addresses
 from alerts.decisions.decide import TOKEN_BYTES, needed_for
-from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, Cases, links_of
+from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, Cases, links_of, presence_of
 from alerts.desk.history import history
 from alerts.desk.letter import LANGUAGES, letter
 from alerts.desk.people import handles
@@ -261,6 +261,7 @@ def _page(
         "assignee": assignee_of(owed.decisions),
         "task": task_of(owed.decisions),
         "takedown": takedown_of(owed.decisions),
+        "presence": presence_of(incident, zone),
         "links": links_of(incident, owed.decisions),
         "revealed": revealed or {},
         "sent": sent,

@@ -61,6 +61,7 @@ class PublishPipeline:
             site=site.name,
             platform=site.platform,
             post_id=post.post_id,
+            post_name=self._visit.frontier.named(site.name, post),
             url=_cut(post.url, MAX_URL),
             section=site.section_of(post.url),
             title=_cut(post.title),
