@@ -77,5 +77,6 @@ NAMES: Mapping[str, Mapping[Any, str]] = {
     "status": words.STATUS,
     "origin": words.ORIGIN,
     "kind": words.KIND,
+    "field": words.FIELD,
 }
 """Closed lists of words, in Chinese."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ullage.identifiers import kinds
 from ullage.verdict.severity import IN_CHINESE
+from ullage.verdict.words import FIELDS
 
 SEVERITY = IN_CHINESE
 STATUS = {
@@ -26,6 +27,7 @@ ORIGIN = {
 }
 """Never who leaked: a draft to an authority that says so is an admission."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
+FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
 
 
 def spaced(word: str) -> str:

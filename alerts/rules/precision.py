@@ -19,15 +19,19 @@ from ullage.verdict import Rules as Verdict
 Kind = Literal["scenario", "adder", "background", "theme"]
 REAL, FALSE = ("confirmed", "reported"), "false_positive"
 ADDERS = {
-    "V": "Volume, in units of the criminal interpretation",
-    "T": "Freshness: the newest date in it",
-    "R": "Spread over sites",
-    "R1": "Seen where a copy costs nothing",
-    "C1": "Two fields of one customer in a row",
-    "C2": "Bait was found",
-    "C3": "The brand is named",
-    "J1": "The brand's data are offered, nobody matched",
+    "V": ("Volume, in units of the criminal interpretation", "数量，按司法解释的量刑单位计"),
+    "T": ("Freshness: the newest date in it", "新旧：数据中的最新日期"),
+    "R": ("Spread over sites", "出现的站点数"),
+    "R1": ("Seen where a copy costs nothing", "出现在免费可得处"),
+    "C1": ("Two fields of one customer in a row", "同一行中有同一客户的两个字段"),
+    "C2": ("Bait was found", "发现诱饵数据"),
+    "C3": ("The brand is named", "点名我方品牌"),
+    "J1": ("The brand's data are offered, nobody matched", "兜售我方数据，但无客户命中"),
 }
+"""In English and Chinese, as every title here."""
+BOUND = ("of an earlier version, or a bound", "旧版本的规则，或上下限")
+EARLIER = ("of an earlier version", "旧版本的规则")
+LEXICON = ("terms of the lexicon", "词库用语")
 
 
 class Precision(NamedTuple):
@@ -36,6 +40,7 @@ class Precision(NamedTuple):
     kind: Kind
     id: str
     title: str
+    title_zh: str
     incidents: int
     real: int
     false: int
@@ -64,11 +69,11 @@ def precisions(store: IncidentStore, verdict: Verdict, background: Background, t
     marked = marks(store)
     codes = {i.id: {i.scenario, *(why.code for why in i.reasons)} - {"", "S"} for i in store.scroll(Incident, where)}
     by_code = _count(codes, marked)
-    titles: dict[str, tuple[Kind, str]] = {s.id: ("scenario", s.title) for s in verdict.scenario}
-    titles |= {code: ("adder", title) for code, title in ADDERS.items()}
-    titles |= {m.code: ("adder", m.text) for m in verdict.modifier}
-    gone: dict[str, tuple[Kind, str]] = dict.fromkeys(sorted(by_code), ("adder", "of an earlier version, or a bound"))
-    found = [Precision(kind, code, title, *by_code[code]) for code, (kind, title) in (titles | (gone | titles)).items()]
+    titles: dict[str, tuple[Kind, str, str]] = {s.id: ("scenario", s.title, s.title_zh) for s in verdict.scenario}
+    titles |= {code: ("adder", *title) for code, title in ADDERS.items()}
+    titles |= {m.code: ("adder", m.text, m.text_zh) for m in verdict.modifier}
+    gone: dict[str, tuple[Kind, str, str]] = dict.fromkeys(sorted(by_code), ("adder", *BOUND))
+    found = [Precision(kind, code, en, zh, *by_code[code]) for code, (kind, en, zh) in (titles | (gone | titles)).items()]
     return [*found, *_of_background(store, where, background), *_of_themes(store, where, marked)]
 
 
@@ -88,8 +93,8 @@ def _count(members: Mapping[str, Iterable[str]], marked: Mapping[str, bool]) -> 
 def _of_background(store: IncidentStore, where: Where, rules: Background) -> Iterator[Precision]:
     posts = Counter(fact.rule for fact in store.scroll(Fact, where))
     for rule in rules.rule:
-        yield Precision("background", rule.id, rule.title, posts.pop(rule.id, 0), 0, 0)
-    yield from (Precision("background", id_, "of an earlier version", count, 0, 0) for id_, count in sorted(posts.items()))
+        yield Precision("background", rule.id, rule.title, rule.title_zh, posts.pop(rule.id, 0), 0, 0)
+    yield from (Precision("background", id_, *EARLIER, count, 0, 0) for id_, count in sorted(posts.items()))
 
 
 def _of_themes(store: IncidentStore, where: Where, marked: Mapping[str, bool]) -> Iterator[Precision]:
@@ -99,4 +104,4 @@ def _of_themes(store: IncidentStore, where: Where, marked: Mapping[str, bool]) -
         if sighting.traits:
             members[sighting.incident].update(sighting.traits.jargon)
     counts = _count(members, marked)
-    yield from (Precision("theme", theme, "terms of the lexicon", *counts[theme]) for theme in sorted(counts))
+    yield from (Precision("theme", theme, *LEXICON, *counts[theme]) for theme in sorted(counts))

@@ -96,6 +96,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "said": lambda text: translated(text, translations.gettext, zone),
         "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),
         "word": lambda name, of: named(name, of, language),
+        "words": lambda names, of: [named(name, of, language) for name in names],
     }
     pages.globals |= {
         "language": language,

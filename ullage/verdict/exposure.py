@@ -22,7 +22,7 @@ from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Rules, Scenario, Severity, Told, Way
 from ullage.verdict.severity import counting, severity_of
 from ullage.verdict.unread import unread_in_words
-from ullage.verdict.words import counted
+from ullage.verdict.words import counted, fields_in_words
 from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 
@@ -114,13 +114,14 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
 
 
 def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
-    named = [*map(str, sorted(way.every | way.some & crowd.fields)), *_written(way.terms, facts)]
+    labels, terms = sorted(way.every | way.some & crowd.fields), _written(way.terms, facts)
     logins = (
         [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
         if way.logins
         else []
     )
-    english, chinese = (" ".join([*named, *(pair[language] for pair in logins)]) for language in (0, 1))
+    english = " ".join([*map(str, labels), *terms, *(pair[0] for pair in logins)])
+    chinese = "、".join([*([fields_in_words(frozenset(labels))[1]] if labels else []), *terms, *(pair[1] for pair in logins)])
     said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
     return Reason(scenario.id, way.points, *said)
 

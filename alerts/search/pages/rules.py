@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from alerts.rules.precision import Precision, precisions
+from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet
@@ -51,4 +52,5 @@ def routes() -> APIRouter:
 
 def _line(one: Precision) -> list[Cell]:
     share = f"{one.share:.0%}" if one.share is not None else "–"
-    return [Cell(one.id, code=True), Cell(one.title), Cell(one.incidents), Cell(one.real), Cell(one.false), Cell(share)]
+    title = one.title_zh if READER.get().language == "zh" else one.title
+    return [Cell(one.id, code=True), Cell(title), Cell(one.incidents), Cell(one.real), Cell(one.false), Cell(share)]

@@ -47,9 +47,9 @@ def of(store, id_: str, kind: str = "", tenant: str = "") -> Precision:
 
 
 def test_without_marks_a_rule_has_incidents_and_no_precision(store, told):
-    assert of(store, "X9")[3:] == (3, 0, 0)
+    assert of(store, "X9")[4:] == (3, 0, 0)
     assert of(store, "X9").share is None
-    assert of(store, "X2")[3:] == (0, 0, 0), "a rule that never fired is there too"
+    assert of(store, "X2")[4:] == (0, 0, 0), "a rule that never fired is there too"
 
 
 def test_precision_is_the_share_of_the_marked_that_were_real(store, told):
@@ -57,10 +57,10 @@ def test_precision_is_the_share_of_the_marked_that_were_real(store, told):
     told("b", "false_positive")
     told("c", "confirmed", "reported")
     told("d", "acknowledged")
-    assert of(store, "X9")[3:] == (3, 2, 1)
+    assert of(store, "X9")[4:] == (3, 2, 1)
     assert of(store, "X9").share == pytest.approx(2 / 3)
-    assert of(store, "QUAL", "theme")[3:] == (2, 1, 1)
-    assert of(store, "L1")[3:] == (2, 1, 1)
+    assert of(store, "QUAL", "theme")[4:] == (2, 1, 1)
+    assert of(store, "L1")[4:] == (2, 1, 1)
     assert of(store, "X17").share is None
 
 
@@ -75,11 +75,11 @@ def test_precision_is_the_share_of_the_marked_that_were_real(store, told):
 )
 def test_the_last_word_on_whether_it_was_real_counts(store, told, said, counts):
     told("a", *said)
-    assert of(store, "X9")[4:] == counts
+    assert of(store, "X9")[5:] == counts
 
 
 def test_background_rules_count_posts(store, told):
-    assert of(store, "B1")[3:] == (1, 0, 0)
+    assert of(store, "B1")[4:] == (1, 0, 0)
     assert {p.id for p in precisions(store, own_rules(), shipped()) if p.kind == "background"} == {r.id for r in shipped().rule}
 
 
