@@ -334,7 +334,7 @@ class Records:
     """
 
     def __init__(self, words: Sequence[bytes]) -> None:
-        self._literals = Literals.of(once(words))
+        self._literals = Literals(*once(words))
 
     def count(self, text: bytes) -> int:
         """How many different ones stand in folded `text`, which is UTF-8."""

@@ -67,11 +67,6 @@ class Literals:
         own = flags if isinstance(flags, int) else tuple(flags)
         self._database = _database(tuple(wanted), own) if wanted else None
 
-    @classmethod
-    def of(cls, patterns: Patterns) -> Literals:
-        """Finds `patterns`."""
-        return cls(*patterns)
-
     def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> tuple[Places, Places]:
         """Number in `wanted`, and end in `data`, of each hit, if need be only those inside `stretches`: i64[n], i64[n]."""
         number, end = array("I"), array("Q")  # a quarter less time a hit than with lists, and no objects that are kept

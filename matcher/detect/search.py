@@ -127,13 +127,9 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
     )
     found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
-    found += [_columns(batch, kinds()[name], whole) for name in _without_columns()]
+    slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)  # a new file's
+    found += [_columns(batch, kind, whole) for kind in slow]
     return [segment for segment in found if len(segment)]
-
-
-def _without_columns() -> list[str]:
-    """Kinds that have neither columns, nor a gate here, nor a label: a new file's, read slowly until somebody writes them."""
-    return [name for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels]
 
 
 @cache

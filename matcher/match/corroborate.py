@@ -73,24 +73,20 @@ def _different(rows: Places) -> Places:
     return different
 
 
-def answered(epoch: Epoch, searched: Searched) -> Matches:
-    """Who was found in a batch by what is not weak, whatever stands beside it."""
-    return ask(epoch, enrolled(searched.asked, epoch.list.kinds))
-
-
 def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matches:
     """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there.
 
     Unless `in_full`, which takes longer, of customers with several fields in a row it may be left out that their name is one.
     """
-    found = _in_rows(searched, answered(epoch, searched))
+    found = _in_rows(searched, ask(epoch, enrolled(searched.asked, epoch.list.kinds)))
     strong = found["row"] != NONE
     rows, subjects = masked_owners(epoch, searched)
     if not (len(found) or len(rows)):
         found["own"] = found["row"]  # of none
         return found
     owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
-    for question, place, subject in weak(epoch, searched, owners):
+    weak = [segment for segment in searched.segments if segment.weak or segment.form == masked.FORM]
+    for question, place, subject in _own(epoch, searched, owners, weak):
         start, end = question.start[place], question.end[place]
         own = Matches.of([question], question=np.zeros_like(place), place=place, subject=subject, start=start, end=end)
         found = found.joined(_in_rows(searched, own))
@@ -133,18 +129,10 @@ def _once(found: Matches) -> Matches:
     return found.take(order[is_last])
 
 
-def weak(epoch: Epoch, searched: Searched, owners: Owners) -> Iterator[tuple[Question, Places, Places]]:
-    """Questions about weak values in the rows of `owners`: which of its values are whose, of those who were found there.
-
-    Masks of any strength are among them.
-    """
-    return _own(epoch, searched, owners, [s for s in searched.segments if s.weak or s.form == masked.FORM])
-
-
 def _own(
     epoch: Epoch, searched: Searched, owners: Owners, segments: Iterable[Segment]
 ) -> Iterator[tuple[Question, Places, Places]]:
-    """The same about candidates of `segments`."""
+    """Questions about `segments` in the rows of `owners`: which of its values are whose, of those who were found there."""
     for segment in segments:
         some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
         for question in enrolled(questions([some]), epoch.list.kinds):

@@ -160,7 +160,10 @@ class Matcher:
 
     def _count(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count a batch into the statistics of the readings that concern somebody, or may yet."""
-        concerned = [part.piece.streamed or self._is_concern(r) for part, r in zip(searched.parts, readings, strict=True)]
+        concerned = [
+            part.piece.streamed or any(reading.concerns(lists.tenant) for lists in self.lists)
+            for part, reading in zip(searched.parts, readings, strict=True)
+        ]
         if any(concerned):
             about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
             counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
@@ -169,10 +172,6 @@ class Matcher:
             for number in numbers.tolist():
                 readings[number].tally(counted, number)
             self._count_others(searched, readings, numbers)
-
-    def _is_concern(self, reading: Reading) -> bool:
-        """Whether there is something to report of a capture by now."""
-        return any(reading.concerns(lists.tenant) for lists in self.lists)
 
     def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, step: Steps) -> None:
         """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""

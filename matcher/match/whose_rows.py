@@ -132,7 +132,7 @@ class _Names:
         known = forms({OTHER: others, "": own}, {}, ())
         names = {form: meanings for form, meanings in known.items() if any(entry.kind == "brand" for entry in meanings)}
         found = [(literal, _is_other(meanings)) for form, meanings in names.items() for literal in literals(form)]
-        self._literals = Literals.of(whole_words([literal for literal, _ in found]))
+        self._literals = Literals(*whole_words([literal for literal, _ in found]))
         self._length = np.array([len(literal) for literal, _ in found], np.int64)
         self._is_other = np.array([is_other for _, is_other in found], bool)
 

@@ -266,12 +266,11 @@ class Contents:
             is_digits=whole[:1].isdigit(),
             is_code=CODE.fullmatch(whole) is not None,
             is_secret=SECRET.fullmatch(whole) is not None,
-            is_password=may_be_password and not others and _is_password(text.strip()),
+            is_password=may_be_password
+            and not others
+            and PASSWORD.fullmatch(bare := text.strip()) is not None
+            and is_possible(bare),
         )
-
-
-def _is_password(value: str) -> bool:
-    return PASSWORD.fullmatch(value) is not None and is_possible(value)
 
 
 def _title(text: str) -> Field | None:

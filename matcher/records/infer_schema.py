@@ -95,6 +95,8 @@ def _above(table: Table, row: int) -> list[str]:
 
 USUAL = frozenset((":", "----"))
 """Signs that mostly part a login and its password; behind another a column needs more to be one."""
+SCHEMES = ("http", "https")
+"""What stands in the cell behind a password where the address of its page follows: the colon parts it."""
 CARD = f"<{Field.CARD}>"
 TELLING = LOGINS | {CARD}
 """Cells beside which an unknown one may be told."""
@@ -194,18 +196,15 @@ def passwords(lines: Lines, values: Callable[[int], Values], separator: str) -> 
     for described, row in lines:
         column = described.behind_login
         if column is not None:
-            held[column].append(values(row)[column])
-            alone[column] = alone.get(column, True) and _is_behind_all(values(row), column)
+            cells = values(row)
+            held[column].append(cells[column])
+            is_behind_all = column == len(cells) - 1 or cells[column + 1] in SCHEMES
+            alone[column] = alone.get(column, True) and is_behind_all
     return frozenset(
         column
         for column, own in held.items()
         if len(own) * 2 >= len(lines) and _are_passwords(own, usual=separator in USUAL, alone=alone[column])
     )
-
-
-def _is_behind_all(values: Values, column: int) -> bool:
-    """Whether nothing but an address of a page stands behind a column."""
-    return column == len(values) - 1 or values[column + 1] in ("http", "https")
 
 
 def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
@@ -235,14 +234,9 @@ def nameless(lines: Lines, values: Callable[[int], Values], named: frozenset[int
         for column in described.names:
             if column not in named:
                 held[column].append(values(row)[column])
-    digests = bool(held) and all(_has_digests_alone(described) for described, _ in lines)
+    digests = bool(held) and all({kind for _, kind, valid in described.seen if valid} == {DIGEST} for described, _ in lines)
     cells = Counter(n for described, _ in lines for n, mark in enumerate(described.marks) if mark) if digests else Counter[int]()
     return frozenset(column for column, own in held.items() if _are_tags(own, cells[column], digests=digests))
-
-
-def _has_digests_alone(described: Described) -> bool:
-    kinds = {kind for _, kind, valid in described.seen if valid}
-    return kinds == {DIGEST}
 
 
 def _are_tags(values: Sequence[str], cells: int, *, digests: bool) -> bool:

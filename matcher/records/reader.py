@@ -169,7 +169,7 @@ class Described:
     def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
         self.cells, self._between = cells, between
         fields = more.union(*[cell.fields for cell in cells])
-        self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
+        self.fields, self.skeleton = self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
         self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
@@ -193,16 +193,6 @@ class Described:
         if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
             return last
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """Its labels."""
-        return self.layout.fields
-
-    @property
-    def skeleton(self) -> str:
-        """Its shape."""
-        return self.layout.skeleton
 
     def with_fields(self, more: frozenset[str]) -> Described:
         """The same with `more` fields."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -43,7 +44,6 @@ class Rows(Table):
     ) -> None:
         super().__init__(batch, candidates, groups, rows)
         self._carried, self._goes_on = carried, goes_on
-        self._contents, self._readers = Contents(candidates.names), Readers()
         self._before: dict[int, _Known] = {}
         self._by_now: dict[int, _Known] = {}
         """By what is known of a document's columns before its rows are read, and behind that."""
@@ -59,6 +59,15 @@ class Rows(Table):
         """A column a row that is read: its shape, and which of `_cells` holds its cells, under which number."""
         self._own_labels: dict[int, Labels] = {}
         self._offers: dict[int, bool] = {}
+
+    @cached_property
+    def _contents(self) -> Contents:
+        """What cells say by themselves, and shapes: of most batches no cell is read."""
+        return Contents(self.candidates.names)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        return Readers()
 
     def names(self, rows: Numbers) -> tuple[Numbers, Texts, list[tuple[int, str]]]:
         """Cells of `rows` that may be names, and names glued to their numbers.

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
-from matcher.columns.bitset import lowest
+from matcher.columns.bitset import is_one_of, lowest
 from matcher.detect.candidates import Candidates
 from matcher.detect.labelled import block_label, tails
 from matcher.records.json_sql_records import objects, tuples
@@ -79,14 +79,7 @@ LOOK_AT = 1 << 16
 Flags = npt.NDArray[np.bool_]
 
 
-def _one_of(signs: bytes) -> Flags:
-    table = np.zeros(256, bool)
-    table[list(signs)] = True
-    return table
-
-
-_SIGN, _OPENS_VALUE = _one_of(b":="), _one_of(b" \t\"'`[(<+")
-_QUOTE = ord('"')
+SIGN, OPENS_VALUE, QUOTE = b":=", b" \t\"'`[(<+", ord('"')
 
 
 @dataclass(frozen=True)
@@ -102,11 +95,6 @@ class LineRows:
     place: Places
     valid: Numbers
     mask: Masks
-
-    @cached_property
-    def excess(self) -> Numbers:
-        """How many more valid candidates each line has than kinds: i64[m]."""
-        return self.valid - np.bitwise_count(self.mask)
 
 
 def records(batch: Batch, lines: LineRows) -> Spans:
@@ -152,12 +140,13 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
     may_be = np.ones(len(rows), bool)
     signed, quoted = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     for back in range(LOOK_BACK):
-        here = may_be & _SIGN[before[:, back]]
+        here = may_be & is_one_of(before[:, back], SIGN)
         signed |= here
-        quoted |= here & (before[:, back + 1] == _QUOTE)
-        may_be &= _OPENS_VALUE[before[:, back]]
+        quoted |= here & (before[:, back + 1] == QUOTE)
+        may_be &= is_one_of(before[:, back], OPENS_VALUE)
     document = lines.document[rows]
-    as_object = np.array([d for d in np.unique(document[quoted]).tolist() if _has_brace(batch, d)], np.int64)
+    extents = ((d, batch.text(int(batch.starts[d]), int(batch.ends[d]))) for d in np.unique(document[quoted]).tolist())
+    as_object = np.array([document for document, text in extents if b"{" in text], np.int64)
     others = np.flatnonzero(signed & ~np.isin(document, as_object))
     return as_object, np.unique(document[others[labels_of(batch, lines.line[rows[others]]) > 0]])
 
@@ -174,29 +163,21 @@ def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
     return documents[last - first >= FEWEST - 1]
 
 
-def _has_brace(batch: Batch, document: int) -> bool:
-    return bool((batch.data[batch.starts[document] : batch.ends[document]] == ord("{")).any())
-
-
 def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
     """Documents in which the line with most candidates holds the border of two tuples."""
-    crowded = np.flatnonzero(lines.excess > 0)
+    excess = lines.valid - np.bitwise_count(lines.mask)  # valid candidates beyond one of each kind
+    crowded = np.flatnonzero(excess > 0)
     if not len(crowded):
         return crowded
     first = np.flatnonzero(np.diff(lines.document[crowded], prepend=-1))
-    most = np.maximum.reduceat(lines.excess[crowded], first)
-    is_most = lines.excess[crowded] == np.repeat(most, np.diff(first, append=len(crowded)))
+    most = np.maximum.reduceat(excess[crowded], first)
+    is_most = excess[crowded] == np.repeat(most, np.diff(first, append=len(crowded)))
     documents, example = np.unique(lines.document[crowded[is_most]], return_index=True)
     starts = batch.line_starts[lines.line[crowded[is_most][example]]]
     ends = np.minimum(starts + LOOK_AT, batch.ends[documents])
-    chosen = [_has_border(batch.text(s, e)) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
-    with_border: Numbers = documents[np.array(chosen)]
+    heads = (batch.text(start, end).partition(b"\n")[0] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+    with_border: Numbers = documents[np.array([b"),(" in head or b"), (" in head for head in heads])]
     return with_border
-
-
-def _has_border(text: bytes) -> bool:
-    line = text.partition(b"\n")[0]
-    return b"),(" in line or b"), (" in line
 
 
 WIDTH = 32
@@ -258,7 +239,7 @@ def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
     """Whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
     last = data.take(stop - 1)
     pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
-    may_end: Flags = _tails().take(pairs) | np.isin(last, np.frombuffer(CLOSES, np.uint8))
+    may_end: Flags = _tails().take(pairs) | is_one_of(last, CLOSES)
     return may_end
 
 

@@ -197,7 +197,7 @@ class Table:
     """
 
     def __init__(self, batch: Batch, candidates: Candidates, groups: Groups, rows: Spans) -> None:
-        self.batch, self.candidates = batch, candidates
+        self.batch, self.candidates, self._rows = batch, candidates, rows
         self.document = holder_of(batch.starts, rows.start)
         self.start, self.end, self.style = rows.start, rows.end, rows.style
         self.mask, self.first_candidate, self.candidate_count = groups.mask, groups.first, groups.count
@@ -223,10 +223,7 @@ class Table:
 
     def holding(self, places: Places) -> Numbers:
         """The row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
-        found = np.searchsorted(self.start, places, "right") - 1
-        if len(self):
-            found[places >= self.end[found]] = -1
-        return found
+        return self._rows.of_places(places)
 
     def labels(self, row: int) -> frozenset[str]:
         """Labels of the kinds that a row holds; digests say nothing of what they are of."""

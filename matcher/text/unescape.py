@@ -207,7 +207,8 @@ def base64_starts(data: Bytes) -> Places:
     if not len(start):
         return start
     text, first = data.take(ranges(start, size)), np.cumsum(size) - size  # few are left: digests are gone
-    both = np.logical_or.reduceat(_is_capital(text), first) & np.logical_or.reduceat(_is_small(text), first)
+    is_capital, is_small = text - np.uint8(65) <= 25, text - np.uint8(97) <= 25
+    both = np.logical_or.reduceat(is_capital, first) & np.logical_or.reduceat(is_small, first)
     return np.asarray(start[both])
 
 
@@ -215,14 +216,6 @@ def _is_of_alphabet(data: Bytes) -> Flags:
     """Letters, digits and `+/-_`."""
     is_digit_or_sign = (data - np.uint8(43) <= 14) & (data & 0xFD != 44)  # +-/0123456789, not comma and dot
     return np.asarray(((data | CASE) - np.uint8(97) <= 25) | is_digit_or_sign | (data == 95))
-
-
-def _is_capital(data: Bytes) -> Flags:
-    return data - np.uint8(65) <= 25
-
-
-def _is_small(data: Bytes) -> Flags:
-    return data - np.uint8(97) <= 25
 
 
 def _is_beyond_f(data: Bytes) -> Flags:
@@ -329,7 +322,7 @@ def patterns() -> Patterns:
 
 @cache
 def _to_undo() -> Literals:
-    return Literals.of(patterns())
+    return Literals(*patterns())
 
 
 def untag(text: str) -> str:

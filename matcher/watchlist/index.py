@@ -217,7 +217,8 @@ class Watchlist:
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self._keys = key, noted_under
         self.main = Index(path, key, noted_under)
-        self._delta: Index | None = None
+        self.delta: Index | None = None
+        """What changed since, if anything."""
 
     @property
     def header(self) -> Header:
@@ -225,19 +226,14 @@ class Watchlist:
         return self.main.header
 
     @property
-    def delta(self) -> Index | None:
-        """What changed since, if anything."""
-        return self._delta
-
-    @property
     def kinds(self) -> frozenset[tuple[str, str]]:
         """The (kind, form) pairs that can be asked for."""
-        return frozenset(self.main.header.kinds + (self._delta.header.kinds if self._delta else ()))
+        return frozenset(self.main.header.kinds + (self.delta.header.kinds if self.delta else ()))
 
     @property
     def customers(self) -> int:
         """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
-        return self.main.header.customers + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self._delta else 0)
+        return self.main.header.customers + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self.delta else 0)
 
     def amend(self, path: Path) -> bool:
         """Take the delta at `path` into account; False when it amends another list than this."""
@@ -252,24 +248,24 @@ class Watchlist:
         self._number = rows
         gone = self.main.rows_of(own["gone"])
         self._gone = np.unique(gone[gone >= 0])
-        self._delta = delta
+        self.delta = delta
         return True
 
     def check(self) -> None:
         """CorruptError unless everything is what was signed; reads all files."""
         self.main.chunks.check_all()
-        if self._delta:
-            self._delta.chunks.check_all()
+        if self.delta:
+            self.delta.chunks.check_all()
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
         """Which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a shared value gives several."""
         hits, subjects = self.main.look_up(tags)
-        if self._delta is None:
+        if self.delta is None:
             return hits, subjects
         if len(hits):
             kept = np.flatnonzero(~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects))
             hits, subjects = hits[kept], subjects[kept]
-        more, rows = self._delta.look_up(tags)
+        more, rows = self.delta.look_up(tags)
         pairs = np.unique(np.stack((np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows])))), axis=1)
         return pairs[0], pairs[1]
 
@@ -279,7 +275,7 @@ class Watchlist:
         found = np.zeros(len(subjects), bool)
         places = np.flatnonzero(old)
         found[places] = self.main.belongs(tags[places], subjects[places])
-        if self._delta is None:
+        if self.delta is None:
             return found
         hits = np.flatnonzero(found)
         found[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(tags[hits], subjects[hits])
@@ -288,7 +284,7 @@ class Watchlist:
         changed = np.flatnonzero(place < len(order))
         rows = order[place[changed]]
         known = self._number[rows] == subjects[changed]
-        found[changed[known]] |= self._delta.belongs(tags[changed[known]], rows[known])
+        found[changed[known]] |= self.delta.belongs(tags[changed[known]], rows[known])
         return found
 
     def handle(self, subject: int) -> str:
@@ -308,9 +304,9 @@ class Watchlist:
             if self.main.header.subjects
             else np.empty((len(beyond), 16), np.uint8)
         )
-        if self._delta is not None:
+        if self.delta is not None:
             fresh = np.flatnonzero(beyond >= 0)
-            found[fresh] = self._delta.handles(self._fresh[beyond[fresh]])
+            found[fresh] = self.delta.handles(self._fresh[beyond[fresh]])
         return found
 
     def counts(self) -> dict[str, int]:
@@ -320,27 +316,27 @@ class Watchlist:
     def labels(self, subjects: Places) -> dict[Label, int]:
         """How many of these customers have each label; what changed since the list was built comes first."""
         beyond = self.main.header.subjects
-        if self._delta is None:
+        if self.delta is None:
             return tally([(self.main.table, self.main.combinations_of(subjects))])
         order = np.argsort(self._number)
         place = np.minimum(np.searchsorted(self._number, subjects, sorter=order), max(0, len(order) - 1))
         rows = order[place] if len(order) else np.zeros(len(subjects), np.int64)
         changed = np.flatnonzero(self._number[rows] == subjects) if len(order) else np.empty(0, np.int64)
-        codes = self._delta.combinations_of(rows[changed])
+        codes = self.delta.combinations_of(rows[changed])
         old = np.ones(len(subjects), bool)
         old[changed[codes > 0]] = False
         older = subjects[old & (subjects < beyond)]
-        return tally([(self.main.table, self.main.combinations_of(older)), (self._delta.table, codes)])
+        return tally([(self.main.table, self.main.combinations_of(older)), (self.delta.table, codes)])
 
     def enrolled_labels(self) -> dict[Label, int]:
         """Customers a label, as built; of a day's changes those are added."""
         found = Counter(self.main.table.enrolled())
-        return dict(found + Counter(self._delta.table.enrolled()) if self._delta else found)
+        return dict(found + Counter(self.delta.table.enrolled()) if self.delta else found)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
         """Which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""
-        assert self._delta
-        own = self._delta.arrays
+        assert self.delta
+        own = self.delta.arrays
         high, low = split(tags)
         handles = self.main.handles(subjects)
         place, end = (np.searchsorted(own["removed_high"], high, side) for side in ("left", "right"))

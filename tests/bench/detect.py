@@ -17,8 +17,8 @@ from pathlib import Path
 
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.batches import batches as in_batches
-from matcher.match.corroborate import answered
 from matcher.match.findings import findings
+from matcher.match.lookup import ask, enrolled
 from matcher.match.parts import pieces_of_capture
 from matcher.match.pipeline import Matcher
 from matcher.watchlist import installed
@@ -77,7 +77,7 @@ def search(matcher: Matcher, given: Sequence[Sequence[Capture]]) -> int:
     pieces = (piece for batch in given for number, one in enumerate(batch) for piece in pieces_of_capture(number, one, print))
     hits = 0
     for searched in in_batches(pieces, matcher.lexicon):
-        found = [len(answered(epoch, searched)) for lists in matcher.lists for epoch in lists.epochs]
+        found = [len(ask(epoch, enrolled(searched.asked, epoch.list.kinds))) for lists in matcher.lists for epoch in lists.epochs]
         lazy = (searched.terms, searched.rows if any(found) else None)  # made when asked for
         hits += sum(found)
         del lazy

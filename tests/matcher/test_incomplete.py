@@ -172,7 +172,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.weigh", "evidence", {"evidence"}),
     ("matcher.match.pipeline.listed", "evidence", {"evidence"}),
     ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics"}),
-    ("matcher.match.corroborate.weak", "what is weak", {"evidence"}),
+    ("matcher.match.corroborate._own", "what is weak", {"evidence"}),
     ("matcher.records.rows.Rows.names", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),

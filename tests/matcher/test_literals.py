@@ -42,7 +42,7 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
         behind = b"(?![0-9a-z])" if word[-1:].isalnum() else b""
         pattern = b"(?=%s%s%s)" % (before, re.escape(word), behind)
         expected |= {(number, m.start() + len(word)) for m in re.finditer(pattern, data.tobytes().lower())}
-    assert found(Literals.of(whole_words(WORDS)), data) == expected
+    assert found(Literals(*whole_words(WORDS)), data) == expected
 
 
 def test_patterns_read_characters() -> None:
@@ -63,12 +63,12 @@ def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
     data = Batch.of([text.encode()]).data
     groups = [whole_words(WORDS), Patterns(()), Patterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
     for (number, end), group in zip(Joined(groups).find(data), groups, strict=True):
-        assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals.of(group), data)
+        assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals(*group), data)
 
 
 @given(texts)
 def test_a_word_is_told_once_if_it_stands_there_at_all(text: str) -> None:
-    number, _ = Literals.of(once(WORDS)).find(Batch.of([text.encode()]).data)
+    number, _ = Literals(*once(WORDS)).find(Batch.of([text.encode()]).data)
     lower = text.encode().lower()
     assert sorted(number.tolist()) == [n for n, word in enumerate(WORDS) if word.lower() in lower]
 
