@@ -33,11 +33,11 @@ from matcher.cli.watchlist_options import (
     source_of,
     valid_name,
 )
-from matcher.watchlist import erasing, installed
+from matcher.watchlist import installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
-from matcher.watchlist.changes import Changes
+from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tagging import CHOICES, entries_of
@@ -305,7 +305,7 @@ def erase(
     context: Context = ctx.obj
     _known(context, tenant)
     _note(context, "erase", tenant, f"customer {subject}")
-    count = erasing.erase(context.data, context.keys, tenant, subject)
+    count = erase_customer(context.data, context.keys, tenant, subject)
     listed_at = recorded.path_of(context.data, tenant)
     if listed_at.is_file():
         count += recorded.Enrolled(listed_at, context.keys, tenant).erase(bytes.fromhex(subject))

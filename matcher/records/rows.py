@@ -12,9 +12,8 @@ import numpy as np
 from matcher.columns.batch import Batch, Texts, concatenate, ranges
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Cells, Contents
-from matcher.records.infer_schema import sheets_of, typed_together
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
-from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups
+from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups, sheets_of, typed_together
 from matcher.records.reader import NAMED, Columns, Described, Layout, Reader, Readers, Sheet
 from matcher.records.table import LINE, LONGEST, TUPLE, Groups, Marked, Numbers, Spans, Table
 from matcher.records.values import is_offer

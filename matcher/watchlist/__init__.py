@@ -13,7 +13,7 @@ From the list to the file:
     tagging       normal forms of a column's cells, the forms in which they are enrolled, the keys under which they are tagged
     runs          more tags than memory holds, in order
     build         all of this in turn; `build_report`: what was left out, and whether the sender's totals are right
-    changes       a day's changes, as a small file beside the list
+    changes       a day's changes, as a small file beside the list; one customer taken out at once
     subjects      the sealed way back from handle to reference
 
 From the file to an answer:
@@ -21,7 +21,6 @@ From the file to an answer:
     file          the layout: signed header, arrays, digests; what is checked of it when, and what was erased in it
     index         looking tags up, in a list with its changes
     installed     the lists that are in use here
-    erasing       one customer taken out of them at once
 """
 
 from matcher.watchlist.file import read_header

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from matcher.columns.batch import Texts
-from matcher.watchlist import Watchlist, erasing, installed
+from matcher.watchlist import Watchlist, installed
 from matcher.watchlist.build import Builder
-from matcher.watchlist.changes import Changes
+from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import TagKeys, handles
 from tests.bench.table import row
@@ -151,7 +151,7 @@ def changes(folder: Path, context: Context, main: Path, customers: int) -> None:
     row("open with changes, s (wall)", f"{time.monotonic() - start:.3f}", f"{lists[0].customers:,} customers")
     handle = handles(context.keys, "bench", ["C0000000001"]).tobytes().hex()
     start = time.monotonic()
-    count = erasing.erase(context.data, context.keys, "bench", handle)
+    count = erase_customer(context.data, context.keys, "bench", handle)
     row("erase one customer, s (wall)", f"{time.monotonic() - start:.3f}", f"{count} entries")
 
 

@@ -12,8 +12,8 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.labelled import RECORD_WORDS, block_label, tails, words
 from matcher.records import Rows
 from matcher.records import rows_of as rows_in
-from matcher.records.infer_schema import vote_of
 from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
+from matcher.records.layouts import vote_of
 from matcher.records.reader import Columns, elected, vote
 from matcher.records.segment import blocks, labels_of
 from matcher.records.table import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from matcher.match.findings import findings
-from matcher.watchlist import erasing, installed
+from matcher.watchlist import installed
+from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.file import erased_path
 from matcher.watchlist.tagging import TagKeys, handles, normal_name
 from tests.factories import capture
@@ -179,7 +180,7 @@ def test_all_customers_are_erased_one_after_the_other(loaded: Context) -> None:
     left = list(range(10))
     random.Random(5).shuffle(left)
     while left:
-        assert erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, left.pop())) == 27
+        assert erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, left.pop())) == 27
         assert holders(loaded, range(10)) == [(n, handle(loaded, n)) for n in sorted(left)]
     assert not any(any(held(loaded, n)) for n in range(10))
 
@@ -189,7 +190,7 @@ def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: C
     left = list(range(40))
     random.Random(6).shuffle(left)
     while left:
-        erasing.erase(context.data, context.keys, "bank", handle(context, left.pop()))
+        erase_customer(context.data, context.keys, "bank", handle(context, left.pop()))
         assert holders(context, [1]) == sorted((0, handle(context, n)) for n in left)
         assert asks_each(installed.load(context)[0].epochs[0], phone(1), [handle(context, n) for n in range(40)]) == [
             n in left for n in range(40)
@@ -226,7 +227,7 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tm
 def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
     [lists] = installed.load(loaded)
     tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])
-    erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     lists.epochs[0].list.main.chunks._checked[:] = False
     hits, _ = lists.epochs[0].list.look_up(tags)
     assert sorted(hits.tolist()) == [n for n in range(10) if n != 3]
@@ -237,17 +238,17 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
         raise OSError("no power")
 
     with monkeypatch.context() as patch:
-        patch.setattr("matcher.watchlist.erasing.os.pwrite", cut)
+        patch.setattr("matcher.watchlist.changes.os.pwrite", cut)
         with pytest.raises(OSError, match="no power"):
-            erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+            erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     assert len(found(loaded, phone(3))) == 1
-    assert erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3)) == 27
+    assert erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3)) == 27
     assert found(loaded, phone(3)) == []
 
 
 def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context, tmp_path: Path) -> None:
     path = installed.path_of(loaded.data, "bank", 1)
-    erasing.erase(loaded.data, loaded.keys, "bank", handle(loaded, 3))
+    erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     note = erased_path(path)
     body = note.read_bytes()
     for place in range(0, len(body), 7):
@@ -340,7 +341,7 @@ def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: 
             update(ullage, "--remove", put(tmp_path, [{"customer_ref": row["customer_ref"]}], "went.csv"))
             held.pop(number, None)
         elif deed == "erase":
-            erasing.erase(context.data, context.keys, "bank", handle(context, number))
+            erase_customer(context.data, context.keys, "bank", handle(context, number))
             held.pop(number, None)
         elif any(held.values()):
             rows = [{"customer_ref": f"C{n:06d}", "phone": phone(p)} for n, own in held.items() for p in own]

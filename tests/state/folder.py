@@ -30,8 +30,8 @@ from crawlers.intake.line import Line
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page
 from crawlers.sites.site import SiteFolder
-from matcher.watchlist import erasing, installed, subjects
-from matcher.watchlist.changes import Changes
+from matcher.watchlist import installed, subjects
+from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.file import joined
 from matcher.watchlist.installed import path_of
 from matcher.watchlist.source import Source
@@ -129,7 +129,7 @@ def _enrol(context: Context) -> None:
     changes.build(Source(came, {}), Source(went, {}), delta, data / "building" / "bank.subjects", context.clock.now())
     installed.install(data, store, "bank", delta, context.clock.now(), move=True)
     erased = handles(store, "bank", ["C000007"]).tobytes()
-    assert erasing.erase(data, store, "bank", erased.hex())
+    assert erase_customer(data, store, "bank", erased.hex())
     assert Enrolled(enrolled_at(data, "bank"), store, "bank").erase(erased)
     for file in (came, went):
         file.unlink()
