@@ -26,10 +26,16 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
 
 FILE = "accounts.sqlite"
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,31}")
+TAKEN = Phrase("there is an account of that name: choose another name, or change that one")
+SUBJECT_TAKEN = Phrase("there is an account for that subject: `ullage user list` shows it")
+NONE = Phrase("there is no account of that name: `ullage user list` shows them")
+NO_PASSWORD = Phrase("that account has no password here: an identity provider vouches for it")
+NO_TOKEN = Phrase("there is no token of that id that could be revoked: `ullage token list` shows them")
 UNUSED_HOURS = 72
 """A password that somebody else made is good for so long, until its person has changed it."""
 LONGEST_DAYS = 366
@@ -154,9 +160,9 @@ class Accounts:
         row = (key_of(name), name, digest, subject, *whose, 0, until, 1, now, by, int(is_mapped))
         with self._changing():
             if self._connection.execute("select 1 from users where key = ?", (row[0],)).get:
-                raise ConfigError("there is an account of that name: choose another name, or change that one")
+                raise ConfigError(TAKEN)
             if subject and self._connection.execute("select 1 from users where subject = ?", (subject,)).get:
-                raise ConfigError("there is an account for that subject: `ullage user list` shows it")
+                raise ConfigError(SUBJECT_TAKEN)
             self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         return self.named(name)
 
@@ -164,13 +170,13 @@ class Accounts:
         """The person of that name; ConfigError for nobody."""
         found = self.user(name)
         if found is None:
-            raise ConfigError("there is no account of that name: `ullage user list` shows them")
+            raise ConfigError(NONE)
         return found
 
     def set_password(self, name: str, digest: str, *, is_own: bool) -> None:
         """Another password; one that is not the person's own has to be changed within `UNUSED_HOURS`."""
         if self.named(name).digest is None:
-            raise ConfigError("that account has no password here: an identity provider vouches for it")
+            raise ConfigError(NO_PASSWORD)
         self._change(name, digest=digest, until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600)
 
     def renew(self, name: str, digest: str) -> None:
@@ -186,12 +192,15 @@ class Accounts:
         """Close an account, or open it again."""
         self._change(name, disabled=int(is_disabled))
 
+    def end_sessions(self, name: str) -> None:
+        """End the sessions of an account; it stays as it is."""
+        self._change(name)
+
     def _change(self, name: str, **columns: Any) -> None:
         self.named(name)
-        chosen = ", ".join(f"{column} = ?" for column in columns)
+        chosen = ", ".join([*(f"{column} = ?" for column in columns), "changes = changes + 1"])
         with self._changing():
-            values = (*columns.values(), key_of(name))
-            self._connection.execute(f"update users set {chosen}, changes = changes + 1 where key = ?", values)
+            self._connection.execute(f"update users set {chosen} where key = ?", (*columns.values(), key_of(name)))
 
     def tokens(self) -> list[Token]:
         """Every token, the newest first; those that expired or were revoked included."""
@@ -203,9 +212,11 @@ class Accounts:
         """Make a token; it is given once, here, and only its digest is kept."""
         checked_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
-            raise ConfigError(f"say what the token is for, in at most {MAX_PURPOSE} characters without an identifier")
+            raise ConfigError(
+                Phrase("say what the token is for, in at most %(most)s characters without an identifier", most=MAX_PURPOSE)
+            )
         if not 0 < days <= LONGEST_DAYS:
-            raise ConfigError(f"a token expires after at most {LONGEST_DAYS} days")
+            raise ConfigError(Phrase("a token expires after at most %(most)s days", most=LONGEST_DAYS))
         id_, now = secrets.token_hex(4), self._clock.wall()
         secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
         chosen = (_words(checked_scope(permissions)), _words(checked_tenants(tenants)))
@@ -219,7 +230,7 @@ class Accounts:
         with self._changing():
             sql = "update tokens set revoked = ? where id = ? and revoked is null returning id"
             if not self._connection.execute(sql, (self._clock.wall(), id_)).get:
-                raise ConfigError("there is no token of that id that could be revoked: `ullage token list` shows them")
+                raise ConfigError(NO_TOKEN)
         return next(one for one in self.tokens() if one.id == id_)
 
     def program(self, secret: str) -> Token | None:
@@ -261,25 +272,25 @@ def key_of(name: str) -> str:
 def checked_name(name: str) -> str:
     """A name that an account may have: what is decided is decided in it."""
     if not NAME.fullmatch(name) or identifier_in(name):
-        raise ConfigError("a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -")
+        raise ConfigError(Phrase("a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -"))
     return name
 
 
 def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
     """Roles that one person may have; ConfigError says which not."""
     if unknown := sorted({*roles} - ROLES.keys()):
-        raise ConfigError(f"{len(unknown)} of these roles are none: use {', '.join(ROLES)}")
+        raise ConfigError(Phrase("%(count)s of these roles are none: use %(roles)s", count=len(unknown), roles=", ".join(ROLES)))
     if not roles:
-        raise ConfigError(f"name at least one role: {', '.join(ROLES)}")
+        raise ConfigError(Phrase("name at least one role: %(roles)s", roles=", ".join(ROLES)))
     if len(both := sorted(APART.intersection(roles))) > 1:
-        raise ConfigError(f"nobody is {' and '.join(both)}: these are different people")
+        raise ConfigError(Phrase("nobody is %(one)s and %(other)s: these are different people", one=both[0], other=both[1]))
     return tuple(role for role in ROLES if role in roles)
 
 
 def checked_tenants(tenants: Collection[str]) -> tuple[str, ...]:
     """Tenants by their names, or `*` alone; ConfigError for none."""
     if not tenants or not all(one == ALL or TENANT.fullmatch(one) for one in tenants):
-        raise ConfigError("name whose data they may see: tenants by their names, or all of them")
+        raise ConfigError(Phrase("name whose data they may see: tenants by their names, or all of them"))
     return (ALL,) if ALL in tenants else tuple(sorted({*tenants}))
 
 
@@ -287,7 +298,7 @@ def checked_scope(permissions: Collection[str]) -> tuple[str, ...]:
     """Permissions that a program may have; ConfigError says which not."""
     may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
     if not permissions or not {*permissions} <= {*may}:
-        raise ConfigError(f"a token may some of: {', '.join(may)}")
+        raise ConfigError(Phrase("a token may some of: %(permissions)s", permissions=", ".join(may)))
     return tuple(one for one in may if one in permissions)
 
 

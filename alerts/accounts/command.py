@@ -13,9 +13,9 @@ from rich.table import Table
 
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.desk import AccountDesk
-from alerts.accounts.passwords import Passwords
+from alerts.accounts.passwords import Passwords, made
 from alerts.accounts.roles import ALL, PERMISSIONS, ROLES
-from alerts.accounts.vouched import LONGEST_SUBJECT, subject_of
+from alerts.accounts.vouched import checked_subject
 from ullage.audit import current_user
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
@@ -39,6 +39,8 @@ Own = Annotated[
     typer.Option("--own", help=f"The person chose it. Any other is to be changed at the first login, within {UNUSED_HOURS} h."),
 ]
 
+Make = Annotated[bool, typer.Option("--make", help="Make a password and print it, once, alone on standard output.")]
+
 
 @user.command("add")
 def add(
@@ -48,7 +50,9 @@ def add(
     tenants: Tenants = [],  # noqa: B006 - typer's way to say none
     everyone: Everyone = False,
     password_file: FromFile = None,
+    *,
     own: Own = False,
+    make: Make = False,
     subject: Annotated[
         str, typer.Option(metavar="SUB", help="For whom the identity provider vouches so; there is no password then.")
     ] = "",
@@ -58,12 +62,14 @@ def add(
     with _desk(context) as desk:
         whose = _tenants(context, tenants, everyone)
         if subject:
-            if password_file or own:
+            if password_file or own or make:
                 raise ConfigError("--subject goes without a password: the identity provider vouches for them")
-            desk.add_vouched(name, roles, whose, _subject(context, subject))
+            desk.add_vouched(name, roles, whose, checked_subject(context.settings.search.oidc, subject))
         else:
-            desk.add(name, roles, whose, _password(password_file), is_own=own)
-    typer.echo(f"account {name}: {', '.join(roles)}")
+            password = _password(password_file, own=own, make=make)
+            desk.add(name, roles, whose, password, is_own=own)
+            _show(password, make=make)
+    typer.echo(f"account {name}: {', '.join(roles)}", err=make)
 
 
 @user.command("list")
@@ -84,11 +90,21 @@ def disable(
 
 
 @user.command("passwd")
-def passwd(ctx: typer.Context, name: Named, password_file: FromFile = None, own: Own = False) -> None:
+def passwd(ctx: typer.Context, name: Named, password_file: FromFile = None, own: Own = False, make: Make = False) -> None:
     """Give an account another password and end its sessions."""
     with _desk(ctx.obj) as desk:
-        desk.set_password(name, _password(password_file), is_own=own)
-    typer.echo(f"account {name} has another password")
+        password = _password(password_file, own=own, make=make)
+        desk.set_password(name, password, is_own=own)
+        _show(password, make=make)
+    typer.echo(f"account {name} has another password", err=make)
+
+
+@user.command("logout")
+def logout(ctx: typer.Context, name: Named) -> None:
+    """End the sessions of an account now; it stays open."""
+    with _desk(ctx.obj) as desk:
+        desk.end_sessions(name)
+    typer.echo(f"the sessions of account {name} have ended")
 
 
 @user.command("roles")
@@ -159,16 +175,6 @@ def _desk(context: Context) -> Iterator[AccountDesk]:
         yield AccountDesk(accounts, Passwords(), context.trail(), current_user())
 
 
-def _subject(context: Context, given: str) -> str:
-    """A subject of the configured issuer, as accounts have it."""
-    settings = context.settings.search.oidc
-    if not settings.issuer:
-        raise ConfigError("no identity provider is configured here: search.oidc in ullage.toml names one")
-    if not 0 < len(given) <= LONGEST_SUBJECT or not given.isprintable():
-        raise ConfigError(f"a subject has 1 to {LONGEST_SUBJECT} characters: the login page shows it to whoever has no account")
-    return subject_of(settings, given)
-
-
 def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
     """Whose data; ConfigError for a tenant that is not known here."""
     if everyone:
@@ -178,8 +184,18 @@ def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str
     return list(named)
 
 
-def _password(file: Path | None) -> str:
-    """Typed twice without being shown, or the one line of a file that nobody else can read."""
+def _show(password: str, *, make: bool) -> None:
+    """A password that was made here, once, alone on standard output."""
+    if make:
+        typer.echo(password)
+
+
+def _password(file: Path | None, *, own: bool, make: bool) -> str:
+    """Typed twice without being shown, the one line of a file that nobody else can read, or made here."""
+    if make:
+        if file or own:
+            raise ConfigError("--make makes a password: it goes without --password-file and --own")
+        return made()
     if file is None:
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
     if file == Path("-"):

@@ -10,32 +10,32 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ullage.errors import UllageError
-from ullage.phrase import Phrase
+from ullage.phrase import Phrase, marked
 
 PERMISSIONS: Mapping[str, str] = {
-    "incident.read": "see incidents, without the people in them beyond their handles",
-    "incident.decide": "acknowledge, confirm, note, record a report",
-    "incident.assign": "give an incident to somebody",
-    "incident.close": "resolve an incident, or call it a false positive",
-    "incident.export": "take incidents out, without anybody who is in them",
-    "customers.export": "take the handles of an incident's customers out",
-    "address.reveal": "see the address of a post in clear",
-    "seller.find": "find a seller by name",
-    "duty.waive": "decide that a duty to report asks for nothing: one half of it",
-    "telling.approve": "decide whether the people in an incident may be told",
-    "person.check": "ask whether a person is exposed",
-    "file.assess": "have a file judged",
-    "coverage.read": "see what was looked at, and what was not",
-    "coverage.explain": "say why a gap was there",
-    "noise.read": "see what is silenced, and what is background",
-    "noise.change": "silence, and lift that again",
-    "rules.read": "see rules, and how precise they were",
-    "watchlist.read": "see the state of watchlists, never who is in them",
-    "channel.read": "see who is told by which channel",
-    "evidence.read": "see which evidence is kept",
-    "audit.read": "read the audit log",
-    "account.read": "see accounts and tokens of the API",
-    "account.manage": "make, change and close accounts and tokens of the API",
+    "incident.read": marked("see incidents, without the people in them beyond their handles"),
+    "incident.decide": marked("acknowledge, confirm, note, record a report"),
+    "incident.assign": marked("give an incident to somebody"),
+    "incident.close": marked("resolve an incident, or call it a false positive"),
+    "incident.export": marked("take incidents out, without anybody who is in them"),
+    "customers.export": marked("take the handles of an incident's customers out"),
+    "address.reveal": marked("see the address of a post in clear"),
+    "seller.find": marked("find a seller by name"),
+    "duty.waive": marked("decide that a duty to report asks for nothing: one half of it"),
+    "telling.approve": marked("decide whether the people in an incident may be told"),
+    "person.check": marked("ask whether a person is exposed"),
+    "file.assess": marked("have a file judged"),
+    "coverage.read": marked("see what was looked at, and what was not"),
+    "coverage.explain": marked("say why a gap was there"),
+    "noise.read": marked("see what is silenced, and what is background"),
+    "noise.change": marked("silence, and lift that again"),
+    "rules.read": marked("see rules, and how precise they were"),
+    "watchlist.read": marked("see the state of watchlists, never who is in them"),
+    "channel.read": marked("see who is told by which channel"),
+    "evidence.read": marked("see which evidence is kept"),
+    "audit.read": marked("read the audit log"),
+    "account.read": marked("see accounts and tokens of the API"),
+    "account.manage": marked("make, change and close accounts and tokens of the API"),
 }
 """Every permission with what it allows. A name that is not here is a fault of ours."""
 

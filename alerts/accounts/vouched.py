@@ -35,6 +35,19 @@ def subject_of(settings: OidcSettings, sub: str) -> str:
     return f"{settings.issuer} {sub}"
 
 
+def checked_subject(settings: OidcSettings, given: str) -> str:
+    """A subject of the configured issuer, as accounts have it; ConfigError for what can be none."""
+    if not settings.issuer:
+        raise ConfigError("no identity provider is configured here: search.oidc in ullage.toml names one")
+    if not 0 < len(given) <= LONGEST_SUBJECT or not given.isprintable():
+        raise ConfigError(
+            Phrase(
+                "a subject has 1 to %(most)s characters: the login page shows it to whoever has no account", most=LONGEST_SUBJECT
+            )
+        )
+    return subject_of(settings, given)
+
+
 @dataclass(frozen=True, slots=True)
 class Vouched:
     """Turns claims that are believed into accounts."""

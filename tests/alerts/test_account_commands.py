@@ -1,5 +1,6 @@
 """`ullage user` and `ullage token`."""
 
+import contextlib
 import json
 import stat
 
@@ -13,6 +14,7 @@ from tests.alerts.browser import PASSWORD
 from ullage import audit
 from ullage.errors import ConfigError
 from ullage.security import keys
+from ullage.settings import Context
 
 
 @pytest.fixture
@@ -196,3 +198,48 @@ def test_two_processes_see_each_others_changes_at_once(run, context) -> None:
     run(user, "disable", "Li Wei")
     assert first.named("Li Wei").is_disabled
     first.close()
+
+
+def test_a_password_that_is_made_here_is_alone_on_standard_output(run, context) -> None:
+    made = run(user, "add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--make")
+    assert len(made.stdout.split()) == 1
+    assert "account Li Wei: analyst" in made.stderr
+    again = run(user, "passwd", "Li Wei", "--make")
+    assert len(again.stdout.split()) == 1
+    assert again.stdout != made.stdout
+    with pytest.raises(ConfigError, match="without --password-file"):
+        run(user, "passwd", "Li Wei", "--make", "--own")
+
+
+def test_sessions_are_ended_and_noted(run, context) -> None:
+    add(run)
+    run(user, "logout", "Li Wei")
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        assert accounts.named("Li Wei").changes == 2
+    assert noted(context)[-1] == ("account.sessions", "account Li Wei: its sessions end")
+
+
+def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> None:
+    run(user, "add", "Li Wei", "--role", "operator", "--all-tenants", "--password-file", "-", "--own", typed=f"{PASSWORD}\n")
+    for words in (("disable", "Li Wei"), ("roles", "Li Wei", "--role", "lead", "--all-tenants"), ("passwd", "Li Wei", "--make")):
+        with pytest.raises(ConfigError, match="nobody who can manage accounts"):
+            run(user, *words)
+    assert [one[0] for one in noted(context)] == ["account.add"]
+
+
+def test_an_account_for_a_subject_needs_an_identity_provider_and_has_no_password(run, context) -> None:
+    words = ("add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--subject", "s-1")
+    with pytest.raises(ConfigError, match="no identity provider is configured"):
+        run(user, *words)
+    text = '[search.oidc]\nissuer = "https://login.bank.example"\nclient_id = "desk"\n'
+    (context.data / "ullage.toml").write_text(text, encoding="utf-8")
+    context.settings = Context(context.data, context.clock).settings
+    run(user, *words)
+    (shown,) = [json.loads(line) for line in run(user, "list", "--json").stdout.splitlines()]
+    assert (shown["state"], shown["by"]) == ("open", "identity provider")
+    with pytest.raises(ConfigError, match="no password here"):
+        run(user, "passwd", "Li Wei", "--make")
+    with pytest.raises(ConfigError, match="for that subject"):
+        run(user, "add", "Wang Fang", *words[2:])
+    with pytest.raises(ConfigError, match="goes without a password"):
+        run(user, *words, "--make")

@@ -43,6 +43,14 @@ BODIES = {
     "/assess/open": None,
     "/assess/{name}/open": None,
     "/incidents/bulk": None,
+    "/accounts/add": None,
+    "/accounts/roles": None,
+    "/accounts/close": None,
+    "/accounts/open": None,
+    "/accounts/sessions": None,
+    "/accounts/password": None,
+    "/accounts/tokens": None,
+    "/accounts/revoke": None,
 }
 ENDING = {"/logout", "/password", "/login"}
 """What is everybody's own, and would end the session with which the others are tried."""

@@ -1,0 +1,167 @@
+"""Accounts and tokens on the page: the same changes as on a terminal, by operators alone, and nobody locks everybody out."""
+
+import re
+
+import pytest
+
+from alerts.accounts.accounts import UNUSED_HOURS
+from tests.alerts.browser import ASKER, Browser, add_account
+from ullage import audit
+from ullage.security import keys
+
+NEW = {"name": "Wang Fang", "role": ["analyst", "agent"], "tenant": ["bank"]}
+TOKEN = {"name": "crm", "purpose": "asks for callers", "days": "30", "permission": ["person.check"], "tenant": ["bank"]}
+
+
+@pytest.fixture
+def operator(log_in) -> Browser:
+    return log_in("operator")
+
+
+def secret(page: str) -> str:
+    return re.search(r'<code class="secret">([^<]+)</code>', page).group(1)
+
+
+def noted(context) -> list[tuple[str, str, str]]:
+    found = [(one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")]
+    return [one for one in found if one[0].partition(".")[0] in ("account", "token") and one[0] != "account.login"]
+
+
+def test_an_account_is_made_with_a_password_that_is_shown_once_and_must_be_changed(operator, accounts, context) -> None:
+    answer = operator.post("/accounts/add", NEW)
+    assert answer.status_code == 200
+    password = secret(answer.text)
+    user = accounts.named("Wang Fang")
+    assert (user.roles, user.tenants, user.made_by) == (("agent", "analyst"), ("bank",), "operator of all")
+    assert password not in operator.get("/accounts/one?name=Wang%20Fang").text
+    stranger = Browser(operator.app)
+    assert stranger.log_in("Wang Fang", password).status_code == 303
+    assert stranger.get("/").headers["location"] == "/password"
+    assert noted(context) == [("account.add", "operator of all", "account Wang Fang: agent, analyst of bank")]
+    assert str(UNUSED_HOURS) in answer.text
+
+
+def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(operator, accounts, log_in, context) -> None:
+    analyst = log_in("analyst", tenants=["bank"])
+    name = {"name": "analyst of bank"}
+    assert analyst.get("/").status_code == 200
+    assert operator.post("/accounts/sessions", name).status_code == 200
+    assert analyst.get("/").status_code == 401
+    assert operator.post("/accounts/roles", {**name, "role": ["lead"], "tenant": ["*"]}).status_code == 200
+    assert operator.post("/accounts/close", name).status_code == 200
+    assert accounts.named(name["name"]).is_disabled
+    assert operator.post("/accounts/open", name).status_code == 200
+    assert analyst.log_in(name["name"], secret(operator.post("/accounts/password", name).text)).status_code == 303
+    assert [one[::2] for one in noted(context)] == [
+        ("account.sessions", "account analyst of bank: its sessions end"),
+        ("account.roles", "account analyst of bank: lead of all tenants; before: analyst of bank"),
+        ("account.disable", "account analyst of bank"),
+        ("account.enable", "account analyst of bank"),
+        ("account.password", "account analyst of bank"),
+    ]
+
+
+def test_a_token_is_shown_once_is_good_for_its_scope_and_ends(operator, accounts, context) -> None:
+    answer = operator.post("/accounts/tokens", TOKEN)
+    assert answer.status_code == 200
+    token = secret(answer.text)
+    assert accounts.program(token).permissions == ("person.check",)
+    page = operator.get("/accounts").text
+    assert token not in page
+    assert "asks for callers" in page
+    (made,) = accounts.tokens()
+    assert operator.post("/accounts/revoke", {"id": made.id}).status_code == 303
+    assert accounts.program(token) is None
+    assert operator.post("/accounts/revoke", {"id": made.id}).status_code == 400
+    assert [one[0] for one in noted(context)] == ["token.add", "token.revoke"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ({"role": ["operator", "auditor"]}, "obody is auditor and operator"),
+        ({"role": []}, "ame at least one role"),
+        ({"tenant": []}, "ame whose data they may see"),
+        ({"tenant": ["nosuch"]}, "nosuch is not known"),
+        ({"name": ASKER.upper()}, "here is an account of that name"),
+        ({"name": "7"}, "name begins with a letter"),
+    ],
+)
+def test_an_account_that_may_not_be_is_refused_and_what_was_typed_stays(operator, accounts, context, typed, says) -> None:
+    before = len(accounts.users())
+    answer = operator.post("/accounts/add", {**NEW, **typed})
+    assert answer.status_code == 400
+    assert says in answer.text
+    assert f'value="{typed.get("name", NEW["name"])}"' in answer.text
+    assert (len(accounts.users()), noted(context)) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ({"permission": ["account.manage"]}, "token may some of"),
+        ({"permission": []}, "token may some of"),
+        ({"purpose": " "}, "ay what the token is for"),
+        ({"purpose": "call 13800138000"}, "ay what the token is for"),
+        ({"days": "400"}, "at most 366 days"),
+    ],
+)
+def test_a_token_that_may_not_be_is_refused(operator, accounts, typed, says) -> None:
+    answer = operator.post("/accounts/tokens", {**TOKEN, **typed})
+    assert answer.status_code == 400
+    assert says in answer.text
+    assert "13800138000" not in answer.text
+    assert accounts.tokens() == []
+
+
+def test_the_last_operator_cannot_lock_everybody_out(operator, accounts, context) -> None:
+    mine = {"name": "operator of all"}
+    changes = [("close", {}), ("password", {}), ("roles", {"role": ["lead"], "tenant": ["*"]})]
+    for place, more in changes:
+        answer = operator.post(f"/accounts/{place}", {**mine, **more})
+        assert answer.status_code == 400
+    accounts.add("Zhao Min", ["operator"], ["*"], digest="x", by="test")
+    answer = operator.post("/accounts/close", mine)
+    assert "leave nobody who can manage accounts" in answer.text, "somebody who has not logged in yet does not count"
+    assert noted(context) == []
+    add_account(accounts, "Sun Li", ["operator"])
+    assert operator.post("/accounts/close", mine).status_code == 303
+    assert operator.get("/accounts").status_code == 401
+
+
+def test_nobody_gives_themselves_anything(log_in, accounts) -> None:
+    keeper = log_in("operator")
+    for role, tenant in ((["operator", "lead"], ["*"]), (["dpo"], ["*"])):
+        answer = keeper.post("/accounts/roles", {"name": "operator of all", "role": role, "tenant": tenant})
+        assert answer.status_code == 400
+        assert "obody gives themselves" in answer.text
+    assert accounts.named("operator of all").roles == ("operator",)
+
+
+def test_an_operator_of_one_tenant_sees_and_makes_accounts_of_that_alone(log_in, accounts, context) -> None:
+    keys.make_tenant(context.keys, "zetalend")
+    add_account(accounts, "Zhao Min", ["analyst"], ["zetalend"])
+    of_other = accounts.add_token("siem", ["incident.read"], ["zetalend"], purpose="exports", days=3, by="test")[0]
+    one = log_in("operator", tenants=["bank"])
+    page = one.get("/accounts").text
+    assert "Zhao Min" not in page
+    assert "siem" not in page
+    assert ASKER not in page, "who sees all tenants is no account of one of them"
+    there, nowhere = (one.get("/accounts/one", params={"name": name}) for name in ("Zhao Min", "Nobody Here"))
+    assert (there.status_code, there.text) == (nowhere.status_code, nowhere.text.replace("Nobody Here", "Zhao Min"))
+    assert one.post("/accounts/close", {"name": "Zhao Min"}).status_code == 400
+    assert not accounts.named("Zhao Min").is_disabled
+    assert one.post("/accounts/revoke", {"id": of_other.id}).status_code == 400
+    for tenant in (["*"], ["zetalend"], ["bank", "zetalend"]):
+        assert one.post("/accounts/add", {**NEW, "tenant": tenant}).status_code == 400
+        assert one.post("/accounts/tokens", {**TOKEN, "tenant": tenant}).status_code == 400
+    assert one.post("/accounts/add", NEW).status_code == 200
+
+
+def test_an_auditor_reads_and_changes_nothing(log_in, accounts) -> None:
+    auditor = log_in("auditor")
+    page = auditor.get("/accounts").text
+    assert ASKER in page
+    assert "<form" not in page.partition("<main")[2].partition("</main>")[0]
+    for place in ("add", "roles", "close", "open", "sessions", "password", "tokens", "revoke"):
+        assert auditor.post(f"/accounts/{place}", {"name": ASKER, "id": "x"}).status_code == 403
