@@ -217,6 +217,12 @@ def _gate(response: Response, page: Page) -> str:
     return _lacks(response, page)
 
 
+def letters(response: TextResponse) -> int:
+    """How many letters of a page are shown to whoever has scripts."""
+    shown = response.selector.xpath("//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]").getall()
+    return sum(len("".join(text.split())) for text in shown)
+
+
 def refreshes(response: Response) -> bool:
     """Whether a page leads on by itself: to another, or to itself at once."""
     if not isinstance(response, TextResponse):

@@ -11,6 +11,8 @@ import re
 from parsel import Selector
 from scrapy.http import Response, TextResponse
 
+from crawlers.fetching import response_checks
+
 MOST_TEXT = 400
 """Letters of a page on which nothing is to be read yet."""
 LEAST_DATA = 200
@@ -25,8 +27,7 @@ def is_filled_by_script(response: Response | None) -> bool:
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return False
     page = response.selector
-    shown = "".join(page.xpath("//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]").getall())
-    if not page.css("script") or len("".join(shown.split())) > MOST_TEXT:
+    if not page.css("script") or response_checks.letters(response) > MOST_TEXT:
         return False
     waits = any(not one.css("a") for one in page.css(EMPTY))
     return waits or any(WORDS.search(text) for text in page.css("noscript").xpath("string()").getall())

@@ -75,7 +75,7 @@ class Station:
     def run(self, *words: str, exits: int = 0, **settings: str) -> str:
         """Run a command to its end; returns what it printed, errors and log included."""
         with self.start(*words, **settings) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=240)
         assert process.returncode == exits, err
         return out + err
 

@@ -158,6 +158,14 @@ def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_em
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
 
 
+def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
+    async def show(_: Ask) -> Rendered:
+        return Rendered("<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>")
+
+    made, _, _ = rendered(show)
+    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site()) == "script"
+
+
 def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
     page = response(URL).replace(flags=[f"{LACKS}host"])
     last = Page(URL, "thread", series=URL, number=3)

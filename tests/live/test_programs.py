@@ -25,6 +25,7 @@ LINES = {
     "NodeBB": 4,
     "pinnwand": 5,
     "Spirit": 4,
+    "phpBB, by script": 5,
     "Synapse": 7,
     "Prosody": 7,
 }

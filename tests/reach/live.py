@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from crawlers.fetching.browser import version
 from deploy.local import boards, chats, pastes, programs
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.server import HOST
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import serving
 from tests.live.chats import Poster, Talker, account, channel, collecting
+from tests.reach.boards import boards as boards_of_pages
+from tests.reach.by_script import ByScript
+from tests.reach.content import Content
 from tests.reach.measured import Measured, Reach
 from tests.reach.planted import Plan, Threads, plan
+from tests.reach.shape import serve
 from tests.reach.shapes import Visits, said
+from ullage.settings import CrawlSettings
 
 DEMO = Path(__file__).parents[2] / ".demo"
 LIVE = "live"
@@ -44,6 +51,7 @@ class Program:
     name: str
     preset: str
     running: Callable[[Path], AbstractContextManager[Site]]
+    how: str = LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,20 @@ def _dpaste(work: Path) -> AbstractContextManager[Site]:
     return _linked(pinned("dpaste", pastes.DPASTE_REQUIREMENTS), pastes.dpaste(binaries, work))
 
 
+@contextlib.contextmanager
+def _by_script(_: Path) -> Iterator[Site]:
+    asyncio.run(version(Path(CrawlSettings().browser)))  # says what to install where there is none
+    board, content = next(board for board in boards_of_pages() if board.preset == "phpbb"), Content()
+    shape = ByScript(replace(board, entries=20, posts=20))
+    with serving() as answers:
+
+        def write(threads: Threads) -> None:
+            (content.reply if content.threads else content.write)(threads)
+            serve(shape, content, answers)
+
+        yield Site(shape.version, answers.url + shape.start, write, shape.more)
+
+
 PROGRAMS = (
     Program("bepasty", "bepasty", _bepasty),
     Program("dpaste", "dpaste", _dpaste),
@@ -146,6 +168,7 @@ PROGRAMS = (
     Program("NodeBB", "nodebb", _nodebb),
     Program("pinnwand", "pinnwand", _pinnwand),
     Program("Spirit", "spirit", _spirit),
+    Program("phpBB, by script", "phpbb", _by_script, "own pages in Chromium"),
 )
 
 
@@ -162,12 +185,13 @@ def crawled(program: Program, station: Station, work: Path) -> Seen:
             visits.append(measured.crawl())
     exposed = measured.exposed()[program.preset]
     texts = [said(capture) for capture in measured.captures[program.preset]]
-    reach = _row(program.name, site.version, measured.lines[program.preset], planned, texts, exposed)
+    reach = _row(program, site.version, measured.lines[program.preset], planned, texts, exposed)
     return Seen(reach, planned, texts, exposed, tuple(visits))
 
 
-def _row(name: str, version: str, lines: int, planned: Plan, texts: list[str], exposed: set[str]) -> Reach:
-    return Reach(name, version, LIVE, lines, planned.posts, len(planned.texts & set(texts)), len(exposed))
+def _row(of: Program | str, version: str, lines: int, planned: Plan, texts: list[str], exposed: set[str]) -> Reach:
+    name, how = (of, LIVE) if isinstance(of, str) else (of.name, of.how)
+    return Reach(name, version, how, lines, planned.posts, len(planned.texts & set(texts)), len(exposed))
 
 
 CHATS = ("Synapse", "Prosody")

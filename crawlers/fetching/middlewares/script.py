@@ -137,8 +137,8 @@ def _made(response: Response, rendered: Rendered, lacks: list[str]) -> Response:
     headers = response.headers.copy()
     headers["Content-Type"] = b"text/html; charset=utf-8"
     flags = [*response.flags, *([STOPPED] if rendered.is_cut and STOPPED not in response.flags else [])]
-    said = {"redirects": rendered.leads_on, "script": rendered.would_write}
-    lacks = [*lacks, *(outcome for outcome, holds in said.items() if holds)]
-    flags += [response_checks.LACKS + outcome for outcome in dict.fromkeys(lacks)]
     body = rendered.text.encode("utf-8", "replace")
-    return response.replace(cls=HtmlResponse, body=body, headers=headers, flags=flags, encoding="utf-8")
+    made = response.replace(cls=HtmlResponse, body=body, headers=headers, encoding="utf-8")
+    said = {"redirects": rendered.leads_on, "script": rendered.would_write or not response_checks.letters(made)}
+    lacks = [*lacks, *(outcome for outcome, holds in said.items() if holds)]
+    return made.replace(flags=[*flags, *(response_checks.LACKS + outcome for outcome in dict.fromkeys(lacks))])
