@@ -61,6 +61,8 @@ DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
+CUT = 1 << 16
+"""Bytes from which a text may be a piece of a longer one, and hex digits at its edge a part of a digest: too few for a file."""
 TELLING = 3 * HEAD
 """Letters of a block that say what it is: what stands in them is a head at least."""
 DASHES = b"----"
@@ -114,14 +116,14 @@ def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
     at = letters.find(LETTERED)
     while at >= 0:
         end = letters.find(b" ", at)
-        if not _is_digest(text[at:end]):
+        if not _is_digest(text[at:end], is_cut=len(text) >= CUT and (at == 0 or end == len(text))):
             yield at, end
         at = letters.find(LETTERED, end)
 
 
-def _is_digest(line: bytes) -> bool:
-    """Whether letters are as many hex digits as a digest has."""
-    return len(line) in DIGESTS and not line.translate(None, SIXTEENTHS)
+def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
+    """Whether letters are as many hex digits as a digest has, or no more of them where it `is_cut`."""
+    return (len(line) in DIGESTS or (is_cut and len(line) < LONG)) and not line.translate(None, SIXTEENTHS)
 
 
 def is_taken(plain: bytes) -> bool:
