@@ -71,6 +71,8 @@ def read_numbers(text: str) -> str:
 def _read_run(run: re.Match[str]) -> str:
     """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
     text = run[0]
+    if text.isascii():  # as most are in a line that has one of the others
+        return text
     core = text.strip(HAN + SEPARATORS)
     if core.isascii():  # the plain ones stand together
         inner = _digits(core)
