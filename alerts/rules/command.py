@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.read.tenants import require_known
 from alerts.rules import render
+from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_as_json, dry_run
 from alerts.rules.kinds import kind_of, known
 from alerts.rules.precision import precisions
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
@@ -60,6 +62,27 @@ def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant
         print_row(render.trial_as_json(trial))
     else:
         console().print(render.trial_in_full(trial))
+
+
+@app.command()
+def dry(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Background rules; without it those that are in force.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="Of posts of the last so many days.")] = USUAL_DAYS,
+    as_json: AsJson = False,
+    tenant: Tenant = "",
+) -> None:
+    """Say what background rules would have hidden, rule by rule, with incidents by number. Nothing is written."""
+    context: Context = ctx.obj
+    rules = (BACKGROUND.kept(file) if file else BACKGROUND.in_force(context.data)).rules
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        found = dry_run(store, rules, context.clock.now() - timedelta(days=days), tenant)
+    if as_json:
+        print_row(dry_as_json(found))
+    else:
+        console().print(render.dry_table(found.rules))
+        typer.echo(render.dry_in_words(found))
 
 
 @app.command()

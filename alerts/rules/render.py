@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.records import SEVERITIES
+from alerts.rules.dry import DryRun, Hidden
 from alerts.rules.precision import Precision
 from alerts.rules.trial import FOLDED, UNRAISED, Judged, Trial
+from ullage.display.render import moment
 from ullage.display.screen import cell, table
 
 SHOWN = 50
@@ -42,6 +44,23 @@ def precision_table(rules: Sequence[Precision]) -> Table:
         counts = (f"{n:,}" if n else "–" for n in (rule.incidents, rule.real, rule.false))
         made.add_row(cell(rule.id), cell(rule.title), *counts, precision_in_words(rule))
     return made
+
+
+def dry_table(rules: Sequence[Hidden]) -> Table:
+    """One line a background rule."""
+    heads = ("rule", "what it says", "set aside", "in incidents", "incidents", "real", "false", "such as")
+    made = table(*heads, right=heads[2:7])
+    for one in rules:
+        counts = (f"{n:,}" if n else "–" for n in (one.aside, one.raised, one.incidents, one.real, one.false))
+        made.add_row(cell(one.rule), cell(one.title), *counts, ", ".join(one.examples))
+    return made
+
+
+def dry_in_words(found: DryRun) -> str:
+    """How many posts were decided, and of how many nothing can be said."""
+    unknown = f", of {found.unknown:,} nothing can be said: their traits were not kept" if found.unknown else ""
+    back = f"; {found.back:,} that were set aside would be raised" if found.back else ""
+    return f"{found.posts:,} posts since {moment(found.since)}{unknown}{back}. Nothing was written."
 
 
 def trial_as_json(trial: Trial) -> dict[str, Any]:

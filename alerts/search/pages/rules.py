@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse
 
+from alerts.noise.background import BACKGROUND, Rules
+from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_run
 from alerts.rules.precision import Precision, precisions
 from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet
 from alerts.search.site import Site
+from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 MENU = Entry("/rules", Phrase("Rules"), "rules.read", "state", 2)
+Reader = Annotated[Site, may("rules.read")]
+Days = Annotated[int, Query(ge=1, le=MOST_DAYS)]
 GROUPS = {
     "scenario": Phrase("Scenarios"),
     "adder": Phrase("What raises or lowers the score"),
@@ -29,25 +35,47 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/rules")
-    def shown(site: Annotated[Site, may("rules.read")]) -> HTMLResponse:
-        found = precisions(site.store, site.context.rules(), site.background())
-        kinds = dict.fromkeys(one.kind for one in found)
-        heads = (Phrase("Rule"), Phrase("Says"), Phrase("Fired"), Phrase("Real"), Phrase("False"), Phrase("Precision"))
-        sections = tuple(
-            Section(
-                GROUPS.get(kind, Phrase("Other rules")), heads, [_line(one) for one in found if one.kind == kind], Phrase("None.")
-            )
-            for kind in kinds
-        )
-        marked = sum(one.real + one.false for one in found if one.kind == "scenario")
-        verdict = (
-            Phrase("%(marked)s judgements of people stand behind these figures.", marked=marked)
-            if marked
-            else Phrase("Nobody has confirmed an incident or called one false yet, so no precision is known.")
-        )
-        return site.page("state.html", sheet=Sheet(MENU.name, sections, verdict, "good" if marked else "unsure"))
+    def shown(site: Reader, days: Days = USUAL_DAYS) -> HTMLResponse:
+        return _page(site, days)
+
+    @router.post("/rules/dry")
+    def tried(
+        site: Reader, text: Annotated[str, Form()] = "", days: Annotated[int, Form(ge=1, le=MOST_DAYS)] = USUAL_DAYS
+    ) -> HTMLResponse:
+        try:
+            rules = BACKGROUND.read(text, "rules")
+        except ConfigError as error:
+            return _page(site, days, text, error)
+        return _page(site, days, text, rules=rules)
 
     return router
+
+
+def _page(site: Site, days: int, text: str = "", refused: Exception | None = None, rules: Rules | None = None) -> HTMLResponse:
+    """Precision of every rule, and what background rules, those in force or others, would have hidden in the last days."""
+    ran = dry_run(site.store, rules or site.background(), site.clock.now() - timedelta(days=days))
+    sheet = _precision(site)
+    values = {"days": days, "longest": MOST_DAYS, "text": text, "ran": ran, "tried": rules is not None, "fault": refused}
+    return site.page("rules.html", 400 if refused else 200, sheet=sheet, **values)
+
+
+def _precision(site: Site) -> Sheet:
+    found = precisions(site.store, site.context.rules(), site.background())
+    kinds = dict.fromkeys(one.kind for one in found)
+    heads = (Phrase("Rule"), Phrase("Says"), Phrase("Fired"), Phrase("Real"), Phrase("False"), Phrase("Precision"))
+    sections = tuple(
+        Section(
+            GROUPS.get(kind, Phrase("Other rules")), heads, [_line(one) for one in found if one.kind == kind], Phrase("None.")
+        )
+        for kind in kinds
+    )
+    marked = sum(one.real + one.false for one in found if one.kind == "scenario")
+    verdict = (
+        Phrase("%(marked)s judgements of people stand behind these figures.", marked=marked)
+        if marked
+        else Phrase("Nobody has confirmed an incident or called one false yet, so no precision is known.")
+    )
+    return Sheet(MENU.name, sections, verdict, "good" if marked else "unsure")
 
 
 def _line(one: Precision) -> list[Cell]:

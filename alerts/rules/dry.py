@@ -1,0 +1,113 @@
+"""What background rules would have hidden in a time: stored posts decided again, rule by rule; nothing is written.
+
+A post that was raised has an incident's number, and what people said of it is what the rule would have cost. Posts are
+known as long as they are kept; of those from before traits were kept nothing can be said, and they are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alerts.noise.background import Rule, Rules
+from alerts.records import Background, Sighting
+from alerts.rules.precision import marks
+from alerts.store import IncidentStore, Where
+
+SHOWN = 5
+"""Incidents that are named, those first of which nothing would be left."""
+MOST_DAYS, USUAL_DAYS = 365, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What one rule takes: posts that were set aside, posts in incidents, and these incidents by what people said of them."""
+
+    rule: str
+    title: str
+    title_zh: str
+    aside: int
+    """Posts that are in no incident: this rule would set them aside again."""
+    raised: int
+    """Posts in incidents that it would have hidden."""
+    incidents: int
+    whole: int
+    """Incidents of which nothing would be left."""
+    real: int
+    false: int
+    examples: tuple[str, ...]
+
+    @property
+    def precision(self) -> float | None:
+        """The share of judged incidents that were no leak, of those it would have hidden posts of; None without a judgement."""
+        return self.false / (self.real + self.false) if self.real + self.false else None
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Rule by rule, as the first that fits decides; `back` posts were set aside and would be raised."""
+
+    since: datetime
+    posts: int
+    unknown: int
+    back: int
+    rules: tuple[Hidden, ...]
+
+
+def dry_run(store: IncidentStore, rules: Rules, since: datetime, tenant: str = "") -> DryRun:
+    """Decide every post since `since` by `rules`."""
+    where = Where({"tenant": (tenant,)} if tenant else {})
+    aside, back, posts, unknown = Counter[str](), 0, 0, 0
+    for fact in store.scroll(Background, where):
+        if fact.at >= since:
+            posts += 1
+            rule = rules.decide(fact.traits)
+            aside[rule.id if rule else ""] += 1
+    back = aside.pop("", 0)
+    taken: dict[str, Counter[str]] = defaultdict(Counter)
+    of = Counter[str]()
+    for sighting in store.scroll(Sighting, where):
+        of[sighting.incident] += 1
+        if sighting.folded_at < since:
+            continue
+        posts += 1
+        unknown += sighting.traits is None
+        if sighting.traits and (rule := rules.decide(sighting.traits)):
+            taken[rule.id][sighting.incident] += 1
+    marked = marks(store)
+    return DryRun(since, posts, unknown, back, tuple(_hidden(rule, aside, taken[rule.id], of, marked) for rule in rules.rule))
+
+
+def _hidden(rule: Rule, aside: Counter[str], taken: Counter[str], of: Counter[str], marked: dict[str, bool]) -> Hidden:
+    whole = {incident for incident, count in taken.items() if count == of[incident]}
+    named = sorted(taken, key=lambda one: (one not in whole, one))
+    judged = [marked[one] for one in taken if one in marked]
+    return Hidden(
+        rule.id,
+        rule.title,
+        rule.title_zh,
+        aside[rule.id],
+        taken.total(),
+        len(taken),
+        len(whole),
+        judged.count(True),
+        judged.count(False),
+        tuple(named[:SHOWN]),
+    )
+
+
+def dry_as_json(found: DryRun) -> dict[str, Any]:
+    """The whole as a JSON object."""
+    rules: Sequence[dict[str, Any]] = [
+        {
+            "rule": one.rule, "title": one.title, "title_zh": one.title_zh, "set_aside": one.aside, "raised": one.raised,
+            "incidents": one.incidents, "whole": one.whole, "real": one.real, "false": one.false, "precision": one.precision,
+            "examples": one.examples,
+        }
+        for one in found.rules
+    ]  # fmt: skip
+    told = {"since": found.since.isoformat(), "posts": found.posts, "unknown": found.unknown, "raised_again": found.back}
+    return {**told, "rules": rules}
