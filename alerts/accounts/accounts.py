@@ -52,8 +52,9 @@ SCHEMA = (
     ) strict;
     """,
     "alter table users add column mapped integer not null default 0",
+    "alter table users add column login text; create unique index users_by_login on users (login)",
 )
-_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped"
+_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login"
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 
 
@@ -76,6 +77,8 @@ class User:
     made_at: float
     made_by: str
     is_mapped: bool = False
+    login: str | None = None
+    """The user of this machine whose decisions on a terminal are theirs."""
 
     def principal(self, session: str = "") -> Principal:
         """As who they ask; with a password of somebody else's they may do nothing but change it."""
@@ -135,6 +138,11 @@ class Accounts:
         found = self._rows(f"select {_USER} from users where subject = ?", subject)
         return _user(found[0]) if found else None
 
+    def of_login(self, login: str) -> User | None:
+        """The person whom this user of the machine is."""
+        found = self._rows(f"select {_USER} from users where login = ?", login)
+        return _user(found[0]) if found else None
+
     def users(self) -> list[User]:
         """Everybody, by name."""
         return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
@@ -163,7 +171,7 @@ class Accounts:
                 raise ConfigError(TAKEN)
             if subject and self._connection.execute("select 1 from users where subject = ?", (subject,)).get:
                 raise ConfigError(SUBJECT_TAKEN)
-            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)", row)
         return self.named(name)
 
     def named(self, name: str) -> User:
@@ -191,6 +199,13 @@ class Accounts:
     def set_disabled(self, name: str, *, is_disabled: bool) -> None:
         """Close an account, or open it again."""
         self._change(name, disabled=int(is_disabled))
+
+    def set_login(self, name: str, login: str | None) -> None:
+        """Which user of this machine they are, None for none; whoever it was before is it no more."""
+        self.named(name)
+        with self._changing():
+            self._connection.execute("update users set login = null where login = ?", (login,))
+            self._connection.execute("update users set login = ? where key = ?", (login, key_of(name)))
 
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account; it stays as it is."""
@@ -307,9 +322,9 @@ def _words(words: Collection[str]) -> str:
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped = row
+    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login = row
     lists = (tuple(json.loads(roles)), tuple(json.loads(tenants)))
-    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped))
+    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped), login)
 
 
 def _token(row: tuple[Any, ...]) -> Token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ Own = Annotated[
     typer.Option("--own", help=f"The person chose it. Any other is to be changed at the first login, within {UNUSED_HOURS} h."),
 ]
 
+LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?")
 Make = Annotated[bool, typer.Option("--make", help="Make a password and print it, once, alone on standard output.")]
 
 
@@ -105,6 +107,24 @@ def logout(ctx: typer.Context, name: Named) -> None:
     with _desk(ctx.obj) as desk:
         desk.end_sessions(name)
     typer.echo(f"the sessions of account {name} have ended")
+
+
+@user.command("login")
+def login_of(
+    ctx: typer.Context,
+    name: Named,
+    of: Annotated[str, typer.Argument(metavar="USER", help="This machine's user; by default you.")] = "",
+    none: Annotated[bool, typer.Option("--none", help="They are no user of this machine.")] = False,
+) -> None:
+    """Say whose decisions those of a user of this machine are: on a terminal they need no --by then."""
+    if none and of:
+        raise ConfigError("--none goes without a user")
+    login = None if none else of or current_user()
+    if login is not None and not LOGIN.fullmatch(login):
+        raise ConfigError("that is no name of a user of this machine")
+    with _desk(ctx.obj) as desk:
+        desk.set_login(name, login)
+    typer.echo(f"account {name} is {f'user {login}' if login else 'no user'} of this machine")
 
 
 @user.command("roles")
@@ -216,6 +236,7 @@ def _user_row(one: User) -> dict[str, object]:
         "tenants": one.tenants,
         "state": state_of(one),
         "by": "password" if one.digest else "groups at the identity provider" if one.is_mapped else "identity provider",
+        "login": one.login,
         "made_at": datetime.fromtimestamp(one.made_at, UTC).isoformat(),
         "made_by": one.made_by,
     }

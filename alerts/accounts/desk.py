@@ -102,6 +102,12 @@ class AccountDesk:
         self._note("account.enable" if undo else "account.disable", f"account {user.name}")
         self.accounts.set_disabled(user.name, is_disabled=not undo)
 
+    def set_login(self, name: str, login: str | None) -> None:
+        """Say which user of this machine somebody is, whose decisions on a terminal are theirs; None is none."""
+        user = self.named(name)
+        self._note("account.login_of", f"account {user.name}: {f'user {login}' if login else 'no user'} of this machine")
+        self.accounts.set_login(user.name, login)
+
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account now."""
         user = self.named(name)

@@ -14,7 +14,7 @@ from alerts.coverage.asked import LAST_NIGHT, Ledger
 from alerts.coverage.hours import EVERYWHERE, Seen
 from alerts.coverage.printed import verified
 from alerts.coverage.sheet import TOPIC, Standing
-from alerts.decisions.options import By, name_of
+from alerts.decisions.options import By, decider
 from alerts.language import house_language
 from alerts.store import configured_store
 from ullage.audit import current_user
@@ -90,7 +90,7 @@ def explain(
 ) -> None:
     """Record why nothing was seen in a time. The gap still shows, and who explained it; it is in the audit log first."""
     context: Context = ctx.obj
-    who = name_of(by)
+    who = decider(context, by, "coverage.explain").name
     with contextlib.closing(configured_store(context)) as store:
         ledger = Ledger(context, store)
         made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)

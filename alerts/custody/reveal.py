@@ -6,7 +6,6 @@ sighting at a time. Alert watches the log: more reveals by one person in a shift
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import Annotated
 
 import typer
 
-from alerts.decisions.options import By, Case, Reason, name_of
+from alerts.decisions.options import By, Case, Reason, deciding
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
@@ -55,12 +54,12 @@ def reveal(
     if len(wanted) > 1:
         raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
     field_, of = wanted[0] if wanted else ("url", "")
-    with contextlib.closing(configured_store(context)) as store:
+    with deciding(context, by, "address.reveal") as (store, who):
         found, sealed = _sealed(store, incident, of)
     which = f"sighting {sealed[0].id}" if of else "1 sighting" if len(sealed) == 1 else f"{len(sealed)} sightings"
     said = f"{field_} of {incident}: {which}"
     opened = _opened(context, found.tenant, sealed)
-    context.trail().append(ACTION, said, actor=name_of(by), tenant=found.tenant, reason=f"case {case}: {reason}")
+    context.trail().append(ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}")
     for one, original in opened:
         text = _text(original, field_)
         if as_json:

@@ -5,7 +5,6 @@ A report that was sent stops its clock; what is confirmed, or a rule that applie
 
 from __future__ import annotations
 
-import contextlib
 from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -16,11 +15,11 @@ from alerts.clocks.duties import Duties
 from alerts.clocks.duties import ruled as decided
 from alerts.clocks.regimes import check_regimes, regimes
 from alerts.clocks.render import SINCE, limit
-from alerts.decisions.decide import Decisions, said
-from alerts.decisions.options import By, name_of
+from alerts.decisions.decide import Decisions, needed_for, said
+from alerts.decisions.options import By, deciding
 from alerts.read.query import incident_named
 from alerts.records import Decision, Incident
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import IncidentStore, Where
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -48,11 +47,11 @@ def reported(
     """Record that an incident was reported; this stops the clock of that report. Nothing is sent."""
     context: Context = ctx.obj
     chosen = f"reported {regime} {stage}" if regime else "reported"
-    with contextlib.closing(configured_store(context)) as store:
+    with deciding(context, by, "incident.decide") as (store, who):
         found = incident_named(store, incident)
         sent = _sent(context, found, sent_at)
         desk = Decisions(store, context.trail())
-        made = desk.make(found, chosen, by=name_of(by), note=note, reference=reference, sent_at=sent)
+        made = desk.make(found, chosen, by=who.name, note=note, reference=reference, sent_at=sent)
     typer.echo(f"recorded: {incident} {said(made)}")
 
 
@@ -65,8 +64,8 @@ def acknowledge(
 
 def record(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
     """Record a decision in the name of `by`, and say so."""
-    with contextlib.closing(configured_store(context)) as store:
-        made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=name_of(by), note=note)
+    with deciding(context, by, needed_for(chosen)) as (store, who):
+        made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=who.name, note=note)
     typer.echo(f"recorded: {incident} {said(made)} by {made.by}")
 
 
@@ -81,10 +80,12 @@ def ruled(
 ) -> None:
     """Decide that a rule applies to an incident which its numbers do not tell, or that it asks for nothing here."""
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        chosen = f"{'applies' if applies else 'waived'} {regime}"
+    chosen = f"{'applies' if applies else 'waived'} {regime}"
+    with deciding(context, by, needed_for(chosen)) as (store, who):
+        if as_ and who.roles and as_ not in who.roles:
+            raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
         found, desk = incident_named(store, incident), Decisions(store, context.trail())
-        made = desk.make(found, chosen, by=name_of(by), note=note, roles=(as_,) if as_ else ())
+        made = desk.make(found, chosen, by=who.name, note=note, roles=(as_,) if as_ else who.roles)
         _, half = decided(regimes()[made.regime], store.scroll(Decision, Where({"incident": (found.id,)})))
     waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""
     typer.echo(f"recorded: {incident} {said(made)}{waits}")

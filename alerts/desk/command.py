@@ -17,14 +17,14 @@ from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes
 from alerts.decisions.command import record
 from alerts.decisions.decide import PLAIN
-from alerts.decisions.options import By, name_of
+from alerts.decisions.options import By, deciding
 from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said
 from alerts.desk.letter import letter
 from alerts.desk.people import handles
 from alerts.desk.queue import Row
 from alerts.desk.work import Work
 from alerts.read.view import duration
-from alerts.store import IncidentStore, configured_store
+from alerts.store import IncidentStore
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_out
@@ -41,15 +41,18 @@ def work_of(context: Context, store: IncidentStore) -> Work:
 
 
 @contextlib.contextmanager
-def _cases(context: Context) -> Iterator[Cases]:
-    with contextlib.closing(configured_store(context)) as store:
-        yield Cases(work_of(context, store), context.trail())
+def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, str]]:
+    """What can be done with incidents, and in whose name, if they may."""
+    with deciding(context, by, permission) as (store, who):
+        yield Cases(work_of(context, store), context.trail()), who.name
 
 
-def _each(context: Context, incidents: list[str], act: Callable[[Cases, str], Said]) -> None:
-    """Do something with each incident and say so; exit code 2 if one of them was refused."""
-    with _cases(context) as cases:
-        said = cases.several(incidents, lambda id_: act(cases, id_))
+def _each(
+    context: Context, incidents: list[str], by: str, act: Callable[[Cases, str, str], Said], permission: str = "incident.decide"
+) -> None:
+    """Do something with each incident in somebody's name and say so; exit code 2 if one of them was refused."""
+    with _cases(context, by, permission) as (cases, who):
+        said = cases.several(incidents, lambda id_: act(cases, id_, who))
     for one in said:
         typer.echo(one.words(), err=not one.done)
     if not all(one.done for one in said):
@@ -58,7 +61,7 @@ def _each(context: Context, incidents: list[str], act: Callable[[Cases, str], Sa
 
 def ack(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
     """Say that you know of incidents and deal with them; names the clocks that this starts."""
-    _each(ctx.obj, incidents, lambda cases, id_: cases.acknowledge(id_, by=name_of(by), note=note))
+    _each(ctx.obj, incidents, by, lambda cases, id_, who: cases.acknowledge(id_, by=who, note=note))
 
 
 def assign(
@@ -70,8 +73,11 @@ def assign(
     note: Remark = "",
 ) -> None:
     """Give incidents to somebody, by default to yourself, and say by when."""
-    who = name_of(by)
-    _each(ctx.obj, incidents, lambda cases, id_: cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note))
+
+    def act(cases: Cases, id_: str, who: str) -> Said:
+        return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
+
+    _each(ctx.obj, incidents, by, act, "incident.assign")
 
 
 def note(
@@ -81,18 +87,18 @@ def note(
     by: By = "",
 ) -> None:
     """Write something down beside an incident."""
-    _each(ctx.obj, [incident], lambda cases, id_: cases.decide(id_, "note", by=name_of(by), note=text))
+    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
 
 
 def resolve(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
     """Say that incidents are done with. Of several, those are refused by name whose clocks run; of one it is said."""
 
-    def act(cases: Cases, id_: str) -> Said:
+    def act(cases: Cases, id_: str, who: str) -> Said:
         if len(incidents) > 1:
-            return cases.close(id_, "resolved", by=name_of(by), note=note)
-        return cases.decide(id_, "resolved", by=name_of(by), note=note)
+            return cases.close(id_, "resolved", by=who, note=note)
+        return cases.decide(id_, "resolved", by=who, note=note)
 
-    _each(ctx.obj, incidents, act)
+    _each(ctx.obj, incidents, by, act, "incident.close")
 
 
 def false_positive(
@@ -105,12 +111,12 @@ def false_positive(
 ) -> None:
     """Say that incidents are none, for a time: they come back when it is over, or when something new arrives."""
 
-    def act(cases: Cases, id_: str) -> Said:
+    def act(cases: Cases, id_: str, who: str) -> Said:
         if len(incidents) > 1:
-            return cases.close(id_, "false_positive", by=name_of(by), note=note, reason=reason, days=days)
-        return cases.excuse(id_, reason, by=name_of(by), days=days, note=note)
+            return cases.close(id_, "false_positive", by=who, note=note, reason=reason, days=days)
+        return cases.excuse(id_, reason, by=who, days=days, note=note)
 
-    _each(ctx.obj, incidents, act)
+    _each(ctx.obj, incidents, by, act, "incident.close")
 
 
 def decide(
@@ -142,11 +148,11 @@ def customers(
 ) -> None:
     """Take the handles of an incident's customers out, as CSV; no value of theirs is in it. The audit log has it."""
     context: Context = ctx.obj
-    with _cases(context) as cases:
+    with _cases(context, by, "customers.export") as (cases, who):
         found = cases.incident(incident)
         text, count = handles(cases.work.store, found, kind)
     what = f"incident {incident}: {count} handles"
-    context.trail().append("customers.export", what, actor=name_of(by), tenant=found.tenant)
+    context.trail().append("customers.export", what, actor=who, tenant=found.tenant)
     write_out(text.encode(), output)
     typer.echo(f"{count:,} handles", err=True)
 
@@ -164,15 +170,15 @@ def takedown(
 ) -> None:
     """Say how far a takedown has come, or write its letter, with places for the addresses that `incidents reveal` shows."""
     if state != "letter":
-        _each(ctx.obj, [incident], lambda cases, id_: cases.takedown(id_, state, by=name_of(by), note=note))
+        _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note))
         return
-    with _cases(ctx.obj) as cases:
+    with _cases(ctx.obj, by, "incident.export") as (cases, who):
         found = cases.incident(incident)
         context: Context = ctx.obj
         tenant = context.tenant(found.tenant)
         written = lang or tenant.language
         text = letter(found, cases.sightings(found), tenant, written, context.clock.now())
-        context.trail().append("incident.letter", f"incident {incident}: {written}", actor=name_of(by), tenant=found.tenant)
+        context.trail().append("incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant)
     write_out(text.encode(), output)
 
 
@@ -185,7 +191,7 @@ def link(
     note: Remark = "",
 ) -> None:
     """Say that two incidents belong together; both say so."""
-    _each(ctx.obj, [incident], lambda cases, id_: cases.link(id_, other, by=name_of(by), note=note, end=end))
+    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.link(id_, other, by=who, note=note, end=end))
 
 
 def detach(
@@ -196,7 +202,7 @@ def detach(
     by: By = "",
 ) -> None:
     """Make a sighting an incident of its own; alert does so within a minute."""
-    _each(ctx.obj, [incident], lambda cases, id_: cases.detach(id_, sighting, by=name_of(by), note=note))
+    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.detach(id_, sighting, by=who, note=note))
 
 
 def left_words(left: timedelta | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.decisions.options import By, Reason, Tenant, name_of
+from alerts.decisions.options import By, Reason, Tenant, deciding
 from alerts.noise import render
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
@@ -33,10 +33,10 @@ def suppress(
 ) -> None:
     """Silence what fits: no notification until it ends. What is `statutory` and bait that was found are never silenced."""
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
+    with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = Conditions(site, channel, author, rule, incident)
-        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=name_of(by), reason=reason)
+        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=who.name, reason=reason)
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
 
@@ -48,8 +48,8 @@ def unsuppress(
 ) -> None:
     """End a suppression now."""
     context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        Desk(store, context.trail()).lift(suppression, by=name_of(by), reason=reason)
+    with deciding(context, by, "noise.change") as (store, who):
+        Desk(store, context.trail()).lift(suppression, by=who.name, reason=reason)
     typer.echo(f"{suppression} is lifted")
 
 

@@ -88,7 +88,7 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
 
 
 def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, run, browser):
-    run("reported", A, "--by", "Li", "--regime", "nfra-2024")
+    run("reported", A, "--by", "Li Wei", "--regime", "nfra-2024")
     assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
     assert "  confirmed  opened" in run("show", A).stdout
     assert browser.get(f"/api/incidents/{A}").json()["status"] == "confirmed"

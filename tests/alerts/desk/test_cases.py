@@ -150,7 +150,7 @@ def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, qu
 
 def test_a_takedown_goes_from_state_to_state(store, cases):
     store.put([one := incident("INC-A")])
-    with pytest.raises(QueryError, match="gone after asked or sent or back; this one is not asked for"):
+    with pytest.raises(QueryError, match="gone after: asked for, sent, back again; this one is not asked for"):
         cases.takedown("INC-A", "gone", by="Li Wei")
     for state in ("asked", "sent", "gone", "back", "sent"):
         assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {STATES[state]}"

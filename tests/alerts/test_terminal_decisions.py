@@ -1,0 +1,126 @@
+"""Who decides on a terminal: an account that may, as on the page; of another tenant nothing is there."""
+
+import pytest
+from typer.testing import CliRunner
+
+from alerts.accounts.command import user
+from alerts.command import incidents
+from alerts.noise.command import suppress
+from alerts.records import Decision
+from alerts.store import Where
+from tests.alerts.browser import ASKER, CHEAP, add_account
+from tests.alerts.test_table_of_roles import A, B, things  # noqa: F401 - a fixture
+from ullage import audit
+from ullage.audit import current_user
+from ullage.errors import ConfigError, UllageError
+from ullage.security import keys
+
+ROWS = [
+    (("ack", A), "incident.decide", "agent", "analyst"),
+    (("assign", A), "incident.assign", "fraud", "analyst"),
+    (("note", A, "a word"), "incident.decide", "auditor", "dpo"),
+    (("resolve", A), "incident.close", "dpo", "lead"),
+    (("false-positive", A, "--reason", "chance"), "incident.close", "fraud", "analyst"),
+    (("decide", A, "confirmed"), "incident.decide", "resolver", "fraud"),
+    (("decide", A, "resolved"), "incident.close", "fraud", "analyst"),
+    (("acknowledge", A), "incident.decide", "operator", "dpo"),
+    (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
+    (("customers", A), "customers.export", "analyst", "resolver"),
+    (("reported", A), "incident.decide", "agent", "dpo"),
+    (("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "duty.waive", "analyst", "lead"),
+]
+
+
+@pytest.fixture
+def run(context):
+    def command(*words: str):
+        done = CliRunner().invoke(incidents, list(words), obj=context)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return command
+
+
+@pytest.mark.parametrize(("words", "permission", "may_not", "may"), ROWS, ids=[" ".join(row[0][::2]) for row in ROWS])
+def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
+    things,  # noqa: F811
+    run,
+    accounts,
+    store,
+    words,
+    permission,
+    may_not,
+    may,
+) -> None:
+    add_account(accounts, "Wang Fang", [may_not])
+    add_account(accounts, "Zhao Min", [may])
+    with pytest.raises(UllageError, match=f"needs {permission}"):
+        run(*words, "--by", "Wang Fang")
+    store.refresh()
+    assert list(store.scroll(Decision, Where())) == []
+    assert run(*words, "--by", "zhao min").exit_code == 0
+
+
+def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, context, store) -> None:  # noqa: F811
+    add_account(accounts, "Wang Fang", ["analyst"])
+    accounts.set_disabled("Wang Fang", is_disabled=True)
+    accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash("x"), by="test")
+    for name, says in (("Nobody", "no account of that name"), ("Wang Fang", "is closed"), ("Zhao Min", "not chosen a password")):
+        with pytest.raises(ConfigError, match=says):
+            run("ack", A, "--by", name)
+    with pytest.raises(ConfigError, match="this machine's user has none"):
+        run("ack", A)
+    store.refresh()
+    assert list(store.scroll(Decision, Where())) == []
+
+
+def test_a_user_of_this_machine_decides_as_the_account_that_it_is(things, run, accounts, context, store) -> None:  # noqa: F811
+    add_account(accounts, "Wang Fang", ["analyst"])
+    assert CliRunner().invoke(user, ["login", "Wang Fang"], obj=context).exit_code == 0
+    assert run("ack", A).exit_code == 0
+    store.refresh()
+    assert [one.by for one in store.scroll(Decision, Where())] == ["Wang Fang"]
+    noted = [one.object for _, one in audit.entries(context.data / "audit") if one.action == "account.login_of"]
+    assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
+    assert CliRunner().invoke(user, ["login", ASKER], obj=context).exit_code == 0
+    assert [accounts.named(name).login for name in (ASKER, "Wang Fang")] == [current_user(), None]
+    assert CliRunner().invoke(user, ["login", ASKER, "--none"], obj=context).exit_code == 0
+    with pytest.raises(ConfigError, match="this machine's user has none"):
+        run("ack", A)
+
+
+def test_an_account_of_one_tenant_finds_no_incident_of_another(things, run, accounts, store) -> None:  # noqa: F811
+    add_account(accounts, "Wang Fang", ["lead"], ["bank"])
+    none = run("ack", "INC-AAAAAAAAAA", "--by", "Wang Fang")
+    theirs = run("ack", B, "--by", "Wang Fang")
+    assert (theirs.exit_code, theirs.stderr) == (none.exit_code, none.stderr.replace("INC-AAAAAAAAAA", B))
+    assert run("ack", A, "--by", "Wang Fang").exit_code == 0
+
+
+def test_nobody_waives_in_a_role_that_they_do_not_have(things, run, accounts) -> None:  # noqa: F811
+    add_account(accounts, "Wang Fang", ["lead"])
+    with pytest.raises(ConfigError, match="is no dpo"):
+        run("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "dpo", "--by", "Wang Fang")
+
+
+def test_where_there_is_no_account_that_is_said(leaked, context, run, accounts) -> None:
+    context.data.joinpath("accounts.sqlite").exists()
+    accounts.close()
+    for file in context.data.glob("accounts.sqlite*"):
+        file.unlink()
+    done = run("ack", leaked, "--by", "Anybody")
+    assert done.exit_code == 0
+    assert "nobody was asked who may do this" in done.stderr
+
+
+def test_silencing_takes_an_account_that_may_silence(things, accounts, context) -> None:  # noqa: F811
+    import typer
+
+    add_account(accounts, "Wang Fang", ["agent"])
+    app = typer.Typer()
+    app.command()(suppress)
+    keys.make_tenant(context.keys, "other")
+    words = ["--tenant", "bank", "--site", "x", "--days", "1", "--reason", "y", "--by", "Wang Fang"]
+    done = CliRunner().invoke(app, words, obj=context)
+    assert "noise.change" in str(done.exception)
