@@ -1,6 +1,7 @@
 """A few pages of one site, one after the other, by the rules of a visit: robots.txt, pinned addresses, pace, limits of size.
 
-All within `SECONDS`, and no page may take longer than `PAGE_SECONDS`: who tries a site waits for it.
+All within `SECONDS`, and no answer may take longer than `PAGE_SECONDS`: who tries a site waits for it. Where a browser has to
+render its pages they have `RENDERING_SECONDS`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from crawlers.fetching import response_checks
 from crawlers.fetching.library_logs import silence_libraries
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, Rules, rules_text
+from crawlers.fetching.middlewares.script import RENDER
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.reactor import drive
+from crawlers.fetching.rendering import Browsers, browsers_of
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.sites import reasons
 from crawlers.sites.site import Site
@@ -37,6 +40,7 @@ from ullage.settings import CrawlSettings
 
 SECONDS = 20.0
 PAGE_SECONDS = 6.0
+RENDERING_SECONDS = 75.0
 DELAY_SECONDS = 1.0
 """Between two of the few requests; a longer `Crawl-delay` is obeyed."""
 NONE: tuple[Request, ...] = ()
@@ -47,13 +51,18 @@ LEADS_ELSEWHERE = frozenset({"host", "login", "redirects"})
 class Pages:
     """What a look asks for."""
 
-    def __init__(self, spider: TrialSpider) -> None:
-        self._spider, self.asked = spider, 0
+    def __init__(self, spider: TrialSpider, limit: asyncio.Timeout, *, by_script: bool = False) -> None:
+        self._spider, self._limit, self._by_script, self.asked = spider, limit, by_script, 0
+
+    def by_script(self) -> Pages:
+        """The same pages as their scripts make them, for which there is more time."""
+        self._limit.reschedule(asyncio.get_running_loop().time() + RENDERING_SECONDS)
+        return Pages(self._spider, self._limit, by_script=True)
 
     async def get(self, url: str) -> Answer:
         """The answer to a request for `url`, redirects followed."""
         try:
-            request = Request(url, callback=NO_CALLBACK, dont_filter=True)
+            request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script})
         except ValueError:
             return Answer(url, "parse")
         try:
@@ -106,6 +115,7 @@ class Tried:
     robots: RobotsCache
     act: Act
     proxy: Proxy | None = None
+    browsers: Browsers | None = None
     resolved: Resolved = field(default_factory=dict)
     is_over: bool = False
     is_late: bool = False
@@ -119,8 +129,8 @@ class TrialSpider(Spider):
     async def start(self) -> AsyncIterator[Request]:
         """No request of its own."""
         try:
-            async with asyncio.timeout(SECONDS):
-                await self.visit.act(Pages(self))
+            async with asyncio.timeout(SECONDS) as limit:
+                await self.visit.act(Pages(self, limit))
             self.visit.is_over = True
         except TimeoutError:
             self.visit.is_late = True
@@ -138,7 +148,7 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 
 def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None) -> bool:
     """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
-    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy)
+    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy, browsers_of(crawl))
 
     async def run(_: asyncio.Event) -> None:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)

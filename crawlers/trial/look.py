@@ -24,6 +24,7 @@ from crawlers.sites.presets import Preset, Presets, Recognised, recognise
 from crawlers.sites.site import Site
 from crawlers.trial import guess
 from crawlers.trial.answer import Answer, Robots
+from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.errors import ConfigError, RecordError
 
 MOST_LISTS = 4
@@ -51,6 +52,9 @@ class Asks(Protocol):
 
     async def get(self, url: str) -> Answer:
         """The answer to a request for `url`."""
+
+    def by_script(self) -> Asks:
+        """The means to ask for pages as their scripts make them."""
 
     async def robots(self, url: str) -> Robots:
         """What robots.txt says of `url`."""
@@ -111,6 +115,10 @@ class Found:
     is_elsewhere: bool = False
     """Whether `start` is not the address that was given, but one that it leads to."""
     is_late: bool = False
+    by_script: bool = False
+    """Whether all was found with scripts run that the site's file does not have run."""
+    unrendered: str = ""
+    """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.reasons`."""
 
     @property
     def posts(self) -> tuple[Post, ...]:
@@ -142,7 +150,7 @@ async def look(found: Found, pages: Asks, presets: Presets) -> None:
 
     Where a new site's page has no list, those that it leads to are looked at which are called as lists are.
     """
-    await _look(found, pages, presets)
+    await _look(found, pages.by_script() if found.site.script else pages, presets)
     if not found.is_known and found.word == "empty" and not (found.lists or found.thread_of or found.unreadable):
         for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
             other = Found(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
@@ -151,10 +159,24 @@ async def look(found: Found, pages: Asks, presets: Presets) -> None:
                 for one in fields(other):
                     setattr(found, one.name, getattr(other, one.name))
                 return
+    await _rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
     if found.is_known and found.word in LOST and front not in found.site.start:
         found.front = Found(found.site.model_copy(update={"start": (front,)}), is_known=True)
         await _look(found.front, pages, presets)
+
+
+async def _rendered(found: Found, pages: Asks, presets: Presets) -> None:
+    """Look once more with scripts run, where one fills the page and what it makes of it does not stand in it."""
+    response = found.answer.response if found.answer else None
+    if found.posts or found.site.script or found.word not in LOST or not is_filled_by_script(response) or data_in(response):
+        return
+    other = Found(found.site.model_copy(update={"script": True}), is_known=found.is_known, by_script=True)
+    await _look(other, pages.by_script(), presets)
+    found.unrendered = "" if other.posts else other.word
+    if other.posts:
+        for one in fields(other):
+            setattr(found, one.name, getattr(other, one.name))
 
 
 def _called_lists(response: Response | None) -> list[str]:

@@ -110,6 +110,8 @@ def file_of(found: Found, legal_basis: str, owner: str, now: datetime) -> str:
         knobs["revisit_min_seconds"] = int(comes.revisit_seconds)
     if site.allow_private:
         knobs["allow_private"] = True
+    if site.script:
+        knobs["script"] = True
     lines = [f"# Tried on {now:%Y-%m-%d}: {summary(found)}."]
     lines += [f"{name} = {_toml(value)}" for name, value in knobs.items()]
     for name, said in (("legal_basis", legal_basis), ("owner", owner)):
@@ -152,6 +154,11 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
     site, word = found.site, found.word
     if found.front and found.front.posts:
         yield _at_the_front(found, found.front)
+        return
+    if found.is_known and found.by_script:
+        yield Mend(f"scripts fill its pages; where they are run {summary(found)} are read", ("+ script = true",))
+    if found.unrendered == "browser":
+        yield ELSE["browser"]
         return
     if found.read_as and found.read_as is not site and found.posts:
         yield _other_software(found)
@@ -244,6 +251,7 @@ ELSE = {
     "login": Mend("it asks to log in: what only members see is not read without a session of a member"),
     "empty": Mend("no software that is known reads a list here: name what its pages look like in [options] (docs/sites.md)"),
     "layout": Mend("no software that is known reads posts here: name what its pages look like in [options] (docs/sites.md)"),
+    "browser": Mend("scripts fill its pages: install chromium and bubblewrap, and try again"),
     "parse": Mend("its pages are not what its platform reads: is `start` a list?"),
 }
 """What to do where nothing on the pages tells more."""

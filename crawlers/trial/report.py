@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from rich.table import Table
+from scrapy.http import Response
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.middlewares.script import DATA
 from crawlers.sites import reasons
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Post
@@ -31,6 +34,9 @@ OFTEN = 0.5
 GATES = frozenset({"login", "challenge"})
 """What stands before the pages of a site: of them nothing is said."""
 LONG_DELAY_SECONDS = 10.0
+RENDERING = frozenset({"browser", "script"})
+"""What may come of a page whose scripts were to be run."""
+MOST_PATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +109,25 @@ def _answer(found: Found, *_: object) -> Iterator[Line]:
 
 def _script(found: Found, *_: object) -> Iterator[Line]:
     response = found.answer.response if found.answer else None
+    if found.by_script:
+        yield Line("script", "WARN", f"a script fills the page: a browser renders it (`script = true`){_asked(response)}")
+        return
     if found.list is not None or found.word in GATES or not is_filled_by_script(response):
         return
     if data := data_in(response):
         told = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
         yield Line("script", "WARN", f"a script fills the page, {told}")
     else:
-        yield Line(
-            "script", "FAULT", "a script fills the page, without JSON in it: give the address of the list that it asks for"
-        )
+        tried = f"; {found.unrendered}: {MEANING[found.unrendered]}" if found.unrendered in RENDERING else ""
+        said = f"a script fills the page, without JSON in it: give the address of the list that it asks for{tried}"
+        yield Line("script", "FAULT", said)
+
+
+def _asked(response: Response | None) -> str:
+    """What JSON a page's scripts asked for, if they did."""
+    urls = response.request.meta.get(DATA, ()) if response is not None and response.request else ()
+    paths = ", ".join(list(dict.fromkeys(urlsplit(url).path for url in urls))[:MOST_PATHS])
+    return f"; it asks for JSON at {paths}: a feed of that, if it is the list, costs less" if paths else ""
 
 
 def _software(found: Found, *_: object) -> Iterator[Line]:

@@ -13,6 +13,7 @@ from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets, shipped
+from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, read_site
 from crawlers.trial.answer import Answer, Robots
 from crawlers.trial.look import Found, look
@@ -35,9 +36,14 @@ class Told:
 
     def __init__(self, pages: Mapping[str, str | Answer], robots: Robots = OPEN) -> None:
         self.pages, self.said, self.asked = pages, robots, list[str]()
+        self.rendered: Told | None = None
 
     async def robots(self, url: str) -> Robots:
         return self.said
+
+    def by_script(self) -> "Told":
+        self.rendered = self.rendered or Told({})
+        return self.rendered
 
     async def get(self, url: str) -> Answer:
         self.asked.append(url)
@@ -484,6 +490,52 @@ def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> 
     found = looked(Told({BOARD: page}))
     assert words in said(found)["script"][1]
     assert not found.posts
+
+
+EMPTY = SHELL.format("", "")
+
+
+def filled(rendered: Mapping[str, str | Answer]) -> Told:
+    """A site whose pages are empty without scripts."""
+    told = Told(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
+    told.rendered = Told(rendered)
+    return told
+
+
+def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_so() -> None:
+    found = looked(filled(spirit().pages))
+    assert found.posts
+    assert found.by_script
+    assert said(found)["script"][0] == "WARN"
+    assert tomllib.loads(file_of(found, "ground", "owner", NOW)).items() >= {"platform": "spirit", "script": True}.items()
+
+
+def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() -> None:
+    found = looked(filled(spirit().pages), make_site(platform="spirit", start=[BOARD]), known=True)
+    assert [mend.lines for mend in mends(found, Presets())] == [("+ script = true",)]
+
+
+def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
+    found = looked(filled(spirit().pages), make_site(platform="spirit", start=[BOARD], script=True), known=True)
+    assert found.posts
+    assert not list(mends(found, Presets()))
+
+
+@pytest.mark.parametrize("word", ["browser", "script"])
+def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
+    found = looked(filled({BOARD: Answer(BOARD, word)}))
+    assert not found.posts
+    assert f"{word}: {MEANING[word]}" in said(found)["script"][1]
+    (mend,) = mends(found, Presets())
+    assert ("install chromium" in mend.why) is (word == "browser")
+
+
+def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
+    pages = dict(spirit().pages)
+    page = response(BOARD, pages[BOARD])
+    page.request.meta["ullage_data"] = [f"{BOARD}api/list?token=secret"]
+    found = looked(filled({**pages, BOARD: Answer(BOARD, "ok", page)}))
+    assert "JSON at /api/list:" in said(found)["script"][1]
 
 
 def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:

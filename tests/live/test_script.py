@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import socket
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from tests.crawlers.chromium import OPTIONS, PROGRAM, board, needed
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
 from tests.flow.daemon import children, is_alive, until
+from tests.reach.boards import boards
+from tests.reach.by_script import ByScript
+from tests.reach.content import Content
+from tests.reach.planted import plan
+from tests.reach.shape import serve
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 LIST = 'document.body.insertAdjacentHTML("beforeend", `<li><a href="/t/1">title</a> 1</li>`);'
@@ -93,6 +99,18 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(stat
     paths = {name: {path.partition("?")[0] for path in server.asked} for name, server in servers.items()}
     honest = {"/robots.txt", "/", "/app.js", "/t/1", "/api/t/1", "/api/ask"}
     assert {name: asked - honest for name, asked in paths.items()} == {name: set() for name in servers}
+
+
+def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(station: Station, server: Answers) -> None:
+    shape, content = ByScript(next(shape for shape in boards() if shape.preset == "phpbb")), Content()
+    content.write(plan().first)
+    serve(shape, content, server)
+    words = ("--name", "filled", "--legal-basis", "test", "--owner", "test", "--allow-private")
+    shown = station.run("sites", "try", server.url + shape.start, *words)
+    assert "a browser renders it" in shown
+    assert "it asks for JSON at /filled/viewforum.php" in " ".join(shown.split())
+    written = tomllib.loads((station.data / "sites.d" / "filled.toml").read_text(encoding="utf-8"))
+    assert (written["platform"], written["script"]) == ("phpbb", True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
