@@ -78,7 +78,7 @@ def _collect(context: Context, service: str) -> None:
     ports = context.settings.collect
     port = getattr(ports, f"{service}_port") if context.settings.metrics else None
     with contextlib.ExitStack() as stack:
-        silence_libraries("collect")  # nio logs answers that are not as it expects them, whole
+        silence_libraries("collect")  # some log answers that are not as they expect them, whole
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
         made = list[PatientAppends]()
         stop = stack.enter_context(running("collect", registry, port, lambda: bool(made) and made[0].up))

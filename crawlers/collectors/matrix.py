@@ -15,46 +15,18 @@ from functools import partial
 from typing import Any
 
 import aiohttp
-from nio import (
-    AsyncClient,
-    AsyncClientConfig,
-    DownloadError,
-    ErrorResponse,
-    JoinResponse,
-    MessageDirection,
-    RoomGetStateEventResponse,
-    RoomMessagesResponse,
-    SyncResponse,
-)
 
 from crawlers.collectors.channel import Channel
+from crawlers.collectors.matrix_server import MatrixServer, RefusedError
 from crawlers.collectors.session import Batch, BlindError, Cursors, Message, PostedFile, Reason, pieces
 from crawlers.intake.line import Line
 from ullage.errors import ConfigError
 
-SYNC_MILLISECONDS, REQUEST_SECONDS = 10_000, 30.0
 PAGE = 200
 AGAIN_SECONDS = 60.0
 """How soon it is tried again to enter a room that could not be."""
 FILES = ("m.file", "m.image", "m.video", "m.audio")
-TIMELINE = {"room": {"timeline": {"limit": 100}, "ephemeral": {"types": []}, "state": {"lazy_load_members": True}}}
-REFUSED: Mapping[str, Reason] = {
-    "M_UNKNOWN_TOKEN": "login",
-    "M_MISSING_TOKEN": "login",
-    "M_USER_DEACTIVATED": "login",
-    "M_USER_LOCKED": "login",
-    "M_NOT_FOUND": "address",
-    "M_LIMIT_EXCEEDED": "flood",
-}
-
-
-def fault(error: object) -> Reason:
-    """What an answer that is an error says of us."""
-    if not isinstance(error, ErrorResponse):
-        return "service"
-    if error.status_code == "M_FORBIDDEN":
-        return "banned" if "ban" in error.message.lower() else "closed"
-    return REFUSED.get(error.status_code or "", "service")
+Event = dict[str, Any]
 
 
 class MatrixSession:
@@ -63,16 +35,8 @@ class MatrixSession:
     def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
         if len(secret) != 3 or not secret[0].startswith(("http://", "https://")):
             raise ConfigError(f"secret collect/{account}: three lines: the server's address, the user, an access token")
-        server, user, token = secret
-        config = AsyncClientConfig(
-            store_sync_tokens=False,
-            encryption_enabled=False,
-            max_limit_exceeded=3,
-            max_timeouts=1,
-            request_timeout=REQUEST_SECONDS,
-        )
-        self._client = AsyncClient(server, user, config=config)
-        self._client.restore_login(user, "", token)
+        server, self._user, token = secret
+        self._server = MatrixServer(server, token)
         self._channels, self._cursor = channels, f"matrix:{account}"
         self._since = ledger.cursor(self._cursor)
         self._ledger = ledger
@@ -81,7 +45,7 @@ class MatrixSession:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self._client.close()
+        await self._server.close()
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Batches for ever."""
@@ -101,70 +65,81 @@ class MatrixSession:
             if entered or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
                 continue
             self._tried[name] = time.monotonic()
-            answer = await self._client.join(channel.address)
-            if not isinstance(answer, JoinResponse):
-                if (refused := fault(answer)) == "login":
-                    raise BlindError(refused)
-                yield Batch(name, blind=refused)
-                continue
-            if closed := await self._closed(answer.room_id):
+            try:
+                room = await self._server.join(channel.address)
+                closed = await self._closed(room)
+            except RefusedError as error:
+                if error.reason == "login":
+                    raise BlindError("login") from None
+                closed = error.reason
+            if closed:
                 yield Batch(name, blind=closed)
                 continue
-            self._rooms[answer.room_id] = channel
+            self._rooms[room] = channel
             if self._since and not self._ledger.cursor(
                 f"matrix:{name}"
             ):  # a channel that came later: /sync will not tell of before
-                async for batch in self._history(channel, answer.room_id, None, None, channel.history):
+                async for batch in self._history(channel, room, None, None, channel.history):
                     yield batch
             yield Batch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
         """Why a room that we are in is not read."""
-        rules = await self._client.room_get_state_event(room, "m.room.join_rules")
-        if not isinstance(rules, RoomGetStateEventResponse):
-            return fault(rules)
-        if rules.content.get("join_rule") != "public":
+        try:
+            rules = await self._server.state(room, "m.room.join_rules")
+        except RefusedError as error:
+            return error.reason
+        if rules.get("join_rule") != "public":
             return "closed"
-        encrypted = await self._client.room_get_state_event(room, "m.room.encryption")
-        return "encrypted" if isinstance(encrypted, RoomGetStateEventResponse) else None
+        try:
+            await self._server.state(room, "m.room.encryption")
+        except RefusedError as error:
+            return None if error.reason == "address" else error.reason
+        return "encrypted"
 
     async def _sync(self) -> AsyncIterator[Batch]:
         """One turn of `/sync`."""
-        answer = await self._client.sync(SYNC_MILLISECONDS, TIMELINE, self._since or None)
-        if not isinstance(answer, SyncResponse):
-            raise BlindError(fault(answer))
+        try:
+            answer = await self._server.sync(self._since)
+        except RefusedError as error:
+            raise BlindError(error.reason) from None
         held = Batch()
         async for batch in self._told(answer):
             yield held
             held = batch
-        self._since = answer.next_batch
+        self._since = str(answer["next_batch"])
         answered = tuple(one.name for one in self._rooms.values())
         yield replace(held, cursor=(self._cursor, self._since), answered=answered)  # with the last of it in one transaction
 
-    async def _told(self, answer: SyncResponse) -> AsyncIterator[Batch]:
+    async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[Batch]:
         """What `/sync` says of the rooms that are read."""
-        for room, told in answer.rooms.join.items():
+        rooms = _object(answer.get("rooms"))
+        for room, told in _object(rooms.get("join")).items():
             if channel := self._rooms.get(room):
-                async for batch in self._passed_over(channel, room, told.timeline):
+                timeline = _object(_object(told).get("timeline"))
+                async for batch in self._passed_over(channel, room, timeline):
                     yield batch
-                async for batch in self._live(channel, room, [event.source for event in told.timeline.events]):
+                async for batch in self._live(channel, room, _events(timeline.get("events"))):
                     yield batch
-        for room, told in answer.rooms.leave.items():
+        for room, told in _object(rooms.get("leave")).items():
             if channel := self._rooms.pop(room, None):
                 self._tried[channel.name] = time.monotonic()
-                yield Batch(channel.name, blind=self._why_out([event.source for event in told.timeline.events]))
+                timeline = _object(_object(told).get("timeline"))
+                yield Batch(channel.name, blind=self._why_out(_events(timeline.get("events"))))
 
-    async def _passed_over(self, channel: Channel, room: str, timeline: Any) -> AsyncIterator[Batch]:
+    async def _passed_over(self, channel: Channel, room: str, timeline: Mapping[str, Any]) -> AsyncIterator[Batch]:
         """What `/sync` left out: a gap, or at the first time what was said before."""
+        before = timeline.get("prev_batch")
+        start = before if isinstance(before, str) else None
         if not self._since:
-            async for batch in self._history(channel, room, timeline.prev_batch, None, channel.history):
+            async for batch in self._history(channel, room, start, None, channel.history):
                 yield batch
-        elif timeline.limited and timeline.prev_batch:
+        elif timeline.get("limited") and start:
             yield Batch(channel.name, gap="seen")
-            async for batch in self._history(channel, room, timeline.prev_batch, self._since, None):
+            async for batch in self._history(channel, room, start, self._since, None):
                 yield batch
 
-    async def _live(self, channel: Channel, room: str, events: list[dict[str, Any]]) -> AsyncIterator[Batch]:
+    async def _live(self, channel: Channel, room: str, events: list[Event]) -> AsyncIterator[Batch]:
         async for piece in self._messages(channel, events):
             yield Batch(channel.name, piece)
         changed = {str(event.get("type")) for event in events}
@@ -178,32 +153,33 @@ class MatrixSession:
         """Messages from `start` back to `end`, or `most`; a page a batch. Where `end` is given it fills a gap, and says how."""
         token, read = start, 0
         while most is None or read < most:
-            answer = await self._client.room_messages(room, token, end, MessageDirection.back, PAGE)
-            if not isinstance(answer, RoomMessagesResponse):
+            try:
+                answer = await self._server.messages(room, token, end, PAGE)
+            except RefusedError:
                 if end:
                     yield Batch(channel.name, gap="lost")
                 return
-            events = [event.source for event in answer.chunk]
+            events, further = _events(answer.get("chunk")), answer.get("end")
             async for piece in self._messages(channel, events):
                 yield Batch(channel.name, piece)
             read += len(events)
-            if not events or not answer.end or answer.end == token:
+            if not events or not isinstance(further, str) or further == token:
                 break
-            token = answer.end
+            token = further
         if end:
             yield Batch(channel.name, gap="filled")
 
-    def _why_out(self, events: list[dict[str, Any]]) -> Reason:
+    def _why_out(self, events: list[Event]) -> Reason:
         """Whether we were banned or thrown out, by our own membership."""
-        own = [e for e in events if e.get("type") == "m.room.member" and e.get("state_key") == self._client.user_id]
-        return "banned" if own and own[-1].get("content", {}).get("membership") == "ban" else "kicked"
+        own = [e for e in events if e.get("type") == "m.room.member" and e.get("state_key") == self._user]
+        return "banned" if own and _object(own[-1].get("content")).get("membership") == "ban" else "kicked"
 
-    def _messages(self, channel: Channel, events: list[dict[str, Any]]) -> AsyncIterator[tuple[Message, ...]]:
+    def _messages(self, channel: Channel, events: list[Event]) -> AsyncIterator[tuple[Message, ...]]:
         return pieces((message, self._file(event)) for event in events for message in read(channel, event))
 
-    def _file(self, event: dict[str, Any]) -> PostedFile | None:
+    def _file(self, event: Event) -> PostedFile | None:
         """The file that a message posts."""
-        content = event.get("content", {})
+        content = _object(event.get("content"))
         if content.get("msgtype") not in FILES:
             return None
         size = content.get("info", {}).get("size", 0) if isinstance(content.get("info"), dict) else 0
@@ -212,10 +188,18 @@ class MatrixSession:
 
     async def _fetch(self, address: str) -> bytes | None:
         try:
-            answer = await self._client.download(mxc=address)
+            return await self._server.file(address)
         except (ValueError, aiohttp.ClientError):  # no address of a file; a connection that broke
             return None
-        return answer.body if not isinstance(answer, DownloadError) and isinstance(answer.body, bytes) else None
+
+
+def _object(found: object) -> dict[str, Any]:
+    """What stands in an answer, where it is an object."""
+    return found if isinstance(found, dict) else {}
+
+
+def _events(found: object) -> list[Event]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def read(channel: Channel, event: Mapping[str, Any]) -> Iterator[Message]:

@@ -393,13 +393,13 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, con
 def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
     act = (
         "import logging; from crawlers.fetching.library_logs import silence_libraries; from ullage import log; log.configure();"
-        "silence_libraries('collect'); logging.getLogger('nio.responses').warning('13800138000');"
+        "silence_libraries('collect'); logging.getLogger('aiohttp.client').warning('13800138000');"
         "logging.getLogger('slixmpp').error('%s', '13800138000')"
     )
     done = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)
     told = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(one["role"], one["event"], one["reason"]) for one in told] == [
-        ("collect", "library_warning", "nio.responses"),
+        ("collect", "library_warning", "aiohttp.client"),
         ("collect", "library_warning", "slixmpp"),
     ]
     assert "13800138000" not in done.stderr + done.stdout

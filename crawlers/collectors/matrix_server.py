@@ -1,0 +1,139 @@
+"""What a collector asks of a Matrix server: the few calls of the client-server API that it needs, answered as the server says it.
+
+Libraries for Matrix validate and unpack every event, which takes three times as long as all else that a collector does; here only
+what is read is looked at (`crawlers.collectors.matrix`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+
+from crawlers.collectors.session import MAX_FILE_BYTES, Reason
+from ullage.errors import UllageError
+
+SYNC_MILLISECONDS, REQUEST_SECONDS = 10_000, 30.0
+ASKED_AGAIN, LONGEST_PAUSE_SECONDS = 3, 8.0
+"""How often a request is asked again that came too soon, and how long the server may have us wait before."""
+MOST_BYTES = 64 * 2**20
+"""Of an answer: a page has 200 events of 64 KiB at most."""
+CLIENT, MEDIA = "/_matrix/client/v3", ("/_matrix/client/v1/media/download", "/_matrix/media/v3/download")
+REFUSED: Mapping[str, Reason] = {
+    "M_UNKNOWN_TOKEN": "login",
+    "M_MISSING_TOKEN": "login",
+    "M_USER_DEACTIVATED": "login",
+    "M_USER_LOCKED": "login",
+    "M_NOT_FOUND": "address",
+    "M_LIMIT_EXCEEDED": "flood",
+}
+TIMELINE = {"room": {"timeline": {"limit": 100}, "ephemeral": {"types": []}, "state": {"lazy_load_members": True}}}
+
+
+class RefusedError(UllageError):
+    """The server answered with an error."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def fault(said: Mapping[str, Any]) -> Reason:
+    """What an answer that is an error says of us."""
+    code = said.get("errcode")
+    if code == "M_FORBIDDEN":
+        return "banned" if "ban" in str(said.get("error", "")).lower() else "closed"
+    return REFUSED.get(str(code), "service")
+
+
+class MatrixServer:
+    """One server, asked with one access token. Made within the loop that uses it.
+
+    Each call raises `RefusedError` for an answer that is an error or none, and what `aiohttp` raises where none comes.
+    """
+
+    def __init__(self, address: str, token: str) -> None:
+        self._address = address.rstrip("/")
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}, timeout=timeout)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._http.close()
+
+    async def join(self, room: str) -> str:
+        """Enter a room; its id."""
+        said = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
+        if not isinstance(said.get("room_id"), str):
+            raise RefusedError("service")
+        return str(said["room_id"])
+
+    async def state(self, room: str, kind: str) -> dict[str, Any]:
+        """A room's state of a kind."""
+        return await self._ask("GET", f"/rooms/{quote(room, safe='')}/state/{quote(kind, safe='')}")
+
+    async def sync(self, since: str) -> dict[str, Any]:
+        """What is new since the token `since`, or that nothing is after `SYNC_MILLISECONDS`."""
+        known = {"since": since} if since else {}
+        said = await self._ask("GET", "/sync", timeout=str(SYNC_MILLISECONDS), filter=json.dumps(TIMELINE), **known)
+        if not isinstance(said.get("next_batch"), str):
+            raise RefusedError("service")
+        return said
+
+    async def messages(self, room: str, start: str | None, end: str | None, most: int) -> dict[str, Any]:
+        """At most `most` events of a room from the token `start` back to `end`: `chunk`, and `end` where there are more."""
+        between = {name: token for name, token in (("from", start), ("to", end)) if token}
+        return await self._ask("GET", f"/rooms/{quote(room, safe='')}/messages", dir="b", limit=str(most), **between)
+
+    async def file(self, address: str) -> bytes | None:
+        """A file (`mxc://SERVER/ID`), up to a byte more than is read of one; None where it is not to be had."""
+        parts = urlsplit(address)
+        place = f"{quote(parts.netloc, safe='')}/{quote(parts.path.lstrip('/'), safe='')}"
+        if parts.scheme != "mxc" or not parts.netloc:
+            return None
+        for path in MEDIA:  # the second is that of servers from before files were behind the login
+            async with self._http.get(f"{self._address}{path}/{place}", allow_redirects=False) as answer:
+                if answer.status == 200:
+                    return await _read(answer, MAX_FILE_BYTES)
+        return None
+
+    async def _ask(self, method: str, path: str, body: object = None, **query: str) -> dict[str, Any]:
+        """The object that the server answers; asked again where it says that we came too soon."""
+        url = f"{self._address}{CLIENT}{path}"
+        for turn in range(ASKED_AGAIN + 1):
+            async with self._http.request(method, url, params=query, json=body, allow_redirects=False) as answer:
+                status, text = answer.status, await _read(answer, MOST_BYTES)
+            found = _object(text)
+            if 200 <= status < 300 and found is not None:
+                return found
+            said = found or {}
+            if status != 429 or turn == ASKED_AGAIN:
+                break
+            pause = said.get("retry_after_ms")
+            await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, pause / 1000 if isinstance(pause, int) and pause > 0 else 1.0))
+        raise RefusedError("flood" if status == 429 else fault(said))
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """An answer's body, up to a byte more than `most`."""
+    found = bytearray()
+    async for piece in answer.content.iter_chunked(1 << 16):
+        found += piece
+        if len(found) > most:
+            break
+    return bytes(found[: most + 1])
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    """The object that a text in JSON is; None for anything else."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if b"\\ud" in text.lower():  # halves of surrogate pairs, which JSON can hold and no record
+        said = json.loads(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
+    return said if isinstance(said, dict) else None
