@@ -6,29 +6,33 @@ Nobody's ground and nobody's name is made up: `legal_basis` and `owner` are for 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from scrapy.http import TextResponse
 
 from crawlers.sites import selecting
 from crawlers.sites.dates import Calendar
 from crawlers.sites.layout import layout_of
+from crawlers.sites.pages import Page
 from crawlers.sites.presets import Presets
 from crawlers.sites.reading import answered_at
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
 from crawlers.trial.look import Found, Read
 from ullage.errors import ConfigError, RecordError
+from ullage.lookup.free_text_check import identifier_in
 
 DAY = timedelta(days=1)
 REVISIT_SECONDS = 300.0
 SOONEST_SECONDS = 30.0
 FULL = 10
 """A list of fewer entries may hold all that ever came: nobody can tell how much comes in less than an hour."""
+MOST_HOSTS = 4
 PART = 0.25
 """A list is looked at again when so much of its first page may be new."""
 
@@ -166,6 +170,10 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
         yield from _blind_options(found, presets)
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
         yield from _moved(site, found.answer.led_to)
+    elif found.list and (hosts := _hosts_behind(site, found.list.entries)):
+        told = "its list leads to a host that its file does not name: if that is the same site's, name it"
+        before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
+        yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
     elif found.thread_of or found.unreadable or (found.lists and found.list is None and not found.own):
         return
     elif word == "empty" and found.about:
@@ -203,7 +211,7 @@ def _moved(site: Site, led_to: str) -> Iterator[Mend]:
     parts = address(led_to)
     if parts is None:
         return
-    place = parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
+    place = _place(parts)
     here = urlsplit(site.start[0])
     if site.allows(led_to):
         yield Mend("it sends guests to a page to log in at: what only members see is not read without a session of a member")
@@ -213,6 +221,23 @@ def _moved(site: Site, led_to: str) -> Iterator[Mend]:
         f"it sends us to {place}, which its file does not name: if that is the same site, name it; else leave it out",
         (f"- start = {_toml(site.start)}", f"+ start = {_toml((start, *site.start[1:]))}"),
     )
+
+
+def _place(parts: SplitResult) -> str:
+    """A host as `hosts` names it, with its port where that is not a default one."""
+    return parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
+
+
+def _hosts_behind(site: Site, entries: Sequence[Page]) -> list[str]:
+    """Hosts that more than half of a list leads to and that the site's file does not name, the commonest first.
+
+    One in whose name an identifier can be read is not shown, nor one that an address logs in at.
+    """
+    strange = [page.url for page in entries if not site.allows(page.url)]
+    if len(strange) * 2 <= len(entries):
+        return []
+    places = Counter(_place(parts) for url in strange if (parts := address(url)) and "@" not in parts.netloc)
+    return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
 
 
 def _blind_options(found: Found, presets: Presets) -> Iterator[Mend]:

@@ -328,6 +328,25 @@ def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: Answer, w
     assert change in ("", *mend.lines)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "links", "change"),
+    [
+        ((), ["http://raw.example:8080/1", "http://raw.example:8080/2", "/3"], ['+ hosts = ["raw.example:8080"]']),
+        (("a.example",), ["https://b.example/1"], ['- hosts = ["a.example"]', '+ hosts = ["a.example", "b.example"]']),
+        ((), ["/1", "/2", "http://raw.example/3"], []),
+        ((), ["http://13800138000.example/1", "http://user@raw.example/2"], []),
+    ],
+    ids=["another port", "beside those that it names", "most is its own", "nothing that may be shown"],
+)
+def test_a_list_that_leads_to_other_hosts_has_them_proposed(hosts: list[str], links: list[str], change: list[str]) -> None:
+    options = {"links": "a.p", "pattern": r"/(?P<id>\d+)$", "match": "address", "post": "p", "body": "i"}
+    site = make_site(platform="board", start=[BOARD], hosts=hosts, options=options)
+    page = "".join(f'<a class="p" href="{link}">x</a>' for link in links)
+    told = {BOARD: f"<html>{page}</html>"} | {f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)}
+    told |= {link: Answer(link, "host") for link in links if link.startswith("http")}
+    assert mended(looked(Told(told), site, known=True)) == change
+
+
 def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
     site = make_site(platform="machina", start=[f"{BOARD}old/"])
     assert mended(looked(spirit(), site, known=True)) == [
