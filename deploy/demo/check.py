@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from deploy.demo.plant import Plan
+from deploy.demo.plant import CHAT, PRESETS, Plan
 
 Run = Callable[..., str]
 """Runs `ullage` with words (and text for its standard input) and returns what it printed."""
@@ -46,6 +46,19 @@ def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) ->
     counted = sum(json.loads(line)["posts"] for line in run("incidents", "background", "--json").splitlines())
     if counted != plan.background:
         yield f"differs: {plan.background} posts hold one customer's own number, {counted} are counted as background"
+
+
+def ways(plan: Plan, run: Run, chat: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each place that was not read whole by the way that users have: sites by presets, a chat by a collector."""
+    told = {row["site"]: row for row in map(json.loads, run("sites", "--json").splitlines())}
+    for name, preset in PRESETS.items():
+        row, posted = told.get(name, {}), sum(post.site == name for post in plan.posts)
+        seen = (row.get("platform"), row.get("state"), row.get("posts"))
+        if seen != (preset, "ok", posted):
+            yield f"differs: {posted} posts are on {name}; by preset, state and posts it was read as {seen}"
+    said, read = sum(post.site == CHAT for post in plan.posts), (chat.get("service"), chat.get("state"), chat.get("messages"))
+    if read != ("matrix", "ok", said):
+        yield f"differs: {said} messages were said in {CHAT}; by service, state and messages it was read as {read}"
 
 
 def _words(names: frozenset[str]) -> str:

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from deploy.demo import backend, check, drive, plant, security_team
 from deploy.demo.backend import Backend
 from deploy.local import programs
+from deploy.local.matrix_room import matrix_room
 from deploy.local.server import HOST, free_ports
 from deploy.local.webhook import receiving
 from ullage.errors import UllageError
@@ -80,14 +81,16 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
         drive.add_sites(ullage, pastes, forum)
         bar = progress.add_task(f"post {plant.LEAKED} people's leaks among ordinary posts", total=len(plan.posts))
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
-        _step(progress, "a chat, as a collector hands it in", partial(drive.chat, ullage, plan, context.clock.now()))
+        room = stack.enter_context(matrix_room(drive.said_in_chat(plan, context.clock.now())))
+        heard = _step(progress, f"a chat of {len(room.said)} messages, by collect matrix", partial(drive.chat, ullage, room))
         for role in ROLES:
             _step(progress, role, partial(ullage, role, "--once"))
         incidents = [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()]
         progress.stop()
         console.print()
         subprocess.run(command(ullage.data, "incidents", "list"), check=True)
-        _check(plan, ullage, incidents, console)
+        _check(plan, ullage, incidents, heard, console)
+        console.print(f"         by presets {', '.join(sorted(plant.PRESETS.values()))}; by ullage collect matrix")
         console.print(f"         on {parts.name}")
         _complain(security_team.faults(team.received, key, incidents, page), console)
         security_team.show(team.received, console)
@@ -122,9 +125,11 @@ def _progress(console: Console) -> Iterator[Progress]:
         yield progress
 
 
-def _check(plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], console: Console) -> None:
+def _check(
+    plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], heard: dict[str, Any], console: Console
+) -> None:
     with console.status("compare it with what was planted"):
-        faults = list(check.differences(plan, ullage, incidents))
+        faults = [*check.differences(plan, ullage, incidents), *check.ways(plan, ullage, heard)]
     _complain(faults, console)
     posts, people = len(plan.posts), len(plan.expected)
     found = f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)} incidents"

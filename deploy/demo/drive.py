@@ -8,13 +8,16 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from deploy.demo.backend import Parts
 from deploy.demo.people import Person
-from deploy.demo.plant import BRAND, CHAT, FORUM, PASTES, Plan
+from deploy.demo.plant import BRAND, CHAT, FORUM, PASTES, PRESETS, Plan
+from deploy.local.matrix_room import Room, Said
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
 from deploy.local.services import write_secret
@@ -63,12 +66,18 @@ legal_basis = "synthetic people, on this machine"
 owner = "the demo"
 watch = true
 """
-FED = """\
-platform = "ingest"
-category = "chat"
+CHANNEL = """\
+service = "matrix"
+address = "{address}"
+account = "reader"
+access = "open"
 legal_basis = "synthetic people, on this machine"
 owner = "the demo"
+expires = 2099-12-31
 """
+ACCOUNT = "reader"
+CHAT_SECONDS = 120.0
+"""For all of the chat to be read, on a machine on which much else runs."""
 SECONDS_APART = 2
 """Between two messages of the chat."""
 
@@ -147,11 +156,10 @@ def add_account(ullage: Ullage) -> tuple[str, str]:
 
 
 def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
-    """Three site files: this is all that it takes to watch a place. Both sites are read by presets, the chat is handed in."""
+    """Two site files: this is all that it takes to watch a place. Both are read by presets."""
     folder = ullage.data / "sites.d"
-    (folder / f"{CHAT}.toml").write_text(FED, encoding="utf-8")
-    for name, platform, url, category in ((PASTES, "bepasty", pastes, "paste"), (FORUM, "spirit", forum.url, "forum")):
-        (folder / f"{name}.toml").write_text(site(platform, f"{url}/", category), encoding="utf-8")
+    for name, url, category in ((PASTES, pastes, "paste"), (FORUM, forum.url, "forum")):
+        (folder / f"{name}.toml").write_text(site(PRESETS[name], f"{url}/", category), encoding="utf-8")
 
 
 def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:
@@ -172,18 +180,42 @@ def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> Non
         told()
 
 
-def chat(ullage: Ullage, plan: Plan, now: datetime) -> None:
-    """Hand in the messages of the chat, the last of them sent just `now`, as a collector does."""
+def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
+    """The messages of the chat, the last of them said just `now`."""
     said = [planted for planted in plan.posts if planted.site == CHAT]
-    lines = (
-        {
-            "site": CHAT,
-            "channel": "贷款资源互助群",
-            "message_id": str(number),
-            "author": one.author,
-            "published_at": (now - timedelta(seconds=SECONDS_APART * (len(said) - number))).isoformat(),
-            "text": one.body,
-        }
-        for number, one in enumerate(said, 1)
-    )
-    ullage("ingest", "-", text="".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines))
+    senders = {author: f"member{number}" for number, author in enumerate(dict.fromkeys(one.author for one in said))}
+    first = now.timestamp() - SECONDS_APART * (len(said) - 1)
+    return [Said(senders[one.author], one.body, first + SECONDS_APART * number) for number, one in enumerate(said)]
+
+
+def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
+    """Read a chat as users do: a channel's file, an account's secret, a collector that runs until it has all that was said.
+
+    Returns what `ullage collect status` says of the chat then.
+    """
+    (ullage.data / "channels.d").mkdir(exist_ok=True)
+    (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(CHANNEL.format(address=room.address), encoding="utf-8")
+    write_secret(ullage.data / "keys" / "collect" / ACCOUNT, f"{room.url}\n@{ACCOUNT}:localhost\n{room.token}")
+    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error", "ULLAGE_COLLECT__MATRIX_PORT": "0"}
+    words = command(ullage.data, "collect", "matrix")
+    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as collector:
+        try:
+            deadline = time.monotonic() + CHAT_SECONDS
+            while (told := chat_standing(ullage))["messages"] < len(room.said) or told["state"] != "ok":
+                if collector.poll() is not None or time.monotonic() > deadline:
+                    collector.terminate()
+                    why = collector.communicate()[1].strip().rpartition("\n")[2]
+                    raise UllageError(f"`ullage collect matrix` has read {told['messages']} of {len(room.said)} messages: {why}")
+            return told
+        finally:
+            collector.terminate()
+
+
+def chat_standing(ullage: Ullage) -> dict[str, Any]:
+    """What `ullage collect status` says of the chat."""
+    done = subprocess.run(command(ullage.data, "collect", "status", "--json"), capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    if not lines:
+        raise UllageError(f"`ullage collect status` says nothing of the chat: {done.stderr.strip().rpartition(chr(10))[2]}")
+    told: dict[str, Any] = json.loads(lines[0])
+    return told

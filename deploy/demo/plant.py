@@ -20,6 +20,8 @@ are customers."""
 SEED = 20261124
 BRAND = "云杉银行"
 PASTES, FORUM, CHAT = "demo-pastes", "demo-forum", "demo-chat"
+PRESETS = {PASTES: "bepasty", FORUM: "spirit"}
+"""By which preset each site is read."""
 MESSAGES = 50
 """Of the sale in the chat, among those of people who only talk."""
 ZERO_WIDTH = "\N{ZERO WIDTH SPACE}"

@@ -23,7 +23,7 @@ kind = "webhook"
 channels = ["{channel}"]
 severity = "{severity}"
 """
-MESSAGE = {"type", "id", "page", "incidents"}
+MESSAGE = {"type", "id", "page", "language", "incidents"}
 MINIMUM, SELLER = {"id", "severity", "why", "url"}, "series"
 """What is said of every incident, and of those of one seller: that they are."""
 TOLD = ("medium", "high", "statutory")

@@ -1,0 +1,141 @@
+"""One room of a Matrix server on loopback, for the demo: what a reader asks by the client-server API, answered from memory.
+
+It stands in for a homeserver where none is installed; `deploy.local.chats` starts a real one, which the live tests read. It knows
+what `ullage collect matrix` asks: join, join rules, `/sync` with the end of the timeline, `/messages` for what was before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from deploy.local.server import HOST
+
+PATH = re.compile(r"/_matrix/client/(?:r0|v3)/(?P<what>join|sync|rooms)(?:/(?P<rest>.*))?")
+FIRST = 10
+"""Messages that the first `/sync` gives; those before are history."""
+LONGEST_WAIT = 1.0
+"""Seconds for which `/sync` is held when nothing is new."""
+Answer = tuple[int, dict[str, Any]]
+UNKNOWN: Answer = (404, {"errcode": "M_NOT_FOUND", "error": "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message: the sender's name without server, its text, and when it was said, in Unix seconds."""
+
+    sender: str
+    text: str
+    at: float
+
+
+@dataclass(slots=True)
+class Room:
+    """A public room, and the access token under which it is read. Nothing is said in it any more."""
+
+    said: Sequence[Said]
+    address: str = "#loans:localhost"
+    token: str = ""
+    url: str = ""
+
+    def answer(self, url: str, token: str) -> Answer:
+        """Status and JSON of one request."""
+        found = PATH.fullmatch(urlsplit(url).path)
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
+            return 401, {"errcode": "M_UNKNOWN_TOKEN", "error": "unknown token"}
+        if found is None:
+            return UNKNOWN
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        what, rest = found["what"], unquote(found["rest"] or "")
+        if what == "join":
+            return (200, {"room_id": self._id}) if rest == self.address else UNKNOWN
+        if what == "sync":
+            return 200, self._sync(asked.get("since", ""))
+        if rest == f"{self._id}/state/m.room.join_rules":
+            return 200, {"join_rule": "public"}
+        return (200, self._back(asked)) if rest == f"{self._id}/messages" else UNKNOWN
+
+    @property
+    def _id(self) -> str:
+        return "!room:localhost"
+
+    def _sync(self, since: str) -> dict[str, Any]:
+        end = f"t{len(self.said)}"
+        if since == end:
+            threading.Event().wait(LONGEST_WAIT)
+            return {"next_batch": end}
+        first = max(0, len(self.said) - FIRST)
+        timeline = {"events": self._events(first, len(self.said)), "limited": first > 0, "prev_batch": f"t{first}"}
+        return {"next_batch": end, "rooms": {"join": {self._id: {"timeline": timeline}}}}
+
+    def _back(self, asked: dict[str, str]) -> dict[str, Any]:
+        until = int(asked.get("from", f"t{len(self.said)}").removeprefix("t"))
+        since = max(0, until - int(asked.get("limit", "10")))
+        page: dict[str, Any] = {"start": f"t{until}", "chunk": self._events(since, until)[::-1]}
+        return page | ({"end": f"t{since}"} if since else {})
+
+    def _events(self, since: int, until: int) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "m.room.message",
+                "event_id": f"$event{number}:localhost",
+                "sender": f"@{one.sender}:localhost",
+                "origin_server_ts": int(one.at * 1000),
+                "content": {"msgtype": "m.text", "body": one.text},
+            }
+            for number, one in enumerate(self.said[since:until], since)
+        ]
+
+
+def _handler(room: Room) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self._answer()
+
+        def _answer(self) -> None:
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            token = token or parse_qs(urlsplit(self.path).query).get("access_token", [""])[0]
+            status, told = room.answer(self.path, token)
+            body = json.dumps(told).encode()
+            with contextlib.suppress(ConnectionError):  # a reader that was told to stop
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    return Handler
+
+
+@contextlib.contextmanager
+def matrix_room(said: Sequence[Said]) -> Iterator[Room]:
+    """A room in which all of that was said, on a free port of loopback."""
+    room = Room(said, token=secrets.token_hex(16))
+    server = ThreadingHTTPServer((HOST, 0), _handler(room))
+    server.daemon_threads = True
+    room.url = f"http://{HOST}:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield room
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
