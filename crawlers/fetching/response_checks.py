@@ -21,6 +21,7 @@ from scrapy.utils.response import get_meta_refresh
 from crawlers.fetching import menus
 from crawlers.fetching.outcomes import FATES, Fate, of_status
 from crawlers.frontier.database import Leased
+from crawlers.sites import nesting
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PARENT, Page, Parsed, Withheld
 from crawlers.sites.selecting import kind_of
@@ -110,7 +111,14 @@ def is_wall(response: Response) -> bool:
 
 def is_listing(response: Response) -> bool:
     """Whether a page leads to several things of one kind, such as threads or posters, its menus apart: so it is no gate."""
-    return isinstance(response, TextResponse) and any(count >= LEAST_ALIKE for count in kinds_of_links(response).values())
+    if not isinstance(response, TextResponse):
+        return False
+    return is_huge(response) or any(count >= LEAST_ALIKE for count in kinds_of_links(response).values())
+
+
+def is_huge(response: TextResponse) -> bool:
+    """Whether a page has more tags than are read: no gate has."""
+    return response.text.count("<") > nesting.MOST_TAGS
 
 
 def kinds_of_links(response: TextResponse) -> Counter[str]:
@@ -130,6 +138,8 @@ def kinds_of_links(response: TextResponse) -> Counter[str]:
 
 def _marked(response: TextResponse) -> Selector:
     """A page as marked-up text; JSON, which cannot be asked for elements, has none."""
+    if is_huge(response):
+        return nesting.selector(nesting.within(response.text))
     return response.selector if response.selector.type in {"html", "xml"} else _NO_MARKUP
 
 
@@ -170,9 +180,10 @@ def entries(parsed: Parsed) -> int:
 def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> str:
     """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a list that leads to nothing.
 
-    That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly is blind from the
-    first day. A blank answer is what a program leaves that broke: no list and no text is so empty. A page that leads on by a meta
-    refresh is `redirects` and not followed: in a paste anybody may write one.
+    That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly, or that shows
+    guests an empty list, is blind from the first day. Only a site's own file can say that an empty list is an answer. A blank
+    answer is what a program leaves that broke: no list and no text is so empty. A page that leads on by a meta refresh is
+    `redirects` and not followed: in a paste anybody may write one.
     """
     role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
@@ -187,7 +198,7 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
         return gate
     if role == "thread":  # a page beyond the end may well be empty
         return "layout" if leased.page.number == 1 else "ok"
-    return _of_empty_list(leased, response, parsed)
+    return _of_empty_list(leased, response, parsed, site)
 
 
 def _lacks(response: Response, page: Page) -> str:
@@ -239,13 +250,16 @@ def of_file(name: str, response: Response) -> str:
     return "login" if asks_for_password(response) or is_wall(response) else "page"
 
 
-def _of_empty_list(leased: Leased, response: Response, parsed: Parsed) -> str:
+def _of_empty_list(leased: Leased, response: Response, parsed: Parsed, site: Site) -> str:
     """The outcome of a list that leads to nothing, or to other lists alone.
 
     One for programs has no menu or footer by whose size it could be told; some answer guests so.
     """
+    is_head = leased.page.number == 1
+    if not leased.entries and is_head:
+        return "ok" if parsed.pages or (site.may_be_empty and response.body.strip()) else "empty"
     size = len(response.body) if response.body.strip() else 0
-    emptied = leased.entries and leased.page.number == 1 and not parsed.pages and is_for_programs(response)
+    emptied = is_head and not parsed.pages and is_for_programs(response)
     if not emptied and 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
         return "ok"
     if leased.entries:

@@ -31,8 +31,8 @@ class Attached:
     pages: list[Page] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     unread: list[Withheld] = field(default_factory=list)
-    left_out: int = 0
-    """So many links are beyond what is followed of one post."""
+    is_cut: bool = False
+    """Whether there are more links than are followed of one post."""
 
 
 def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str]) -> Attached:
@@ -42,7 +42,7 @@ def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str
         return found
     root = node if isinstance(node, Selector) else Selector(text=body or "<p/>", type="html")
     links = layout.attached.nodes(root)
-    found.left_out = max(0, len(links) - MOST_FILES)
+    found.is_cut = len(links) > MOST_FILES
     for link in links[:MOST_FILES]:
         page = _page(layout, link, address)
         if page is None:

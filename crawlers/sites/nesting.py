@@ -1,7 +1,8 @@
 """Reads HTML whose elements stand in one another more deeply than libxml2 goes on reading.
 
 It stops at 2,048 and passes over all that follows, so whoever may nest tags in a post could hide every post below it. Such a page
-is read again without the tags that nest too deeply; what they hold stays.
+is read again without the tags that nest too deeply; what they hold stays. Of a page of more than `MOST_TAGS` the rest is left
+out: no other site is read while a page is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from parsel import Selector
 
 DEEPEST, DEEPEST_OF_NAME = 1000, 60
 """So many elements may be open at once, and so many of one name: browsers too put what is deeper beside instead of within."""
+MOST_TAGS = 400_000
+"""A thousand times what a page of threads has; they take half a second."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)")
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _ENDED_BY_THE_NEXT = frozenset("p li td th tr dt dd option".split())
@@ -27,6 +30,16 @@ def selector(text: str) -> Selector:
     if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
         return Selector(text=flattened(text), type="html")
     return Selector(text="<html/>", type="html") if root is None else Selector(root=root, type="html")
+
+
+def within(text: str) -> str:
+    """`text` up to where its tags are too many, itself where they are not."""
+    if text.count("<") <= MOST_TAGS:
+        return text
+    at = -1
+    for _ in range(MOST_TAGS):
+        at = text.index("<", at + 1)
+    return text[:at]
 
 
 def flattened(text: str) -> str:

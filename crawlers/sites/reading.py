@@ -23,13 +23,11 @@ from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
 from crawlers.sites.layout import NONE, Layout, filled, named, search
 from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
-from crawlers.sites.selecting import Document, Node, Selections, is_element, link_of, text_of
+from crawlers.sites.selecting import MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
 from ullage.errors import RecordError
 
 COUNTED = "counted"
 """The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
-MOST_LINKS = 10_000
-"""So many entries, lists and files are followed of one page."""
 DEEPEST = 200
 """So deep may rows or posts stand in one another, as replies to replies may."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
@@ -95,13 +93,13 @@ class Reading:
     response: Response
     document: Document
     now: datetime | None
-    _left_out: list[int] = field(default_factory=list)
-    """How many links each kind of them has that are not followed, where there are any."""
+    _left_out: list[bool] = field(default_factory=list)
+    """Not empty where there is more of something than is followed."""
 
     def parsed(self) -> Parsed:
         """All that is on it."""
         parsed = self._parsed()
-        return replace(parsed, lacking="links" if self._left_out else self._said_lacking())
+        return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking())
 
     def _said_lacking(self) -> Lacking:
         is_told = self.page.role == "list" and self.layout.incomplete and _holds(self.layout.incomplete, self.document.root)
@@ -110,7 +108,7 @@ class Reading:
     def _first(self, links: list[Any]) -> list[Any]:
         """As many as are followed."""
         if len(links) > MOST_LINKS:
-            self._left_out.append(len(links) - MOST_LINKS)
+            self._left_out.append(True)
         return links[:MOST_LINKS]
 
     def _parsed(self) -> Parsed:
@@ -237,12 +235,12 @@ class Reading:
         """The posts of a page, one without a text is none; and the files that are attached to them."""
         layout, posts, files = self.layout, list[Post](), list[Page]()
         series = self.page.series or self.page.name
-        for place, node in enumerate(_flat(layout.post.nodes(root)), 1):
+        for place, node in enumerate(_flat(self._first(layout.post.nodes(root))), 1):
             body = _body(layout.body, node)
             if body is not None:
                 post, found = self._post(node, body, place), attached(layout, node, body, self._address)
                 posts.append(replace(post, attachments=tuple(found.names), unread=tuple(found.unread)))
-                self._left_out.extend([found.left_out] * bool(found.left_out))
+                self._left_out.extend([True] * found.is_cut)
                 files += [of_post(page, post, series) for page in found.pages]
         return tuple(posts), tuple(self._first(files))
 

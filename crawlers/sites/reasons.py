@@ -28,7 +28,7 @@ MEANING: dict[str, str] = {
     "session": "its session (`cookies`) is missing or has run out: a person has to open it again",
     "login": "it asks to log in",
     "layout": "a list that led to posts leads to none",
-    "empty": "no list ever led to anything: is `start` a list?",
+    "empty": "no list ever led to anything: is `start` a list that guests see? A search may say `may_be_empty`",
     "gone": "the address of a list is gone (404, 410)",
     "parse": "its platform cannot read its pages",
     "script": "scripts that fill its pages do not end within `crawl.script_seconds`, or lack what they ask for: `hosts` may help",
@@ -39,7 +39,7 @@ MEANING: dict[str, str] = {
     "posts_large": "its lists are read, but what they lead to is larger than `crawl.download_bytes`",
     "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
     "partial": "its list says itself that it does not show all (`incomplete`)",
-    "links": "a page of it leads to more than 10,000 places, or a post to more than 100 files: the others are not followed",
+    "links": "a page has more than 10,000 links or 400,000 tags, or a post more than 100 files: the rest is left out",
     "fields": "a field that every post had is in none any more",
     "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
 }

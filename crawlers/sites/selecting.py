@@ -30,6 +30,9 @@ HTML = re.compile(r"(?i)<(!doctype )?html")
 BEGINS = re.compile(r"""[{\[]|(?<=JSON\.parse\()\"""")
 """Where data begins in a script: `window.__STATE__ = {`, `JSON.parse("`."""
 BLANK = "\ufeff \r\n\t"
+MOST_LINKS = 10_000
+"""So many entries, lists, files and posts are followed of one page."""
+MOST_FOUND = MOST_LINKS + 1
 RELATED = "$related"
 KEY = "$key"
 """Where the rows of a JSON object, which have names and no order, keep their names."""
@@ -37,16 +40,18 @@ KEY = "$key"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One selector, ready to be asked in the languages in which it may be read."""
+    """One selector, ready to be asked in the languages in which it may be read; of what it finds the first `MOST_FOUND` count."""
 
-    css: str = ""
     xpath: str = ""
+    of_xml: str = ""
+    """What CSS is in XML, whose names have capitals."""
     path: Any = None
 
     def of(self, node: Node) -> list[Node]:
         """All that it finds in `node`; nothing in a document of another language."""
         if isinstance(node, Selector):
-            return list(node.xpath(self.xpath) if self.xpath else node.css(self.css)) if self.xpath or self.css else []
+            xpath = self.of_xml if node.type == "xml" and self.of_xml else self.xpath
+            return list(node.xpath(xpath)) if xpath else []
         try:
             found = self.path.search(node) if self.path is not None else None
         except JMESPathError:  # a function that was given what the document does not have
@@ -62,23 +67,23 @@ def compiled(text: str, language: Language) -> Selection:
     if named == "xpath" or text.startswith(XPATH):
         return Selection(xpath=_xpath(rest if named == "xpath" else text))
     if named == "css":
-        return Selection(css=_css(rest))
+        return _css(rest)
     if named == "json":
         return Selection(path=_path(rest))
     if language == "css":
-        return Selection(css=_css(text))
+        return _css(text)
     try:
         return Selection(path=_path(text))
     except ValueError:
         raise ValueError("is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML") from None
 
 
-def _css(text: str) -> str:
+def _css(text: str) -> Selection:
     try:
-        csstranslator.css2xpath(text)
+        xml = csstranslator.GenericTranslator().css_to_xpath(text)
+        return Selection(xpath=_first(csstranslator.css2xpath(text)), of_xml=_first(xml))
     except SelectorError:
         raise ValueError("is no CSS selector") from None
-    return text
 
 
 def _xpath(text: str) -> str:
@@ -86,7 +91,16 @@ def _xpath(text: str) -> str:
         Selector(text="<a/>", type="html").xpath(text)
     except ValueError:
         raise ValueError("is no XPath") from None
-    return text
+    try:
+        Selector(text="<a/>", type="html").xpath(_first(text))
+    except ValueError:  # a text or a number, which is one
+        return text
+    return _first(text)
+
+
+def _first(xpath: str) -> str:
+    """What finds no more than is followed: each thing that is found costs, and a page may hold a million."""
+    return f"({xpath})[position() <= {MOST_FOUND}]"
 
 
 def _path(text: str) -> Any:
@@ -150,11 +164,18 @@ class Document:
 
     kind: Kind
     root: Node
+    is_cut: bool = False
+    """Whether it has more tags than are read."""
 
 
 def html(response: Response) -> Document:
     """A page as a browser reads it, whatever it says it is; RecordError for what is no text."""
-    return Document("html", nesting.selector(_text(response)))
+    return _html(_text(response))
+
+
+def _html(text: str) -> Document:
+    read = nesting.within(text)
+    return Document("html", nesting.selector(read), len(read) < len(text))
 
 
 def kind_of(text: str) -> Kind:
@@ -178,7 +199,7 @@ def document(response: Response) -> Document:
         made = Selector(text=text, type="xml")
         made.remove_namespaces()
         return Document("xml", made)
-    return Document("html", nesting.selector(text))
+    return _html(text)
 
 
 def embedded(page: Document, selections: Selections) -> Document:
@@ -194,7 +215,7 @@ def embedded(page: Document, selections: Selections) -> Document:
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict | list):
-            return Document("json", _related(data))
+            return Document("json", _related(data), page.is_cut)
     raise RecordError("not_a_list")
 
 

@@ -69,6 +69,8 @@ class Site(BaseModel):
     """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
     proxy: str = ""
     """The way out by which it is read, a name in `crawl.proxies`; without one it is asked directly, but no .onion name."""
+    may_be_empty: bool = False
+    """Whether a list that has never led to anything is an answer, as of a search that finds nothing yet; else it is unread."""
     robots: bool = True
     script: bool = False
     """Whether scripts fill its lists and threads, which are then rendered in a browser (`crawl.browser`)."""

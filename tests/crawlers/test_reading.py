@@ -5,13 +5,15 @@ import json
 import time
 
 import pytest
+from parsel import Selector
 from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
 
 from crawlers.platforms import platform_of
 from crawlers.sites.attached import MOST_FILES
 from crawlers.sites.layout import LONGEST_SEARCHED
+from crawlers.sites.nesting import MOST_TAGS
 from crawlers.sites.pages import Page, Parsed
-from crawlers.sites.reading import MOST_LINKS
+from crawlers.sites.selecting import MOST_FOUND, MOST_LINKS, compiled
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, RecordError
 
@@ -228,6 +230,28 @@ def test_of_a_page_of_links_without_end_ten_thousand_are_followed_and_that_is_sa
     parsed = read(LAID, body)
     assert (len(parsed.pages), parsed.lacking) == (MOST_LINKS, "links")
     assert read(LAID, body[: len(body) // 2]).lacking == ""
+
+
+@pytest.mark.parametrize("text", ["a", "css:a", "//a", "./descendant::a", "//a/@href", "a::attr(href)", "xpath:(//a | //b)"])
+def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str) -> None:
+    page = Selector(text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)), type="html")
+    found = compiled(text, "css").of(page)
+    assert len(found) == MOST_FOUND
+    assert "/0" in found[0].get()
+    assert f"/{MOST_FOUND - 1}" in found[-1].get()
+
+
+def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_was() -> None:
+    page = Selector(text="<r><pubDate>now</pubDate></r>", type="xml")
+    assert [one.get() for one in compiled("pubDate::text", "css").of(page)] == ["now"]
+    assert [one.get() for one in compiled("xpath:string(//pubDate)", "css").of(page)] == ["now"]
+    assert [one.get() for one in compiled("xpath:count(//pubDate)", "css").of(page)] == ["1.0"]
+
+
+def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_that_is_said() -> None:
+    row = "<li><a class=t href='?t=1'>T</a></li>"
+    parsed = read(LAID, row + "<b>" * MOST_TAGS + row.replace("t=1", "t=2"))
+    assert ([page.facts["id"] for page in parsed.pages], parsed.lacking) == (["1"], "links")
 
 
 @pytest.mark.parametrize("kind", ["lists", "files", "attached"])

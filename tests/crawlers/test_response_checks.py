@@ -108,7 +108,8 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
     [
         (LIST, FILLER, Parsed(pages=(item(1),)), (0, 0), "ok"),
         (LIST, FILLER, Parsed(), (0, 0), "empty"),
-        (LIST, "<p>no pastes yet</p>", Parsed(), (0, 0), "ok"),
+        (LIST, "<p>no pastes yet</p>", Parsed(), (0, 0), "empty"),
+        (Page("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", Parsed(), (0, 0), "ok"),
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (0, 0), "ok"),
         (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
@@ -123,7 +124,7 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (item(1), "\n", Parsed((post(),)), (0, 0), "empty"),
         (LIST, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
         (LIST, REFRESH.format("0; url=/list"), Parsed(), (20, 5_000), "redirects"),
-        (LIST, REFRESH.format("300; url=/list"), Parsed(), (0, 0), "ok"),
+        (LIST, REFRESH.format("300; url=/list"), Parsed(), (20, 500), "ok"),
         (LIST, REFRESH.format("0; url=/forum"), Parsed(pages=(item(1),)), (0, 0), "ok"),
         (THREAD, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
         (item(1), REFRESH.format("0; url=/forum"), Parsed((post(),)), (0, 0), "ok"),
@@ -176,9 +177,10 @@ def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"items": []}'])
-def test_a_list_for_programs_has_no_form_and_may_be_empty(body: str) -> None:
+def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_file_says_so(body: str) -> None:
     response = TextResponse(URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL))
-    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site()) == "ok"
+    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site()) == "empty"
+    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site(may_be_empty=True)) == "ok"
     assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site(session="a.me")) == "login"
 
 
@@ -212,7 +214,7 @@ def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None
 
 
 @pytest.mark.parametrize("body", ["[]", ' {"items": []}', "<?xml version='1.0'?><rss><channel/></rss>"])
-@pytest.mark.parametrize(("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "ok"), (9, 2, "ok")])
+@pytest.mark.parametrize(("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "empty"), (9, 2, "ok")])
 def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
     body: str, before: int, number: int, outcome: str
 ) -> None:
