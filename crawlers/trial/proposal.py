@@ -168,12 +168,8 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
         yield _other_software(found)
     elif word in {"layout", "empty", "parse"}:
         yield from _blind_options(found, presets)
-    if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
-        yield from _moved(site, found.answer.led_to)
-    elif found.list and (hosts := _hosts_behind(site, found.list.entries)):
-        told = "its list leads to a host that its file does not name: if that is the same site's, name it"
-        before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
-        yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
+    if elsewhere := [*_elsewhere(found)]:
+        yield from elsewhere
     elif found.thread_of or found.unreadable or (found.lists and found.list is None and not found.own):
         return
     elif word == "empty" and found.about:
@@ -204,6 +200,17 @@ def _at_the_front(found: Found, front: Found) -> Mend:
     return Mend(
         why, (starts[0], *(line for line in changed if line[0] == "-"), starts[1], *(line for line in changed if line[0] == "+"))
     )
+
+
+def _elsewhere(found: Found) -> Iterator[Mend]:
+    """What is to be said of other hosts: the site leads us there, or its list does."""
+    site, word = found.site, found.word
+    if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
+        yield from _moved(site, found.answer.led_to)
+    elif found.list and (hosts := _hosts_behind(site, found.list.entries)):
+        told = "its list leads to a host that its file does not name: if that is the same site's, name it"
+        before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
+        yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
 
 
 def _moved(site: Site, led_to: str) -> Iterator[Mend]:
