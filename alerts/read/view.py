@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
+from alerts.language import translated
 from alerts.read.query import Whole
 from alerts.records import Exposure, Incident, Status, Suppression
 from ullage.display.render import safe
+from ullage.phrase import Phrase
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
 from ullage.vocabulary.kept import GAP
@@ -40,28 +42,28 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 86400 else f"{seconds / 86400:.1f} d"
 
 
-def brief(values: Sequence[str], shown: int) -> str:
+def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:
     """The first few of `values`, and how many more there are."""
     more = f" +{len(values) - shown}" if len(values) > shown else ""
-    return safe(", ".join(values[:shown])) + more
+    return safe(between.join(values[:shown])) + more
 
 
-def claimed(claims: Claims) -> str:
-    """What a post says of its offer, in one line; "" for nothing.
+def claimed(claims: Claims, translate: Callable[[str], str] = str) -> str:
+    """What a post says of its offer, in one line of the language of `translate`; "" for nothing.
 
     >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
     '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
     """
-    return ", ".join(_claims(claims))
+    return translated(tuple(_claims(claims)), translate)
 
 
-def _claims(claims: Claims) -> Iterator[str]:
+def _claims(claims: Claims) -> Iterator[str | Phrase]:
     if claims.volume is not None:
-        yield f"{claims.volume:,} records"
+        yield Phrase("%(volume)s records", volume=format(claims.volume, ","))
     if claims.price is not None:
         yield f"{claims.price:,.10g} {claims.currency}".rstrip()
     if claims.contacts:
-        yield f"by {' or '.join(claims.contacts)}"
+        yield Phrase("by %(contacts)s", contacts=tuple(claims.contacts))
     yield from claims.files
     if claims.size is not None:
         unit, name = next((one for one in SIZES if claims.size >= one[0]), SIZES[-1])
@@ -72,18 +74,23 @@ SHOWN_TERMS = 4
 SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
-def offer(incident: Incident) -> str:
+def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
     """What an incident's posts offer, by which a person judges it: known words of title or trade, claims, how new it is."""
     trade = incident.jargon[:SHOWN_TERMS] if len(incident.jargon) > 1 else ()  # one alone may stand there by chance
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
-    newest = f"newest {incident.newest_date}" if incident.newest_date else ""
-    return " · ".join(filter(None, (safe(words), claimed(incident.claims), newest)))
+    newest = Phrase("newest %(date)s", date=incident.newest_date).said(translate) if incident.newest_date else ""
+    return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))
 
 
 def incompleteness(incident: Incident) -> str:
     """What a person must know of an incident of which not all was searched or judged; "" for one of which all was."""
-    reasons = "; ".join(INCOMPLETE.get(reason, reason) for reason in incident.incomplete)
+    reasons = "; ".join(str(reason) for reason in unsearched(incident))
     return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
+
+
+def unsearched(incident: Incident) -> tuple[Phrase, ...]:
+    """Why not all of it was searched or judged."""
+    return tuple(Phrase(INCOMPLETE.get(reason, reason)) for reason in incident.incomplete)
 
 
 def joined(incident: Incident) -> str:

@@ -5,20 +5,24 @@ Templates say `_("…")`, `{% trans %}` and, of what Python made, `…|said`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.language import LANGUAGES, TAGS, catalogue, named, sentence, translated
+from alerts.read import view
 from ullage.settings import Language
 
 COOKIE = "ullage_language"
+CODE = re.compile(r"`([^`<>]{1,80})`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,15 @@ def speaker() -> Callable[[object], str]:
     return lambda text: translated(text, translate)
 
 
+def coded(text: str) -> Markup:
+    """`text`, escaped, with what stands between backticks as code.
+
+    >>> coded("<b> `ullage check` says")
+    Markup('&lt;b&gt; <code>ullage check</code> says')
+    """
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it is escaped
+
+
 def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     """Let templates speak a language, with moments in `zone`."""
     translations = catalogue(language)
@@ -95,6 +108,10 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     pages.filters |= {
         "said": lambda text: translated(text, translations.gettext, zone),
         "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),
+        "brief": lambda values, shown: view.brief(values, shown, translations.gettext(", ")),
+        "claimed": lambda claims: view.claimed(claims, translations.gettext),
+        "offer": lambda incident: view.offer(incident, translations.gettext),
+        "coded": coded,
         "word": lambda name, of: named(name, of, language),
         "words": lambda names, of: [named(name, of, language) for name in names],
     }

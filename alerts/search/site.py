@@ -164,11 +164,8 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         pages.filters |= {
             "shown": safe,
             "link": view.link,
-            "brief": view.brief,
-            "claimed": view.claimed,
-            "offer": view.offer,
             "duration": view.duration,
-            "incompleteness": view.incompleteness,
+            "unsearched": view.unsearched,
             "moment": lambda when: when.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone and when else moment(when, zone),
         }
         pages.globals |= shared

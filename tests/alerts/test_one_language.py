@@ -6,8 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from alerts.records import Incident
+from alerts.store import Where
 from tests.alerts.browser import ASKED, ASKER, PHONE
 from tests.live.desk import MORNING, coverage, leaks
+from ullage.records import Claims
+from ullage.records.incomplete import INCOMPLETE
 
 PAGES = (
     "/", "/?tab=all&flat=1", "/?q=no-such-word", "/handover", "/exposed", "/coverage?since=3d", "/sites", "/noise", "/channels",
@@ -18,7 +22,8 @@ OPAQUE = {"script", "style", "code", "kbd"}
 SPOKEN = {"alt", "aria-label", "placeholder", "title"}
 NAMES = re.compile(
     r"`[^`]*`|\[[\w.…]+\]|ullage(?:\.toml)?|English|INC-[A-Z2-7]+|[@#][0-9a-f]+|SHA-256|CSV|STIX|MISP|DOCX|JSON|UTC|Asia/Shanghai"
-    r"|pastes|tieba|board|xss\.example|FaceTime|account  by password|signed by [0-9a-f]+"
+    r"|<img src=x onerror=alert\(1\)>|telegram|USDT|kB|csv|pastes|tieba|board|xss\.example|FaceTime"
+    r"|account  by password|signed by [0-9a-f]+"
 )
 """What is called so in Chinese as well: commands, settings, formats, our numbers, sites of the test, the log's own entries."""
 WORDS = re.compile(r"[A-Za-z]{2,}(?:[ ,:;.'-]+[A-Za-z]+)+")
@@ -63,6 +68,9 @@ def busy(store, clock, desk):
     coverage(store, clock)
     clock.seconds = MORNING.timestamp()
     leaks(store, clock, 7)
+    claims = Claims(volume=3, price=5, currency="USDT", contacts=("telegram", "qq"), files=("csv",), size=3_000)
+    store.put([one.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE), "newest_date": MORNING.date()})
+               for one in store.scroll(Incident, Where())])  # fmt: skip
     assert desk.log_in(ASKER).status_code == 303
     return desk
 

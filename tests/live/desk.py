@@ -2,16 +2,20 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain, cycle, islice
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
+from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
+from alerts.records import Incident, Sighting
 from alerts.search.app import create_app
-from alerts.store import IncidentStore, open_store
+from alerts.store import IncidentStore, Where, open_store
 from tests.alerts.browser import ASKER, CHEAP, PASSWORD, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.coverage.heartbeats import Alert
@@ -102,3 +106,32 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
         }
         found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, **more))
     fold_all(store, clock, found)
+    hostile = [one.model_copy(update={"sites": (*HOSTILE[:3], "board")}) for one in list(store.scroll(Incident, Where()))[1::7]]
+    store.put(hostile)  # a site of ours has a name of few signs; what was written before that, or by a feed, has any
+    seen = {one.id for one in hostile}
+    store.put(
+        [
+            one.model_copy(update={"site": HOSTILE[n % len(HOSTILE)]})
+            for n, one in enumerate(store.scroll(Sighting, Where()))
+            if one.incident in seen
+        ]
+    )
+
+
+def more(made: Desk, count: int) -> None:
+    """So many incidents as there are, over and over with other numbers, and the queue's lines of all."""
+    work = Work(Duties(made.store, made.context.tenant, made.context.clock))
+    known = list(made.store.scroll(Incident, Where()))
+    copies = (
+        one.model_copy(update={"id": f"INC-{number:010X}", "opened_at": one.opened_at - timedelta(minutes=7 * number)})
+        for number, one in zip(range(count), cycle(known), strict=False)
+    )
+    for some in batched(chain(known, copies), 500):
+        made.store.put(some)
+        work.write(some)
+
+
+def batched(items: Iterable[Incident], size: int) -> Iterator[list[Incident]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -122,6 +122,14 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium,
         ), path
         for link in reader.page.locator("a[href]").all():
             assert link.get_attribute("href").startswith(("/", "http://", "https://", "#")), path
+    for number, typed in enumerate(HOSTILE if linked else ()):
+        reader.open(linked[0])
+        reader.page.select_option("#decisions select", "note")
+        reader.page.fill("#decisions textarea", typed)
+        reader.page.click("#decisions button")
+        reader.page.wait_for_load_state()
+        shown = reader.page.inner_text("#history")
+        assert typed.replace("\u202e", "") in shown.replace("\u202e", "").replace("�", ""), (number, shown[:500])
     for typed in HOSTILE:
         reader.open("/noise")
         reader.page.goto(
