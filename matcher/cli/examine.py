@@ -39,10 +39,6 @@ from ullage.settings.tenants import require_tenant, tenants_here
 COLUMNS = "handle tenant kinds fields rows verified".split()
 
 
-def nothing_heard(_size: int) -> None:
-    """Nobody waits for news of how far it is."""
-
-
 class Wanted(NamedTuple):
     """What is asked of a file.
 
@@ -56,7 +52,7 @@ class Wanted(NamedTuple):
     to_open: bool = False
     among: frozenset[str] | None = None
     room: int | None = None
-    heard: Callable[[int], None] = nothing_heard
+    heard: Callable[[int], None] = lambda _size: None
 
 
 class Desk(NamedTuple):

@@ -11,7 +11,7 @@ text. Stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ from matcher.columns.bitset import (
     under,
     windows,
 )
-from matcher.columns.literals import Joined, Patterns
+from matcher.columns.literals import Joined, Patterns, stretches
 from matcher.detect import labelled
 from matcher.detect.candidates import Segment, without_overlaps
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
@@ -125,7 +125,10 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
         (FROM_ABROAD, _abroad_gates(batch, classes)),
         (kinds()["email"], _before_dot(batch, strange_at)),
     )
-    found = [_columns(batch, kind, _stretches(batch, gate), gate) for kind, gate in gates if len(gate)]
+    size = len(batch.data)
+    found = [
+        _columns(batch, kind, stretches(gate - AROUND, gate + AROUND, size, apart=0), gate) for kind, gate in gates if len(gate)
+    ]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
     slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)  # a new file's
     found += [_columns(batch, kind, whole) for kind in slow]
@@ -206,10 +209,10 @@ def _before_dot(batch: Batch, at: Places) -> Places:
     return at[dots.take(np.searchsorted(dots, at)) - at <= WIDEST_LABEL]
 
 
-def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
-    """Candidates of `kind` in `stretches`, those whose checksum fails among them; with `gate`, only those at one."""
+def _columns(batch: Batch, kind: Kind, parts: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
+    """Candidates of `kind` in `parts` of the buffer, those whose checksum fails among them; with `gate`, only those at one."""
     numbers, normals = dict[str, int](), list[str]()
-    found = [_read(batch, kind, first, last, numbers, normals) for first, last in stretches]
+    found = [_read(batch, kind, first, last, numbers, normals) for first, last in parts]
     start, end, number = np.concatenate([np.empty((0, 3), np.int64), *found]).T
     bodies = [normal.encode() for normal in normals] or [b""]
     width = -(-max(map(len, bodies)) // 8) * 8
@@ -220,14 +223,6 @@ def _columns(batch: Batch, kind: Kind, stretches: Iterable[tuple[int, int]], gat
         valid = np.array([*map(kind.check, normals), False], bool).take(number)
     all_ = Segment(kind.name, "plain", start, end, table, length, valid)
     return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
-
-
-def _stretches(batch: Batch, gate: Places) -> Iterator[tuple[int, int]]:
-    """[first, last) of the buffer around the gates, those that touch joined."""
-    first, last = np.maximum(gate - AROUND, 0), np.minimum(gate + AROUND, len(batch.data))
-    opens = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1])))
-    closes = np.concatenate((opens[1:] - 1, [len(gate) - 1]))
-    yield from zip(first[opens].tolist(), last[closes].tolist(), strict=True)
 
 
 def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]) -> Places:

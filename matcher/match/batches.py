@@ -111,17 +111,12 @@ def batches(
         goes_on = searched is not None and group[0].goes_on
         line, sheets = (searched.parts[-1].line_behind if searched and goes_on else 0), dict[int, Sheet]()
         with step("evidence"):
-            sheets = _carried(searched) if searched and goes_on else {}
+            sheets = {0: searched.rows.carried(len(searched.parts) - 1)} if searched and goes_on else {}
         searched = None
         with step("search"):
             searched = Searched(read(group, lexicon.prescan, line), lexicon, sheets, public)
         if searched is not None:
             yield searched
-
-
-def _carried(before: Searched) -> dict[int, Sheet]:
-    """What a batch teaches of the columns of the text that goes on behind it, as the first part's there."""
-    return {0: before.rows.carried(len(before.parts) - 1)}
 
 
 def _grouped(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:

@@ -146,18 +146,13 @@ def named(epoch: Epoch, searched: Searched, owners: Owners, rows: Places) -> tup
     """(row, subject) for each name of a subject that stands in one of `rows` where the subject was found: i64[n] each."""
     if not len(rows) or ("name", "plain") not in epoch.list.kinds:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    rows, names = _names(searched, rows)
+    sure, written, others = searched.rows.names(rows)  # names in Han characters are enrolled as they are written
+    names = concatenate([written, Texts.of([normal_name(name).encode() for _, name in others])])
+    rows = np.concatenate((sure, np.array([row for row, _ in others], np.int64)))
     number, subject = owners.of_rows(rows)
     tags = epoch.tags.tagger("name", "plain").tag_rows(names.table, names.lengths)
     is_own = epoch.list.belongs(tags[number], subject)
     return rows[number[is_own]], subject[is_own]
-
-
-def _names(searched: Searched, rows: Places) -> tuple[Places, Texts]:
-    """All names in `rows`: the row of each, i64[n], and the name as it is enrolled."""
-    sure, names, others = searched.rows.names(rows)  # names in Han characters are enrolled as they are written
-    found = np.concatenate((sure, np.array([row for row, _ in others], np.int64)))
-    return found, concatenate([names, Texts.of([normal_name(name).encode() for _, name in others])])
 
 
 def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:

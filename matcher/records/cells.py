@@ -26,7 +26,6 @@ from matcher.records.values import (
     NOT_NAMES,
     SURNAMES,
     field_of,
-    has_name,
     is_name,
     is_offer,
     is_possible,
@@ -281,7 +280,7 @@ def _title(text: str) -> Field | None:
 
 def _said(around: Sequence[str]) -> Iterator[str]:
     """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
-    if has_name(" ".join(around)):
+    if names_in(" ".join(around)):
         yield str(Field.NAME)
     for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
         if value and (label := field_of(value)) and label is not Field.OTHER and not is_offer(value):

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Bytes, Places
+from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.detect.labelled import label_of
 from matcher.records.table import OBJECT, TUPLE, Numbers, Spans
 from ullage.vocabulary.fields import Field
 
 BACKSLASH = 92
 DEEPEST = 8
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
+from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges
 from matcher.columns.bitset import is_one_of, lowest
 from matcher.detect.candidates import Candidates
 from matcher.detect.labelled import block_label, tails
@@ -76,7 +76,6 @@ LOOK_BACK = 6
 SHORT_LINE = 48
 LOOK_AT = 1 << 16
 """Bytes of a line that are searched for the border of two tuples."""
-Flags = npt.NDArray[np.bool_]
 
 
 SIGN, OPENS_VALUE, QUOTE = b":=", b" \t\"'`[(<+", ord('"')

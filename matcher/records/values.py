@@ -119,12 +119,6 @@ def is_tag(value: str) -> bool:
 
 
 @cache
-def common_passwords() -> frozenset[str]:
-    """The commonest passwords, in lower case."""
-    return _data()[PASSWORDS]
-
-
-@cache
 def _tags() -> tuple[str, ...]:
     return tuple(_data()[OTHER])
 
@@ -165,7 +159,7 @@ def is_possible(value: str) -> bool:
     >>> is_possible('abc123'), is_possible('123456'), is_possible('2024-01-02'), is_possible('12:30'), is_possible('张三')
     (True, True, False, False, False)
     """
-    return value.lower() in common_passwords() or (POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value))
+    return value.lower() in _data()[PASSWORDS] or (POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value))
 
 
 def is_made(value: str) -> bool:
@@ -174,7 +168,7 @@ def is_made(value: str) -> bool:
     >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
     (True, True, True, False, False)
     """
-    return value.lower() in common_passwords() or (len(value) >= SHORTEST_MADE and MADE.match(value) is not None)
+    return value.lower() in _data()[PASSWORDS] or (len(value) >= SHORTEST_MADE and MADE.match(value) is not None)
 
 
 def is_secret(value: str) -> bool:
@@ -199,11 +193,6 @@ def is_name(text: str) -> bool:
     (True, False)
     """
     return NAME.fullmatch(text) is not None and not NOT_NAMES.search(text)
-
-
-def has_name(text: str) -> bool:
-    """Whether `names_in` finds any."""
-    return any(not NOT_NAMES.search(m.group()) for m in NAME.finditer(text))
 
 
 def names_in(text: str) -> list[str]:

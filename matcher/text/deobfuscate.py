@@ -105,14 +105,10 @@ def _spreadsheet() -> Iterable[Rule]:
     thousands, groups = r"1[3-9],[0-9]{3},[0-9]{3},[0-9]{3}", r"1[3-9][0-9](?P<comma>, ?)[0-9]{4}(?P=comma)[0-9]{4}"
     labels = phone.HEADERS
     yield Rule(  # commas part the cells of a row, so a label must stand before
-        rf"(?:{_any(labels)}){BEHIND_LABEL}1[3-9][0-9]?,",
+        rf"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}1[3-9][0-9]?,",
         re.compile(rf"(?i)((?:{_words(labels)}){BEHIND_LABEL})({thousands}|{groups})(?![0-9A-Za-z]|, ?[0-9])"),
         lambda m: m[1] + fit(m[2].replace(",", "").replace(" ", ""), len(m[2])),
     )
-
-
-def _any(words: Iterable[str]) -> str:
-    return "|".join(map(re.escape, words))
 
 
 def _words(labels: Iterable[str]) -> str:
