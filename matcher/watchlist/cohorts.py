@@ -91,6 +91,10 @@ class Table:
         return {dimension: own[place - 1][0] for dimension, own, place in places if place}
 
 
+NO_LABELS = Table()
+"""The table of a list without labels."""
+
+
 class Coder:
     """Gives combinations of labels numbers, as batches of a list go by."""
 

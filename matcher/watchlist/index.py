@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.cohorts import Label, Table, tally
+from matcher.watchlist.cohorts import NO_LABELS, Label, Table, tally
 from matcher.watchlist.file import (
     BODY,
     CHUNK,
@@ -70,7 +70,7 @@ class Index:
     def _read_table(self) -> Table:
         """What the numbers of combinations mean, checked; an empty table where the list has no labels."""
         if not self.header.dimensions:
-            return Table()
+            return NO_LABELS
         first = self.places["combination"].start
         self.chunks.check(range(first // CHUNK, -(-self.places["labels"].end // CHUNK)))
         return Table.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
