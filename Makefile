@@ -61,7 +61,7 @@ test-servers: env ## everything else on real servers: security, refusals, privac
 test-faults: env ## kills and outages in full length on real servers (an hour; ONLY="expression" runs some)
 	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
 
-test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd)
+test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live tests/live
 
 # The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.

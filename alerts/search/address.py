@@ -1,5 +1,8 @@
 """By which name the desk was asked, and from where: names that are known alone, and what a proxy says only if it is ours.
 
+A name may have a path, below which the desk is (`https://bank.example/desk/`). Pages and redirects lead there then, whether the
+proxy takes the path away or passes it on.
+
 `X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies` and from nobody else. Of a chain of
 proxies the last address that is none of ours is the source.
 """
@@ -7,7 +10,7 @@ proxies the last address that is none of ours is the source.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -33,6 +36,8 @@ class Asked:
     is_secure: bool
     is_local: bool
     origin: str = ""
+    base: str = ""
+    """The path below which its reader sees the desk, without a slash at the end; "" for the whole name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Reach:
 
     hosts: frozenset[str]
     public: Mapping[str, str]
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Host to the path below which it has the desk."""
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     trusts_socket: bool = False
     scheme: str = "http"
@@ -52,8 +59,9 @@ class Reach:
         page = urlsplit(settings.notify.page)
         told = (settings.notify.page,) if page.scheme == "https" and page.hostname else ()
         public = {host_of(one): origin_of(one) for one in (*search.public, *told)}
+        bases = {host_of(one): urlsplit(one).path.rstrip("/") for one in (*told, *search.public)}
         networks = tuple(ip_network(one) for one in search.proxies if one != UNIX)
-        return cls(frozenset(hosts), public, networks, UNIX in search.proxies, "https" if search.certificate else "http")
+        return cls(frozenset(hosts), public, bases, networks, UNIX in search.proxies, "https" if search.certificate else "http")
 
     @property
     def origins(self) -> frozenset[str]:
@@ -73,7 +81,7 @@ class Reach:
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
         origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
-        return Asked(known, source, is_secure, is_local, origin)
+        return Asked(known, source, is_secure, is_local, origin, self.bases.get(known, ""))
 
     def _source(self, forwarded: str, peer: str) -> str:
         """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""

@@ -30,7 +30,7 @@ from alerts.search import api, login, pages
 from alerts.search.address import Reach
 from alerts.search.bodies import streamed
 from alerts.search.door import Door, token_of
-from alerts.search.guard import Guard
+from alerts.search.guard import Beneath, Guard
 from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.lookups import Lookups, Occasions
@@ -58,7 +58,7 @@ def create_app(
     hosts: frozenset[str],
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
-) -> InLanguage:
+) -> Beneath:
     """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
 
     `hasher` sets what a password's digest costs.
@@ -104,16 +104,17 @@ def create_app(
         app.router.routes.extend(router.routes)  # included, each would be worked out a second time
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
+    reach = Reach.of(context.settings, hosts)
     guard = Guard(
         app,
-        Reach.of(context.settings, hosts),
+        reach,
         metrics.requests,
         site.door.principal,
         partial(login.denied, site),
         require_named(app),
         streamed(app),
     )
-    return InLanguage(guard)
+    return Beneath(InLanguage(guard), reach)
 
 
 def _operations(site: Site, app: FastAPI) -> APIRouter:

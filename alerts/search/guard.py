@@ -40,6 +40,39 @@ HEADERS = {
 }
 
 
+class Beneath:
+    """Wraps the application where a public name has a path: takes it off what is asked for, and puts it before what redirects."""
+
+    def __init__(self, app: ASGIApp, reach: Reach) -> None:
+        self._app, self._reach = app, reach
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; what is beside the path is passed on as it is, for a proxy that has taken it off."""
+        base = (
+            self._reach.asked(scope, _headers(scope)).base if scope["type"] == "http" and any(self._reach.bases.values()) else ""
+        )
+        if not base:
+            await self._app(scope, receive, send)
+            return
+        path, raw = scope["path"], scope["raw_path"].partition(b"?")[0]
+        if path == base or path.startswith(f"{base}/"):
+            scope = {**scope, "path": path[len(base) :] or "/", "raw_path": raw[len(base) :] or b"/"}
+        scope.setdefault("state", {})["base"] = base
+
+        async def led(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [(name, _below(base, name, value)) for name, value in message["headers"]]}
+            await send(message)
+
+        await self._app(scope, receive, led)
+
+
+def _below(base: str, name: bytes, value: bytes) -> bytes:
+    """A header's value, with the path before a redirect to a place of the desk."""
+    leads = name.lower() == b"location" and value.startswith(b"/") and not value.startswith(b"//")
+    return base.encode() + value if leads else value
+
+
 class Guard:
     """Wraps the whole application.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from jinja2 import Environment
+from jinja2.ext import Extension
 from markupsafe import Markup, escape
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -31,8 +32,12 @@ class Reader:
 
     language: Language = "en"
     place: str = "/"
+    base: str = ""
+    """The path below which they see the desk (`address.Asked.base`)."""
 
 
+_LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
+"""Where a template leads to a place of the desk: whatever is no fragment, and not passed through `link`, which leads outside."""
 READER: ContextVar[Reader] = ContextVar("reader", default=Reader())  # noqa: B039 - it cannot be changed
 """Of the request in hand."""
 
@@ -49,6 +54,19 @@ def chosen(cookie: str, accepted: str) -> Language:
     wanted = [(_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)]
     ours = [(quality, known) for quality, tag in wanted for known in LANGUAGES if tag == known and quality > 0]
     return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
+
+
+class Linked(Extension):
+    """Puts the path below which a reader sees the desk before each place of the desk that a template leads to."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - as Jinja calls it
+        """The source of a template, with `base()` before its places."""
+        return _LEADS.sub(r"\1{{ base() }}", source)
+
+
+def base() -> str:
+    """The path below which whoever is answered sees the desk."""
+    return READER.get().base
 
 
 def _parts(accepted: str) -> Iterable[tuple[str, str, str]]:
@@ -77,7 +95,7 @@ class InLanguage:
         headers = Headers(scope=scope)
         language = chosen(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), headers.get("accept-language", ""))
         place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
-        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/"))
+        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/", scope.get("state", {}).get("base", "")))
         try:
             await self._app(scope, receive, send)
         finally:
@@ -102,6 +120,7 @@ def coded(text: str) -> Markup:
 def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     """Let templates speak a language, with moments in `zone`."""
     translations = catalogue(language)
+    pages.add_extension(Linked)
     pages.add_extension("jinja2.ext.i18n")
     pages.policies["ext.i18n.trimmed"] = True
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
@@ -116,6 +135,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "words": lambda names, of: [named(name, of, language) for name in names],
     }
     pages.globals |= {
+        "base": base,
         "language": language,
         "languages": LANGUAGES,
         "tags": TAGS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -99,6 +100,8 @@ class AlertSettings(Section):
     port: Port = knob(9713, "/metrics of alert, on loopback; 0 takes a free one")
 
 
+BENEATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
+"""Paths below which a proxy may have the desk."""
 UNIX = "unix"
 """In the place of an address: whoever comes by the socket file."""
 
@@ -159,7 +162,8 @@ class SearchSettings(Section):
     certificate: str = knob("", "file of the certificate chain (PEM), relative to the data folder; with one TLS is spoken")
     key: str = knob("", "file of the certificate's private key, mode 0600")
     public: tuple[str, ...] = knob(
-        (), "addresses by which readers reach it through a proxy, such as https://ullage.bank.example; notify.page is one as well"
+        (),
+        "addresses by which readers reach it through a proxy, such as https://bank.example/ullage; notify.page is one as well",
     )
     proxies: tuple[str, ...] = knob(
         (),
@@ -180,10 +184,8 @@ class SearchSettings(Section):
             parts = urlsplit(one)
             if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
                 raise ValueError("is no https address: passwords do not travel bare")
-            if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
-                raise ValueError(
-                    "is not of the form https://ullage.bank.example: give it a name of its own, without user and path"
-                )
+            if not parts.hostname or not BENEATH.fullmatch(parts.path) or parts.query or parts.fragment or parts.username:
+                raise ValueError("is not of the form https://ullage.bank.example or https://bank.example/ullage, without user")
         return public
 
     @field_validator("proxies")

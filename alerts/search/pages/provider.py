@@ -32,7 +32,7 @@ def routes() -> APIRouter:
             return site.missing(NONE)
         place, asked = then if PLACE.fullmatch(then) else "/", request.state.asked
         try:
-            address, browser = site.sign_on.begin(f"{asked.origin}{BACK}", place, asked.source)
+            address, browser = site.sign_on.begin(f"{asked.origin}{asked.base}{BACK}", place, asked.source)
         except LimitedError as error:
             return limited(site, error, place)
         except RefusedError as error:
@@ -60,7 +60,7 @@ def routes() -> APIRouter:
 
     @router.get("/login/away")
     def out_of_it(request: Request, site: Everybody) -> Response:
-        address = site.sign_on.left(f"{request.state.asked.origin}/login") if site.sign_on else ""
+        address = site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login") if site.sign_on else ""
         return (
             RedirectResponse(address, 303) if address else site.missing(Phrase("The identity provider has no page to log out."))
         )
