@@ -2,7 +2,8 @@
 
 The account's secret file has three lines: the server's address, the user (`@reader:example.org`), an access token. A room is
 joined where anybody may; one whose join rule is not `public` is left alone even if the account is in it. `/sync` says itself when
-it passed over messages (`limited`); these are read from history back to where the last one ended.
+it passed over messages (`limited`); these are read from history back to where the last one ended. What was said before the first
+reading is read a page at a time, between turns of `/sync`; how far is kept with each page, so whoever is killed goes on there.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class MatrixSession:
         self._ledger = ledger
         self._rooms: dict[str, Channel] = {}
         self._tried: dict[str, float] = {}
+        self._left: dict[str, str] = {}
+        """Of rooms of which not all is read that was said before: how many messages are, and the token from which it goes on."""
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -54,6 +57,8 @@ class MatrixSession:
                 async for batch in self._enter():
                     yield batch
                 async for batch in self._sync():
+                    yield batch
+                async for batch in self._before():
                     yield batch
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise BlindError("unreachable") from None
@@ -76,11 +81,10 @@ class MatrixSession:
                 yield Batch(name, blind=closed)
                 continue
             self._rooms[room] = channel
-            if self._since and not self._ledger.cursor(
-                f"matrix:{name}"
-            ):  # a channel that came later: /sync will not tell of before
-                async for batch in self._history(channel, room, None, None, channel.history):
-                    yield batch
+            if self._since and (kept := self._ledger.cursor(_before(name))):
+                self._left[room] = kept
+            elif self._since and not self._ledger.cursor(f"matrix:{name}"):
+                yield self._leave(room, channel, 0, "")  # it came later: /sync will not tell of before
             yield Batch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
@@ -100,7 +104,7 @@ class MatrixSession:
     async def _sync(self) -> AsyncIterator[Batch]:
         """One turn of `/sync`."""
         try:
-            answer = await self._server.sync(self._since)
+            answer = await self._server.sync(self._since, *([0] if self._left else []))
         except RefusedError as error:
             raise BlindError(error.reason) from None
         held = Batch()
@@ -132,11 +136,10 @@ class MatrixSession:
         before = timeline.get("prev_batch")
         start = before if isinstance(before, str) else None
         if not self._since:
-            async for batch in self._history(channel, room, start, None, channel.history):
-                yield batch
+            yield self._leave(room, channel, 0, start or "")
         elif timeline.get("limited") and start:
             yield Batch(channel.name, gap="seen")
-            async for batch in self._history(channel, room, start, self._since, None):
+            async for batch in self._gap(channel, room, start, self._since):
                 yield batch
 
     async def _live(self, channel: Channel, room: str, events: list[Event]) -> AsyncIterator[Batch]:
@@ -147,27 +150,46 @@ class MatrixSession:
             del self._rooms[room]
             yield Batch(channel.name, blind=reason)
 
-    async def _history(
-        self, channel: Channel, room: str, start: str | None, end: str | None, most: int | None
-    ) -> AsyncIterator[Batch]:
-        """Messages from `start` back to `end`, or `most`; a page a batch. Where `end` is given it fills a gap, and says how."""
-        token, read = start, 0
-        while most is None or read < most:
+    async def _gap(self, channel: Channel, room: str, start: str, end: str) -> AsyncIterator[Batch]:
+        """Messages from `start` back to `end`, and whether those were all of them."""
+        token = start
+        while token:
             try:
                 answer = await self._server.messages(room, token, end, PAGE)
             except RefusedError:
-                if end:
-                    yield Batch(channel.name, gap="lost")
+                yield Batch(channel.name, gap="lost")
                 return
-            events, further = _events(answer.get("chunk")), answer.get("end")
+            async for piece in self._messages(channel, _events(answer.get("chunk"))):
+                yield Batch(channel.name, piece)
+            token = _further(answer, token)
+        yield Batch(channel.name, gap="filled")
+
+    async def _before(self) -> AsyncIterator[Batch]:
+        """The next page of what was said before the first reading, of each room of which not all of that is read."""
+        for room, left in list(self._left.items()):
+            channel = self._rooms.get(room)
+            if channel is None:  # we are out of it; should we come back, its cursor says where it goes on
+                del self._left[room]
+                continue
+            read, _, token = left.partition(" ")
+            try:
+                answer = await self._server.messages(room, token, None, PAGE)
+            except RefusedError:
+                yield self._leave(room, channel, channel.history, "")
+                continue
+            events, further = _events(answer.get("chunk")), _further(answer, token)
             async for piece in self._messages(channel, events):
                 yield Batch(channel.name, piece)
-            read += len(events)
-            if not events or not isinstance(further, str) or further == token:
-                break
-            token = further
-        if end:
-            yield Batch(channel.name, gap="filled")
+            yield self._leave(room, channel, int(read) + len(events) if further else channel.history, further)
+
+    def _leave(self, room: str, channel: Channel, read: int, token: str) -> Batch:
+        """Keep how many messages from before the first reading are `read`, and where the others begin: "" for the room's end."""
+        left = f"{read} {token}" if read < channel.history else ""
+        if left:
+            self._left[room] = left
+        else:
+            self._left.pop(room, None)
+        return Batch(channel.name, cursor=(_before(channel.name), left))
 
     def _why_out(self, events: list[Event]) -> Reason:
         """Whether we were banned or thrown out, by our own membership."""
@@ -191,6 +213,17 @@ class MatrixSession:
             return await self._server.file(address)
         except (ValueError, aiohttp.ClientError):  # no address of a file; a connection that broke
             return None
+
+
+def _before(name: str) -> str:
+    """The name of the cursor into what was said in a channel before it was first read."""
+    return f"matrix:{name}:before"
+
+
+def _further(answer: Mapping[str, Any], token: str) -> str:
+    """Where history goes on behind a page that began at `token`, "" where it ends."""
+    further = answer.get("end")
+    return further if answer.get("chunk") and isinstance(further, str) and further != token else ""
 
 
 def _object(found: object) -> dict[str, Any]:

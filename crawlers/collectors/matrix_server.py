@@ -76,10 +76,10 @@ class MatrixServer:
         """A room's state of a kind."""
         return await self._ask("GET", f"/rooms/{quote(room, safe='')}/state/{quote(kind, safe='')}")
 
-    async def sync(self, since: str) -> dict[str, Any]:
-        """What is new since the token `since`, or that nothing is after `SYNC_MILLISECONDS`."""
+    async def sync(self, since: str, wait: int = SYNC_MILLISECONDS) -> dict[str, Any]:
+        """What is new since the token `since`, or that nothing is after `wait` milliseconds."""
         known = {"since": since} if since else {}
-        said = await self._ask("GET", "/sync", timeout=str(SYNC_MILLISECONDS), filter=json.dumps(TIMELINE), **known)
+        said = await self._ask("GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known)
         if not isinstance(said.get("next_batch"), str):
             raise RefusedError("service")
         return said

@@ -1,0 +1,78 @@
+"""What was said in a Matrix room before it was first read: page by page, and on from there when the reader was killed."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import date
+
+import pytest
+
+from crawlers.collectors.channel import Channel
+from crawlers.collectors.matrix import PAGE, MatrixSession
+from crawlers.collectors.session import Batch
+from deploy.local.matrix_room import FIRST, Room, Said, matrix_room
+
+SAID = [Said("seller", f"text {number}", 1_790_000_000.0 + number) for number in range(2 * PAGE + PAGE // 2 + FIRST)]
+
+
+@dataclass
+class Kept:
+    """What a runner keeps of a session: cursors, and messages by their ids."""
+
+    cursors: dict[str, str] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Where pages of history began that were asked for."""
+
+    def cursor(self, name: str) -> str:
+        return self.cursors.get(name, "")
+
+    def take(self, batch: Batch) -> None:
+        self.texts += [message.line.text for message in batch.messages]
+        if batch.cursor:
+            self.cursors |= [batch.cursor]
+
+    async def read(self, room: Room, *, history: int, kill_after: int = 0) -> None:
+        """Read until the service has nothing more, or until so many messages were taken."""
+        channel = Channel(
+            name="loans", service="matrix", address=room.address, account="reader", access="open", legal_basis="test",
+            owner="test", expires=date(2099, 1, 1), history=history,
+        )  # fmt: skip
+        session = MatrixSession([room.url, "@reader:localhost", room.token], "reader", {"loans": channel}, self)
+        ask = session._server.messages
+
+        async def messages(room: str, start: str | None, end: str | None, most: int) -> dict[str, object]:
+            self.asked.append(str(start))
+            return await ask(room, start, end, most)
+
+        session._server.messages = messages
+        try:
+            async for batch in session.batches():
+                if kill_after and len(self.texts) >= kill_after:
+                    return
+                self.take(batch)
+                if batch.answered and not session._left:
+                    return
+        finally:
+            await session.close()
+
+
+@pytest.mark.parametrize("kill_after", [1, FIRST, FIRST + 1, FIRST + PAGE, FIRST + 2 * PAGE])
+def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> None:
+    kept = Kept()
+    with matrix_room(SAID) as room:
+        asyncio.run(kept.read(room, history=10_000, kill_after=kill_after))
+        before = len(kept.texts)
+        asyncio.run(kept.read(room, history=10_000))
+    assert set(kept.texts) == {one.text for one in SAID}
+    assert len(kept.texts) - len(SAID) <= PAGE, "no more than a page is read twice"
+    assert len(kept.asked) - len(set(kept.asked)) <= 1
+    assert before < len(SAID)
+
+
+def test_no_more_of_it_is_read_than_the_file_says_and_then_never_again() -> None:
+    kept = Kept()
+    with matrix_room(SAID) as room:
+        asyncio.run(kept.read(room, history=PAGE))
+        asyncio.run(kept.read(room, history=PAGE))
+    assert sorted(kept.texts) == sorted(one.text for one in SAID[-(FIRST + PAGE) :])
+    assert len(kept.asked) == 1
