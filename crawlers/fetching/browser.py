@@ -35,11 +35,16 @@ READS = ("/usr/lib", "/usr/lib64", "/usr/share/fonts", "/usr/share/fontconfig", 
 """All that it sees of this machine's files, beside the folder of its program."""
 LIMITED = 'ulimit -c 0; ulimit -d "$1"; shift; exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1'
 """Chromium reads messages from descriptor 3 and writes them to 4."""
+NOT_WANTED = (
+    "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "HttpsFirstBalancedMode",  # a site is asked as its file has it
+    "SpareRendererForSitePerProcess", "InitialWebUI", "WebUIToolbar",  # processes that nobody needs
+)  # fmt: skip
+"""Features of Chromium."""
 SWITCHES = (
     "--headless", "--remote-debugging-pipe", f"--user-data-dir={HOME}/profile", "--no-first-run", "--no-startup-window",
     "--no-default-browser-check", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-extensions", "--disable-breakpad", "--disable-crash-reporter", "--disable-gpu", "--mute-audio",
-    "--renderer-process-limit=1", "--disable-features=SpareRendererForSitePerProcess,InitialWebUI,WebUIToolbar",
+    "--renderer-process-limit=1", f"--disable-features={','.join(NOT_WANTED)}",
     "--block-new-web-contents", "--host-resolver-rules=MAP * ~NOTFOUND",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )  # fmt: skip

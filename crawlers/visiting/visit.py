@@ -1,7 +1,7 @@
 """One visit to one site: what is leased, what is in hand, and when to stop. The spider, middlewares and pipelines share it.
 
-A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, 503), after five failures in a
-row, or when the process is told to stop. What is left then stays due.
+A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, 503), where a browser is needed
+and not to be had, after five failures in a row, or when the process is told to stop. What is left then stays due.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Visit:
         self._failures += fate is Fate.RETRY
         if outcome in RESTS:
             self._rest = max(self._rest, wait or 0.0)
-        ends = outcome in RESTS or (outcome == "blocked" and is_head(leased))
+        ends = outcome in {*RESTS, "browser"} or (outcome == "blocked" and is_head(leased))
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome, cause)
 

@@ -26,6 +26,7 @@ from crawlers.sites.pages import Page, Parsed
 from crawlers.sites.presets import Presets
 from tests.crawlers.chromium import OPTIONS, SHELL, board, needed
 from tests.crawlers.conftest import Station
+from tests.crawlers.proxies import Socks, proxying
 from tests.crawlers.support import Answers, make_site
 
 URL = "http://board.example/"
@@ -261,6 +262,34 @@ def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
     (said,) = [line for line in station.run("check", exits=1, crawl__browser=browser).splitlines() if " browser" in line]
     assert said.startswith("FAULT")
     assert words in said
+
+
+def test_without_a_browser_no_more_than_one_page_is_asked_for(station: Station, server: Answers) -> None:
+    board(server, {1: ["text"]})
+    station.site(
+        "spa", f"{server.url}/", "board", OPTIONS.replace("script", f'start = ["{server.url}/", "{server.url}/2"]\nscript', 1)
+    )
+    path = station.data / "sites.d" / "spa.toml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if line != f'start = ["{server.url}/"]'))
+    station.run("crawl", "--once", exits=1, crawl__browser="/nowhere/chromium")
+    assert server.asked == ["/robots.txt", "/"]
+
+
+def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(station: Station, server: Answers) -> None:
+    needed()
+    board(server, {1: ["text"]})
+    with proxying(Socks) as way:
+        way.names = {"ullagetestullagetest.onion": ("127.0.0.1", server.port)}
+        config = station.data / "ullage.toml"
+        config.write_text(f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{way.port}"\n')
+        more = f'allow_private = false\nproxy = "out"\n{OPTIONS}'
+        station.site("spa", "http://ullagetestullagetest.onion/", "board", more)
+        station.names = ["ullagetestullagetest.onion=127.0.0.1"]
+        station.run("crawl", "--once")
+    assert [capture.body for capture in station.captures()] == [b"text"]
+    assert {"/app.js", "/api/list", "/api/t/1"} <= {*server.asked}
+    assert {*way.asked} == {("ullagetestullagetest.onion", 80)}
+    assert server.hosts == {"ullagetestullagetest.onion"}
 
 
 def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server: Answers) -> None:
