@@ -112,8 +112,8 @@ class Came:
         self._opener, self._verifier = keys.opener(store), keys.verifier(store, CAPTURES)
 
     def look(self) -> int:
-        """Open what has come; returns how many messages there are, each once."""
-        while records := self._subscription.poll(500, 0.2):
+        """Open some of what has come, so that a kill has its moment while more comes; returns how many there are, each once."""
+        if records := self._subscription.poll(500, 0.2):
             for record in records:
                 self._take(record)
             self._subscription.commit(records[-1])

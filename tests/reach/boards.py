@@ -17,23 +17,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.reach import content as moments
 from tests.reach.content import Content, Thread, Written
-from tests.reach.shape import SHORT, Elsewhere, Made, count_of, page_of
+from tests.reach.shape import Elsewhere, Head, Made, count_of, page_of
 
 FOLDER = Path(__file__).with_name("boards.d")
 
 
-@dataclass(frozen=True)
-class Board:
+@dataclass(frozen=True, kw_only=True)
+class Board(Head):
     """See the module."""
 
-    name: str
-    preset: str
-    version: str
     list: tuple[str, str]
     thread: tuple[str, str]
     when: Written
@@ -45,18 +42,9 @@ class Board:
     pinned: str = ""
     moved: str = ""
     moved_from: str = ""
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = True
-    more: tuple[str, ...] = ()
     entries: int = 10
     posts: int = 5
     """A page."""
-
-    @property
-    def start(self) -> str:
-        """The first page of the list."""
-        return self.list[0]
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists, threads, and where a moved thread was."""
@@ -108,7 +96,7 @@ class Board:
 def _board(path: Path) -> Board:
     told = tomllib.loads(path.read_text(encoding="utf-8"))
     told.update(when=getattr(moments, told["when"]), list=tuple(told["list"]), thread=tuple(told["thread"]))
-    return Board(**told)
+    return Board(start=told["list"][0], **told)
 
 
 def boards() -> tuple[Board, ...]:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tests.reach.content import Content, Thread
-from tests.reach.shape import SHORT, Made, count_of, page_of
+from tests.reach.shape import Head, Made, count_of, page_of
 
 DISCOURSE_LISTED, DISCOURSE_POSTS = 10, 20
 FLARUM_LISTED, FLARUM_POSTS = 10, 15
 
 
-@dataclass(frozen=True)
-class Discourse:
+class Discourse(Head):
     """`/latest.json` in pages, a topic with its first posts and the numbers of all, the rest in pages of twenty."""
-
-    name: str = "Discourse"
-    preset: str = "discourse"
-    version: str = "3"
-    start: str = "/"
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = True
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and topics."""
@@ -64,18 +53,8 @@ class Discourse:
         return {"post_stream": {"posts": posts, **stream}, **count}
 
 
-@dataclass(frozen=True)
-class Flarum:
+class Flarum(Head):
     """JSON:API: who wrote a post stands beside the posts, and a link leads to the next page."""
-
-    name: str = "Flarum"
-    preset: str = "flarum"
-    version: str = "1"
-    start: str = "/"
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = True
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and discussions."""
@@ -131,4 +110,4 @@ def _z(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-FEEDS = (Discourse(), Flarum())
+FEEDS = (Discourse("Discourse", "discourse", "3"), Flarum("Flarum", "flarum", "1"))

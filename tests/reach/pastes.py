@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tests.reach.content import Content, Post, ago
-from tests.reach.shape import SHORT, Made
+from tests.reach.shape import Head, Made
 
 NEWEST = 250
 
@@ -17,18 +16,8 @@ def _key(post: Post) -> str:
     return f"Ab{post.id:06d}"
 
 
-@dataclass(frozen=True)
-class PastebinApi:
+class PastebinApi(Head):
     """The list of the newest pastes for programs, and each by itself."""
-
-    name: str = "Pastebin API"
-    preset: str = "pastebin"
-    version: str = "2026"
-    start: str = "/"
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = False
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""
@@ -47,18 +36,8 @@ class PastebinApi:
         ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PastebinArchive:
+class PastebinArchive(Head):
     """The page of the newest pastes, with their age in words."""
-
-    name: str = "Pastebin archive"
-    preset: str = "pastebin_archive"
-    version: str = "2026"
-    start: str = "/archive"
-    charset: str = "utf-8"
-    precision: timedelta = timedelta(days=30)
-    paged: bool = False
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""
@@ -81,18 +60,8 @@ class PastebinArchive:
         )
 
 
-@dataclass(frozen=True)
-class RawPaste:
+class RawPaste(Head):
     """Any paste site with a list in pages and an address that gives a text."""
-
-    name: str = "raw_paste"
-    preset: str = "raw_paste"
-    version: str = "any"
-    start: str = "/archive"
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = False
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """The list and the pastes."""
@@ -104,4 +73,8 @@ class RawPaste:
             yield f"/raw/{_key(post)}", lambda post=post: post.text
 
 
-PASTES = (PastebinApi(), PastebinArchive(), RawPaste())
+PASTES = (
+    PastebinApi("Pastebin API", "pastebin", "2026", paged=False),
+    PastebinArchive("Pastebin archive", "pastebin_archive", "2026", "/archive", precision=timedelta(days=30), paged=False),
+    RawPaste("raw_paste", "raw_paste", "any", "/archive", paged=False),
+)

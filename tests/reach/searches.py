@@ -6,10 +6,9 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from tests.reach.content import CHINA, Content, Post, Thread
-from tests.reach.shape import SHORT, WITH_TOKEN, Made, count_of, page_of
+from tests.reach.shape import WITH_TOKEN, Head, Made, count_of, page_of
 
 HITS = 100
 """A page, as the searches are asked."""
@@ -17,18 +16,11 @@ GISTS = 'hosts = ["gist.githubusercontent.com"]'
 GITHUB = f"?q=%22bank.example%22&sort=created&order=desc&per_page={HITS}"
 
 
-@dataclass(frozen=True)
-class _Search:
+@dataclass(frozen=True, kw_only=True)
+class _Search(Head):
     """Hits in pages, the newest first: `start` and a parameter for the page."""
 
-    name: str
-    preset: str
-    version: str
-    start: str
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
     paged: bool = False
-    more: tuple[str, ...] = ()
     page: str = "page"
     size: int = HITS
 
@@ -165,18 +157,8 @@ class GithubCode(_Search):
         return {"total_count": len(posts), "incomplete_results": False, "items": items}
 
 
-@dataclass(frozen=True)
-class Heimao:
+class Heimao(Head):
     """A list of complaints, and a page for each with what was said since, the newest first."""
-
-    name: str = "Heimao"
-    preset: str = "heimao"
-    version: str = "2021"
-    start: str = "/api/grp_comp/feed?type=1&page_size=10&page=1"
-    charset: str = "utf-8"
-    precision: timedelta = SHORT
-    paged: bool = True
-    more: tuple[str, ...] = ()
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and complaints."""
@@ -230,6 +212,6 @@ SEARCHES = (
     GiteeIssues(
         "Gitee issues", "gitee_issues", "v5", f"/api/v5/search/issues?q=bank.example&per_page={HITS}", more=(WITH_TOKEN,)
     ),
-    Heimao(),
+    Heimao("Heimao", "heimao", "2021", "/api/grp_comp/feed?type=1&page_size=10&page=1"),
     Jutousu("Jutousu", "jutousu", "2019", "/front/api/search/searchPostList.do?pageNo=1&listType=1", page="pageNo", size=20),
 )

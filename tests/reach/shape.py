@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol, TypeVar
@@ -45,6 +46,21 @@ class Shape(Protocol):
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Every path, and what it says; `url` is the site's own address."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every shape says of itself; see `Shape`."""
+
+    name: str
+    preset: str
+    version: str
+    start: str = "/"
+    _: KW_ONLY
+    charset: str = "utf-8"
+    precision: timedelta = SHORT
+    paged: bool = True
+    more: tuple[str, ...] = ()
 
 
 def serve(shape: Shape, content: Content, answers: Answers) -> None:
