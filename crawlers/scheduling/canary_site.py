@@ -35,6 +35,7 @@ def canary_site(settings: CanarySettings) -> Site:
         revisit_seconds=min(REVISIT_SECONDS, settings.interval_seconds / 2),
         delay_seconds=0.0,
         allow_private=True,
+        may_be_empty=True,
         legal_basis="synthetic posts of our own",
         owner="ullage",
     )
