@@ -219,8 +219,8 @@ def seconds(matcher: Matcher, context: Context, body: bytes, *, page: bool = Fal
 
 
 def without_start(cost: Callable[[bytes], float], start: float) -> Callable[[bytes], float]:
-    """`cost` less the `start` of a child for what is given to one."""
-    return lambda body: max(cost(body) - (start if may_hold(body) else 0.0), 1e-6)
+    """`cost` less the `start` of a child for what is given to one, and at least the tenth by which starts differ."""
+    return lambda body: max(cost(body) - start, start / 10) if may_hold(body) else cost(body)
 
 
 def hostile(folder: Path) -> list[str]:
