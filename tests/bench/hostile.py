@@ -47,8 +47,8 @@ MOST_GROWTH, LEAST_RATE, LEAST_MEMBERS = 2.2, 5.0, 5_000.0
 """How often as long twice as much may take, MB/s, and members a second: unpacked by a child, read, and counted by the parent."""
 PATIENCE = 60.0
 """Seconds: an input that takes longer is not tried at twice the length."""
-ENOUGH, MOST, AGAIN, TURNS = 0.4, 30, 3, 4
-"""CPU seconds for one input in all, and tries for them at most; how often a class that missed is measured in a turn; turns."""
+ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 4, 5
+"""CPU seconds for one input in all, and tries for them at most; how often a missed class is measured in a turn; turns; starts."""
 CUSTOMERS = 1000
 STARTING = b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
 """A file written as letters."""
@@ -218,9 +218,20 @@ def seconds(matcher: Matcher, context: Context, body: bytes, *, page: bool = Fal
     return time.process_time() + engines.children_seconds() - start
 
 
-def without_start(cost: Callable[[bytes], float], start: float) -> Callable[[bytes], float]:
-    """`cost` less the `start` of a child for what is given to one, and at least the tenth by which starts differ."""
-    return lambda body: max(cost(body) - start, start / 10) if may_hold(body) else cost(body)
+@dataclass
+class Start:
+    """What the start of a child costs: the least of all that was measured, in CPU seconds."""
+
+    cost: Callable[[bytes], float]
+    seconds: float = math.inf
+
+    def measure(self) -> None:
+        """Measure it some more."""
+        self.seconds = min(self.seconds, *(self.cost(STARTING) for _ in range(STARTS)))
+
+    def less(self, spent: float) -> float:
+        """`spent` without the start; at least the tenth by which starts differ."""
+        return max(spent - self.seconds, self.seconds / 10)
 
 
 def hostile(folder: Path) -> list[str]:
@@ -232,35 +243,43 @@ def hostile(folder: Path) -> list[str]:
     keep_freed_memory()  # as match does: else growth beyond 2 MiB is that of page faults
     with engines.one_core():
         seconds(matcher, context, repeated("13912345678 ")(MB))  # tables are built on first use
-        start = min(seconds(matcher, context, STARTING) for _ in range(AGAIN))
-        row("hostile: start of a child, ms", f"{start * 1000:.0f}")
-        inputs = {**INPUTS, **PAGES}
-        found = search(without_start(partial(seconds, matcher, context), start))
-        inputs |= {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
         cost = partial(seconds, matcher, context)
-        classes = [
-            HostileClass(name, make, without_start(partial(cost, page=name in PAGES), start)) for name, make in inputs.items()
-        ] + [HostileClass(name, make, cost, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
-        return [each.name for each in missing(classes)]
+        start = Start(cost)
+        start.measure()
+        row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
+        inputs = {**INPUTS, **PAGES}
+        found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
+        inputs |= {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
+        classes = [HostileClass(name, make, partial(cost, page=name in PAGES), start) for name, make in inputs.items()]
+        classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
+        return [each.name for each in missing(classes, start)]
 
 
 @dataclass
 class HostileClass:
-    """A kind of input, by its length or number of members, and the least that each length ever took."""
+    """A kind of input, by its length or number of members, and the least that each length ever took, in CPU seconds."""
 
     name: str
     make: Callable[[int], bytes]
     cost: Callable[[bytes], float]
+    start: Start | None = None
+    """Is taken off where given."""
     regimes: Sequence[Sequence[int]] = (SHORT, LONG)
     least: float = LEAST_RATE * MB
     unit: str = "MB"
-    spent: dict[int, float] = field(default_factory=dict)
+    measured: dict[int, float] = field(default_factory=dict)
+    given: set[int] = field(default_factory=set)
+    """Lengths of which a child was given something to read."""
 
     def measure(self) -> bool:
         """Each length once more; whether the class passes by all that was measured so far."""
-        for length in self._lengths:
-            self.spent[length] = min(self.spent.get(length, math.inf), _least(partial(self.cost, self.make(length))))
-            if self.spent[length] > PATIENCE:
+        for length in itertools.chain.from_iterable(self.regimes):
+            body = self.make(length)
+            spent = _least(partial(self.cost, body))
+            self.measured[length] = min(self.measured.get(length, math.inf), spent)
+            if may_hold(body):
+                self.given.add(length)
+            if spent > PATIENCE:
                 return False
         return self._growth <= MOST_GROWTH and self._rate >= self.least
 
@@ -271,8 +290,10 @@ class HostileClass:
         row(f"hostile: {self.name}", shown, f"growth {self._growth:.2f}{missed}")
 
     @property
-    def _lengths(self) -> list[int]:
-        return [*itertools.chain.from_iterable(self.regimes)]
+    def spent(self) -> dict[int, float]:
+        """Seconds by length, without the start of a child."""
+        start = self.start
+        return {n: start.less(spent) if start and n in self.given else spent for n, spent in self.measured.items()}
 
     @property
     def _rate(self) -> float:
@@ -281,14 +302,11 @@ class HostileClass:
     @property
     def _growth(self) -> float:
         """The largest ratio of a doubling; infinite where a length was not reached."""
-        if len(self.spent) < len(self._lengths):
-            return math.inf
-        return max(
-            self.spent[longer] / self.spent[shorter] for regime in self.regimes for shorter, longer in itertools.pairwise(regime)
-        )
+        spent, doublings = self.spent, list(itertools.chain.from_iterable(itertools.pairwise(one) for one in self.regimes))
+        return max(spent[longer] / spent[shorter] if longer in spent else math.inf for shorter, longer in doublings)
 
 
-def missing(classes: Sequence[HostileClass]) -> list[HostileClass]:
+def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]:
     """Print a line a class as it is measured, and those that miss again, later, in turns; those that miss at every time."""
     left = list(classes)
     for turn in range(TURNS):
@@ -297,6 +315,7 @@ def missing(classes: Sequence[HostileClass]) -> list[HostileClass]:
             passed = any(each.measure() for _ in range(AGAIN if turn else 1))
             each.show(passed)
             left += [] if passed else [each]
+        start.measure()
     return left
 
 
