@@ -163,7 +163,8 @@ class Guard:
             return site == "same-origin"
         if origin is not None:
             return origin in self._reach.origins
-        return path.startswith("/api/") and headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+        is_json = headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+        return path.startswith("/api/") and (is_json or "authorization" in headers)  # no form of a page sends either
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -332,3 +332,53 @@ def test_only_so_many_results_are_held(clock):
     held, me = Held(clock.as_clock()), Principal("Li", session="1")
     names = [held.keep(dropped(), me) for _ in range(MOST + 1)]
     assert [held.get(name, me) is None for name in names] == [True] + [False] * MOST
+
+
+# A program with a token.
+
+
+@pytest.fixture
+def token(accounts) -> str:
+    return accounts.add_token("soar", ["file.assess", "customers.export"], ["*"], purpose="files", days=1, by="test")[1]
+
+
+def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, **fields: str):
+    headers = {"authorization": f"Bearer {token}"}
+    program = Browser(page.app)
+    return program.ask("POST", f"/api/assess{query}", data={**FIELDS, **fields}, files={"file": ("x.csv", body)}, headers=headers)
+
+
+def test_a_program_gets_the_verdict_that_the_page_shows(page, match, token, context) -> None:
+    answer = dropped_by(page, token)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert set(told) == {"verdict", "opened"}
+    name = drop(page, name="x.csv").headers["location"].rpartition("/")[2]
+    app = page.app
+    while not hasattr(app, "state"):
+        app = app._app
+    ((_, _, held),) = [one for key, one in app.state.site.held._kept.items() if key == name]
+    assert told["verdict"] == json.loads(json.dumps(held.judged.verdict))
+    with_customers = dropped_by(page, token, "?customers=true").json()["customers"]
+    assert len(with_customers) == 50
+    assert CUSTOMERS[0]["phone"] not in json.dumps(with_customers)
+    actions = [(one.action, one.actor) for _, one in audit.entries(context.data / "audit")]
+    assert [one for one in actions if one[1] == "soar"] == [
+        ("file.assess", "soar"), ("file.assess", "soar"), ("customers.export", "soar"),
+    ]  # fmt: skip
+
+
+def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
+    answer = dropped_by(page, token, how="bought")
+    assert (answer.status_code, "offence" in answer.json()["error"]) == (400, True)
+    answer = dropped_by(page, token)
+    assert (answer.status_code, "match does not run here" in answer.json()["error"]) == (503, True)
+    narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[1]
+    assert dropped_by(page, narrow, "?customers=true").status_code == 403
+    other = accounts.add_token("crm", ["person.check"], ["*"], purpose="asks", days=1, by="test")[1]
+    assert dropped_by(page, other).status_code == 403
+    assert dropped_by(page, "no token").status_code == 401
+
+
+def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page) -> None:
+    assert page.ask("POST", "/api/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}).status_code == 403

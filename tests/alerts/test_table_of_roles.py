@@ -39,6 +39,7 @@ BODIES = {
     "/incidents/{id_}/customers.csv": None,
     "/incidents/{id_}/letter": None,
     "/incidents/{id_}/addresses": None,
+    "/api/assess": None,
     "/assess": None,
     "/assess/open": None,
     "/assess/{name}/open": None,

@@ -7,13 +7,15 @@ name may hold anything.
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
 
 from alerts.decisions.checked_text import checked_note
@@ -77,6 +79,13 @@ def routes() -> APIRouter:
     async def drop_and_open(request: Request, site: Analyst) -> Response:
         return await _drop(site, request, to_open=True)
 
+    @router.post("/api/assess", dependencies=[body], include_in_schema=True)
+    async def assessed(
+        request: Request, site: Analyst, to_open: Annotated[bool, Query(alias="open")] = False, customers: bool = False
+    ) -> Response:
+        """A form (multipart/form-data): `how`, `giver`, `purpose`, last `file`; the verdict as `ullage assess --json`."""
+        return await _drop_by_program(site, request, to_open=to_open, customers=customers)
+
     @router.get("/assess/{name}")
     def result(name: str, site: Analyst) -> HTMLResponse:
         dropped = site.held.get(name, site.principal)
@@ -107,23 +116,59 @@ async def _open_held(site: Site, name: str, dropped: Dropped) -> Response:
 
 async def _drop(site: Site, request: Request, *, to_open: bool) -> Response:
     """Take a form with a file, and have that judged."""
-    upload = Upload(request, "file")
     try:
-        asked = {**NOTHING, **await upload.fields()}
-        if refused := _refusals(asked, upload):
-            await upload.drain()
-            return _form(site, 400, asked=asked, refused=refused)
-        try:
-            name = await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open))
-        except (BusyError, NotJudgedError, QueryError) as error:
-            await upload.drain()
-            page = _form(site, 400 if isinstance(error, QueryError) else 503, asked=asked, refused={"file": error})
-            if isinstance(error, BusyError):
-                page.headers["retry-after"] = str(error.retry_after)
-            return page
+        name, asked, refused = await _taken(site, request, to_open=to_open)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
-    return RedirectResponse(f"/assess/{name}", 303)
+    if not refused:
+        return RedirectResponse(f"/assess/{name}", 303)
+    status, headers = _refusal(refused)
+    page = _form(site, status, asked=asked, refused=refused)
+    page.headers.update(headers)
+    return page
+
+
+async def _drop_by_program(site: Site, request: Request, *, to_open: bool, customers: bool) -> Response:
+    """The same form from a program, answered with the verdict as JSON; nothing is held for later."""
+    if customers:
+        site.principal.require("customers.export")
+    try:
+        name, _, refused = await _taken(site, request, to_open=to_open)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    if refused:
+        status, headers = _refusal(refused)
+        said = "; ".join(f"{field}: {error}" for field, error in refused.items())
+        return JSONResponse({"error": said}, status, headers)
+    dropped = site.held.get(name, site.principal)
+    assert dropped is not None  # it was held just now
+    opened = {tenant: one._asdict() for tenant, one in dropped.opened.items()}
+    told: dict[str, Any] = {"verdict": dropped.judged.verdict, "opened": opened}
+    if customers:
+        _note_customers(site, dropped)
+        told["customers"] = list(csv.DictReader(io.StringIO(dropped.judged.customers)))
+    return JSONResponse(told)
+
+
+async def _taken(site: Site, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
+    """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed."""
+    upload = Upload(request, "file")
+    asked = {**NOTHING, **await upload.fields()}
+    if refused := _refusals(asked, upload):
+        await upload.drain()
+        return "", asked, refused
+    try:
+        return await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open)), asked, {}
+    except (BusyError, NotJudgedError, QueryError) as error:
+        await upload.drain()
+        return "", asked, {"file": error}
+
+
+def _refusal(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
+    """Status and headers of a refusal: a fault of the form, or match that is away or busy."""
+    error = refused.get("file")
+    headers = {"retry-after": str(error.retry_after)} if isinstance(error, BusyError) else {}
+    return 503 if isinstance(error, BusyError | NotJudgedError) else 400, headers
 
 
 async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, Any, str]) -> str:
@@ -146,10 +191,14 @@ async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, An
 
 def _customers(site: Site, dropped: Dropped) -> Response:
     """The handles as a file, which the audit log notes."""
-    count = dropped.judged.customers.count("\n") - 1
-    site.trail.append("customers.export", f"{count} handles of a dropped file", actor=site.principal.name, reason=_why(dropped))
+    _note_customers(site, dropped)
     how = {"content-disposition": 'attachment; filename="customers.csv"'}
     return Response(dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how)
+
+
+def _note_customers(site: Site, dropped: Dropped) -> None:
+    count = dropped.judged.customers.count("\n") - 1
+    site.trail.append("customers.export", f"{count} handles of a dropped file", actor=site.principal.name, reason=_why(dropped))
 
 
 async def _judged(site: Site, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
