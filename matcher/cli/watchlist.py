@@ -9,13 +9,14 @@ import secrets
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from matcher.cli.scan import body_of
 from matcher.cli.watchlist_options import (
@@ -44,7 +45,11 @@ from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE
 from ullage.audit import current_user
 from ullage.audit.bait import record, stamps
+from ullage.audit.entry import Entry
 from ullage.audit.trail import FOLDER
+from ullage.audit.verify import of_watchlists
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.lookup import enrolled as recorded
@@ -377,6 +382,35 @@ def _known(context: Context, tenant: str) -> None:
 def _note(context: Context, action: str, tenant: str, what: str) -> None:
     """Put a change of a watchlist into the audit log, before it is made."""
     context.trail().append(f"watchlist.{action}", what, actor=current_user(), tenant=tenant)
+
+
+@app.command()
+def history(
+    ctx: typer.Context, as_json: AsJson = False, tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = ""
+) -> None:
+    """List what was done with watchlists on this machine, the newest first: loads with their sizes, when and by whom."""
+    context: Context = ctx.obj
+    if tenant:
+        _known(context, tenant)
+    found = [one for one in of_watchlists(context.data / FOLDER) if tenant in ("", one.tenant)]
+
+    def shown(some: Sequence[Entry]) -> Table:
+        made = table("when", "tenant", "did", "what", "by")
+        for one in some:
+            made.add_row(moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor))
+        return made
+
+    def row(one: Entry) -> dict[str, object]:
+        return {
+            "at": one.at.isoformat(),
+            "tenant": one.tenant,
+            "action": one.action,
+            "what": one.object,
+            "by": one.actor,
+            "entry": one.digest,
+        }
+
+    print_list(found, as_json=as_json, row=row, table=shown, none="Nothing was done with watchlists on this machine.")
 
 
 @subjects.callback()

@@ -75,3 +75,21 @@ def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context)
     file.write_bytes(file.read_bytes().replace(b"hiring", b"firing"))
     assert "The audit log is NOT as it was written." in browser.get("/audit?verify=1").text
     assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == [ASKER, "Li", "Wang"]
+
+
+def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, context):
+    from typer.testing import CliRunner
+
+    from matcher.cli.watchlist import app
+    from ullage.security import keys
+
+    keys.make_tenant(context.keys, "zetalend")
+    for tenant, count in (("bank", 48), ("zetalend", 77)):
+        context.trail().append("watchlist.load", f"epoch 1, {count} customers", actor="liwei", tenant=tenant)
+    page = log_in("analyst", tenants=["bank"]).get("/watchlists").text
+    assert "epoch 1, 48 customers" in page
+    assert "77 customers" not in page
+    assert "77 customers" in log_in("analyst").get("/watchlists").text
+    told = CliRunner().invoke(app, ["history", "--json", "--tenant", "bank"], obj=context, catch_exceptions=False).stdout
+    assert "epoch 1, 48 customers" in told
+    assert "zetalend" not in told

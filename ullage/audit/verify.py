@@ -130,6 +130,11 @@ def _compare(chain: Chain, file: Path, head: Head | None, noted: dict[int, str])
         chain.fault(file, 0, f"entry {seq} was noted and is not there")
 
 
+def of_watchlists(root: Path) -> list[Entry]:
+    """What was done with watchlists, the newest first; nothing is verified."""
+    return [entry for _, entry in entries(root) if entry.action.startswith("watchlist.")][::-1]
+
+
 def entries(root: Path) -> Iterator[tuple[str, Entry]]:
     """Every readable entry with its chain, the oldest first; nothing is verified."""
     found = [

@@ -13,8 +13,11 @@ from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet, Tone
 from alerts.search.site import Site
 from alerts.store import Where
+from ullage.audit.trail import FOLDER
+from ullage.audit.verify import of_watchlists
 from ullage.phrase import Phrase
 
+SHOWN = 50
 MENU = Entry("/watchlists", Phrase("Watchlists"), "watchlist.read", "state", 3)
 
 
@@ -35,7 +38,7 @@ def routes() -> APIRouter:
             if not min(told)
             else (Phrase("Match looks for %(count)s customers.", count=format(min(told), ",")), "good")
         )
-        sheet = Sheet(MENU.name, (_by_host(hosts), _recorded(site)), verdict, tone)
+        sheet = Sheet(MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone)
         return site.page("state.html", sheet=sheet)
 
     return router
@@ -55,6 +58,29 @@ def _by_host(hosts: list[Heard]) -> Section:
     empty = Phrase("Nothing was heard of match yet. `ullage watchlist stats` on its host says what it has.")
     note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist stats` on its host")
     return Section(Phrase("What match looks for"), heads, rows, empty, note)
+
+
+def _history(site: Site) -> Section:
+    """What was done with the lists on this machine, of tenants that may be seen."""
+    found = [one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)]
+    heads = (Phrase("When"), Phrase("Tenant"), Phrase("Did"), Phrase("To what"), Phrase("Who"), Phrase("Entry"))
+    rows = [
+        [
+            Cell(one.at),
+            Cell(one.tenant, code=True),
+            Cell(one.action, code=True),
+            Cell(one.object),
+            Cell(one.actor),
+            Cell(one.digest[:16], code=True),
+        ]
+        for one in found[:SHOWN]
+    ]
+    more = Phrase("Only the newest %(shown)s are shown: search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
+    empty = Phrase(
+        "Nothing was done with watchlists on this machine: where they are built elsewhere, that machine's audit log has it."
+    )
+    note = Phrase("loads with their sizes, from the audit log of this machine")
+    return Section(Phrase("History"), heads, rows, empty, note, more=more)
 
 
 def _recorded(site: Site) -> Section:
