@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules
 from alerts.noise.suppressions import muted
@@ -63,7 +65,8 @@ def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(st
 def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Dispatch:
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
-    real = Alert(store, at, lambda _: Tenant(), metrics)
+    work = Work(Duties(store, lambda _: Tenant(), at))
+    real = Alert(store, at, lambda _: Tenant(), metrics, filed=lambda _, written: work.write(written))
     return Dispatch(
         real.handle, Canaries(real, metrics.canary, muted), HeartbeatMetrics(CollectorRegistry(), "alert", at), lambda _: None
     )
