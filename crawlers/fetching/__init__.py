@@ -2,7 +2,6 @@
 
     scrapy_settings    Scrapy's settings for one visit
     reactor            Twisted's reactor over asyncio
-    permits             how many requests are under way over all sites
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
     proxy               ways out that site files name: SOCKS5, Tor's among them, and HTTP
     session             cookies of sessions that people opened, from secret files

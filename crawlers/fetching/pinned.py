@@ -9,19 +9,13 @@ names, and connections go through it alone (`crawlers.fetching.proxy`).
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ipaddress
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scrapy import Request
-from scrapy.core.downloader import Downloader
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
-from scrapy.http import Response
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -123,20 +117,3 @@ class PinnedHandler(HTTP11DownloadHandler):
         self._pool = PinnedPool(reactor, visit.resolved, self._contextFactory, timeout, proxy)
         self._pool.maxPersistentPerHost = theirs.maxPersistentPerHost
         self._pool._factory = theirs._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules
-        self._site, self._permits = visit.site.name, getattr(visit, "permits", None)
-        self._turn, self._sent = asyncio.Lock(), dict[str, float]()
-
-    async def download_request(self, request: Request) -> Response:
-        """As Scrapy's, with a permit where there are any. Those that waited for one keep their site's pause between them."""
-        if self._permits is None:
-            return await super().download_request(request)
-        async with contextlib.AsyncExitStack() as held:
-            async with self._turn:
-                host = str(request.meta[Downloader.DOWNLOAD_SLOT])
-                slot = self._crawler.engine.downloader.slots[host]
-                pause = self._sent.get(host, 0.0) + slot.delay * (1 - slot.jitter) - time.monotonic()
-                if pause > 0:
-                    await asyncio.sleep(pause)
-                await held.enter_async_context(self._permits.hold(self._site))
-                self._sent[host] = time.monotonic()
-            return await super().download_request(request)

@@ -15,7 +15,6 @@ from crawlers.bus.outbox import Outbox
 from crawlers.fetching import response_checks
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, RESTS, Fate
-from crawlers.fetching.permits import Permits
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.rendering import Browsers
@@ -33,6 +32,8 @@ from ullage import log
 from ullage.clock import Clock
 
 MAX_FAILURES_IN_A_ROW = 5
+SLOW_SECONDS = 2.0
+"""What takes longer than this holds up no other site: so many that never answer would hold all permits."""
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Visit:
     robots: RobotsCache
     metrics: CrawlMetrics
     clock: Clock
-    permits: Permits
+    permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
     appends: Appends
     proxy: Proxy | None = None
@@ -78,6 +79,7 @@ class Visit:
     fault: Exception | None = None
     """An error that must end the process, such as a damaged frontier."""
     _held: set[bytes] = field(default_factory=set)
+    _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _never_read: list[Leased] = field(default_factory=list)
     """Pages that are gone and never held anything: given up as long as no post is read, for their address may be wrong."""
@@ -111,10 +113,15 @@ class Visit:
         """Lease the next page, waiting for what is in hand to turn some up; None when the visit is over."""
         while self.wants_more():
             if len(self._held) < self.site.concurrency:
-                if (leased := self.frontier.lease(self.site.name)) is not None:
+                await self.permits.acquire()
+                leased = self.frontier.lease(self.site.name) if self.wants_more() else None
+                if leased is not None:
                     self._held.add(leased.name)
                     self.leased += 1
+                    later = asyncio.get_running_loop().call_later
+                    self._permitted[leased.name] = later(SLOW_SECONDS, self._yield_permit, leased.name)
                     return leased
+                self.permits.release()
                 if not self._held:
                     return None
             self._changed.clear()
@@ -252,7 +259,14 @@ class Visit:
         shown = "ok" if outcome == "unchanged" else "ahead" if ahead else outcome
         self.seen.note(shown, head=is_head(leased), cause=cause)
         self._held.discard(leased.name)
+        self._yield_permit(leased.name)
         self._changed.set()
+
+    def _yield_permit(self, name: bytes) -> None:
+        """Let another site have a page's permit: it is read, or waits for a site that does not answer."""
+        if timer := self._permitted.pop(name, None):
+            timer.cancel()
+            self.permits.release()
 
 
 def is_head(leased: Leased) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
-from scrapy.crawler import Crawler
+from scrapy.crawler import AsyncCrawlerRunner
 
 from crawlers.bus.appends import Appends
 from crawlers.bus.bus_thread import OnBus
 from crawlers.bus.outbox import Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
-from crawlers.fetching.permits import Permits
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.rendering import browsers_of
-from crawlers.fetching.scrapy_settings import OfOneVisit, scrapy_settings
+from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.fetching.session import Session, session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
@@ -53,7 +53,7 @@ class Visitor:
         self._browsers = browsers_of(context.settings.crawl)
         self._sessions: dict[str, Session] = {}
         self._told = set[str]()
-        self._permits = Permits(context.settings.crawl.concurrency)
+        self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
 
     def prepare(self, site: Site) -> Visit:
         """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
@@ -100,8 +100,8 @@ class Visitor:
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
-        crawler = Crawler(PageSpider, OfOneVisit(scrapy_settings(self._context.settings.crawl, site)))
-        await crawler.crawl_async(name=site.name, visit=visit)
+        runner = AsyncCrawlerRunner(scrapy_settings(self._context.settings.crawl, site))
+        await runner.crawl(PageSpider, name=site.name, visit=visit)
         await tell_taken(visit)
         if visit.fault:
             raise visit.fault

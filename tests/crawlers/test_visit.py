@@ -30,7 +30,6 @@ from crawlers.bus.outbox import BATCH, Outbox
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
-from crawlers.fetching.permits import Permits
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
@@ -109,7 +108,7 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
-    made = Visit(*parts, Permits(3), may_lease=lambda: True, appends=Appends(at_once))
+    made = Visit(*parts, asyncio.Semaphore(3), may_lease=lambda: True, appends=Appends(at_once))
     made.begin()
     return made
 
@@ -149,6 +148,20 @@ def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visi
         found = await waiting
         visit.finished(found, Parsed(), 0)
         assert await visit.next_page() is None
+
+    asyncio.run(lease())
+
+
+def test_requests_over_all_sites_are_bounded(visit: Visit) -> None:
+    lead_to(visit, item(1))
+    visit.permits = asyncio.Semaphore(0)
+
+    async def lease() -> None:
+        waiting = asyncio.ensure_future(visit.next_page())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        visit.permits.release()
+        assert (await waiting).page == item(1)
 
     asyncio.run(lease())
 
@@ -199,6 +212,7 @@ def test_a_page_is_let_go_of_once(visit: Visit) -> None:
     visit.failed(leased, "parse")
     visit.failed(leased, "parse")
     assert pages_total(visit, "parse") == 1
+    assert visit.permits._value == 3
 
 
 def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: HeldClock) -> None:

@@ -1,5 +1,6 @@
 """The specification of the metrics is what the roles expose, and no crawl of whatever size makes more series than it says."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from crawlers.bus.appends import Appends
 from crawlers.fetching.outcomes import FATES
-from crawlers.fetching.permits import Permits
 from crawlers.frontier.database import Finished, Leased, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.heartbeats import totals
@@ -106,7 +106,7 @@ def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Vis
     metrics.watch(sites)
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])
-        permits = Permits(1)
+        permits = asyncio.Semaphore(1)
         yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True, Appends(at_once))
 
 
