@@ -30,7 +30,7 @@ PAGES = [
     "/watchlists",
     "/audit?verify=1",
 ]
-PAGES += ["/assess", "/password", "/nowhere", "/coverage?since=gestern"]
+PAGES += ["/assess", "/accounts", "/password", "/nowhere", "/coverage?since=gestern"]
 LOOKS = [("en", "light", 1440), ("zh", "dark", 1440), ("zh", "light", 768), ("en", "dark", 390)]
 pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Debian: chromium")]
 
