@@ -22,7 +22,8 @@ TALL = 2_400
 SCALE = 0.4
 """Of pictures on a contact sheet."""
 PAGES = (
-    "/", "/handover", "/exposed", "/coverage", "/sites", "/noise", "/channels", "/rules", "/watchlists", "/accounts", "/audit?verify=1",
+    "/", "/handover", "/exposed", "/coverage", "/sites", "/noise", "/channels", "/rules", "/watchlists",
+    "/accounts", "/audit?verify=1",
     "/assess", "/password",
 )  # fmt: skip
 QUEUE = ("/", "/?tab=all&flat=1", "/?q=四件套", "/handover")
