@@ -55,7 +55,7 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
             Text(brief(incident.sites, 2)),
             incident.counted,
             Text(brief(incident.kinds, 4)),
-            duration(incident.publish_seconds),
+            str(duration(incident.publish_seconds)),
             status.replace("_", " ") + (", suppressed" if incident.id in silent else ""),
             incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
             style="dim" if incident.id in silent else "",

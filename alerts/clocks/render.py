@@ -14,6 +14,7 @@ from alerts.clocks.regimes import Stage
 from alerts.read.view import duration
 from ullage.display.next_step import Decide
 from ullage.display.render import moment, safe
+from ullage.phrase import Phrase
 
 STAGES = {
     "brief": ("brief report", "简要报告"),
@@ -66,10 +67,10 @@ def warning(duty: Duty) -> tuple[str, str]:
     return f"no calendar of {years}: every day counted as worked", f"缺{years}年节假日数据，按每日均为工作日计算"
 
 
-def remaining(duty: Duty, now: datetime) -> str:
+def remaining(duty: Duty, now: datetime) -> Phrase:
     """Time left, or by how much it is late; "–" where none is."""
     left = duty.left(now)
-    return "–" if left is None else f"late {duration(-left)}" if left < 0 else duration(left)
+    return Phrase("late %(time)s", time=duration(-left)) if left is not None and left < 0 else duration(left)
 
 
 def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:
@@ -140,7 +141,7 @@ def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
             Text(f"  {duty.regime.id} {duty.stage.id}"),
             Text(limit(duty.stage)[0]),
             Text(moment(duty.due, zone) if duty.due else "–"),
-            Text(remaining(duty, now), "bold red" if duty.state == "running" else ""),
+            Text(str(remaining(duty, now)), "bold red" if duty.state == "running" else ""),
             Text("; ".join([state(duty, now)[0], *marks])),
         )
     return grid

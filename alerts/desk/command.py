@@ -210,7 +210,7 @@ def left_words(left: timedelta | None) -> str:
     if left is None:
         return "–"
     seconds = left.total_seconds()
-    return duration(seconds) if seconds >= 0 else f"past {duration(-seconds)}"
+    return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
 
 
 def row_as_json(row: Row) -> dict[str, Any]:

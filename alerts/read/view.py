@@ -27,19 +27,21 @@ def link(url: str) -> str:
         return ""
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> Phrase:
     """Two digits' worth of a duration.
 
-    >>> [duration(s) for s in (None, 0.4, 42, 95, 7300, 200000)]
+    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)]
     ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
     """
     if seconds is None:
-        return "–"
+        return Phrase("–")
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        return Phrase("%(number)s s", number=format(seconds, ".1f" if seconds < 10 else ".0f"))
     if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 86400 else f"{seconds / 86400:.1f} d"
+        return Phrase("%(number)s min", number=format(seconds / 60, ".0f"))
+    if seconds < 86400:
+        return Phrase("%(number)s h", number=format(seconds / 3600, ".1f"))
+    return Phrase("%(number)s d", number=format(seconds / 86400, ".1f"))
 
 
 def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:

@@ -164,7 +164,7 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         pages.filters |= {
             "shown": safe,
             "link": view.link,
-            "duration": view.duration,
+            "duration": lambda seconds: pages.filters["said"](view.duration(seconds)),
             "unsearched": view.unsearched,
             "moment": lambda when: when.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone and when else moment(when, zone),
         }
