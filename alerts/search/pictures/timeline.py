@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-LEFT, WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 18, 92, 34, 30, 20
-"""Pixels: left edge, a day, above the bars, the bars of incidents, between both, the bars of sightings, and the dates."""
+LEFT, WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 34, 92, 34, 30, 20
+"""Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the bars of sightings, dates."""
 DATED = 5
 """A date stands under every so many days, counted from the last."""
 
