@@ -141,8 +141,6 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the channel files, their secrets, all of the ledger, and whether each is seen."""
     folder = _folder(context)
     channels = folder.read()
-    if not channels and not folder.faults:
-        return
 
     def files() -> str:
         if folder.faults:
@@ -159,10 +157,12 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
         if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
             raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect status` says more")
-        return "whole, and every channel is seen"
+        return "whole, and every channel is seen" if channels else "whole, and there is no channel any more"
 
-    yield "channels", files
-    yield "chats", ledger
+    if channels or folder.faults:
+        yield "channels", files
+    if channels or (context.data / FILE).exists():  # what was collected before is in it
+        yield "chats", ledger
 
 
 def _row(channel: Channel, standing: Standing) -> dict[str, Any]:

@@ -100,6 +100,9 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
         "newest_date",
         "joined",
         "series",
+        "gone",
+        "gone_at",
+        "back",
     }
     assert [set(row) for row in rows] == [columns | MORE] * 2
     assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
@@ -221,6 +224,6 @@ def test_only_web_addresses_are_followed(url, followed):
 def test_small_forms():
     assert safe("a\tb\u200b\ufeff客") == r"a\tb\u200b\ufeff客"
     assert brief(("a", "b", "c"), 2) == "a, b +1"
-    assert [duration(s) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == ["–", "0.0 s", "59 s", "1 min", "1.5 h", "1.0 d"]
+    assert [str(duration(s)) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == ["–", "0.0 s", "59 s", "1 min", "1.5 h", "1.0 d"]
     assert moment(datetime(2026, 9, 21, 23, 0, tzinfo=UTC), BEIJING) == "2026-09-22 07:00 CST"
     assert moment(None) == "unknown"

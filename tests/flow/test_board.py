@@ -154,8 +154,12 @@ def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(da
         assert process.wait(60) == 0
     assert (board.written, len(board.content.threads), len(board.deleted)) == (POSTS, THREADS, DELETIONS)
     found: dict[int, list[tuple[str, bool]]] = {}
+    gone = 0
     for capture in station.captures():
-        found.setdefault(int(capture.post_id), []).append((said(capture), capture.edited))
+        gone += capture.deleted
+        if not capture.deleted:
+            found.setdefault(int(capture.post_id), []).append((said(capture), capture.edited))
+    assert gone == board.missed
     assert found == {
         number: [(text, bool(place)) for place, text in enumerate(texts)] for number, texts in board.board.told.items()
     }

@@ -14,7 +14,9 @@ TOLD = [{"id": i["id"], "severity": i["severity"], "why": "new", "url": f"{PAGE}
 
 
 def received(told: list[dict[str, str]], key: str = KEY, **more: str) -> Received:
-    body = json.dumps({"type": "ullage.incidents", "id": "m", "page": f"{PAGE}/", "incidents": told, **more}).encode()
+    body = json.dumps(
+        {"type": "ullage.incidents", "id": "m", "page": f"{PAGE}/", "language": "zh", "incidents": told, **more}
+    ).encode()
     return Received("/", signed(key, "m", body), body, 0.0)
 
 
