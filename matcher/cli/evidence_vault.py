@@ -22,7 +22,9 @@ from ullage.custody import OPENED
 from ullage.custody.manifest import encode, manifest
 from ullage.custody.officers import Pair, pair_of
 from ullage.custody.vault import Head, Vault
+from ullage.errors import UllageError
 from ullage.records import Finding
+from ullage.runtime.worker import Bug, attempt
 from ullage.settings import Context
 
 SEVERITIES = ("high", "statutory")
@@ -53,15 +55,18 @@ class Keeper:
         if self._pair is None or finding.part > 1 or not self.context.tenant(finding.tenant).evidence:
             return
         try:
-            [lists] = [one for one in matcher.lists if one.tenant == finding.tenant]
-            exposure = exposure_of(self.context, reading, finding.statistics, lists)
-            if exposure.severity in SEVERITIES:
-                self._seal(self._pair, reading, finding, exposure.severity)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001  whatever the fault, detection goes first
+            failed = attempt(partial(self._judge, self._pair, matcher, reading, finding))
+        except UllageError as error:
+            failed = Bug(error)
+        if isinstance(failed, Bug):  # whatever it is, detection goes first
             self.metrics.outcomes.labels("failed").inc()
-            log.get("match").error("evidence_failed", tenant=finding.tenant, error=type(error).__name__)
+            log.get("match").error("evidence_failed", tenant=finding.tenant, error=type(failed.error).__name__)
+
+    def _judge(self, pair: Pair, matcher: Matcher, reading: Reading, finding: Finding) -> None:
+        [lists] = [one for one in matcher.lists if one.tenant == finding.tenant]
+        exposure = exposure_of(self.context, reading, finding.statistics, lists)
+        if exposure.severity in SEVERITIES:
+            self._seal(pair, reading, finding, exposure.severity)
 
     def _seal(self, pair: Pair, reading: Reading, finding: Finding, severity: str) -> None:
         if self.vault.has(finding.tenant, finding.id):

@@ -39,7 +39,7 @@ from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, surroundings
-from ullage.runtime.worker import Aside, Worker, WorkerMetrics, reach
+from ullage.runtime.worker import Aside, Bug, Worker, WorkerMetrics, attempt, reach
 from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -130,15 +130,12 @@ class MatchStage:
         beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
         posts = [record for record in records if not is_heartbeat(record.headers)]
         captures = [self._reception.capture(record) for record in posts]
-        try:
-            asides = self._match(posts, self._matcher.read(captures, self._budget))
-        except (UllageError, MemoryError):
-            raise
-        except Exception as error:  # whatever the fault: what is known of the capture is worth an incident
+        asides = attempt(lambda: self._match(posts, self._matcher.read(captures, self._budget)))
+        if isinstance(asides, Bug):
             if len(records) > 1 or not captures:
-                raise  # the worker finds out at which record
-            log.get("match").error("match_failed", error=type(error).__name__)
-            asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])
+                raise asides.error  # the worker finds out at which record
+            log.get("match").error("match_failed", error=type(asides.error).__name__)
+            asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])  # what is known is worth an incident
         enrolled = sum(lists.customers for lists in self._matcher.lists if lists.tenant != CANARY)
         with self.writing():
             self._relay.pass_on(beats, enrolled)

@@ -37,6 +37,27 @@ class Aside(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A fault of our own code that ended what was attempted."""
+
+    error: Exception
+
+
+def attempt(act: Callable[[], T]) -> T | Bug:
+    """What `act` returns, or the bug that ended it.
+
+    The one broad except: a bug must stop neither other records nor what is worth more than the step it is in. Errors that say
+    themselves what becomes of a record, and a lack of memory, are raised.
+    """
+    try:
+        return act()
+    except (UllageError, MemoryError):
+        raise
+    except Exception as error:
+        return Bug(error)
+
+
 def patiently(
     stage: str,
     act: Callable[[], object],
@@ -154,15 +175,13 @@ class Worker:
                 asides[:] = self.handle(records) or ()
 
         try:
-            handled = self._patiently(act, self.sink)
+            handled = attempt(partial(self._patiently, act, self.sink))
         except MemoryError:  # no fault of the code: the same record may fit when it is alone, or in a larger process
             raise ExhaustedError(f"{self.stage} ran out of memory: it tries again record by record when started again") from None
         except RecordError as error:
             return self._isolate(records, error.reason)
-        except UllageError:
-            raise
-        except Exception as error:  # the one broad except: a bug in a handler must not stop the others' records
-            log.get(self.stage).error("handler_failed", error=type(error).__name__, records=len(records))
+        if isinstance(handled, Bug):
+            log.get(self.stage).error("handler_failed", error=type(handled.error).__name__, records=len(records))
             return self._isolate(records, "internal")
         put = handled and all(self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides)
         if not put or not self._commit(records):
