@@ -204,9 +204,9 @@ class MatrixSession:
         content = _object(event.get("content"))
         if content.get("msgtype") not in FILES:
             return None
-        size = content.get("info", {}).get("size", 0) if isinstance(content.get("info"), dict) else 0
-        address = content.get("url")
-        return PostedFile(str(content.get("body", "")), size if isinstance(size, int) else 0, partial(self._fetch, str(address)))
+        size = _object(content.get("info")).get("size")
+        fetch = partial(self._fetch, str(content.get("url")))
+        return PostedFile(str(content.get("body", "")), size if isinstance(size, int) else 0, fetch)
 
     async def _fetch(self, address: str) -> bytes | None:
         try:
