@@ -10,14 +10,14 @@ import contextlib
 import json
 import re
 import secrets
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from deploy.local.server import HOST
+from deploy.local.server import serving
 
 PATH = re.compile(r"/_matrix/client/(?:r0|v3)/(?P<what>join|sync|rooms)(?:/(?P<rest>.*))?")
 FIRST = 10
@@ -70,7 +70,7 @@ class Room:
     def _sync(self, since: str) -> dict[str, Any]:
         end = f"t{len(self.said)}"
         if since == end:
-            threading.Event().wait(LONGEST_WAIT)
+            time.sleep(LONGEST_WAIT)
             return {"next_batch": end}
         first = max(0, len(self.said) - FIRST)
         timeline = {"events": self._events(first, len(self.said)), "limited": first > 0, "prev_batch": f"t{first}"}
@@ -128,14 +128,5 @@ def _handler(room: Room) -> type[BaseHTTPRequestHandler]:
 def matrix_room(said: Sequence[Said]) -> Iterator[Room]:
     """A room in which all of that was said, on a free port of loopback."""
     room = Room(said, token=secrets.token_hex(16))
-    server = ThreadingHTTPServer((HOST, 0), _handler(room))
-    server.daemon_threads = True
-    room.url = f"http://{HOST}:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(room)) as room.url:
         yield room
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

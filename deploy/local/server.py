@@ -7,8 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from ullage.errors import UnavailableError
@@ -23,6 +25,21 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind((HOST, 0))
         return [int(probe.getsockname()[1]) for probe in probes]
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """Answer by `handler` on `port` of loopback, without one on a free port; gives the address."""
+    server = ThreadingHTTPServer((HOST, port), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def takes_connections(port: int) -> bool:

@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from deploy.local.server import HOST
+from deploy.local.server import serving
 
 MARK = "whsec_"
 
@@ -89,16 +89,9 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 def receiving(port: int = 0) -> Iterator[Receiver]:
     """A receiver on a free port of loopback, or on `port`."""
     receiver = Receiver("")
-    server = ThreadingHTTPServer((HOST, port), _handler(receiver))
-    receiver.url = f"http://{HOST}:{server.server_address[1]}/hook"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(receiver), port) as address:
+        receiver.url = f"{address}/hook"
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def new_key() -> str:
