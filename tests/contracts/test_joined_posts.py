@@ -25,6 +25,13 @@ def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
         yield opened
 
 
+def changes_nothing_again(store, clock, posts) -> None:
+    before = everything(store)
+    fold_all(store, clock, posts[::-1], batch=2)
+    store.refresh()
+    assert everything(store) == before
+
+
 def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, clock, tmp_path) -> None:
     posts = [own_number("lone", 12), said("f"), said("g", 40), own_number("apart", 5, where={"author": "@b"}), said("h", 20)]
     fold_all(store, clock, posts, batch=1)
@@ -40,10 +47,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, posts[::-1], batch=2)
         assert facts(other) == facts(store)
-    before = everything(store)
-    fold_all(store, clock, posts[::-1], batch=2)
-    store.refresh()
-    assert everything(store) == before
+    changes_nothing_again(store, clock, posts)
 
 
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
@@ -60,7 +64,4 @@ def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_noth
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, news[::-1], batch=2)
         assert told(other) == told(store)
-    before = everything(store)
-    fold_all(store, clock, news[::-1], batch=2)
-    store.refresh()
-    assert everything(store) == before
+    changes_nothing_again(store, clock, news)
