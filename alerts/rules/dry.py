@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -60,12 +60,11 @@ class DryRun:
 def dry_run(store: IncidentStore, rules: Rules, since: datetime, tenant: str = "") -> DryRun:
     """Decide every post since `since` by `rules`."""
     where = Where({"tenant": (tenant,)} if tenant else {})
-    aside, back, posts, unknown = Counter[str](), 0, 0, 0
-    for fact in store.scroll(Background, where):
-        if fact.at >= since:
-            posts += 1
-            rule = rules.decide(fact.traits)
-            aside[rule.id if rule else ""] += 1
+    aside, posts, unknown = Counter[str](), 0, 0
+    for fact in store.scroll(Background, replace(where, since=since)):
+        posts += 1
+        rule = rules.decide(fact.traits)
+        aside[rule.id if rule else ""] += 1
     back = aside.pop("", 0)
     taken: dict[str, Counter[str]] = defaultdict(Counter)
     of = Counter[str]()
