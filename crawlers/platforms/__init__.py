@@ -77,7 +77,11 @@ def platform_of(site: Site, presets: Presets | None = None) -> Platform:
 
 def reading_of(site: Site, presets: Presets | None = None) -> Site:
     """`site` with all by which its pages are read, what its preset says among it."""
-    platform = platform_of(site, presets)
+    return read_as(site, platform_of(site, presets))
+
+
+def read_as(site: Site, platform: Platform) -> Site:
+    """`site` as `platform` reads it."""
     return platform.site if isinstance(platform, OfPreset) else site
 
 

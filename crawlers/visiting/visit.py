@@ -22,7 +22,7 @@ from crawlers.fetching.session import Session
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier, Leased
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
-from crawlers.platforms import OfPreset, Platform
+from crawlers.platforms import Platform, read_as
 from crawlers.sites.page_verdict import LEAST_PAGES, UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import PARENT, Parsed
 from crawlers.sites.reading import COUNTED
@@ -95,7 +95,7 @@ class Visit:
     @property
     def reading(self) -> Site:
         """The site with all by which its pages are read, what its preset says among it."""
-        return self.platform.site if isinstance(self.platform, OfPreset) else self.site
+        return read_as(self.site, self.platform)
 
     def begin(self) -> None:
         """Make the heads of the lists due."""
