@@ -164,7 +164,8 @@ class Guard:
         if origin is not None:
             return origin in self._reach.origins
         is_json = headers.get("content-type", "").partition(";")[0].strip() == "application/json"
-        return path.startswith("/api/") and (is_json or "authorization" in headers)  # no form of a page sends either
+        is_told_who = headers.get("authorization", "").lower().startswith("bearer ")  # a browser adds any other by itself
+        return path.startswith("/api/") and (is_json or is_told_who)  # no form of a page sends either
 
 
 def _headers(scope: Scope) -> dict[str, str]:

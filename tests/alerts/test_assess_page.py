@@ -380,5 +380,7 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
     assert dropped_by(page, "no token").status_code == 401
 
 
-def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page) -> None:
-    assert page.ask("POST", "/api/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}).status_code == 403
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Basic cHJveHk6cHJveHk="}])
+def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers) -> None:
+    """Nor where a browser adds the login of a proxy before the desk by itself."""
+    assert page.ask("POST", "/api/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers).status_code == 403
