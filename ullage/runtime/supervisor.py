@@ -1,6 +1,6 @@
 """`ullage run`: the roles as child processes of one supervisor, started again when they die.
 
-One machine, one user: README says that this does not separate the roles from one another.
+One machine, one user: docs/not-covered.md says that this does not separate the roles from one another.
 """
 
 from __future__ import annotations
