@@ -11,7 +11,8 @@ import typer
 from ullage import cli
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")] + sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "SECURITY")]
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 SHOWN = re.compile(r"`(ullage [^`]+)`|^\s*(ullage [^\n]+)$", re.MULTILINE)
 
 

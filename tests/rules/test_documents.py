@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
+DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matrix", "xmpp", "telegram", "dev")}
 LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
@@ -20,6 +20,8 @@ CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MUL
 PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
 NAMED = re.compile(r"^([\w./\-]+\.py):([A-Za-z_][\w.]*)$")
 """A function, class or method as documents name it: `matcher/match/pipeline.py:Matcher.read`."""
+TEST = re.compile(r"^(tests/[\w/]+\.py)::(test_\w+)$")
+"""A test as documents name it, the way pytest does."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -59,6 +61,22 @@ def _names(node: ast.stmt) -> set[str]:
 def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> None:
     named = [match.groups() for match in map(NAMED.match, words(document)) if match]
     assert [f"{path}:{name}" for path, name in named if not (ROOT / path).exists() or name not in defined(ROOT / path)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_test_that_is_named_is_there(document: Path) -> None:
+    named = [match.groups() for match in map(TEST.match, words(document)) if match]
+    assert [f"{path}::{name}" for path, name in named if not (ROOT / path).exists() or name not in defined(ROOT / path)] == []
+
+
+def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
+    page = (ROOT / "docs" / "privacy-impact.md").read_text(encoding="utf-8")
+    vetoes = page.partition("| veto, if |")[2].partition("\n\n")[0].splitlines()[2:]
+    held = [re.findall(r"`(tests/[^`]+)`", row) for row in vetoes]
+    assert len(held) >= 30
+    assert [row for row, tests in zip(vetoes, held, strict=True) if len(tests) != 1] == []
+    assert len({test for [test] in held}) == len(held)
+    assert {row.split(" | ")[1] for row in vetoes} == {f"({n})" for n in range(1, 7)}, "each measure of PIPL 51"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
