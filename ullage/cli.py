@@ -27,7 +27,7 @@ from ullage.exits import Exit
 
 GROUP = "ullage.commands"
 """The entry points of the stages' commands; `OWN` are beside them."""
-OWN = {"init": "init", "run": "run", "status": "status", "check": "check", "config": "config", "dead-letters": "letters"}
+OWN = {name: name for name in ("init", "run", "status", "check", "config", "erase")} | {"dead-letters": "letters"}
 """Command to its name in `ullage.commands`."""
 HELP: Mapping[str, str] = {
     "alert": "Fold findings into incidents: score, store and count them.",
@@ -40,6 +40,7 @@ HELP: Mapping[str, str] = {
     "crawl": "Visit the sites that are due and put what is new, sealed, on the bus.",
     "dead-letters": "What could not be processed: list it, replay it.",
     "demo": "The whole product against real paste and forum software on loopback, with synthetic people; it checks itself.",
+    "erase": "Erase one customer, or with --all a tenant, from everything on this host, and write a signed proof of it.",
     "evidence": "What was posted, sealed to two officers: make a key, list, open, pack.",
     "incidents": "Incidents on the terminal: list, show, silence, report, export them.",
     "ingest": "Take captures from another collector; a line that is refused is named by its number.",

@@ -1,4 +1,4 @@
-"""The commands of ullage itself: init, run, status, check, config and dead-letters."""
+"""The commands of ullage itself: init, run, status, check, config and dead-letters; erase stands in `ullage.erasure`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import typer
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.display.screen import AsJson, print_marked
+from ullage.erasure import erase
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.exits import Exit
 from ullage.runtime import dead_letters, readiness, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context
 
+__all__ = ["check", "config", "erase", "init", "letters", "run", "status"]
 CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
 FILES = ("sites", "presets")
 """Parts that are files which people write."""

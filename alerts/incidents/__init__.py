@@ -1,4 +1,4 @@
-"""From findings to incidents: pure functions over facts, but for `key_checks`, `replaced` and `status`, which read the store.
+"""From findings to incidents: pure functions over facts; `erased`, `key_checks`, `replaced` and `status` read the store.
 
     sketch       a set of customers in a few hundred digests, by which two sets are compared
     fold         which incident a finding belongs to
@@ -9,6 +9,7 @@
     replaced     an incomplete finding gives way to the whole one
     projection   the incident that its sightings and exposures make
     status       what the decisions about an incident add up to
+    erased       what was erased does not come back
     key_checks   under which keys the facts were made
 
 Whoever writes them is `alerts.stage.pipeline`.

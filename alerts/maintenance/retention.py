@@ -78,8 +78,8 @@ def expire(
     return _expunged(store, removed, owed)
 
 
-def erase(store: IncidentStore, tenant: str, subject: str) -> int:
-    """Remove every exposure of one customer, and where else they were seen, now; returns how many documents there were.
+def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
+    """Remove every exposure of one customer, and where else they were seen, now; returns how many documents of each class went.
 
     What is sealed of the posts in which they stood goes as well: a title or the name of a file may be theirs.
     """
@@ -90,7 +90,7 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> int:
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, where):
         removed[Background] += store.delete(Background, [document.id for document in background])
-    return _expunged(store, removed).total()
+    return _expunged(store, removed)
 
 
 def _expunged(

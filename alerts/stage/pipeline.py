@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from alerts.incidents import fold, projection, replaced, replay, ties
+from alerts.incidents.erased import erased_meanwhile, without_erased
 from alerts.incidents.exposures import exposures_of, merged
 from alerts.incidents.fold import Known, Place
 from alerts.incidents.key_checks import admit
@@ -61,7 +62,7 @@ class Alert:
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
-        decoded = [decode(record) for record in records]
+        decoded = without_erased(self.store, [decode(record) for record in records])
         admit(self.store, decoded, self.clock.now(), self.key_checks)
         told = [finding for finding in decoded if not finding.withdrawn]
         findings = replaced.current(told, self.store.mget(Claim, replaced.claims_of(told)))
@@ -80,6 +81,7 @@ class Alert:
         if leaks or presences.now:
             with self.writing():
                 self._write(batch)
+                self.store.delete(Exposure, erased_meanwhile(self.store, batch.exposures.values()))
                 if aside:
                     self.store.delete(Background, [finding.id for finding in aside])
         self.metrics.handled(told, batch.opened)
@@ -135,6 +137,7 @@ class Alert:
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
         """Write what was decided, and that the whole of those captures was."""
         self._put(decided)
+        self.store.delete(Background, erased_meanwhile(self.store, decided))
         whole = {finding.id: replaced.claim_of(finding) for finding in findings}
         self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
 

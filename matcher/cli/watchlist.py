@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from matcher.cli.erasing import say_erased
 from matcher.cli.scan import body_of
 from matcher.cli.watchlist_options import (
     Columns,
@@ -100,6 +101,7 @@ def load(
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
     print_report(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
+    say_erased(context, tenant, header.epoch)
 
 
 def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
@@ -245,6 +247,7 @@ def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
     done = installed.install(context.data, context.keys, tenant, file, context.clock.now())
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
+    say_erased(context, tenant, done.epoch)
 
 
 @app.command()
@@ -295,7 +298,9 @@ def update(
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
-    if out:
+    if not out:
+        say_erased(context, tenant, epoch)
+    else:
         typer.echo(f"send {delta} to match" + f", {listed_at} to search" * bool(former))
 
 

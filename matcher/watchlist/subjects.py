@@ -28,6 +28,7 @@ from ullage.security.tags import Tags
 PURPOSE = "subjects"
 KEY_ID = "resolver"
 CHUNK = 10_000
+SUFFIX = ".subjects"
 MAGIC = b"ULLAGESU"
 LONGEST = 64 * 2**20
 """No message is longer: a reference has a few dozen bytes."""
@@ -49,7 +50,7 @@ class Writer:
         self._file.write(MAGIC)
         self._messages = 0
         for sealed in _chunks(path) if keep and path.is_file() else ():
-            self._put(sealed)
+            self.put(sealed)
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +66,14 @@ class Writer:
         distinct = np.flatnonzero(new)
         for start in range(0, len(distinct), CHUNK):
             rows = distinct[start : start + CHUNK]
-            plain = _lines(hexed(handles.take(rows, axis=0)), references.take(rows))
-            self._put(self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1))
+            self.seal(_lines(hexed(handles.take(rows, axis=0)), references.take(rows)))
 
-    def _put(self, sealed: bytes) -> None:
+    def seal(self, plain: bytes) -> None:
+        """Add a message of `handle,reference` lines."""
+        self.put(self._sealer.seal(plain, purpose=PURPOSE, topic=self._tenant, schema=1))
+
+    def put(self, sealed: bytes) -> None:
+        """Add a message that is sealed already."""
         self._file.write(_LENGTH.pack(len(sealed)) + sealed)
         self._messages += 1
 
@@ -93,21 +98,45 @@ def _lines(handles: Tags, references: Texts) -> bytes:
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
     """References of the `wanted` handles (hex) that are in `path`; CorruptError unless it is whole."""
-    opener = Opener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
-    asked = set(wanted)
-    found = {}
-    for sealed in _chunks(path):
-        try:
-            plain = opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)
-        except RecordError as error:
-            raise ConfigError(
-                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore it, or build the list again"
-            ) from None
+    asked, found = set(wanted), {}
+    for _, plain in _opened(path, keys, tenant):
         for line in plain.decode().split("\n"):
             handle, _, reference = line.partition(",")
             if handle in asked:
                 found[handle] = reference
     return found
+
+
+def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
+    """Write `path` anew without the references of one handle (hex), if it has any; how many there were.
+
+    CorruptError unless it is whole, ConfigError where the resolver's key is not here.
+    """
+    gone, begins = 0, f"{handle},"
+    with Writer(path, keys, tenant) as made:
+        for sealed, plain in _opened(path, keys, tenant):
+            lines = plain.decode().split("\n")
+            kept = [line for line in lines if not line.startswith(begins)]
+            gone += len(lines) - len(kept)
+            if len(kept) < len(lines):
+                made.seal("\n".join(kept).encode())
+            else:
+                made.put(sealed)
+        if gone:
+            made.finish()
+    return gone
+
+
+def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+    """Each message as it lies there and in clear; ConfigError where it does not open."""
+    opener = Opener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
+    for sealed in _chunks(path):
+        try:
+            yield sealed, opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)
+        except RecordError as error:
+            raise ConfigError(
+                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore it, or build the list again"
+            ) from None
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

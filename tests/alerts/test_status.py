@@ -74,8 +74,8 @@ def test_everything_goes_when_its_time_has_come(store, clock):
 def test_one_customer_is_erased_everywhere_and_the_numbers_follow(store, clock, data):
     two_incidents(store, clock)
     fold_all(store, clock, [finding("h", range(90, 99), people="a")])
-    assert erase(store, "bank", handle("a")) == 2
-    assert erase(store, "shop", handle("b")) == 0
+    assert erase(store, "bank", handle("a")).total() == 2
+    assert erase(store, "shop", handle("b")).total() == 0
     assert not [text for text in everything(store).values() if handle("a") in text]
     store.close()
     assert not [path for path in data.glob("incidents*") if handle("a").encode() in path.read_bytes()]

@@ -214,7 +214,7 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
     assert on_disk(backend.server, erased, expired, title, kept, handle) == [True] * 5
     for kind in (Exposure, Incident):
         settled(backend.server, index_name(prefix(url), kind))
-    assert erase(store, "bank", handle) == 1
+    assert erase(store, "bank", handle).total() == 1
     leaves_the_disk(backend.server, erased, kept)
     gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), T0 + timedelta(days=1, minutes=5))
     assert gone == {Exposure: 1, Incident: 1}

@@ -81,5 +81,5 @@ def test_it_goes_when_exposures_go(store, clock, days, left):
 
 def test_erasing_a_customer_erases_where_they_were_seen(store, clock):
     fold_all(store, clock, [own_number("f", "a"), own_number("g", "b"), finding("h", range(9), people="ab")])
-    assert erase(store, "bank", handle("a")) == 2
+    assert erase(store, "bank", handle("a")).total() == 2
     assert {b.subject for b in store.scroll(Background, Where())} == {handle("b")}

@@ -1,0 +1,96 @@
+"""What was erased does not come back: findings without the customers who have a tombstone (`ullage.lookup.erased`).
+
+Tombstones are claims: they are written once, found by id, and kept as long as incidents are, longer than the bus keeps anything.
+One more claim a tenant, the marker, says that there are any and when the last was set, so that where nobody was ever erased a
+batch asks for one document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from alerts.records import Background, Claim, Exposure, claim_id
+from alerts.store import IncidentStore
+from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
+from ullage.records import Finding
+
+OF = "erased"
+
+
+def marker_id(tenant: str) -> str:
+    """The id of the claim that says when the last tombstone of a tenant was set."""
+    return claim_id(tenant, OF, "last")
+
+
+def grave_id(tenant: str, handle: str) -> str:
+    """The id of the claim that is the tombstone of a handle, or of EVERYBODY."""
+    return claim_id(tenant, OF, tombstone(tenant, handle))
+
+
+def bury(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
+    """Set the tombstone of a handle, or of EVERYBODY, before anything is removed; returns its claim's id."""
+    id_ = grave_id(tenant, handle)
+    store.put([Claim(id=one, tenant=tenant, incident="", at=now) for one in (id_, marker_id(tenant))])
+    return id_
+
+
+def last_set(store: IncidentStore, tenants: Collection[str]) -> dict[str, datetime]:
+    """When the last tombstone of each of these tenants was set, of those that have any."""
+    found = store.mget(Claim, [marker_id(tenant) for tenant in tenants])
+    return {claim.tenant: claim.at for claim in found.values()}
+
+
+def without_erased(store: IncidentStore, findings: Sequence[Finding]) -> list[Finding]:
+    """`findings` as they are stored: no match of an erased customer, and none that would hold nothing else."""
+    marked = last_set(store, {finding.tenant for finding in findings})
+    if not marked:
+        return list(findings)
+    asked = {grave_id(f.tenant, handle) for f in findings if f.tenant in marked for handle in (EVERYBODY, *_handles(f))}
+    graves = {id_: claim.at for id_, claim in store.mget(Claim, asked).items()}
+    left = (_left(finding, graves) if finding.tenant in marked else finding for finding in findings)
+    return [finding for finding in left if finding is not None]
+
+
+def erased_meanwhile(store: IncidentStore, written: Collection[Exposure] | Collection[Background]) -> list[str]:
+    """Ids of those just written whose customer has a tombstone by now: an erasure may come while a batch is at it."""
+    if not last_set(store, {one.tenant for one in written}):
+        return []
+    asked = {one.id: grave_id(one.tenant, one.subject) for one in written}
+    whole = {one.tenant: grave_id(one.tenant, EVERYBODY) for one in written}
+    graves = {id_: claim.at for id_, claim in store.mget(Claim, {*asked.values(), *whole.values()}).items()}
+    return [one.id for one in written for id_ in (asked[one.id], whole[one.tenant]) if _covers(graves.get(id_), _seen(one))]
+
+
+def _seen(one: Exposure | Background) -> datetime:
+    return one.first_seen if isinstance(one, Exposure) else one.fetched_at
+
+
+def _covers(at: datetime | None, seen: datetime) -> bool:
+    """Whether a tombstone of that time holds for what was collected then."""
+    return at is not None and seen <= at + SETTLED
+
+
+def _handles(finding: Finding) -> Iterator[str]:
+    yield from {match.subject for match in finding.matches}
+
+
+def _left(finding: Finding, graves: dict[str, datetime]) -> Finding | None:
+    """What is stored of it, None where that is nothing."""
+
+    def is_erased(handle: str) -> bool:
+        return _covers(graves.get(grave_id(finding.tenant, handle)), finding.capture.fetched_at)
+
+    if is_erased(EVERYBODY):
+        return None
+    gone = {handle for handle in _handles(finding) if is_erased(handle)}
+    if not gone:
+        return finding
+    matches = tuple(match for match in finding.matches if match.subject not in gone)
+    if not matches and not finding.alarm:
+        return None
+    # What is sealed of the post may name them. Only of a finding in one part is it known what the numbers are without them.
+    changed: dict[str, object] = {"matches": matches, "original": "", "original_key": ""}
+    if finding.parts == 1:
+        changed |= {"total_matches": len(matches), "total_subjects": len({match.subject for match in matches})}
+    return finding.model_copy(update=changed)

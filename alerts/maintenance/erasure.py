@@ -1,0 +1,122 @@
+"""What `ullage erase` takes out of the incident store, and of the folder of sealed evidence.
+
+A hold stands in its way: what a case needs is not taken from it. The tombstone is set first, so that alert, which may be folding,
+brings nobody back (`alerts.incidents.erased`). Incidents keep their numbers and the digests by which posts are compared: these
+name nobody, and follow what is left when an incident is written again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from functools import partial
+
+from alerts.decisions.holds import last_words
+from alerts.incidents.erased import bury, grave_id, marker_id
+from alerts.maintenance.retention import BATCH, erase
+from alerts.records import CLASSES, Audit, Exposure, Incident, Sighting
+from alerts.records.document import Document
+from alerts.store import IncidentStore, Where, configured_store
+from ullage.bus import FINDINGS
+from ullage.custody.vault import Vault
+from ullage.erasure import Looked, Order, Part
+from ullage.lookup.erased import EVERYBODY
+from ullage.settings import Context
+
+EMBEDDED = "sqlite:///"
+
+
+def parts(context: Context) -> Iterator[Part]:
+    """See `ullage.erasure`."""
+    yield Part(partial(_hinders, context), partial(_erase, context))
+
+
+def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore | None]:
+    """The store, made where alert may yet fold what lies on a bus; None on a host that has neither."""
+    store, bus = context.settings.store.url, context.settings.bus.url
+    store_is_here = not store.startswith(EMBEDDED) or (context.data / store.removeprefix(EMBEDDED)).is_file()
+    bus_is_here = not bus.startswith(EMBEDDED) or (context.data / bus.removeprefix(EMBEDDED) / f"{FINDINGS}.sqlite").is_file()
+    return contextlib.closing(configured_store(context)) if store_is_here or bus_is_here else contextlib.nullcontext()
+
+
+def _vault(context: Context) -> Vault:
+    return Vault(context.data / context.settings.evidence.folder)
+
+
+def _hinders(context: Context, order: Order) -> Iterator[str]:
+    """A line a hold."""
+    with _opened(context) as store:
+        if store is None:
+            return
+        store.refresh()
+        for incident, hold in sorted(last_words(store).items()):
+            if hold.released or hold.tenant != order.tenant:
+                continue
+            theirs = Where({"incident": (incident,), "subject": (order.handle,)})
+            if order.is_whole or store.count(Exposure, theirs):
+                yield (
+                    f"incident {incident} is held for case {hold.case} since {hold.at:%Y-%m-%d}, so nothing was erased:"
+                    f" `ullage incidents release {incident}` first, or erase when the case is over"
+                )
+
+
+def _erase(context: Context, order: Order) -> Iterator[Looked]:
+    with _opened(context) as store:
+        if store is None:
+            yield Looked("incident store", 0, "none is on this host")
+        elif order.is_whole:
+            yield from _tenant(store, order)
+        else:
+            yield from _customer(context, store, order)
+    if order.is_whole:
+        yield _evidence_of(_vault(context), order.tenant)
+
+
+def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[Looked]:
+    bury(store, order.tenant, order.handle, order.now)
+    store.refresh()
+    seen = store.scroll(Exposure, Where({"tenant": (order.tenant,), "subject": (order.handle,)}))
+    sightings = {sighting for exposure in seen for sighting in exposure.sightings}
+    removed = erase(store, order.tenant, order.handle)
+    for kind, count in sorted((kind.__name__, count) for kind, count in removed.items()):
+        yield Looked(f"incident store, {kind}", count)
+    if not removed:
+        yield Looked("incident store", 0, "nothing there named this customer")
+    yield from _evidence_with(context, sightings)
+
+
+def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[Looked]:
+    """Sealed evidence of posts in which they stood: proof of a crime against everybody in it, which expires by itself."""
+    items = [one for one in _vault(context).looked_through()[0] if one.head.finding in findings]
+    if items:
+        last = max(one.head.sealed_at for one in items) + timedelta(days=context.settings.evidence.days)
+        stays = f"{len(items)} sealed files of posts with many people stay: two officers open them together, for a court"
+        yield Looked("sealed evidence", 0, stays, last.date())
+
+
+def _tenant(store: IncidentStore, order: Order) -> Iterator[Looked]:
+    """Every document of the tenant but the records of the audit and the tombstones; incidents last, as they name the others."""
+    bury(store, order.tenant, EVERYBODY, order.now)
+    store.refresh()
+    graves = {marker_id(order.tenant), grave_id(order.tenant, EVERYBODY)}
+    last: list[type[Document]] = [Sighting, Incident]
+    kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
+    removed: dict[type[Document], int] = {}
+    for kind in [*kinds, *last]:
+        ids = [one.id for one in store.scroll(kind, Where({"tenant": (order.tenant,)})) if one.id not in graves]
+        removed[kind] = sum(store.delete(kind, ids[at : at + BATCH]) for at in range(0, len(ids), BATCH))
+    store.expunge([kind for kind, count in removed.items() if count])
+    for kind, count in removed.items():
+        if count:
+            yield Looked(f"incident store, {kind.__name__}", count)
+    yield Looked("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
+
+
+def _evidence_of(vault: Vault, tenant: str) -> Looked:
+    """The folder of a tenant: holds were looked for before."""
+    folder = vault.root / tenant
+    files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
+    for path in files:
+        path.unlink()
+    return Looked("sealed evidence", len(files))

@@ -1,0 +1,104 @@
+"""A bank on one machine, and posts that go the whole way through it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alerts.records import Exposure
+from alerts.store import Where, configured_store
+from matcher.watchlist.tagging import handles
+from tests.matcher.bank import command, customer, listed, phone
+from ullage import setup
+from ullage.cli import app
+from ullage.settings import Context
+
+BANK = [customer(n) for n in range(10)]
+POSTS = (
+    "\n".join(f"{BANK[n]['name']}----{phone(n)}----{BANK[n]['resident_id']}" for n in range(4)),
+    f"出售 某某银行 {BANK[3]['name']} {phone(3)} {BANK[3]['resident_id']}",
+    f"{BANK[5]['name']}----{phone(5)}----{BANK[5]['resident_id']}",
+)
+"""Who stands in them: 0 to 3; 3; 5."""
+
+
+class House:
+    """The command line over one data folder, at the real time."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.context = data, Context(data)
+
+    def ask(self, *words: Any, input: bytes | None = None) -> Result:  # noqa: A002
+        """What a command did; what it raised is in `exception`."""
+        return CliRunner().invoke(app, command(self.data, *words), input=input)
+
+    def done(self, *words: Any, input: bytes | None = None) -> str:  # noqa: A002
+        """What a command printed that must go well."""
+        result = self.ask(*words, input=input)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+        return result.output
+
+    def load(self, customers: list[dict[str, str]] = BANK) -> str:
+        return self.done("watchlist", "load", "-", "--tenant", "bank", input=listed(customers).encode())
+
+    def post(self, *texts: str) -> None:
+        """Put posts on the bus; match and alert have not seen them."""
+        lines = [json.dumps({"site": "board", "url": f"http://127.0.0.1/{hash(t) % 10**9}", "text": t}) for t in texts]
+        self.done("ingest", "-", input="\n".join(lines).encode())
+
+    def work(self) -> None:
+        """Match and alert deal with what there is."""
+        self.done("match", "--once")
+        self.done("alert", "--once")
+
+    def exposed(self) -> dict[str, int]:
+        """In how many incidents each customer stands, by handle."""
+        found: dict[str, int] = {}
+        store = configured_store(self.context)
+        for one in store.scroll(Exposure, Where()):
+            found[one.subject] = found.get(one.subject, 0) + 1
+        store.close()
+        return found
+
+    def handle(self, number: int) -> str:
+        """The handle of a customer of BANK, on the building host."""
+        return handles(self.context.keys, "bank", [BANK[number]["customer_ref"]])[0].tobytes().hex()
+
+
+def copied(folder: Path, data: Path) -> House:
+    """A house over a copy of a folder that was made once."""
+    shutil.rmtree(data, ignore_errors=True)
+    shutil.copytree(folder, data)
+    return House(data)
+
+
+@pytest.fixture(scope="session")
+def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the bank's list."""
+    made = tmp_path_factory.mktemp("loaded") / "data"
+    list(setup.initialise(Context(made)))
+    (made / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8")
+    House(made).load()
+    return made
+
+
+@pytest.fixture(scope="session")
+def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same when three posts were collected, matched and folded."""
+    made = copied(loaded_folder, tmp_path_factory.mktemp("leaked") / "data")
+    made.post(*POSTS)
+    made.work()
+    return made.data
+
+
+@pytest.fixture
+def house(loaded_folder: Path, tmp_path: Path) -> House:
+    return copied(loaded_folder, tmp_path / "data")
+
+
+@pytest.fixture
+def leaked(leaked_folder: Path, tmp_path: Path) -> House:
+    return copied(leaked_folder, tmp_path / "data")

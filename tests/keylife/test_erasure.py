@@ -1,0 +1,225 @@
+"""One customer, or a tenant, is taken out of everything, provably, and nothing that is replayed brings them back."""
+
+import json
+import shutil
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.records import CLASSES, Audit, Claim, Incident
+from alerts.store import Where, configured_store
+from tests.keylife.conftest import BANK, POSTS, House
+from tests.matcher.bank import phone
+from ullage.audit import entries, walk_all
+from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.errors import ConfigError
+from ullage.lookup.erased import SETTLED
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.security import keys
+from ullage.settings import Context
+
+WHY = ("--case", "R-17", "--reason", "asked to be forgotten (PIPL 47)")
+
+
+def erase(house: House, handle: str, *more: str, answer: bytes | None = None) -> str:
+    return house.done("erase", "--tenant", "bank", "--subject", handle, *WHY, *more, input=answer)
+
+
+def proof_of(house: House) -> Path:
+    return next((house.data / "erased").glob("*.json"))
+
+
+def holding(data: Path, *needles: bytes) -> list[str]:
+    """Files with one of these in them."""
+    found = (path for path in data.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(data)) for path in found if any(needle in path.read_bytes() for needle in needles))
+
+
+def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(leaked: House) -> None:
+    gone, others = leaked.handle(3), set(leaked.exposed()) - {leaked.handle(3)}
+    said = erase(leaked, gone)
+    assert "watchlists: 27 removed" in said
+    assert "incident store, Exposure: 2 removed" in said
+    assert "way back from handles: 1 removed" in said
+    assert set(leaked.exposed()) == others
+    leaked.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
+    leaked.work()
+    assert set(leaked.exposed()) == others
+    resolved = leaked.ask("subjects", "resolve", "-", "--case", "R-17", "--reason", "a look", input=gone.encode())
+    assert "1 of 1 handles are not in this list" in resolved.output
+
+
+def test_nothing_but_the_rolling_bus_names_them_by_handle(leaked: House) -> None:
+    gone = leaked.handle(3)
+    assert holding(leaked.data, gone.encode(), bytes.fromhex(gone))
+    erase(leaked, gone)
+    named = holding(leaked.data, gone.encode(), bytes.fromhex(gone))
+    assert [name for name in named if not name.startswith("bus/findings.sqlite")] == []
+
+
+def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(leaked: House) -> None:
+    erase(leaked, leaked.handle(3))
+    proof = proof_of(leaked)
+    assert "as it was signed" in leaked.done("erase", "--check", proof)
+    told = json.loads(proof.read_text())["proof"]
+    assert (told["erased"], told["tenant"], told["case"]) == ("customer", "bank", "R-17")
+    assert leaked.handle(3) not in proof.read_text()
+    places = {one["place"]: one for one in told["looked_at"]}
+    assert {"watchlists", "incident store, Exposure", "bus topic captures", "bus topic findings", "audit log"} <= places.keys()
+    assert places["bus topic findings"]["stays"].startswith("2 records name it by handle")
+    week = (leaked.context.clock.now() + SETTLED + timedelta(days=7)).date().isoformat()
+    assert (places["bus topic dead-letters"]["until"], told["gone_by"]) == (week, week)
+    assert any("backups" in one for one in told["not_reached"])
+    proof.write_text(proof.read_text().replace('"removed": 27', '"removed": 28'))
+    assert "not as it was signed" in str(leaked.ask("erase", "--check", proof).exception)
+
+
+def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None:
+    erase(leaked, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
+    found = [entry for _, entry in entries(leaked.data / "audit") if entry.action.startswith("subject.")]
+    assert [(entry.action, entry.reason) for entry in found] == [
+        ("subject.erase", "case R-17: asked to be forgotten (PIPL 47)"),
+        ("subject.erased", "case R-17"),
+    ]
+    assert not [one for one in found if leaked.handle(3) in one.object or BANK[3]["customer_ref"] in one.object]
+    assert leaked.handle(3) not in leaked.exposed()
+    assert not walk_all(leaked.data / "audit", leaked.context.keys)[0].faults
+
+
+def again(house: House, topic: str) -> None:
+    """What was on a topic comes again, as after a restored position."""
+    with closing(house.context.bus()) as bus, closing(bus.subscribe(topic, "test")) as all_, closing(bus.publisher(topic)) as put:
+        records = all_.poll(1000, 0.0)
+        assert records
+        put.append([Outgoing(one.key, one.value, one.headers) for one in records])
+
+
+@pytest.mark.parametrize("topic", [CAPTURES, FINDINGS])
+def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> None:
+    erase(leaked, leaked.handle(3))
+    left = leaked.exposed()
+    again(leaked, topic)
+    leaked.work()
+    assert leaked.exposed() == left
+    again(leaked, topic)
+    store = configured_store(leaked.context)  # nor where the incidents themselves are new
+    for kind in CLASSES:
+        store.delete(kind, [one.id for one in store.scroll(kind, Where()) if ":erased:" not in one.id])
+    store.close()
+    leaked.work()
+    assert set(leaked.exposed()) == set(left)
+
+
+def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> None:
+    bus, sealer = leaked.context.bus(), keys.sealer(leaked.context.keys)
+    with closing(bus.subscribe(FINDINGS, "test")) as all_, closing(DeadLetters(bus, sealer, "alert")) as letters:
+        records = all_.poll(1000, 0.0)
+        for record in records:
+            letters.put(record, "rejected")
+    erase(leaked, leaked.handle(3))
+    left = leaked.exposed()
+    assert f"{len(records)} replayed" in leaked.done("dead-letters", "replay")
+    leaked.work()
+    assert leaked.exposed() == left
+
+
+def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> None:
+    house.post(*POSTS)
+    house.done("match", "--once")
+    erase(house, house.handle(3))
+    house.done("alert", "--once")
+    assert set(house.exposed()) == {house.handle(n) for n in (0, 1, 2, 5)}
+
+
+def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House) -> None:
+    erase(leaked, leaked.handle(3))
+    assert "were erased" not in leaked.load([one for one in BANK if one is not BANK[3]])
+    said = leaked.load()
+    assert "bank: 1 customers of this list were erased, the last on" in said
+    assert BANK[3]["customer_ref"] not in said
+
+
+def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
+    with closing(configured_store(leaked.context)) as store:
+        incidents = [one.id for one in store.scroll(Incident, Where())]
+    for incident in incidents:
+        leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
+    before = leaked.exposed()
+    for words in (("--subject", leaked.handle(3)), ("--all", "--confirm", "bank")):
+        refused = leaked.ask("erase", "--tenant", "bank", *words, *WHY)
+        assert "is held for case C-9" in str(refused.exception)
+        assert "so nothing was erased" in str(refused.exception)
+    assert (leaked.exposed(), list((leaked.data / "erased").glob("*"))) == (before, [])
+    leaked.post(f"{phone(3)}")
+    erase(leaked, leaked.handle(7))  # another customer is in none of them
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tenant", "bank", *WHY), "either its customer with --subject or all of it with --all"),
+        (("--tenant", "bank", "--subject", "C000003", *WHY), "a reference does not go onto the command line"),
+        (("--tenant", "bank", "--subject", "5" * 32), "--case and --reason must say something"),
+        (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is not known here"),
+        (("--tenant", "bank", "--all", *WHY), "say its name again with --confirm bank"),
+        (("--tenant", "bank", "--all", "--confirm", "shop", *WHY), "say its name again"),
+        (("--check", "nothing.json"), "cannot be read"),
+    ],
+)
+def test_what_is_not_plain_is_refused_in_a_line(house: House, words: tuple[str, ...], said: str) -> None:
+    refused = house.ask("erase", *words)
+    assert isinstance(refused.exception, ConfigError)
+    assert said in str(refused.exception)
+    assert "C000003" not in str(refused.exception)
+
+
+def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
+    handle = house.handle(3)
+    shutil.rmtree(house.data / "watchlists")
+    shutil.rmtree(house.data / "building")
+    (house.data / "keys" / "bank" / "handle.key").unlink()
+    said = erase(house, handle)
+    assert "watchlists: 0 removed; none of this tenant is on this host" in said
+    assert "incident store: 0 removed; none is on this host" in said
+    assert not (house.data / "incidents.sqlite").exists()
+    refused = house.ask("erase", "--tenant", "bank", "--subject", "-", *WHY, input=b"C000003\n")
+    assert "only the building host" in str(refused.exception)
+
+
+def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: House) -> None:
+    said = leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
+    assert "watchlists: 1 removed" in said
+    assert "[tenants.bank] is yours to remove" in said
+    assert not (leaked.data / "keys" / "bank").exists()
+    assert not list((leaked.data / "building").iterdir())
+    for topic in (CAPTURES, FINDINGS):
+        again(leaked, topic)
+    leaked.work()
+    with closing(configured_store(leaked.context)) as store:
+        left = {kind for kind in CLASSES if "tenant" in kind.columns and store.count(kind, Where({"tenant": ("bank",)}))}
+        assert left <= {Claim, Audit}
+        assert store.count(Claim, Where({"tenant": ("bank",)})) == 2
+    assert "as it was signed" in leaked.done("erase", "--check", proof_of(leaked))
+    leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)  # doing it again is possible
+
+
+def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(leaked: House) -> None:
+    gone = leaked.handle(3)
+    settings = (leaked.data / "ullage.toml").read_text()
+    (leaked.data / "ullage.toml").write_text(settings.replace("[tenants", '[store]\nurl = "sqlite:///ullage.toml"\n[tenants', 1))
+    assert leaked.ask("erase", "--tenant", "bank", "--subject", gone, *WHY).exit_code
+    (leaked.data / "ullage.toml").write_text(settings)
+    assert gone in leaked.exposed()
+    erase(leaked, gone)
+    assert gone not in leaked.exposed()
+
+
+def test_a_damaged_file_of_tombstones_is_refused(leaked: House) -> None:
+    erase(leaked, leaked.handle(3))
+    path = leaked.data / "erased" / "bank.tombstones"
+    path.write_bytes(path.read_bytes()[:-8])
+    refused = leaked.ask("watchlist", "load", "-", "--tenant", "bank", input=b"customer_ref,phone\nC1,15400000001\n")
+    assert "bank.tombstones is damaged" in str(refused.exception)
+    assert Context(leaked.data).keys.exists("bank/match-1.key")

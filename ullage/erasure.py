@@ -1,0 +1,312 @@
+"""`ullage erase`: a customer, or a whole tenant, is taken out of everything here, and a signed proof says of what.
+
+Each stage that is installed adds its parts by the entry points `ullage.erasures`; what all hosts have in common (bus, audit log,
+settings) is looked at here. A part first says what stands in the way, and nothing is touched while one does. Then each removes,
+and says what it looked at, what went, and what stays until when. Doing it again finishes what a crash cut short.
+
+What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back is what tombstones are for
+(`ullage.lookup.erased`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ullage.audit import current_user, entries
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.bus import DEAD_LETTERS, FINDINGS, TOPICS, Bus
+from ullage.errors import ConfigError, FaultsError, RecordError
+from ullage.files.atomic_write import write_whole
+from ullage.lookup import enrolled as recorded
+from ullage.lookup.erased import EVERYBODY, FOLDER, SETTLED, tombstone
+from ullage.security import keys
+from ullage.settings import Context
+from ullage.settings.tenants import require_tenant, tenants_here
+
+GROUP = "ullage.erasures"
+ROLE, PURPOSE, TOPIC = "erase", "erasure", "erasures"
+HANDLE = re.compile("[0-9a-fA-F]{32}")
+AUDITED = "audit log"
+ROLLED = timedelta(hours=1)
+"""A broker lets go of what is older by whole segments, which last as long at most."""
+ELSEWHERE = (
+    "other hosts: the same command is run on each host that has a watchlist, the incident store or the building folder",
+    "copies of the data folder and of the servers' disks (backups): they hold what they held; after one is restored, erase again",
+    "files that were taken out of ullage, and messages that were sent: who received them has to remove them",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Whom to erase: the customer with this handle, or EVERYBODY of the tenant."""
+
+    tenant: str
+    handle: str
+    now: datetime
+
+    @property
+    def mark(self) -> str:
+        """Its tombstone."""
+        return tombstone(self.tenant, self.handle)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the tenant."""
+        return self.handle == EVERYBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One place that was looked at: how many pieces were removed, what stays there and why, and until when."""
+
+    place: str
+    removed: int = 0
+    stays: str = ""
+    until: date | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As the proof has it."""
+        made: dict[str, Any] = {"place": self.place, "removed": self.removed}
+        if self.stays:
+            made["stays"] = self.stays
+        return made if self.until is None else {**made, "until": self.until.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a stage erases. `hinders` says what stands in the way, `erase` removes; neither prints a value.
+
+    `handle_of` gives a customer's handle by tenant and reference where this host can, else None.
+    """
+
+    hinders: Callable[[Order], Iterable[str]]
+    erase: Callable[[Order], Iterable[Looked]]
+    handle_of: Callable[[str, str], str | None] = lambda *_: None
+
+
+def erase(
+    ctx: typer.Context,
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose customer.")] = "",
+    subject: Annotated[
+        str,
+        typer.Option(
+            help="The customer's handle, 32 hexadecimal digits; - reads it, or on the building host the customer's reference,"
+            " from standard input."
+        ),
+    ] = "",
+    everybody: Annotated[bool, typer.Option("--all", help="The whole tenant: watchlists, keys, incidents, evidence.")] = False,
+    confirm: Annotated[str, typer.Option(help="With --all: the tenant's name once more.")] = "",
+    case: Annotated[str, typer.Option(help="The number of the request or contract that this is for.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
+    proof: Annotated[Path | None, typer.Option(help="The file of the proof; else one in the data folder's `erased`.")] = None,
+    check: Annotated[Path | None, typer.Option(help="Say whether a proof is as it was signed here, and do nothing else.")] = None,
+) -> None:
+    """Erase one customer, or with --all a tenant, from everything on this host, and write a signed proof of it."""
+    context: Context = ctx.obj
+    context.require_data()
+    if check is not None:
+        typer.echo(verified(context, check))
+        return
+    if not tenant or bool(subject) == everybody:
+        raise ConfigError("name the tenant, and either its customer with --subject or all of it with --all")
+    if not case.strip() or not reason.strip():
+        raise ConfigError("--case and --reason must say something: they go into the audit record and the proof")
+    require_tenant(tenant, _known(context))
+    if everybody and confirm != tenant:
+        raise ConfigError(f"--all destroys the keys of {tenant} for good: say its name again with --confirm {tenant}")
+    parts = list(_parts(context))
+    order = Order(tenant, EVERYBODY if everybody else _handle(subject, tenant, parts), context.clock.now())
+    looked = carry_out(context, order, parts, f"case {case.strip()}: {reason.strip()}")
+    path = proof or context.data / FOLDER / f"{tenant}-{order.now:%Y%m%dT%H%M%SZ}-{order.mark[:8]}.json"
+    _prove(context, order, looked, path, case.strip(), reason.strip())
+
+
+def _known(context: Context) -> set[str]:
+    """Tenants here, and those of which a proof lies here: to erase again must be possible."""
+    erased = {path.name.split("-2", 1)[0] for path in (context.data / FOLDER).glob("*-2*.json")}
+    return tenants_here(context) | erased
+
+
+def _parts(context: Context) -> Iterator[Part]:
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here keeps nothing here
+            yield from entry.load()(context)
+
+
+def _handle(given: str, tenant: str, parts: Iterable[Part]) -> str:
+    """The handle that was given, or that of the reference on standard input, which is neither kept nor shown."""
+    if given != "-":
+        if not HANDLE.fullmatch(given):
+            raise ConfigError(
+                "--subject is no handle of 32 hexadecimal digits: a reference does not go onto the command line, where others see"
+                " it; give it on standard input, with --subject -"
+            )
+        return given.lower()
+    reference = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
+    if HANDLE.fullmatch(reference):
+        return reference.lower()
+    if not reference:
+        raise ConfigError("nothing came on standard input: give the handle, or the customer's reference")
+    for part in parts:
+        if (handle := part.handle_of(tenant, reference)) is not None:
+            return handle
+    raise ConfigError(f"only the building host of {tenant} turns a reference into a handle: ask there, and give the handle here")
+
+
+def carry_out(context: Context, order: Order, parts: Iterable[Part], why: str) -> list[Looked]:
+    """Erase, each part after the other. FaultsError with all that stands in the way, before anything is touched."""
+    parts = list(parts)
+    if hindered := [said for part in parts for said in part.hinders(order)]:
+        raise FaultsError(hindered)
+    keys.signer(context.keys, ROLE)  # what cannot be proved is not begun
+    action = "tenant.erase" if order.is_whole else "subject.erase"
+    context.trail().append(action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why)
+    looked = [one for part in parts for one in part.erase(order)]
+    own = (_recorded, _keys, _bus, _audit, _settings)
+    return [*looked, *(one for look in own for one in look(context, order))]
+
+
+def _recorded(context: Context, order: Order) -> Iterator[Looked]:
+    """The list of what is recorded, where this is search's host."""
+    path = recorded.path_of(context.data, order.tenant)
+    if not order.is_whole and path.is_file():
+        gone = recorded.Enrolled(path, context.keys, order.tenant).erase(bytes.fromhex(order.handle))
+        yield Looked("list of what is recorded", gone)
+    elif order.is_whole:
+        there = [one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()]
+        for one in there:
+            one.unlink()
+        yield Looked("list of what is recorded", len(there))
+
+
+def _keys(context: Context, order: Order) -> Iterator[Looked]:
+    """All keys of a tenant: what was tagged or sealed under them is out of reach, wherever it lies."""
+    if not order.is_whole:
+        return
+    names, store = [name for name in keys.all_names(context.keys) if name.startswith(f"{order.tenant}/")], context.keys
+    for name in names:
+        store.destroy(name)
+    home = store.root / order.tenant
+    if home.is_dir() and not any(home.iterdir()):
+        home.rmdir()
+    given = store.command or store.credentials
+    yield Looked("keys", len(names), "those that keys.command or a credential gives are yours to destroy" if given else "")
+
+
+def _bus(context: Context, order: Order) -> Iterator[Looked]:
+    """What of the bus still holds it, and until when."""
+    keep, urls = context.settings.bus.retention(), context.settings.bus
+    for topic in TOPICS:
+        url = urls.captures if topic == "captures" and urls.captures else urls.url
+        embedded = url.startswith("sqlite:")
+        until = (order.now + SETTLED + timedelta(seconds=keep[topic].seconds) + (timedelta() if embedded else ROLLED)).date()
+        if topic != FINDINGS:
+            what = "sealed letters" if topic == DEAD_LETTERS else "sealed captures"
+            stays = f"{what} are not opened: what is in them is matched without this customer, or not folded"
+        elif embedded:
+            with contextlib.closing(context.bus()) as bus:
+                stays = f"{_naming(bus, order)} records name it by handle: none is folded again"
+        else:
+            stays = "records on the broker are not looked through: none is folded again"
+        yield Looked(f"bus topic {topic}", 0, stays, until)
+
+
+def _naming(bus: Bus, order: Order) -> int:
+    """How many records of `findings` name the customer, or are the tenant's."""
+    count, wanted = 0, order.handle.encode()
+    with contextlib.closing(bus.subscribe(FINDINGS, ROLE)) as everything:
+        waiting = everything.lag().records
+        while waiting > 0 and (records := everything.poll(min(waiting, 100), 0.0)):
+            waiting -= len(records)
+            count += sum(one.headers.get("tenant") == order.tenant and wanted in one.value for one in records)
+    return count
+
+
+def _audit(context: Context, order: Order) -> Iterator[Looked]:
+    """The audit log stays; it tells how often handles were taken out."""
+    found = [entry for _, entry in entries(context.data / AUDIT) if entry.tenant == order.tenant]
+    taken = [entry for entry in found if entry.action in ("customers.export", "incident.export", "subjects.resolve")]
+    until = (order.now + timedelta(days=context.settings.audit.days)).date()
+    yield Looked(AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until)
+    if taken:
+        last = max(entry.at for entry in taken)
+        yield Looked("exports", 0, f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must remove it")
+
+
+def _settings(context: Context, order: Order) -> Iterator[Looked]:
+    if order.is_whole:
+        table = f"[tenants.{order.tenant}]"
+        if order.tenant in context.settings.tenants:
+            yield Looked("ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration")
+        yield Looked("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, `ullage token list`")
+
+
+def _prove(context: Context, order: Order, looked: list[Looked], path: Path, case: str, reason: str) -> None:
+    """Write the proof, sign it, and say what it says."""
+    body = {
+        "erased": "tenant" if order.is_whole else "customer",
+        "tenant": order.tenant,
+        "tombstone": order.mark,
+        "at": order.now.isoformat(timespec="seconds"),
+        "by": current_user(),
+        "case": case,
+        "reason": reason,
+        "looked_at": [one.as_json() for one in looked],
+        "gone_by": _gone_by(looked, order).isoformat(),
+        "not_reached": list(ELSEWHERE),
+    }
+    signed = keys.signer(context.keys, ROLE).headers(PURPOSE, _canonical(body))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = json.dumps({"proof": body, **signed}, ensure_ascii=False, indent=2).encode() + b"\n"
+    write_whole(text, path)
+    removed, digest = sum(one.removed for one in looked), hashlib.sha256(text).hexdigest()
+    action = "tenant.erased" if order.is_whole else "subject.erased"
+    said = f"tombstone {order.mark}: {removed} removed, proof sha256 {digest}"
+    context.trail().append(action, said, actor=current_user(), tenant=order.tenant, reason=f"case {case}")
+    for one in looked:
+        until = f", until {one.until}" if one.until else ""
+        typer.echo(f"{one.place}: {one.removed} removed" + (f"; {one.stays}{until}" if one.stays else ""))
+    for text_ in ELSEWHERE:
+        typer.echo(f"not reached from here: {text_}")
+    typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")
+
+
+def _gone_by(looked: Iterable[Looked], order: Order) -> date:
+    """When the last of what expires by itself has; the audit log, which holds no value, is none of it."""
+    return max((one.until for one in looked if one.until and one.place != AUDITED), default=order.now.date())
+
+
+def _canonical(body: object) -> bytes:
+    """The bytes that are signed."""
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def verified(context: Context, path: Path) -> str:
+    """What a proof says, in a line; ConfigError where it is not as a host that is known here signed it."""
+    try:
+        made = json.loads(path.read_bytes())
+        keys.verifier(context.keys, TOPIC).verify(str(made["signer"]), str(made["signature"]), PURPOSE, _canonical(made["proof"]))
+        body = made["proof"]
+        return (
+            f"{path}: as it was signed by {made['signer']}: {body['erased']} of {body['tenant']}, {body['at']},"
+            f" all gone by {body['gone_by']}"
+        )
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    except RecordError as error:
+        raise ConfigError(f"{path} is not as it was signed, or by nobody who is known here ({error.reason})") from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is no proof of an erasure") from None
