@@ -13,7 +13,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy demo services services-stop bench pictures messages lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy docs demo services services-stop bench pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -91,17 +91,21 @@ bench: env ## measure throughput and latency
 pictures: env ## every page of the desk as a picture, in all widths, colours, languages and states (TO=folder; needs chromium)
 	@$(BIN)/python -m tests.live.pictures $(or $(TO),.pictures)
 
+docs: env ## the documents as a site, in .site (their generated parts: python -m deploy.documents)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open .site/index.html, or serve it: $(BIN)/mkdocs serve"
+
 messages: env ## bring the desk's catalogue up to date, and list what has no Chinese yet
 	@$(BIN)/python -m tests.messages
 
 lock: ## choose new versions of the dependencies and write requirements/
 	$(PYTHON) -m venv .lock_cache
 	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
-	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra dev -o $(LOCK) pyproject.toml
+	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra docs --extra dev -o $(LOCK) pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search --extra oidc -o requirements/search.txt pyproject.toml
 
 clean: ## end the services and remove what make made
 	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local.services stop
-	rm -rf $(VENV) .lock_cache .demo .coverage* .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .lock_cache .demo .coverage* .mypy_cache .ruff_cache .import_linter_cache .site build dist

@@ -49,7 +49,9 @@ class Site(BaseModel):
 
     name: str
     platform: str
+    """The software that it runs, as a preset is called; `board` or `feed` with `options`, or `ingest` where nobody crawls it."""
     start: tuple[str, ...] = ()
+    """Addresses of lists, where a visit begins; needed but for `ingest`."""
     hosts: tuple[str, ...] = ()
     """Hosts beyond those of `start` that links and redirects may lead to, with `:PORT` where that is not 80 or 443."""
     revisit_seconds: float = Field(default=300.0, gt=0)
@@ -59,6 +61,7 @@ class Site(BaseModel):
     delay_seconds: float = Field(default=2.0, ge=0)
     """The least pause between two requests; AutoThrottle makes it longer when the site is slow."""
     concurrency: int = Field(default=1, ge=1, le=16)
+    """Requests to it under way at once."""
     max_pages: int = Field(default=500, ge=1)
     """Pages a visit; what is left stays due for the next one."""
     deep_every: int = Field(default=12, ge=0)
@@ -72,9 +75,11 @@ class Site(BaseModel):
     may_be_empty: bool = False
     """Whether a list that has never led to anything is an answer, as of a search that finds nothing yet; else it is unread."""
     robots: bool = True
+    """Whether its robots.txt is obeyed: false is for a site of your own."""
     script: bool = False
     """Whether scripts fill its lists and threads, which are then rendered in a browser (`crawl.browser`)."""
     verify_certificates: bool = True
+    """Whether its certificate must be good."""
     session: str = ""
     """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
     cookies: str = ""
@@ -82,12 +87,17 @@ class Site(BaseModel):
     night: tuple[str, ...] = ()
     """Times of day at which the site is left alone, as HH:MM-HH:MM in `time_zone`."""
     time_zone: str = "UTC"
+    """The zone of `night`."""
     category: Category = ""
+    """What kind of place it is."""
     legal_basis: str = Field(min_length=1)
+    """On what ground it is read; without one it is not."""
     owner: str = Field(min_length=1)
+    """Who answers for it."""
     watch: bool = False
     """Whether the site has series of its own in /metrics, so that the alert rules name it; at most 200 sites have."""
     enabled: bool = True
+    """False leaves it alone and keeps its file."""
     options: dict[str, Option] = {}
     """What only this platform knows; the platform checks it."""
 

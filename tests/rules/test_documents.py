@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
-LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matrix", "xmpp", "telegram", "dev")}
+LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matrix", "xmpp", "telegram", "docs", "dev")}
 LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)

@@ -1,0 +1,10 @@
+"""`python -m deploy.documents`: writes the generated parts of the documents anew."""
+
+from __future__ import annotations
+
+from deploy.documents.generated import DOCS, PAGES, renewed
+
+if __name__ == "__main__":
+    for name in PAGES:
+        page = DOCS / name
+        page.write_text(renewed(name, page.read_text(encoding="utf-8")), encoding="utf-8")

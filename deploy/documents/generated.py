@@ -1,0 +1,175 @@
+"""References made from the code: every knob of the configuration, every field of the records.
+
+A page has words that people write, and below a line `<!-- generated: NAME -->` what stands here under that name, up to the next
+`<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from crawlers.collectors.channel import Channel
+from crawlers.sites.site import Site
+from ullage.records import Capture, Finding
+from ullage.records.heartbeat import Heartbeat
+from ullage.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+RANGES = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
+LENGTHS = {"maxLength": "characters", "maxItems": "of them"}
+NAMED = {"boolean": "true or false", "integer": "integer", "number": "number", "string": "text", "null": "null"}
+FORMATS = {"date-time": "time with zone (ISO 8601)", "date": "day (ISO 8601)", "binary": "bytes", "path": "path"}
+Schema = Mapping[str, Any]
+
+
+def renewed(name: str, text: str) -> str:
+    """The page `name` with its generated parts as the code has them now; `text` is what it says."""
+    return PART.sub(lambda part: f"{part[1]}\n{PAGES[name][part[2]]()}\n{part[3]}", text)
+
+
+def settings() -> str:
+    """Every table of `ullage.toml`, with its knobs."""
+    whole = Settings.model_json_schema()
+    return "\n\n".join(_tables(whole["properties"], whole["$defs"], "", ""))
+
+
+def site_file() -> str:
+    """What a site's file may say."""
+    return _knobs(Site, without={"name"})
+
+
+def channel_file() -> str:
+    """What a channel's file may say."""
+    return _knobs(Channel, without={"name"})
+
+
+def records() -> str:
+    """The records on the bus, and what they are made of."""
+    return "\n\n".join(_record(model) for record in (Capture, Finding, Heartbeat) for model in _with_parts(record))
+
+
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "configuration.md": {"settings": settings, "site file": site_file, "channel file": channel_file},
+    "data-formats.md": {"records": records},
+}
+
+
+def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterator[str]:
+    """The table at `path`, then those within it."""
+    inner = {name: _table_of(field) for name, field in properties.items()}
+    rows = [_row(name, field, str(field.get("description", ""))) for name, field in properties.items() if not inner[name]]
+    heading = f"### `[{path}]`" if path else "### At the top"
+    yield _table([heading, "", *([says, ""] if says else [])], rows) if rows else f"{heading}\n\n{says}"
+    for name, found in inner.items():
+        if found:
+            model, many = found
+            below = ".".join(filter(None, (path, name, "NAME" if many else "")))
+            yield from _tables(models[model]["properties"], models, below, _sentence(models[model].get("description", "")))
+
+
+def _table_of(field: Schema) -> tuple[str, bool] | None:
+    """The model of a field that is a table, or a table of tables, and which of them."""
+    for schema, many in ((field, False), (field.get("additionalProperties"), True)):
+        if isinstance(schema, dict) and "$ref" in schema and schema["$ref"].rpartition("/")[2] != "Option":
+            return schema["$ref"].rpartition("/")[2], many
+    return None
+
+
+def _knobs(model: type[BaseModel], without: set[str]) -> str:
+    schema, said = model.model_json_schema(), _docstrings(model)
+    fields = {name: field for name, field in schema["properties"].items() if name not in without}
+    needed = schema.get("required", [])
+    return _table([], [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in fields.items()])
+
+
+def _record(model: type[BaseModel]) -> str:
+    schema, said = model.model_json_schema(), _docstrings(model)
+    needed = schema.get("required", [])
+    rows = [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in schema["properties"].items()]
+    return _table([f"### {model.__name__}", "", _sentence(inspect.getdoc(model) or ""), ""], rows)
+
+
+def _with_parts(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """`model` and the models in it, each once, the outermost first."""
+    known = {one.__name__: one for one in _below(model)}
+    return [model, *(known[name] for name in model.model_json_schema().get("$defs", {}))]
+
+
+def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for field in model.model_fields.values():
+        waiting = [field.annotation]
+        while waiting:
+            kind = waiting.pop()
+            waiting.extend(getattr(kind, "__args__", ()))
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield kind
+                yield from _below(kind)
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field in the code."""
+    [node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(node, ast.ClassDef)
+    found = {}
+    for field, below in zip(node.body, node.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            assert isinstance(below.value, ast.Constant)
+            found[field.target.id] = str(below.value.value)
+    return found
+
+
+def _table(before: list[str], rows: list[str]) -> str:
+    return "\n".join((*before, "| name | is | by default | |", "| --- | --- | --- | --- |", *rows))
+
+
+def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
+    unit = field.get("unit") or ""
+    kind = f"{_kind(field)}{f', {unit}' if unit else ''}"
+    default = "needed" if needed else "" if "default" not in field else f"`{json.dumps(field['default'], ensure_ascii=False)}`"
+    return f"| `{name}` | {kind} | {default} | {_cell(says)} |"
+
+
+def _kind(field: Schema) -> str:
+    """What a value of `field` is, in words."""
+    if "anyOf" in field:
+        return " or ".join(_kind(one) for one in field["anyOf"])
+    if "$ref" in field:
+        return str(field["$ref"].rpartition("/")[2])
+    if "const" in field or "enum" in field:
+        return ", ".join(f"`{json.dumps(one)}`" for one in field.get("enum", [field.get("const")]))
+    if field.get("type") == "array":
+        return f"list of {_kind(field['items'])}{_limits(field)}" if "items" in field else f"pair of {_pair(field)}"
+    if field.get("type") == "object":
+        return f"table of {_kind(field['additionalProperties'])}"
+    return FORMATS.get(field.get("format", ""), NAMED.get(field.get("type", ""), "any")) + _limits(field)
+
+
+def _pair(field: Schema) -> str:
+    return ", ".join(_kind(one) for one in field["prefixItems"])
+
+
+def _limits(field: Schema) -> str:
+    """The range of a value, or how long it may be."""
+    ranges = [f"{sign} {field[name]:g}" for name, sign in RANGES.items() if name in field]
+    lengths = [f"at most {field[name]:,} {what}" for name, what in LENGTHS.items() if name in field]
+    fits = [f"as `{field['pattern']}`".replace("|", "\\|")] if "pattern" in field else []
+    return "".join(f", {limit}" for limit in (*ranges, *lengths, *fits))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _sentence(text: str) -> str:
+    """A docstring's words on one line; where it only points at its module, nothing."""
+    return _cell(text.replace("See the module.", ""))

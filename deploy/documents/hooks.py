@@ -1,0 +1,67 @@
+"""What mkdocs asks of us while it builds the site: documents of the repository's root become pages, links elsewhere become words.
+
+A link such as `../SECURITY.md` is right where the documents are read in the repository. On the site it leads to the page that is
+made of that file; one to a file of the code that is no page is shown as the path.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+OF_ROOT = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Documents of the root, and the pages that they become."""
+README = {"README.md": "index.md", "README.zh.md": "index.md"}
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
+
+
+def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
+    """Puts every page that `nav` does not name behind it: runbooks together, all others as they are called."""
+    folder = Path(config.docs_dir)
+    named = set(_named(config.nav))
+    others = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
+    runbooks = [page for page in others if page.startswith("runbooks/")]
+    more = [page for page in others if page not in named and page not in runbooks]
+    config.nav = [*(config.nav or []), *([{"More": more}] if more else []), {"Runbooks": runbooks}]
+    return config
+
+
+def _named(nav: Any) -> Iterator[str]:
+    """The pages of a navigation, at whatever depth."""
+    for entry in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from _named(entry)
+
+
+def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
+    """Adds the documents of the root."""
+    for name, page in OF_ROOT.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
+    """The page with links that lead somewhere on the site."""
+    here = page.file.src_uri
+    return LINK.sub(lambda link: _link(link, here, files), markdown)
+
+
+def _link(link: re.Match[str], here: str, files: Files) -> str:
+    words, to, anchor = link[1], link[2], link[3] or ""
+    source = next((name for name, made in OF_ROOT.items() if made == here), None)
+    folder = "" if source else posixpath.join("docs", posixpath.dirname(here))
+    path = posixpath.normpath(posixpath.join(folder, to))
+    target = {**OF_ROOT, **README}.get(path, path.removeprefix("docs/"))
+    if files.get_file_from_path(target) is None:
+        return f"{words} (`{path}`)"
+    return f"[{words}]({posixpath.relpath(target, posixpath.dirname(here) or '.')}{anchor})"
