@@ -65,8 +65,25 @@ HELP: Mapping[str, str] = {
 """The line of each command in `ullage --help`, as its own help begins (a test compares them); a command that is missing here is
 imported for it."""
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
-EXTRAS = {"crawl": "scrapy", "match": "hyperscan", "alert": "apprise", "search": "fastapi", "intake": "uvicorn"}
-"""Extra to a module that comes with it and not without."""
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "crawl": ("scrapy", "cssselect", "jmespath", "lxml", "OpenSSL", "parsel", "service_identity", "twisted", "w3lib", "zope"),
+    "match": ("hyperscan", "ahocorasick", "pypdfium2", "pypdfium2_raw", "python_calamine"),
+    "parquet": ("pyarrow",),
+    "formats": ("fastavro", "brotli", "pyarrow"),
+    "alert": ("apprise", "babel", "docx", "jinja2"),
+    "export": ("stix2", "pymisp"),
+    "search": ("fastapi", "argon2", "babel", "h11", "jinja2", "markupsafe", "python_multipart", "starlette", "uvicorn"),
+    "oidc": ("authlib", "httpx", "joserfc"),
+    "intake": ("uvicorn", "h11"),
+    "matrix": ("aiohttp",),
+    "xmpp": ("slixmpp",),
+    "telegram": ("telethon",),
+    "kafka": ("kafka",),
+    "elasticsearch": ("elasticsearch", "elastic_transport"),
+    "timestamp": ("rfc3161_client",),
+}
+"""Extra to the modules that come with it and that something of ullage imports; by the first it is known whether it is installed.
+A test compares them with pyproject.toml and with what is imported."""
 OF_SEARCH = ("user", "token")
 """Commands beside `search` that need what it needs."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
@@ -90,7 +107,7 @@ class _Stages(TyperGroup):
                 loaded = entry.load()
             return _with_exit_codes(cmd_name, _as_command(cmd_name, loaded))
         except ModuleNotFoundError as error:
-            return _missing(cmd_name, _extra_of(entry), error.name or "a module")
+            return _missing(cmd_name, _extra_with(error.name or "", _extra_of(entry)), error.name or "a module")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help with a line a command, and import only those that HELP does not know."""
@@ -121,7 +138,7 @@ def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
 def _line_of(entry: importlib.metadata.EntryPoint) -> str:
     """What the help of `ullage` says of a command; "" where that is not known before it is imported."""
     extra = _extra_of(entry)
-    if extra in EXTRAS and importlib.util.find_spec(EXTRAS[extra]) is None:
+    if extra in EXTRAS and importlib.util.find_spec(EXTRAS[extra][0]) is None:
         return _not_installed(extra)
     return HELP.get(entry.name, "")
 
@@ -132,6 +149,16 @@ def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
         return "search"
     package = entry.value.partition(".")[0]
     return entry.name if entry.name in EXTRAS else ZONES.get(package, "" if package == "ullage" else "all")
+
+
+def _extra_with(module: str, extra: str) -> str:
+    """The extra to install for a module: `extra` where that has it, or none is known to."""
+    having = [name for name, modules in EXTRAS.items() if module.partition(".")[0] in modules]
+    return extra if extra in having or not having else having[0]
+
+
+def _to_install(extra: str) -> str:
+    return "install ullage[all]" if extra in ("", "all") else f"install ullage[{extra}] or ullage[all]"
 
 
 def _not_installed(extra: str) -> str:
@@ -152,7 +179,7 @@ def _missing(command: str, extra: str, module: str) -> Any:
 
     @single.command(command, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
     def missing() -> None:
-        raise ConfigError(f"{command} needs {module}: install ullage[{extra or 'all'}] or ullage[all]")
+        raise ConfigError(f"{command} needs {module}: {_to_install(extra)}")
 
     missing.__doc__ = _not_installed(extra)
     return typer.main.get_command(single)
@@ -215,12 +242,16 @@ def main() -> None:
             from ullage.runtime import role  # noqa: PLC0415  only where a supervisor started this
 
             role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
-        code = app(standalone_mode=False)
+        code = typer.main.get_command(app)(standalone_mode=False)  # app() would put typer's own hook in the place of ours
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
     except UllageError as error:
         _fail(*faults_of(error), exit_code=error.exit_code)
+    except ModuleNotFoundError as error:  # of an extra that is asked for only now
+        if not (extra := _extra_with(error.name or "", "")):
+            raise
+        _fail(f"this needs {error.name}: {_to_install(extra)}", exit_code=Exit.USAGE)
     except TyperException as error:  # wrong usage: an unknown option, a missing argument
         _fail(error.format_message(), exit_code=Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):

@@ -45,8 +45,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
     role.no_core_dumps()
-    more = [entry.load()(ctx.obj) for entry in importlib.metadata.entry_points(group=MORE)]
-    configured = partial(_configured, more)
+    configured = partial(_configured, _more_roles(ctx.obj))
     if once:
         if endless := configured():
             typer.echo(f"not started with --once, for they never end: {', '.join(endless)}", err=True)
@@ -54,6 +53,15 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     stop = threading.Event()
     role.stop_on_signals(stop)
     raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
+
+
+def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
+    """What says which commands are configured beside the four roles, of each stage that is installed here."""
+    found = []
+    for entry in importlib.metadata.entry_points(group=MORE):
+        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here runs nothing
+            found.append(entry.load()(context))
+    return found
 
 
 def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
@@ -64,9 +72,8 @@ def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
 def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Whether each role that is configured here runs and is ready."""
     setup.require(ctx.obj)
-    more = [entry.load()(ctx.obj) for entry in importlib.metadata.entry_points(group=MORE)]
     ready = True
-    for words in (*supervisor.ROLES, *_configured(more)):
+    for words in (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
         said = readiness.of(ctx.obj.settings, words)
         ready = ready and said == readiness.READY
         typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")

@@ -103,14 +103,39 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
         ("search", "alerts.search.command:search", "search"),
         ("demo", "deploy.demo.command:demo", "all"),
     ):
-        stages[name] = Entry(name, value, ModuleNotFoundError("x", name="scrapy"))
+        stages[name] = Entry(name, value, ModuleNotFoundError("x", name="x.y"))
         code, _, err = ullage(name, "--whatever", "x")
-        assert (code, err) == (2, f"ullage: {name} needs scrapy: install ullage[{extra}] or ullage[all]\n")
+        wanted = "" if extra == "all" else f"ullage[{extra}] or "
+        assert (code, err) == (2, f"ullage: {name} needs x.y: install {wanted}ullage[all]\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("crawlers.intake.service:intake", "parsel", "crawl"),  # its own extra would not bring it
+        ("crawlers.intake.service:intake", "uvicorn.config", "intake"),
+        ("alerts.search.command:search", "uvicorn", "search"),
+    ],
+)
+def test_the_extra_that_is_named_has_the_module_that_lacks(
+    ullage, stages: dict[str, Entry], command: str, module: str, extra: str
+) -> None:
+    name = command.partition(":")[2]
+    stages[name] = Entry(name, command, ModuleNotFoundError("x", name=module))
+    assert ullage(name)[2] == f"ullage: {name} needs {module}: install ullage[{extra}] or ullage[all]\n"
+
+
+def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(ullage, stages: dict[str, Entry]) -> None:
+    def fly() -> None:
+        raise ModuleNotFoundError("x", name="docx.shared")
+
+    stages["fly"] = Entry("fly", "alerts.command:fly", fly)
+    assert ullage("fly") == (2, "", "ullage: this needs docx.shared: install ullage[alert] or ullage[all]\n")
 
 
 def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry], monkeypatch: pytest.MonkeyPatch) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.command:crawl", ModuleNotFoundError("x", name="scrapy"))
-    monkeypatch.setitem(cli.EXTRAS, "crawl", "no_such_module")
+    monkeypatch.setitem(cli.EXTRAS, "crawl", ("no_such_module",))
     code, out, _ = ullage("--help")
     assert code == 0
     assert "needs the extra `crawl`" in out
@@ -233,7 +258,11 @@ import sys
 from ullage import cli
 {setup}
 sys.argv = ["ullage", "--version"]
-cli.app = lambda **_: {act}
+import typer
+cli.app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+@cli.app.command()
+def act(version: bool = False):
+    {act}
 cli.main()
 """
 
@@ -242,7 +271,10 @@ cli.main()
     ("setup", "act"),
     [
         ("", "int('13800138000x')"),
-        ("import threading", "(t := threading.Thread(target=int, args=('13800138000x',))).start() or t.join() or 1"),
+        (
+            "import threading",
+            "(t := threading.Thread(target=int, args=('13800138000x',))).start() or t.join(); raise typer.Exit(1)",
+        ),
     ],
     ids=["main thread", "other thread"],
 )
@@ -252,6 +284,12 @@ def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: st
     assert done.stderr.count("\n") == 1
     assert "internal error (ValueError at " in done.stderr
     assert "13800138000" not in done.stderr
+
+
+def test_roles_of_a_stage_that_is_not_installed_are_none(stages: dict[str, Entry], data: Path) -> None:
+    stages["crawl"] = Entry("crawl", "crawlers.roles:roles_of", ModuleNotFoundError("x", name="scrapy"))
+    stages["other"] = Entry("other", "wings.roles:roles_of", lambda context: lambda: ["fly"])
+    assert [roles() for roles in commands._more_roles(Context(data))] == [["fly"]]
 
 
 def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
