@@ -64,7 +64,7 @@ test-faults: env ## kills and outages in full length on real servers (an hour; O
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live tests/live
 
-test-deploy: env ## units, image, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, buildah, debootstrap)
+test-deploy: env ## wheel, archive, units, image, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, buildah, debootstrap)
 	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
 
 # The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
@@ -102,6 +102,7 @@ lock: ## choose new versions of the dependencies and write requirements/
 	$(PYTHON) -m venv .lock_cache
 	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
 	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra docs --extra dev -o $(LOCK) pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra all --extra matrix --extra xmpp --extra telegram -o requirements/all.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search --extra oidc -o requirements/search.txt pyproject.toml
