@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alerts.accounts.roles import ALL, APART, PEOPLE_ALONE, PERMISSIONS, ROLES, Principal, permissions_of
+from alerts.accounts.roles import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, permissions_of
 from alerts.accounts.sessions import digest
 from ullage.clock import Clock
 from ullage.errors import ConfigError
@@ -109,7 +109,8 @@ class Token:
 
     def principal(self) -> Principal:
         """As who the program asks."""
-        return Principal(self.name, frozenset(), frozenset(self.tenants), frozenset(self.permissions), is_program=True)
+        scope = frozenset(self.tenants), frozenset(self.permissions)
+        return Principal(self.name, frozenset(), *scope, is_program=True, purpose=self.purpose)
 
 
 class Accounts:
@@ -234,7 +235,7 @@ class Accounts:
             raise ConfigError(Phrase("a token expires after at most %(most)s days", most=LONGEST_DAYS))
         id_, now = secrets.token_hex(4), self._clock.wall()
         secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
-        chosen = (_words(checked_scope(permissions)), _words(checked_tenants(tenants)))
+        chosen = (_words(checked_scope(permissions, purpose)), _words(checked_tenants(tenants)))
         row = (id_, name, digest(secret), purpose.strip(), *chosen, now, by, now + days * 86_400, None)
         with self._changing():
             self._connection.execute("insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -309,11 +310,16 @@ def checked_tenants(tenants: Collection[str]) -> tuple[str, ...]:
     return (ALL,) if ALL in tenants else tuple(sorted({*tenants}))
 
 
-def checked_scope(permissions: Collection[str]) -> tuple[str, ...]:
-    """Permissions that a program may have; ConfigError says which not."""
+def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]:
+    """Permissions that a program may have for a purpose; ConfigError says which not."""
     may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
     if not permissions or not {*permissions} <= {*may}:
         raise ConfigError(Phrase("a token may some of: %(permissions)s", permissions=", ".join(may)))
+    for name, word in PURPOSES.items():
+        if (name in permissions) != (purpose.strip() == word) or (name in permissions and len({*permissions}) > 1):
+            raise ConfigError(
+                Phrase("a token of %(name)s has the purpose %(purpose)s and no other permission", name=name, purpose=word)
+            )
     return tuple(one for one in may if one in permissions)
 
 

@@ -118,7 +118,7 @@ class AccountDesk:
         self, name: str, permissions: Collection[str], tenants: Collection[str], *, purpose: str, days: float
     ) -> tuple[Token, str]:
         """Make a token: it, and the secret that is shown once. Noted once it is whole, before anybody has it."""
-        checked_scope(permissions)
+        checked_scope(permissions, purpose)
         self._require(checked_tenants(tenants))
         token, secret = self.accounts.add_token(name, permissions, tenants, purpose=purpose, days=days, by=self.by)
         self._note("token.add", f"token {token.id} of {name}: {said(token.permissions, token.tenants)}", token.purpose)

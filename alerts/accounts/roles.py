@@ -24,6 +24,8 @@ PERMISSIONS: Mapping[str, str] = {
     "duty.waive": marked("decide that a duty to report asks for nothing: one half of it"),
     "telling.approve": marked("decide whether the people in an incident may be told"),
     "person.check": marked("ask whether a person is exposed"),
+    "exposure.ask": marked("ask whether handles are exposed, as a risk engine"),
+    "outcome.report": marked("report what came of fraud cases"),
     "file.assess": marked("have a file judged"),
     "coverage.read": marked("see what was looked at, and what was not"),
     "coverage.explain": marked("say why a gap was there"),
@@ -51,9 +53,12 @@ ROLES: Mapping[str, frozenset[str]] = {
     "fraud": frozenset(
         "person.check incident.read incident.decide incident.export customers.export seller.find file.assess".split()
     )
-    | _STATE,
+    | _STATE
+    | {"outcome.report"},
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
-    "lead": _WORK | _STATE | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive"},
+    "lead": _WORK
+    | _STATE
+    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive", "outcome.report"},
     "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
     | _STATE
     | {"duty.waive", "telling.approve", "audit.read"},
@@ -67,6 +72,8 @@ APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
 PEOPLE_ALONE = frozenset({"duty.waive", "telling.approve", "account.manage", "address.reveal"})
 """What no program may have by a token: these decisions are people's."""
+PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
+"""What a token alone may have whose purpose is this word, and nothing beside it: what is learned so is for nothing else."""
 ALL = "*"
 """In the place of tenants: all there are, and will be."""
 
@@ -89,6 +96,8 @@ class Principal:
     is_program: bool = False
     must_change: bool = False
     """Their password is one that somebody else made: nothing but changing it is theirs."""
+    purpose: str = ""
+    """What a program's token was made for."""
     session: str = ""
     """Tells sessions of one person apart, and is good for nothing else."""
 

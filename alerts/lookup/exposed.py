@@ -179,7 +179,11 @@ class Lookup:
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
     def _look(self, tenant: str, tags: Sequence[str]) -> list[Exposed]:
-        exposures = list(self.store.scroll(Exposure, _having(tenant, tags)))
+        return self.exposures(_having(tenant, tags))
+
+    def exposures(self, where: Where) -> list[Exposed]:
+        """The exposures in `where` whose incidents are still there, each with what was decided of its incident."""
+        exposures = list(self.store.scroll(Exposure, where))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
         decided: dict[str, list[Decision]] = {incident: [] for incident in incidents}
         for decision in self.store.scroll(Decision, Where({"incident": tuple(incidents)})) if incidents else ():

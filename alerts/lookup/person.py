@@ -19,7 +19,7 @@ from alerts.read.heard import BELIEVED, Looked
 from alerts.records.document import Frozen
 from alerts.report.content import Text, advice_for, categories
 from ullage.files.rulefiles import shipped
-from ullage.verdict.rules import Scenario, own_rules
+from ullage.verdict.rules import Scenario, Way, own_rules
 
 UNSEEN = Text(
     "Not seen by it: closed groups, what was sold without a post, other numbers of this person, and masked numbers.",
@@ -114,9 +114,9 @@ def told(answer: Answer) -> tuple[Told, ...]:
 
 
 def _told(hit: Exposed) -> Told:
-    scenario = _scenario(hit)
-    known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
-    kinds = tuple(Text(kind.title, kind.title_zh) for kind in known)
+    worst = worst_way(hit)
+    scenario = worst[1] if worst else None
+    kinds = kinds_of(hit)
     scam = Text(scenario.title, scenario.title_zh) if scenario else Text("none in particular", "无特定骗术")
     month = f"{hit.exposure.first_seen:%Y-%m}"
     protects = tuple(line for advice in advice_for(scenario.id if scenario else "") for line in advice.lines())
@@ -124,13 +124,19 @@ def _told(hit: Exposed) -> Told:
     return Told(kinds, month, scam, protects, hit.may_be_told, script)
 
 
-def _scenario(hit: Exposed) -> Scenario | None:
-    """The worst that the fields of this very person's rows allow: others in the incident may be worse off."""
+def kinds_of(hit: Exposed) -> tuple[Text, ...]:
+    """Which kinds of data stood in this very person's rows."""
+    known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
+    return tuple(Text(kind.title, kind.title_zh) for kind in known)
+
+
+def worst_way(hit: Exposed) -> tuple[Way, Scenario] | None:
+    """The worst that the fields of this very person's rows allow, and by which of them: others there may be worse off."""
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in own_rules().ways():
         of_post = (not way.terms or way.terms & terms) and (not way.brand or hit.incident.brands) and not way.logins
         if of_post and (way.every or way.some) and any(way.allowed_by(group) for group in groups):
-            return scenario
+            return way, scenario
     return None
 
 

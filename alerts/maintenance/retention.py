@@ -21,6 +21,7 @@ from alerts.records import (
     DaySheet,
     Decision,
     Exposure,
+    FraudOutcome,
     GapReason,
     Heard,
     Hold,
@@ -43,7 +44,7 @@ WAITING_DAYS = 15
 for another."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, Incident,
+    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
 
@@ -79,7 +80,7 @@ def expire(
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
-    """Remove every exposure of one customer, and where else they were seen, now; returns how many documents of each class went.
+    """Remove what names one customer, now: exposures, where else they were seen, what came of fraud; returns what went, a class.
 
     What is sealed of the posts in which they stood goes as well: a title or the name of a file may be theirs.
     """
@@ -90,6 +91,8 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Docum
         removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
     for background in _batches(store, Background, where):
         removed[Background] += store.delete(Background, [document.id for document in background])
+    for outcomes in _batches(store, FraudOutcome, where):
+        removed[FraudOutcome] += store.delete(FraudOutcome, [outcome.id for outcome in outcomes])
     return _expunged(store, removed)
 
 

@@ -19,6 +19,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Decision       incident:form token         search, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
     Hold           incident:time               a command, append-only
+    FraudOutcome   incident:subject:digest     search, append-only
     Audit          random                      search, append-only
     Notification   incident:channel:what       alert
     Account        the account's name          search
@@ -26,7 +27,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
-from alerts.records.decided import Decision, Hold, Suppression
+from alerts.records.decided import Decision, FraudOutcome, Hold, Suppression
 from alerts.records.document import Document
 from alerts.records.facts import (
     TEXT_RULE,
@@ -45,24 +46,25 @@ from alerts.records.facts import (
 )
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.notification import Account, Audit, Notification
-from alerts.records.words import SEVERITIES, STATUSES, Act, ClockWord, News, Origin, Severity, Sketched, Status, Told
+from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
 from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Claim", "ClockWord",
-    "DaySheet", "Decision", "Exposure", "GapReason", "Gone", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification",
-    "Origin", "Original", "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why",
-    "WorkItem", "claim_id", "exposure_id", "incident_id", "presence_id",
+    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Band", "Claim",
+    "ClockWord", "DaySheet", "Decision", "Exposure", "Fraud", "FraudOutcome", "GapReason", "Gone", "Heard", "Hold",
+    "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Presence", "Severity", "Sighting", "SiteDay",
+    "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id", "exposure_id", "incident_id", "presence_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
-    SiteDay, GapReason, DaySheet, WorkItem, Presence,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome,
 )  # fmt: skip
-VERSION = 10
+VERSION = 11
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
 the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
-eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`. A
+eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`,
+the tenth no `FraudOutcome`. A
 class that is new gets its tables or index; filters that change must be filled from the documents."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from alerts.records.document import Document
-from alerts.records.words import Act, Sketched, Status
+from alerts.records.words import Act, Band, Fraud, Sketched, Status
 
 
 class Decision(Document):
@@ -72,3 +72,23 @@ class Hold(Document):
     case: str
     reason: str
     released: bool = False
+
+
+class FraudOutcome(Document):
+    """What came of a fraud case of one customer in an incident, by the handle; the last one of a customer counts.
+
+    How much was lost, or would have been, is an `amount` in minor units of `currency` (ISO 4217), a `band`, or not known.
+    """
+
+    columns = ("tenant", "incident", "subject", "outcome")
+
+    tenant: str
+    incident: str
+    subject: str
+    at: datetime
+    by: str
+    outcome: Fraud
+    happened_at: datetime
+    amount: int | None = None
+    currency: str = ""
+    band: Band | Literal[""] = ""

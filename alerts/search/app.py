@@ -20,21 +20,21 @@ from alerts.accounts.roles import ForbiddenError
 from alerts.accounts.sessions import Sessions
 from alerts.accounts.sign_on import configured
 from alerts.decisions.command import duties_of
+from alerts.desk.feed import Feed
 from alerts.lookup.exposed import Lookup
 from alerts.lookup.sweeps import Sweeps
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import Account
-from alerts.search import api, login, pages
+from alerts.search import bodies, login, pages, v1
 from alerts.search.address import Reach
-from alerts.search.bodies import streamed
 from alerts.search.door import Door, token_of
 from alerts.search.guard import Beneath, Guard
 from alerts.search.held import Held
 from alerts.search.language import InLanguage
 from alerts.search.lookups import Lookups, Occasions
-from alerts.search.may import anybody, logged_in, require_named
+from alerts.search.may import anybody, require_named
 from alerts.search.menu import menu
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
@@ -94,13 +94,14 @@ def create_app(
         held=Held(context.clock),
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
+        feed=Feed(context.data, store, context.keys, context.clock),
         zone=zone,
         entries=pages.entries(),
         sign_on=configured(context, accounts, trail),
     )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
-    for router in (*pages.routers(), api.routes(), login.routes(), _operations(site, app)):
+    for router in (*pages.routers(), *v1.routers(), login.routes(), _operations(site)):
         app.router.routes.extend(router.routes)  # included, each would be worked out a second time
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
@@ -112,12 +113,13 @@ def create_app(
         site.door.principal,
         partial(login.denied, site),
         require_named(app),
-        streamed(app),
+        bodies.streamed(app),
+        bodies.held(app),
     )
     return Beneath(InLanguage(guard), reach)
 
 
-def _operations(site: Site, app: FastAPI) -> APIRouter:
+def _operations(site: Site) -> APIRouter:
     """What machines ask for, of the whole site, the style sheet, and the script for keys."""
     router = APIRouter(include_in_schema=False)
     style, script = (
@@ -131,10 +133,6 @@ def _operations(site: Site, app: FastAPI) -> APIRouter:
     @router.get("/static/desk.js", dependencies=[anybody()])
     def keys() -> Response:
         return Response(script, media_type="text/javascript")
-
-    @router.get("/api/openapi.json", dependencies=[logged_in()])
-    def described() -> JSONResponse:
-        return JSONResponse(app.openapi())
 
     @router.get("/metrics", dependencies=[anybody()])
     def metrics() -> Response:
@@ -156,7 +154,7 @@ def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception],
     """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
 
     def answer(request: Request, status: int, message: Phrase | Exception, headers: Mapping[str, str] | None = None) -> Response:
-        if request.url.path.startswith("/api/"):
+        if request.url.path.startswith("/v1/"):
             return JSONResponse({"error": str(message)}, status, headers)
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", status)
@@ -201,5 +199,6 @@ def _home(request: Request) -> str:
 
 _STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
 _NAMES = frozenset(
-    "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name".split()
+    "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name decision"
+    " handles tags incident outcome handle amount band currency when sighting state stage".split()
 )

@@ -2,8 +2,11 @@
 
     @router.post("/things", dependencies=[may("..."), streams(MOST_BYTES)])
 
-Every other body is at most `guard.MAX_BODY` and whole before its route sees anything. One that streams is read by its route,
-piece by piece, after the guard has seen who sends it; whoever sends it has `STREAM_SECONDS` for it.
+    @router.post("/lists", dependencies=[may("..."), holds(MOST_BYTES)])
+
+Every body that does not stream is whole before its route sees anything, and at most `guard.MAX_BODY` unless its route `holds`
+more. One that streams is read by its route, piece by piece, after the guard has seen who sends it; whoever sends it has
+`STREAM_SECONDS` for it.
 """
 
 from __future__ import annotations
@@ -34,11 +37,35 @@ def streams(most: int) -> Any:
     return Depends(Streams(most))
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """That the body of a route, which is whole before the route sees it, may have so many bytes."""
+
+    most: int
+
+    def __call__(self) -> None:
+        """Nothing: the guard has seen to it."""
+
+
+def holds(most: int) -> Any:
+    """The dependency of a route whose body has at most `most` bytes."""
+    return Depends(Holds(most))
+
+
+def held(app: FastAPI) -> Mapping[str, int]:
+    """The paths whose bodies may be larger than others, with the most bytes of each."""
+    return _having(app, Holds)
+
+
 def streamed(app: FastAPI) -> Mapping[str, int]:
     """The paths whose bodies stream, with the most bytes of each."""
+    return _having(app, Streams)
+
+
+def _having(app: FastAPI, kind: type[Streams | Holds]) -> Mapping[str, int]:
     return {
         route.path: one.call.most
         for route in routes_of(app)
         for one in dependencies_of(route.dependant)
-        if isinstance(one.call, Streams)
+        if isinstance(one.call, kind)
     }

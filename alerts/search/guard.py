@@ -22,10 +22,11 @@ from ullage.runtime.connections import ANSWERED, MORE_TIME, MOST_REQUESTS
 MAX_BODY = 16 * 1024
 MAX_QUERY, MAX_ANSWER = 2 * 1024, 8 * 1024
 """Bytes of a query: of one of ours, and of what an identity provider sends a browser back with."""
+METHODS = ("GET", "HEAD", "POST")
 BACK = "/login/back"
 CHANGING = frozenset({"/password", "/logout"})
 """What is left to somebody whose password somebody else made."""
-KEPT = "/api/export/"
+KEPT = "/v1/export/"
 """What leaves an entry in the audit log even when it is only read: no other site's page may fill that log."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
@@ -79,7 +80,7 @@ class Guard:
     `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent a request, NOBODY for nobody
     known; the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find both as
     `request.state.principal` and `request.state.asked`. Of the paths in `streamed` the body is left to the route, and may have so
-    many bytes.
+    many bytes; of those in `held` it is read here as any other, and may have as many as they say.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class Guard:
         denied: Callable[[Scope, UllageError | None], Response],
         open_: Collection[str],
         streamed: Mapping[str, int] = MappingProxyType({}),
+        held: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._app, self._reach, self._requests, self._open = app, reach, requests, frozenset(open_)
-        self._principal, self._denied, self._streamed = principal, denied, streamed
+        self._principal, self._denied, self._streamed, self._most = principal, denied, streamed, {**held, **streamed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on; count and dress the answer."""
@@ -122,10 +124,12 @@ class Guard:
         if refusal is None and streams:
             refusal = _unframed(scope, headers)
         elif refusal is None:
-            body = await _body(receive)
-            refusal = (413, "too large") if len(body) > MAX_BODY else _unmeasured(scope, headers, body)
+            most = self._most.get(scope["path"], MAX_BODY)
+            body = await _body(receive, most)
+            refusal = (413, "too large") if len(body) > most else _unmeasured(scope, headers, body)
         if refusal:
-            return PlainTextResponse(refusal[1] + "\n", refusal[0]), receive
+            allowed = {"allow": ", ".join(METHODS)} if refusal[0] == 405 else None
+            return PlainTextResponse(refusal[1] + "\n", refusal[0], allowed), receive
         try:
             principal = scope["state"]["principal"] = self._principal(headers, asked)
         except UllageError as error:
@@ -147,14 +151,14 @@ class Guard:
             return 421, "not a name of this page: search.public in ullage.toml has those by which it is reached"
         if scope["path"] in MACHINES and not asked.is_local:
             return 404, "for this machine alone"
-        if scope["method"] not in ("GET", "HEAD", "POST"):
+        if scope["method"] not in METHODS:
             return 405, "GET and POST only"
         if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
             return 403, "sent from another site"
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign and scope["path"].startswith(KEPT):
             return 403, "asked for by another site"
-        return _too_large(scope, headers, self._streamed.get(scope["path"], MAX_BODY))
+        return _too_large(scope, headers, self._most.get(scope["path"], MAX_BODY))
 
     def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether the sender is this page itself, or a program that is no browser and talks JSON to the API."""
@@ -165,7 +169,7 @@ class Guard:
             return origin in self._reach.origins
         is_json = headers.get("content-type", "").partition(";")[0].strip() == "application/json"
         is_told_who = headers.get("authorization", "").lower().startswith("bearer ")  # a browser adds any other by itself
-        return path.startswith("/api/") and (is_json or is_told_who)  # no form of a page sends either
+        return path.startswith("/v1/") and (is_json or is_told_who)  # no form of a page sends either
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -191,10 +195,10 @@ def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> tuple[int
     return (413, "too large") if len(length) > len(str(most)) or int(length) > most else None
 
 
-async def _body(receive: Receive) -> bytes:
-    """The body of a request, however it is framed; of one that is larger than `MAX_BODY` a beginning that is larger, too."""
+async def _body(receive: Receive, most: int) -> bytes:
+    """The body of a request, however it is framed; of one that is larger than `most` bytes a beginning that is larger, too."""
     body, more = b"", True
-    while more and len(body) <= MAX_BODY:
+    while more and len(body) <= most:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)

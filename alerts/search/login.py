@@ -71,7 +71,7 @@ def entering(request: Request, session: str, answer: Response) -> Response:
 def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
     """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
-    if path.startswith("/api/"):
+    if path.startswith("/v1/"):
         return _denied_program(error)
     if principal.must_change:
         return RedirectResponse("/password", 303)

@@ -20,6 +20,7 @@ from alerts.accounts.roles import NOBODY, Principal
 from alerts.accounts.sign_on import SignOn
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
+from alerts.desk.feed import Feed
 from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.language import TAGS
@@ -71,6 +72,7 @@ class Site:
     held: Held
     sweeps: Sweeps
     occasions: Occasions
+    feed: Feed
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

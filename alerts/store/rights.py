@@ -21,6 +21,7 @@ from alerts.records import (
     DaySheet,
     Decision,
     Exposure,
+    FraudOutcome,
     GapReason,
     Heard,
     Hold,
@@ -43,7 +44,7 @@ FOLDED = (
     Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification,
     WorkItem,
 )  # fmt: skip
-SAID = (Decision, Suppression, Hold, GapReason, Audit)
+SAID = (Decision, Suppression, Hold, GapReason, Audit, FraudOutcome)
 ALERT: Rights = (
     (FOLDED, (*SEEN, "index", "delete", "maintenance")),
     (SAID, (*SEEN, "delete", "maintenance")),

@@ -244,6 +244,6 @@ def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
 
 
 TABLES = "".join(map(_schema, CLASSES))
-STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 5)
+STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 6)
 """A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
 cleaned. When `VERSION` is raised, its step comes behind them."""

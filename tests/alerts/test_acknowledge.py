@@ -68,7 +68,9 @@ def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> 
 def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, program) -> None:
     def ask(**more: object):
         asked = {"by": "Li Wei", "decision": "false_positive", **more}
-        return Browser(desk.app).ask("POST", f"/api/incidents/{leaked}/decisions", json=asked, headers=program)
+        who, path = Browser(desk.app), f"/v1/incidents/{leaked}"
+        read = {"if-match": who.get(path, headers=program).headers["etag"]}
+        return who.ask("POST", f"{path}/decisions", json=asked, headers={**program, **read})
 
     for refused in ({}, {"reason": "other"}, {"reason": "chance", "days": 0}, {"decision": "resolved", "reason": "chance"}):
         assert ask(**refused).status_code == 400, refused
@@ -104,7 +106,9 @@ def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
 @pytest.fixture
 def program(accounts) -> dict[str, str]:
     """The headers of a program that may decide."""
-    token = accounts.add_token("soar", ["incident.decide", "incident.close"], ["*"], purpose="a test", days=1, by="test")[1]
+    token = accounts.add_token(
+        "soar", ["incident.read", "incident.decide", "incident.close"], ["*"], purpose="a test", days=1, by="test"
+    )[1]
     return {"authorization": f"Bearer {token}"}
 
 
@@ -112,8 +116,9 @@ def program(accounts) -> dict[str, str]:
 def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
     leaked, store, data, browser, program, said, name
 ) -> None:
-    path = f"/api/incidents/{leaked}/decisions"
-    answer = browser.ask("POST", path, json={**said, "decision": "acknowledged"}, headers=program)
+    path = f"/v1/incidents/{leaked}/decisions"
+    read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
+    answer = browser.ask("POST", path, json={**said, "decision": "acknowledged"}, headers={**program, **read})
     assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (200, name, "acknowledged")
     assert decided(store, leaked) == [("acknowledged", name, "")]
     assert last(data) == ("incident.decide", name)
@@ -128,17 +133,18 @@ def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
     ],
 )
 def test_what_a_program_may_not_say_is_refused_and_not_repeated(leaked, store, browser, program, asked) -> None:
-    answer = browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=asked, headers=program)
-    assert answer.status_code in (400, 422)
+    read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
+    answer = browser.ask("POST", f"/v1/incidents/{leaked}/decisions", json=asked, headers={**program, **read})
+    assert answer.status_code == 400
     assert "13800138000" not in answer.text
     assert decided(store, leaked) == []
-    assert browser.ask("POST", "/api/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}).status_code == 404
+    assert browser.ask("POST", "/v1/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}).status_code == 404
 
 
 def test_another_sites_page_acknowledges_nothing(leaked, store, browser) -> None:
     told = {"by": "Li Wei", "decision": "acknowledged"}
     theirs = {"sec-fetch-site": "cross-site"}
-    assert browser.ask("POST", f"/api/incidents/{leaked}/decisions", json=told, headers=theirs).status_code == 403
+    assert browser.ask("POST", f"/v1/incidents/{leaked}/decisions", json=told, headers=theirs).status_code == 403
     assert decided(store, leaked) == []
 
 

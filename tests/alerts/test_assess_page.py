@@ -345,7 +345,7 @@ def token(accounts) -> str:
 def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, **fields: str):
     headers = {"authorization": f"Bearer {token}"}
     program = Browser(page.app)
-    return program.ask("POST", f"/api/assess{query}", data={**FIELDS, **fields}, files={"file": ("x.csv", body)}, headers=headers)
+    return program.ask("POST", f"/v1/assess{query}", data={**FIELDS, **fields}, files={"file": ("x.csv", body)}, headers=headers)
 
 
 def test_a_program_gets_the_verdict_that_the_page_shows(page, match, token, context) -> None:
@@ -383,4 +383,4 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic cHJveHk6cHJveHk="}])
 def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers) -> None:
     """Nor where a browser adds the login of a proxy before the desk by itself."""
-    assert page.ask("POST", "/api/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers).status_code == 403
+    assert page.ask("POST", "/v1/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers).status_code == 403

@@ -91,13 +91,13 @@ def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, ru
     run("reported", A, "--by", "Li Wei", "--regime", "nfra-2024")
     assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
     assert "  confirmed  opened" in run("show", A).stdout
-    assert browser.get(f"/api/incidents/{A}").json()["status"] == "confirmed"
+    assert browser.get(f"/v1/incidents/{A}").json()["status"] == "confirmed"
     for status, found in (("", [A]), ("confirmed", [A]), ("reported", [])):
-        items = browser.get("/api/incidents", params={"status": status}).json()["items"]
+        items = browser.get("/v1/incidents", params={"status": status}).json()["items"]
         assert [(one["id"], one["status"]) for one in items] == [(id_, "confirmed") for id_ in found], status
         lines = run("export", "--format", "csv", *(["--status", status] if status else [])).stdout.splitlines()[1:]
         assert [(A in line, "confirmed" in line) for line in lines] == [(True, True)] * len(found), status
-        assert browser.get("/api/export/csv", params={"status": status}).text.splitlines()[1:] == lines
+        assert browser.get("/v1/export/csv", params={"status": status}).text.splitlines()[1:] == lines
 
 
 def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
@@ -105,7 +105,7 @@ def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(o
     for number, status in enumerate(("confirmed", "resolved")):
         form = {"status": status, "token": f"{number}" * 16}
         assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
-        assert browser.get(f"/api/incidents/{A}").json()["status"] == status
+        assert browser.get(f"/v1/incidents/{A}").json()["status"] == status
 
 
 def test_without_a_regime_it_stops_all_of_them(ours, run):
@@ -225,7 +225,7 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     after = browser.get(f"/incidents/{A}").text
     assert 'value="reported nfra-2024 first"' not in after
     assert 'value="reported nfra-2024 written"' in after
-    shown = browser.get(f"/api/incidents/{A}").json()["clocks"]
+    shown = browser.get(f"/v1/incidents/{A}").json()["clocks"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
 
 
@@ -253,7 +253,7 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
     store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
     form = {"status": "reported nfra-2024 final", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
-    shown = browser.get(f"/api/incidents/{A}").json()
+    shown = browser.get(f"/v1/incidents/{A}").json()
     assert shown["status"] == "resolved"
     assert [c["state"] for c in shown["clocks"] if c["stage"] == "final"] == ["met"]
 

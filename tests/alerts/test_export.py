@@ -252,7 +252,7 @@ def test_an_export_of_nothing_says_that_nothing_was_collected(data, form):
 
 @pytest.mark.parametrize("form", names())
 def test_the_api_hands_out_the_same(store, incidents, browser, form):
-    answer = browser.get(f"/api/export/{form}?id={A}")
+    answer = browser.get(f"/v1/export/{form}?id={A}")
     assert answer.status_code == 200
     assert answer.text == exported(store, form, A)
     assert answer.headers["content-type"] == format_named(form).MEDIA
@@ -260,8 +260,8 @@ def test_the_api_hands_out_the_same(store, incidents, browser, form):
 
 
 def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incidents, browser):
-    assert f'href="/api/export/stix?id={A}"' in browser.get(f"/incidents/{A}").text
-    link = "/api/export/csv?tenant=bank"
+    assert f'href="/v1/export/stix?id={A}"' in browser.get(f"/incidents/{A}").text
+    link = "/v1/export/csv?tenant=bank"
     assert f'href="{link}"' in browser.get("/?tenant=bank").text
     assert browser.get(link, headers={"sec-fetch-site": "same-origin"}).status_code == 200
     assert browser.get(link, headers={"sec-fetch-site": "none"}).status_code == 200
@@ -270,6 +270,6 @@ def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incid
 
 
 def test_the_api_refuses_what_is_no_format(browser):
-    assert browser.get("/api/export/xml").status_code == 400
-    assert browser.get("/api/export/csv?severity=awful").status_code == 400
-    assert browser.get("/api/export/csv?id=INC-NOBODY").status_code == 400
+    assert browser.get("/v1/export/xml").status_code == 400
+    assert browser.get("/v1/export/csv?severity=awful").status_code == 400
+    assert browser.get("/v1/export/csv?id=INC-NOBODY").status_code == 400

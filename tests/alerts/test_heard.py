@@ -138,24 +138,24 @@ def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeyp
 
 
 def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
-    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/api/exposed", json=ASKED).json()
+    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
     assert 'class="result unsure"' in page
     assert "Nothing was collected: no heartbeat" in page
     assert (api["exposed"], api["looked"]["worth"]) == (False, "nothing")
     listen(beat())
-    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/api/exposed", json=ASKED).json()
+    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
     assert "No record of this value" in page
     assert "An empty answer" not in page
     assert (api["exposed"], api["looked"]["worth"]) == (False, "looked")
 
 
 def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
-    page, api = browser.get("/").text, browser.get("/api/incidents").json()
+    page, api = browser.get("/").text, browser.get("/v1/incidents").json()
     assert "Nothing was collected: no heartbeat" in page
     assert "未采集到任何内容" in browser.get("/", headers={"accept-language": "zh"}).text
     assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
     listen(beat())
     assert "This is all that was in what was looked at: crawl was first heard at" in browser.get("/").text
     assert "This is all" in browser.get("/?severity=high").text
-    api = browser.get("/api/incidents").json()["looked"]
+    api = browser.get("/v1/incidents").json()["looked"]
     assert (api["worth"], api["since"]) == ("looked", "2026-09-21T14:13:20Z")

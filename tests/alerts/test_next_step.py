@@ -66,7 +66,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     assert literal(step.text) in drafted
     assert literal(step.text_zh) in drafted
     assert stream.getvalue().splitlines()[1] == f"Next: {step.text}"
-    assert browser.get(f"/api/incidents/{one.id}").json()["next_step"] == step.text
+    assert browser.get(f"/v1/incidents/{one.id}").json()["next_step"] == step.text
     assert step.text_zh not in message("m", [Entry(one.id, one.severity, "new", "u")], "u").text()
 
 
@@ -91,7 +91,7 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
     with contextlib.redirect_stdout(io.StringIO()) as terminal:
         incidents_show(SimpleNamespace(obj=context), one.id)
     browser.log_in(ASKER)  # hours may have passed
-    shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/api/incidents/{one.id}").json()["decide"]
+    shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/v1/incidents/{one.id}").json()["decide"]
     soc = Recorded()
     settings = notify_settings(detail={"soc": "facts"})
     duties = Duties(store, lambda _: Tenant(), clock.as_clock())
@@ -143,4 +143,4 @@ def test_where_nobody_has_to_decide_nothing_is_said_of_it(context, store, browse
     if decided:
         Decisions(store, context.trail("search")).make(one, decided, by="Li")
     assert not any("whether it is confirmed" in text_of(text) for text in shown_everywhere(context, store, browser, clock, one))
-    assert browser.get(f"/api/incidents/{one.id}").json()["decide"] is None
+    assert browser.get(f"/v1/incidents/{one.id}").json()["decide"] is None

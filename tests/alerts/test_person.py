@@ -71,7 +71,7 @@ def leak(store, clock, context, name: str, fields=("NAME", "PHONE", "LOAN"), **c
 
 def both(browser):
     page = browser.post("/exposed", ASKED)
-    api = browser.ask("POST", "/api/exposed", json=ASKED)
+    api = browser.ask("POST", "/v1/exposed", json=ASKED)
     assert (page.status_code, api.status_code) == (200, 200)
     return page.text, api.json()
 
@@ -215,7 +215,7 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
         content = bytearray(path.read_bytes())
         content[enrolled.BODY + 3] ^= 1
         path.write_bytes(content)
-    page, api = browser.post("/exposed", ASKED), browser.ask("POST", "/api/exposed", json=ASKED)
+    page, api = browser.post("/exposed", ASKED), browser.ask("POST", "/v1/exposed", json=ASKED)
     assert (page.status_code, api.status_code) == (500, 500)
     assert set(api.json()) == {"error"}
     assert "bank.enrolled" in api.json()["error"]

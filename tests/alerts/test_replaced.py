@@ -242,6 +242,6 @@ def test_the_page_and_its_api_say_at_least_until_the_whole_one_is_there(
     assert "≥ 1,234" in page
     assert "at least 1,234 customers" in page
     assert "≥ 1,234" in browser.get("/").text
-    assert browser.get(f"/api/incidents/{id_}").json()["incomplete"] == ["bytes"]
+    assert browser.get(f"/v1/incidents/{id_}").json()["incomplete"] == ["bytes"]
     fold_all(store, clock, [full(range(900))])
     assert "≥" not in browser.get(f"/incidents/{id_}").text + browser.get("/").text

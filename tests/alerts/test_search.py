@@ -26,7 +26,7 @@ HOSTILE = (
 
 
 PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
-PAGES += ["/api/incidents", f"/api/incidents/{A}", "/api/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
+PAGES += ["/v1/incidents", f"/v1/incidents/{A}", "/v1/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
 EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
 
 
@@ -53,10 +53,11 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
 
 
 def test_no_other_route_exists(browser):
-    spec = browser.get("/api/openapi.json").json()
+    spec = browser.get("/v1/openapi.json").json()
     assert set(spec["paths"]) == {
-        "/api/incidents", "/api/incidents/{id_}", "/api/incidents/{id_}/decisions", "/api/incidents/{id_}/customers",
-        "/api/export/{form}", "/api/exposed",
+        "/v1/incidents", "/v1/incidents/{id_}", "/v1/incidents/{id_}/decisions", "/v1/incidents/{id_}/customers",
+        "/v1/export/{form}", "/v1/exposed", "/v1/exposure", "/v1/outcomes",
+        "/v1/events", "/v1/events/key",
     }  # fmt: skip
     assert browser.get("/docs").status_code == browser.get("/redoc").status_code == 404
 
@@ -77,7 +78,7 @@ def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(br
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""])
 def test_a_name_that_is_not_ours_is_refused_everywhere(browser, host):
-    for path in ("/", "/metrics", "/api/incidents"):
+    for path in ("/", "/metrics", "/v1/incidents"):
         assert browser.get(path, headers={"host": host}).status_code == 421
 
 
@@ -102,10 +103,10 @@ def test_our_own_form_is_taken(browser, leaked, headers):
 
 
 def test_a_program_that_is_no_browser_may_send_json_to_the_api_alone(browser, leaked):
-    assert browser.ask("POST", "/api/exposed", json=ASKED).status_code == 200
+    assert browser.ask("POST", "/v1/exposed", json=ASKED).status_code == 200
     assert browser.ask("POST", "/exposed", json=ASKED).status_code == 403
-    assert browser.ask("POST", "/api/exposed", data=ASKED).status_code == 403
-    assert browser.ask("POST", "/api/exposed", json=ASKED, headers={"origin": "https://evil.example"}).status_code == 403
+    assert browser.ask("POST", "/v1/exposed", data=ASKED).status_code == 403
+    assert browser.ask("POST", "/v1/exposed", json=ASKED, headers={"origin": "https://evil.example"}).status_code == 403
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
@@ -163,7 +164,7 @@ BAD = [{"purpose": "curiosity"}, {"case": ""}, {"case": PHONE}, {"case": "a b"}]
 @pytest.mark.parametrize("wrong", BAD, ids=str)
 def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browser, leaked, store, wrong):
     page = browser.post("/exposed", {**ASKED, **wrong})
-    api = browser.ask("POST", "/api/exposed", json={**ASKED, **wrong})
+    api = browser.ask("POST", "/v1/exposed", json={**ASKED, **wrong})
     assert page.status_code == api.status_code == 400
     assert PHONE not in page.text + api.text + browser.log.getvalue()
     assert store.count(Audit, Where()) == 0
@@ -173,12 +174,12 @@ def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browse
     "body", [b"{", b"[]", b'"13800138000"', b'{"value": "13800138000"}', b'{"13800138000": 1}', b'{"value": {}}']
 )
 def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
-    answer = browser.ask("POST", "/api/exposed", content=body, headers={"content-type": "application/json"})
+    answer = browser.ask("POST", "/v1/exposed", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert "13800138000" not in answer.text + browser.log.getvalue()
 
 
-@pytest.mark.parametrize("path", ["/", "/api/incidents"])
+@pytest.mark.parametrize("path", ["/", "/v1/incidents"])
 @pytest.mark.parametrize(
     "q", [PHONE, "１３８００１３８０００", "客户 110105 19491231 002X", "6200000000000005", "a@example.com", "a13800138000b"]
 )
@@ -204,7 +205,7 @@ def test_what_a_site_says_is_shown_as_text(browser, store, clock, text):
         assert "49" not in re.sub(r"\d{2}:\d{2}|[0-9a-f]{16,32}", "", page) if "7*7" in text else True
         assert "\u202e" not in page
         assert "\x1b" not in page
-    assert browser.get(f"/api/incidents/{A}").json()["titles"] == [text]
+    assert browser.get(f"/v1/incidents/{A}").json()["titles"] == [text]
     if text.isascii() and text.isprintable():
         assert text in page.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"').replace("&#39;", "'")
 
@@ -224,8 +225,8 @@ def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
     (decision,) = store.scroll(Decision, Where())
     assert (decision.by, decision.status, decision.note) == (ASKER, "confirmed", "与客户核实")
     assert "与客户核实" in browser.get(f"/incidents/{A}").text
-    assert browser.get("/api/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
-    assert browser.get("/api/incidents", params={"status": "open"}).json()["items"] == []
+    assert browser.get("/v1/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
+    assert browser.get("/v1/incidents", params={"status": "open"}).json()["items"] == []
 
 
 UNFIT = [
@@ -260,9 +261,9 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
         following = re.search(r'class="button" href="([^"]+)"', page)
         path = following[1].replace("&amp;", "&") if following else ""
     assert seen == [incident_id(f"f{n}") for n in range(1, 120, 2)]
-    got = browser.get("/api/incidents", params={"place": "s1", "kind": "phone", "limit": 500}).json()
+    got = browser.get("/v1/incidents", params={"place": "s1", "kind": "phone", "limit": 500}).json()
     assert (len(got["items"]), got["after"]) == (40, "")
-    assert browser.get("/api/incidents", params={"limit": 501}).status_code == 400
+    assert browser.get("/v1/incidents", params={"limit": 501}).status_code == 400
     assert browser.get("/", params={"after": "nonsense"}).status_code == 400
 
 
@@ -296,7 +297,7 @@ def test_a_store_that_is_down_is_said_and_not_ready(browser, leaked, store, monk
 
     for name in ("count", "search", "scroll", "mget"):
         monkeypatch.setattr(store, name, down)
-    for path in ("/", "/readyz", "/api/incidents"):
+    for path in ("/", "/readyz", "/v1/incidents"):
         answer = browser.get(path)
         assert answer.status_code == 503
         assert "/some/path" not in answer.text

@@ -15,7 +15,7 @@ from ullage.security import tokens
 from ullage.security.masking import Secret
 
 OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")
-CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/api/incidents", "/api/export/csv", "/api/openapi.json", "/nowhere")
+CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/v1/incidents", "/v1/export/csv", "/v1/openapi.json", "/nowhere")
 WORK = ["incident.read", "incident.export", "person.check"]
 
 
@@ -51,7 +51,7 @@ def test_nobody_else_reads_anything(stranger, path) -> None:
     answer = stranger.get(path)
     assert answer.status_code == 401
     assert "content-security-policy" in answer.headers
-    if path.startswith("/api/"):
+    if path.startswith("/v1/"):
         assert answer.headers["www-authenticate"] == "Bearer"
         assert set(answer.json()) == {"error"}
     else:
@@ -61,7 +61,7 @@ def test_nobody_else_reads_anything(stranger, path) -> None:
 
 def test_nobody_else_asks_or_changes_anything(stranger, store, context) -> None:
     assert stranger.post("/exposed", ASKED).status_code == 401
-    assert stranger.ask("POST", "/api/exposed", json=ASKED).status_code == 401
+    assert stranger.ask("POST", "/v1/exposed", json=ASKED).status_code == 401
     assert stranger.post("/incidents/INC-X/decisions", {"status": "confirmed"}).status_code == 401
     assert list(audit.entries(context.data / "audit")) == []
 
@@ -199,7 +199,7 @@ def test_who_is_in_stays_in_while_others_are_refused(browser, stranger, token) -
     for n in range(2 * OF_SOURCE):
         stranger.log_in(f"name{n}x", "guess")
     assert browser.get("/").status_code == 200
-    assert stranger.get("/api/incidents", headers=bearer(token)).status_code == 200
+    assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
 
 
 def test_a_desk_that_changes_shifts_is_not_limited(stranger) -> None:
@@ -239,7 +239,7 @@ def test_a_password_of_somebody_elses_opens_nothing_but_its_change(newcomer, lea
         answer = newcomer.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/password")
     assert newcomer.post(f"/incidents/{leaked}/decisions", {"status": "resolved"}).headers["location"] == "/password"
-    assert newcomer.get("/api/incidents").status_code == 401
+    assert newcomer.get("/v1/incidents").status_code == 401
     assert "Somebody else made this password" in newcomer.get("/password").text
 
 
@@ -286,17 +286,17 @@ def test_the_old_password_is_guessed_no_oftener_at_its_change_than_at_the_door(n
 
 
 def test_a_program_sends_its_token_itself(stranger, token) -> None:
-    assert stranger.get("/api/incidents", headers=bearer(token)).json()["items"] == []
-    assert stranger.ask("POST", "/api/exposed", json=ASKED, headers=bearer(token)).status_code == 200
+    assert stranger.get("/v1/incidents", headers=bearer(token)).json()["items"] == []
+    assert stranger.ask("POST", "/v1/exposed", json=ASKED, headers=bearer(token)).status_code == 200
     for wrong in (token[:-1], token + "x", "", token.swapcase(), "ü" * 43):
         headers = [(b"authorization", f"Bearer {wrong}".encode("latin-1"))]
-        assert stranger.ask("GET", "/api/incidents", headers=headers).status_code == 401
-    assert stranger.get("/api/incidents", headers={"authorization": f"Basic {token}"}).status_code == 401
+        assert stranger.ask("GET", "/v1/incidents", headers=headers).status_code == 401
+    assert stranger.get("/v1/incidents", headers={"authorization": f"Basic {token}"}).status_code == 401
 
 
 def test_a_token_is_good_for_its_scope_alone(stranger, token, leaked) -> None:
     decided = {"by": "Li", "decision": "confirmed"}
-    answer = stranger.ask("POST", f"/api/incidents/{leaked}/decisions", json=decided, headers=bearer(token))
+    answer = stranger.ask("POST", f"/v1/incidents/{leaked}/decisions", json=decided, headers=bearer(token))
     assert (answer.status_code, "incident.decide" in answer.json()["error"]) == (403, True)
 
 
@@ -304,24 +304,24 @@ def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, t
     (made,) = accounts.tokens()
     other = accounts.add_token("siem", ["incident.read"], ["*"], purpose="exports", days=1, by="test")[1]
     clock.advance(86_400)
-    assert stranger.get("/api/incidents", headers=bearer(other)).status_code == 401
-    assert stranger.get("/api/incidents", headers=bearer(token)).status_code == 200
+    assert stranger.get("/v1/incidents", headers=bearer(other)).status_code == 401
+    assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
     accounts.revoke(made.id)
-    assert stranger.get("/api/incidents", headers=bearer(token)).status_code == 401
+    assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 401
 
 
 def test_what_a_program_does_is_in_its_name_and_that_which_it_says(stranger, token, leaked, context) -> None:
     for asked in ({**ASKED, "who": "Wang Fang"}, ASKED):
-        assert stranger.ask("POST", "/api/exposed", json=asked, headers=bearer(token)).status_code == 200
+        assert stranger.ask("POST", "/v1/exposed", json=asked, headers=bearer(token)).status_code == 200
     assert [one[1] for one in trail(context, "lookup")] == ["Wang Fang via crm", "crm"]
     for who in (PHONE, "x" * 65):
-        answer = stranger.ask("POST", "/api/exposed", json={**ASKED, "who": who}, headers=bearer(token))
+        answer = stranger.ask("POST", "/v1/exposed", json={**ASKED, "who": who}, headers=bearer(token))
         assert answer.status_code == 400
         assert who not in answer.text
 
 
 def test_what_a_person_does_is_in_their_own_name_whatever_they_type(browser, leaked, context) -> None:
-    browser.ask("POST", "/api/exposed", json={**ASKED, "who": "Wang Fang"})
+    browser.ask("POST", "/v1/exposed", json={**ASKED, "who": "Wang Fang"})
     assert [one[1] for one in trail(context, "lookup")] == [ASKER]
 
 
@@ -329,8 +329,8 @@ def test_the_token_of_before_does_what_it_did_by_the_api_and_logs_nobody_in(data
     old = tokens.token_of(context.keys, TOKEN, "search")
     context.keys.make("bank/index-1.key")
     stranger = Browser(create_app(context, store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
-    assert stranger.get("/api/incidents", headers=bearer(old)).status_code == 200
-    assert stranger.ask("POST", "/api/exposed", json=ASKED, headers=bearer(old)).status_code == 200
+    assert stranger.get("/v1/incidents", headers=bearer(old)).status_code == 200
+    assert stranger.ask("POST", "/v1/exposed", json=ASKED, headers=bearer(old)).status_code == 200
     assert stranger.get("/noise", headers=bearer(old)).status_code == 403
     assert stranger.log_in(TOKEN, old).status_code == 401
 
@@ -342,12 +342,12 @@ def test_a_token_is_never_taken_from_the_address(stranger, token) -> None:
 
 def test_wrong_tokens_are_limited_and_counted(stranger, registry, clock, token) -> None:
     for n in range(WRONG_TOKENS):
-        assert stranger.get("/api/incidents", headers=bearer(f"guess-{n}")).status_code == 401
-    limited = stranger.get("/api/incidents", headers=bearer("guess"))
+        assert stranger.get("/v1/incidents", headers=bearer(f"guess-{n}")).status_code == 401
+    limited = stranger.get("/v1/incidents", headers=bearer("guess"))
     assert limited.status_code == 429
     assert 1 <= int(limited.headers["retry-after"]) <= 60
     assert "guess" not in limited.text
-    assert stranger.get("/api/incidents", headers=bearer(token)).status_code == 200
+    assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
     counted = {o: registry.get_sample_value("ullage_search_logins_total", {"outcome": o}) for o in ("refused", "limited")}
     assert counted == {"refused": WRONG_TOKENS, "limited": 1}
 
@@ -389,7 +389,7 @@ def test_a_link_from_elsewhere_can_be_followed_with_the_session_that_there_is(br
 def ask(browser: Browser, how: str, value: str = PHONE):
     if how == "page":
         return browser.post("/exposed", {**ASKED, "value": value})
-    return browser.ask("POST", "/api/exposed", json={**ASKED, "value": value})
+    return browser.ask("POST", "/v1/exposed", json={**ASKED, "value": value})
 
 
 @pytest.mark.parametrize("how", ["page", "api"])
@@ -482,7 +482,7 @@ def test_audit_list_shows_look_ups(browser, leaked, data, capsys, monkeypatch) -
 # Parameters of the address.
 
 ROUTES = ["/", "/exposed", "/noise", "/login", "/metrics", "/healthz", "/readyz", "/static/ullage.css"]
-ROUTES += ["/api/incidents", "/api/openapi.json", "/api/export/csv"]
+ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -494,7 +494,7 @@ def test_a_parameter_that_is_not_known_is_an_error_on_every_route(browser, leake
         assert PHONE not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/incidents/{}", "/api/incidents/{}"])
+@pytest.mark.parametrize("path", ["/incidents/{}", "/v1/incidents/{}"])
 def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(browser, leaked, path) -> None:
     assert browser.get(path.format(leaked)).status_code == 200
     assert browser.get(path.format(leaked), params={"limit": 1}).status_code == 400
@@ -502,16 +502,16 @@ def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(browser, 
 
 def test_a_form_is_posted_to_an_address_without_parameters(browser, leaked) -> None:
     assert browser.post("/exposed?whose=ours", ASKED).status_code == 400
-    assert browser.ask("POST", "/api/exposed?x=1", json=ASKED, headers=OURS).status_code == 400
+    assert browser.ask("POST", "/v1/exposed?x=1", json=ASKED, headers=OURS).status_code == 400
 
 
 def test_the_parameters_that_are_known_are_named(browser) -> None:
-    assert "severity, status" in browser.get("/api/incidents", params={"whose": "ours"}).json()["error"]
+    assert "severity, since, status" in browser.get("/v1/incidents", params={"whose": "ours"}).json()["error"]
     assert "takes none" in browser.get("/noise", params={"q": "x"}).text
 
 
 def test_one_of_two_values_is_not_ignored(browser) -> None:
-    answer = browser.get("/api/incidents?severity=high&severity=low")
+    answer = browser.get("/v1/incidents?severity=high&severity=low")
     assert (answer.status_code, answer.json()["error"]) == (400, "severity: given more than once")
-    named = browser.get("/api/export/csv?id=INC-A&id=INC-B").json()["error"]  # of which there may be several
+    named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["error"]  # of which there may be several
     assert named.startswith("2 of these incidents are not there")

@@ -95,7 +95,7 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
     assert (nobody.status_code, "No post of that seller" in nobody.text) == (200, True)
     assert browser.post("/sellers", {"name": " "}).status_code == 400
     assert browser.get("/", params={"seller": NAME}).status_code == 400
-    assert len(browser.get("/api/incidents", params={"seller": TOKEN}).json()["items"]) == 2
+    assert len(browser.get("/v1/incidents", params={"seller": TOKEN}).json()["items"]) == 2
     written = nobody.text + shown + browser.log.getvalue()
     assert not re.search("zhuge|nobody_99", written, re.IGNORECASE)
     told = [entry for _, entry in entries(context.data / AUDIT) if entry.action.startswith("lookup")]
@@ -111,7 +111,7 @@ def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
     assert f'href="{SECTION}/"' in shown
     row = browser.get("/").text
     assert "300,000 records, 500 USDT, by telegram" in row
-    told = browser.get(f"/api/incidents/{incident}").json()
+    told = browser.get(f"/v1/incidents/{incident}").json()
     assert told["sellers"][0]["sightings"] == 3
     assert told["claims"]["volume"] == 300_000
     assert "author_tag" not in told["seen"][0]

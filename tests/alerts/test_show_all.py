@@ -76,30 +76,30 @@ def test_the_page_pages_through_all_customers(large, browser) -> None:
 
 @pytest.mark.parametrize("limit", [None, 500, 467])
 def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
-    whole_one = browser.get(f"/api/incidents/{A}").json()
+    whole_one = browser.get(f"/v1/incidents/{A}").json()
     first = {one["subject"] for one in whole_one["exposures"]}
     assert len(first) == SHOWN
     seen, after, sizes = list[str](), "", []
     while after or not seen:
         asked = {"after": after, **({"limit": limit} if limit else {})}
-        got = browser.get(f"/api/incidents/{A}/customers", params=asked).json()
+        got = browser.get(f"/v1/incidents/{A}/customers", params=asked).json()
         seen += [one["subject"] for one in got["items"]]
         assert all("index_tags" not in one for one in got["items"])
         after, sizes = got["after"], [*sizes, len(got["items"])]
     assert set(seen) == {handle(n) for n in range(ALL)}
     assert len(seen) == ALL
     assert set(sizes[:-1]) == {limit or SHOWN}
-    rest = browser.get(f"/api/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
+    rest = browser.get(f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
     assert not first & {one["subject"] for one in rest["items"]}
 
 
 def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(large, browser) -> None:
     for path, code in (
         (f"/incidents/{A}?after=nonsense", 400),
-        (f"/api/incidents/{A}/customers?after=nonsense", 400),
-        (f"/api/incidents/{A}/customers?limit=501", 400),
-        (f"/api/incidents/{A}/customers?offset=3", 400),
-        ("/api/incidents/INC-NOBODY/customers", 404),
+        (f"/v1/incidents/{A}/customers?after=nonsense", 400),
+        (f"/v1/incidents/{A}/customers?limit=501", 400),
+        (f"/v1/incidents/{A}/customers?offset=3", 400),
+        ("/v1/incidents/INC-NOBODY/customers", 404),
     ):
         answer = browser.get(path)
         assert (answer.status_code, "nonsense" in answer.text) == (code, False), path

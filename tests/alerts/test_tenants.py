@@ -50,7 +50,7 @@ def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_t
         require_known(context, store, "elsewher")
 
 
-@pytest.mark.parametrize("path", ["/", "/api/incidents", "/api/export/csv"])
+@pytest.mark.parametrize("path", ["/", "/v1/incidents", "/v1/export/csv"])
 def test_an_unknown_tenant_is_an_error_on_the_page_and_the_api(browser, path) -> None:
     answer = browser.get(path, params={"tenant": "bnak"})
     assert answer.status_code == 400

@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`reach`, `hostile`, `month` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more
-than it may, or a target is missed, the exit status is 1.
+`reach`, `hostile`, `month`, `exposure` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs
+costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -22,6 +22,7 @@ from tests.bench import (
     corpora,
     crawl,
     detect,
+    exposure,
     healthy,
     hostile,
     matching,
@@ -76,6 +77,7 @@ def main() -> int:
             "kafka": lambda: on_kafka(folder, bus.kafka),
             "scale": lambda: on_kafka(folder, scale.match_processes),
             "store": lambda: store_rows(row, folder),
+            "exposure": lambda: exposure.exposure(folder, context),
             "notify": lambda: notify.publish_to_notification(folder / "notify"),
         }
         head()

@@ -125,8 +125,8 @@ def run_everything(daemon: Daemon) -> int:
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
     question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
-    until(lambda: "INC-" in page(daemon, "/api/incidents"), "there is an incident, and every post is about the victim")
-    answer = page(daemon, "/api/exposed", question)
+    until(lambda: "INC-" in page(daemon, "/v1/incidents"), "there is an incident, and every post is about the victim")
+    answer = page(daemon, "/v1/exposed", question)
     assert '"exposed":true' in answer
     assert "INC-" not in answer
     assert VICTIM.phone not in answer

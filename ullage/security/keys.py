@@ -6,7 +6,7 @@
     T/verify.pub        match (watchlist install)   T/sign.key              building host
     T/desk.pub          match (seals originals)     T/desk.key              desk (reveals them)
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
-    sign/<role>.key     crawl, ingest, match, assess: the one that it signs its records with; erase: its proofs
+    sign/<role>.key     crawl, ingest, match, assess, alert, search: the one that it signs its records with; erase: its proofs
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
     audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
     search.token        search (text: what programs may still use that were there before accounts)
@@ -236,8 +236,9 @@ def opener(keys: KeyStore) -> Opener:
 
 SIGNERS = {
     "crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings", "alert": "sheets", "erase": "erasures",
+    "search": "events",
 }  # fmt: skip
-"""Who signs records, and of which topic; proofs of erasures are on none."""
+"""Who signs records, and of which topic; proofs of erasures and events are on none."""
 
 
 def signer(keys: KeyStore, role: str) -> Signer:

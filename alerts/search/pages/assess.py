@@ -79,7 +79,7 @@ def routes() -> APIRouter:
     async def drop_and_open(request: Request, site: Analyst) -> Response:
         return await _drop(site, request, to_open=True)
 
-    @router.post("/api/assess", dependencies=[body], include_in_schema=True)
+    @router.post("/v1/assess", dependencies=[body], include_in_schema=True)
     async def assessed(
         request: Request, site: Analyst, to_open: Annotated[bool, Query(alias="open")] = False, customers: bool = False
     ) -> Response:

@@ -15,12 +15,13 @@ from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
 from alerts.clocks.render import clock_words
 from alerts.custody.reveal import addresses
-from alerts.decisions.decide import TOKEN_BYTES, needed_for
-from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, Cases, links_of, presence_of
+from alerts.decisions.decide import TOKEN_BYTES
+from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
+from alerts.desk.fraud import tally
 from alerts.desk.history import history
 from alerts.desk.letter import LANGUAGES, letter
 from alerts.desk.people import handles
-from alerts.desk.work import Work, assignee_of, item_of, named, takedown_of, task_of
+from alerts.desk.work import assignee_of, item_of, named, takedown_of, task_of
 from alerts.noise.suppressions import suppressed
 from alerts.read.query import SHOWN, customers_of, whole
 from alerts.records import Incident
@@ -28,6 +29,7 @@ from alerts.report.command import Form as Written
 from alerts.report.command import case_of, rendered
 from alerts.report.draft import Language, page
 from alerts.search.asked import Text, repeatable
+from alerts.search.changes import carry_out, cases_of
 from alerts.search.may import may
 from alerts.search.site import Site
 from alerts.store import QueryError
@@ -41,16 +43,6 @@ DECISIONS: Mapping[str, Phrase] = {
     "telling_approved": Phrase("DPO: customers may be told"),
     "telling_withdrawn": Phrase("DPO: customers may not be told any more"),
 }
-ACTS: Mapping[str, str] = {
-    "assigned": "incident.assign",
-    "due": "incident.assign",
-    "excused": "incident.close",
-    "takedown": "incident.decide",
-    "linked": "incident.decide",
-    "unlinked": "incident.decide",
-    "detached": "incident.decide",
-}
-"""What is done besides decisions, and the permission that it needs."""
 AT: Mapping[str, str] = {
     "assigned": "to",
     "due": "due",
@@ -108,7 +100,7 @@ def routes() -> APIRouter:
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
-            _do(site, id_, typed)
+            carry_out(site, id_, typed, site.actor())
         except QueryError as error:
             return _page(site, id_, Sent(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}#history", 303)
@@ -153,7 +145,7 @@ def _takedown(router: APIRouter) -> None:
             return site.missing(GONE)
         tenant = site.duties.tenant(found.tenant)
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
-        text = letter(found, _cases(site).sightings(found), tenant, language, site.clock.now())
+        text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
         site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
         return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
 
@@ -171,38 +163,8 @@ def _takedown(router: APIRouter) -> None:
         return _page(site, id_, revealed=shown)
 
 
-def _cases(site: Site) -> Cases:
-    return Cases(Work(site.duties), site.trail)
-
-
 def _file(content: bytes, media: str, name: str) -> Response:
     return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
-
-
-def _do(site: Site, id_: str, typed: Mapping[str, str]) -> None:
-    """Do what a form says; QueryError where it is refused, ForbiddenError where it is not allowed."""
-    status, token = typed["status"], typed["token"]
-    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
-        raise QueryError("the form is not one of ours: open the incident again")
-    if status == "reported":
-        raise QueryError("say under which rule it was reported, and which report that was")
-    site.principal.require(ACTS.get(status) or needed_for(status))
-    cases, said = _cases(site), {"by": site.actor(), "note": typed["note"], "token": token}
-    if status == "assigned":
-        to = said["by"] if typed["to"].strip() in ("", "me") else typed["to"]
-        cases.assign(id_, to, due=typed["due"], **said)
-    elif status == "due":
-        cases.set_due(id_, typed["due"], **said)
-    elif status == "excused":
-        cases.excuse(id_, typed["reason"], days=int(typed["days"]) if typed["days"].isdecimal() else 0, **said)
-    elif status == "takedown":
-        cases.takedown(id_, typed["state"], **said)
-    elif status in ("linked", "unlinked"):
-        cases.link(id_, typed["other"].strip(), end=status == "unlinked", **said)
-    elif status == "detached":
-        cases.detach(id_, typed["sighting"], **said)
-    else:
-        cases.decide(id_, status, roles=site.principal.roles, **said)
 
 
 def _token() -> str:
@@ -236,7 +198,7 @@ def _page(
     if found is None:
         return site.missing(GONE)
     incident, now = found.incident, site.clock.now()
-    cases, zone = _cases(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    cases, zone = cases_of(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     owed = cases.owed(incident)
     people = customers_of(site.store, incident, SHOWN, after, kind) if kind else None
     item = item_of(incident, owed)
@@ -262,6 +224,7 @@ def _page(
         "task": task_of(owed.decisions),
         "takedown": takedown_of(owed.decisions),
         "presence": presence_of(incident, zone),
+        "fraud": tally(site.store, incident),
         "links": links_of(incident, owed.decisions),
         "revealed": revealed or {},
         "sent": sent,

@@ -104,6 +104,6 @@ def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser
     assert "No record of this value" in page
     assert "Seen alone" in page
     assert PHONE not in page
-    told = browser.post("/api/exposed", json=asked).json()
+    told = browser.post("/v1/exposed", json=asked).json()
     assert (told["exposed"], told["found"]) == (False, [])
     assert told["seen_alone"] is True

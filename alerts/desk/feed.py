@@ -1,0 +1,237 @@
+"""Every change of an incident as an event, in one order, signed: what programs that follow incidents read.
+
+    DIR/events.sqlite   0600; each event as it is sent, by its number
+
+Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody decided. Each fact has an id,
+and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: of each class of
+facts the store counts exactly how many there are of the last hour, day and month, and where it has more than the log those of
+that time are read, so that none of the last month is left out, whenever it was written. Later facts get later numbers.
+
+An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one tenant are numbered `n` from 1
+without a gap: whoever has `n` and not `n - 1` has lost one. Should the log be lost, a new one has another name (`feed`) and
+begins with the last month, under the same ids.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import apsw
+
+from alerts.clocks.duties import RULINGS
+from alerts.decisions.decide import TELLING
+from alerts.incidents.status import CLOSED
+from alerts.records import Decision, Incident, Sighting, incident_id
+from alerts.records.document import Document
+from alerts.store import IncidentStore, QueryError, Where
+from ullage.clock import Clock
+from ullage.erasure import Looked, Order, Part
+from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.security.keys import KeyStore, signer
+from ullage.security.signing import Signer
+from ullage.settings import Context
+
+FILE, ROLE = "events.sqlite", "search"
+SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
+"""Looked through for facts that are not in the log, the next one where the one before does not explain what is missing."""
+MOST = 500
+KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
+"""The classes of facts, in the order in which events of one moment stand."""
+Type = Literal["created", "grew", "acknowledged", "assigned", "decided", "reported", "closed", "reopened", "noted"]
+SCHEMA = (
+    """
+    create table feed (name text not null) strict;
+    create table events (
+        seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
+        at real not null, jws text not null, unique (tenant, n)
+    ) strict;
+    create index events_by_time on events (kind, at);
+    """,
+)
+
+
+class Event(NamedTuple):
+    """What became of which incident. `id` is the same wherever the event is read; `what` says more of some types."""
+
+    id: str
+    kind: str
+    type: Type
+    tenant: str
+    incident: str
+    at: datetime
+    by: str = ""
+    what: str = ""
+
+
+class Events(NamedTuple):
+    """Some events as they are sent, and where the next begin; `more` says whether there are any now."""
+
+    items: tuple[str, ...]
+    after: str
+    more: bool
+
+
+@dataclass(slots=True)
+class Feed:
+    """The log of one data folder. Threads and processes share it; it is opened when it is first asked for."""
+
+    data: Path
+    store: IncidentStore
+    keys: KeyStore
+    clock: Clock
+    _connection: apsw.Connection | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
+        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up."""
+        with self._lock, sqlite_errors(self.data / FILE), self._opened() as log:
+            name = str(log.execute("select name from feed").get)
+            last = _read_mark(name, after)
+            self._bring_up(log, name)
+            whose = "true" if tenants is None else "tenant in (select value from json_each(?))"
+            bound = [] if tenants is None else [json.dumps(sorted(tenants))]
+            sql = f"select seq, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
+            rows: list[Any] = log.execute(sql, (last, *bound, limit + 1)).fetchall()
+        items, more = rows[:limit], len(rows) > limit
+        return Events(tuple(jws for _, jws in items), f"{name}.{items[-1][0] if items else last}", more)
+
+    def public_key(self) -> dict[str, str]:
+        """What events are verified with, as a JSON Web Key (RFC 8037)."""
+        made = signer(self.keys, ROLE)
+        return {"kty": "OKP", "crv": "Ed25519", "kid": made.name, "x": _text(made.private.public_key().public_bytes_raw())}
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[apsw.Connection]:
+        if self._connection is None:
+            self._connection = open_database(self.data / FILE, SCHEMA)
+            with transaction(self._connection):
+                if self._connection.execute("select name from feed").get is None:
+                    self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))
+        yield self._connection
+
+    def _bring_up(self, log: apsw.Connection, name: str) -> None:
+        """Append what is missing, all of it or, should this end in the middle, nothing."""
+        with transaction(log):
+            missing = [event for kind in KINDS for event in self._missing(log, kind)]
+            if missing:
+                _append(log, name, sorted(missing, key=_place), signer(self.keys, ROLE))
+
+    def _missing(self, log: apsw.Connection, kind: type[Document]) -> list[Event]:
+        """Events of facts of a class that are not in the log."""
+        found, now = dict[str, Event](), self.clock.now()
+        for span in SPANS:
+            since = now - span
+            sql = "select count(*) from events where kind = ? and at >= ?"
+            logged = int(log.execute(sql, (kind.__name__, since.timestamp())).get or 0)
+            logged += sum(one.at >= since for one in found.values())
+            if self.store.count(kind, Where(since=since)) > logged:
+                for event in map(event_of, self.store.scroll(kind, Where(since=since))):
+                    if event.id not in found and not log.execute("select 1 from events where id = ?", (event.id,)).get:
+                        found[event.id] = event
+        return [*found.values()]
+
+
+def _place(event: Event) -> tuple[datetime, int, str]:
+    """By what events stand in order that are appended together."""
+    return event.at, [kind.__name__ for kind in KINDS].index(event.kind), event.id
+
+
+def _append(log: apsw.Connection, name: str, events: Sequence[Event], by: Signer) -> None:
+    last: list[Any] = log.execute("select tenant, max(n) from events group by tenant").fetchall()
+    numbers = dict[str, int](last)
+    for event in events:
+        n = numbers[event.tenant] = numbers.get(event.tenant, 0) + 1
+        said = {"feed": name, "n": n, **event._asdict(), "at": event.at.isoformat()}
+        del said["kind"]
+        row = (event.id, event.kind, event.tenant, n, event.at.timestamp(), signed(by, said))
+        log.execute("insert into events (id, kind, tenant, n, at, jws) values (?, ?, ?, ?, ?, ?)", row)
+
+
+def signed(by: Signer, said: dict[str, Any]) -> str:
+    """`said` as a JSON Web Signature in its compact form."""
+    head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
+    text = ".".join(_text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode()) for part in (head, said))
+    return f"{text}.{_text(by.private.sign(text.encode()))}"
+
+
+def _text(data: bytes) -> str:
+    """Base64 as RFC 7515 has it: for URLs, without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _read_mark(name: str, after: str) -> int:
+    """The number in a mark; QueryError for what is none, or of another log."""
+    feed, _, number = after.partition(".")
+    if not after:
+        return 0
+    if not number.isdecimal() or not number.isascii() or len(number) > 18:
+        raise QueryError("the page mark is not one of ours: begin with the first page")
+    if feed != name:
+        raise QueryError("the page mark is of another log of events: begin with the first page")
+    return int(number)
+
+
+def event_of(fact: Document) -> Event:
+    """The event that a fact is."""
+    id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:32]
+    kind = type(fact).__name__
+    if isinstance(fact, Incident):
+        return Event(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)
+    if isinstance(fact, Sighting):
+        is_first = incident_id(fact.id) == fact.incident
+        return Event(id_, kind, "grew", fact.tenant, fact.incident, fact.folded_at, "", "first finding" if is_first else "")
+    assert isinstance(fact, Decision)
+    type_, what = _decided(fact)
+    return Event(id_, kind, type_, fact.tenant, fact.incident, fact.at, fact.by, what)
+
+
+def _decided(one: Decision) -> tuple[Type, str]:
+    """What a decision is called, and what more it says."""
+    if one.act:
+        acts: dict[str, Type] = {"assigned": "assigned", "excused": "closed", "returned": "reopened"}
+        return acts.get(one.act, "noted"), one.act if one.act not in acts else ""
+    if one.stage in (*RULINGS, *TELLING):
+        return "decided", " ".join(filter(None, (one.regime, one.stage)))
+    if one.regime or one.status == "reported":
+        return "reported", " ".join(filter(None, (one.regime, one.stage)))
+    if one.status in CLOSED:
+        return "closed", one.status
+    plain: dict[str, tuple[Type, str]] = {"acknowledged": ("acknowledged", ""), "note": ("noted", "")}
+    return plain.get(one.status, ("decided", one.status))
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the log, where there is one."""
+    path = context.data / FILE
+
+    def look() -> str:
+        with contextlib.closing(open_database(path, SCHEMA)) as log:
+            check_database(log, path)
+            count = log.execute("select count(*) from events").get
+            return f"{count} events"
+
+    if path.exists():
+        yield "events", look
+
+
+def erasing(context: Context) -> Iterator[Part]:
+    """See `ullage.erasure`: events name no customer, but whose incidents they are of."""
+
+    def erase(order: Order) -> Iterator[Looked]:
+        path = context.data / FILE
+        if order.is_whole and path.exists():
+            with contextlib.closing(open_database(path, SCHEMA)) as log, sqlite_errors(path), transaction(log):
+                log.execute("delete from events where tenant = ?", (order.tenant,))
+                yield Looked("events", log.changes())
+
+    yield Part(lambda _: (), erase)

@@ -1,0 +1,151 @@
+"""Which customers are exposed, for a risk engine: `alerts.lookup.screening` says what is told, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.accounts.roles import PURPOSES, ForbiddenError
+from alerts.lookup.person import UNSEEN
+from alerts.lookup.screening import HOLDS, MOST, SPEED, Screened, Screening, State
+from alerts.read.heard import Looked, Worth, looked
+from alerts.report.content import Text
+from alerts.search.bodies import holds
+from alerts.search.may import may
+from alerts.search.site import Site
+from alerts.search.v1 import PREFIX
+from alerts.search.v1.exposed import Said
+from alerts.store import QueryError
+from ullage.phrase import Phrase
+
+MOST_BYTES = 64 * 1024
+"""A thousand of 32 hex digits each, with room for the JSON around them."""
+Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+TERMS = Text(
+    "This may not decide alone: a person can have it explained and refuse a decision made by machines only (PIPL Art. 24)."
+    " It is for fraud prevention, not for credit or marketing (Anti-Telecom and Online Fraud Law Art. 16, 18).",
+    "本结果不得作为自动化决策的唯一依据：个人有权要求说明并拒绝仅通过自动化方式作出的决定（个人信息保护法第二十四条）。"
+    "仅用于反诈防控，不得用于授信或营销（反电信网络诈骗法第十六、十八条）。",
+)
+
+
+class ExposureRequest(BaseModel):
+    """Whom to look for: handles of customers, index tags, or both, 1 to 1,000 together, of 32 hex digits; all else is refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    handles: Annotated[list[Token], Field(max_length=MOST)] = []
+    tags: Annotated[list[Token], Field(max_length=MOST)] = []
+
+
+class Scam(BaseModel):
+    """What the data allows, by the id of the rules and in words."""
+
+    id: str
+    title: Said
+
+
+class ExposureOf(BaseModel):
+    """One answer; `asked` is the handle or tag. Days are in UTC. Only where the state is `exposed` there is more than `why`."""
+
+    asked: str
+    state: State
+    risk: int
+    kinds: list[Said]
+    scenario: Scam | None
+    first_seen: datetime | None
+    last_seen: datetime | None
+    why: list[Said]
+
+
+class Covered(BaseModel):
+    """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth` and `said` as of a list."""
+
+    worth: Worth
+    said: str
+    since: datetime | None
+    last: datetime | None
+    kept_days: float
+    unseen: Said
+
+
+class Terms(BaseModel):
+    """What the answer may be used for, and until when."""
+
+    decides_alone: bool = False
+    purpose: str
+    not_for: list[str] = ["credit", "marketing"]
+    holds_until: datetime
+    said: Said
+
+
+class Formula(BaseModel):
+    """How risk was worked out."""
+
+    risk: str = "base points of the scenario, 0 to 60, times 1 - (days since last seen / life_days) ** (1 / speed)"
+    life_days: float
+    speed: float = SPEED
+    source: str = "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP); speed: policy of this project"
+
+
+class ExposureAnswer(BaseModel):
+    """One item for each that was asked, handles first, in order."""
+
+    items: list[ExposureOf]
+    covered: Covered
+    formula: Formula
+    terms: Terms
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX)
+
+    @router.post("/exposure", dependencies=[holds(MOST_BYTES)])
+    def exposure(site: Annotated[Site, may("exposure.ask")], asked: ExposureRequest) -> ExposureAnswer:
+        """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
+        if site.principal.purpose != PURPOSES["exposure.ask"]:
+            raise ForbiddenError(Phrase("this is for a token whose purpose is %(purpose)s", purpose=PURPOSES["exposure.ask"]))
+        if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
+            raise QueryError(Phrase("ask for 1 to %(most)s handles and tags together", most=MOST))
+        now, life = site.clock.now(), site.context.settings.store.exposures_days
+        heard = looked(site.store, now)
+        found = Screening(site.lookup, life, heard).ask(asked.handles, asked.tags, site.actor())
+        terms = Terms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
+        return ExposureAnswer(
+            items=[_item(one) for one in found], covered=_covered(heard, now, life), formula=Formula(life_days=life), terms=terms
+        )
+
+    return router
+
+
+def _covered(heard: Looked, now: datetime, life: float) -> Covered:
+    """What was found before exposures are kept is in no answer, however long somebody has looked."""
+    since = max(heard.since, now - timedelta(days=life)) if heard.since else None
+    return Covered(worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_said(UNSEEN))
+
+
+def _item(one: Screened) -> ExposureOf:
+    scenario = one.scenario
+    return ExposureOf(
+        asked=one.asked,
+        state=one.state,
+        risk=one.risk,
+        kinds=_all(one.kinds),
+        scenario=Scam(id=scenario.id, title=Said(en=scenario.title, zh=scenario.title_zh)) if scenario else None,
+        first_seen=one.first_seen,
+        last_seen=one.last_seen,
+        why=_all(one.why),
+    )
+
+
+def _all(texts: Sequence[Text]) -> list[Said]:
+    return [_said(text) for text in texts]
+
+
+def _said(text: Text) -> Said:
+    return Said(en=text.en, zh=text.zh)

@@ -1,0 +1,190 @@
+"""Customers by handle or index tag, for a risk engine: what is told, what is not, and what silence is worth."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.lookup.exposed import index_tags
+from alerts.lookup.screening import decayed
+from alerts.read.heard import Listener
+from alerts.records import Exposure
+from alerts.search.v1.exposure import MOST_BYTES
+from alerts.store import Where
+from tests.alerts.browser import PHONE, Browser
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import match
+from ullage import audit
+from ullage.errors import ConfigError
+from ullage.lookup import enrolled
+from ullage.records.heartbeat import Coverage, Heartbeat
+from ullage.security import keys
+from ullage.security.masking import Secret
+
+NOBODY = "0" * 32
+
+
+@pytest.fixture
+def engine(desk, accounts):
+    """Asks as the risk engine of some tenants: `engine(["bank"])`."""
+
+    def of(tenants=("bank",)):
+        secret = accounts.add_token("engine", ["exposure.ask"], tenants, purpose="risk_engine", days=1, by="test")[1]
+        asks = {"authorization": f"Bearer {secret}"}
+        return lambda **asked: Browser(desk.app).ask("POST", "/v1/exposure", json=asked, headers=asks)
+
+    return of
+
+
+def tag_of(context, phone: str = PHONE, tenant: str = "bank") -> str:
+    return index_tags(context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(phone))[0]
+
+
+def entries(context, action: str):
+    return [one for _, one in audit.entries(context.data / "audit") if one.action == action]
+
+
+def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, engine, context, store) -> None:
+    answer = engine()(handles=[handle("a")], tags=[tag_of(context)])
+    assert answer.status_code == 200, answer.text
+    by_handle, by_tag = answer.json()["items"]
+    assert {**by_handle, "asked": ""} == {**by_tag, "asked": ""}
+    assert (by_handle["state"], [kind["en"] for kind in by_handle["kinds"]]) == ("exposed", ["name", "telephone number"])
+    assert by_handle["scenario"]["id"] == "X17"
+    assert by_handle["risk"] == 22
+    assert by_handle["why"][0] == {"en": "stood together: name and phone", "zh": "同时出现：姓名、手机号"}
+    assert len(by_handle["why"]) == 4
+
+
+def test_no_site_no_case_and_no_number_of_others_is_told(leaked, engine, context, store) -> None:
+    (exposure,) = store.scroll(Exposure, Where())
+    text = engine()(handles=[handle("a")], tags=[tag_of(context)]).text
+    for secret in (leaked, "paste", "四件套", "内料", *exposure.sites, "sighting", "tenant"):
+        assert secret not in text
+
+
+def test_the_answer_says_what_it_is_for_and_until_when(leaked, engine, clock) -> None:
+    answer = engine()(handles=[handle("a")]).json()
+    terms = answer["terms"]
+    assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (False, "risk_engine", ["credit", "marketing"])
+    assert terms["holds_until"].startswith(f"{clock.as_clock().now() + timedelta(hours=24):%Y-%m-%dT%H:%M}")
+    assert "PIPL Art. 24" in terms["said"]["en"]
+    assert "第二十四条" in terms["said"]["zh"]
+    assert answer["covered"]["worth"] == "handed"
+    assert answer["covered"]["kept_days"] == answer["formula"]["life_days"] == 180
+    assert "1803.11052" in answer["formula"]["source"]
+
+
+def test_risk_falls_until_exposures_are_no_longer_kept(leaked, engine, clock) -> None:
+    ask, risks = engine(), []
+    for hours in (0, 20):
+        clock.advance(hours * 3600)
+        risks.append(ask(handles=[handle("a")]).json()["items"][0]["risk"])
+    assert risks == [22, 22]
+    assert [decayed(22, age, 180) for age in (0, 90, 170, 180, 999, -1)] == [22, 16, 2, 0, 0, 22]
+    assert all(decayed(60, age, 180) >= decayed(60, age + 1, 180) for age in range(200))
+
+
+def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) -> None:
+    """`not_exposed` takes a list on which somebody is, and that all was read; a handle is on no list that can be asked."""
+    known, strange = tag_of(context, "13900139000"), tag_of(context, "13700137000")
+    ask = engine()
+
+    def states() -> list[str]:
+        return [one["state"] for one in ask(handles=[NOBODY], tags=[known, strange]).json()["items"]]
+
+    assert states() == ["not_found"] * 3
+    enrol(context, [known])
+    assert states() == ["not_found", "not_exposed", "unknown"]
+    Listener(store, clock.as_clock())(beat(clock, {"unreachable": 1}))
+    assert states() == ["not_found", "not_found", "unknown"]
+    Listener(store, clock.as_clock())(beat(clock, {"ok": 1}))
+    assert states() == ["not_found", "not_exposed", "unknown"]
+
+
+def beat(clock, sites) -> Heartbeat:
+    now = clock.as_clock().now()
+    return Heartbeat(id="0" * 32, origin="host-1", inserted_at=now, coverage=Coverage(sites=sites), enrolled=1)
+
+
+def enrol(context, tags) -> None:
+    """A list of what is recorded, with these tags of `bank`."""
+    import numpy as np
+
+    now = context.clock.now()
+    header = enrolled.header_for(context.keys, "bank", now, (now + timedelta(days=30)).isoformat())
+    pairs = b"".join(sorted(bytes.fromhex(tag) + bytes(16) for tag in tags))
+    rows = np.frombuffer(pairs, np.uint8).reshape(-1, 32)
+    enrolled.write(enrolled.path_of(context.data, "bank"), header, [rows], keys.signing_key(context.keys, "bank"))
+
+
+def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browser) -> None:
+    browser.post(
+        f"/incidents/{leaked}/decisions",
+        {"status": "excused", "reason": "chance", "days": "30", "note": "", "token": "0" * 16},
+    )
+    assert engine()(handles=[handle("a")]).json()["items"][0]["state"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"handles": [PHONE]},
+        {"tags": [PHONE]},
+        {"handles": ["11010519491231002X"]},
+        {"tags": ["test@example.com"]},
+        {"handles": [NOBODY, PHONE]},
+        {"handles": [NOBODY.upper().replace("0", "A")]},
+        {},
+        {"handles": [NOBODY] * 501, "tags": [NOBODY] * 500},
+        {"handles": [NOBODY], "value": PHONE},
+    ],
+)
+def test_an_identifier_is_refused_and_not_repeated(desk, engine, context, asked) -> None:
+    answer = engine()(**asked)
+    assert answer.status_code == 400
+    for secret in (PHONE, "11010519491231002X", "test@example.com"):
+        assert secret not in answer.text
+        assert secret not in desk.log.getvalue()
+    assert entries(context, "exposure") == []
+
+
+def test_a_thousand_are_asked_at_once_and_no_body_is_larger(leaked, engine, context) -> None:
+    ask = engine()
+    answer = ask(handles=[f"{n:032x}" for n in range(999)] + [handle("a")])
+    assert [one["state"] for one in answer.json()["items"]] == ["not_found"] * 999 + ["exposed"]
+    assert ask(handles=["0" * MOST_BYTES]).status_code == 413
+
+
+def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, context) -> None:
+    engine()(handles=[handle("a"), NOBODY], tags=[tag_of(context)])
+    (entry,) = entries(context, "exposure")
+    assert (entry.actor, entry.tenant, entry.object) == ("engine", "bank", "2 handles, 1 index tags: 2 exposed")
+
+
+def test_another_tenants_customers_are_not_found(leaked, engine, context, store, clock) -> None:
+    keys.make_tenant(context.keys, "zetalend")
+    told = finding("z", range(20, 30), tenant="zetalend", site="board", capture={"title": "内料 四件套"})
+    tag = tag_of(context, tenant="zetalend")
+    found = match(subject=handle("z"), index_tag=tag)
+    fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    states = lambda ask: [one["state"] for one in ask(handles=[handle("z")], tags=[tag]).json()["items"]]  # noqa: E731
+    assert states(engine()) == ["not_found", "not_found"]
+    assert states(engine(["zetalend"])) == states(engine(["*"])) == ["exposed", "exposed"]
+
+
+def test_nobody_else_may_ask(leaked, desk, browser, accounts) -> None:
+    assert browser.ask("POST", "/v1/exposure", json={"handles": [NOBODY]}).status_code == 403
+    for scope, purpose in (["exposure.ask"], "marketing"), (["exposure.ask", "incident.read"], "risk_engine"):
+        with pytest.raises(ConfigError, match="risk_engine"):
+            accounts.add_token("engine", scope, ["bank"], purpose=purpose, days=1, by="test")
+    with pytest.raises(ConfigError, match=r"exposure\.ask"):
+        accounts.add_token("engine", ["incident.read"], ["bank"], purpose="risk_engine", days=1, by="test")
+
+
+def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk, accounts) -> None:
+    secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
+    accounts._connection.execute("update tokens set purpose = 'marketing'")
+    answer = Browser(desk.app).ask(
+        "POST", "/v1/exposure", json={"handles": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
+    )
+    assert answer.status_code == 403

@@ -1,0 +1,141 @@
+"""Events of incidents: each change once, in order, signed, and none left out."""
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from alerts.desk.feed import FILE, Feed
+from alerts.records import Decision, Incident, Sighting
+from alerts.store import Where
+from tests.alerts.builders import finding, fold_all
+
+
+def bytes_of(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def verified(jws: str, key: dict) -> dict:
+    """What an event says, if `key` has signed it."""
+    head, said, signature = jws.split(".")
+    Ed25519PublicKey.from_public_bytes(bytes_of(key["x"])).verify(bytes_of(signature), f"{head}.{said}".encode())
+    assert json.loads(bytes_of(head)) == {"alg": "EdDSA", "kid": key["kid"], "typ": "ullage-event+json"}
+    return json.loads(bytes_of(said))
+
+
+class Follower:
+    """A program that keeps its mark."""
+
+    def __init__(self, who):
+        self.who, self.after, self.seen = who, "", []
+        self.key = who.get("/v1/events/key").json()
+
+    def read(self, limit: int = 500) -> list[tuple[str, str]]:
+        fresh = []
+        while True:
+            answer = self.who.get(f"/v1/events?after={self.after}&limit={limit}").json()
+            fresh += [verified(jws, self.key) for jws in answer["items"]]
+            self.after = answer["after"]
+            if not answer["more"]:
+                break
+        self.seen += fresh
+        return [(one["type"], one["what"]) for one in fresh]
+
+
+@pytest.fixture
+def follower(leaked, browser):
+    return Follower(browser)
+
+
+def decide(browser, id_: str, n: int, **typed) -> None:
+    assert browser.post(f"/incidents/{id_}/decisions", {"note": "", "token": f"{n:016x}", **typed}).status_code == 303
+
+
+def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, store, clock) -> None:
+    assert follower.read() == [("created", ""), ("grew", "first finding")]
+    clock.advance(60)
+    fold_all(store, clock, [finding("g", range(10), people="b")])
+    assert follower.read() == [("grew", "")]
+    for n, (typed, event) in enumerate(
+        [
+            ({"status": "acknowledged"}, ("acknowledged", "")),
+            ({"status": "assigned", "to": "Wang Fang"}, ("assigned", "")),
+            ({"status": "confirmed"}, ("decided", "confirmed")),
+            ({"status": "takedown", "state": "asked"}, ("noted", "takedown")),
+            ({"status": "resolved"}, ("closed", "resolved")),
+            ({"status": "excused", "reason": "chance", "days": "3"}, ("closed", "")),
+        ]
+    ):
+        clock.advance(1)
+        decide(browser, leaked, n, **typed)
+        assert follower.read() == [event]
+        assert follower.read() == []
+    assert [one["n"] for one in follower.seen] == list(range(1, len(follower.seen) + 1))
+    assert {one["incident"] for one in follower.seen} == {leaked}
+
+
+def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -> None:
+    fold_all(store, clock, [finding(f"g{n}", range(100 * n, 100 * n + 10), people=f"{n}") for n in range(7)])
+    runs = []
+    for limit in (1, 3, 500):
+        follower = Follower(browser)
+        follower.read(limit)
+        runs.append([one["id"] for one in follower.seen])
+    assert runs[0] == runs[1] == runs[2]
+    facts = sum(store.count(kind, Where()) for kind in (Incident, Sighting, Decision))
+    assert len(runs[0]) == len(set(runs[0])) == facts
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=9), timedelta(days=20)])
+def test_what_is_written_late_is_not_left_out(leaked, follower, store, clock, context, late) -> None:
+    """A decision that a store takes long after its time, as after an outage, comes behind what was read."""
+    follower.read()
+    now = clock.as_clock().now()
+    made = [
+        Decision(id=f"{leaked}:{n}", tenant="bank", incident=leaked, at=at, by="Li", status=status)
+        for n, (at, status) in enumerate([(now, "acknowledged"), (now - late, "confirmed")])
+    ]
+    store.create(made[:1])
+    assert follower.read() == [("acknowledged", "")]
+    store.create(made[1:])
+    assert follower.read() == [("decided", "confirmed")]
+    assert follower.read() == []
+
+
+def test_an_event_that_was_changed_is_not_signed(leaked, follower, browser) -> None:
+    jws = browser.get("/v1/events").json()["items"][0]
+    head, said, signature = jws.split(".")
+    other = {**json.loads(bytes_of(said)), "type": "closed"}
+    forged = base64.urlsafe_b64encode(json.dumps(other).encode()).decode().rstrip("=")
+    with pytest.raises(InvalidSignature):
+        verified(f"{head}.{forged}.{signature}", follower.key)
+
+
+def test_each_tenant_has_numbers_of_its_own_and_sees_its_own_alone(leaked, log_in, store, clock) -> None:
+    fold_all(store, clock, [finding("z", range(20, 30), people="z", tenant="zetalend", site="board")])
+    for tenant in ("bank", "zetalend"):
+        follower = Follower(log_in("analyst", tenants=[tenant]))
+        follower.read()
+        assert [(one["tenant"], one["n"]) for one in follower.seen] == [(tenant, 1), (tenant, 2)]
+
+
+def test_a_mark_of_another_log_is_refused_and_ids_stay(leaked, follower, browser, store, context, clock) -> None:
+    follower.read()
+    other = Feed(context.data / "other", store, context.keys, context.clock)
+    answer = other.page(None, "", 500)
+    assert [verified(jws, follower.key)["id"] for jws in answer.items] == [one["id"] for one in follower.seen]
+    assert browser.get(f"/v1/events?after={answer.after}").status_code == 400
+    for wrong in ("x", "1", "a.b", f"{follower.after.partition('.')[0]}.-1"):
+        assert browser.get(f"/v1/events?after={wrong}").status_code == 400
+    assert (context.data / FILE).stat().st_mode & 0o077 == 0
+
+
+def test_what_an_event_says_is_no_note_and_no_customer(leaked, follower, browser) -> None:
+    decide(browser, leaked, 1, status="acknowledged", note="called the host")
+    follower.read()
+    names = {"feed", "n", "id", "type", "tenant", "incident", "at", "by", "what"}
+    assert all(set(one) == names for one in follower.seen)
+    assert "called" not in json.dumps(follower.seen)

@@ -1,0 +1,100 @@
+"""What came of fraud cases: reported by handle, shown as a loss rate on page and API."""
+
+import pytest
+
+from alerts.desk.fraud import tally
+from alerts.maintenance.retention import erase
+from alerts.records import FraudOutcome, Incident
+from alerts.store import Where
+from tests.alerts.browser import Browser
+from tests.alerts.builders import finding, fold_all, handle
+from ullage import audit
+
+WHEN = "2020-01-05T09:00:00+08:00"
+
+
+@pytest.fixture
+def leak(desk, store, clock) -> str:
+    """An incident of four customers."""
+    fold_all(store, clock, [finding("four", range(10), people="abcd", kinds=("phone", "card"))])
+    (incident,) = store.scroll(Incident, Where())
+    return incident.id
+
+
+@pytest.fixture
+def report(desk, accounts, leak):
+    """Reports an outcome as the case system does."""
+    secret = accounts.add_token("cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test")[1]
+
+    def told(who: str = "a", outcome: str = "loss", **more):
+        asked = {"incident": leak, "handle": handle(who), "outcome": outcome, "when": WHEN, **more}
+        return Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
+
+    return told
+
+
+def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report, browser, store) -> None:
+    assert browser.get(f"/v1/incidents/{leak}").json()["fraud"]["loss_rate"] is None
+    assert 'id="fraud"' not in browser.get(f"/incidents/{leak}").text
+    assert report("a", amount=1_250_000, currency="CNY").json()["recorded"] is True
+    assert report("b", "prevented", band="from_500000").status_code == 200
+    assert report("c", band="3000_to_30000").status_code == 200
+    fraud = browser.get(f"/v1/incidents/{leak}").json()["fraud"]
+    assert fraud == {
+        "customers": 4, "reported": 3, "loss": 2, "prevented": 1, "none": 0, "loss_rate": 0.5,
+        "lost_minor_units": {"CNY": 1_250_000}, "lost_bands": {"3000_to_30000": 1},
+    }  # fmt: skip
+    page = browser.get(f"/incidents/{leak}").text
+    for shown in ("2 of 4 customers lost money: 50 %", "12,500.00 CNY", "1 × 3,000–30,000 CNY"):
+        assert shown in page
+
+
+def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(leak, report, store) -> None:
+    said = [report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})]
+    assert said == [True, False, True, True, False]
+    (incident,) = store.scroll(Incident, Where())
+    assert tally(store, incident).outcomes == {"loss": 1}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"who": "z"},
+        {"when": "2999-01-01T00:00:00Z"},
+        {"when": "2026-11-01"},
+        {"outcome": "theft"},
+        {"amount": 5},
+        {"currency": "CNY"},
+        {"amount": 5, "currency": "CNY", "band": "under_3000"},
+        {"outcome": "none", "band": "under_3000"},
+        {"amount": -1, "currency": "CNY"},
+        {"amount": 5, "currency": "yuan"},
+        {"handle": "13800138000"},
+        {"note": "13800138000"},
+    ],
+)
+def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -> None:
+    answer = report(**more)
+    assert answer.status_code == 400
+    assert "13800138000" not in answer.text
+    assert list(store.scroll(FraudOutcome, Where())) == []
+
+
+def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
+    assert report(incident="INC-AAAAAAAAAA").status_code == 404
+    secret = accounts.add_token("theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test")[1]
+    asked = {"incident": leak, "handle": handle("a"), "outcome": "loss", "when": WHEN}
+    answer = Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
+    assert answer.status_code == 404
+
+
+def test_it_is_in_the_audit_log_without_the_handle(leak, report, context) -> None:
+    report()
+    (entry,) = [one for _, one in audit.entries(context.data / "audit") if one.action == "outcome.report"]
+    assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")
+
+
+def test_who_is_erased_leaves_no_outcome(leak, report, store) -> None:
+    report("a"), report("b")
+    erase(store, "bank", handle("a"))
+    assert [one.subject for one in store.scroll(FraudOutcome, Where())] == [handle("b")]

@@ -1,0 +1,107 @@
+"""What a risk engine waits for: `POST /v1/exposure` over HTTP, one customer with 8 clients at a time, and a thousand at once.
+
+The desk runs in this process over the embedded store, clients in processes of their own on the same cores. How many exposures the
+store holds says `ULLAGE_BENCH_EXPOSURES`. Beside it stands what the same server takes for an answer that asks no store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from alerts.accounts.accounts import Accounts
+from alerts.search.app import create_app
+from alerts.store import IncidentStore, open_store
+from tests.bench.store import COUNT, exposures, others
+from tests.bench.table import row
+from ullage.runtime.serving import listening, serve
+from ullage.settings import Context
+
+CLIENTS, ASKED, THOUSANDS, WARM = 8, 250, 20, 10
+GOALS = {1: 20.0, 1_000: 500.0}
+"""Milliseconds in which 99 of 100 answers are there."""
+EVERY = 997
+
+
+def exposure(folder: Path, context: Context) -> list[str]:
+    """Print the rows; the goals that were missed."""
+    handles, missed = list[str](), list[str]()
+    with contextlib.closing(open_store("sqlite:///exposure.sqlite", folder)) as store, served(store, context) as (port, token):
+        for some in exposures(COUNT):
+            handles += [one.subject for one in some[::EVERY]]
+            store.put(some)
+        for documents in others(COUNT):
+            store.put(documents)
+        known = handles[:1_000]
+        for size, clients, rounds in ((1, CLIENTS, ASKED), (1_000, 1, THOUSANDS)):
+            bodies = list(itertools.islice(_bodies(known, size), rounds))
+            took = asked(port, token, "POST", "/v1/exposure", bodies, clients)
+            bare = asked(port, token, "GET", "/healthz", [""] * rounds, clients)
+            p50, p99 = (quantile(took, share) for share in (0.5, 0.99))
+            shown = f"p50 {p50:.1f}, p99 {p99:.1f} ms"
+            row(f"exposure of {size:,}, {clients} clients, of {COUNT:,}", shown, f"p99 {quantile(bare, 0.99):.1f} ms, no answer")
+            if p99 > GOALS[size]:
+                missed.append(f"exposure of {size:,}: p99 {p99:.1f} ms, goal {GOALS[size]:.0f} ms")
+    return missed
+
+
+@contextlib.contextmanager
+def served(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
+    """The desk on loopback: its port, and the token of a risk engine."""
+    stop = threading.Event()
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts, listening("search", "127.0.0.1", 0) as at:
+        listener, port = at
+        token = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="bench")[1]
+        app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}))
+        server = threading.Thread(target=serve, args=(app, listener, stop))
+        server.start()
+        try:
+            yield port, token
+        finally:
+            stop.set()
+            server.join()
+
+
+def _bodies(known: list[str], size: int) -> Iterator[str]:
+    """Requests of `size` handles: of each ten nine that nothing is known of, as with a bank's customers."""
+    for n in itertools.count():
+        some = [known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}" for i in range(size)]
+        yield json.dumps({"handles": some})
+
+
+def asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
+    """Milliseconds of each answer, of all clients together."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(clients, spawn) as pool:
+        each = [pool.submit(_client, port, token, method, path, bodies) for _ in range(clients)]
+        return [one for future in each for one in future.result()]
+
+
+def _client(port: int, token: str, method: str, path: str, bodies: list[str]) -> list[float]:
+    connection, took = http.client.HTTPConnection("127.0.0.1", port, timeout=60), list[float]()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    for body in [*bodies[:WARM], *bodies]:
+        start = time.perf_counter()
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        took.append((time.perf_counter() - start) * 1_000)
+        if answer.status != 200:
+            raise RuntimeError(f"{path} answers {answer.status}")
+    connection.close()
+    return took[WARM:]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that `share` of them do not exceed."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
