@@ -138,6 +138,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "JSON escapes": repeated("\\u0031"),
     "nested base64": _nested,
     "base64 in lines, no text": _wrapped,
+    "quoted-printable, no line end": repeated("86="),
     "base64 alphabet": repeated("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo"),
     "Han digits": repeated("一三八零"),
     "Han digits, apart": repeated("一 三-八.零"),

@@ -181,17 +181,20 @@ def quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The text in pieces that end where a line does."""
-    held = b""
+    """The text in pieces that end where a line does; chunks without one are joined once, where it comes."""
+    begun = list[bytes]()
     for chunk in chunks:
-        held += chunk
+        begun.append(chunk)
+        if b"\n" not in chunk:
+            continue
+        held = b"".join(begun)
         end = held.rfind(b"\n") + 1
         while end and held[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=") and len(held) < LONGEST:
             end = held.rfind(b"\n", 0, end - 1) + 1
         if end:
             yield undone(held[:end])
-            held = held[end:]
-    if held:
+        begun = [held[end:]]
+    if held := b"".join(begun):
         yield undone(held)
 
 

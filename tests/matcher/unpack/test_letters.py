@@ -9,6 +9,7 @@ import brotli
 import pytest
 
 from matcher.unpack.kinds import TEXT, sniff
+from matcher.unpack.readers import mail
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 
@@ -62,6 +63,14 @@ def test_a_card_of_an_old_phone_is_read() -> None:
 def test_what_only_looks_like_quoted_printable_stays() -> None:
     text = "=E5=BC=A0" * 9 + "key=13800138000&a=86138\n"
     assert out_of(text.encode()).texts[""] == "张" * 9 + "key=13800138000&a=86138\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 60])
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_quoted_printable_is_the_same_however_it_comes(size: int, end: str) -> None:
+    text = quopri.encodestring("张某某,154 0000 0001\n".encode() * 9) + f"{'86=' * 90}{end}".encode()
+    pieces = mail._lines(text[at : at + size] for at in range(0, len(text), size))
+    assert b"".join(pieces) == mail.undone(text)
 
 
 RECORDS = [{"name": "张某", "phone": "15400000001", "id": 15400000003, "more": [1.5, None, True]} for _ in range(40)]
