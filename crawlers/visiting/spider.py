@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -28,6 +29,8 @@ from ullage.errors import RecordError, UllageError
 LEASED, CONDITIONAL = "ullage_leased", "ullage_conditional"
 
 NOT_MODIFIED = 304
+LARGE_BYTES = 1 << 19
+"""A page from this size on is read in a thread: it takes tenths of a second, and pages of other sites go on."""
 
 
 @dataclass(slots=True)
@@ -80,7 +83,7 @@ class PageSpider(Spider):
             self._tell(leased, "parse")
             return None
 
-    def read(self, response: Response) -> list[PageRead]:
+    async def read(self, response: Response) -> list[PageRead]:
         """What a response holds; nothing for an error status, of which the frontier is told."""
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))
@@ -88,10 +91,11 @@ class PageSpider(Spider):
         if response.status == NOT_MODIFIED and response.meta[CONDITIONAL]:
             visit.unchanged(leased)
             return []
-        outcome, parsed = response_checks.of_answer(leased.page.url, response), Parsed()
-        if outcome == "ok":
-            parsed = visit.platform.parse(leased.page, response, visit.site)
-            outcome = response_checks.of_page(leased, response, parsed, visit.site)
+        if len(response.body) < LARGE_BYTES:
+            outcome, parsed = self._parsed(leased, response)
+        else:
+            async with visit.one_large:
+                outcome, parsed = await asyncio.to_thread(self._parsed, leased, response)
         if outcome != "ok" and not (outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
@@ -101,6 +105,14 @@ class PageSpider(Spider):
         known = leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
         kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
+
+    def _parsed(self, leased: Leased, response: Response) -> tuple[str, Parsed]:
+        """The outcome of a response and what it holds; touches nothing of the visit."""
+        outcome, parsed = response_checks.of_answer(leased.page.url, response), Parsed()
+        if outcome == "ok":
+            parsed = self.visit.platform.parse(leased.page, response, self.visit.site)
+            outcome = response_checks.of_page(leased, response, parsed, self.visit.site)
+        return outcome, parsed
 
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""

@@ -53,6 +53,8 @@ class Visit:
     permits: asyncio.Semaphore
     may_lease: Callable[[], bool]
     appends: Appends
+    one_large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a large page is read beside the others: one is in memory as a tree at a time."""
     proxy: Proxy | None = None
     """The way out that the site's file names, if it is there."""
     browsers: Browsers | None = None

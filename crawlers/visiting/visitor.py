@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from scrapy.crawler import AsyncCrawlerRunner
+from scrapy.crawler import Crawler
 
 from crawlers.bus.appends import Appends
 from crawlers.bus.bus_thread import OnBus
@@ -13,7 +13,7 @@ from crawlers.bus.outbox import Outbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.rendering import browsers_of
-from crawlers.fetching.scrapy_settings import scrapy_settings
+from crawlers.fetching.scrapy_settings import OfOneVisit, scrapy_settings
 from crawlers.fetching.session import Session, session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
@@ -54,6 +54,7 @@ class Visitor:
         self._sessions: dict[str, Session] = {}
         self._told = set[str]()
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
+        self._one_large = asyncio.Lock()
 
     def prepare(self, site: Site) -> Visit:
         """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
@@ -70,6 +71,7 @@ class Visitor:
             self._permits,
             self._may_lease,
             self._appends,
+            self._one_large,
             self._proxies.get(site.proxy),
             self._browsers,
             session,
@@ -100,8 +102,8 @@ class Visitor:
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
-        runner = AsyncCrawlerRunner(scrapy_settings(self._context.settings.crawl, site))
-        await runner.crawl(PageSpider, name=site.name, visit=visit)
+        crawler = Crawler(PageSpider, OfOneVisit(scrapy_settings(self._context.settings.crawl, site)))
+        await crawler.crawl_async(name=site.name, visit=visit)
         await tell_taken(visit)
         if visit.fault:
             raise visit.fault

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from scrapy.exceptions import (
     DownloadTimeoutError,
     IgnoreRequest,
 )
-from scrapy.http import Response
+from scrapy.http import HtmlResponse, Response
 from service_identity import VerificationError
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
@@ -37,7 +38,7 @@ from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.reading import COUNTED
 from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
 from crawlers.visiting.pipelines.seen import SeenPipeline
-from crawlers.visiting.spider import PageRead, PageSpider
+from crawlers.visiting.spider import CONDITIONAL, LARGE_BYTES, LEASED, PageRead, PageSpider
 from crawlers.visiting.taken import tell_taken
 from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
@@ -121,6 +122,31 @@ def lead_to(visit: Visit, *pages: Page) -> None:
 
 def pages_total(visit: Visit, outcome: str) -> float:
     return visit.metrics.pages.labels(outcome)._value.get()
+
+
+def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> None:
+    others = threading.Event()
+    seen = list[bool]()
+
+    class Slow:
+        def parse(self, page: Page, response: HtmlResponse, site: object) -> Parsed:
+            seen.append(others.wait(10))
+            return Parsed(pages=(item(1),))
+
+    visit.platform = Slow()
+
+    async def read() -> list[PageRead]:
+        leased = await visit.next_page()
+        request = Request(leased.page.url, meta={LEASED: leased, CONDITIONAL: False})
+        response = HtmlResponse(leased.page.url, body=b"<a>" + b"x" * LARGE_BYTES, encoding="utf-8", request=request)
+        task = asyncio.ensure_future(PageSpider(name="board", visit=visit).read(response))
+        await asyncio.sleep(0)
+        others.set()
+        return await task
+
+    [found] = asyncio.run(read())
+    assert seen == [True]
+    assert found.parsed.pages == (item(1),)
 
 
 def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:

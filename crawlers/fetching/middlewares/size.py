@@ -65,7 +65,7 @@ class SizeLimit:
             return response
         if encoding not in (b"", b"identity"):
             raise Refused("too_large")
-        return response.replace(body=response.body[: self._limit])
+        return response.replace(body=response.body[: self._limit], **_told_anew(type(response)))
 
     def _inflated(self, response: Response, encoding: bytes) -> Response:
         """The response as it was before it was packed, up to the limit; as it came where nothing of it can be inflated."""
@@ -75,11 +75,15 @@ class SizeLimit:
         headers = response.headers.copy()
         del headers["Content-Encoding"]
         if not (body or is_whole):  # it says what it is not: some read it all the same, and so do we
-            return response.replace(body=response.body[: self._limit], headers=headers)
+            return response.replace(body=response.body[: self._limit], headers=headers, **_told_anew(type(response)))
         kind = responsetypes.from_args(headers=headers, url=response.url, body=body)
-        more = {"encoding": None} if issubclass(kind, TextResponse) else {}  # to be told again, from what there is now
         flags = response.flags if is_whole or STOPPED in response.flags else [*response.flags, STOPPED]
-        return response.replace(cls=kind, body=body, headers=headers, flags=flags, **more)
+        return response.replace(cls=kind, body=body, headers=headers, flags=flags, **_told_anew(kind))
+
+
+def _told_anew(kind: type[Response]) -> dict[str, None]:
+    """Has a response's encoding told from what there is now, when it is read: `replace` would decode the body that it had."""
+    return {"encoding": None} if issubclass(kind, TextResponse) else {}
 
 
 def inflated(body: bytes, limit: int, header: int = ANY_HEADER) -> tuple[bytes, bool]:
