@@ -17,10 +17,15 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-OF_ROOT = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+OF_ROOT = {
+    "README.md": "readme.md",
+    "README.zh.md": "readme-zh.md",
+    "SECURITY.md": "security.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
 """Documents of the root, and the pages that they become."""
-README = {"README.md": "index.md", "README.zh.md": "index.md"}
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
+LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
 
 
 def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
@@ -61,7 +66,7 @@ def _link(link: re.Match[str], here: str, files: Files) -> str:
     source = next((name for name, made in OF_ROOT.items() if made == here), None)
     folder = "" if source else posixpath.join("docs", posixpath.dirname(here))
     path = posixpath.normpath(posixpath.join(folder, to))
-    target = {**OF_ROOT, **README}.get(path, path.removeprefix("docs/"))
+    target = OF_ROOT.get(path, path.removeprefix("docs/"))
     if files.get_file_from_path(target) is None:
         return f"{words} (`{path}`)"
     return f"[{words}]({posixpath.relpath(target, posixpath.dirname(here) or '.')}{anchor})"

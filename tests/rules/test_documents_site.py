@@ -51,7 +51,7 @@ def addresses(page: Path) -> Addresses:
 
 def test_every_document_is_a_page_that_the_navigation_leads_to(site: Path) -> None:
     pages = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
-    pages |= {"security.html", "contributing.html", "changelog.html"}
+    pages |= {"readme.html", "readme-zh.html", "security.html", "contributing.html", "changelog.html"}
     assert sorted(page for page in pages if not (site / page).exists()) == []
     assert pages - {"index.html"} <= {link.partition("#")[0].removeprefix("./") for link in addresses(site / "index.html").linked}
 
@@ -72,7 +72,8 @@ def test_every_link_within_the_site_leads_to_a_file(site: Path) -> None:
     for page in site.rglob("*.html"):
         if page.name == "404.html":  # its addresses begin at the root of a web server
             continue
-        for link in addresses(page).linked:
+        found = addresses(page)
+        for link in (*found.linked, *found.loaded):
             to = link.partition("#")[0].partition("?")[0]
             if to and not re.match(r"[a-z]+:", to) and not (page.parent / to).exists():
                 broken.append((page.name, link))

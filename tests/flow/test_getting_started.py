@@ -1,0 +1,104 @@
+"""The ten minutes of `docs/getting-started.md`, as they stand there, with real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.local.server import free_ports
+from deploy.local.services import write_secret
+from deploy.local.webhook import new_key, receiving
+from tests.flow.daemon import until
+
+pytestmark = pytest.mark.flow
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "getting-started.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+NOT_RUN = {
+    "make env": "this runs in what it made",
+    "export PATH": "the same; the path is set for all commands",
+    "ullage --data first sites try": "its site is an example; tests/crawlers/test_trial.py tries real ones",
+}
+PORTS = ("SEARCH", "CRAWL", "MATCH", "ALERT")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a clone in which `make env` was run, with ports that are free here; the sample is where it is there."""
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    ports = {f"ULLAGE_{role}__PORT": str(port) for role, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    return {**os.environ, **ports, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def running(tmp_path: Path, machine: Mapping[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """What goes on in another terminal; it is ended with Ctrl-C."""
+    found: list[subprocess.Popen[bytes]] = []
+    yield found
+    for process in found:
+        interrupt(process)
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    return process.wait(60)
+
+
+def typed(block: str) -> list[str]:
+    return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.mark.timeout(900)
+def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]) -> None:
+    said: dict[str, str] = {}
+
+    def run(line: str, codes: tuple[int, ...] = (0,)) -> str:
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=machine, capture_output=True, text=True, check=False)
+        assert done.returncode in codes, (line, done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def start(line: str) -> None:
+        with (tmp_path / "run.log").open("ab") as log:
+            running.append(
+                subprocess.Popen(line.split(), cwd=tmp_path, env=machine, stdout=log, stderr=log, start_new_session=True)
+            )
+
+    def is_ready() -> bool:
+        words = ["ullage", "--data", "first", "status"]
+        return subprocess.run(words, cwd=tmp_path, env=machine, capture_output=True, check=False).returncode == 0
+
+    with receiving() as team:
+        for language, block in BLOCKS:
+            if language == "csv":
+                (tmp_path / "customers.csv").write_text(block, encoding="utf-8")
+            elif language == "toml":
+                with (tmp_path / "first" / "ullage.toml").open("a", encoding="utf-8") as file:
+                    file.write(block)
+                (tmp_path / "first" / "keys" / "notify").mkdir(exist_ok=True)
+                write_secret(tmp_path / "first" / "keys" / "notify" / "soc", f"{team.url}\n{new_key()}\n")
+                assert interrupt(running[-1]) == 0
+                start("ullage --data first run")
+            for line in typed(block) if language == "console" else ():
+                if line == "ullage --data first run":
+                    start(line)
+                elif line == "ullage --data first status":
+                    until(is_ready, "all roles are ready")
+                    said[line] = run(line)
+                elif not any(line.startswith(beginning) for beginning in NOT_RUN):
+                    said[line] = run(line)
+        assert team.received, "notify test reached the channel"
+    assert "HIGH" in said["ullage --data first assess deploy/demo/sample/leak.txt"]
+    assert re.search(r"INC-\w+ +high", said["ullage --data first incidents list"])
+    assert "password" in (tmp_path / "run.log").read_text()
+
+
+def test_what_is_not_run_is_shown_and_has_a_reason() -> None:
+    lines = [line for language, block in BLOCKS if language == "console" for line in typed(block)]
+    assert [beginning for beginning in NOT_RUN if not any(line.startswith(beginning) for line in lines)] == []
+    assert len(lines) > 12

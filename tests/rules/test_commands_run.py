@@ -1,0 +1,230 @@
+"""The commands that the documents show are run, as they stand there, on a folder that has what they speak of.
+
+`DIR`, `INNER`, `OUTER` and the like are folders here; what stands for a number or a name is put in its place. What is not run
+says why, and a reason that no command needs any more fails.
+"""
+
+import json
+import mailbox
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.local.services import write_secret
+from deploy.local.webhook import new_key, receiving
+from tests.matcher.bank import customer, listed
+from ullage.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "SECURITY")]
+DOCUMENTS += sorted(path for path in (ROOT / "docs").rglob("*.md") if path.stem not in {"getting-started", "collector"})
+"""`tests/flow/test_getting_started.py` and `tests/rules/test_collector_example.py` run the other two whole."""
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTIONAL = re.compile(r"\[(--[^\]]+)\]")
+PROGRAMS = set("apt cp curl export git install ls make mkdir mv node openssl sed systemctl ullage".split())
+NOT_RUN = {
+    r"git clone": "there is no address to clone from",
+    r"make (?!docs)": "they are the suites and the servers that `.ci/run` and developers start",
+    r"make docs": "tests/rules/test_documents_site.py builds it",
+    r"apt ": "it changes the machine",
+    r".*/(etc|var)/": "it changes the machine; tests/live/test_monitoring.py starts Prometheus on these files",
+    r"ullage (--data \w+ )?run\b": "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it",
+    r"ullage --data \w+ crawl": "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py",
+    r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": "it goes on, and asks a server; tests/live/test_matrix.py",
+    r"ullage (--data \w+ )?sites try": "it asks a site; tests/crawlers/test_trial.py",
+    r"curl .*/metrics": "it asks a role that runs; what is looked for in the answer is looked at below",
+    r"curl ": "it asks a server that runs; tests/crawlers/test_intake.py, tests/live/test_monitoring.py",
+    r"ullage --data \w+ match$": "it goes on until Ctrl-C; tests/flow/test_gap.py matches behind a gap",
+    r"ullage .*--site board": "the ledger has to have seen that site on that day; tests/alerts/coverage/test_coverage_command.py",
+    r"openssl ts -verify": "an authority has to answer first",
+    r"openssl ts -query": "the file is that of the command before; whoever has no authority needs none of it",
+    r"ullage evidence (keygen|open|pack)": "people type passphrases; tests/alerts/custody/test_command.py",
+    r"cp STICK/": "the key comes of evidence keygen",
+    r"install .*\.demo/services": "servers have to run; tests/local/test_services.py",
+    r"install -D -m 600 OUT/bank.enrolled": "the list comes from a building host; tests/matcher/test_watchlist_enrolled.py",
+}
+ENDS = {
+    r"ullage --data DIR status$": 1,  # no role runs here
+    r"ullage .*coverage\b(?! (explain|verify))": 5,  # nothing was seen yet, and nobody has explained why
+}
+"""With which code a command ends here, where that is not 0."""
+
+
+class Shown(NamedTuple):
+    """A command, and what stands between its marks."""
+
+    line: str
+    words: tuple[str, ...]
+
+
+def commands(text: str) -> Iterator[Shown]:
+    """What the blocks of a document show, without remarks; in a session (`$ …`) what was typed."""
+    for language, block in BLOCK.findall(text):
+        lines = block.replace("\\\n", " ").splitlines()
+        if language not in {"", "console", "sh", "bash"}:
+            continue
+        typed = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")] or lines
+        for line in typed:
+            if line.partition(" ")[0] in PROGRAMS:
+                bare = OPTIONAL.sub(r"\1", re.sub(r"\s+#\s.*$", "", line)).strip()
+                yield Shown(bare, tuple(shlex.split(bare)))
+
+
+def why_not(command: Shown) -> str:
+    return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command.line)), "")
+
+
+def code_of(command: Shown) -> int:
+    return next((code for pattern, code in ENDS.items() if re.match(pattern, command.line)), 0)
+
+
+class World(NamedTuple):
+    """A folder in which commands are run, and what stands for names and numbers in it."""
+
+    folder: Path
+    names: dict[str, str]
+
+    def words(self, command: Shown) -> list[str]:
+        names = (
+            {**self.names, "ID": json.loads(ran("token", "list", "--json")[1])["id"]} if "revoke" in command.words else self.names
+        )
+        return [names.get(word, word) for word in command.words]
+
+
+def ran(*words: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
+    """Code and output of `ullage WORDS` in the working folder; where no folder is named it is `DIR`."""
+    given = list(words) if "--data" in words else ["--data", "DIR", *words]
+    done = CliRunner().invoke(app, given, input=input)
+    assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
+    return done.exit_code, done.output
+
+
+CUSTOMERS = [customer(n) for n in range(40)]
+ROWS = "\n".join(f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in CUSTOMERS[:12])
+CONFIG = """\
+metrics = false
+[tenants.bank]
+brands = ["某某银行"]
+regimes = ["pipl-57", "cac-2025", "gdpr-33"]
+[notify.channels.soc]
+kind = "webhook"
+[notify.routes.all]
+channels = ["soc"]
+"""
+SITE = 'platform = "ingest"\ncategory = "forum"\nlegal_basis = "PIPL 13(1)(3)"\nowner = "team"\n'
+QQ = "消息记录\n\n2026-09-01 12:00:00 卖家(10001)\n内料 出售\n\n"
+WECHAT = "2026-09-01 12:00:00 卖家\n内料 出售\n\n"
+TELEGRAM = {"name": "a", "type": "public_supergroup", "id": 1, "messages": [
+    {"id": 2, "type": "message", "date": "2026-09-01T12:00:00", "date_unixtime": "1788235200", "from": "x", "from_id": "user7",
+     "text": "hello"}]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two zones, a list, an incident, a channel that answers, an account, and files of each kind."""
+    folder = tmp_path_factory.mktemp("commands")
+    with pytest.MonkeyPatch.context() as patch, receiving() as team:
+        patch.chdir(folder)
+        patch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+        for zone in ("DIR", "INNER"):
+            assert ran("--data", zone, "init")[0] == 0
+        Path("DIR/ullage.toml").write_text(CONFIG)
+        write_secret(Path("DIR/keys/notify/soc"), f"{team.url}\n{new_key()}\n")
+        for site in ("board", "telegram-loans", "qq-loans", "wechat-loans", "abuse-box"):
+            Path(f"DIR/sites.d/{site}.toml").write_text(SITE)
+        _write_files()
+        assert ran("watchlist", "load", "customers.csv", "--tenant", "bank")[0] == 0
+        post = json.dumps({"site": "board", "url": "https://board.example.com/t/1", "text": f"出售某某银行客户\n{ROWS}"})
+        assert ran("ingest", "-", input=f"{post}\n")[0] == 0
+        for role in ("match", "alert"):
+            assert ran(role, "--once")[0] == 0
+        [incident] = [json.loads(line)["id"] for line in ran("incidents", "list", "--json")[1].splitlines()]
+        names = {"INCIDENT": incident, "ID": incident, "INC-…": incident, "CHANNEL": "soc", "TENANT": "bank", "SITE": "board"}
+        shutil.copytree("DIR/keys", "keys")  # those of the building host
+        yield World(folder, names)
+
+
+def _write_files() -> None:
+    header, *rows = listed(CUSTOMERS).splitlines()
+    witnessed = [f"{header},amount,date", *(f"{row},{1000 + n},2026-01-{1 + n % 28:02d}" for n, row in enumerate(rows))]
+    Path("customers.csv").write_text("\n".join(witnessed) + "\n", encoding="utf-8")
+    Path("changes.csv").write_text(listed([customer(50)]), encoding="utf-8")
+    Path("bait.csv").write_text(listed([customer(n) for n in range(60, 66)]), encoding="utf-8")
+    Path("leak.txt").write_text(ROWS, encoding="utf-8")
+    Path("chat.txt").write_text(QQ, encoding="utf-8")
+    for zone in ("DIR", "OUTER"):
+        Path(f"{zone}/spool/captures").mkdir(parents=True)
+        for name in (f"{1:020d}-0123456789abcdef.spool", f"{2:020d}-0123456789abcdef.spool.bad"):
+            Path(f"{zone}/spool/captures/{name}").write_bytes(b"")
+    Path("EXPORT").mkdir()
+    Path("EXPORT/result.json").write_text(json.dumps(TELEGRAM), encoding="utf-8")
+    mailbox.Maildir("MAILDIR", create=True).add("From: a@example.com\nSubject: b\n\nhello\n")
+
+
+@pytest.fixture
+def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A copy of its own for each document."""
+    shutil.copytree(made.folder, tmp_path / "world")
+    monkeypatch.chdir(tmp_path / "world")
+    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    return World(tmp_path / "world", made.names)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequest) -> None:
+    shown = [command for command in commands(document.read_text(encoding="utf-8")) if not why_not(command)]
+    if not shown:
+        return
+    world: World = request.getfixturevalue("world")
+    for command in shown:
+        words = world.words(command)
+        if words[0] == "ullage":
+            code, said = ran(*words[1:], input="correct horse battery staple\n" * 2)
+            assert (command.line, code) == (command.line, code_of(command)), said
+        else:
+            done = subprocess.run(["bash", "-ec", command.line], capture_output=True, text=True, check=False)
+            assert (command.line, done.returncode) == (command.line, 0), done.stderr
+
+
+def every() -> list[Shown]:
+    return [command for document in DOCUMENTS for command in commands(document.read_text(encoding="utf-8"))]
+
+
+def test_most_commands_are_run_and_each_reason_is_needed() -> None:
+    assert sum(not why_not(command) for command in every()) > 90
+    assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, command.line) for command in every())] == []
+
+
+def test_reasons_name_tests_that_there_are() -> None:
+    named = [path for why in NOT_RUN.values() for path in re.findall(r"tests/[\w/]+\.py", why)]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_what_is_looked_for_among_the_metrics_is_there() -> None:
+    """A runbook that greps for a name which no role has any more shows nothing, and that looks like health."""
+    metrics = re.findall(
+        r"^\| `(\w+)` \| (?:counter|gauge|histogram)", (ROOT / "docs" / "metrics.md").read_text("utf-8"), re.MULTILINE
+    )
+    patterns = [command.words[-1] for command in every() if "/metrics" in command.line]
+    assert len(patterns) > 15
+    looked_for = [one.partition("{")[0] for pattern in patterns for one in alternatives(pattern)]
+    assert [name for name in looked_for if not any(re.search(name, metric) for metric in metrics)] == []
+
+
+def alternatives(pattern: str) -> list[str]:
+    """The names that a pattern such as `a|b_(c|d)` looks for."""
+    if (group := re.search(r"\(([^()]*)\)", pattern)) is not None:
+        return [
+            one
+            for inner in group[1].split("|")
+            for one in alternatives(pattern[: group.start()] + inner + pattern[group.end() :])
+        ]
+    return pattern.split("|")
