@@ -25,6 +25,8 @@ from alerts.lookup.person import kinds_of, worst_way
 from alerts.read.heard import BELIEVED, Looked
 from alerts.report.content import Text
 from alerts.store import Where
+from ullage.audit.together import Together
+from ullage.audit.trail import Noted
 from ullage.errors import UllageError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.verdict.rules import Scenario, own_rules
@@ -79,6 +81,7 @@ class Screening:
     """Answers for the tenants of `lookup`; `life_days` is how long exposures are kept, `looked` what an empty answer is worth."""
 
     lookup: Lookup
+    together: Together
     life_days: float
     looked: Looked
 
@@ -91,12 +94,11 @@ class Screening:
         try:
             answers = self._answers(handles, tags)
         except UllageError as error:
-            self.lookup.trail.append("exposure", f"{asked}: not answered: {type(error).__name__}", actor=who)
+            self.together.append(Noted("exposure", f"{asked}: not answered: {type(error).__name__}", who))
             raise
         found = sum(one.state == "exposed" for one in answers)
         tenants = self.lookup.among or ()
-        tenant = next(iter(tenants)) if len(tenants) == 1 else ""
-        self.lookup.trail.append("exposure", f"{asked}: {found} exposed", actor=who, tenant=tenant)
+        self.together.append(Noted("exposure", f"{asked}: {found} exposed", who, "".join(tenants) if len(tenants) == 1 else ""))
         return answers
 
     def _answers(self, handles: Sequence[str], tags: Sequence[str]) -> list[Screened]:

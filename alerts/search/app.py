@@ -39,6 +39,7 @@ from alerts.search.menu import menu
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
+from ullage.audit.together import Together
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import EnrolledLists
@@ -95,6 +96,7 @@ def create_app(
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
         feed=Feed(context.data, store, context.keys, context.clock),
+        together=Together(trail),
         zone=zone,
         entries=pages.entries(),
         sign_on=configured(context, accounts, trail),

@@ -38,6 +38,7 @@ from alerts.search.menu import Entry, menu
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
 from ullage.audit import Trail
+from ullage.audit.together import Together
 from ullage.clock import Clock
 from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in
@@ -73,6 +74,7 @@ class Site:
     sweeps: Sweeps
     occasions: Occasions
     feed: Feed
+    together: Together
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

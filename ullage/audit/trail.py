@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Never
+from typing import NamedTuple, Never
 
 from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segment, segments
 from ullage.clock import Clock
@@ -48,6 +48,16 @@ def audit_key(keys: KeyStore, chain: str) -> bytes:
     return keys.read(name) if given else keys.make(name)
 
 
+class Noted(NamedTuple):
+    """What is to be recorded, as `Trail.append` takes it."""
+
+    action: str
+    object_: str
+    actor: str
+    tenant: str = ""
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Trail:
     """Appends to one chain under the folder `root`. Files wholly older than `keep_days` go when a new one begins."""
@@ -65,7 +75,11 @@ class Trail:
         `object_` is ours: a kind of thing, ids, counts. What people typed is looked through: ConfigError when it holds what looks
         like an identifier, CorruptError when the chain is damaged; nothing is written then.
         """
-        for name, text in {"name": actor, "reason": reason}.items():
+        return self.append_all([Noted(action, object_, actor, tenant, reason)])[0]
+
+    def append_all(self, noted: Sequence[Noted]) -> list[Entry]:
+        """Record several, at least one, for what one costs: all of them are durable on return, or none is."""
+        for name, text in ((name, text) for one in noted for name, text in (("name", one.actor), ("reason", one.reason))):
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
         with self._alone() as folder:
@@ -75,13 +89,17 @@ class Trail:
             now = self.clock.now()
             if head.seq >= head.begins and self._is_full(folder, head, now):
                 head = self._pruned(folder, head, now, key)
-            entry = Entry(
-                seq=head.seq + 1, at=now, actor=actor, action=action, object=object_, tenant=tenant,
-                reason=reason[:MAX_TEXT], previous=head.last,
-            )  # fmt: skip
-            entry = entry.model_copy(update={"digest": entry.signed(key)})
-            self._write(folder, head, entry, key)
-            return entry
+            entries, seq, last = list[Entry](), head.seq, head.last
+            for one in noted:
+                entry = Entry(
+                    seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
+                    reason=one.reason[:MAX_TEXT], previous=last,
+                )  # fmt: skip
+                entry = entry.model_copy(update={"digest": entry.signed(key)})
+                entries.append(entry)
+                seq, last = entry.seq, entry.digest
+            self._write(folder, head, entries, key)
+            return entries
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -146,13 +164,14 @@ class Trail:
                 file.unlink()
         return head
 
-    def _write(self, folder: Path, head: Head, entry: Entry, key: bytes) -> None:
-        """Entry, then head, each on disk before the next step."""
-        path = segments(folder)[-1] if head.size else segment(folder, entry.seq)  # a size of 0 asks for a new file
+    def _write(self, folder: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
+        """Entries, then head, each on disk before the next step."""
+        path = segments(folder)[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
         with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
-            write_through(file, entry.line())
+            write_through(file, b"".join(entry.line() for entry in entries))
             size = file.tell()
-        self._put_head(folder, head.model_copy(update={"seq": entry.seq, "last": entry.digest, "size": size}), key)
+        last = entries[-1]
+        self._put_head(folder, head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size}), key)
 
     @staticmethod
     def _put_head(folder: Path, head: Head, key: bytes) -> None:

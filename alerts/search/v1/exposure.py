@@ -114,7 +114,7 @@ def routes() -> APIRouter:
             raise QueryError(Phrase("ask for 1 to %(most)s handles and tags together", most=MOST))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
         heard = looked(site.store, now)
-        found = Screening(site.lookup, life, heard).ask(asked.handles, asked.tags, site.actor())
+        found = Screening(site.lookup, site.together, life, heard).ask(asked.handles, asked.tags, site.actor())
         terms = Terms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
         return ExposureAnswer(
             items=[_item(one) for one in found], covered=_covered(heard, now, life), formula=Formula(life_days=life), terms=terms
