@@ -143,7 +143,7 @@ class SqliteStore:
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """See `IncidentStore.scroll`; the lock is free between pages."""
-        condition, values = selection(kind, table_of(kind), where)
+        condition, values = selection(kind, table_of(kind), where, passed_over=_wide(where))
         sql = f"select n, id, doc from {table_of(kind)} where {condition} and n > ? order by n limit {SCROLL}"
         last = -1
         while rows := self._read(sql, [*values, last]):
@@ -185,6 +185,11 @@ def _walked(kind: type[Document], where: Where, by: str) -> str:
     """What a search orders by, so that it walks along the index of that unless something in `where` leaves few rows."""
     has_few = where.since is not None or where.ids is not None or where.text or any(name in kind.sets for name in where.equals)
     return f"+{by}" if has_few else by
+
+
+def _wide(where: Where) -> Collection[str]:
+    """A tenant has more documents than any other value that is asked for beside it, which SQLite does not know."""
+    return ("tenant",) if len(where.equals) > 1 else ()
 
 
 def _numbers(database: apsw.Connection, kind: type[Document], documents: Sequence[Document]) -> dict[str, int]:
