@@ -28,7 +28,7 @@ class Streams:
 
     most: int
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing: the guard has seen to it."""
 
 
@@ -43,7 +43,7 @@ class Holds:
 
     most: int
 
-    def __call__(self) -> None:
+    async def __call__(self) -> None:
         """Nothing: the guard has seen to it."""
 
 

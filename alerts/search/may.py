@@ -34,7 +34,7 @@ class Needs:
 
     permission: str
 
-    def __call__(self, request: Request) -> Site:
+    async def __call__(self, request: Request) -> Site:  # in the loop: a thread would cost more than what it does
         """The site narrowed to who asks; ForbiddenError where they may not, QueryError for what the route does not know."""
         principal = request.state.principal
         if self.permission in PERMISSIONS:

@@ -1,6 +1,7 @@
 """A store, in the data folder where the commands look for it, the page over it, and a log of the test's own."""
 
 import io
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.alerts.browser import ASKER, CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from ullage import log
+from ullage.runtime.serving import listening, serve
 from ullage.security import keys
 from ullage.security.masking import Secret
 from ullage.settings import Context
@@ -81,6 +83,21 @@ def leaked(store, clock, context, browser) -> str:
     found = match(subject=handle("a"), index_tag=tag)
     fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
     return incident_id("f")
+
+
+@pytest.fixture
+def address(store, accounts, context, registry, clock) -> Iterator[str]:
+    """The desk on loopback, with one incident."""
+    keys.make_tenant(context.keys, "bank")
+    fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "card"))])
+    with listening("search", "127.0.0.1", 0) as (listener, port):
+        app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
+        stop = threading.Event()
+        server = threading.Thread(target=serve, args=(app, listener, stop))
+        server.start()
+        yield f"http://127.0.0.1:{port}"
+        stop.set()
+        server.join()
 
 
 @pytest.fixture(autouse=True)

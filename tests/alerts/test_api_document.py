@@ -4,38 +4,15 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from alerts.search.app import create_app
-from tests.alerts.browser import CHEAP
-from tests.alerts.builders import finding, fold_all, handle
-from ullage.runtime.serving import listening, serve
-from ullage.security import keys
+from tests.alerts.builders import handle
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture
-def address(store, accounts, context, registry, clock) -> Iterator[str]:
-    """The desk on loopback, with one incident."""
-    keys.make_tenant(context.keys, "bank")
-    fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "card"))])
-    with listening("search", "127.0.0.1", 0) as (listener, port):
-        app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
-        stop = threading.Event()
-        server = threading.Thread(target=serve, args=(app, listener, stop))
-        server.start()
-        yield f"http://127.0.0.1:{port}"
-        stop.set()
-        server.join()
 
 
 def token(accounts, line: str) -> str:
