@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from alerts.coverage.ledger import last_days
 from alerts.records import GapReason, SiteDay
@@ -33,9 +34,8 @@ State = Literal["seen", "blind", "partly", "off", "open"]
 """`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One hour of one site; `why` are blind minutes by reason."""
+class Cell(NamedTuple):
+    """One hour of one site; `why` are blind minutes by reason. A page may have a hundred thousand of them."""
 
     at: datetime
     state: State
@@ -186,11 +186,8 @@ def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) 
     """When the ledger began, to the hour, if that is not before `since`."""
     if store.count(SiteDay, Where(before=_start(day_of(since - HOUR)))):
         return since
-    heard = [
-        slots.first + next(n for n, letter in enumerate(slots.letters) if letter != ELSEWHERE)
-        for slots in found.values()
-        if {*slots.letters} - {ELSEWHERE}
-    ]
+    told = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in found.values())
+    heard = [slots.first + len(slots.letters) - len(rest) for slots, rest in told if rest]
     return _hour(_moment(min(heard))) if heard else datetime.max.replace(tzinfo=UTC)
 
 
@@ -237,30 +234,41 @@ def _row(
     )
     dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
     dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    cells = tuple(_cell(at, letters, slots, marked, at in dark) for at in hours)
+    began, blind, cells = _slot(hours[0]) - slots.first if hours else 0, {n // SLOTS for n in marked}, list[Cell]()
+    for n, at in enumerate(hours):
+        told, hour = letters[max(0, began + n * SLOTS) : began + (n + 1) * SLOTS], began // SLOTS + n
+        cells.append(_cell(at, told, slots.posts.get(slots.first // SLOTS + hour, 0), hour in blind, at in dark))
     last = slots.last
     return Row(
-        name, cells, gaps, UNWATCHED.get(last.stays() if last else "", ""), last.revisit if last else 0, last.lives if last else 0
+        name,
+        tuple(cells),
+        gaps,
+        UNWATCHED.get(last.stays() if last else "", ""),
+        last.revisit if last else 0,
+        last.lives if last else 0,
     )
 
 
-def _cell(at: datetime, letters: str, slots: _Slots, marked: set[int], explained: bool) -> Cell:
-    """An hour; times too short for a gap leave it seen."""
-    began = _slot(at) - slots.first
-    told, posts = letters[max(0, began) : began + SLOTS], slots.posts.get(_slot(at) // SLOTS, 0)
-    seen = told.count(SEEN)
-    if seen == SLOTS:
-        return Cell(at, "seen", HOUR_MINUTES, {}, posts)
-    why = Counter(letter for letter in told if letter in WHY)
-    minutes = {letter: count * MINUTES for letter, count in why.most_common()}
+def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> Cell:
+    """An hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap leave it seen."""
+    seen, minutes = _minutes(told)
+    if seen == HOUR_MINUTES:
+        return Cell(at, "seen", seen, minutes, posts)
     state: State
-    if not marked.isdisjoint(range(max(0, began), began + SLOTS)):
+    if is_blind:
         state = "partly" if seen else "blind"
     elif len(told) < SLOTS:
         state = "open"
     else:
         state = "seen" if seen else "off"
-    return Cell(at, state, seen * MINUTES, minutes, posts, explained)
+    return Cell(at, state, seen, minutes, posts, explained)
+
+
+@lru_cache(maxsize=1024)
+def _minutes(told: str) -> tuple[int, Mapping[str, int]]:
+    """Minutes seen in an hour, and blind ones by reason, the commonest first; most hours are told alike."""
+    why = Counter(letter for letter in told if letter in WHY)
+    return told.count(SEEN) * MINUTES, {letter: count * MINUTES for letter, count in why.most_common()}
 
 
 def _marked(letters: str, first: int, gap_minutes: float) -> set[int]:

@@ -74,7 +74,8 @@ def _state(row: Row) -> Cell:
 def _line(row: Row, state: Cell, ledger: Ledger) -> list[Cell]:
     hours = _judged(row)
     read = next((cell.at for cell in reversed(hours) if cell.seen), None)
-    day = [cell for cell in row.cells if cell.at >= ledger.context.clock.now() - timedelta(days=1)]
+    yesterday = ledger.context.clock.now() - timedelta(days=1)
+    day = [cell for cell in row.cells if cell.at >= yesterday]
     return [
         Cell(row.site, f"/coverage?{urlencode({'since': '7d', 'place': row.site})}"),
         state,
