@@ -29,6 +29,8 @@ class Document(Frozen):
     """Columns of few values: a search in order does better to pass over rows than to collect all that have one."""
     tallied: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns by which documents are often counted together."""
+    narrow: ClassVar[tuple[str, ...]] = ()
+    """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
 
     id: str
 

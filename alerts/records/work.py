@@ -28,6 +28,7 @@ class WorkItem(Document):
     time = "opened_at"
     broad = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
     tallied = (("stage", "severity", "tenant"), ("stage", "assignee", "tenant"))
+    narrow = ("stage", "burns")
     searchable = True
 
     tenant: str

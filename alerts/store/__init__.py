@@ -13,7 +13,9 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
    goes on behind the last item, whatever was added meanwhile.
 8. After `delete` nothing finds a document, and after `expunge` nothing of it is left in the store's own files. (SQLite
    overwrites at once; Elasticsearch writes its segments anew, in the background.)
-9. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
+9. `counts`, `tally` and `firsts` answer of all documents that fit, and read none of them: what a page says of fifty thousand
+   incidents costs it three questions.
+10. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from ullage.security.keys import KeyStore, credentials_folder
 from ullage.settings import Context
 
 MAX_PAGE = 500
+MAX_TALLIES = 10_000
+"""Combinations of values that are counted at once."""
 
 
 class QueryError(UllageError):
@@ -79,6 +83,27 @@ class Page(Generic[D]):
     after: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """So many documents have the same `values` in the columns asked for, and a number adds up to `total` over them.
+
+    `span` says between which of the moments asked for they lie: 0 from the first to the second.
+    """
+
+    values: tuple[str, ...]
+    count: int
+    total: int = 0
+    span: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Of the documents that have one value in a set, the id of the first in an order, and how many there are."""
+
+    id: str
+    count: int
+
+
 class IncidentStore(Protocol):
     """See the module."""
 
@@ -102,6 +127,21 @@ class IncidentStore(Protocol):
 
         `order` is `time` or one of the class's `orders`, smallest first, or with a `-` before it largest first.
         """
+
+    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+        """How many of those that fit `where` fit each of `parts` as well, exactly; a part has neither text, ids nor sets."""
+
+    def tally(
+        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[Tally]:
+        """How many there are of each combination of values in the columns `by`, in no promised order, those of none left out.
+
+        `total` names one of the class's `orders`. With `moments`, in order of time, those alone that lie between two of them,
+        each span apart. QueryError where there are more than `MAX_TALLIES` combinations.
+        """
+
+    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+        """Of those that have each of `values` in the set `name`, the first in `order`; a value that none has is left out."""
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of them, in no promised order."""

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from alerts.records import CLASSES
 from alerts.records.document import D, Document, stored
-from alerts.store import MAX_PAGE, Outcome, Page, QueryError, Where
+from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Tally, Where
+from alerts.store.aggregations import spans, tallied, tallies
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
 from alerts.store.mapping import LATER, body, index_name, templates
-from alerts.store.selection import page_mark, read_mark, read_order, stamp
+from alerts.store.selection import checked_columns, checked_set, page_mark, read_mark, read_order, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
 from ullage.phrase import Phrase
@@ -108,6 +110,41 @@ class ElasticsearchStore:
             answer = self._client.count(index=self._index(kind), query=condition(kind, where))
         must_be_whole(self._address, answer.body)
         return int(answer["count"])
+
+    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+        """See `IncidentStore.counts`; one request."""
+        named = {str(n): condition(kind, part) for n, part in enumerate(parts)}
+        answer = self._aggregated(kind, where, {"parts": {"filters": {"filters": named}}})["parts"]["buckets"]
+        return [int(answer[name]["doc_count"]) for name in named]
+
+    def tally(
+        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[Tally]:
+        """See `IncidentStore.tally`; one request. An index has one shard, so its counts of values are exact."""
+        sums = {"total": {"sum": {"field": read_order(kind, total)[0]}}} if total else {}
+        asked = spans(tallied(checked_columns(kind, by), sums), moments)
+        return list(tallies(self._aggregated(kind, where, asked), by))
+
+    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+        """See `IncidentStore.firsts`; one request."""
+        if not values:
+            return {}
+        by, is_down = read_order(kind, order)
+        direction = "desc" if is_down else "asc"
+        first = {"size": 1, "sort": [{by: direction}, {"id": direction}], "_source": ["id"]}
+        terms = {"field": checked_set(kind, name), "include": list(values), "size": len(values)}
+        asked = {"sets": {"terms": terms, "aggs": {"first": {"top_hits": first}}}}
+        buckets = self._aggregated(kind, where, asked)["sets"]["buckets"]
+        return {one["key"]: First(one["first"]["hits"]["hits"][0]["_id"], one["doc_count"]) for one in buckets}
+
+    def _aggregated(self, kind: type[Document], where: Where, asked: Mapping[str, Any]) -> Any:
+        """What comes of an aggregation over all that fits `where`."""
+        with server_errors(self._address):
+            answer = self._client.search(
+                index=self._index(kind), query=condition(kind, where), aggregations=asked, size=0, track_total_hits=False
+            )
+        must_be_whole(self._address, answer.body)
+        return answer["aggregations"]
 
     def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`; the mark is the last item's own place, so no state of the server is needed to go on."""

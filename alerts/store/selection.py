@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from alerts.records.document import Document
-from alerts.store import QueryError, Where
+from alerts.store import MAX_TALLIES, QueryError, Where
 from alerts.store.tokens import query_phrases
 from ullage.phrase import Phrase
 
@@ -46,32 +46,68 @@ def read_mark(after: str) -> tuple[int, str]:
     return int(time), id_
 
 
+def checked_columns(kind: type[Document], names: Iterable[str]) -> tuple[str, ...]:
+    """`names`, each of which is a column of the class; QueryError else."""
+    found = tuple(names)
+    if unknown := next((name for name in found if name not in kind.columns), None):
+        raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=unknown))
+    return found
+
+
+def checked_set(kind: type[Document], name: str) -> str:
+    """`name`, which is a set of the class; QueryError else."""
+    if name not in kind.sets:
+        raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name))
+    return name
+
+
+def too_many() -> Phrase:
+    """Why a tally is not given."""
+    return Phrase("there are more than %(most)s to be told apart: narrow it", most=MAX_TALLIES)
+
+
 Condition = tuple[str, *tuple[str | int, ...]]
 """A condition and the values that are bound in it, in order."""
 
 
-def selection(kind: type[Document], table: str, where: Where, passed_over: Collection[str] = ()) -> tuple[str, list[str | int]]:
+def selection(
+    kind: type[Document],
+    table: str,
+    where: Where,
+    passed_over: Collection[str] = (),
+    *,
+    leads: str | None = None,
+    walks: bool = False,
+) -> tuple[str, list[str | int]]:
     """The condition and its values, in order.
 
-    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others.
+    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others. Where
+    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, "" for nothing but the index that is read;
+    then the members of sets and what has words are looked up once for all rows, or row by row where that `walks`.
     """
     found: list[Condition] = [("true",)]
-    leading = [field for field in where.equals if field in kind.sets][-1:]
+    leading = [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
+    only = leads is not None
+    passed_over = passed_over if leads is None else {*kind.columns, "id", "time"} - {leads, *(() if leads else kind.narrow)}
     for field, wanted in where.equals.items():
-        leads = field in leading if field in kind.sets else field not in passed_over
-        found.append(_of_values(kind, table, field, wanted, leads=leads))
+        if field in kind.sets and only and field not in leading and not walks:
+            found.append(_of_set(kind, table, field, wanted))
+            continue
+        is_leading = field in leading if field in kind.sets else field not in passed_over
+        found.append(_of_values(kind, table, field, wanted, leads=is_leading))
     found += [_of_values(kind, table, field, some, leads=False, is_in=False) for field, some in where.differs.items()]
     found += [(f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()]
+    time, id_ = (f"+{name}" if name in passed_over else name for name in ("time", "id"))
     if where.before is not None:
-        found.append(("time < ?", stamp(where.before)))
+        found.append((f"{time} < ?", stamp(where.before)))
     if where.since is not None:
-        found.append(("time >= ?", stamp(where.since)))
+        found.append((f"{time} >= ?", stamp(where.since)))
     if where.ids is not None:
-        found.append(("id in (select value from json_each(?))", json.dumps(list(where.ids))))
+        found.append((f"{id_} in (select value from json_each(?))", json.dumps(list(where.ids))))
     if where.without:
         found.append(("id not in (select value from json_each(?))", json.dumps(list(where.without))))
     if where.text:
-        found.append(_text(kind, table, where.text))
+        found.append(_text(kind, table, where.text, leads=leads in (None, "text")))
     return " and ".join(condition for condition, *_ in found), [value for _, *values in found for value in values]
 
 
@@ -87,16 +123,22 @@ def _of_values(
     if field not in kind.sets:
         raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=field))
     if leads:
-        return f"n in (select n from {table}_sets where field = ? and value {among})", field, bound
+        return f"{table}.n in (select n from {table}_sets where field = ? and value {among})", field, bound
     has = f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n = {table}.n)"
     return (has if is_in else f"not {has}"), field, bound
+
+
+def _of_set(kind: type[Document], table: str, field: str, values: Collection[str]) -> Condition:
+    """That a set has one of these values, looked up once for all rows of an index that something else leads by."""
+    condition, *bound = _of_values(kind, table, field, values, leads=True)
+    return f"+{condition}", *bound
 
 
 def _json(values: Collection[str]) -> str:
     return json.dumps(list(values))
 
 
-def _text(kind: type[Document], table: str, text: str) -> tuple[str, *tuple[str, ...]]:
+def _text(kind: type[Document], table: str, text: str, *, leads: bool) -> tuple[str, *tuple[str, ...]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
@@ -105,4 +147,4 @@ def _text(kind: type[Document], table: str, text: str) -> tuple[str, *tuple[str,
         return ("false",)
     # Words hold letters and digits alone, so quoting them is safe whatever was typed.
     match = " AND ".join('"' + " ".join(phrase) + '"' for phrase in phrases)
-    return (f"n in (select rowid from {table}_words where words match ?)", match)
+    return (f"{'' if leads else '+'}{table}.n in (select rowid from {table}_words where words match ?)", match)

@@ -13,6 +13,8 @@ import itertools
 import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,19 @@ import apsw
 
 from alerts.records import CLASSES, Sighting
 from alerts.records.document import D, Document, stored
-from alerts.store import MAX_PAGE, Outcome, Page, Where, older
-from alerts.store.selection import page_mark, read_mark, read_order, selection, stamp
+from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Tally, Where, older
+from alerts.store.selection import (
+    checked_columns,
+    checked_set,
+    page_mark,
+    read_mark,
+    read_order,
+    selection,
+    stamp,
+    too_many,
+)
 from alerts.store.tokens import index_words
+from alerts.store.ways import Way, narrow_index, way
 from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
@@ -44,6 +56,7 @@ def _schema(kind: type[Document]) -> str:
         *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
         *(f"{index}_by_{number} on {name} ({number}, id)" for number in kind.orders),
         *(f"{index}_by_{'_'.join(some)} on {name} ({', '.join(some)})" for some in kind.tallied),
+        *filter(None, (narrow_index(kind, name),)),
     ]
     if kind.sets:
         statements += [
@@ -122,24 +135,71 @@ class SqliteStore:
 
     def count(self, kind: type[Document], where: Where) -> int:
         """See `IncidentStore.count`."""
-        is_limited = where.since is not None or bool(where.at_most)
-        condition, values = selection(kind, table_of(kind), where, passed_over=kind.broad if is_limited else ())
+        if kind.narrow and (where.text or where.since or where.before or where.at_most or where.equals.keys() & {*kind.sets}):
+            return self.counts(kind, where, (Where(),))[0]
+        condition, values = selection(kind, table_of(kind), where)
         return int(self._read(f"select count(*) from {table_of(kind)} where {condition}", values)[0][0])
+
+    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+        """See `IncidentStore.counts`; one pass over an index."""
+        found = way(self._read, kind, table_of(kind), where)
+        chosen = [selection(kind, table_of(kind), part, leads="time") for part in parts]
+        columns = ", ".join(f"count(*) filter (where {condition})" for condition, _ in chosen)
+        values = [*(value for _, some in chosen for value in some), *found.values]
+        return [int(n) for n in self._read(f"select {columns} from {found.source} where {found.condition}", values)[0]]
+
+    def tally(
+        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[Tally]:
+        """See `IncidentStore.tally`."""
+        if moments:
+            since, before = max(filter(None, (where.since, moments[0]))), min(filter(None, (where.before, moments[-1])))
+            where = replace(where, since=since, before=before)
+        found, columns = way(self._read, kind, table_of(kind), where), checked_columns(kind, by)
+        span = _span([stamp(moment) for moment in moments[1:-1]], 0)
+        sums = f"sum({read_order(kind, total)[0]})" if total else "0"
+        sql = f"select {span}, {sums}, count(*){''.join(f', {name}' for name in columns)} from {found.source}"
+        groups = ", ".join(("1", *columns))
+        rows = self._read(f"{sql} where {found.condition} group by {groups} limit {MAX_TALLIES + 1}", found.values)
+        if len(rows) > MAX_TALLIES:
+            raise QueryError(too_many())
+        return [Tally(tuple(values), count, added, n) for n, added, count, *values in rows if count]
+
+    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+        """See `IncidentStore.firsts`; the members of these sets are looked at, and nothing else."""
+        table, (by, is_down) = table_of(kind), read_order(kind, order)
+        condition, bound = selection(kind, table, where, leads="set")
+        down, apart = " desc" if is_down else "", f"over (partition by s.value order by {by}{' desc' if is_down else ''}"
+        ranked = f"select s.value, id, row_number() {apart}, id{down}) as place, count(*) over (partition by s.value) as many"
+        members = f"{table}_sets as s cross join {table} on {table}.n = s.n"
+        among = f"s.field = ? and s.value in (select value from json_each(?)) and {condition}"
+        sql = f"select value, id, many from ({ranked} from {members} where {among}) where place = 1"
+        rows = self._read(sql, [checked_set(kind, name), json.dumps(list(values)), *bound]) if values else ()
+        return {value: First(id_, many) for value, id_, many in rows}
 
     def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`."""
         by, is_down = read_order(kind, order)
-        condition, values = selection(kind, table_of(kind), where, passed_over=kind.broad)
-        size, down = max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
+        table, size, down = table_of(kind), max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
+        found = self._way(kind, where)
+        condition, values = found.condition, found.values
         if after:
             condition, values = f"{condition} and ({by}, id) {'<' if is_down else '>'} (?, ?)", [*values, *read_mark(after)]
-        found = f"select n, {by}, id from {table_of(kind)} where {condition} order by {_walked(kind, where, by)}{down}, id{down}"
+        walked = f"+{by}" if found.is_few else by
+        some = f"select n, {by}, id from {found.source} where {condition} order by {walked}{down}, id{down}"
         # Documents are read of those alone that are given back.
-        joined = f"{table_of(kind)} as t on t.n = found.n order by found.{by}{down}, found.id{down}"
-        sql = f"with found as materialized ({found} limit ?) select found.{by}, found.id, doc from found join {joined}"
+        joined = f"{table} as t on t.n = found.n order by found.{by}{down}, found.id{down}"
+        sql = f"with found as materialized ({some} limit ?) select found.{by}, found.id, doc from found join {joined}"
         rows = self._read(sql, [*values, size + 1])
         items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
         return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
+
+    def _way(self, kind: type[Document], where: Where) -> Way:
+        """How a page is found: a class without an index for it walks along its order unless something leaves few rows."""
+        if kind.narrow:
+            return way(self._read, kind, table_of(kind), where, walks=True)
+        has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
+        return Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), bool(has_few))
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """See `IncidentStore.scroll`; the lock is free between pages."""
@@ -181,10 +241,13 @@ class SqliteStore:
             yield
 
 
-def _walked(kind: type[Document], where: Where, by: str) -> str:
-    """What a search orders by, so that it walks along the index of that unless something in `where` leaves few rows."""
-    has_few = where.since is not None or where.ids is not None or where.text or any(name in kind.sets for name in where.equals)
-    return f"+{by}" if has_few else by
+def _span(edges: Sequence[int], first: int) -> str:
+    """Which span between `edges` a time lies in, as SQL; halved, so that a month of days costs five comparisons."""
+    if not edges:
+        return str(first)
+    half = len(edges) // 2
+    earlier, later = _span(edges[:half], first), _span(edges[half + 1 :], first + half + 1)
+    return f"case when time < {edges[half]} then {earlier} else {later} end"
 
 
 def _wide(where: Where) -> Collection[str]:
@@ -251,4 +314,4 @@ def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
 TABLES = "".join(map(_schema, CLASSES))
 STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 6)
 """A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
-cleaned. When `VERSION` is raised, its step comes behind them."""
+cleaned. When `VERSION` is raised, its step comes behind them. The last is of this store alone: the index of `Document.narrow`."""

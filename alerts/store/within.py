@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from alerts.records.document import D, Document
-from alerts.store import IncidentStore, Outcome, Page, QueryError, Where
+from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Tally, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,23 @@ class StoreWithin:
         """A page of theirs."""
         narrowed = self._narrowed(kind, where)
         return self.whole.search(kind, narrowed, limit, after, order) if narrowed else Page((), "")
+
+    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+        """How many of theirs fit each of `parts`."""
+        narrowed = self._narrowed(kind, where)
+        return self.whole.counts(kind, narrowed, parts) if narrowed else [0] * len(parts)
+
+    def tally(
+        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[Tally]:
+        """How many of theirs there are of each combination of values."""
+        narrowed = self._narrowed(kind, where)
+        return self.whole.tally(kind, narrowed, by, total, moments) if narrowed else []
+
+    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+        """Of theirs that have each of `values` in a set, the first."""
+        narrowed = self._narrowed(kind, where)
+        return self.whole.firsts(kind, narrowed, name, values, order) if narrowed else {}
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of theirs, in no promised order."""

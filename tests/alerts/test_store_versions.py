@@ -13,6 +13,7 @@ from alerts.noise.suppressions import Conditions, Desk
 from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, VERSION, Background, Decision, Exposure, Hold, Incident, Suppression, incident_id
 from alerts.store import IncidentStore, Where, open_store
+from alerts.store.sqlite import STEPS
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
 from ullage.files.database import CHECKED
@@ -59,7 +60,8 @@ def test_an_older_file_then_has_the_tables_of_a_new_one(older, tmp_path: Path) -
             tables = file.execute("select name, sql from sqlite_schema where sql is not null order by name").fetchall()
             made.append((file.pragma("user_version"), tables))
     assert made[0] == made[1]
-    assert made[0][0] == CHECKED | VERSION
+    assert made[0][0] == CHECKED | len(STEPS)
+    assert len(STEPS) >= VERSION
 
 
 def test_what_is_indexed_changes_with_the_version_alone() -> None:

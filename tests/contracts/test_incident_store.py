@@ -4,21 +4,22 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alerts.records import Claim, Decision, Exposure, Incident
+from alerts.records import Claim, Decision, Exposure, Incident, WorkItem
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Outcome, QueryError, Where, open_store
+from alerts.store import First, IncidentStore, Outcome, QueryError, Where, open_store
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 backend = each_backend("sqlite", *ON_SERVERS)
-url = empty_store((Claim, Decision, Exposure, Incident))
+url = empty_store((Claim, Decision, Exposure, Incident, WorkItem))
 
 
 @pytest.fixture
@@ -218,6 +219,129 @@ def test_counts_are_exact_under_every_filter(store):
     assert store.count(Incident, Where(without=["INC-1", "INC-2"])) == 28
     assert store.count(Incident, Where(ids=[])) == 0
     assert store.count(Incident, Where({"severity": ()})) == 0
+
+
+STAGES, SELLERS = ("open", "closed", "part"), ("@a", "@b", "@c", "@d")
+
+
+def item(n: int, **changes: Any) -> WorkItem:
+    """A work item that differs from its neighbours in everything."""
+    fields: dict[str, Any] = {
+        "id": f"INC-{n:03}", "tenant": ("bank", "shop")[n % 2], "opened_at": T0 + timedelta(hours=n * 7 % 100),
+        "stage": STAGES[n % 3], "status": "open", "severity": ("low", "high")[n // 2 % 2], "origin": "unknown",
+        "scenario": ("", "loan")[n // 3 % 2], "sites": ("paste",), "kinds": ("phone",), "assignee": ("", "Li")[n // 4 % 2],
+        "series": (SELLERS[n % 4],) if n % 5 else (), "exposure": n % 10, "customers": n * 3,
+        "texts": ("一批客户资料", "银行")[n % 2 :],
+    }  # fmt: skip
+    return WorkItem(**{**fields, **changes})
+
+
+ITEMS = [item(n) for n in range(120)]
+ASKED: dict[str, dict[str, Any]] = {
+    "all": {},
+    "columns": {"equals": {"stage": ("open",), "tenant": ("bank",)}},
+    "one of several": {"equals": {"stage": ("open", "closed")}},
+    "set": {"equals": {"series": ("@b",)}},
+    "set and column": {"equals": {"kinds": ("phone",), "severity": ("high",)}},
+    "not in a set": {"differs": {"series": ("@a", "@b")}},
+    "words": {"text": "客户"},
+    "words and set": {"text": "银行", "equals": {"series": ("@c", "@d"), "stage": ("open",)}},
+    "time": {"since": T0 + timedelta(hours=20), "before": T0 + timedelta(hours=60)},
+    "number": {"at_most": {"customers": 90}},
+    "ids": {"ids": ("INC-001", "INC-002", "INC-007")},
+    "nothing": {"equals": {"status": ("resolved",)}},
+}
+
+
+def fitting(where: Where) -> list[WorkItem]:
+    """By a plain loop, those that fit."""
+
+    def fits(one: WorkItem) -> bool:
+        def has(name: str, values: Any) -> bool:
+            own = getattr(one, name)
+            return own in values if isinstance(own, str) else not {*own}.isdisjoint(values)
+
+        return (
+            all(has(name, values) for name, values in where.equals.items())
+            and not any(has(name, values) for name, values in where.differs.items())
+            and all(getattr(one, name) <= most for name, most in where.at_most.items())
+            and (where.since is None or one.opened_at >= where.since)
+            and (where.before is None or one.opened_at < where.before)
+            and (where.ids is None or one.id in where.ids)
+            and where.text in "".join(one.texts)
+        )
+
+    return [one for one in ITEMS if fits(one)]
+
+
+@pytest.fixture(params=["few", "many"])
+def items(store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> IncidentStore:
+    """A store of `ITEMS`, once where every condition leaves few enough to be collected and once where none does."""
+    if request.param == "many":
+        monkeypatch.setattr("alerts.store.ways.FEW", -1)
+    store.put(ITEMS)
+    store.refresh()
+    return store
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked):
+    where = Where(**ASKED[asked])
+    found = fitting(where)
+    parts = (Where(), Where({"assignee": ("Li",)}), Where(at_most={"customers": 60}, since=T0 + timedelta(hours=30)))
+    counted = [len(found), sum(one.assignee == "Li" for one in found)]
+    counted.append(sum(one.customers <= 60 and one.opened_at >= T0 + timedelta(hours=30) for one in found))
+    assert items.counts(WorkItem, where, parts) == counted
+    assert items.count(WorkItem, where) == len(found)
+    groups = {(one.tenant, one.severity) for one in found}
+    assert {one.values: (one.count, one.total) for one in items.tally(WorkItem, where, ("tenant", "severity"), "customers")} == {
+        group: (len(of), sum(one.customers for one in of))
+        for group in groups
+        if (of := [one for one in found if (one.tenant, one.severity) == group])
+    }
+    for order in ("burns", "-customers", "time"):
+        by = order.removeprefix("-").replace("time", "opened_at")
+        in_order = sorted(found, key=lambda one: (getattr(one, by), one.id), reverse=order.startswith("-"))
+        seen, after = list[str](), ""
+        while page := items.search(WorkItem, where, 7, after, order):
+            seen += [one.id for one in page.items]
+            if not (after := page.after):
+                break
+        assert seen == [one.id for one in in_order]
+        firsts = items.firsts(WorkItem, where, "series", SELLERS, order)
+        theirs = {seller: [one.id for one in in_order if seller in one.series] for seller in SELLERS}
+        assert firsts == {seller: First(ids[0], len(ids)) for seller, ids in theirs.items() if ids}
+
+
+def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
+    moments = [T0, T0 + timedelta(hours=5), T0 + timedelta(hours=6), T0 + timedelta(hours=40), T0 + timedelta(hours=49)]
+    found = items.tally(WorkItem, Where({"tenant": ("bank",)}), ("stage",), "", moments)
+    expected = {
+        (span, stage): count
+        for span, (one, next_) in enumerate(pairwise(moments))
+        for stage in STAGES
+        if (count := sum(i.tenant == "bank" and i.stage == stage and one <= i.opened_at < next_ for i in ITEMS))
+    }
+    assert {(one.span, *one.values): one.count for one in found} == expected
+    assert sum(one.count for one in items.tally(WorkItem, Where(), (), "", moments)) == len(
+        fitting(Where(since=T0, before=moments[-1]))
+    )
+
+
+def test_what_cannot_be_told_apart_is_refused(items):
+    for asked in (lambda: items.tally(WorkItem, Where(), ("sites",)), lambda: items.firsts(WorkItem, Where(), "stage", "x", "")):
+        with pytest.raises(QueryError, match="no filter"):
+            asked()
+    with pytest.raises(QueryError, match="ordered"):
+        items.tally(WorkItem, Where(), ("stage",), "rows")
+    assert items.firsts(WorkItem, Where(), "series", (), "burns") == {}
+
+
+def test_more_combinations_than_are_counted_are_refused(items, monkeypatch):
+    for module in ("sqlite", "aggregations"):
+        monkeypatch.setattr(f"alerts.store.{module}.MAX_TALLIES", 3)
+    with pytest.raises(QueryError, match="more than"):
+        items.tally(WorkItem, Where(), ("stage", "tenant"))
 
 
 def test_a_set_is_found_by_any_of_its_values(store):
