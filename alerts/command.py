@@ -274,7 +274,7 @@ def incidents_list(
     view = replace(view, flat=flat or as_json)
     with contextlib.closing(configured_store(context)) as store:
         queue = Queue(desk.work_of(context, store), name_of(by), context.settings.originals.shift_hours)
-        queue.count(view)  # what cannot be asked is said first
+        queue.check(view)  # what cannot be asked is said first
         require_known(context, store, tenant)
         seller = _seller(context, store, author)
         found = queue.page(replace(view, seller=seller), limit) if seller or not author else Rows(())

@@ -16,7 +16,9 @@ from alerts.desk.work import Work, item_of
 from alerts.read.query import Filters
 from alerts.read.sellers import tokens_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.records.incident import PART
+from alerts.store import MAX_PAGE, First, IncidentStore, QueryError, Where
+from alerts.store.tokens import query_phrases
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
 from ullage.verdict.rules import Origin
@@ -85,12 +87,17 @@ class View:
                 Phrase("a filter holds what looks like %(what)s: look a person up under 'Check a person'", what=Phrase(what))
             )
         where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
-        equals = {**where.equals, **self._chosen(), **self._tab(who)}
+        tab = self.tab_where(who, now, shift)
+        equals = {**where.equals, **self._chosen(), **tab.equals}
         if self.status:
             equals["status"] = (self.status,)
-        since = max(filter(None, (self.opened_from, shift if self.tab == "new" else None)), default=None)
+        since = max(filter(None, (self.opened_from, tab.since)), default=None)
+        return replace(where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most)
+
+    def tab_where(self, who: str, now: datetime, shift: datetime | None) -> Where:
+        """What the tab alone asks for."""
         limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
-        return replace(where, equals=equals, since=since, before=self.opened_before, at_most=limits)
+        return Where(self._tab(who), at_most=limits, since=shift if self.tab == "new" else None)
 
     def _chosen(self) -> dict[str, Collection[str]]:
         chosen = {"origin": self.origin, "scenario": self.scenario, "assignee": self.assignee}
@@ -148,6 +155,11 @@ class Queue:
         items, mark = self._folded(where, order, limit, after)
         return Rows(tuple(self._rows(items)), mark)
 
+    def check(self, view: View) -> None:
+        """QueryError for what cannot be asked; nothing is read."""
+        store_order(view.order)
+        query_phrases(view.where(self.who, self._now, None).text)
+
     def count(self, view: View) -> int:
         """How many incidents a view has; series are not folded."""
         return self._store.count(WorkItem, self._where(view))
@@ -155,11 +167,15 @@ class Queue:
     def counts(self, view: View) -> dict[str, int]:
         """How many incidents each tab has, under the filters of `view`; series are not folded."""
         tabs = [tab for tab in TABS if tab != "all"]
-        return {tab: self.count(replace(view, tab=tab)) for tab in tabs}
+        common = self._where(replace(view, tab="all"))
+        parts = [replace(view, tab=tab).tab_where(self.who, self._now, self.shift if tab == "new" else None) for tab in tabs]
+        return dict(zip(tabs, self._store.counts(WorkItem, common, parts), strict=True))
 
     def open_by_severity(self, view: View) -> dict[str, int]:
         """How many open incidents there are of each severity, the gravest first; under the tenant of `view` alone."""
-        return {one: self.count(View(tenant=view.tenant, severity=one)) for one in reversed(SEVERITIES)}
+        found = self._store.tally(WorkItem, self._where(View(tenant=view.tenant)), ("severity",))
+        counts = {one.values[0]: one.count for one in found}
+        return {one: counts.get(one, 0) for one in reversed(SEVERITIES)}
 
     @property
     def shift(self) -> datetime:
@@ -180,35 +196,24 @@ class Queue:
         where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)
         if not view.seller:
             return where
-        seen = self._store.scroll(Sighting, Where({"seller": tokens_of(view.seller)}))
-        ids = {sighting.incident for sighting in seen}
-        heads = {one.part_of for one in self._store.mget(Incident, ids).values() if one.part_of}
-        return where.but(ids=ids | heads)
+        found = self._store.tally(Sighting, Where({"seller": tokens_of(view.seller)}), ("incident",))
+        ids = {one.values[0] for one in found}
+        parts = self._store.scroll(Incident, Where({"folded": (PART,)}, ids=ids)) if ids else ()
+        return where.but(ids=ids | {part.part_of for part in parts})
 
     def _folded(self, where: Where, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
         """Items with the number of those that each stands for, and where the next page begins."""
-        found, series, mark = list[WorkItem](), dict[str, str](), after
+        found, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where
             page = self._store.search(WorkItem, narrowed, limit - len(found), mark, order)
-            series |= self._leads(where, order, {token for item in page.items for token in item.series} - series.keys())
-            found += [item for item in page.items if not item.series or series.get(item.series[0]) == item.id]
+            tokens = {token for item in page.items for token in item.series} - series.keys()
+            series |= self._store.firsts(WorkItem, where, "series", tokens, order)
+            found += [item for item in page.items if not item.series or _leads(series, item)]
             mark = page.after
             if not mark or len(found) >= limit:
                 break
-        return [(item, self._of_seller(where, item) - 1 if item.series else 0) for item in found], mark
-
-    def _of_seller(self, where: Where, item: WorkItem) -> int:
-        """How many incidents of its seller's there are, itself included."""
-        return self._store.count(WorkItem, replace(where, equals={**where.equals, "series": item.series}))
-
-    def _leads(self, where: Where, order: str, tokens: Collection[str]) -> dict[str, str]:
-        """By seller the first of their incidents in this order."""
-        leads = dict[str, str]()
-        for token in tokens:
-            theirs = replace(where, equals={**where.equals, "series": (token,)})
-            leads.update((token, first.id) for first in self._store.search(WorkItem, theirs, 1, "", order).items)
-        return leads
+        return [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found], mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[Row]:
         """The rows as their facts stand: an item that lags behind them is written anew."""
@@ -220,15 +225,23 @@ class Queue:
         yield from (Row(incidents[item.id], now[item.id], folded) for item, folded in items if item.id in now)
 
 
+def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
+    """Whether it is the first of its seller's, which may have come or gone since the page was read."""
+    first = series.get(item.series[0])
+    return first is not None and first.id == item.id
+
+
 def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) -> datetime:
     """When the last shift of a person ended: their last decision before a pause of half a shift; else a shift ago.
 
     The present shift is told by what was decided since that pause.
     """
-    own = sorted(one.at for one in store.scroll(Decision, Where(since=now - SHIFTS_BACK)) if who and one.by == who)
-    end = now
-    for at in reversed(own):
-        if end - at >= shift / 2:
-            return at
-        end = at
+    end, after, more = now, "", bool(who)
+    while more:
+        page = store.search(Decision, Where(since=now - SHIFTS_BACK), MAX_PAGE, after)
+        for at in (one.at for one in page.items if one.by == who):
+            if end - at >= shift / 2:
+                return at
+            end = at
+        after, more = page.after, bool(page.after)
     return now - shift

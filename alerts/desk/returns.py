@@ -45,7 +45,8 @@ class Returns:
         self.work.write(incidents, made)
 
     def turn(self) -> None:
-        """Bring back what is over, detach what is asked for, and renew the items of what was decided lately."""
+        """Bring back what is over, detach what is asked for, and renew the items of what was decided lately, or had none."""
+        self.work.complete()
         now = self.work.duties.clock.now()
         over = [one for one in self._excuses() if one.until is not None and one.until <= now]
         for incident in self._store.mget(Incident, [one.incident for one in over]).values():

@@ -63,9 +63,9 @@ class Maintenance:
                 self.metrics.recount(self.store)
                 self.metrics.loop.reached(STORE, True)
             if self._due("recent", RECENT_SECONDS):
-                self.metrics.recount_recent(self.store)
                 for look in self.ledger:
                     look()
+                self.metrics.recount_recent(self.store)  # behind what sees to it that there is a work item of each incident
                 self.recount_more()
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)

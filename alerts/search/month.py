@@ -49,9 +49,9 @@ def month(site: Site, tenant: str = "") -> Month:
 
 def _days(site: Site, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
     language = READER.get().language
-    for day in days_of(site.clock.now(), site.zone or UTC):
+    days = days_of(site.clock.now(), site.zone or UTC)
+    for day, seen in zip(days, seen_on(site.store, days, site.zone or UTC, tenant), strict=True):
         counts: dict[str, int] = {severity: found.opened[day, severity] for severity in GRAVEST_FIRST}
-        seen = seen_on(site.store, day, site.zone or UTC, tenant)
         both = say(Phrase("%(incidents)s incidents, %(sightings)s sightings", incidents=sum(counts.values()), sightings=seen))
         apart = ", ".join(f"{count} {named(severity, 'severity', language)}" for severity, count in counts.items() if count)
         yield Day(f"{day:%m-%d}", counts, seen, f"{day:%Y-%m-%d}: {both}{f' ({apart})' if apart else ''}")

@@ -7,11 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.read.recent import days_of, recent, seen_on
 from alerts.records import Decision
 from alerts.search.pictures.scenarios import Bar, scenarios
 from alerts.search.pictures.timeline import TALL, Day, timeline
 from tests.alerts.builders import finding, fold_all, incident
+from ullage.settings import Tenant
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -55,18 +58,20 @@ def test_an_incident_counts_on_the_day_of_the_zone_and_a_false_positive_on_none(
     store.put([incident("INC-D", now - timedelta(days=40))])
     store.create([Decision(id="INC-C:1", tenant="bank", incident="INC-C", at=now, by="Li", status="false_positive")])
     later = now + timedelta(hours=1)
+    assert Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete() == 4
     assert dict(recent(store, later, UTC).opened) == {(now.date(), "high"): 1, (now.date() - timedelta(days=29), "low"): 1}
     assert (now.date() + timedelta(days=1), "high") in recent(store, later, SHANGHAI).opened, "20:00 UTC is the next day there"
     assert recent(store, later, UTC, "nobody").opened.total() == 0
+    assert recent(store, later).customers == {("bank", "none", "high"): 1, ("bank", "none", "low"): 1}
     assert (len(days_of(now, UTC)), days_of(now, UTC)[-1]) == (30, now.date())
 
 
 def test_sightings_count_once_on_their_day(store, clock):
     fold_all(store, clock, [finding("fa", range(10)), finding("fb", range(20, 30))])
     now = clock.as_clock().now()
-    counts = [seen_on(store, one, SHANGHAI) for one in days_of(now, SHANGHAI)]
-    assert (sum(counts), counts[-1]) == (2, 2)
-    assert seen_on(store, days_of(now, SHANGHAI)[-1], SHANGHAI, "nobody") == 0
+    counts = seen_on(store, days_of(now, SHANGHAI), SHANGHAI)
+    assert (len(counts), sum(counts), counts[-1]) == (30, 2, 2)
+    assert sum(seen_on(store, days_of(now, SHANGHAI), SHANGHAI, "nobody")) == 0
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -167,7 +167,7 @@ def queue_page(
     try:
         if not refused_:
             view = asked.view(site)
-            queue.count(view)  # what cannot be asked is said first
+            queue.check(view)  # what cannot be asked is said first
             site.known(view.tenant)
             found = queue.page(view, PAGE, after)
     except (QueryError, UnknownTenantError) as error:
