@@ -1,0 +1,206 @@
+"""A store as large as a bank's: incidents over three months, each with its posts, customers, claims, decisions and messages.
+
+Some hundred are folded by the product itself; the others are these again, with other names, times, sellers and people, so that
+filling takes minutes and not hours. The same at every run. What was filled once is kept in `.bench_cache`, a folder a size and
+version of the store; take it away to fill anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from alerts.desk.work import Work
+from alerts.records import (
+    Claim,
+    Decision,
+    Exposure,
+    Incident,
+    Notification,
+    Sighting,
+    claim_id,
+    exposure_id,
+)
+from alerts.records.document import Document
+from alerts.store import IncidentStore, Where, open_store
+from tests.alerts.builders import finding, fold_all
+from tests.alerts.coverage.heartbeats import Alert
+from tests.conftest import HeldClock
+from ullage.records import Finding
+from ullage.records.finding import Term
+
+INCIDENTS = int(os.environ.get("ULLAGE_BENCH_INCIDENTS", "50000"))
+CACHE = Path(__file__).parents[2] / ".bench_cache"
+NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
+"""Half past nine in Shanghai."""
+DAYS = 90
+SEEDS, SELLERS, CUSTOMERS, SITES = 240, 5_000, 400_000, 200
+PEOPLE = (4, 8, 12, 16, 20, 24, 28, 32, 16, 40)
+"""Customers of an incident, in turn: 20 on average."""
+LARGEST = 5_000
+"""Customers of the one large incident."""
+TITLES = ("客户 一手料 四件套", "银行 客户信息 一手", "贷款客户 数据 实时", "客户 VIP list 手机 姓名", "母婴 客户 数据 料")
+"""Of which each holds 客户: words that fit every incident."""
+TERMS = (("一手数据", "sale"), ("四件套", "sale"), ("车贷", "loan"), ("洗料", "sale"))
+TEAM = tuple(f"analyst{n:02}" for n in range(20))
+CLAIMS = 8
+"""Of an incident, of some forty: they are asked for by id alone."""
+BATCH = 500
+CONFIGURATION = """\
+[search]
+lookups_per_minute = 1000000
+lookups_per_day = 100000000
+
+[tenants.bank]
+
+[tenants.shop]
+"""
+
+
+def tag(*parts: object) -> str:
+    """A keyed tag as it might be."""
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def found(n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", "resident_id")) -> Finding:
+    """A finding of a post with so many customers in rows of their own; its sketch holds every value."""
+    when, values = NOW - timedelta(minutes=n % 1_000), [f"{name} {one} {kind}" for one in range(people) for kind in kinds]
+    capture = {
+        "title": TITLES[n % len(TITLES)],
+        "author": "@" + tag("author", n % 60)[:12] if n % 3 else "",
+        "channel": "#" + tag("channel", n % 40)[:12] if n % 2 else "",
+        "published_at": when - timedelta(minutes=n % 50),
+        "fetched_at": when,
+    }
+    said = [Term(id=id_, category=of, weight=1, count=1) for id_, of in TERMS[n % 3 : n % 3 + 2]]
+    changes = {"tenant": ("bank", "bank", "shop")[n % 3], "site": f"site{n % SITES:03}", "capture": capture, "kinds": kinds}
+    changes["statistics"] = {"terms": said}
+    return finding(name, values, [f"{name} {one}" for one in range(people)], **changes)
+
+
+@dataclass(slots=True)
+class Filling:
+    """Fills one store."""
+
+    store: IncidentStore
+    work: Work
+    chance: random.Random = field(default_factory=lambda: random.Random(18))
+
+    def fill(self, count: int, clock: HeldClock) -> None:
+        """Everything; the ledger of coverage first, for it moves the clock."""
+        self._ledger(clock)
+        clock.seconds = NOW.timestamp()
+        seeds = list(self._seeds(clock))
+        for numbers in batches(range(count), BATCH):
+            made = [one for n in numbers for one in self._copy(n, count, *seeds[n % len(seeds)])]
+            made.sort(key=lambda one: type(one).__name__)  # a run of one class is one statement
+            for some in batches(made, 5_000):
+                self.store.put(some)
+            self.store.refresh()
+            self.work.write([one for one in made if isinstance(one, Incident)])
+        self.store.put(list(self._crowd(seeds[0])))
+        self.store.refresh()
+
+    def _ledger(self, clock: HeldClock) -> None:
+        """Two nights of all sites, in which some are not read for a while."""
+        hears = Alert(self.store, clock)
+        names = [f"site{n:03}" for n in range(SITES)]
+        lost = NOW - timedelta(hours=6)
+        hears.hears(NOW - timedelta(hours=40), lost, " ".join(names))
+        hears.hears(lost, lost + timedelta(hours=2), " ".join(names[20:]))
+        hears.hears(lost, lost + timedelta(hours=2), " ".join(names[:20]), "b")
+        hears.hears(lost + timedelta(hours=2), NOW, " ".join(names))
+
+    def _seeds(self, clock: HeldClock) -> Iterator[tuple[Incident, list[Sighting], list[Exposure]]]:
+        """Incidents as the product folds them, in a store of their own."""
+        with tempfile.TemporaryDirectory() as folder:
+            small = open_store("sqlite:///seeds.sqlite", Path(folder))
+            posts = [found(n, PEOPLE[n % len(PEOPLE)], f"seed{n}") for n in range(SEEDS)]
+            fold_all(small, clock, posts)
+            for incident in sorted(small.scroll(Incident, Where()), key=lambda one: one.id):
+                if not incident.part_of and not incident.parts:
+                    of_it = Where({"incident": (incident.id,)})
+                    yield incident, list(small.scroll(Sighting, of_it)), list(small.scroll(Exposure, of_it))
+            small.close()
+
+    def _copy(
+        self, n: int, count: int, seed: Incident, sightings: list[Sighting], exposures: list[Exposure]
+    ) -> Iterator[Document]:
+        """The seed again, under other names."""
+        id_, when = f"INC-{n:010X}", NOW - timedelta(days=DAYS) * (n + 1) / count
+        author = "@" + tag("seller", int(self.chance.paretovariate(0.6)) % SELLERS)[:12] if seed.series else ""
+        names = {one.id: f"f{n}-{place}" for place, one in enumerate(sightings)}
+        moved = {"opened_at": when, "updated_at": when, "first_seen": when, "last_seen": when, "published_at": when}
+        who = {"authors": (author,), "series": (author,)} if author else {}
+        sketch = tuple(sorted(tag(n, value)[:16] for value in range(len(seed.sketch))))
+        site = {"sites": (f"site{self.chance.randrange(SITES):03}",)}
+        own = {"id": id_, "opened_by": f"f{n}-0", "sketch": sketch, "linked": ()}
+        yield seed.model_copy(update={**own, **moved, **who, **site})
+        for one in sightings:
+            own = {"id": names[one.id], "incident": id_, "folded_at": when, "fetched_at": when, "linked": (), "replay_of": ""}
+            yield one.model_copy(update={**own, **({"author": author} if author else {})})
+        for one in exposures:
+            subject = tag("subject", self.chance.randrange(CUSTOMERS))
+            own = {"id": exposure_id(id_, subject), "incident": id_, "subject": subject, "first_seen": when, "last_seen": when}
+            own |= {"index_tags": tuple(tag(subject, kind) for kind in one.kinds)}
+            yield one.model_copy(update={**own, "sightings": tuple(names[s] for s in one.sightings)})
+        for value in sketch[:CLAIMS]:
+            yield Claim(id=claim_id(seed.tenant, seed.sketch_of, value), tenant=seed.tenant, incident=id_, at=when)
+        yield from self._worked(n, id_, seed, when)
+
+    def _worked(self, n: int, id_: str, seed: Incident, when: datetime) -> Iterator[Document]:
+        """What people and the product did of it: all but the newest are told, most are decided, some only acknowledged."""
+        told = {
+            "id": f"{id_}:mail:{seed.severity}",
+            "tenant": seed.tenant,
+            "incident": id_,
+            "at": when,
+            "due": when,
+            "channel": "mail",
+        }
+        told |= {"what": seed.severity, "why": "new", "severity": seed.severity, "outcome": "sent", "sent_at": when}
+        yield Notification.model_validate(told)
+        steps = self.chance.choices(
+            ((), ("acknowledged",), ("acknowledged", "confirmed"), ("acknowledged", "resolved"), ("false_positive",)),
+            (60, 10, 5, 15, 10),
+        )[0]
+        for place, status in enumerate(steps):
+            at = when + timedelta(hours=place + 1)
+            if at < NOW:
+                by = self.chance.choice(TEAM)
+                yield Decision(id=f"{id_}:{place}", tenant=seed.tenant, incident=id_, at=at, by=by, status=status)
+        if steps == ("acknowledged",):
+            act = {"act": "assigned", "value": self.chance.choice(TEAM), "status": "note"}
+            yield Decision(id=f"{id_}:a", tenant=seed.tenant, incident=id_, at=when, by=TEAM[0], **act)
+
+    def _crowd(self, seed: tuple[Incident, list[Sighting], list[Exposure]]) -> Iterator[Document]:
+        """The largest incident's customers."""
+        _, _, exposures = seed
+        for n in range(LARGEST):
+            subject = tag("crowd", n)
+            own = {"id": exposure_id(large(), subject), "incident": large(), "subject": subject}
+            own |= {"index_tags": (tag(subject, "phone"),), "sightings": ("f0-0",)}
+            yield exposures[0].model_copy(update=own)
+
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`items`, so many at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def large() -> str:
+    """The id of the largest incident."""
+    return f"INC-{0:010X}"
