@@ -42,12 +42,12 @@ class Ledger:
     def seen(self, since: str, until: str = "", site: str = "") -> Seen:
         """What was seen in a time, of one site or of all; ConfigError says what is wrong with what was typed."""
         now = self.context.clock.now()
-        began = read_time(since, now, self.zone, "--since")
-        ended = read_time(until, now, self.zone, "--until") if until else now
+        began = read_time(since, now, self.zone)
+        ended = read_time(until, now, self.zone, ends=True) if until else now
         if ended > now + timedelta(hours=1) or began >= ended:
-            raise ConfigError(Phrase("--until is not behind --since, or is to come"))
+            raise ConfigError(Phrase("the end is not after the beginning, or is to come"))
         if ended - began > timedelta(days=MOST_DAYS):
-            raise ConfigError(Phrase("at most %(days)s days are read at once: narrow --since and --until", days=MOST_DAYS))
+            raise ConfigError(Phrase("at most %(days)s days are read at once: choose a shorter time", days=MOST_DAYS))
         if site:
             self._require(site)
         return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
@@ -60,9 +60,9 @@ class Ledger:
     def explain(self, trail: Trail, since: str, until: str, *, site: str, reason: str, by: str) -> GapReason:
         """Record why nothing was seen; it is in the audit log first. ConfigError or QueryError says what is wrong."""
         now = self.context.clock.now()
-        began, ended = read_time(since, now, self.zone, "--since"), read_time(until, now, self.zone, "--until")
+        began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
         if not timedelta(0) < ended - began <= LONGEST:
-            raise ConfigError(Phrase("--until is not behind --since, or more than 31 days behind it"))
+            raise ConfigError(Phrase("the end is not after the beginning, or more than 31 days after it"))
         why = checked_ground(reason)
         if site != EVERYWHERE:
             self._require(site)

@@ -11,12 +11,14 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 DAYS = {"today": 0, "yesterday": 1}
+NO_BEGINNING = Phrase('the beginning is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
+NO_END = Phrase('the end is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
 AGO = re.compile(r"([0-9]{1,4})([hd])")
 TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
-def read_time(typed: str, now: datetime, zone: ZoneInfo, option: str) -> datetime:
-    """The moment that was typed for `option`; ConfigError says how to write one.
+def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) -> datetime:
+    """The moment that was typed, for the end of a time if it `ends` one; ConfigError says which, and how to write one.
 
     Where clocks are set back an hour comes twice, and the first of the two is meant; an hour that is skipped is read as if it had
     not been.
@@ -34,9 +36,7 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, option: str) -> datetim
     try:
         given = datetime.fromisoformat(" ".join(words))
     except ValueError:
-        raise ConfigError(
-            Phrase('%(option)s is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h', option=option)
-        ) from None
+        raise ConfigError(NO_END if ends else NO_BEGINNING) from None
     return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(now.tzinfo)
 
 

@@ -142,7 +142,7 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
         (("--until", "2026-09-25"), "is to come"),
         (("--site", "nobody"), "knows no site"),
         (("explain", "--since", "9d", "--until", "1h", "--reason", ""), "on what ground"),
-        (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "not behind"),
+        (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "not after"),
         (("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"), "looks like"),
     ],
 )
@@ -166,7 +166,7 @@ def test_what_cannot_be_asked_is_said(ask: Ask, alert: Alert, words: tuple[str, 
 def test_times_are_those_of_the_zone_on_days_when_clocks_change_too(typed: str, utc: str) -> None:
     """Berlin: on 29 March 2026 at 2:00 clocks go on to 3:00, on 25 October at 3:00 back to 2:00."""
     now = datetime(2026, 3, 29, 10, tzinfo=UTC)
-    assert read_time(typed, now, ZoneInfo("Europe/Berlin"), "--since") == datetime.fromisoformat(f"{utc}+00:00")
+    assert read_time(typed, now, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(f"{utc}+00:00")
 
 
 def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data: Path) -> None:
@@ -180,5 +180,5 @@ def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data
 
 
 def test_a_time_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--since is no time"):
-        read_time("yesterday 25:00", datetime(2026, 3, 29, tzinfo=UTC), ZoneInfo("UTC"), "--since")
+    with pytest.raises(ConfigError, match="the beginning is no time"):
+        read_time("yesterday 25:00", datetime(2026, 3, 29, tzinfo=UTC), ZoneInfo("UTC"))
