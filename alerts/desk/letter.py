@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from alerts.records import Incident, Sighting
 from ullage.display.render import safe
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
 from ullage.settings import Language, Tenant
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -78,10 +80,15 @@ def letter(
     now: datetime,
     addresses: Mapping[str, str] | None = None,
 ) -> str:
-    """The letter; `addresses` are those that were revealed for it, by sighting."""
+    """The letter; `addresses` are those that were revealed for it, by sighting.
+
+    It names the posts that are there, as far as anybody looked; ConfigError where all are known to be gone.
+    """
     known, gap, zone = addresses or {}, OPEN[language], ZoneInfo(tenant.zone)
     name = tenant.entity.name if language == "zh" else tenant.entity.name_en or tenant.entity.name
-    seen = sorted(sightings, key=lambda one: (one.fetched_at, one.id))
+    seen = sorted((one for one in sightings if one.gone_at is None), key=lambda one: (one.fetched_at, one.id))
+    if sightings and not seen:
+        raise ConfigError(Phrase("all posts of this incident are gone: there is nothing to ask for"))
     places = "\n".join(f"  - {safe(one.site)}: {safe(known.get(one.id, '')) or gap}" for one in seen)
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 

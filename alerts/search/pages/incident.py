@@ -145,7 +145,10 @@ def _takedown(router: APIRouter) -> None:
             return site.missing(GONE)
         tenant = site.duties.tenant(found.tenant)
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
-        text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
+        try:
+            text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
+        except ConfigError as error:
+            return _page(site, id_, Sent(error, "lang", {"status": "letter", "note": ""}))
         site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
         return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
 

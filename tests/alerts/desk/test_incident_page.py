@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from alerts.records import Decision, incident_id
+from alerts.records import Decision, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, incident
 from ullage import audit
@@ -80,6 +80,20 @@ def test_a_report_and_a_letter_are_files(browser, store, clock):
     letter = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "zh"})
     assert "民法典" in letter.text
     assert incident_id("f") in letter.text
+
+
+def test_a_letter_asks_for_the_posts_that_are_there(browser, store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    [seen] = store.scroll(Sighting, Where())
+    gone = {"gone_at": clock.as_clock().now(), "gone_how": "deleted"}
+    store.put([seen.model_copy(update={"id": "gone", "site": "elsewhere", **gone})])
+    asked = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"}).text
+    assert seen.site in asked
+    assert "elsewhere" not in asked
+    store.put([seen.model_copy(update=gone)])
+    refused = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"})
+    assert refused.status_code == 400
+    assert "All posts of this incident are gone" in refused.text
 
 
 def test_addresses_need_a_case_and_a_reason(browser, store):
