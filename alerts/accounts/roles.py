@@ -32,9 +32,12 @@ PERMISSIONS: Mapping[str, str] = {
     "noise.read": marked("see what is silenced, and what is background"),
     "noise.change": marked("silence, and lift that again"),
     "rules.read": marked("see rules, and how precise they were"),
+    "rules.change": marked("put rules and lexicons into force"),
     "watchlist.read": marked("see the state of watchlists, never who is in them"),
     "channel.read": marked("see who is told by which channel"),
     "evidence.read": marked("see which evidence is kept"),
+    "evidence.hold": marked("keep all that belongs to an incident, however old, and let it expire again"),
+    "evidence.open": marked("open sealed evidence or hand it over, with two officers' keys"),
     "audit.read": marked("read the audit log"),
     "account.read": marked("see accounts and tokens of the API"),
     "account.manage": marked("make, change and close accounts and tokens of the API"),
@@ -48,7 +51,7 @@ _WORK = frozenset(
 )
 
 ROLES: Mapping[str, frozenset[str]] = {
-    "operator": _STATE | {"account.read", "account.manage"},
+    "operator": _STATE | {"account.read", "account.manage", "rules.change"},
     "agent": frozenset({"person.check"}),
     "fraud": frozenset(
         "person.check incident.read incident.decide incident.export customers.export seller.find file.assess".split()
@@ -58,19 +61,20 @@ ROLES: Mapping[str, frozenset[str]] = {
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
     "lead": _WORK
     | _STATE
-    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive", "outcome.report"},
+    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive", "outcome.report"}
+    | {"rules.change", "evidence.hold"},
     "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
     | _STATE
-    | {"duty.waive", "telling.approve", "audit.read"},
+    | {"duty.waive", "telling.approve", "audit.read", "evidence.hold"},
     "resolver": frozenset({"incident.read", "customers.export", "watchlist.read"}),
-    "evidence": frozenset("incident.read address.reveal evidence.read coverage.read".split()),
+    "evidence": frozenset("incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
 }
 """Role to permissions."""
 
 APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
-PEOPLE_ALONE = frozenset({"duty.waive", "telling.approve", "account.manage", "address.reveal"})
+PEOPLE_ALONE = frozenset({"duty.waive", "telling.approve", "account.manage", "address.reveal", "rules.change", "evidence.open"})
 """What no program may have by a token: these decisions are people's."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
 """What a token alone may have whose purpose is this word, and nothing beside it: what is learned so is for nothing else."""

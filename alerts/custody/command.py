@@ -12,7 +12,7 @@ import typer
 from alerts.custody.opening import Asked, Opened, open_all, write_pack
 from alerts.custody.render import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.decisions.holds import Holds, findings_of
-from alerts.decisions.options import By, Case, Reason, name_of
+from alerts.decisions.options import By, Case, Reason, decider, deciding
 from alerts.records import Sighting
 from alerts.store import configured_store
 from ullage.custody import OPEN, PACK
@@ -99,7 +99,7 @@ def keep(
     """Keep sealed findings however old they get: `incidents hold` for a machine of match's own, which sees no incidents."""
     context: Context = ctx.obj
     vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
-    who, why = name_of(by), f"case {case}: {reason}"
+    who, why = decider(context, by, "evidence.hold").name, f"case {case}: {reason}"
     for one in [vault.find(finding) for finding in findings]:
         context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
     count = vault.release(findings) if end else vault.hold(findings)
@@ -108,22 +108,23 @@ def keep(
 
 def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
-    with _holds(ctx.obj) as holds:
-        marked = holds.set(incident, by=name_of(by), case=case, reason=reason)
+    with _holds(ctx.obj, by) as (holds, who):
+        marked = holds.set(incident, by=who, case=case, reason=reason)
     typer.echo(f"{incident} is held for case {case}, with its sealed evidence ({marked} here)")
 
 
 def release(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
     """End a hold: what is past its time expires within the hour."""
-    with _holds(ctx.obj) as holds:
-        freed = holds.release(incident, by=name_of(by), case=case, reason=reason)
+    with _holds(ctx.obj, by) as (holds, who):
+        freed = holds.release(incident, by=who, case=case, reason=reason)
     typer.echo(f"{incident} is released, with its sealed evidence ({freed} here)")
 
 
 @contextlib.contextmanager
-def _holds(context: Context) -> Iterator[Holds]:
-    with contextlib.closing(configured_store(context)) as store:
-        yield Holds(store, vault_of(context), context.trail(), context.clock)
+def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
+    """The holds of those incidents that whoever decides may see, and their name."""
+    with deciding(context, by, "evidence.hold") as (store, who):
+        yield Holds(store, vault_of(context), context.trail(), context.clock), who.name
 
 
 @contextlib.contextmanager
@@ -136,7 +137,7 @@ def _opened(
     def ask(name: str) -> str:
         return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
 
-    asked = Asked(action, name_of(by), f"case {case}: {reason}")
+    asked = Asked(action, decider(context, by, "evidence.open").name, f"case {case}: {reason}")
     yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
 
 

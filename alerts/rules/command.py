@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from alerts.decisions.checked_text import checked_note
-from alerts.decisions.options import By, Reason, Tenant, name_of
+from alerts.decisions.options import By, Reason, Tenant, decider
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.read.tenants import require_known
@@ -101,7 +101,7 @@ def use(
     kept, former = kind.kept(file), kind.in_force(context.data).rules.version
     if kept.rules.version <= former:
         raise ConfigError(f"{file} has version {kept.rules.version}; in force is {former}: raise it")
-    who, why = name_of(by), checked_note(reason)
+    who, why = decider(context, by, "rules.change").name, checked_note(reason)
     digest = hashlib.sha256(kept.text.encode()).hexdigest()
     what = f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
     context.trail().append("rules.use", what, actor=who, reason=why)

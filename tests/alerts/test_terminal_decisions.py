@@ -5,8 +5,10 @@ from typer.testing import CliRunner
 
 from alerts.accounts.command import user
 from alerts.command import incidents
+from alerts.custody.command import evidence
 from alerts.noise.command import suppress
 from alerts.records import Decision
+from alerts.rules.command import app as rules
 from alerts.store import Where
 from tests.alerts.browser import ASKER, CHEAP, add_account
 from tests.alerts.test_table_of_roles import A, B, things  # noqa: F401 - a fixture
@@ -26,6 +28,7 @@ ROWS = [
     (("acknowledge", A), "incident.decide", "operator", "dpo"),
     (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
     (("customers", A), "customers.export", "analyst", "resolver"),
+    (("hold", A, "--case", "7", "--reason", "x"), "evidence.hold", "analyst", "dpo"),
     (("reported", A), "incident.decide", "agent", "dpo"),
     (("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "duty.waive", "analyst", "lead"),
 ]
@@ -124,3 +127,19 @@ def test_silencing_takes_an_account_that_may_silence(things, accounts, context) 
     words = ["--tenant", "bank", "--site", "x", "--days", "1", "--reason", "y", "--by", "Wang Fang"]
     done = CliRunner().invoke(app, words, obj=context)
     assert "noise.change" in str(done.exception)
+
+
+def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tmp_path) -> None:  # noqa: F811
+    add_account(accounts, "Wang Fang", ["analyst"])
+    file = tmp_path / "none.toml"
+    file.write_text("version = 7\nrule = []\n", encoding="utf-8")
+    why = ["--reason", "x", "--by", "Wang Fang"]
+    case = ["--case", "7", *why]
+    for app, words, permission in (
+        (rules, ["use", str(file)], "rules.change"),
+        (evidence, ["keep", "f1"], "evidence.hold"),
+        (evidence, ["open", "f1", "--key", str(file)], "evidence.open"),
+    ):
+        done = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)
+        assert f"needs {permission}" in str(done.exception), words
+    assert not [one for _, one in audit.entries(context.data / "audit") if one.action.startswith(("rules", "evidence"))]
