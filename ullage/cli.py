@@ -27,12 +27,15 @@ from ullage.exits import Exit
 
 GROUP = "ullage.commands"
 """The entry points of the stages' commands; `OWN` are beside them."""
-OWN = {name: name for name in ("init", "run", "status", "check", "config", "erase")} | {"dead-letters": "letters"}
+OWN = {name: name for name in ("init", "run", "status", "check", "config", "erase", "backup", "restore")} | {
+    "dead-letters": "letters"
+}
 """Command to its name in `ullage.commands`."""
 HELP: Mapping[str, str] = {
     "alert": "Fold findings into incidents: score, store and count them.",
     "assess": "The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.",
     "audit": "What was changed, by whom and why: list it, verify that nobody changed that.",
+    "backup": "Copy the data folder, consistent while roles run; keys go apart, or not at all.",
     "check": "Reach every configured part and say what is wrong with it.",
     "collect": "Read chats: one service's channels for ever, or where each of them stands.",
     "config": "Every knob with its default, unit and reason.",
@@ -48,6 +51,7 @@ HELP: Mapping[str, str] = {
     "init": "Write the configuration, an example site and the keys into the data folder; what exists stays as it is.",
     "match": "Stage 2: open captures in memory, match them, publish findings.",
     "notify": "Channels that incidents are told on: try one, make a key, read the log.",
+    "restore": "Put a backup into the data folder, which must be empty, and check every part of it.",
     "report": "Draft the breach notification of an incident."
     " It names no customer, is sent nowhere, and is for counsel to review.",
     "rules": "Rules as data: how precise each has been, and what others would change.",

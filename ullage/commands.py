@@ -1,4 +1,4 @@
-"""The commands of ullage itself: init, run, status, check, config and dead-letters; erase stands in `ullage.erasure`."""
+"""The commands of ullage itself: init, run, status, check, restore, config and dead-letters; two stand elsewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ullage import setup
+from ullage.backup import backup
+from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.display.screen import AsJson, print_marked
 from ullage.erasure import erase
@@ -22,7 +25,7 @@ from ullage.runtime import dead_letters, readiness, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context
 
-__all__ = ["check", "config", "erase", "init", "letters", "run", "status"]
+__all__ = ["backup", "check", "config", "erase", "init", "letters", "restore", "run", "status"]
 CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
 FILES = ("sites", "presets")
 """Parts that are files which people write."""
@@ -125,6 +128,18 @@ def check(
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
     raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
+
+
+def restore(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FROM", help="A folder that `ullage backup` made.")],
+    keys_from: Annotated[Path | None, typer.Option("--keys", help="The folder of the keys that it made apart.")] = None,
+) -> None:
+    """Put a backup into the data folder, which must be empty, and check every part of it."""
+    for line in put_back(ctx.obj, source, keys_from):
+        typer.echo(line)
+    ctx.obj = Context(ctx.obj.data)
+    check(ctx, plan=False)
 
 
 @config.command("show")

@@ -55,6 +55,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "collect status": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
     "status": {Exit.FAILED: "a role is not ready, does not answer, or could not be asked"},
     "check": {Exit.FAILED: "a line says FAULT"},
+    "restore": {Exit.FAILED: "what was restored has a line that says FAULT, or the backup is damaged and nothing was restored"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {
         Exit.FAILED: "no post could be read there; a line says why, and no file was written",

@@ -38,7 +38,7 @@ class House:
     def done(self, *words: Any, input: bytes | None = None) -> str:  # noqa: A002
         """What a command printed that must go well."""
         result = self.ask(*words, input=input)
-        assert result.exit_code == 0, (words, result.output, result.exception)
+        assert result.exit_code == 0, f"{words}\n{result.output}{result.exception}"
         return result.output
 
     def load(self, customers: list[dict[str, str]] = BANK) -> str:

@@ -144,6 +144,26 @@ def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
     return connection
 
 
+def back_up(path: Path, target: Path) -> None:
+    """Copy a database as it is at one moment, while others write to it, to a file that is not there; what is copied is checked.
+
+    By SQLite's backup API, in one step: nobody waits for it, the write-ahead log grows meanwhile.
+    """
+    _register()
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with sqlite_errors(path), contextlib.closing(_connect(path)) as source:
+        reserved = source.reserve_bytes()
+        with contextlib.closing(_connect(target)) as copy:
+            copy.reserve_bytes(reserve=reserved)
+            with copy.backup("main", source, "main") as work:
+                work.step(-1)
+        with contextlib.closing(_connect(target)) as copy:  # opened anew it looks at the checksums
+            check_database(copy, target)
+            if int(copy.pragma("user_version")) & CHECKED:
+                _note(target, int(copy.execute("select n from commits").get))
+    sync_folder(target.parent)
+
+
 def check_database(connection: apsw.Connection, path: Path) -> None:
     """CorruptError unless every page is what was written and all tables and indexes agree; reads the whole file."""
     with sqlite_errors(path):

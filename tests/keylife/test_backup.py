@@ -1,0 +1,161 @@
+"""A backup that is taken while roles write, put back elsewhere: whole, and nothing is lost or doubled when work goes on."""
+
+import shutil
+import stat
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from alerts.records import Claim, Incident
+from alerts.store import Where, configured_store
+from tests.factories import WHEN
+from tests.keylife.conftest import BANK, House
+from tests.matcher.bank import phone
+from ullage.audit import walk_all
+from ullage.errors import ConfigError, CorruptError
+from ullage.files.database import open_database
+
+
+def backed_up(house: House, to: Path) -> str:
+    return house.done("backup", to / "copy", "--keys", to / "keys")
+
+
+def restored(house: House, to: Path) -> House:
+    back = House(to / "back")
+    said = back.ask("restore", to / "copy", "--keys", to / "keys").output
+    faults = [line for line in said.splitlines() if line.startswith("FAULT")]
+    assert [line for line in faults if not line.startswith("FAULT  notifications")] == []  # the house tells nobody
+    assert "ok     incident store" in said
+    return back
+
+
+def incidents(house: House) -> set[str]:
+    with closing(configured_store(house.context)) as store:
+        return {one.id for one in store.scroll(Incident, Where())}
+
+
+def test_what_is_restored_checks_and_holds_the_same(leaked: House, tmp_path: Path) -> None:
+    said = backed_up(leaked, tmp_path)
+    assert "keep them elsewhere" in said
+    assert not [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".key", ".pub")]
+    back = restored(leaked, tmp_path)
+    assert incidents(back) == incidents(leaked)
+    assert back.exposed() == leaked.exposed()
+    chains = walk_all(back.data / "audit", back.context.keys)
+    assert [(one.name, one.faults) for one in chains] == [("command", [])]
+    assert chains[0].entries > 0
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (back.data / "keys").rglob("*.key")}
+    assert modes == {0o600}
+
+
+def test_what_was_in_flight_comes_out_once_after_a_restore(leaked: House, tmp_path: Path) -> None:
+    leaked.post(f"{phone(7)} {BANK[7]['resident_id']}", f"{phone(8)} {BANK[8]['resident_id']}")
+    backed_up(leaked, tmp_path)  # before match, in between, and after alert: of each the position is in the copy
+    leaked.done("match", "--once")
+    back = restored(leaked, tmp_path)
+    back.work()
+    leaked.done("alert", "--once")
+    assert back.exposed() == leaked.exposed()
+    assert {leaked.handle(7), leaked.handle(8)} <= back.exposed().keys()
+    back.work()
+    assert back.exposed() == leaked.exposed()
+
+
+def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Path) -> None:
+    """A writer puts claims in pairs, one transaction a pair: every copy holds whole pairs."""
+    stop, wrote = threading.Event(), threading.Event()
+    store = configured_store(leaked.context)
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            pair = [Claim(id=f"bank:pair:{number}:{half}", tenant="bank", incident="INC-1", at=WHEN) for half in "ab"]
+            store.put(pair)
+            wrote.set()
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for n in range(3):
+            wrote.clear()
+            assert wrote.wait(60)
+            leaked.done("backup", tmp_path / f"copy{n}")
+    finally:
+        stop.set()
+        writer.join()
+        store.close()
+    for n in range(3):
+        path = tmp_path / f"copy{n}" / "incidents.sqlite"
+        with closing(apsw.Connection(str(path))) as copy:
+            pairs = copy.execute("select count(*) from claim where id like 'bank:pair:%' group by substr(id, 1, length(id) - 1)")
+            counts = {count for (count,) in pairs}
+        assert counts == {2}
+
+
+def test_without_keys_it_says_that_none_are_in_it(leaked: House, tmp_path: Path) -> None:
+    said = leaked.done("backup", tmp_path / "copy")
+    assert "no key is in it, and without its keys it cannot be used" in said
+    back = House(tmp_path / "back")
+    result = back.ask("restore", tmp_path / "copy")
+    assert result.exit_code == 1
+    assert "no keys were restored" in result.output
+    assert "FAULT  keys" in result.output
+
+
+def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tmp_path: Path) -> None:
+    backed_up(leaked, tmp_path)
+    for name in ("incidents.sqlite", "audit/command/head.json", "backup.json"):
+        copy = tmp_path / f"copy-{Path(name).stem}"
+        shutil.copytree(tmp_path / "copy", copy)
+        body = bytearray((copy / name).read_bytes())
+        body[len(body) // 2] ^= 1
+        (copy / name).write_bytes(body)
+        refused = House(tmp_path / "back").ask("restore", copy)
+        assert isinstance(refused.exception, CorruptError)
+        assert name in str(refused.exception)
+        assert not (tmp_path / "back").exists()
+    (tmp_path / "copy" / "ullage.toml").unlink()
+    assert isinstance(House(tmp_path / "back").ask("restore", tmp_path / "copy").exception, CorruptError)
+
+
+def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
+    for words, said in {
+        ("backup", leaked.data / "within"): "is within the data folder",
+        ("backup", leaked.data): "is not empty",
+        ("restore", tmp_path): "is not empty",
+    }.items():
+        refused = leaked.ask(*words)
+        assert isinstance(refused.exception, ConfigError)
+        assert said in str(refused.exception)
+    assert "is no backup" in str(House(tmp_path / "other").ask("restore", leaked.data).exception)
+
+
+def test_no_backup_is_taken_while_a_dead_letter_is_replayed(leaked: House, tmp_path: Path) -> None:
+    with closing(leaked.context.bus()) as bus, closing(bus.subscribe("dead-letters", "replay")):
+        refused = leaked.ask("backup", tmp_path / "copy")
+    assert "dead-letters.replay is being consumed" in str(refused.exception)
+
+
+def test_parts_on_servers_are_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
+    settings = leaked.data / "ullage.toml"
+    settings.write_text(
+        '[bus]\nurl = "kafka://127.0.0.1:1?username=bus"\n' + settings.read_text().replace("metrics = false\n", "")
+    )
+    said = House(leaked.data).done("backup", tmp_path / "copy")
+    assert "not in it: the bus is on kafka://127.0.0.1:1, which has copies of its own" in said
+
+
+def test_a_restored_database_counts_its_commits_and_takes_more(leaked: House, tmp_path: Path) -> None:
+    backed_up(leaked, tmp_path)
+    back = restored(leaked, tmp_path)
+    (back.data / "incidents.sqlite.commits").unlink()  # is written anew
+    back.post(f"{phone(9)} {BANK[9]['resident_id']}")
+    back.work()
+    assert back.handle(9) in back.exposed()
+    assert (back.data / "incidents.sqlite.commits").exists()
+    with pytest.raises(CorruptError):
+        open_database(back.data / "incidents.sqlite", [])
