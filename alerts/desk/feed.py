@@ -3,9 +3,10 @@
     DIR/events.sqlite   0600; each event as it is sent, by its number
 
 Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody decided. Each fact has an id,
-and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: of each class of
-facts the store counts exactly how many there are of the last hour, day and month, and where it has more than the log those of
-that time are read, so that none of the last month is left out, whenever it was written. Later facts get later numbers.
+and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: the facts of the
+last hour are read, and those of the last day and month where the store counts another number of them than the log, and once an
+hour in any case (a fact may have taken another's place). So none of the last month is left out, whenever it was written: what is
+written late has a later number.
 
 An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one tenant are numbered `n` from 1
 without a gap: whoever has `n` and not `n - 1` has lost one. Should the log be lost, a new one has another name (`feed`) and
@@ -43,7 +44,9 @@ from ullage.settings import Context
 
 FILE, ROLE = "events.sqlite", "search"
 SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
-"""Looked through for facts that are not in the log, the next one where the one before does not explain what is missing."""
+"""Looked through for facts that are not in the log: the first one always, the others as the module says."""
+ANYWAY = 3600.0
+"""Seconds after which all spans are looked through, whatever the counts."""
 MOST = 500
 KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
 """The classes of facts, in the order in which events of one moment stand."""
@@ -53,11 +56,15 @@ SCHEMA = (
     create table feed (name text not null) strict;
     create table events (
         seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
-        at real not null, jws text not null, unique (tenant, n)
+        at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
     ) strict;
     create index events_by_time on events (kind, at);
     """,
 )
+
+KNOWN = "select id from events where kind = ? and at >= ? and not gone"
+PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
+"""Of a fact whose time is another by now: `at` is that by which the log counts."""
 
 
 class Event(NamedTuple):
@@ -90,6 +97,8 @@ class Feed:
     keys: KeyStore
     clock: Clock
     _connection: apsw.Connection | None = None
+    _looked: float | None = None
+    """When all spans were looked through last."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
@@ -121,23 +130,29 @@ class Feed:
 
     def _bring_up(self, log: apsw.Connection, name: str) -> None:
         """Append what is missing, all of it or, should this end in the middle, nothing."""
+        now = self.clock.monotonic()
+        is_due = self._looked is None or now - self._looked >= ANYWAY
         with transaction(log):
-            missing = [event for kind in KINDS for event in self._missing(log, kind)]
+            missing = [event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)]
             if missing:
                 _append(log, name, sorted(missing, key=_place), signer(self.keys, ROLE))
+        self._looked = now if is_due else self._looked
 
-    def _missing(self, log: apsw.Connection, kind: type[Document]) -> list[Event]:
-        """Events of facts of a class that are not in the log."""
+    def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[Event]:
+        """Events of facts of a class that are not in the log; those that the store has no more are not counted again."""
         found, now = dict[str, Event](), self.clock.now()
         for span in SPANS:
             since = now - span
-            sql = "select count(*) from events where kind = ? and at >= ?"
-            logged = int(log.execute(sql, (kind.__name__, since.timestamp())).get or 0)
-            logged += sum(one.at >= since for one in found.values())
-            if self.store.count(kind, Where(since=since)) > logged:
-                for event in map(event_of, self.store.scroll(kind, Where(since=since))):
-                    if event.id not in found and not log.execute("select 1 from events where id = ?", (event.id,)).get:
-                        found[event.id] = event
+            rows: list[Any] = log.execute(KNOWN, (kind.__name__, since.timestamp())).fetchall()
+            known = {id_ for (id_,) in rows}
+            logged = len(known) + sum(one.at >= since for one in found.values())
+            if span != SPANS[0] and not everywhere and self.store.count(kind, Where(since=since)) == logged:
+                continue
+            there = {one.id: one for one in map(event_of, self.store.scroll(kind, Where(since=since)))}
+            log.executemany("update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()])
+            for one in [there[id_] for id_ in there.keys() - known]:
+                if log.execute(PLACED, (one.at.timestamp(), one.id)).get is None:
+                    found[one.id] = one
         return [*found.values()]
 
 

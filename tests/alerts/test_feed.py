@@ -105,6 +105,41 @@ def test_what_is_written_late_is_not_left_out(leaked, follower, store, clock, co
     assert follower.read() == []
 
 
+def test_what_takes_the_place_of_another_is_an_event_and_hides_none(leaked, store, context, clock) -> None:
+    """A whole finding replaces the incomplete one of its capture, at the same time: the store counts as many as before."""
+    feed, marks = Feed(context.data, store, context.keys, context.clock), [""]
+
+    def read() -> list[str]:
+        found = feed.page(None, marks[-1], 500)
+        marks.append(found.after)
+        return [verified(jws, feed.public_key())["type"] for jws in found.items]
+
+    def replace(old: str, new: str) -> None:
+        (sighting,) = store.mget(Sighting, [old]).values()
+        store.delete(Sighting, [old])
+        store.create([sighting.model_copy(update={"id": new})])
+
+    def decide(name: str) -> None:
+        at = clock.as_clock().now()
+        store.create([Decision(id=f"{leaked}:{name}", tenant="bank", incident=leaked, at=at, by="Li", status="confirmed")])
+
+    assert read() == ["created", "grew"]
+    replace("f", "whole")
+    assert read() == ["grew"]
+    clock.advance(3590)
+    decide("one")
+    assert read() == ["decided"]
+    clock.advance(20)
+    read()
+    replace("whole", "again")
+    decide("two")
+    clock.advance(60)
+    assert "decided" in (seen := read())
+    clock.advance(3600)
+    assert sorted([*seen, *read()]) == ["decided", "grew"]
+    assert read() == []
+
+
 def test_an_event_that_was_changed_is_not_signed(leaked, follower, browser) -> None:
     jws = browser.get("/v1/events").json()["items"][0]
     head, said, signature = jws.split(".")
