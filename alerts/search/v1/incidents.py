@@ -201,7 +201,7 @@ def routes() -> APIRouter:
             return JSONResponse({"error": UNREAD}, 428)
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
-    @router.get("/export/{form}")
+    @router.get("/export/{form}", response_class=Response, responses={200: {"content": {"*/*": {}}}})
     def export(site: Annotated[Site, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)

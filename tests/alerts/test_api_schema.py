@@ -1,0 +1,69 @@
+"""The API is as its document says: schemathesis asks a real server whatever the document allows, and what it does not."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from alerts.accounts.roles import PEOPLE_ALONE, PERMISSIONS, PURPOSES
+from alerts.records import incident_id
+from alerts.search import door
+
+A = incident_id("f")
+EXAMPLES = 10
+"""Of each operation, as it is declared and as it is not: the same on every run. `make fuzz` draws others."""
+NOT_ASKED = [positive_data_acceptance]
+"""That all of the right shape is accepted: a date may have passed, a mark be of another log, a filter hold an identifier."""
+TOO_MUCH = ["411", "412", "413", "414"]
+"""Refusals that schemathesis does not count as such: of a length, of a version, of a body or an address that is too long."""
+ANY = [name for name in PERMISSIONS if name not in PEOPLE_ALONE and name not in PURPOSES]
+
+
+@pytest.fixture
+def patient(monkeypatch) -> None:
+    """No wait after many wrong tokens, which is what is tried."""
+    monkeypatch.setattr(door, "WRONG_TOKENS", 100_000)
+
+
+@pytest.fixture
+def asked(patient, address, accounts):
+    """The document as a server gives it, and the headers of a program for each operation."""
+
+    def bearer(scope, purpose):
+        return {"Authorization": f"Bearer {accounts.add_token('tester', scope, ['*'], purpose=purpose, days=1, by='test')[1]}"}
+
+    of = {"/v1/exposure": bearer(["exposure.ask"], "risk_engine")}
+    anybody = bearer(ANY, "a test")
+    schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json", headers=anybody)
+    rejected = schema.config.checks.negative_data_rejection
+    rejected.expected_statuses = [*rejected.expected_statuses, *TOO_MUCH]
+    return schema, lambda path: of.get(path, anybody)
+
+
+def ways(operation, mode):
+    """What an operation is asked for: anything, and of what has an id in its path the one that is there."""
+    yield operation.as_strategy(generation_mode=mode)
+    if "{" in operation.path:
+        there = {"id_": A} if "{id_}" in operation.path else {"form": "csv"}
+        yield operation.as_strategy(generation_mode=mode, path_parameters=there)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_the_api_is_as_its_document_says(asked, mode) -> None:
+    schema, headers_for = asked
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) >= 10
+    for operation, strategy in ((one, way) for one in operations for way in ways(one, mode)):
+        headers = headers_for(operation.path)
+
+        @settings(
+            max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
+            phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=strategy)
+        def check(case) -> None:
+            assume(not any(value in ([], {}) for value in (case.query or {}).values()))  # no address can say so
+            case.call_and_validate(headers=headers, excluded_checks=NOT_ASKED)  # noqa: B023  asked at once
+
+        check()
