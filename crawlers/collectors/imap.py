@@ -8,6 +8,7 @@ deleted before it was read, and that is told as lost. Where the mailbox was made
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import imaplib
 import re
 import ssl
@@ -21,7 +22,6 @@ from crawlers.collectors.channel import Channel
 from crawlers.collectors.session import Batch, BlindError, Cursors, Message
 from crawlers.intake.exports import MAX_FILE_BYTES, read_mail
 from crawlers.intake.line import Line
-from ullage import log
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 
@@ -99,7 +99,8 @@ class ImapSession:
             mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in some])
             messages = tuple(one for uid, content in mails for one in read(channel, f"{now.validity}/{uid}", content))
             missing += len(some) - len(mails)  # deleted between the two questions
-            yield Batch(channel.name, messages, cursor=(name, str(Place(now.validity, some[-1][0]))))
+            cursor = name, str(Place(now.validity, some[-1][0]))
+            yield Batch(channel.name, messages, cursor=cursor, refused=len(mails) - len(messages))
         if missing > 0:
             yield Batch(channel.name, gap="lost")
         elif anew:
@@ -121,13 +122,11 @@ def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
 
 
 def read(channel: Channel, event: str, content: bytes) -> Iterator[Message]:
-    """A mail as a message; one that is beyond a line's limits is said and left out."""
+    """A mail as a message; nothing where it is beyond a line's limits, which is for the caller to count."""
     said = {name: value for name, value in read_mail(content, channel.address).items() if value not in ("", None, [])}
-    try:
+    with contextlib.suppress(ValidationError):
         line = Line.model_validate({"text": "", **said, "site": channel.name})
         yield Message(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
-    except ValidationError:
-        log.get("collect").warning("message_refused", site=channel.name, reason="malformed")
 
 
 class _Box:

@@ -171,8 +171,9 @@ class Runner:
             try:
                 captures += self.feed.captures(message.line)
             except RecordError as error:  # beyond a record's limits: seen, and said
-                self.metrics.refused.labels(error.reason).inc()
-                log.get("collect").warning("message_refused", site=batch.channel, reason=error.reason)
+                self._refuse(batch.channel, error.reason)
+        if batch.refused:
+            self._refuse(batch.channel, "malformed", batch.refused)
         if captures:
             await self.appends.append(captures)
         if fresh or batch.cursor:
@@ -185,6 +186,10 @@ class Runner:
             self._blame(batch.channel, batch.blind)
         for name in batch.answered:
             self._seen(name, now)
+
+    def _refuse(self, channel: str, reason: str, count: int = 1) -> None:
+        self.metrics.refused.labels(reason).inc(count)
+        log.get("collect").warning("message_refused", site=channel, reason=reason, messages=count)
 
     def _count_files(self, messages: Iterable[Message]) -> None:
         for message in messages:

@@ -100,6 +100,8 @@ class Batch:
     """The channel alone is blind from now on, and the session goes on."""
     answered: tuple[str, ...] = field(default=())
     """Channels of which the service has just said that there is nothing more."""
+    refused: int = 0
+    """So many messages beside `messages` that no line can hold."""
 
 
 class Session(Protocol):

@@ -492,6 +492,6 @@ def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
 
 def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
     huge = replace(message(1), line=message(1).line.model_copy(update={"text": "x" * 40_000_000}))
-    desk.run(Script([Batch("loans", (huge, message(2))), OK]), lambda: desk.standing().state == "ok")
-    [counted] = [s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")]
-    assert counted.value == 1
+    desk.run(Script([Batch("loans", (huge, message(2)), refused=2), OK]), lambda: desk.standing().state == "ok")
+    counted = [s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")]
+    assert {one.labels["reason"]: one.value for one in counted} == {"oversize": 1, "malformed": 2}

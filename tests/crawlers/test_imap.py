@@ -116,6 +116,21 @@ def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
     assert gaps(run(box, ledger)) == [], "it is said once"
 
 
+def test_a_mail_that_no_line_can_hold_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box()
+    box.put(3)
+    known = imap.read_mail
+
+    def too_much(content: bytes, folder: str) -> dict[str, object]:
+        said = known(content, folder)
+        return {**said, "author": "x" * 9000} if "text 2" in str(said["text"]) else said
+
+    monkeypatch.setattr(imap, "read_mail", too_much)
+    found = run(box, Ledger())
+    assert texts(found) == ["text 1", "text 3"]
+    assert sum(batch.refused for batch in found) == 1
+
+
 def test_a_mailbox_that_was_made_anew_is_read_again() -> None:
     box, ledger = Box(), Ledger({"imap:box": "6:900"})
     box.put(3)
