@@ -18,6 +18,7 @@ class Notification(Document):
     """
 
     columns = ("tenant", "incident", "channel", "outcome")
+    broad = ("channel", "outcome")
     time = "due"
 
     tenant: str

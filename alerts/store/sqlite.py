@@ -38,6 +38,8 @@ from alerts.store.ways import Way, narrow_index, way
 from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
+CACHE_KIB = 65_536
+"""Of pages that a process holds: each that it does not is read and its checksum worked out again."""
 
 
 def table_of(kind: type[Document]) -> str:
@@ -87,6 +89,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
         self._database = open_database(path, STEPS)
+        self._database.execute(f"pragma cache_size = -{CACHE_KIB}")
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
         """Nothing is left to do: a delete overwrites what it removes."""
@@ -155,7 +158,10 @@ class SqliteStore:
         if moments:
             since, before = max(filter(None, (where.since, moments[0]))), min(filter(None, (where.before, moments[-1])))
             where = replace(where, since=since, before=before)
-        found, columns = way(self._read, kind, table_of(kind), where), checked_columns(kind, by)
+        columns = checked_columns(kind, by)
+        is_plain = where == Where(where.equals) and not total
+        is_tallied = is_plain and any({*where.equals, *columns} <= {*some} for some in kind.tallied)
+        found = self._plain(kind, where) if is_tallied else way(self._read, kind, table_of(kind), where)
         span = _span([stamp(moment) for moment in moments[1:-1]], 0)
         sums = f"sum({read_order(kind, total)[0]})" if total else "0"
         sql = f"select {span}, {sums}, count(*){''.join(f', {name}' for name in columns)} from {found.source}"
@@ -181,7 +187,7 @@ class SqliteStore:
         """See `IncidentStore.search`."""
         by, is_down = read_order(kind, order)
         table, size, down = table_of(kind), max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
-        found = self._way(kind, where)
+        found = self._way(kind, where, by)
         condition, values = found.condition, found.values
         if after:
             condition, values = f"{condition} and ({by}, id) {'<' if is_down else '>'} (?, ?)", [*values, *read_mark(after)]
@@ -194,21 +200,42 @@ class SqliteStore:
         items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
         return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
 
-    def _way(self, kind: type[Document], where: Where) -> Way:
-        """How a page is found: a class without an index for it walks along its order unless something leaves few rows."""
-        if kind.narrow:
-            return way(self._read, kind, table_of(kind), where, walks=True)
-        has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
-        return Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), bool(has_few))
+    @staticmethod
+    def _plain(kind: type[Document], where: Where) -> Way:
+        """Where an index has just what is counted."""
+        return Way(table_of(kind), *selection(kind, table_of(kind), where), True)
+
+    def _way(self, kind: type[Document], where: Where, by: str) -> Way:
+        """How a page is found: along the index of its order where little stands between its rows."""
+        walked = Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False)
+        if not kind.narrow:
+            has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
+            return walked._replace(is_few=bool(has_few))
+        found = way(self._read, kind, table_of(kind), where, walks=True)
+        is_open = where == Where(where.equals, where.differs) and where.equals.keys() <= {"tenant", *kind.narrow}
+        return walked if is_open and not found.is_few and by not in kind.narrow else found
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
-        """See `IncidentStore.scroll`; the lock is free between pages."""
-        condition, values = selection(kind, table_of(kind), where, passed_over=_wide(where))
-        sql = f"select n, id, doc from {table_of(kind)} where {condition} and n > ? order by n limit {SCROLL}"
-        last = -1
-        while rows := self._read(sql, [*values, last]):
+        """See `IncidentStore.scroll`; the lock is free between pages.
+
+        What fits is looked for twice at most, however much it is: for a first page, then for the numbers of all other rows.
+        """
+        table = table_of(kind)
+        passed_over = {*_wide(where), *(kind.broad if where.equals.keys() - {*kind.broad} else ())}
+        condition, values = selection(kind, table, where, passed_over)
+        page = f"select n, id, doc from {table} where {condition} and n > ? order by n limit {SCROLL}"
+        rows, last = self._read(page, [*values, -1]), -1
+        while rows:
             yield from (self._document(kind, id_, doc) for _, id_, doc in rows)
             last = rows[-1][0]
+            if len(rows) < SCROLL or where != Where():
+                break
+            rows = self._read(page, [last])
+        if len(rows) == SCROLL:
+            rest = [n for (n,) in self._read(f"select n from {table} where {condition} and n > ? order by n", [*values, last])]
+            some = f"select id, doc from {table} where n in (select value from json_each(?))"
+            for numbers in (rest[start : start + SCROLL] for start in range(0, len(rest), SCROLL)):
+                yield from (self._document(kind, id_, doc) for id_, doc in self._read(some, (json.dumps(numbers),)))
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """See `IncidentStore.delete`; the write-ahead log is emptied too, for it still holds the former pages."""
