@@ -19,6 +19,8 @@ from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.incident import PART
 from alerts.store import MAX_PAGE, First, IncidentStore, QueryError, Where
 from alerts.store.tokens import query_phrases
+from alerts.store.within import StoreWithin
+from ullage.clock import Clock
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
 from ullage.verdict.rules import Origin
@@ -44,6 +46,8 @@ ORDERS: Mapping[str, str] = {
 """What a person can order by, as a store does it; a `-` before it turns it round."""
 DUE_WITHIN = timedelta(hours=24)
 SHIFTS_BACK = timedelta(days=14)
+SHIFT_SECONDS = 300.0
+"""Within which a new shift is noticed."""
 ROUNDS = 8
 """Times that a page is filled up where a seller's incidents were folded; then it is shorter than it might be."""
 
@@ -136,13 +140,34 @@ def store_order(order: str) -> str:
     return known.removeprefix("-") if known.startswith("-") else f"-{known}"
 
 
+@dataclass(slots=True)
+class Shifts:
+    """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all decided in two weeks.
+
+    What somebody decides in a shift does not move the end of the one before.
+    """
+
+    clock: Clock
+    _known: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(default_factory=dict)
+
+    def ended(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
+        """As `last_shift`, at most so long ago."""
+        now = self.clock.monotonic()
+        key = who, store.tenants if isinstance(store, StoreWithin) else None
+        known = self._known.get(key)
+        if known is None or now - known[0] >= SHIFT_SECONDS:
+            known = self._known[key] = now, last_shift(store, who, self.clock.now(), shift)
+        return known[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Reads the queue for one person."""
+    """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the next."""
 
     work: Work
     who: str = ""
     shift_hours: float = 8.0
+    shifts: Shifts | None = None
     _shift: list[datetime] = field(default_factory=list)
 
     def page(self, view: View, limit: int = 50, after: str = "") -> Rows:
@@ -181,7 +206,8 @@ class Queue:
     def shift(self) -> datetime:
         """When this person's last shift ended."""
         if not self._shift:
-            self._shift.append(last_shift(self._store, self.who, self._now, timedelta(hours=self.shift_hours)))
+            shifts = self.shifts or Shifts(self.work.duties.clock)
+            self._shift.append(shifts.ended(self._store, self.who, timedelta(hours=self.shift_hours)))
         return self._shift[0]
 
     @property

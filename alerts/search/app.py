@@ -21,6 +21,7 @@ from alerts.accounts.sessions import Sessions
 from alerts.accounts.sign_on import configured
 from alerts.decisions.command import duties_of
 from alerts.desk.feed import Feed
+from alerts.desk.queue import Shifts
 from alerts.lookup.exposed import Lookup
 from alerts.lookup.sweeps import Sweeps
 from alerts.metrics import SearchMetrics
@@ -95,6 +96,7 @@ def create_app(
         held=Held(context.clock),
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
+        shifts=Shifts(context.clock),
         feed=Feed(context.data, store, context.keys, context.clock),
         together=Together(trail),
         zone=zone,

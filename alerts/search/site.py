@@ -21,6 +21,7 @@ from alerts.accounts.sign_on import SignOn
 from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.desk.feed import Feed
+from alerts.desk.queue import Shifts
 from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.language import TAGS
@@ -73,6 +74,7 @@ class Site:
     held: Held
     sweeps: Sweeps
     occasions: Occasions
+    shifts: Shifts
     feed: Feed
     together: Together
     tenants: tuple[str, ...] = ()

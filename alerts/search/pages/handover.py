@@ -55,7 +55,7 @@ def _page(
     site: Site, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
 ) -> HTMLResponse:
     settings, ledger = site.context.settings, Ledger(site.context, site.store)
-    queue = Queue(Work(site.duties), site.principal.name, settings.originals.shift_hours)
+    queue = Queue(Work(site.duties), site.principal.name, settings.originals.shift_hours, site.shifts)
     found = handover(queue, settings.coverage.gap_minutes, tenant, since)
     gaps = render.together(found.blind.gaps(), ledger.zone)
     return site.page(

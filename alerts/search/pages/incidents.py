@@ -162,7 +162,7 @@ def queue_page(
     status: int = 400,
 ) -> HTMLResponse:
     """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
-    queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
+    queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours, site.shifts)
     found, view = Rows(()), View()
     try:
         if not refused_:
