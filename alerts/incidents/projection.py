@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from alerts.incidents.exposures import is_verified, one_each
 from alerts.incidents.fold import Place, subjects_digest
@@ -37,6 +39,27 @@ JOINED = "J2"
 """The code of the reason that says of how many posts it is joined."""
 
 
+class Stood(NamedTuple):
+    """In which rows a customer stands: field sets, the highest class of them, and all that they show together."""
+
+    groups: tuple[frozenset[str], ...]
+    highest: str
+    shown: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def _stood(groups: tuple[tuple[str, ...], ...]) -> Stood:
+    """The rows of a customer read; those of one post's customers are mostly the same."""
+    read = tuple(frozenset(group) for group in groups)
+    return Stood(read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read)))
+
+
+@lru_cache(maxsize=4096)
+def _agreeing(groups: tuple[tuple[str, ...], ...], own: tuple[str, ...]) -> Stood:
+    """Those of them in which two fields or more are the customer's own."""
+    return _stood(tuple(group for group in groups if len({*group}.intersection(own)) > 1))
+
+
 @dataclass(slots=True)
 class Counted:
     """Some of the customers, as they are counted."""
@@ -46,12 +69,13 @@ class Counted:
     groups: Counter[frozenset[str]] = field(default_factory=Counter)
     shown: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, groups: Sequence[frozenset[str]], class_: str) -> None:
+    def add(self, stood: Stood) -> None:
         """One more customer."""
         self.customers += 1
-        self.classes[class_] += 1
-        self.groups.update(groups)
-        self.shown[frozenset().union(*map(shows, groups))] += 1
+        self.classes[stood.highest] += 1
+        for group in stood.groups:
+            self.groups[group] += 1
+        self.shown[stood.shown] += 1
 
     def crowd(self) -> Crowd:
         """As a verdict takes it."""
@@ -73,15 +97,13 @@ class People:
 
     def add(self, exposure: Exposure, *, is_matched: bool) -> None:
         """One more customer; `is_matched` in what the origin is judged on."""
-        groups = [frozenset(group) for group in exposure.groups]
-        highest = min((class_of(group) for group in groups), default="C")
-        self.all.add(groups, highest)
+        stood = _stood(exposure.groups)
+        self.all.add(stood)
         if is_verified(exposure):
-            self.verified.add(groups, highest)
+            self.verified.add(stood)
         if exposure.corroborated:
-            agreeing = [group for group in groups if len(group.intersection(exposure.own_fields)) > 1]
-            self.agreeing.add(agreeing, min(map(class_of, agreeing), default="C"))
-        self.sensitive += bool(SENSITIVE.intersection(exposure.fields))
+            self.agreeing.add(_agreeing(exposure.groups, exposure.own_fields))
+        self.sensitive += not SENSITIVE.isdisjoint(exposure.fields)
         self.kinds.update(exposure.kinds)
         if is_matched:
             self.matched += 1

@@ -7,6 +7,7 @@ sightings, and ends in the same facts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from alerts.noise.background import Rules, fact_of, shipped
 from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
 from alerts.records.document import Document
 from alerts.records.traits import Traits
+from alerts.stage.facts import FactsOf, read_facts
 from alerts.store import IncidentStore, Outcome, Where
 from ullage import log
 from ullage.bus import Record
@@ -195,29 +197,30 @@ class Alert:
             replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
         self.store.refresh()
         rules = self.rules()
-        incidents = [self._project(id_, batch, rules) for id_ in sorted(touched)]
+        families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
+        facts = read_facts(self.store, families, batch.customers(families))
+        incidents = [self._project(id_, of_it, batch, rules) for id_, of_it in facts]
         grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
         self._put(incidents)
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
 
-    def _project(self, id_: str, batch: Batch, rules: VerdictRules) -> Incident:
+    def _project(self, id_: str, facts: FactsOf, batch: Batch, rules: VerdictRules) -> Incident:
         """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
         known, stored = batch.known[id_], batch.stored.get(id_)
-        family = (id_, *sorted(known.parts))
-        linking = [s.incident for s in self.store.scroll(Sighting, Where({"linked": family}))]
+        family = {id_, *known.parts}
         is_frozen = stored is not None and stored.frozen_at is not None
-        sightings = [] if is_frozen else replaced.standing(list(self.store.scroll(Sighting, Where({"incident": family}))))
-        linked = {*linking, *(other for s in sightings for other in s.linked)} - {*family}
+        sightings = [] if is_frozen else replaced.standing(facts.sightings)
+        linked = {*facts.linking, *(other for s in sightings for other in s.linked)} - family
         if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
-            linked |= {*stored.linked} - {*family}
+            linked |= {*stored.linked} - family
             changed = {"linked": tuple(sorted(linked)), "part_of": known.part_of, "parts": tuple(sorted(known.parts))}
             return stored.model_copy(update=changed)
         acknowledged = projection.acknowledged(self.store, sightings)
         setting = projection.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
-        exposures = self.store.scroll(Exposure, Where({"incident": family}))
-        made = projection.project(sightings, exposures, setting, (known.sketch, known.sketch_of), linked, known.parts)
+        sketch = known.sketch, known.sketch_of
+        made = projection.project(sightings, facts.exposures, setting, sketch, linked, known.parts)
         return made.model_copy(update={"part_of": known.part_of}) if known.part_of else made
 
     def _put(self, documents: Sequence[Document]) -> None:
@@ -330,6 +333,12 @@ class Batch:
         if head != part and {head, part} <= self.known.keys():
             self.known[head] = self.known[head].with_part(self.known[part])
             self.known[part] = self.known[part]._replace(part_of=head)
+
+    def customers(self, families: Mapping[str, Collection[str]]) -> dict[str, int]:
+        """At most how many customers each of these incidents has, its parts' included."""
+        came = Counter(exposure.incident for exposure in self.exposures.values())
+        stored = {id_: incident.customers for id_, incident in self.stored.items()}
+        return {id_: sum(came[one] + stored.get(one, 0) for one in family) for id_, family in families.items()}
 
     def touched(self) -> set[str]:
         """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads.
