@@ -60,7 +60,7 @@ def filled(url: str = "", count: int = INCIDENTS) -> Iterator[Made]:
     for tenant in ("bank", "shop"):
         keys.make_tenant(context.keys, tenant)
     with contextlib.closing(open_store(url or "sqlite:///incidents.sqlite", data)) as store:
-        if store.count(Incident, Where()) != count:
+        if store.count(Incident, Where()) < count:
             start = time.process_time()
             Filling(store, Work(Duties(store, context.tenant, context.clock))).fill(count, clock)
             row("filled, s (CPU)", f"{time.process_time() - start:.0f}")
