@@ -102,11 +102,11 @@ lock: ## choose new versions of the dependencies and write requirements/
 	$(PYTHON) -m venv .lock_cache
 	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
 	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra docs --extra dev -o $(LOCK) pyproject.toml
-	$(PIP_COMPILE) -c $(LOCK) --extra all --extra matrix --extra xmpp --extra telegram -o requirements/all.txt pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp -o requirements/all.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search --extra oidc -o requirements/search.txt pyproject.toml
 
 clean: ## end the services and remove what make made
 	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local.services stop
-	rm -rf $(VENV) .lock_cache .demo .coverage* .mypy_cache .ruff_cache .import_linter_cache .site build dist
+	rm -rf $(VENV) .lock_cache .demo .coverage* .mypy_cache .ruff_cache .import_linter_cache .site .wheels_cache build dist

@@ -78,7 +78,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "export": ("stix2", "pymisp"),
     "search": ("fastapi", "argon2", "babel", "h11", "jinja2", "markupsafe", "python_multipart", "starlette", "uvicorn"),
     "oidc": ("authlib", "httpx", "joserfc"),
-    "intake": ("uvicorn", "h11"),
+    "intake": ("uvicorn", "cssselect", "h11", "jmespath", "lxml", "parsel", "w3lib"),
     "matrix": ("aiohttp",),
     "xmpp": ("slixmpp",),
     "telegram": ("telethon",),
@@ -158,7 +158,7 @@ def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
 def _extra_with(module: str, extra: str) -> str:
     """The extra to install for a module: `extra` where that has it, or none is known to."""
     having = [name for name, modules in EXTRAS.items() if module.partition(".")[0] in modules]
-    return extra if extra in having or not having else having[0]
+    return extra if extra in (*having, "all") or not having else having[0]
 
 
 def _to_install(extra: str) -> str:

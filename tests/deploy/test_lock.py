@@ -4,11 +4,35 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from deploy.bundle.parts import PRODUCT, SHIPPED, closure
+
 LOCK = Path(__file__).parents[2] / "requirements" / "dev.txt"
+LOCKS = sorted(LOCK.parent.glob("*.txt"))
 PINNED = re.compile(r"^([\w.-]+)(?:\[([\w,.-]+)\])?==", re.MULTILINE)
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return {
+        canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)\S*==(\S+)", lock.read_text(), re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_a_lock_holds_nothing_but_pins_with_hashes_that_are_those_of_the_development(lock: Path) -> None:
+    lines = [line for line in lock.read_text().splitlines() if line and not line.lstrip().startswith("#")]
+    assert len(lines) > 50
+    assert [
+        line for line in lines if not re.match(r"^[\w.-]+(\[[\w,.-]+\])?==\S+ \\$|^    --hash=sha256:[0-9a-f]{64}( \\)?$", line)
+    ] == []
+    assert pins(lock).items() <= pins(LOCK).items()
+
+
+def test_the_lock_of_all_that_runs_is_whole() -> None:
+    assert pins(LOCK.with_name("all.txt")) == {name: part.version for name, part in closure(SHIPPED).items() if name != PRODUCT}
 
 
 def test_the_lock_names_each_extra_that_a_dependency_asks_for() -> None:

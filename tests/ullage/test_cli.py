@@ -112,7 +112,7 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
     [
-        ("crawlers.intake.service:intake", "parsel", "crawl"),  # its own extra would not bring it
+        ("crawlers.intake.service:intake", "scrapy", "crawl"),  # its own extra would not bring it
         ("crawlers.intake.service:intake", "uvicorn.config", "intake"),
         ("alerts.search.command:search", "uvicorn", "search"),
     ],

@@ -1,0 +1,37 @@
+"""`python -m deploy.bundle --key RELEASE.key`: the archive of the last commit into `dist/`; `make bundle` calls it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from deploy.bundle.build import build, git
+from deploy.bundle.pack import pack, signing_key
+from ullage.errors import ConfigError, UllageError
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".wheels_cache"
+
+
+def main() -> None:
+    """Build wheel, sdist and, with a key, the archive; a fault is one line."""
+    asked = argparse.ArgumentParser(description="Wheel, sdist and signed archive of the last commit.")
+    asked.add_argument("--out", type=Path, default=ROOT / "dist", help="the folder (dist)")
+    asked.add_argument("--key", type=Path, help="the private key of releases; without it there is no archive")
+    words = asked.parse_args()
+    if git(ROOT, "status", "--porcelain", "--untracked-files=no").strip():
+        raise ConfigError(f"{ROOT}: there are changes that are not committed, and a release is of a commit")
+    built = build(ROOT, words.out)
+    made = [built.wheel, built.sdist]
+    if words.key:
+        made.append(pack(ROOT, words.out, CACHE, signing_key(words.key)))
+    for path in made:
+        print(path)  # noqa: T201 - it is a command
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UllageError as error:
+        sys.exit(f"bundle: {error}")
