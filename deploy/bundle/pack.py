@@ -74,7 +74,9 @@ def pack(root: Path, out: Path, cache: Path, key: Ed25519PrivateKey, commit: str
     """Write the archive of a commit into `out` and return its path; wheels of others are kept in `cache`."""
     with tempfile.TemporaryDirectory() as work:
         built = build(root, Path(work), commit)
-        wheels = {parse_wheel_filename(path.name)[0]: path for path in [*fetch(root, cache), built.wheel]}
+        wheels: Mapping[str, Path] = {
+            str(parse_wheel_filename(path.name)[0]): path for path in [*fetch(root, cache), built.wheel]
+        }
         parts = in_wheels(wheels.values())
         files = dict(_contents(root, commit, wheels, parts))
         files["sbom.cdx.json"] = document(parts, wheels, licences(), built.epoch).encode()
