@@ -70,7 +70,9 @@ class Fuzz:
 
 def main(minutes: str, *words: str) -> int:
     """Run for `minutes`; `words` are pytest's, paths for instance."""
-    options = ("-q", "-o", "console_output_style=classic", "--timeout", "600", "--hypothesis-profile", "fuzz", "-m", SELECTED)
+    plain = ("-p", "no:schemathesis")  # with its plugin no smallest example is printed
+    quiet = ("-q", "-o", "console_output_style=classic", "--timeout", "600")
+    options = (*plain, *quiet, "--hypothesis-profile", "fuzz", "-m", SELECTED)
     return pytest.main([*options, *words], plugins=[Fuzz(float(minutes) * 60)])
 
 
