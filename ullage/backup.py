@@ -197,6 +197,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     manifest: dict[str, Any] = json.loads(body)
     if manifest["version"] > VERSION:
         raise CorruptError(f"{folder} was written by a newer ullage ({manifest['ullage']}): use that version")
+    root = folder.resolve()
+    if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
+        raise CorruptError(f"{folder / MANIFEST} names files outside the backup, which no backup does: use another one")
     return manifest
 
 

@@ -1,5 +1,7 @@
 """A backup that is taken while roles write, put back elsewhere: whole, and nothing is lost or doubled when work goes on."""
 
+import hashlib
+import json
 import shutil
 import stat
 import threading
@@ -15,6 +17,7 @@ from tests.factories import WHEN
 from tests.keylife.conftest import BANK, House
 from tests.matcher.bank import phone
 from ullage.audit import walk_all
+from ullage.backup import MANIFEST, restore
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import open_database
 
@@ -132,6 +135,19 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
         assert isinstance(refused.exception, ConfigError)
         assert said in str(refused.exception)
     assert "is no backup" in str(House(tmp_path / "other").ask("restore", leaked.data).exception)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside"])
+def test_a_forged_backup_writes_nothing_outside_the_folder(leaked: House, tmp_path: Path, name: str) -> None:
+    backed_up(leaked, tmp_path)
+    manifest = tmp_path / "copy" / MANIFEST
+    told = json.loads(manifest.read_bytes().splitlines()[0])
+    told["files"][name] = ""
+    body = json.dumps(told, sort_keys=True).encode()
+    manifest.write_bytes(body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
+    with pytest.raises(CorruptError, match="outside the backup"):
+        list(restore(House(tmp_path / "back").context, tmp_path / "copy", None))
+    assert not (tmp_path / "back").exists()
 
 
 def test_no_backup_is_taken_while_a_dead_letter_is_replayed(leaked: House, tmp_path: Path) -> None:
