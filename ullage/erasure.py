@@ -38,6 +38,8 @@ from ullage.settings.tenants import require_tenant, tenants_here
 GROUP = "ullage.erasures"
 ROLE, PURPOSE, TOPIC = "erase", "erasure", "erasures"
 HANDLE = re.compile("[0-9a-fA-F]{32}")
+PROOF = re.compile(r"(.+)-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\.json")
+"""The name of a proof, with its tenant."""
 AUDITED = "audit log"
 ROLLED = timedelta(hours=1)
 """A broker lets go of what is older by whole segments, which last as long at most."""
@@ -136,8 +138,8 @@ def erase(
 
 def _known(context: Context) -> set[str]:
     """Tenants here, and those of which a proof lies here: to erase again must be possible."""
-    erased = {path.name.split("-2", 1)[0] for path in (context.data / FOLDER).glob("*-2*.json")}
-    return tenants_here(context) | erased
+    proofs = map(PROOF.fullmatch, (path.name for path in (context.data / FOLDER).glob("*.json")))
+    return tenants_here(context) | {found[1] for found in proofs if found}
 
 
 def _parts(context: Context) -> Iterator[Part]:

@@ -14,6 +14,7 @@ from tests.keylife.conftest import BANK, POSTS, House
 from tests.matcher.bank import phone
 from ullage.audit import entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.erasure import _known
 from ullage.errors import ConfigError
 from ullage.lookup.erased import SETTLED
 from ullage.runtime.dead_letters import DeadLetters
@@ -223,3 +224,10 @@ def test_a_damaged_file_of_tombstones_is_refused(leaked: House) -> None:
     refused = leaked.ask("watchlist", "load", "-", "--tenant", "bank", input=b"customer_ref,phone\nC1,15400000001\n")
     assert "bank.tombstones is damaged" in str(refused.exception)
     assert Context(leaked.data).keys.exists("bank/match-1.key")
+
+
+def test_a_tenant_whose_name_has_a_number_is_known_by_its_proof(leaked: House) -> None:
+    folder = leaked.data / "erased"
+    folder.mkdir(mode=0o700)
+    (folder / "bank-2-20261127T101500Z-0123abcd.json").write_text("{}")
+    assert _known(leaked.context) >= {"bank-2"}
