@@ -72,11 +72,15 @@ def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
     return [words for roles in more for words in roles()]
 
 
-def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+def status(
+    ctx: typer.Context,
+    only: Annotated[list[str] | None, typer.Argument(metavar="[ROLE]", help="This one alone: match, collect matrix …")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Whether each role that is configured here runs and is ready."""
     setup.require(ctx.obj)
     ready = True
-    for words in (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
+    for words in [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
         said = readiness.of(ctx.obj.settings, words)
         ready = ready and said == readiness.READY
         typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")

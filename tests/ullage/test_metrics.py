@@ -10,8 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ullage import __version__
 from ullage.clock import Clock
+from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
 from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
+from ullage.runtime import readiness as readiness_of_role
+from ullage.settings import MatchSettings, Settings
 
 
 class Readiness:
@@ -110,3 +113,16 @@ def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() ->
 
 def test_what_configuration_does_not_name_is_other() -> None:
     assert [bounded(name, ("bank", "lender")) for name in ("bank", "13800138000")] == ["bank", "other"]
+
+
+@pytest.mark.parametrize("words", ["crwal", "bus", "collect", "collect telepathy", "match now"])
+def test_a_role_that_there_is_not_is_no_role_that_does_not_answer(words: str) -> None:
+    with pytest.raises(ConfigError, match="there is no role"):
+        readiness_of_role.of(Settings(), words)
+
+
+def test_one_role_alone_is_asked(server: LoopbackServer, readiness: Readiness) -> None:
+    settings = Settings(match=MatchSettings(port=server.port))
+    assert readiness_of_role.of(settings, "match") == readiness_of_role.READY
+    readiness.ready = False
+    assert readiness_of_role.of(settings, "match").startswith("not ready")

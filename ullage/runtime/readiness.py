@@ -5,16 +5,21 @@ from __future__ import annotations
 import urllib.request
 from urllib.error import HTTPError
 
+from ullage.errors import ConfigError
 from ullage.monitoring.loopback import HOST
 from ullage.settings import Settings
 
 READY = "ready"
 ANSWER_SECONDS = 5.0
+ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
+SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 def port_of(settings: Settings, words: str) -> int:
-    """Where the role with this command serves its metrics; 0 where nobody can know."""
+    """Where the role with this command serves its metrics; 0 where nobody can know. ConfigError where there is no such role."""
     role, _, service = words.partition(" ")
+    if role not in ROLES or (service not in SERVICES if role == "collect" else service):
+        raise ConfigError(f"there is no role {words}: say one of {', '.join(ROLES)}, the last with one of {', '.join(SERVICES)}")
     if not settings.metrics and role != "search":
         return 0
     section = getattr(settings, role)
