@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 # The environment is made again when the lock or the project's own metadata changes in content, not in date.
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
-UNITS := not flow and not servers and not faults and not live and not deploy
+UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
 FLOW := $(wildcard tests/flow/test_*.py)
@@ -13,7 +13,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy docs demo services services-stop bench bundle pictures messages lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -47,7 +47,7 @@ flow: env ## tests with real processes and real site software
 	$(if $(FLOW),$(BIN)/pytest -q -m flow,@echo "no flow tests")
 
 coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
-	$(BIN)/pytest -q -m "not servers and not faults and not live and not deploy" --cov
+	$(BIN)/pytest -q -m "not servers and not faults and not live and not deploy and not image" --cov
 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
@@ -64,8 +64,11 @@ test-faults: env ## kills and outages in full length on real servers (an hour; O
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live tests/live
 
-test-deploy: env ## wheel, archive, units, image, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, buildah, debootstrap)
+test-deploy: env ## wheel, archive, units and compose file, each tried as far as it can be here (needs root; Debian: systemd, nginx-light)
 	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
+
+test-image: env ## the container's image, built and run without a registry (needs root; Debian: buildah, debootstrap; its base is kept in ULLAGE_DEPLOY_CACHE)
+	$(BIN)/pytest -q -m image --timeout 3600 tests/deploy/test_image.py
 
 # The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
 test: ## check, units, contracts, flow: all that a change must pass
