@@ -209,6 +209,8 @@ class SqliteStore:
         """How a page is found: along the index of its order where little stands between its rows."""
         walked = Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False)
         if not kind.narrow:
+            if "incident" in where.equals and where.equals.keys() & {*kind.sets}:  # of one incident, not all that have the value
+                return Way(table_of(kind), *selection(kind, table_of(kind), where, leads="incident", walks=True), True)
             has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
             return walked._replace(is_few=bool(has_few))
         found = way(self._read, kind, table_of(kind), where, walks=True)
