@@ -31,7 +31,7 @@ cd "$(dirname "$0")"
 command -v openssl >/dev/null || fail "openssl is not there"
 openssl pkeyutl -verify -pubin -inkey "$key" -rawin -in SHA256SUMS -sigfile SHA256SUMS.sig >/dev/null 2>&1 ||
     fail "SHA256SUMS is not signed by $key: nothing was installed"
-sha256sum --check --strict --quiet SHA256SUMS || fail "a file is not as it was signed: nothing was installed"
+sha256sum --check --strict --quiet SHA256SUMS >&2 || fail "a file is not as it was signed: nothing was installed"
 listed=$(sed 's/^[0-9a-f]*  //' SHA256SUMS | LC_ALL=C sort)
 found=$(find . ! -type d ! -path ./SHA256SUMS ! -path ./SHA256SUMS.sig | sed 's,^\./,,' | LC_ALL=C sort)
 [ "$listed" = "$found" ] || fail "there are files here that were not signed: nothing was installed"

@@ -59,7 +59,7 @@ JOBS: Mapping[str, Sequence[Job]] = {
     ),
     "alert": (({}, ["alert", "--once"], 0, ""), ({}, ["coverage"], 5, "")),
     "search": (({}, ["user", "list"], 0, ""),),
-    "export": (({}, ["incidents", "export", "--format", "misp"], 0, ""),),
+    "export": (({}, ["incidents", "export", "--format", "misp"], 3, "nothing was collected"),),
     "kafka": ((KAFKA, ["check"], 1, "127.0.0.1:9"),),
     "elasticsearch": ((STORE, ["check"], 1, "password is missing"),),
 }
