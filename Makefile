@@ -13,7 +13,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench bundle pictures messages lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -90,6 +90,9 @@ services-stop: env ## end them; their data stay for the next start
 
 bench: env ## measure throughput and latency
 	$(if $(wildcard tests/bench),$(BIN)/python -m tests.bench,@echo "no benchmarks")
+
+boards: env ## the three boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
+	@$(BIN)/python -m tests.live.boards $(or $(TO),docs)
 
 bundle: env ## wheel, sdist and, with KEY=release.key, one signed archive that installs without network, into dist/ (docs/release.md)
 	@$(BIN)/python -m deploy.bundle $(if $(KEY),--key $(KEY))

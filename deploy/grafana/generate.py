@@ -64,7 +64,7 @@ def generate(board: Board) -> str:
         number += 1
         made.with_row(dashboard.Row(row.title).id(number).grid_pos(GridPos(1, WIDTH, 0, top)))
         top += 1
-        for panel, place in _laid_out(row.panels, top):
+        for panel, place in laid_out(row.panels, top):
             number += 1
             made.with_panel(_panel(panel, number).grid_pos(place))
             top = max(top, place.y + place.h)
@@ -86,7 +86,7 @@ def _variable(name: str) -> dashboard.QueryVariable:
     )
 
 
-def _laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
+def laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
     """Panels from left to right, in lines as high as their highest."""
     left, high = 0, 0
     for panel in panels:
