@@ -156,7 +156,7 @@ class Sender:
             log.get("alert").warning(
                 "notification_failed", part=self.name, error=str(error), count=len(some), wait=round(wait, 1)
             )
-            if not error.maybe:  # nobody has it, so what comes meanwhile goes out together with it
+            if not error.maybe and not some[0].message:  # nobody can have it: what comes meanwhile goes out together with it
                 self._write([one.model_copy(update={"message": ""}) for one in sending])
             return False
         self.backoff.reset()

@@ -203,6 +203,19 @@ def test_a_message_that_may_have_arrived_is_tried_again_as_it_was(notifier, stor
     assert soc.told == [[("INC-A", "high", "new")], [("INC-B", "high", "new")]]
 
 
+def test_a_refusal_after_an_answer_that_was_lost_leaves_the_message_its_id(notifier, store, clock, soc):
+    soc.failing = [LOST, DOWN, DOWN]
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"))
+    turn(running, clock, 20)
+    turn(running, clock, 60)
+    soc.failing = []
+    tell(running, store, incident("B"))
+    turn(running, clock, 60)
+    assert len({*soc.tried[:3]}) == 1, "it may have arrived under its first id"
+    assert soc.told == [[("INC-A", "high", "new")], [("INC-B", "high", "new")]]
+
+
 class CrashedError(Exception):
     """The process is gone."""
 
