@@ -104,6 +104,10 @@ docs: env ## the documents as a site, in .site (their generated parts: python -m
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open .site/index.html, or serve it: $(BIN)/mkdocs serve"
 
+.PHONY: simulate
+simulate: env ## nights of the whole product on a virtual clock with faults at every durable step, from SEEDS=1-200, or one with its trace
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulate $(or $(SEEDS),1-20) $(if $(BUG),--bug $(BUG))
+
 messages: env ## bring the desk's catalogue up to date, and list what has no Chinese yet
 	@$(BIN)/python -m tests.messages
 

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
-from crawlers.bus.bus_thread import BusThread
+from crawlers.bus.bus_thread import BusThread, OnBus
 from crawlers.bus.expiry import Expiry
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
@@ -29,7 +29,7 @@ from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.visiting.visit import Visit
-from crawlers.visiting.visitor import Visitor
+from crawlers.visiting.visitor import Read, Visitor, by_scrapy
 from ullage import log
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError, UnavailableError
@@ -50,15 +50,29 @@ HOLD_BACK_SECONDS = 5.0
 
 
 class Scheduler:
-    """One process's rounds over `names`, or over every enabled site when none is named."""
+    """One process's rounds over `names`, or over every enabled site when none is named.
 
-    def __init__(self, context: Context, names: Sequence[str], metrics: CrawlMetrics) -> None:
+    Calls to the bus are made `on_bus`, in a thread of their own by default; `read` is how pages are fetched.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        names: Sequence[str],
+        metrics: CrawlMetrics,
+        *,
+        on_bus: OnBus | None = None,
+        read: Read = by_scrapy,
+    ) -> None:
         self._crawl, self._clock, self._metrics = context.settings.crawl, context.clock, metrics
         self._frontier = open_frontier(context)
         bus, self._closing = context.bus(), ExitStack()
-        publisher, on_bus = bus.publisher(CAPTURES), BusThread()
-        for part in (bus, publisher, on_bus):  # closed from the last to the first
+        publisher = bus.publisher(CAPTURES)
+        for part in (bus, publisher):  # closed from the last to the first
             self._closing.callback(part.close)
+        if on_bus is None:
+            on_bus = thread = BusThread()
+            self._closing.callback(thread.close)
         signer, sealer = keys.signer(context.keys, "crawl"), partial(keys.sealer, context.keys)
         sealer()  # what is wrong with it is said at the start, not at the end of the first visit
         canary = context.settings.canary
@@ -74,7 +88,8 @@ class Scheduler:
         self._beats = Heartbeats(
             self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus, hours, lambda: self._sites.unwatched
         )
-        self._visitor = Visitor(context, self._frontier, publisher, signer, metrics, on_bus, self._may_lease, presets)
+        parts = self._frontier, publisher, signer, metrics, on_bus, self._may_lease, presets
+        self._visitor = Visitor(context, *parts, read=read)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
         """When each site is due, as the frontier has it: it is asked after a visit, and not ten thousand times at each turn."""

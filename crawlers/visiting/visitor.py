@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from scrapy.crawler import Crawler
 
@@ -28,11 +28,23 @@ from ullage.bus import Publisher
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.security.signing import Signer
-from ullage.settings import Context
+from ullage.settings import Context, CrawlSettings
+
+Read = Callable[[CrawlSettings, Visit], Awaitable[None]]
+"""Reads what a visit that has begun leases, to its end."""
+
+
+async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
+    """Over the network."""
+    crawler = Crawler(PageSpider, OfOneVisit(scrapy_settings(crawl, visit.site)))
+    await crawler.crawl_async(name=visit.site.name, visit=visit)
 
 
 class Visitor:
-    """What all visits of a process share. `may_lease` says whether another page may be begun, at any time."""
+    """What all visits of a process share. `may_lease` says whether another page may be begun, at any time.
+
+    `read` is how pages are fetched: the one place at which a visit meets the network.
+    """
 
     def __init__(
         self,
@@ -44,8 +56,10 @@ class Visitor:
         on_bus: OnBus,
         may_lease: Callable[[], bool],
         presets: Presets,
+        *,
+        read: Read = by_scrapy,
     ) -> None:
-        self._presets = presets
+        self._presets, self._read = presets, read
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
@@ -102,8 +116,7 @@ class Visitor:
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
-        crawler = Crawler(PageSpider, OfOneVisit(scrapy_settings(self._context.settings.crawl, site)))
-        await crawler.crawl_async(name=site.name, visit=visit)
+        await self._read(self._context.settings.crawl, visit)
         await tell_taken(visit)
         if visit.fault:
             raise visit.fault

@@ -1,0 +1,74 @@
+"""`make simulate SEEDS=1-200`: nights from seeds; how many a minute, and which seed found what.
+
+python -m tests.simulate 17                         the night of one seed, with its trace
+python -m tests.simulate 1-200                      many: a line for each that fails, and 1 in the end
+python -m tests.simulate 1-20 --bug commit-first    until one of them finds a bug that is planted (`tests.simulate.bugs`)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.simulate.bugs import BUGS, planted
+from tests.simulate.night import Told, night, prepare
+
+MEMORY = Path("/dev/shm")  # what is synced there is synced at once
+
+
+def seeds(text: str) -> list[int]:
+    """`17`, `1-200`, or several of these with commas."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def nights(wanted: list[int], bug: str = "") -> Iterator[Told]:
+    """One night after the other, each in a folder of its own that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="night-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        root = Path(folder)
+        prepare(root / "prepared")
+        for seed in wanted:
+            with planted(bug):
+                yield night(seed, root / "prepared", root / "night")
+            shutil.rmtree(root / "night")
+
+
+def main(words: list[str]) -> int:
+    """Run the nights; 1 where something does not hold, or where a planted bug is not found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulate", description=__doc__.splitlines()[0])
+    parser.add_argument("seeds", type=seeds, help="17, 1-200 or 3,5,7")
+    parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant a bug, and stop where it is found")
+    asked = parser.parse_args(words)
+    count, failed, steps, struck, began = 0, list[int](), Counter[str](), Counter[str](), time.monotonic()
+    for told in nights(asked.seeds, asked.bug):
+        count, steps, struck = count + 1, steps + told.steps, struck + told.struck
+        if len(asked.seeds) == 1:
+            print("\n".join(told.trace))
+        if told.broken or len(asked.seeds) == 1:
+            print(f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace {told.digest()})", flush=True)
+        if told.broken:
+            failed.append(told.seed)
+            if asked.bug:
+                break
+    a_minute = 60 * count / (time.monotonic() - began)
+    print(f"{count} nights, {a_minute:.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
+    print(f"faults: {', '.join(f'{number} {kind}' for kind, number in sorted(struck.items()))}")
+    if failed:
+        print(f"failed: SEEDS={','.join(map(str, failed))}")
+    return int(bool(failed) is not bool(asked.bug))
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sets of words have one order then
+        os.execve(sys.executable, [sys.executable, "-m", "tests.simulate", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})
+    sys.exit(main(sys.argv[1:]))

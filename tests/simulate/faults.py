@@ -1,0 +1,162 @@
+"""What goes wrong in a night: at durable steps, between roles, with the disk and with the clock. All of it from the seed.
+
+A durable step is a commit, an fsync, an append, a call of the store. A crash is armed for one role and strikes at one of its next
+steps, right before or right after it: over many seeds it strikes at each.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import apsw
+
+from tests.simulate.process import Process, Supervisor
+from tests.simulate.timeline import Timeline, VirtualClock
+from ullage.bus import Outgoing
+from ullage.errors import UnavailableError
+
+ROLES = ("crawl", "chats", "match", "alert")
+BUS, STORE, FSYNC = "bus", "store", "fsync"
+PARTS = {"crawl": (BUS,), "chats": (BUS,), "match": (BUS,), "alert": (BUS, STORE)}
+KINDS = ("crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "clock")
+JUMPS = (3600.0, -3600.0)
+MOST_STEPS = 40
+"""Within so many steps an armed crash strikes."""
+
+
+@dataclass
+class Faults:
+    """See the module. None of it happens once it is `calm`."""
+
+    rng: random.Random
+    timeline: Timeline
+    clock: VirtualClock
+    supervisor: Supervisor
+    tell: Callable[[str, str], None]
+    calm: bool = False
+    steps: Counter[str] = field(default_factory=Counter)
+    """Durable steps that were made, by role and what it was."""
+    struck: Counter[str] = field(default_factory=Counter)
+    """Faults that happened, by kind."""
+    skewed: list[tuple[float, float]] = field(default_factory=list)
+    """When the clock was wrong, in virtual time."""
+    _armed: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    _full_until: float = 0.0
+    _until: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """By fault, role and part, how long calls go wrong."""
+
+    def plan(self, until: float, count: int) -> None:
+        """Faults at random times before `until`."""
+        for _ in range(count):
+            kind, when = self.rng.choice(KINDS), self.rng.uniform(300.0, until)
+            role = self.rng.choice(ROLES)
+            part, lasts = self.rng.choice(PARTS[role]), self.rng.choice((20.0, 120.0, 900.0, 2400.0))
+            self.timeline.at(when, lambda k=kind, r=role, p=part, n=lasts: self._begin(k, r, p, n))
+
+    def end(self) -> None:
+        """From now on nothing goes wrong; the clock is right again."""
+        self.calm = True
+        self._armed.clear()
+        self._until.clear()
+        self._full_until = 0.0
+        self.set_clock(0.0)
+
+    def set_clock(self, skew: float) -> None:
+        """Let wall time jump to so many seconds from the truth."""
+        if skew == self.clock.skew:
+            return
+        now = self.timeline.now
+        if self.clock.skew:
+            self.skewed[-1] = (self.skewed[-1][0], now)
+        if skew:
+            self.skewed.append((now, float("inf")))
+        self.tell("clock", f"jumps to {skew:+.0f} s")
+        self.clock.skew = skew
+
+    def _begin(self, kind: str, role: str, part: str, lasts: float) -> None:
+        if self.calm:
+            return
+        if kind == "crash":
+            self._armed[role] = (self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5)
+            return
+        self.struck[kind] += 1
+        self.tell("fault", f"{kind} {role} {part} {lasts:.0f} s")
+        if kind == "stop":
+            self.supervisor.running[role].stop.set()
+        elif kind == "full":
+            self._full_until = self.timeline.now + lasts
+        elif kind == "clock":
+            self.set_clock(self.rng.choice(JUMPS))
+            self.timeline.at(self.timeline.now + lasts, lambda: self.set_clock(0.0))
+        else:
+            self._until[kind, role, part] = self.timeline.now + lasts
+
+    # Durable steps.
+
+    def before(self, process: Process, step: str) -> None:
+        """A step is about to be made: the process may die, or the disk be full."""
+        if process.dead:
+            self.supervisor.die(process)
+        self.steps[f"{process.role} {step}"] += 1
+        self._strike(process, step, after=False)
+        if self.timeline.now < self._full_until:
+            if step.startswith("commit "):
+                raise apsw.FullError("database or disk is full")
+            if step == FSYNC:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def after(self, process: Process, step: str) -> None:
+        """A step was made: the process may die before it knows."""
+        self._strike(process, step, after=True)
+
+    def _strike(self, process: Process, step: str, *, after: bool) -> None:
+        left, is_after = self._armed.get(process.role, (0, False))
+        if not left or is_after is not after:
+            return
+        if left > 1:
+            self._armed[process.role] = left - 1, is_after
+            return
+        del self._armed[process.role]
+        self.struck["crash"] += 1
+        self.tell("fault", f"crash {process.role} {'after' if after else 'before'} {step}")
+        self.supervisor.die(process)
+
+    # Calls between roles and the parts that they share.
+
+    def call(self, process: Process, part: str, what: str) -> None:
+        """A call goes out: others may come first, it may take long, or nobody may answer."""
+        if process.dead:
+            self.supervisor.die(process)
+        slow = self._is("slow", process, part)
+        self.timeline.wait(self.rng.uniform(0.5, 45.0) if slow else 0.0)
+        self.before(process, f"{part}.{what}")
+        if self._is("cut", process, part):
+            raise UnavailableError(f"the {part} does not answer")
+
+    def answer(self, process: Process, part: str, what: str) -> None:
+        """It was done; the answer may be lost on the way."""
+        self.after(process, f"{part}.{what}")
+        if self._is("lost reply", process, part) and self.rng.random() < 0.5:
+            raise UnavailableError(f"the {part} has not answered")
+
+    def is_twice(self, process: Process, part: str) -> bool:
+        """Whether the network hands this call on a second time."""
+        return self._is("twice", process, part) and self.rng.random() < 0.5
+
+    def order(self, records: Sequence[Outgoing]) -> list[Outgoing]:
+        """`records` as they may come to lie: those with one key in their order, and different keys in any."""
+        found = list(records)
+        if self.calm or len(found) < 2 or self.rng.random() < 0.5:
+            return found
+        keys = [record.key for record in found]
+        self.rng.shuffle(keys)
+        queues = {key: [record for record in found if record.key == key] for key in keys}
+        return [queues[key].pop(0) for key in keys]
+
+    def _is(self, kind: str, process: Process, part: str) -> bool:
+        return self.timeline.now < self._until.get((kind, process.role, part), 0.0)

@@ -1,0 +1,151 @@
+"""The bus and the store as a process meets them: the embedded ones, behind a network that fails as the night has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alerts.store import IncidentStore, configured_store
+from tests.simulate.faults import BUS, STORE, Faults
+from tests.simulate.process import Process
+from ullage.bus import Bus, Lag, Outgoing, Place, Publisher, Record, Subscription
+from ullage.settings import Context
+
+IDLE_SECONDS = 60.0
+"""A poll that finds nothing looks again after so long, or when something was appended."""
+WRITES = frozenset(("create", "put", "delete"))
+READS = frozenset(("get", "mget", "count", "search", "scroll", "refresh", "expunge", "check"))
+
+
+@dataclass
+class Appended:
+    """How much was appended to each topic: what lets those who wait for it go on."""
+
+    count: Counter[str] = field(default_factory=Counter)
+
+
+class SimulatedContext(Context):
+    """A process's own context: what it opens is behind the faults."""
+
+    process: Process
+    faults: Faults
+    appended: Appended
+
+    def __init__(self, given: Context, process: Process, faults: Faults, appended: Appended) -> None:
+        super().__init__(given.data, given.clock, given.settings)
+        self.process, self.faults, self.appended = process, faults, appended
+
+    def bus(self) -> Bus:
+        """See `Context.bus`."""
+        return _Bus(super().bus(), self.process, self.faults, self.appended)
+
+    def store(self) -> IncidentStore:
+        """What `configured_store` opens."""
+        return _Store(configured_store(self), self.process, self.faults)  # type: ignore[return-value]
+
+
+@dataclass
+class _Bus:
+    inner: Bus
+    process: Process
+    faults: Faults
+    appended: Appended
+
+    def publisher(self, topic: str) -> Publisher:
+        self.faults.call(self.process, BUS, "open")
+        return _Publisher(self.inner.publisher(topic), topic, self)
+
+    def subscribe(self, topic: str, group: str) -> Subscription:
+        self.faults.call(self.process, BUS, "subscribe")
+        return _Subscription(self.inner.subscribe(topic, group), topic, self)
+
+    def lag(self, topic: str, group: str) -> Lag:
+        self.faults.call(self.process, BUS, "lag")
+        return self.inner.lag(topic, group)
+
+    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+        # On crawl's loop this runs within the loop: it must not wait.
+        return self.inner.places(topic, group)
+
+    def check(self, topic: str) -> None:
+        self.inner.check(topic)
+
+    def expire(self) -> int:
+        return self.inner.expire()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@dataclass
+class _Publisher:
+    inner: Publisher
+    topic: str
+    bus: _Bus
+
+    def append(self, records: Sequence[Outgoing]) -> None:
+        process, faults = self.bus.process, self.bus.faults
+        faults.call(process, BUS, f"append {self.topic}")
+        ordered = faults.order(records)
+        self.inner.append(ordered)
+        if faults.is_twice(process, BUS):
+            self.inner.append(ordered)
+        self.bus.appended.count[self.topic] += 1
+        faults.answer(process, BUS, f"append {self.topic}")
+
+    def spread(self, record: Outgoing) -> None:
+        self.append([record])
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@dataclass
+class _Subscription:
+    inner: Any
+    topic: str
+    bus: _Bus
+
+    def poll(self, max_records: int, timeout: float) -> list[Record]:
+        process, faults, count = self.bus.process, self.bus.faults, self.bus.appended.count
+        faults.call(process, BUS, f"poll {self.topic}")
+        found: list[Record] = self.inner.poll(max_records, 0.0)
+        if found or not timeout:
+            return found
+        before = count[self.topic]
+        faults.timeline.wait(IDLE_SECONDS, lambda: process.stop.is_set() or count[self.topic] != before)
+        return list(self.inner.poll(max_records, 0.0))
+
+    def commit(self, record: Record) -> None:
+        self.bus.faults.call(self.bus.process, BUS, f"commit {self.topic}")
+        self.inner.commit(record)
+        self.bus.faults.answer(self.bus.process, BUS, f"commit {self.topic}")
+
+    def lag(self) -> Lag:
+        return self.inner.lag()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class _Store:
+    """Any call of the store, out and back."""
+
+    def __init__(self, inner: IncidentStore, process: Process, faults: Faults) -> None:
+        self._inner, self._process, self._faults = inner, process, faults
+
+    def __getattr__(self, name: str) -> Any:
+        act = getattr(self._inner, name)
+        if name not in WRITES | READS:
+            return act
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._faults.call(self._process, STORE, name)
+            done = act(*args, **kwargs)
+            if name in WRITES:
+                self._faults.answer(self._process, STORE, name)
+            return done
+
+        return call

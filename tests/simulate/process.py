@@ -1,0 +1,121 @@
+"""A process of a role, as far as the kernel goes: what it holds goes with it, and what it wrote stays.
+
+When it dies nothing of it goes on: whatever unwinds meanwhile can neither write, sync nor remove a file. Then its locks are free,
+its databases closed without a commit, and the supervisor begins a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from tests.simulate.timeline import Killed, Loop, Timeline
+from ullage.errors import UllageError
+
+RESTART_SECONDS = 2.0
+MOST_FAULTS = 5
+"""A night in which so many processes ended with a traceback goes no further."""
+
+
+@dataclass(eq=False)
+class Process:
+    """One life of a role."""
+
+    role: str
+    life: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    dead: bool = False
+    locks: set[int] = field(default_factory=set)
+    databases: list[apsw.Connection] = field(default_factory=list)
+    loop: Loop | None = None
+
+    def free(self) -> None:
+        """What the kernel does with what a dead process held."""
+        if self.loop is not None:
+            self.loop.bury()
+        for handle in self.locks.copy():
+            with contextlib.suppress(OSError):
+                os.close(handle)
+        for database in self.databases:
+            database.close(True)
+
+
+class Supervisor:
+    """Runs roles, each again when it ends. `tell` hears what it sees."""
+
+    def __init__(self, timeline: Timeline, tell: Callable[[str, str], None]) -> None:
+        self._timeline, self._tell = timeline, tell
+        self._roles: dict[str, Callable[[Process], object]] = {}
+        self.running: dict[str, Process] = {}
+        self.lives = 0
+        self.faults: list[str] = []
+        """Deaths that no fault explains: errors that are none of ours."""
+        self.ending = False
+
+    @property
+    def current(self) -> Process | None:
+        """Whose turn it is."""
+        task = self._timeline.current
+        owner = task.owner if task else None
+        return owner if isinstance(owner, Process) else None
+
+    def start(self, role: str, main: Callable[[Process], object]) -> None:
+        """Begin a role, and again whenever it ends."""
+        self._roles[role] = main
+        self._begin(role)
+
+    def die(self, process: Process) -> None:
+        """A power cut, for one process: raises in it if it is its turn."""
+        if process.dead:
+            raise Killed
+        process.dead = True
+        self._tell(process.role, "died")
+        self._timeline.kill(process)
+        if self.current is process:
+            raise Killed
+
+    def _begin(self, role: str) -> None:
+        if self.ending:
+            return
+        self.lives += 1
+        process = self.running[role] = Process(role, self.lives)
+        self._timeline.spawn(role, lambda: self._live(process), process)
+
+    def attend(self, process: Process, run: Callable[[], object]) -> None:
+        """Run a thread of a process; what ends it ends no other."""
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 - as below
+            self._blame(process, error)
+
+    def _blame(self, process: Process, error: Exception) -> None:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__} in {where.name} ({Path(where.filename).name}:{where.lineno}): {error}"
+        self.faults.append(f"{process.role} ended with a traceback: {said}")
+        self._tell(process.role, f"ended with a traceback: {said}")
+        if len(self.faults) == MOST_FAULTS:
+            self.ending = True
+
+    def _live(self, process: Process) -> None:
+        try:
+            self._roles[process.role](process)
+        except Killed:
+            process.dead = True
+        except (UllageError, OSError) as error:  # `ullage.cli` makes one line of either
+            self._tell(process.role, f"ended: {type(error).__name__} {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a fault that the night has found
+            self._blame(process, error)
+        process.dead = True
+        self._timeline.kill(process)
+        self._timeline.at(self._timeline.now + RESTART_SECONDS, lambda: self._again(process))
+
+    def _again(self, process: Process) -> None:
+        process.free()
+        self._begin(process.role)

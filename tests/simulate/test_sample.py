@@ -1,0 +1,38 @@
+"""A sample of nights for every run: they hold, a seed gives the same night each time, and planted bugs are found.
+
+Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the disk for all of its process.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(1800)  # some seconds a night, and minutes on a machine that is busy
+ROOT = Path(__file__).parents[2]
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.simulate", *words]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+
+
+def trace(out: str) -> list[str]:
+    """What a run prints but for how long it took."""
+    return [line for line in out.splitlines() if " a minute; " not in line]
+
+
+def test_what_must_hold_holds_and_a_seed_gives_the_same_night_each_time() -> None:
+    first, again = simulate("17"), simulate("17")
+    assert first.returncode == 0, first.stdout[-4000:] + first.stderr[-4000:]
+    assert len(trace(first.stdout)) > 100
+    assert trace(first.stdout) == trace(again.stdout)
+
+
+@pytest.mark.parametrize(("bug", "seeds"), [("no-claims", "1-2")])
+def test_a_bug_that_is_planted_is_found(bug: str, seeds: str) -> None:
+    done = simulate(seeds, "--bug", bug)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
