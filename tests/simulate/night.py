@@ -44,6 +44,7 @@ metrics = false
 user_agent = "ullage (a simulated night; nobody@example.com)"
 heartbeat_seconds = 300
 [tenants.north]
+medium_clock = "run"
 [tenants.south]
 [notify]
 page = "https://desk.example"
