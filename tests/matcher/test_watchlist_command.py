@@ -253,6 +253,8 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
     assert not context.keys.exists("bank/match-1.key")
     assert handles(context, phone(3)) == before
+    ullage("watchlist", "load", export, "--tenant", "bank")  # which makes no key of the epoch that was destroyed
+    assert not context.keys.exists("bank/match-1.key")
 
 
 def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Context) -> None:

@@ -142,8 +142,14 @@ class KeyStore:
         return self.exists(name) or self._given(name) is not None
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """Sorted names of the keys in `folder` that end in `suffix`, credentials included; a command cannot list what it has."""
+        """Sorted names of the keys in `folder` that end in `suffix`, credentials included.
+
+        A command cannot list what it has: of it those are known whose check value is here.
+        """
         found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
+        if self.command:
+            noted = (self.root / folder).glob(f"*{suffix}{check_values.SUFFIX}")
+            found |= {f"{folder}/{p.name.removesuffix(check_values.SUFFIX)}" for p in noted}
         if self.credentials:
             found |= {f"{folder}/{p.name.removeprefix(f'{folder}.')}" for p in self.credentials.glob(f"{folder}.*{suffix}")}
         return sorted(found)
@@ -314,9 +320,11 @@ def epochs(keys: KeyStore, tenant: str, purpose: str) -> list[int]:
 
 
 def make_tenant(keys: KeyStore, tenant: str) -> None:
-    """Create every key of a new tenant on one machine: tags, handles, signing and resolving."""
-    for name in ("match-1", "index-1", "handle"):
-        keys.make(f"{tenant}/{name}.key")
+    """Create every key that a tenant lacks on one machine: tags, handles, signing and resolving; no epoch that was retired."""
+    for purpose in ("match", "index"):
+        if not epochs(keys, tenant, purpose):
+            keys.make(f"{tenant}/{purpose}-1.key")
+    keys.make(f"{tenant}/handle.key")
     _make_pair(keys, f"{tenant}/sign.key", f"{tenant}/verify.pub")
     _make_pair(keys, f"{tenant}/resolver.key", f"{tenant}/resolver.pub")
     make_desk(keys, tenant)

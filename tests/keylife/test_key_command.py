@@ -1,0 +1,98 @@
+"""`keys.command` with a real PKCS#11 token (SoftHSM 2, read by OpenSC): no secret key is a file, and the work goes on."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import deploy
+from tests.keylife.conftest import BANK, House
+from tests.matcher.bank import phone
+from ullage.errors import ConfigError
+from ullage.security.keys import KeyStore, epochs
+
+MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+SCRIPT = Path(deploy.__file__).parent / "keys" / "pkcs11.sh"
+NEEDS = "apt install softhsm2 opensc"
+pytestmark = pytest.mark.skipif(not (MODULE.exists() and shutil.which("pkcs11-tool")), reason=NEEDS)
+
+
+class Token:
+    """A token of its own, with a PIN in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "tokens").mkdir(parents=True)
+        self.configuration = folder / "softhsm2.conf"
+        self.configuration.write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
+        self.pin = folder / "pin"
+        self.pin.write_text("123456\n")
+        self.pin.chmod(0o600)
+        self.command = (str(SCRIPT), str(MODULE), "ullage", str(self.pin))
+        self.run("softhsm2-util", "--init-token", "--free", "--label", "ullage", "--so-pin", "12345678", "--pin", "123456")
+
+    @property
+    def surroundings(self) -> Mapping[str, str]:
+        return {**os.environ, "SOFTHSM2_CONF": str(self.configuration), "PIN": "123456"}
+
+    def run(self, *words: str) -> None:
+        subprocess.run(words, env=self.surroundings, check=True, capture_output=True)
+
+    def take(self, file: Path, name: str) -> None:
+        """Put a key's file into the token, and destroy the file."""
+        login = ("pkcs11-tool", "--module", str(MODULE), "--token-label", "ullage", "--login", "--pin", "env:PIN")
+        self.run(*login, "--write-object", str(file), "--type", "data", "--private", "--label", name)
+        file.unlink()
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Token:
+    made = Token(tmp_path / "hsm")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(made.configuration))
+    return made
+
+
+def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token: Token) -> None:
+    root = house.data / "keys"
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*.key"))
+    assert "bank/match-1.key" in names
+    for name in names:
+        token.take(root / name, name)
+    settings = house.data / "ullage.toml"
+    settings.write_text(settings.read_text() + f"\n[keys]\ncommand = {json.dumps(token.command)}\n")
+    away = House(house.data)
+    away.post(f"{BANK[4]['name']}----{phone(4)}----{BANK[4]['resident_id']}")
+    away.work()
+    assert set(away.exposed()) == {away.handle(4)}
+    assert list(root.rglob("*.key")) == []
+
+
+def test_epochs_of_a_command_are_those_whose_check_values_are_here(house: House, token: Token) -> None:
+    held = KeyStore(house.data / "keys", token.command)
+    assert (epochs(held, "bank", "match"), epochs(held, "bank", "index")) == ([1], [1])
+    (house.data / "keys" / "bank" / "match-1.key").unlink()
+    assert epochs(held, "bank", "match") == [1]
+    assert epochs(KeyStore(house.data / "keys"), "bank", "match") == []
+
+
+def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, token: Token) -> None:
+    held = KeyStore(house.data / "keys", token.command)
+    with pytest.raises(ConfigError, match=r"keys\.command gave no key bank/match-1\.key \(CalledProcessError\): run it by hand"):
+        held.read("bank/match-1.key")
+    root = house.data / "keys"
+    token.take(root / "capture.key", "capture.key")
+    assert len(held.read("capture.key")) == 32
+    token.pin.write_text("999999\n")
+    with pytest.raises(ConfigError, match=r"keys\.command gave no key capture\.key"):
+        held.read("capture.key")
+
+
+def test_another_key_under_that_name_is_refused_by_its_check_value(house: House, token: Token, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(bytes(range(32)))
+    token.take(other, "capture.key")
+    with pytest.raises(ConfigError, match="is not the one whose check value is in"):
+        KeyStore(house.data / "keys", token.command).read("capture.key")
