@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from ullage import cli
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
@@ -82,7 +84,7 @@ def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_make_target_and_command_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    ours = {"init", "run", "status", "check", "config", "dead-letters"} | set(PROJECT["entry-points"]["ullage.commands"])
+    ours = set(cli.OWN) | set(PROJECT["entry-points"]["ullage.commands"])
     for word in words(document):
         program, *rest = word.split()
         named = [w for w in rest if re.fullmatch(r"[a-z][a-z\-]*", w)]
@@ -100,7 +102,7 @@ def test_the_first_command_is_within_twenty_lines() -> None:
 
 def pinned(lock: str) -> dict[str, str]:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
-    return {m[1].replace("_", "-").lower(): m[2] for m in re.finditer(r"^([\w.\-]+)==(\S+)", text, re.MULTILINE)}
+    return {m[1].replace("_", "-").lower(): m[2] for m in re.finditer(r"^([\w.\-]+)(?:\[[\w,\-]+\])?==(\S+)", text, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
