@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.documents.generated import DOCS, PAGES, renewed
+from deploy.documents.generated import DOCS, METRICS, PAGES, renewed
 
 if __name__ == "__main__":
-    for name in PAGES:
+    for name in (*PAGES, METRICS):
         page = DOCS / name
         page.write_text(renewed(name, page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,10 +19,13 @@ from pydantic import BaseModel
 
 from crawlers.collectors.channel import Channel
 from crawlers.sites.site import Site
+from deploy.documents.metrics import with_metrics
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import Heartbeat
 from ullage.settings import Settings
 
+METRICS = "metrics.md"
+"""Its rows are made, its tables and what stands between them are written."""
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 RANGES = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
@@ -34,6 +37,8 @@ Schema = Mapping[str, Any]
 
 def renewed(name: str, text: str) -> str:
     """The page `name` with its generated parts as the code has them now; `text` is what it says."""
+    if name == METRICS:
+        return with_metrics(text)
     return PART.sub(lambda part: f"{part[1]}\n{PAGES[name][part[2]]()}\n{part[3]}", text)
 
 

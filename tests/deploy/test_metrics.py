@@ -16,9 +16,9 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.heartbeats import totals
 from crawlers.sites.pages import Parsed
 from crawlers.visiting.visit import Visit
+from deploy.documents.metrics import ROLES, ROW, exposed, line, registries, with_metrics
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site
-from tests.deploy.roles import ROLES, Declared, declared, registries
 from tests.deploy.test_rules import ALERTS
 from tests.deploy.tools import run
 from ullage.clock import Clock
@@ -27,24 +27,7 @@ from ullage.monitoring.metrics import new_registry
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"
-ROW = re.compile(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| ([a-z_`, ]*) \| ([a-z, ]+) \| (.+) \|$", re.MULTILINE)
 DOMAINS = 10_000
-
-
-def line(metric: Declared, roles: tuple[str, ...]) -> str:
-    """A row of the specification."""
-    labels = ", ".join(f"`{label}`" for label in metric.labels)
-    where = "all" if len(roles) == len(ROLES) else ", ".join(roles)
-    meaning = metric.help.rstrip(".").replace("|", "\\|") + "."
-    return f"| `{metric.name}` | {metric.type} | {labels} | {where} | {meaning} |"
-
-
-def exposed() -> dict[Declared, list[str]]:
-    found: dict[Declared, list[str]] = {}
-    for role, registry in registries().items():
-        for metric in declared(registry):
-            found.setdefault(metric, []).append(role)
-    return found
 
 
 def test_the_specification_is_what_the_roles_expose() -> None:
@@ -52,6 +35,18 @@ def test_the_specification_is_what_the_roles_expose() -> None:
     real = {line(metric, tuple(roles)) for metric, roles in exposed().items()}
     assert not (missing := real - written), "docs/metrics.md lacks:\n" + "\n".join(sorted(missing))
     assert not (gone := written - real), "docs/metrics.md has what no role exposes:\n" + "\n".join(sorted(gone))
+
+
+def test_a_row_that_differs_is_mended_one_that_lacks_is_added_and_one_that_is_gone_goes() -> None:
+    text = SPECIFICATION.read_text(encoding="utf-8")
+    assert with_metrics(text) == text, "docs/metrics.md is older than the code: run .venv/bin/python -m deploy.documents"
+    rows = [found[0] for found in ROW.finditer(text)]
+    crawl = [row for row in rows if "| crawl |" in row]
+    gone = crawl[0].replace(crawl[0].split("`")[1], "ullage_crawl_of_before")
+    changed = text.replace(crawl[1], gone).replace(crawl[2], crawl[2].replace("gauge", "counter").replace("counter", "histogram"))
+    assert {found[0] for found in ROW.finditer(with_metrics(changed))} == set(rows)
+    with pytest.raises(ValueError, match="begin one with its row"):
+        with_metrics("".join(line for line in text.splitlines(keepends=True) if "| match, alert |" not in line))
 
 
 def test_names_units_and_help_follow_the_rules() -> None:

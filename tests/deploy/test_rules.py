@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.roles import declared, registries
+from deploy.documents.metrics import declared, registries
 from tests.deploy.tools import run
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,98 @@
+"""The metrics of all roles: their registries as commands make them, without a process, and their rows in the document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
+from alerts.notify.metrics import NotifyMetrics
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.intake.metrics import IntakeMetrics
+from crawlers.metrics import CrawlMetrics
+from matcher.cli.metrics import MatchMetrics
+from ullage.clock import Clock
+from ullage.monitoring.metrics import new_registry
+
+ROW = re.compile(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \| [a-z_`, ]* \| ([a-z, ]+) \| .+ \|$", re.MULTILINE)
+"""A metric in the document: its name, and by which roles it is served."""
+GONE = "\0"
+"""In the place of a row that is taken out."""
+ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
+
+
+class Declared(NamedTuple):
+    """One metric as a monitoring system sees it."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistry]:
+    """A registry a role, with `tenants` configured."""
+    made = {role: new_registry(role) for role in ROLES}
+    CrawlMetrics(made["crawl"], Clock())
+    MatchMetrics(made["match"], tenants, Clock())
+    AlertMetrics(made["alert"], tenants, Clock())
+    DutyMetrics(made["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
+    NotifyMetrics(made["alert"], ["soc"], tenants)
+    SearchMetrics.make(made["search"])
+    IntakeMetrics(made["intake"], Clock())
+    CollectMetrics(made["collect"], Clock())
+    return made
+
+
+def declared(registry: CollectorRegistry) -> Iterator[Declared]:
+    """Every metric of `registry`; label names come from its declaration, for one without a series yet shows none."""
+    for collector in list(registry._collector_to_names):  # noqa: SLF001 - there is no other list of them
+        names = tuple(getattr(collector, "_labelnames", ()))
+        for family in collector.collect():
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            shown = {key for sample in family.samples for key in sample.labels} - {"le"}
+            labels = tuple(sorted(set(names) | shown))
+            yield Declared(family.name + suffix, "gauge" if family.type == "info" else family.type, labels, family.documentation)
+
+
+def line(metric: Declared, roles: Sequence[str]) -> str:
+    """A row of the document."""
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    meaning = metric.help.rstrip(".").replace("|", "\\|") + "."
+    return f"| `{metric.name}` | {metric.type} | {labels} | {_served_by(roles)} | {meaning} |"
+
+
+def exposed() -> dict[Declared, list[str]]:
+    """Every metric, and the roles that serve it."""
+    found: dict[Declared, list[str]] = {}
+    for role, registry in registries().items():
+        for metric in declared(registry):
+            found.setdefault(metric, []).append(role)
+    return found
+
+
+def with_metrics(text: str) -> str:
+    """The document with each row as the code has it now; one that is new stands behind the last of the same roles.
+
+    ValueError names a metric of roles that no table has yet: where it stands is for a person to say.
+    """
+    waiting = {metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()}
+    shown = {found[1]: found[2] for found in ROW.finditer(text)}
+    last = {roles: name for name, roles in shown.items()}
+    new = {name: made for name, made in waiting.items() if name not in shown}
+    if homeless := sorted(name for name, (_, roles) in new.items() if roles not in last):
+        raise ValueError(f"docs/metrics.md has no table of the roles that serve {', '.join(homeless)}: begin one with its row")
+
+    def row(found: re.Match[str]) -> str:
+        own = [waiting[found[1]][0]] if found[1] in waiting else []
+        behind = [made for made, roles in new.values() if last[roles] == found[1]]
+        return "\n".join((*own, *behind)) or GONE
+
+    return ROW.sub(row, text).replace(f"{GONE}\n", "")
+
+
+def _served_by(roles: Sequence[str]) -> str:
+    return "all" if len(roles) == len(ROLES) else ", ".join(roles)
