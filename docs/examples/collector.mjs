@@ -7,14 +7,13 @@
 // FOLDER/keys/signers/captures/   its public half: carry it inward once, into keys/signers/captures of match
 // FOLDER/spool/captures/*.spool   what the carrier takes, and removes
 //
-// A line of input is {"site", "url", "text"} and, where known, "title", "author", "published_at" (ISO 8601 with a zone). Node 20.15 or
+// A line of input is {"site", "url", "text"} and, where known, "title", "author", "published_at" (ISO 8601 with a zone). Node 18 or
 // newer, and nothing else. docs/data-formats.md describes every byte that is written here.
 
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import readline from "node:readline";
-import zlib from "node:zlib";
 
 const SCHEMA = 2; // of a capture without forwarded_from and post_name
 const BATCH = 100; // posts a file
@@ -27,8 +26,20 @@ const u64 = (n) => { const b = Buffer.alloc(8); b.writeBigUInt64BE(BigInt(n)); r
 const f64 = (n) => { const b = Buffer.alloc(8); b.writeDoubleBE(n); return b; };
 const framed = (head, body) => Buffer.concat([u32(head.length), head, body]);
 const json = (value) => Buffer.from(JSON.stringify(value));
-const checked = (bytes) => Buffer.concat([bytes, u32(zlib.crc32(bytes))]);
+const checked = (bytes) => Buffer.concat([bytes, u32(crc32(bytes))]);
 const raw = (key) => Buffer.from(key.export({ format: "jwk" }).x, "base64url");
+
+const REMAINDERS = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let rest = byte;
+  for (let bit = 0; bit < 8; bit += 1) rest = rest & 1 ? 0xedb88320 ^ (rest >>> 1) : rest >>> 1;
+  return rest >>> 0;
+});
+
+function crc32(bytes) { // as zlib's, which Node has since 20.15
+  let sum = 0xffffffff;
+  for (const byte of bytes) sum = REMAINDERS[(sum ^ byte) & 255] ^ (sum >>> 8);
+  return (sum ^ 0xffffffff) >>> 0;
+}
 
 // --- HPKE (RFC 9180): base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM, one message a key ----------------------------
 
