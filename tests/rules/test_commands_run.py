@@ -37,7 +37,6 @@ NOT_RUN = {
     r".*/(etc|var)/": "it changes the machine; tests/live/test_monitoring.py starts Prometheus on these files",
     r"systemctl ": "it changes the machine; tests/deploy/test_systemd.py runs the units",
     r"ullage (--data \w+ )?run\b": "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it",
-    r"systemctl ": "there is no systemd; tests/deploy/test_systemd.py has systemd-analyze look at the units",
     r"ullage --data \w+ crawl": "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py",
     r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": "it goes on, and asks a server; tests/live/test_matrix.py",
     r"ullage (--data \w+ )?sites try": "it asks a site; tests/crawlers/test_trial.py",
