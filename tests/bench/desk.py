@@ -113,8 +113,8 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "handover": "/handover", "handover, 3 days": "/handover?since=3d", "handover, tenant": "/handover?tenant=shop",
         "coverage": "/coverage", "sites": "/sites", "noise": "/noise", "channels": "/channels", "rules": "/rules",
         "watchlists": "/watchlists", "accounts": "/accounts", "audit": "/audit", "assess": "/assess",
-        "API, incidents": "/api/incidents", "API, status": "/api/incidents?status=acknowledged",
-        "API, open, severity": "/api/incidents?status=open&severity=low", "API, incident": f"/api/incidents/{small}",
+        "API, incidents": "/v1/incidents", "API, status": "/v1/incidents?status=acknowledged",
+        "API, open, severity": "/v1/incidents?status=open&severity=low", "API, incident": f"/v1/incidents/{small}",
         "ready": "/readyz",
     }  # fmt: skip
     return queue | others
