@@ -19,7 +19,7 @@ from deploy.bundle.parts import PRODUCT, closure, in_wheels
 from tests.deploy import every_command
 from tests.deploy.environments import environment
 from ullage import __version__
-from ullage.cli import EXTRAS, HELP
+from ullage.cli import EXTRAS, HELP, OWN
 
 pytestmark = pytest.mark.deploy
 
@@ -28,7 +28,7 @@ PACKAGES = re.compile(r"(ullage|crawlers|matcher|alerts|deploy/demo|deploy/local
 NOT_RELEASED = re.compile(r"(tests|\.ci|\.github)/|\.[\w.-]+$|Makefile$|README\.zh\.md$|mkdocs\.yml$")
 BY_SETUPTOOLS = re.compile(r"PKG-INFO$|setup\.cfg$|ullage\.egg-info/")
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
-ALONE = set("alert audit check config dead-letters erase evidence incidents init notify report rules run status".split())
+ALONE = {*OWN, "alert", "audit", "evidence", "incidents", "notify", "report", "rules"}
 """Commands that need no extra."""
 WITH: Mapping[str, set[str]] = {
     "crawl": {"collect", "crawl", "frontier", "ingest", "sites"},
