@@ -102,7 +102,7 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
     timeline = Timeline(random.Random(rng.random()))
 
     def tell(who: str, what: str) -> None:
-        told.trace.append(f"{timeline.now:10.3f} {who}: {what}")
+        told.trace.append(f"{timeline.now:10.3f} {who}: {what.replace(str(folder), 'DATA')}")
 
     clock = VirtualClock(timeline, BEGAN)
     supervisor = Supervisor(timeline, tell)
