@@ -1,22 +1,31 @@
-"""Seal keys turn over each day, and what a destroyed one has sealed is out of reach."""
+"""Keys turn over while work goes on: no match is lost, and what a destroyed key has made is out of reach."""
 
+import subprocess
+import sys
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from matcher.cli.authentic import PURPOSE
 from matcher.cli.match import rotate_seal_keys
-from tests.matcher.bank import customer, enrol, phone
+from matcher.watchlist.index import Index
+from matcher.watchlist.tagging import TagKeys
+from tests.matcher.bank import command, customer, enrol, listed, phone
 from tests.matcher.test_stage import DAY, Running
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import RecordError
-from ullage.records import CAPTURE_SCHEMA
+from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.security import keys
+from ullage.security.keys import KeyStore, verify_key
 from ullage.settings import Context
 
 BANK = [customer(n) for n in range(10)]
+STEPS = (("rotate-key", "--tenant", "bank"), ("load", "-", "--tenant", "bank"), ("rotate-key", "--tenant", "bank", "--retire"))
 
 
 @pytest.fixture
@@ -28,6 +37,65 @@ def match(context: Context) -> Iterator[Running]:
     running = Running(context)
     yield running
     running.close()
+
+
+def change(data: Path, words: tuple[str, ...]) -> None:
+    """A command of the watchlist, as another process than match."""
+    run = [sys.executable, "-m", "ullage", *command(data, "watchlist", *words)]
+    subprocess.run(run, input=listed(BANK).encode(), check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("posts", "rotations"), [(12, 1), pytest.param(500, 5, marks=pytest.mark.faults)])
+def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: Running, posts: int, rotations: int) -> None:
+    """Match works all the time; posts are put before and after each step, so that some are in flight in every one."""
+    stop, planted = threading.Event(), Counter[str]()
+
+    def drain() -> None:
+        while not stop.is_set():
+            match.work()
+
+    def put() -> None:
+        for _ in range(posts):
+            number = planted.total() % len(BANK)
+            match.put(f"{BANK[number]['name']}----{phone(number)}", post_id=f"p{planted.total()}")
+            planted[phone(number)] += 1
+
+    worker = threading.Thread(target=drain)
+    worker.start()
+    try:
+        for step in STEPS * rotations:
+            put()
+            change(match.context.data, step)
+            put()
+    finally:
+        stop.set()
+        worker.join()
+    match.work()
+    with closing(match.context.bus()) as bus, closing(bus.subscribe(FINDINGS, "test")) as all_:
+        records = []
+        while some := all_.poll(1000, 0.0):
+            records += some
+    found = [Finding.decode(record.value, FINDING_SCHEMA) for record in records]
+    assert len({one.id for one in found}) == len(found) == planted.total()
+    assert sorted(Counter(one.matches[0].subject for one in found).values()) == sorted(planted.values())
+    assert {len({match.subject for match in one.matches}) for one in found} == {1}
+    assert {one.epoch for one in found} >= {1, 1 + rotations}
+    assert match.reasons() == []
+    assert keys.epochs(match.context.keys, "bank", "match") == [1 + rotations]
+
+
+def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(match: Running, tmp_path: Path) -> None:
+    """The drill for a match key: rotate, load, retire. What was copied before fits nothing that is made since."""
+    data, stolen = match.context.data, KeyStore(tmp_path / "stolen")
+    stolen.write("bank/match-2.key", match.context.keys.read("bank/match-1.key"))  # tried as the key of the new epoch
+    for step in STEPS:
+        change(data, step)
+    tags = TagKeys(stolen, "bank", "match", 2).self_test()
+    index = Index(data / "watchlists" / "bank" / "2.watchlist", verify_key(match.context.keys, "bank"))
+    assert index.look_up(tags)[0].size == 0
+    assert index.look_up(TagKeys(match.context.keys, "bank", "match", 2).self_test())[0].size == 1
+    change(data, STEPS[1])  # a day's load makes no key of an epoch that was destroyed
+    assert keys.epochs(match.context.keys, "bank", "match") == [2]
 
 
 def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(match: Running, clock) -> None:
