@@ -47,6 +47,14 @@ def decision(id_: str) -> Decision:
     return Decision(id=id_, tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
 
 
+def is_denied(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except ConfigError as error:
+        return "denies a right" in str(error)
+    return False
+
+
 def test_the_embedded_store_needs_nothing_from_others(context):
     assert list(command.plan(context)) == []
 
@@ -111,27 +119,25 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
             alert.refresh()
             assert search.count(Exposure, Where()) == 2
             assert search.create([decision("d")]) == [True]
-            for denied in (
-                lambda: search.put([decision("d")]),
-                lambda: search.delete(Decision, ["d"]),
-                lambda: search.delete(Incident, ["x"]),
-                lambda: search.get(Claim, "x"),
-                search.refresh,
-                lambda: search.get(Original, "x"),
-                lambda: desk.get(Exposure, "x"),
-                lambda: desk.delete(Original, ["x"]),
-                lambda: alert.create([decision("e")]),
-                lambda: alert.get(Account, "x"),
-            ):
-                with pytest.raises(ConfigError, match="denies a right"):
-                    denied()
+            denied: dict[str, Callable[[], object]] = {
+                "search changes a decision": lambda: search.put([decision("d")]),
+                "search removes one": lambda: search.delete(Decision, ["d"]),
+                "search removes an incident": lambda: search.delete(Incident, ["x"]),
+                "search reads claims": lambda: search.get(Claim, "x"),
+                "search reads originals": lambda: search.get(Original, "x"),
+                "desk reads exposures": lambda: desk.get(Exposure, "x"),
+                "desk removes originals": lambda: desk.delete(Original, ["x"]),
+                "alert changes a decision": lambda: alert.put([decision("d")]),
+                "alert reads accounts": lambda: alert.get(Account, "x"),
+            }
+            assert [what for what, act in denied.items() if not is_denied(act)] == []
             for store in (alert, search):
                 assert isinstance(store, ElasticsearchStore)
                 with pytest.raises(ConfigError, match="denies a right"):
                     store.create_templates()
                 with pytest.raises(Exception, match="security_exception"):
                     store._client.count(index="private")
-            alert.refresh()  # search may not: it writes a decision and moves on
+            alert.refresh()
             gone = expire(alert, StoreSettings(), Clock(wall=lambda: NOON + 10**9).now())
             assert gone.total() >= 5
             alert.refresh()
