@@ -22,10 +22,10 @@ from typing import Literal
 from alerts.incidents.exposures import is_verified
 from alerts.lookup.exposed import Exposed, Lookup
 from alerts.lookup.person import kinds_of, worst_way
+from alerts.lookup.together import Together
 from alerts.read.heard import BELIEVED, Looked
 from alerts.report.content import Text
 from alerts.store import Where
-from ullage.audit.together import Together
 from ullage.audit.trail import Noted
 from ullage.errors import UllageError
 from ullage.monitoring.canary import TENANT as CANARY

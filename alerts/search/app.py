@@ -24,6 +24,7 @@ from alerts.desk.feed import Feed
 from alerts.desk.queue import Shifts
 from alerts.lookup.exposed import Lookup
 from alerts.lookup.sweeps import Sweeps
+from alerts.lookup.together import Together
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
@@ -40,7 +41,6 @@ from alerts.search.menu import menu
 from alerts.search.site import Site, shown_in, templates
 from alerts.store import IncidentStore, QueryError, Where
 from ullage import __version__, log
-from ullage.audit.together import Together
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import EnrolledLists

@@ -27,6 +27,7 @@ from alerts.incidents.status import CLOSED
 from alerts.language import TAGS
 from alerts.lookup.exposed import PURPOSES, Lookup, Question
 from alerts.lookup.sweeps import Sweeps
+from alerts.lookup.together import Together
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
@@ -39,7 +40,6 @@ from alerts.search.menu import Entry, menu
 from alerts.store import IncidentStore, QueryError
 from alerts.store.within import StoreWithin
 from ullage.audit import Trail
-from ullage.audit.together import Together
 from ullage.clock import Clock
 from ullage.display.render import moment, safe
 from ullage.lookup.free_text_check import identifier_in

@@ -12,8 +12,8 @@ from pathlib import Path
 from deploy.demo.people import people
 from deploy.demo.plant import SEED
 from deploy.grafana.board import read_boards
-from deploy.grafana.sheet import Window, asked, draw
 from deploy.local.programs import ensure_environment
+from tests.live.board_sheet import Window, asked, draw
 from tests.live.station import running
 
 ROOT = Path(__file__).parents[2]

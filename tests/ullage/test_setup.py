@@ -25,7 +25,7 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     assert list(setup.initialise(context)) == []
     assert contents(context.data) == before
     assert (
-        len(before) == 2 + 2 * 4 + 6 * 4
+        len(before) == 2 + 2 * 4 + 7 * 4
     )  # configuration, example site, keys with their check values, signers with public halves
 
 

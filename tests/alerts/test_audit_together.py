@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from alerts.lookup.together import Together
 from ullage import audit
-from ullage.audit.together import Together
 from ullage.audit.trail import Noted
 from ullage.errors import CorruptError, UnavailableError
 
