@@ -31,10 +31,12 @@ def spans(asked: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
     return {SPANS: {"range": {"field": "time", "ranges": ranges}, **within}}
 
 
-def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> Iterator[Tally]:
-    """What the server answered, whose spans are in order; QueryError where it left something out."""
-    for n, span in enumerate(answer[SPANS]["buckets"]):
-        yield from _within(span, by, (), n)
+def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[Tally]:
+    """What the server answered, whose spans are in order; QueryError where something is left out, or more than are told apart."""
+    found = [one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)]
+    if len(found) > MAX_TALLIES:
+        raise QueryError(too_many())
+    return found
 
 
 def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int) -> Iterator[Tally]:

@@ -123,7 +123,7 @@ class ElasticsearchStore:
         """See `IncidentStore.tally`; one request. An index has one shard, so its counts of values are exact."""
         sums = {"total": {"sum": {"field": read_order(kind, total)[0]}}} if total else {}
         asked = spans(tallied(checked_columns(kind, by), sums), moments)
-        return list(tallies(self._aggregated(kind, where, asked), by))
+        return tallies(self._aggregated(kind, where, asked), by)
 
     def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
         """See `IncidentStore.firsts`; one request."""
