@@ -44,6 +44,7 @@ NOT_RUN = {
     r"curl ": "it asks a server that runs; tests/crawlers/test_intake.py, tests/live/test_monitoring.py",
     r"ullage --data \w+ match$": "it goes on until Ctrl-C; tests/flow/test_gap.py matches behind a gap",
     r"ullage .*--site board": "the ledger has to have seen that site on that day; tests/alerts/coverage/test_coverage_command.py",
+    r"openssl pkeyutl": "the archive is made by make bundle; tests/deploy/test_bundle.py",
     r"openssl ts -verify": "an authority has to answer first",
     r"openssl ts -query": "the file is that of the command before; whoever has no authority needs none of it",
     r"ullage evidence (keygen|open|pack)": "people type passphrases; tests/alerts/custody/test_command.py",
