@@ -47,7 +47,7 @@ MOST_GROWTH, LEAST_RATE, LEAST_MEMBERS = 2.2, 5.0, 5_000.0
 """How often as long twice as much may take, MB/s, and members a second: unpacked by a child, read, and counted by the parent."""
 PATIENCE = 60.0
 """Seconds: an input that takes longer is not tried at twice the length."""
-ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 4, 5
+ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 6, 5
 """CPU seconds for one input in all, and tries for them at most; how often a missed class is measured in a turn; turns; starts."""
 CUSTOMERS = 1000
 STARTING = b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
