@@ -45,7 +45,8 @@ def change(data: Path, words: tuple[str, ...]) -> None:
     subprocess.run(run, input=listed(BANK).encode(), check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(("posts", "rotations"), [(12, 1), pytest.param(500, 5, marks=pytest.mark.faults)])
+@pytest.mark.faults  # match works without a pause, which on a loaded machine leaves the commands beside it minutes
+@pytest.mark.parametrize(("posts", "rotations"), [(12, 1), (500, 5)])
 def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: Running, posts: int, rotations: int) -> None:
     """Match works all the time; posts are put before and after each step, so that some are in flight in every one."""
     stop, planted = threading.Event(), Counter[str]()
