@@ -103,7 +103,8 @@ class Feed:
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
         """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up."""
-        with self._lock, sqlite_errors(self.data / FILE), self._opened() as log:
+        with self._lock, sqlite_errors(self.data / FILE):
+            log = self._opened()
             name = str(log.execute("select name from feed").get)
             last = _read_mark(name, after)
             self._bring_up(log, name)
@@ -119,14 +120,13 @@ class Feed:
         made = signer(self.keys, ROLE)
         return {"kty": "OKP", "crv": "Ed25519", "kid": made.name, "x": _text(made.private.public_key().public_bytes_raw())}
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[apsw.Connection]:
+    def _opened(self) -> apsw.Connection:
         if self._connection is None:
             self._connection = open_database(self.data / FILE, SCHEMA)
             with transaction(self._connection):
                 if self._connection.execute("select name from feed").get is None:
                     self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))
-        yield self._connection
+        return self._connection
 
     def _bring_up(self, log: apsw.Connection, name: str) -> None:
         """Append what is missing, all of it or, should this end in the middle, nothing."""

@@ -54,9 +54,7 @@ class Tally:
     @property
     def losses(self) -> tuple[str, ...]:
         """What was lost, by currency in its minor units, and by bands in CNY, as a person reads it."""
-        sums = [
-            f"{amount / 10 ** MINOR.get(name, 2):,.{MINOR.get(name, 2)}f} {name}" for name, amount in sorted(self.lost.items())
-        ]
+        sums = (_shown(amount, name) for name, amount in sorted(self.lost.items()))
         return (*sums, *(f"{count:,} × {BANDS[name]} CNY" for name, count in sorted(self.bands.items())))
 
     def as_json(self) -> dict[str, Any]:
