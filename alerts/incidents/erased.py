@@ -7,7 +7,7 @@ batch asks for one document.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from alerts.records import Background, Claim, Exposure, claim_id
@@ -71,8 +71,8 @@ def _covers(at: datetime | None, seen: datetime) -> bool:
     return at is not None and seen <= at + SETTLED
 
 
-def _handles(finding: Finding) -> Iterator[str]:
-    yield from {match.subject for match in finding.matches}
+def _handles(finding: Finding) -> set[str]:
+    return {match.subject for match in finding.matches}
 
 
 def _left(finding: Finding, graves: dict[str, datetime]) -> Finding | None:

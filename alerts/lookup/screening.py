@@ -29,13 +29,15 @@ from alerts.store import Where
 from ullage.audit.trail import Noted
 from ullage.errors import UllageError
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.verdict.rules import Scenario, own_rules
+from ullage.verdict.rules import Scenario, Way, own_rules
 from ullage.verdict.words import fields_in_words
 
 MOST = 1_000
 SPEED = 0.5
 HOLDS = timedelta(hours=24)
 """So long an answer may be used: what is found, decided or erased later is not in it."""
+Worst = tuple[Way, Scenario] | None
+"""The worst that an exposure allows, and by which way; None for nothing in particular."""
 State = Literal["exposed", "not_exposed", "unknown", "not_found"]
 """`not_exposed`: recorded, looked for in all that is read, and not found. `unknown`: no customer is recorded under it.
 `not_found`: nothing was found, and more cannot be said: of a handle, or without a list, it is not known whether anybody is
@@ -134,15 +136,14 @@ class Screening:
 
     def _exposed(self, asked: str, hits: Sequence[Exposed]) -> Screened:
         now = self.lookup.clock.now()
-        weighed = [(self._risk(hit, now), hit.exposure.last_seen, hit.exposure.id, hit) for hit in hits]
-        risk, _, _, hit = max(weighed, key=lambda one: one[:3])
-        worst = worst_way(hit)
+        judged = [(hit, worst_way(hit)) for hit in hits]
+        weighed = [(self._risk(hit, worst, now), hit.exposure.last_seen, hit.exposure.id, hit, worst) for hit, worst in judged]
+        risk, _, _, hit, worst = max(weighed, key=lambda one: one[:3])
         kinds = dict.fromkeys(kind for one in hits for kind in kinds_of(one))
         first, last = min(one.exposure.first_seen for one in hits), max(one.exposure.last_seen for one in hits)
-        return Screened(asked, "exposed", _why(hit), risk, tuple(kinds), worst[1] if worst else None, first, last)
+        return Screened(asked, "exposed", _why(hit, worst), risk, tuple(kinds), worst[1] if worst else None, first, last)
 
-    def _risk(self, hit: Exposed, now: datetime) -> int:
-        worst = worst_way(hit)
+    def _risk(self, hit: Exposed, worst: Worst, now: datetime) -> int:
         age = (now - hit.exposure.last_seen).total_seconds() / 86_400
         return decayed(worst[0].points if worst else _least(), age, self.life_days)
 
@@ -157,11 +158,10 @@ def _no(asked: str, state: State) -> Screened:
     return Screened(asked, state, (NOT[state],))
 
 
-def _why(hit: Exposed) -> tuple[Text, ...]:
+def _why(hit: Exposed, worst: Worst) -> tuple[Text, ...]:
     """In plain phrases, of the exposure whose risk counts."""
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
     en, zh = fields_in_words(frozenset(group))
-    worst = worst_way(hit)
     said = [Text(f"stood together: {en}", f"同时出现：{zh}")]
     if worst:
         said.append(Text(f"allows: {worst[1].title}", f"可用于：{worst[1].title_zh}"))
