@@ -23,10 +23,11 @@ STREAM_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
-    """That a route reads its body itself, at most so many bytes."""
+class Body:
+    """That the body of a route may have so many bytes; the route reads it itself where it `streams`, else it is whole before."""
 
     most: int
+    streams: bool
 
     async def __call__(self) -> None:
         """Nothing: the guard has seen to it."""
@@ -34,38 +35,28 @@ class Streams:
 
 def streams(most: int) -> Any:
     """The dependency of a route that reads a body of at most `most` bytes itself."""
-    return Depends(Streams(most))
-
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """That the body of a route, which is whole before the route sees it, may have so many bytes."""
-
-    most: int
-
-    async def __call__(self) -> None:
-        """Nothing: the guard has seen to it."""
+    return Depends(Body(most, streams=True))
 
 
 def holds(most: int) -> Any:
     """The dependency of a route whose body has at most `most` bytes."""
-    return Depends(Holds(most))
+    return Depends(Body(most, streams=False))
 
 
 def held(app: FastAPI) -> Mapping[str, int]:
     """The paths whose bodies may be larger than others, with the most bytes of each."""
-    return _having(app, Holds)
+    return _having(app, streams=False)
 
 
 def streamed(app: FastAPI) -> Mapping[str, int]:
     """The paths whose bodies stream, with the most bytes of each."""
-    return _having(app, Streams)
+    return _having(app, streams=True)
 
 
-def _having(app: FastAPI, kind: type[Streams | Holds]) -> Mapping[str, int]:
+def _having(app: FastAPI, *, streams: bool) -> Mapping[str, int]:
     return {
         route.path: one.call.most
         for route in routes_of(app)
         for one in dependencies_of(route.dependant)
-        if isinstance(one.call, kind)
+        if isinstance(one.call, Body) and one.call.streams == streams
     }

@@ -1,6 +1,6 @@
 """The desk for programs, as JSON under `/v1`, a file each: `routes()` gives its router, and it is served by being here.
 
-Shapes are declared, so that `/v1/openapi.json` describes them (`alerts.search.described`). A route gets the site as whoever asks
+Shapes are declared, so that `/v1/openapi.json` describes them (`alerts.search.v1.openapi`). A route gets the site as whoever asks
 may see it, as those of pages do: rights, tenants and the audit log are the same, and what is decided goes through the same code.
 """
 

@@ -157,7 +157,7 @@ def routes() -> APIRouter:
         """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
         queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
         view = asked.view(site)
-        queue.count(view)  # what cannot be asked is said first
+        queue.check(view)  # what cannot be asked is said first
         site.known(view.tenant)
         found, now = queue.page(view, limit, after), site.clock.now()
         silent = suppressed(site.store, [row.incident for row in found.rows], now)
@@ -231,12 +231,12 @@ def _changed(site: Site, found: Incident, asked: ChangeRequest, version: str) ->
     given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
     if strange := sorted(given - OF.get(asked.decision, frozenset())):
         raise QueryError(Phrase("%(names)s: no part of this decision; a note says why it is made", names=", ".join(strange)))
-    by, token = site.actor(asked.by), version
+    by = site.actor(asked.by)
     now = version_of(found, decisions_of(site.store, found.id))
     if version == now:
         typed = {name: str(value) for name, value in asked.model_dump().items()}
-        carry_out(site, found.id, {**typed, "status": _status(asked), "token": token}, by)
-    made = site.store.get(Decision, f"{found.id}:{token}")
+        carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
+    made = site.store.get(Decision, f"{found.id}:{version}")
     if made is None or not _is_that(made, asked, by):
         said = {"error": "the incident is not as you read it: read it again, then decide", "version": now}
         return JSONResponse(said, 412, {"etag": _etag(now)})
