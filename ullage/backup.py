@@ -40,7 +40,6 @@ PASSING = ("in-hand", "locks")
 PASSING_ENDINGS = (".lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
 """Databases by name, upstream first; one of another name comes behind them."""
-BLOCK = 1 << 20
 
 
 def backup(
@@ -205,11 +204,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     """SHA-256 of a file, "" where it is not there."""
-    made = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                made.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return ""
-    return made.hexdigest()
