@@ -16,12 +16,12 @@ from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
 from ullage.monitoring.metrics import new_registry
+from ullage.runtime.readiness import ROLES
 
 ROW = re.compile(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \| [a-z_`, ]* \| ([a-z, ]+) \| .+ \|$", re.MULTILINE)
 """A metric in the document: its name, and by which roles it is served."""
 GONE = "\0"
 """In the place of a row that is taken out."""
-ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
 
 
 class Declared(NamedTuple):
