@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from alerts.read.query import incident_named
-from alerts.records import Hold, Sighting
+from alerts.records import Hold, Incident, Sighting
 from alerts.store import IncidentStore, Where
 from ullage.audit import Trail
 from ullage.clock import Clock, behind
@@ -25,13 +25,19 @@ def last_words(store: IncidentStore) -> dict[str, Hold]:
 
 
 def held(store: IncidentStore) -> set[str]:
-    """The ids of the incidents that are held now."""
-    return {incident for incident, one in last_words(store).items() if not one.released}
+    """The ids of the incidents that are held now, with their parts."""
+    return with_parts(store, (incident for incident, one in last_words(store).items() if not one.released))
+
+
+def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """These ids and those of their parts, whose facts are theirs."""
+    wanted = set(incidents)
+    return wanted.union(*(one.family for one in store.mget(Incident, wanted).values()))
 
 
 def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """The findings that were folded into them, by which evidence is named."""
-    wanted = set(incidents)
+    """The findings that were folded into them and their parts, by which evidence is named."""
+    wanted = with_parts(store, incidents)
     return {sighting.id for sighting in store.scroll(Sighting, Where({"incident": wanted}))} if wanted else set()
 
 
@@ -56,10 +62,11 @@ class Holds:
 
     def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
         """End a hold; returns how many files may expire again. ConfigError when it is not held."""
-        if incident not in held(self.store):
+        last = last_words(self.store).get(incident)
+        if last is None or last.released:
             raise ConfigError(Phrase("that incident is not held"))
         self._append(incident, by, case, reason, released=True)
-        return self.vault.release(findings_of(self.store, [incident]))
+        return self.vault.release(findings_of(self.store, [incident]) - findings_of(self.store, held(self.store)))
 
     def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
         found = incident_named(self.store, incident)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from functools import partial
 
-from alerts.decisions.holds import last_words
+from alerts.decisions.holds import last_words, with_parts
 from alerts.incidents.erased import bury, grave_id, marker_id
 from alerts.maintenance.retention import BATCH, erase
 from alerts.records import CLASSES, Audit, Exposure, Incident, Sighting
@@ -53,7 +53,7 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
         for incident, hold in sorted(last_words(store).items()):
             if hold.released or hold.tenant != order.tenant:
                 continue
-            theirs = Where({"incident": (incident,), "subject": (order.handle,)})
+            theirs = Where({"incident": with_parts(store, [incident]), "subject": (order.handle,)})
             if order.is_whole or store.count(Exposure, theirs):
                 yield (
                     f"incident {incident} is held for case {hold.case} since {hold.at:%Y-%m-%d}, so nothing was erased:"

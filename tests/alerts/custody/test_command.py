@@ -223,6 +223,30 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [0] * 6
 
 
+def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clock, context):
+    facts = store.get(Incident, A)
+    [seen, *_] = store.scroll(Sighting, Where())
+    [known, *_] = store.scroll(Exposure, Where())
+    store.put([
+        facts.model_copy(update={"parts": ("INC-B",)}),
+        facts.model_copy(update={"id": "INC-B", "part_of": A}),
+        seen.model_copy(update={"id": "f2", "incident": "INC-B"}),
+        known.model_copy(update={"id": "e2", "incident": "INC-B"}),
+    ])  # fmt: skip
+    holds = Holds(store, vault, context.trail(), clock.as_clock())
+    assert holds.set(A, by="Li", case="7", reason="police") == 3
+    assert held(store) == {A, "INC-B"}
+    expire(store, StoreSettings(), clock.as_clock().now() + timedelta(days=5_000))
+    assert store.get(Exposure, "e2") is not None
+    assert store.get(Incident, "INC-B") is not None
+    with pytest.raises(ConfigError, match="not held"):
+        holds.release("INC-B", by="Li", case="7", reason="closed")
+    holds.set("INC-B", by="Li", case="8", reason="another case")
+    assert holds.release(A, by="Li", case="7", reason="closed") == 2
+    assert held(store) == {"INC-B"}
+    assert vault.find("f2").held
+
+
 def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, vault, store, clock, context, tmp_path):
     Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
     fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
