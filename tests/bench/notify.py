@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from alerts.records import Sighting
@@ -24,7 +24,7 @@ from deploy.demo import security_team
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
 from deploy.local import services
-from deploy.local.server import HOST
+from deploy.local.server import HOST, serving
 from deploy.local.webhook import Receiver, receiving
 from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
@@ -62,17 +62,9 @@ class Pastes:
             self.published[name] = time.time()
             pause.wait(PAUSE)
 
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
-        """The site's address."""
-        server = ThreadingHTTPServer((HOST, 0), _handler(self))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://{HOST}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            server.server_close()
+    def serving(self) -> contextlib.AbstractContextManager[str]:
+        """The site, for as long as its address is used."""
+        return serving(_handler(self))
 
 
 def _handler(pastes: Pastes) -> type[BaseHTTPRequestHandler]:

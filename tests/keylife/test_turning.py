@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from matcher.cli.authentic import PURPOSE
-from matcher.cli.match import rotate_seal_keys
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import TagKeys
 from tests.matcher.bank import command, customer, enrol, listed, phone
-from tests.matcher.test_stage import DAY, Running
+from tests.matcher.test_stage import DAY, Running, match_of
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
@@ -31,12 +30,8 @@ STEPS = (("rotate-key", "--tenant", "bank"), ("load", "-", "--tenant", "bank"), 
 @pytest.fixture
 def match(context: Context) -> Iterator[Running]:
     enrol(context, "bank", BANK)
-    for key in (context.keys.root / "seal").iterdir():  # made by the real clock
-        key.unlink()
-    rotate_seal_keys(context)
-    running = Running(context)
-    yield running
-    running.close()
+    with match_of(context) as running:
+        yield running
 
 
 def change(data: Path, words: tuple[str, ...]) -> None:

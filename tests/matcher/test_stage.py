@@ -3,6 +3,8 @@
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -80,14 +82,21 @@ class Running:
             part.close()
 
 
-@pytest.fixture
-def match(bank: Context):
-    for key in (bank.keys.root / "seal").iterdir():  # made by the real clock
+@contextmanager
+def match_of(context: Context) -> Iterator[Running]:
+    """A match process whose seal keys are of the held clock's day."""
+    for key in (context.keys.root / "seal").iterdir():  # made by the real clock
         key.unlink()
-    rotate_seal_keys(bank)
-    running = Running(bank)
+    rotate_seal_keys(context)
+    running = Running(context)
     yield running
     running.close()
+
+
+@pytest.fixture
+def match(bank: Context):
+    with match_of(bank) as running:
+        yield running
 
 
 def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) -> None:
