@@ -9,11 +9,13 @@ UNITS := not flow and not servers and not faults and not live and not deploy and
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
 FLOW := $(wildcard tests/flow/test_*.py)
+# Everything that a release ships, by name: pip-compile writes where the checkout lies for `all`, which names this project itself.
+ALL = $(addprefix --extra ,crawl match parquet formats alert export search oidc intake matrix xmpp telegram kafka elasticsearch timestamp)
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --no-strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench boards bundle pictures messages lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -104,7 +106,6 @@ docs: env ## the documents as a site, in .site (their generated parts: python -m
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open .site/index.html, or serve it: $(BIN)/mkdocs serve"
 
-.PHONY: simulate
 simulate: env ## nights of the whole product on a virtual clock with faults at every durable step, from SEEDS=1-200, or one with its trace
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulate $(or $(SEEDS),1-20) $(if $(BUG),--bug $(BUG))
 
@@ -114,8 +115,8 @@ messages: env ## bring the desk's catalogue up to date, and list what has no Chi
 lock: ## choose new versions of the dependencies and write requirements/
 	$(PYTHON) -m venv .lock_cache
 	.lock_cache/bin/pip install --quiet --disable-pip-version-check pip-tools
-	$(PIP_COMPILE) --upgrade --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp --extra docs --extra dev -o $(LOCK) pyproject.toml
-	$(PIP_COMPILE) -c $(LOCK) --extra crawl --extra match --extra parquet --extra formats --extra alert --extra export --extra search --extra oidc --extra intake --extra matrix --extra xmpp --extra telegram --extra kafka --extra elasticsearch --extra timestamp -o requirements/all.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade $(ALL) --extra docs --extra dev -o $(LOCK) pyproject.toml
+	$(PIP_COMPILE) -c $(LOCK) $(ALL) -o requirements/all.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra match -o requirements/assess.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra crawl -o requirements/crawl.txt pyproject.toml
 	$(PIP_COMPILE) -c $(LOCK) --extra alert --extra export --extra search --extra oidc -o requirements/search.txt pyproject.toml
