@@ -16,7 +16,8 @@ from ullage.settings import Context
 IDLE_SECONDS = 60.0
 """A poll that finds nothing looks again after so long, or when something was appended."""
 WRITES = frozenset(("create", "put", "delete"))
-READS = frozenset(("get", "mget", "count", "search", "scroll", "refresh", "expunge", "check"))
+CALLS = frozenset(name for name in vars(IncidentStore) if not name.startswith("_")) - {"close"}
+"""Whatever is asked of a store goes over the network."""
 
 
 @dataclass
@@ -138,7 +139,7 @@ class _Store:
 
     def __getattr__(self, name: str) -> Any:
         act = getattr(self._inner, name)
-        if name not in WRITES | READS:
+        if name not in CALLS:
             return act
 
         def call(*args: Any, **kwargs: Any) -> Any:
