@@ -89,4 +89,6 @@ def give_moods(rng: random.Random, sites: list[Site], channels: list[ScriptedCha
             for _ in range(rng.choice(moods)):
                 since = rng.uniform(0.0, FAULTY_SECONDS - 60.0)
                 until = min(FAULTY_SECONDS, since + rng.choice((300.0, 1800.0, 1.5 * HOUR)))
-                one.moods.append((since, until, rng.choice(kinds)))
+                one.moods.append((since, until, mood := rng.choice(kinds)))
+                if mood == "loses answers":  # what has arrived is tried again, and refused
+                    one.moods.append((until, min(FAULTY_SECONDS, until + 300.0), "refuses"))
