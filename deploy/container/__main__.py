@@ -1,4 +1,4 @@
-"""Lays out what the image is built from: the wheel of this checkout, as git has it, and of all that it needs, as the lock has them.
+"""Lays out what the image is built from: the wheel of this checkout, as git has it, and of all it needs, as the lock has them.
 
     python -m deploy.container FOLDER
     docker build --file deploy/container/Dockerfile FOLDER      # or: buildah bud, podman build
