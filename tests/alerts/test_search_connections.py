@@ -13,7 +13,7 @@ from alerts.search.app import create_app
 from alerts.search.pages import incidents
 from tests.alerts.browser import CHEAP
 from ullage.runtime import connections
-from ullage.runtime.serving import serve
+from ullage.runtime.serving import listening, serve
 from ullage.security import keys
 
 SOON = 20.0
@@ -72,6 +72,11 @@ def chunked(size: int) -> bytes:
     return b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(
         b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024)
     )
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
+    with listening("search", "127.0.0.1", 0) as (listener, port), connect(port), closing(listener.accept()[0]) as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_bounds_are_those_that_are_promised() -> None:
