@@ -1,25 +1,21 @@
 """The suite that any bus must pass: each test is one promise of `ullage/bus/__init__.py`.
 
 What only an embedded bus promises (one consumer a group, expiry when told to, our own clock) is asked of `EMBEDDED` buses;
-what a broker promises in their place is in `tests/servers/`.
+what a broker promises in their place is in `tests/servers/`. Any sequence of calls: `tests/state/test_bus_model.py`.
 """
 
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.conftest import BACKENDS, EMBEDDED, KEEP, Backend, HeldClock
+from tests.conftest import EMBEDDED, KEEP, Backend, HeldClock
 from tests.factories import outgoing
 from ullage.bus import CAPTURES, Bus, Retention, open_bus
 from ullage.clock import Clock
@@ -331,86 +327,3 @@ def test_appending_nothing_is_allowed(bus: Bus, values: Values) -> None:
 def test_an_unknown_scheme_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="carrier-pigeon"):
         open_bus("carrier-pigeon://loft", tmp_path, {}, Clock())
-
-
-class BusModel(RuleBasedStateMachine):
-    """Any sequence of append, poll, commit, crash and expiry agrees with a list."""
-
-    url: str
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[bytes] = []
-        self.first = self.committed = self.read = self.expired = 0
-        self.held = HeldClock()
-        self.times: list[float] = []
-        self.handed: list = []
-
-    @initialize()
-    def begin(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self._open()
-
-    def _open(self) -> None:
-        self.bus = open_bus(self.url, Path(self.folder.name), {CAPTURES: Retention(100.0, 2**20)}, self.held.as_clock())
-        self.publisher = self.bus.publisher(CAPTURES)
-        self.subscription = self.bus.subscribe(CAPTURES, "match")
-
-    @rule(batch=st.lists(st.binary(max_size=20), max_size=5))
-    def append(self, batch: list[bytes]) -> None:
-        self.publisher.append([outgoing(value) for value in batch])
-        self.log += batch
-        self.times += [self.held.seconds] * len(batch)
-
-    @rule(most=st.integers(1, 6))
-    def poll(self, most: int) -> None:
-        if self.first > self.read:
-            self.expired += self.first - self.read
-            self.read = self.first
-        got = self.subscription.poll(most, 0.0)
-        assert [record.value for record in got] == self.log[self.read : self.read + most]
-        self.handed += [(self.read + n, record) for n, record in enumerate(got)]
-        self.read += len(got)
-
-    @precondition(lambda self: self.handed)
-    @rule(pick=st.integers(0, 100))
-    def commit(self, pick: int) -> None:
-        position, record = self.handed[pick % len(self.handed)]
-        self.subscription.commit(record)
-        self.committed = max(self.committed, position + 1)
-
-    @rule()
-    def crash(self) -> None:
-        self.subscription.close()
-        self.publisher.close()
-        self.handed, self.expired, self.read = [], 0, self.committed
-        self._open()
-
-    @rule(seconds=st.sampled_from([10.0, 60.0, 150.0]))
-    def expire(self, seconds: float) -> None:
-        self.held.advance(seconds)
-        gone = sum(1 for when in self.times[self.first :] if when < self.held.seconds - 100.0)
-        assert self.bus.expire() == gone
-        self.first += gone
-
-    @invariant()
-    def counts_agree(self) -> None:
-        if hasattr(self, "subscription"):
-            assert self.subscription.expired == self.expired
-            assert self.subscription.lag().records == len(self.log) - max(self.committed, self.first)
-
-    def teardown(self) -> None:
-        if hasattr(self, "subscription"):
-            self.subscription.close()
-            self.publisher.close()
-            self.folder.cleanup()
-
-
-def _models() -> Iterator[type]:
-    for name in EMBEDDED:
-        case = type(f"Test{name.capitalize()}Model", (BusModel,), {"url": BACKENDS[name].url}).TestCase
-        case.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-        yield case
-
-
-globals().update({case.__name__: case for case in _models()})
