@@ -26,7 +26,7 @@ from matcher.text.fold import FILL, fit
 from ullage.identifiers import card, phone, resident_id
 from ullage.identifiers.base import BEFORE, GAP
 
-WORD, APART = "[0-9A-Za-z]", "[^0-9A-Za-z]"
+WORD = "[0-9A-Za-z]"
 BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
 BEFORE_GATE, BEHIND_GATE = 64, 160
 """Characters around the end of what a gate saw, in which a number stands whole, but for a long text in hexadecimal."""
@@ -37,7 +37,8 @@ SHORTEST_TEXT = 11
 class Rule(NamedTuple):
     """One form: where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match.
 
-    What replaces it is as long, and the match itself where it is none.
+    A gate leaves what stands around it open: it sees some texts before they are folded and some after, in which a digit or
+    letter beside it may be another. What replaces a match is as long, and the match itself where it is none.
     """
 
     gate: str
@@ -96,7 +97,7 @@ def _spreadsheet() -> Iterable[Rule]:
     Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
     """
     yield Rule(
-        r"[^0-9a-z.](?:1\.[3-9][0-9]{6,9}e\+?10|8\.61[3-9][0-9]{6,9}e\+?12)[^0-9a-z]",
+        r"(?:1\.[3-9][0-9]{6,9}|8\.61[3-9][0-9]{6,9})e\+?1[02]",
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
@@ -119,7 +120,7 @@ def _words(labels: Iterable[str]) -> str:
 def _hexadecimal() -> Iterable[Rule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
     yield Rule(
-        rf"{APART}0x0{{0,7}}[34][0-9a-f]{{8}}{APART}",
+        r"0x0{0,7}[34][0-9a-f]{8}",
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
         lambda m: fit(number, len(m[0])) if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else m[0],
     )

@@ -171,6 +171,13 @@ def test_every_disguise_is_read_quickly_as_slowly(text: str) -> None:
     assert all(same(quick, slowly(one)) for quick, one in zip(quickly(texts), texts, strict=True))
 
 
+@pytest.mark.parametrize("beside", ["１", "①", "𝟏", "Ａ", "Ⅹ", "．", "："])
+def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise(beside: str) -> None:
+    hexadecimal = ("0x3368f4a20", "0x3133383030313338303030", "X'3133383030313338303030'")
+    texts = [text for one in (*DISGUISED, *hexadecimal) for text in (beside + one, one + beside)]
+    assert [text for quick, text in zip(quickly(texts), texts, strict=True) if not same(quick, slowly(text))] == []
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_digits_of_every_script_are_read(script: str) -> None:
     assert quickly([f"手机：{written(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
