@@ -122,9 +122,9 @@ class AlertMetrics:
         self._lag_seconds.set(lag.seconds)
 
     def recount(self, store: IncidentStore) -> None:
-        """Set the gauges to what the store holds now."""
+        """Set the gauges to what the store holds now; there is a work item of each incident."""
         configured = self._tenants[:-1]
-        counts = tally(store, configured)
+        counts = tally(store)
         for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
             self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
         for tenant in configured:

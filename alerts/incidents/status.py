@@ -1,16 +1,15 @@
 """The status of an incident: what its decisions, which are only ever appended, add up to.
 
-Statuses are read from decisions each time. People decide some dozens of times a day, so the whole list is small; and nothing can
-get out of step with it.
+Statuses are read from decisions each time, so nothing can get out of step with them; they are counted by work items.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import product
+from typing import cast
 
-from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Status
+from alerts.records import Decision, Incident, Status, WorkItem
 from alerts.records.incident import PART
 from alerts.store import IncidentStore, Where
 
@@ -52,22 +51,13 @@ def parts_in(store: IncidentStore) -> dict[str, Incident]:
     return {incident.id: incident for incident in store.scroll(Incident, Where({"folded": (PART,)}))}
 
 
-def tally(store: IncidentStore, tenants: Iterable[str] | None = None) -> Counter[tuple[str, str, Status]]:
-    """How many incidents there are by (tenant, severity, status), counted now; without `tenants`, all under tenant ""."""
-    parts = parts_in(store)
-    decided = {id_: status for id_, status in statuses(store).items() if id_ not in parts}
-    split = tenants is not None
-    folded = Counter((incident.tenant if split else "", incident.severity) for incident in parts.values())
-    counts: Counter[tuple[str, str, Status]] = Counter(
-        (incident.tenant if split else "", incident.severity, decided[incident.id])
-        for incident in store.mget(Incident, decided).values()
-        if decided[incident.id] != UNDECIDED
-    )
-    for tenant, severity in product(tenants if tenants is not None else ("",), SEVERITIES):
-        of_tenant: dict[str, tuple[str, ...]] = {"tenant": (tenant,)} if split else {}
-        total = store.count(Incident, Where({**of_tenant, "severity": (severity,)})) - folded[tenant, severity]
-        counts[tenant, severity, UNDECIDED] = total - sum(counts[tenant, severity, status] for status in STATUSES[1:])
-    return counts
+def tally(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
+    """How many incidents there are by tenant, severity and status as people see it, counted in the store by their work items.
+
+    Whoever asks has seen to it that there is an item of each (`alerts.desk.work.Work.complete`).
+    """
+    found = store.tally(WorkItem, Where({"stage": ("open", "closed")}), ("tenant", "severity", "status"))
+    return Counter({(one.values[0], one.values[1], cast("Status", one.values[2])): one.count for one in found})
 
 
 def narrowed(where: Where, wanted: str, decided: Mapping[str, Status]) -> Where:

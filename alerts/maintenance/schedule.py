@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from alerts.decisions.holds import mark
@@ -22,6 +23,8 @@ RECOUNT_SECONDS = 15.0
 RECENT_SECONDS = 60.0
 EXPIRE_SECONDS = 3600.0
 STALLED_SECONDS = 300.0
+SHARE = 0.1
+"""Of alert's time, what each kind of counting may take."""
 
 
 @dataclass(slots=True)
@@ -59,14 +62,16 @@ class Maintenance:
             asked = STORE
             if self._due("expire", EXPIRE_SECONDS):
                 self._expire()
-            if self._due("recount", RECOUNT_SECONDS):
-                self.metrics.recount(self.store)
-                self.metrics.loop.reached(STORE, True)
             if self._due("recent", RECENT_SECONDS):
-                for look in self.ledger:
-                    look()
-                self.metrics.recount_recent(self.store)  # behind what sees to it that there is a work item of each incident
-                self.recount_more()
+                with self._sparing("recent"):
+                    for look in self.ledger:
+                        look()
+                    self.metrics.recount_recent(self.store)  # behind what sees to it that there is a work item of each incident
+                    self.recount_more()
+            if self._due("recount", RECOUNT_SECONDS):
+                with self._sparing("recount"):
+                    self.metrics.recount(self.store)  # as above
+                self.metrics.loop.reached(STORE, True)
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))
@@ -83,6 +88,14 @@ class Maintenance:
     def ready(self) -> bool:
         """Whether the loop has turned lately."""
         return self.clock.monotonic() - self._turned < STALLED_SECONDS
+
+    @contextlib.contextmanager
+    def _sparing(self, what: str) -> Iterator[None]:
+        """However much there is to count, findings wait for no more than SHARE of the time: it is then done less often."""
+        began = self.clock.monotonic()
+        yield
+        ended = self.clock.monotonic()
+        self._next[what] = max(self._next[what], ended + (ended - began) * (1 / SHARE - 1))
 
     def _due(self, what: str, every: float) -> bool:
         now = self.clock.monotonic()

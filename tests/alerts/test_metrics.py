@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -103,12 +104,28 @@ def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maint
     assert registry.get_sample_value("ullage_alert_lag_seconds") == 12.5
     now = clock.as_clock().now()
     store.create([Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="resolved")])
+    maintenance.ledger[0]()  # whoever decides writes the work item
     maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 2, "not counted again within 15 s"
     clock.advance(RECOUNT_SECONDS)
     maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 1
     assert registry.get_sample_value("ullage_alert_incidents", {**labels, "status": "resolved"}) == 1
+
+
+def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(store, clock, maintenance):
+    counted = []
+
+    def slowly() -> None:
+        counted.append(clock.seconds)
+        clock.advance(30)
+
+    maintenance.recount_more = slowly
+    for _ in range(100):
+        maintenance.turn()
+        clock.advance(RECOUNT_SECONDS)
+    assert len(counted) > 2
+    assert {later - sooner for sooner, later in pairwise(counted)} == {300.0}
 
 
 def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, maintenance):

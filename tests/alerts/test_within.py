@@ -2,12 +2,15 @@
 
 import pytest
 
+from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import QueryError, Where
 from alerts.store.within import StoreWithin
 from tests.alerts.builders import finding, fold_all
+from ullage.settings import Tenant
 
 A, B = incident_id("fa"), incident_id("fb")
 
@@ -18,6 +21,7 @@ def two(store, clock):
     fold_all(store, clock, [finding("fa", range(10), people="a")])
     fold_all(store, clock, [finding("fb", range(20, 30), people="b", tenant="shop")])
     assert {one.tenant for one in store.scroll(Incident, Where())} == {"bank", "shop"}
+    Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     return StoreWithin(store, frozenset({"bank"}))
 
 

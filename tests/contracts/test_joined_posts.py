@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed
 from alerts.records import CLASSES, Background, Incident, incident_id
@@ -14,6 +16,7 @@ from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
 from tests.stores import ON_SERVERS, each_backend, empty_store
+from ullage.settings import Tenant
 
 backend = each_backend("sqlite", *ON_SERVERS)
 url = empty_store(CLASSES)
@@ -42,6 +45,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
     assert [one.id for one in store.scroll(Incident, Where({"series": ("@a",), "severity": (head.severity,)}))].count(
         head.id
     ) == 1
+    Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     assert sum(tally(store).values()) == 1
     assert [fact.id for fact in store.scroll(Background, Where())] == ["apart"]
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
