@@ -1,7 +1,7 @@
 """Enrols the people of canary posts in a watchlist of the reserved tenant, and renews it before it expires.
 
 They exist nowhere and the list is built like any other, so that a canary post is found by the very look-up that finds customers.
-Where keys come from a command or from credentials, whoever keeps them has to load the list: see docs/canary.md.
+Where this tenant's keys come from a command or from credentials, whoever keeps them has to load the list: see docs/canary.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_customers(path: Path) -> None:
 
 def enrol(context: Context) -> bool:
     """Build and install the list unless one is there that lasts; whether it did. Never stops match from matching."""
-    if context.keys.command or context.keys.credentials or _lasts(context):
+    if context.keys.are_given(TENANT) or _lasts(context):
         return False
     try:
         make_tenant(context.keys, TENANT)

@@ -258,10 +258,10 @@ class MatchStage:
 def rotate_seal_keys(context: Context) -> None:
     """A seal key pair a day; a private half goes when the longest retention of what it sealed has passed.
 
-    Only where match owns the key folder: with credentials or a key command somebody else turns keys over.
+    Only where they are files of the key folder: whoever hands them over as credentials or by a key command turns them over.
     """
     store, today = context.keys, context.clock.now()
-    if store.command or store.credentials:
+    if store.are_given("seal"):
         return
     if not store.exists(f"seal/{today:%Y%m%d}.key"):
         keys.make_seal_pair(store, f"{today:%Y%m%d}")

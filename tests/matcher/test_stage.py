@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,6 +275,20 @@ def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> N
     away.keys = held
     rotate_seal_keys(away)
     assert bank.keys.names("seal", ".key") == before
+
+
+@pytest.mark.parametrize(("credential", "turned"), [("capture.key", 1), ("seal.20260921.key", 0)])
+def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
+    bank: Context, clock, tmp_path: Path, credential: str, turned: int
+) -> None:
+    """As in the unit of systemd, which hands over other keys and leaves the pairs of each day to match."""
+    (tmp_path / credential).write_bytes(b"c" * 32)
+    before = bank.keys.names("seal", ".key")
+    clock.advance(DAY)
+    handed = Context(bank.data, bank.clock)
+    handed.keys = keys.KeyStore(bank.keys.root, credentials=tmp_path)
+    rotate_seal_keys(handed)
+    assert len(bank.keys.names("seal", ".key")) - len(before) == turned
 
 
 def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = None) -> Heartbeat:

@@ -141,6 +141,10 @@ class KeyStore:
         """Whether the key is a file or a credential here; a command is not asked."""
         return self.exists(name) or self._given(name) is not None
 
+    def are_given(self, folder: str) -> bool:
+        """Whether the private keys in `folder` come from a command or as credentials, and not from files here."""
+        return bool(self.command) or (self.credentials is not None and any(self.credentials.glob(f"{folder}.*.key")))
+
     def names(self, folder: str, suffix: str) -> list[str]:
         """Sorted names of the keys in `folder` that end in `suffix`, credentials included.
 
