@@ -68,7 +68,7 @@ test-faults: env ## kills and outages in full length on real servers (an hour; O
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live tests/live
 
-test-deploy: env ## wheel, archive, units and compose file, each tried as far as it can be here (needs root; Debian: systemd, nginx-light)
+test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light; Helm 3, or Go that builds it)
 	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
 
 test-image: env ## the container's image, built and run without a registry (needs root; Debian: buildah, debootstrap; its base is kept in ULLAGE_DEPLOY_CACHE)

@@ -1,0 +1,99 @@
+"""Helm and Kubernetes' schemas, kept in ULLAGE_DEPLOY_CACHE, and what the chart becomes by some values."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft7Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
+
+from deploy.helm.__main__ import CHART
+from tests.deploy.units import unable
+from ullage.files.lock import turn
+
+CACHE = Path(os.environ.get("ULLAGE_DEPLOY_CACHE") or Path.home() / ".cache" / "ullage-deploy")
+HELM, MODULE = "v3.22.0", "helm.sh/helm/v3/cmd/helm"
+REQUIREMENTS = Path(__file__).with_name("requirements-helm.txt")
+OLDEST, NEWEST = "1.29.0", "1.37.0"
+"""The versions of Kubernetes that the chart is held against; the first is what its Chart.yaml asks for."""
+SETS = sorted((CHART / "ci").glob("*.yaml"))
+Manifest = dict[str, Any]
+
+
+@cache
+def helm() -> str:
+    """The program: the system's, or one built by Go, once (some minutes)."""
+    if found := shutil.which("helm"):
+        return found
+    made = CACHE / "bin" / "helm"
+    with turn(CACHE / "helm.lock"):
+        if not made.exists():
+            go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+            if go is None:
+                unable("helm is not there: install Helm 3, or Go, which builds it")
+            done = subprocess.run(
+                [str(go), "install", f"{MODULE}@{HELM}"],
+                env={**os.environ, "GOBIN": str(made.parent), "GOFLAGS": ""}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                unable(f"helm could not be built: {done.stderr.strip().splitlines()[-1]}")
+    return str(made)
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    """Helm, without what anybody has configured for it."""
+    home = {"PATH": os.environ["PATH"], "HOME": str(CACHE)}
+    return subprocess.run([helm(), *map(str, words)], capture_output=True, text=True, check=False, env=home)
+
+
+def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
+    """What is installed by these values."""
+    done = run("template", "leaks", chart, "--namespace", "leaks", "--kube-version", NEWEST, "--values", values, *more)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@cache
+def schemas() -> Path:
+    """The folder with Kubernetes' schemas; installed by pip as the hash says, once."""
+    wanted = REQUIREMENTS.read_text(encoding="utf-8")
+    folder = CACHE / "kubernetes-schemas"
+    with turn(CACHE / "schemas.lock"):
+        stamp = folder / "installed.txt"
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            words = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            words += ["--no-compile", "--require-hashes", "--target", str(folder), "--requirement", str(REQUIREMENTS)]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode:
+                unable(f"Kubernetes' schemas cannot be had: {done.stderr.strip().splitlines()[-1]}")
+            stamp.write_text(wanted, encoding="utf-8")
+    return folder / "kubernetes_validate" / "kubernetes-json-schema"
+
+
+@cache
+def validator(version: str, kind: str, group: str) -> Draft7Validator:
+    """By the strict schema, which knows no field that Kubernetes does not."""
+    folder = schemas() / f"v{version}-local-strict"
+    api, _, release = group.rpartition("/")
+    name = "-".join(part for part in (kind.lower(), api.partition(".")[0], release) if part)
+    schema = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    schema.pop("$id", None)
+    shared = json.loads((folder / "_definitions.json").read_text(encoding="utf-8"))
+    shared.pop("$id", None)
+    registry = Registry().with_resource("/api/_definitions.json", Resource.from_contents(shared, default_specification=DRAFT7))
+    return Draft7Validator(schema, registry=registry)
+
+
+def faults(manifest: Manifest, version: str) -> Iterator[str]:
+    """What Kubernetes of this version would not take."""
+    for error in validator(version, manifest["kind"], manifest["apiVersion"]).iter_errors(manifest):
+        yield f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path}: {error.message[:300]}"

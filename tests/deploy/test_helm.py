@@ -1,0 +1,372 @@
+"""The chart: Kubernetes takes what it becomes, nothing goes in or out that is not named, the roles understand what they get."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, Gauge
+
+from deploy.helm.__main__ import RULES, lay_out
+from deploy.local.certificates import make_certificates
+from deploy.local.server import free_ports, running
+from tests.deploy import helm
+from tests.deploy.tools import run as tool
+from tests.deploy.units import need
+from ullage import __version__
+from ullage.errors import ConfigError
+from ullage.monitoring.metrics import metrics_server
+from ullage.runtime.readiness import port_of
+from ullage.security.keys import KeyStore, make_seal_pair
+from ullage.settings import load
+
+pytestmark = pytest.mark.deploy
+
+OPERATOR = "monitoring.coreos.com/v1"
+ROLES = {"outer": {"crawl", "collect", "intake"}, "inner": {"match", "alert", "search"}, "crawl": {"crawl"}}
+Manifest = helm.Manifest
+
+
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("chart"))
+
+
+@pytest.fixture(scope="module", params=helm.SETS, ids=lambda path: path.stem.removesuffix("-values"))
+def values(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+@pytest.fixture(scope="module")
+def made(chart: Path, values: Path) -> list[Manifest]:
+    return helm.rendered(chart, values)
+
+
+def values_of(name: str) -> Path:
+    return helm.CHART / "ci" / f"{name}-values.yaml"
+
+
+def of_kind(made: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {one["metadata"]["name"]: one for one in made if one["kind"] == kind}
+
+
+def pods(made: list[Manifest]) -> dict[str, Manifest]:
+    """Role to pod."""
+    sets = of_kind(made, "StatefulSet").values()
+    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"]["spec"] for one in sets}
+
+
+def containers(pod: Manifest) -> Iterator[Manifest]:
+    yield from (*pod["initContainers"], *pod["containers"])
+
+
+def test_it_lints(chart: Path, values: Path) -> None:
+    done = helm.run("lint", "--strict", "--kube-version", helm.NEWEST, chart, "--values", values)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
+def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) -> None:
+    assert [fault for one in made if one["apiVersion"] != OPERATOR for fault in helm.faults(one, version)] == []
+
+
+def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> None:
+    one = next(iter(of_kind(made, "StatefulSet").values()))
+    wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
+    assert "readOnlyRootFileSystem" in "".join(helm.faults(wrong, helm.NEWEST))
+
+
+def test_it_has_this_version_and_asks_for_the_oldest_kubernetes_that_it_was_held_against(chart: Path) -> None:
+    about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (about["version"], about["appVersion"]) == (__version__, __version__)
+    assert about["kubeVersion"] == f">={helm.OLDEST}-0"
+
+
+def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(made: list[Manifest], values: Path) -> None:
+    roles = pods(made)
+    assert set(roles) == ROLES[values.stem.removesuffix("-values")]
+    users = {pod["securityContext"]["runAsUser"] for pod in roles.values()}
+    secrets = {
+        volume["secret"]["secretName"] for pod in roles.values() for volume in pod["volumes"] if volume["name"] == "secret"
+    }
+    assert len(users) == len(secrets) == len(roles)
+    for name, one in of_kind(made, "StatefulSet").items():
+        assert [claim["metadata"]["name"] for claim in one["spec"]["volumeClaimTemplates"]] == ["data"]
+        chosen = one["spec"]["selector"]["matchLabels"]
+        assert chosen.items() <= one["spec"]["template"]["metadata"]["labels"].items()
+        for kind, path in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+            assert of_kind(made, kind)[name]["spec"][path]["matchLabels"] == chosen
+        assert of_kind(made, "Service")[one["spec"]["serviceName"]]["spec"]["selector"] == chosen
+
+
+def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
+    for pod in pods(made).values():
+        assert pod["automountServiceAccountToken"] is False
+        assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
+        for one in containers(pod):
+            assert one["securityContext"] == {
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+            }  # fmt: skip
+            assert "memory" in one["resources"]["limits"]
+            assert not one["image"].endswith(":latest")
+
+
+def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
+    assert not of_kind(made, "Secret")
+    for pod in pods(made).values():
+        for one in pod["containers"]:
+            assert "secret" not in {mount["name"] for mount in one["volumeMounts"]}, "what is mounted there is refused"
+            assert not [entry for entry in one.get("env", ()) if "PASSWORD" in entry["name"] or "valueFrom" in entry]
+
+
+def test_probes_ask_where_the_role_listens_and_configuration_is_understood(made: list[Manifest], tmp_path: Path) -> None:
+    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values()}
+    (tmp_path / "ullage.toml").write_text(texts.pop(), encoding="utf-8")
+    settings = load(tmp_path)
+    assert not texts, "all roles read the same"
+    for role, pod in pods(made).items():
+        one = next(one for one in pod["containers"] if one["name"] == role)
+        words = " ".join(one["args"][2:])
+        assert words.split()[0] == role
+        for probe, path in (("startupProbe", "healthz"), ("livenessProbe", "healthz"), ("readinessProbe", "readyz")):
+            assert f"'http://127.0.0.1:{port_of(settings, words)}/{path}'" in one[probe]["exec"]["command"][-1]
+
+
+PRIVATE = {"10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"}
+
+
+def reached(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
+    """Who reaches the role, and whom it reaches, as peers in JSON with their ports."""
+    spec = of_kind(made, "NetworkPolicy")[f"leaks-{role}"]["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+
+    def flat(rules: list[Any] | None, side: str) -> set[str]:
+        return {
+            f"{json.dumps(peer, sort_keys=True)} {sorted(port['port'] for port in rule['ports'])}"
+            for rule in rules or ()
+            for peer in rule[side]
+        }
+
+    return flat(spec["ingress"], "from"), flat(spec["egress"], "to")
+
+
+def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -> None:
+    nothing = of_kind(made, "NetworkPolicy")["leaks-nothing"]["spec"]
+    assert set(nothing) == {"podSelector", "policyTypes"}
+    assert set(nothing["policyTypes"]) == {"Ingress", "Egress"}
+    for one in of_kind(made, "StatefulSet").values():
+        assert nothing["podSelector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_network(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("outer"))
+    for role in ROLES["outer"]:
+        _, out = reached(made, role)
+        open_ = [json.loads(peer.rpartition(" [")[0]) for peer in out if "0.0.0.0/0" in peer or "::/0" in peer]
+        assert bool(open_) == (role != "intake"), role
+        for peer in open_:
+            assert set(peer["ipBlock"]["except"]) >= (PRIVATE if "." in peer["ipBlock"]["cidr"] else {"fc00::/7", "fe80::/10"})
+    assert reached(made, "crawl")[0] == reached(made, "collect")[0] == set()
+
+
+def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    name = "kubernetes.io/metadata.name"
+    dns = {"namespaceSelector": {"matchLabels": {name: "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+    bus, channel = ({"ipBlock": {"cidr": cidr}} for cidr in ("192.0.2.0/28", "203.0.113.9/32"))
+    store, people = ({"namespaceSelector": {"matchLabels": {name: space}}} for space in ("elastic", "ingress"))
+
+    def said(peer: object, *ports: int) -> str:
+        return f"{json.dumps(peer, sort_keys=True)} {list(ports)}"
+
+    asked = said(dns, 53, 53)
+    out = {
+        "match": {asked, said(bus, 9093)},
+        "alert": {asked, said(bus, 9093), said(store, 9200), said(channel, 443)},
+        "search": {asked, said(store, 9200)},
+    }
+    assert {role: reached(made, role)[1] for role in out} == out
+    [prometheus] = reached(made, "match")[0]
+    assert prometheus.endswith("[9443]")
+    assert reached(made, "alert")[0] == {prometheus}
+    assert reached(made, "search")[0] == {prometheus, said(people, 8443)}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("roles.crawl.enable=true", "enable"),
+        ("roles.crawl.secret=", "secret"),
+        ("roles.match.replicas=2", "replicas"),
+        ("roles.alert.replicas=7", "replicas"),
+        ("roles.crawl.enabled=false", "roles"),
+        ("roles.crawl.storage.size=much", "size"),
+        ("roles.crawl.resources.limits.memory=null", "limits"),
+        ("roles.search.enabled=true,roles.search.secret=s", "proxy/secret"),
+        ("config=", "config"),
+        ("image.tag=latest", "tag"),
+        ("image.digest=sha256:abc", "digest"),
+        ("proxy.image=nginx", "proxy/image"),
+        ("network.bus.ports[0]=0", "ports"),
+        ("network.readers.peers[0].cidr=0.0.0.0/0", "peers"),
+        ("monitoring.enabled=true", "monitoring/secret"),
+        ("networks.bus=x", "networks"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) -> None:
+    done = helm.run("template", "leaks", chart, "--kube-version", helm.NEWEST, "--values", values_of("crawl"), "--set", wrong)
+    assert done.returncode != 0
+    assert "schema" in done.stderr
+    assert said in done.stderr
+
+
+def test_without_values_nothing_is_installed(chart: Path) -> None:
+    done = helm.run("template", "leaks", chart, "--kube-version", helm.NEWEST)
+    assert done.returncode != 0
+    assert "'/config'" in done.stderr
+
+
+def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(chart: Path, tmp_path: Path) -> None:
+    made = of_kind(helm.rendered(chart, values_of("inner")), "PrometheusRule")
+    shipped = {f"leaks-{path.stem}": path.read_text(encoding="utf-8") for path in RULES.glob("*.yaml")}
+    here = {
+        name: text.replace("https://runbooks.example.com/ullage", "https://wiki.bank.example/ullage")
+        for name, text in shipped.items()
+    }
+    assert {name: one["spec"] for name, one in made.items()} == {name: yaml.safe_load(text) for name, text in here.items()}
+    assert all(one["metadata"]["labels"]["release"] == "monitoring" for one in made.values())
+    for name, one in made.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(one["spec"]), encoding="utf-8")
+    done = tool("promtool", "check", "rules", *tmp_path.glob("*.yaml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    unlaid = helm.run("template", "x", helm.CHART, "--kube-version", helm.NEWEST, "--values", values_of("inner"))
+    assert unlaid.returncode != 0
+    assert "python -m deploy.helm" in unlaid.stderr
+
+
+def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    [monitor] = of_kind(made, "ServiceMonitor").values()
+    seen = {}
+    for service in of_kind(made, "Service").values():
+        labels = service["metadata"]["labels"]
+        if monitor["spec"]["selector"]["matchLabels"].items() <= labels.items():
+            assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+            seen[labels["app.kubernetes.io/component"]] = labels[monitor["spec"]["jobLabel"]]
+    assert seen == dict.fromkeys(ROLES["inner"], "ullage")
+    labels = {one["targetLabel"]: one["sourceLabels"] for one in monitor["spec"]["endpoints"][0]["relabelings"]}
+    assert labels["role"] == ["__meta_kubernetes_service_label_app_kubernetes_io_component"]
+
+
+def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(chart: Path, tmp_path: Path) -> None:
+    text = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")["leaks-search"]["data"]["nginx.conf"]
+    ours, others = make_certificates(), make_certificates()
+    (tmp_path / "tls.crt").write_bytes(ours.certificate)
+    (tmp_path / "tls.key").write_bytes(ours.key)
+    (tmp_path / "ca.crt").write_bytes(ours.authority)
+    (tmp_path / "theirs.pem").write_bytes(others.certificate + others.key)
+    registry = CollectorRegistry()
+    Gauge("ullage_seen", "x", registry=registry).set(1)
+    watched, desk = free_ports(2)
+    with metrics_server(registry, 0, lambda: True) as served:
+        for old, new in (("/tmp/", f"{tmp_path}/"), ("/etc/ullage-tls", tmp_path), ("listen 9443", f"listen {watched}"),
+                         ("listen 8443", f"listen {desk}"), ("127.0.0.1:8600", f"127.0.0.1:{served.port}")):  # fmt: skip
+            text = text.replace(old, str(new))
+        (tmp_path / "nginx.conf").write_text(text, encoding="utf-8")
+        program = [need("nginx", "nginx-light"), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
+
+        def asked(port: int, path: str, *shown: Path) -> tuple[int, str]:
+            context = ssl.create_default_context(cadata=ours.authority.decode("ascii"))
+            if shown:
+                context.load_cert_chain(*shown)
+            try:
+                with urllib.request.urlopen(f"https://127.0.0.1:{port}{path}", context=context, timeout=30) as answer:
+                    return answer.status, answer.read().decode("utf-8")
+            except HTTPError as error:
+                error.close()
+                return error.code, ""
+
+        with running("nginx", program, tmp_path / "nginx.log", {}, watched):
+            shown = (tmp_path / "tls.crt", tmp_path / "tls.key")
+            status, body = asked(watched, "/metrics", *shown)
+            assert (status, "ullage_seen 1.0" in body) == (200, True)
+            assert asked(watched, "/readyz", *shown)[0] == 404
+            assert asked(watched, "/metrics")[0] == 400
+            assert asked(watched, "/metrics", tmp_path / "theirs.pem")[0] == 400
+            assert asked(desk, "/metrics", *shown)[0] == 404
+
+
+def mounted(folder: Path, files: dict[str, bytes]) -> None:
+    """As kubelet mounts a Secret or ConfigMap: links in a folder that is open to all, changed by turning one link."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o1777)
+    real = folder / f"..{len(list(folder.iterdir()))}"
+    real.mkdir()
+    for name, content in files.items():
+        (real / name).write_bytes(content)
+        (real / name).chmod(0o440)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(Path("..data", name))
+    (folder / "..new").symlink_to(real.name)
+    (folder / "..new").rename(folder / "..data")
+    for link in folder.iterdir():
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+
+
+def give(step: str, home: Path) -> subprocess.CompletedProcess[str]:
+    places = {"GIVEN": str(home / "given"), "DATA": str(home / "data"), "RUN": str(home / "run" / "given")}
+    words = [shutil.which("sh") or "sh", str(helm.CHART / "files" / "give.sh"), step]
+    return subprocess.run(words, env={"PATH": os.defpath, **places}, capture_output=True, text=True, check=False)
+
+
+def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_read(tmp_path: Path) -> None:
+    made = KeyStore(tmp_path / "made")
+    make_seal_pair(made, "20261127")
+    public = {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261127.pub", "20261127.pub.kcv")}
+    given = tmp_path / "given"
+    mounted(given / "secret", {"store.password": b"synthetic\n", "frontier.key": b"f" * 32})
+    mounted(given / "config", {"ullage.toml": b'log_level = "warning"\n'})
+    mounted(given / "public", public)
+    mounted(given / "sites", {"one.toml": b"1", "two.toml": b"2"})
+    with pytest.raises(ConfigError, match=r"symbolic link|mode"):
+        KeyStore(tmp_path / "none", credentials=given / "secret").read("frontier.key")
+
+    done = give("once", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    keys = KeyStore(tmp_path / "data" / "keys", credentials=tmp_path / "run" / "given")
+    assert keys.lines("store.password") == ["synthetic"]
+    assert keys.read("frontier.key") == b"f" * 32
+    assert keys.read("seal/20261127.pub") == made.read("seal/20261127.pub")
+    assert load(tmp_path / "data").log_level == "warning"
+
+    make_seal_pair(made, "20261128")
+    public |= {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261128.pub", "20261128.pub.kcv")}
+    before = (tmp_path / "data" / "sites.d" / "two.toml").stat()
+    mounted(given / "public", public)
+    mounted(given / "sites", {"two.toml": b"2", "three.toml": b"3"})
+    assert give("change", tmp_path).returncode == 0
+    assert keys.names("seal", ".pub") == ["seal/20261127.pub", "seal/20261128.pub"]
+    assert {path.name for path in (tmp_path / "data" / "sites.d").iterdir()} == {"two.toml", "three.toml"}
+    after = (tmp_path / "data" / "sites.d" / "two.toml").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_private_half_among_the_public_ones_is_refused(tmp_path: Path) -> None:
+    mounted(tmp_path / "given" / "config", {"ullage.toml": b""})
+    mounted(tmp_path / "given" / "public", {"seal.20261127.key": b"k" * 32})
+    done = give("once", tmp_path)
+    assert done.returncode == 1
+    assert "seal.20261127.key" in done.stderr
+    assert not (tmp_path / "data" / "keys").exists()
