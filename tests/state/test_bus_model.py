@@ -11,10 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.conftest import BACKENDS, EMBEDDED, HeldClock
 from tests.factories import outgoing
 from tests.state.copies import Disk
-from ullage.bus import CAPTURES, Record, Retention, Subscription, open_bus
+from ullage.bus import CAPTURES, Place, Record, Retention, Subscription, open_bus
 from ullage.errors import ConfigError
 
-KEPT_SECONDS, KEPT_BYTES = 100.0, 60
+KEPT_SECONDS = 100.0
 GROUPS = ("match", "audit")
 GROUP = st.sampled_from(GROUPS)
 
@@ -34,6 +34,7 @@ class BusModel(RuleBasedStateMachine):
     """`log` is everything that was ever appended, `first` the oldest that is kept."""
 
     url: str
+    kept_bytes = 60
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class BusModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        keep = {CAPTURES: Retention(KEPT_SECONDS, KEPT_BYTES)}
+        keep = {CAPTURES: Retention(KEPT_SECONDS, self.kept_bytes)}
         self.bus = open_bus(self.url, self.disk.folder, keep, self.held.as_clock())
         self.publisher = self.bus.publisher(CAPTURES)
         for name in GROUPS:
@@ -112,7 +113,7 @@ class BusModel(RuleBasedStateMachine):
             kept += 1
         for number in range(len(self.log) - 1, kept - 1, -1):
             size += len(self.log[number][1])
-            if size > KEPT_BYTES:
+            if size > self.kept_bytes:
                 kept = number + 1
                 break
         assert self.bus.expire() == kept - self.first
@@ -128,10 +129,14 @@ class BusModel(RuleBasedStateMachine):
             assert group.subscription.expired == group.expired
             for lag in (group.subscription.lag(), self.bus.lag(CAPTURES, name)):
                 assert (lag.records, lag.seconds) == (len(waiting), age)
-            (place,) = self.bus.places(CAPTURES, name).values()
-            assert (place.position - group.committed, place.end - len(self.log)) == (1, 1)
-            assert place.waiting == len(waiting)
-            assert place.first == self.first + 1
+            self.stands(group, len(waiting), list(self.bus.places(CAPTURES, name).values()))
+
+    def stands(self, group: Group, waiting: int, places: list[Place]) -> None:
+        """A group's places agree with its part of the list; records of the one partition are numbered from 1."""
+        (place,) = places
+        assert (place.position - group.committed, place.end - len(self.log)) == (1, 1)
+        assert place.waiting == waiting
+        assert place.first == self.first + 1
 
     def teardown(self) -> None:
         if hasattr(self, "publisher"):

@@ -121,7 +121,7 @@ class SpoolSubscription:
         with disk_errors(self._topic.what), contextlib.ExitStack() as undo:
             self._topic.make()
             lock = self._topic.positions(group).with_suffix(".lock")
-            self._place = hold(lock, f"{topic}.{group} is already being consumed")
+            self._place = hold(lock, f"{topic}.{group} is being consumed")
             undo.callback(os.close, self._place)
             self._committed = self._topic.read_positions(group)
             undo.pop_all()
