@@ -20,6 +20,7 @@ from rich.table import Table
 
 from matcher.cli.erasing import say_erased
 from matcher.cli.scan import body_of
+from matcher.cli.turning import Early, OfIndex, Retire, Turn
 from matcher.cli.watchlist_options import (
     Columns,
     ControlFile,
@@ -354,28 +355,16 @@ def stats(ctx: typer.Context, only: Annotated[str, typer.Option("--tenant", help
 
 @app.command("rotate-key")
 def rotate_key(
-    ctx: typer.Context,
-    tenant: TenantName,
-    retire: Annotated[bool, typer.Option("--retire", help="Destroy the older epoch: its key and its watchlist.")] = False,
+    ctx: typer.Context, tenant: TenantName, *, retire: Retire = False, index: OfIndex = False, early: Early = False
 ) -> None:
     """Open a new epoch (then `load` fills it; both live), or end the dual window."""
     context: Context = ctx.obj
     _known(context, tenant)
-    live = epochs(context.keys, tenant, "match")
-    if not live:
-        raise ConfigError(f"tenant {tenant} has no key: load its watchlist first")
-    if not retire:
-        _note(context, "rotate-key", tenant, f"epoch {live[-1] + 1} is opened")
-        context.keys.make(f"{tenant}/match-{live[-1] + 1}.key")
-        typer.echo(f"{tenant}: epoch {live[-1] + 1} is open; load the list again to fill it, then rotate-key --retire")
-        return
-    if len(live) < 2 or not installed.path_of(context.data, tenant, live[-1]).is_file():
-        raise ConfigError(f"tenant {tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
-    for old in live[:-1]:
-        _note(context, "rotate-key", tenant, f"epoch {old} is destroyed")
-        context.keys.destroy(f"{tenant}/match-{old}.key")
-        installed.remove(context.data, tenant, old)
-        typer.echo(f"{tenant}: epoch {old} is destroyed")
+    if early and not (index and retire):
+        raise ConfigError("--early is of --index --retire alone")
+    turn = Turn(context, tenant, "index" if index else "match")
+    for line in turn.retire(early=early) if retire else turn.open():
+        typer.echo(line)
 
 
 def _known(context: Context, tenant: str) -> None:

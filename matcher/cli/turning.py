@@ -1,0 +1,100 @@
+"""`ullage watchlist rotate-key`: a tenant's tag keys and index keys turn over, with a window in which two epochs are live.
+
+Lists are built under tag keys: a load fills the new epoch. Facts in the store are tagged under index keys, and none can be tagged
+anew without the value, which nobody has: facts under the old key leave by themselves, with `store.exposures_days`, and until then
+both keys are asked (`alerts.lookup`, `ullage.lookup.sellers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from matcher.watchlist import installed
+from ullage.audit import current_user
+from ullage.errors import ConfigError
+from ullage.lookup import enrolled as recorded
+from ullage.security.keys import epochs
+from ullage.settings import Context
+
+Retire = Annotated[bool, typer.Option("--retire", help="Destroy the older epoch: its key and its watchlist.")]
+OfIndex = Annotated[bool, typer.Option("--index", help="Of the key by which persons and sellers are searched for.")]
+Early = Annotated[
+    bool, typer.Option("--early", help="With --index --retire: now, though what is tagged under it is found by no number then.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One tenant's keys of one purpose, match or index, and what is done with them; each gives what it has to say."""
+
+    context: Context
+    tenant: str
+    purpose: str
+
+    def open(self) -> Iterator[str]:
+        """Make the key of a new epoch. ConfigError where the tenant has none yet."""
+        opened = self._live()[-1] + 1
+        self._note(f"{self._called} {opened} is opened")
+        self.context.keys.make(self._name(opened))
+        if self.purpose == "match":
+            yield f"{self.tenant}: epoch {opened} is open; load the list again to fill it, then rotate-key --retire"
+        else:
+            yield f"{self.tenant}: index epoch {opened} is open; copy its key to search, and after that to match; both are asked"
+
+    def retire(self, *, early: bool = False) -> Iterator[str]:
+        """Destroy all keys but the newest; ConfigError says what still needs them, or where they are kept."""
+        *old, newest = self._live()
+        if self.purpose == "match" and not (old and installed.path_of(self.context.data, self.tenant, newest).is_file()):
+            raise ConfigError(f"tenant {self.tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
+        if self.purpose == "index":
+            if not old:
+                raise ConfigError(f"tenant {self.tenant} has no newer index key: rotate-key --index first")
+            self._refuse_what_needs_the_old(newest, early=early)
+        for number in old:
+            if not self.context.keys.exists(self._name(number)):
+                raise ConfigError(f"key {self._name(number)} is no file here: destroy it where it is kept")
+        for number in old:
+            self._note(f"{self._called} {number} is destroyed{', early' * early}")
+            self.context.keys.destroy(self._name(number))
+            if self.purpose == "match":
+                installed.remove(self.context.data, self.tenant, number)
+            yield f"{self.tenant}: {self._called} {number} is destroyed"
+
+    def _refuse_what_needs_the_old(self, newest: int, *, early: bool) -> None:
+        name, listed = self._name(newest), recorded.path_of(self.context.data, self.tenant)
+        if listed.is_file() and (key := recorded.Enrolled(listed, self.context.keys, self.tenant).header.key) != name:
+            raise ConfigError(f"{listed} is under {key} and would be of no use then: `ullage watchlist load --enrolled` first")
+        if early:
+            return
+        if not self.context.keys.exists(name):
+            raise ConfigError(f"key {name} is no file here, so nobody knows since when it is used: say --early when it is time")
+        # A copy, and a restored backup, count from the day on which they were made: that errs to the safe side.
+        since = datetime.fromtimestamp((self.context.keys.root / name).stat().st_ctime, UTC)
+        ready = since + timedelta(days=self.context.settings.store.exposures_days)
+        if self.context.clock.now() < ready:
+            raise ConfigError(
+                f"what is tagged under the old index key of {self.tenant} is kept until {ready:%Y-%m-%d %H:%M} UTC: come back "
+                "then, or say --early, and it is found by handle alone"
+            )
+
+    def _live(self) -> list[int]:
+        live = epochs(self.context.keys, self.tenant, self.purpose)
+        if not live:
+            raise ConfigError(f"tenant {self.tenant} has no key: load its watchlist first")
+        return live
+
+    @property
+    def _called(self) -> str:
+        return "epoch" if self.purpose == "match" else "index epoch"
+
+    def _name(self, number: int) -> str:
+        return f"{self.tenant}/{self.purpose}-{number}.key"
+
+    def _note(self, what: str) -> None:
+        """Put a change of a key into the audit log, before it is made."""
+        self.context.trail().append("watchlist.rotate-key", what, actor=current_user(), tenant=self.tenant)

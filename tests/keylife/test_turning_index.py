@@ -1,0 +1,177 @@
+"""The index key turns over while posts come: no person and no seller is lost, and the old key goes when nothing needs it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.lookup.exposed import Lookup, Question
+from alerts.maintenance.retention import expire
+from alerts.read.sellers import history, named
+from alerts.records import CLASSES, Exposure, Sighting
+from alerts.store import IncidentStore, Where, configured_store
+from matcher.cli.turning import Turn
+from tests.alerts.builders import fold_all
+from tests.keylife.test_turning import run
+from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.test_stage import Running, match_of
+from ullage import clock as time_
+from ullage.errors import ConfigError
+from ullage.lookup.enrolled import EnrolledLists
+from ullage.security import keys
+from ullage.security.check_values import check_value
+from ullage.security.keys import KeyStore
+from ullage.security.masking import Secret
+from ullage.settings import Context
+
+BANK = [customer(n) for n in range(10)]
+SELLERS = ("darkseller", "老张", "Mr Lee")
+OPEN, RETIRE, EARLY = (
+    ("rotate-key", "--tenant", "bank", "--index", *more) for more in ((), ("--retire",), ("--retire", "--early"))
+)
+KEPT = 180.0
+
+
+class Desk:
+    """Match, alert and the desk over one data folder, all in this process and at a held time."""
+
+    def __init__(self, match: Running, store: IncidentStore, clock) -> None:
+        self.match, self.store, self.clock, self.context = match, store, clock, match.context
+        lists = EnrolledLists(self.context.data, self.context.keys)
+        self.lookup = Lookup(store, self.context.keys, ("bank",), self.context.clock, self.context.trail("search"), lists)
+        self.people, self.sellers = Counter[str](), Counter[str]()
+        self.index_keys: set[str] = set()
+
+    def work(self, number: int | None = None, seller: str = "") -> None:
+        """A post about a customer by a seller is collected, matched and folded."""
+        number = self.people.total() % len(BANK) if number is None else number
+        seller = seller or SELLERS[self.people.total() % len(SELLERS)]
+        text = f"{BANK[number]['name']}----{phone(number)}----{self.people.total()}"
+        self.match.put(text, post_id=f"p{self.people.total()}", author=seller)
+        [finding] = self.match.drain()
+        fold_all(self.store, self.clock, [finding])
+        self.people[phone(number)] += 1
+        self.sellers[seller] += 1
+        self.index_keys |= {name for name in finding.key_checks if "/index-" in name}
+
+    def found(self, value: str) -> int:
+        """In how many posts the person on the phone stands, as search tells it."""
+        answer = self.lookup.ask(Question(Secret(value), "Li Wei", "fraud_case", "C-1"))
+        return sum(len(hit.exposure.sightings) for hit in answer.found)
+
+    def sold(self, seller: str) -> int:
+        """How many posts a seller of that name is known to have made."""
+        tokens = named(self.store, self.context.keys, ["bank"], Secret(seller))
+        seen = history(self.store, tokens, "bank") if tokens else None
+        return seen.sightings if seen else 0
+
+    def everything_is_found(self) -> None:
+        self.store.refresh(Exposure, Sighting)
+        assert {value: self.found(value) for value in self.people} == dict(self.people)
+        assert {seller: self.sold(seller) for seller in self.sellers} == dict(self.sellers)
+
+    def after(self, days: float) -> Context:
+        """The data folder so many days after now: the keys' files are of the real time."""
+        return Context(self.context.data, time_.Clock(wall=lambda: time.time() + days * 86400))
+
+    def retire(self, days: float = 0.0, *, early: bool = False) -> list[str]:
+        return list(Turn(self.after(days), "bank", "index").retire(early=early))
+
+
+@pytest.fixture
+def desk(context: Context, clock) -> Iterator[Desk]:
+    enrol(context, "bank", BANK, recorded=True)
+    with match_of(context) as running, closing(configured_store(context)) as store:
+        yield Desk(running, store, clock)
+
+
+def test_no_person_check_and_no_seller_is_lost_while_the_index_key_is_rotated(desk: Desk) -> None:
+    """Posts come and questions are asked in every part of each step; match notices the new key by itself."""
+    data = desk.context.data
+    for _ in range(len(BANK)):
+        desk.work()
+    desk.everything_is_found()
+    run(data, OPEN, desk.work)
+    for _ in range(len(BANK)):
+        desk.work()
+        desk.everything_is_found()
+    run(data, ("load", "-", "--tenant", "bank", "--enrolled"), desk.work)
+    desk.work()
+    desk.everything_is_found()
+    assert desk.index_keys == {"bank/index-1.key", "bank/index-2.key"}
+    assert desk.match.reasons() == []
+
+
+def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -> None:
+    desk.work(0)
+    old, rights = desk.context.keys.read("bank/index-1.key"), desk.context
+    list(Turn(rights, "bank", "index").open())
+    desk.work(1)
+    enrol(desk.context, "bank", BANK, recorded=True)
+    with pytest.raises(ConfigError, match=r"what is tagged under the old index key of bank is kept until 20\d\d-.* UTC"):
+        desk.retire(KEPT - 1)
+    assert keys.epochs(rights.keys, "bank", "index") == [1, 2]
+    expire(desk.store, rights.settings.store, datetime.fromtimestamp(desk.clock.seconds, UTC) + timedelta(days=KEPT + 1))
+    desk.store.refresh(*CLASSES)
+    assert desk.store.count(Exposure, Where()) == 0
+    assert desk.retire(KEPT + 1) == ["bank: index epoch 1 is destroyed"]
+    desk.work(0)
+    desk.store.refresh(Exposure)
+    assert (desk.found(phone(0)), keys.epochs(rights.keys, "bank", "index")) == (1, [2])
+    written = {path: path.read_bytes() for path in rights.data.rglob("*") if path.is_file()}
+    assert [path for path, body in written.items() if old in body or old.hex().encode() in body] == []
+
+
+def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_handle(desk: Desk) -> None:
+    """The drill: open, retire early. Who posts or stands in a post again is found again, a seller with the whole history."""
+    for number, seller in ((0, "darkseller"), (1, "老张"), (2, "Mr Lee")):
+        desk.work(number, seller)
+    run(desk.context.data, OPEN)
+    enrol(desk.context, "bank", BANK, recorded=True)
+    desk.work(0, "darkseller")
+    run(desk.context.data, EARLY)
+    desk.store.refresh(Exposure, Sighting)
+    assert [desk.found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 0, 0]
+    assert [desk.sold(seller) for seller in SELLERS] == [2, 0, 0]
+    subjects = {exposure.subject for exposure in desk.store.scroll(Exposure, Where({"tenant": ("bank",)}))}
+    assert len(subjects) == 3  # which incidents, letters and `POST /v1/exposure` go by
+    desk.work(1, "老张")
+    desk.store.refresh(Exposure, Sighting)
+    assert (desk.found(phone(1)) > 0, desk.sold("老张")) == (True, 2)
+
+
+def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(desk: Desk, tmp_path: Path) -> None:
+    stolen = KeyStore(tmp_path / "stolen")
+    stolen.write("bank/index-2.key", desk.context.keys.read("bank/index-1.key"))  # tried as the key of the new epoch
+    list(Turn(desk.context, "bank", "index").open())
+    desk.work(4)
+    desk.store.refresh(Exposure)
+    thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
+    asked = Question(Secret(phone(4)), "nobody", "fraud_case", "C-1")
+    assert (thief.ask(asked).found, desk.found(phone(4))) == ((), 1)
+    with pytest.raises(ConfigError, match="is not the one under which the incident store is tagged"):
+        thief.check_keys()
+    assert check_value(stolen.read("bank/index-2.key"), "bank/index-2.key") != check_value(
+        desk.context.keys.read("bank/index-2.key"), "bank/index-2.key"
+    )
+
+
+def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(desk: Desk) -> None:
+    def recorded(number: int) -> bool | None:
+        return desk.lookup.ask(Question(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")).recorded
+
+    assert (recorded(3), recorded(11)) == (True, False)
+    list(Turn(desk.context, "bank", "index").open())
+    assert (recorded(3), recorded(11)) == (True, False)
+    with pytest.raises(
+        ConfigError, match=r"bank\.enrolled is under bank/index-1\.key .*: `ullage watchlist load --enrolled` first"
+    ):
+        desk.retire(early=True)
+    enrol(desk.context, "bank", BANK, recorded=True)
+    assert (recorded(3), recorded(11)) == (True, False)
+    desk.retire(early=True)
+    assert (recorded(3), recorded(11)) == (True, False)
