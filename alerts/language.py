@@ -7,6 +7,7 @@ to compile. Who reads is known where the text is shown: on a page by the browser
 from __future__ import annotations
 
 import io
+import tomllib
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from functools import cache
@@ -26,7 +27,7 @@ TAGS = {"zh": "zh-Hans", "en": "en"}
 
 @cache
 def catalogue(language: Language) -> NullTranslations:
-    """What the messages are in a language, and the nouns of identifier kinds; in English they are what they are."""
+    """What the messages are in a language, with nouns of identifier kinds and titles of rules; in English they are themselves."""
     if language == "en":
         return NullTranslations()
     from babel.messages.mofile import write_mo  # noqa: PLC0415 - for Chinese alone, once
@@ -36,6 +37,9 @@ def catalogue(language: Language) -> NullTranslations:
         read, made = read_po(file, locale=language), io.BytesIO()
     for kind in kinds().values():
         read.add(kind.noun, kind.noun_zh)
+    rules = resources.files("alerts").joinpath("clocks", "regimes.toml").read_text(encoding="utf-8")
+    for regime in tomllib.loads(rules)["regime"]:
+        read.add(regime["title"], regime["title_zh"])
     write_mo(made, read)
     made.seek(0)
     return GNUTranslations(made)
@@ -60,7 +64,9 @@ def translated(text: object, translate: Callable[[str], str], zone: tzinfo | Non
 
 def named(name: str, of: str, language: Language) -> str:
     """A word of a closed list (`NAMES`) in a language."""
-    return NAMES[of].get(name, name) if language == "zh" else words.spaced(name)
+    if language == "zh":
+        return NAMES[of].get(name, name)
+    return words.ENGLISH.get(of, {}).get(name) or words.spaced(name)
 
 
 def sentence(text: str, stop: str) -> str:
@@ -78,5 +84,6 @@ NAMES: Mapping[str, Mapping[Any, str]] = {
     "origin": words.ORIGIN,
     "kind": words.KIND,
     "field": words.FIELD,
+    "role": words.ROLE,
 }
 """Closed lists of words, in Chinese."""

@@ -28,6 +28,22 @@ ORIGIN = {
 """Never who leaked: a draft to an authority that says so is an admission."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
+ROLE = {
+    "operator": "系统运维",
+    "agent": "客服坐席",
+    "fraud": "反欺诈",
+    "analyst": "分析员",
+    "lead": "负责人",
+    "dpo": "个保负责人",
+    "resolver": "客户身份还原",
+    "evidence": "取证员",
+    "auditor": "审计员",
+}
+ENGLISH = {
+    "field": {**{str(label): english for label, (english, _) in FIELDS.items()}, "OTHER": "other fields"},
+    "role": {"dpo": "DPO", "evidence": "evidence officer"},
+}
+"""Of what is not called in English as it is named."""
 
 
 def spaced(word: str) -> str:

@@ -10,17 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.clocks.duties import Duty, sent_at
-from alerts.clocks.regimes import Stage
+from alerts.clocks.regimes import Stage, regimes
 from alerts.read.view import duration
 from ullage.display.next_step import Decide
 from ullage.display.render import moment, safe
-from ullage.phrase import Phrase
+from ullage.phrase import Phrase, marked
 
 STAGES = {
-    "brief": ("brief report", "简要报告"),
-    "first": ("first report", "首次报告"),
-    "written": ("written report", "书面报告"),
-    "final": ("final report", "总结报告"),
+    "brief": (marked("brief report"), "简要报告"),
+    "first": (marked("first report"), "首次报告"),
+    "written": (marked("written report"), "书面报告"),
+    "final": (marked("final report"), "总结报告"),
 }
 SINCE = {
     "first_seen": ("it is first seen", "首次发现"),
@@ -31,6 +31,18 @@ SINCE = {
     "resolved": ("it is resolved", "处置完毕"),
 }
 UNVERIFIED = ("not verified", "未核对原文")
+
+
+def ruled(regime: str) -> Phrase | str:
+    """A rule as people call it, by its id; the id of one that is no more."""
+    found = regimes().get(regime)
+    return Phrase(found.title) if found else regime
+
+
+def reported(what: str) -> Phrase | str:
+    """A report that is owed, as people call it, by the ids of its rule and stage with a space between."""
+    rule, _, stage = what.partition(" ")
+    return Phrase("%(rule)s (%(stage)s)", rule=ruled(rule), stage=Phrase(STAGES[stage][0])) if stage in STAGES else what
 
 
 def limit(stage: Stage) -> tuple[str, str]:

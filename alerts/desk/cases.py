@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from alerts.clocks.duties import Duty, Owed
+from alerts.clocks.render import reported
 from alerts.decisions.checked_text import checked_name
 from alerts.decisions.decide import Decisions
 from alerts.desk.work import Work, named, takedown_of
@@ -148,11 +149,13 @@ class Cases:
         if made.status in CLOSED and after.running:
             running = tuple(map(named, after.running))
             owed = Phrase(
-                "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s", clocks=", ".join(running), **words
+                "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s",
+                clocks=tuple(map(reported, running)),
+                **words,
             )
             return Said(id_, owed, running)
         if started:
-            starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=", ".join(started), **words)
+            starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=tuple(map(reported, started)), **words)
             return Said(id_, starts, started)
         return Said(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
 
@@ -201,7 +204,7 @@ class Cases:
             due=self._shown(incident, until),
         )
         if ended:
-            back = Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=", ".join(ended))
+            back = Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=tuple(map(reported, ended)))
         return Said(id_, back, ended, made=made)
 
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:

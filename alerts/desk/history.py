@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.clocks.duties import RULINGS
+from alerts.clocks.render import reported, ruled
 from alerts.decisions.decide import TELLING
 from alerts.desk.cases import REASONS, STATES, WORDS
 from alerts.records import Decision, Incident, Notification
@@ -64,10 +65,11 @@ def _said(one: Decision) -> Phrase:
         approved = Phrase("customers may be told"), Phrase("customers may not be told any more")
         return approved[not TELLING[one.stage]]
     if one.stage in RULINGS:
-        applies = Phrase("%(rule)s applies", rule=one.regime), Phrase("%(rule)s asks for no report here", rule=one.regime)
+        rule = ruled(one.regime)
+        applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s asks for no report here", rule=rule)
         return applies[one.stage != "applies"]
     if one.regime:
-        return Phrase("report sent under %(rule)s (%(stage)s)", rule=one.regime, stage=one.stage)
+        return Phrase("report sent: %(what)s", what=reported(f"{one.regime} {one.stage}"))
     return WORDS.get(one.status.replace("_", " "), Phrase("opened again"))
 
 

@@ -19,6 +19,7 @@ from alerts import words
 from alerts.accounts.roles import NOBODY, Principal
 from alerts.accounts.sign_on import SignOn
 from alerts.clocks.duties import Duties
+from alerts.clocks.render import reported
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
 from alerts.desk.feed import Feed
 from alerts.desk.queue import Shifts
@@ -155,6 +156,7 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,
+        "reported": reported,
         "zone": str(zone) if zone else "",
     }
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.clocks.duties import Duty
 from alerts.clocks.regimes import regimes_of
-from alerts.clocks.render import clock_words
+from alerts.clocks.render import clock_words, reported
 from alerts.custody.reveal import addresses
 from alerts.decisions.decide import TOKEN_BYTES
 from alerts.desk.cases import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
@@ -187,9 +187,9 @@ def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str
     asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
     for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
-            found[f"waived {regime.id}"] = Phrase("%(rule)s asks for no report here", rule=regime.id)
+            found[f"waived {regime.id}"] = Phrase("%(rule)s asks for no report here", rule=Phrase(regime.title))
         else:
-            found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=regime.id)
+            found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
     return found
 
 
@@ -217,8 +217,8 @@ def _page(
         "after": after,
         "now": now,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
-        "running": [named(duty) for duty in owed.running],
-        "starts": [named(duty) for duty in starts],
+        "running": [reported(named(duty)) for duty in owed.running],
+        "starts": [reported(named(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _rulings(site, incident, owed.duties),
         "silence": suppressed(site.store, [incident], now).get(id_),

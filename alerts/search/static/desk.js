@@ -1,4 +1,4 @@
-// Keys for whoever works here all day: j and k, a, c, x, / and ?. Every job can be done without this script.
+// Keys for whoever works here all day: j and k, a, c, x, / and ?; a box that ticks every row. Every job can be done without this script.
 "use strict";
 (() => {
   const isTyping = (place) => Boolean(place.closest("input:not([type=checkbox]), textarea, select"));
@@ -28,6 +28,13 @@
       keys.querySelector("summary").focus();
     },
   };
+  const every = document.getElementById("every");
+  if (every) {
+    const boxes = () => [...document.querySelectorAll("td.pick input[name=id]")];
+    every.disabled = false;
+    every.addEventListener("change", () => boxes().forEach((box) => (box.checked = every.checked)));
+    document.addEventListener("change", () => (every.checked = boxes().every((box) => box.checked)));
+  }
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !Object.hasOwn(acts, event.key)) return;
     event.preventDefault();

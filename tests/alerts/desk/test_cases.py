@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.clocks.duties import Duties
+from alerts.clocks.regimes import regimes
 from alerts.desk.cases import STATES, Cases, links_of, refused
 from alerts.desk.queue import Queue, View, last_shift
 from alerts.desk.returns import Returns
@@ -54,7 +55,8 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     store.put([incident("INC-A", **CLOCKED)])
     said = cases.acknowledge("INC-A", by="Li Wei")
     assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
-    assert said.words() == "INC-A: acknowledged by Li Wei. This starts: pboc-2025 brief, pboc-2025 first"
+    title = regimes()["pboc-2025"].title
+    assert said.words() == f"INC-A: acknowledged by Li Wei. This starts: {title} (brief report), {title} (first report)"
     assert queue.page(View()).rows[0].item.running == said.clocks
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 

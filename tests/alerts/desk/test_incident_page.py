@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_a_title_says_what_how_many_and_where(browser, store):
 def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     text = browser.get("/incidents/INC-A").text
-    assert "This starts: pipl-57 first" in text
+    assert "This starts: PIPL Art. 57 (first report)" in text
     answer = browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
     assert answer.status_code == 303
     assert "This starts" not in browser.get("/incidents/INC-A").text
@@ -101,3 +102,17 @@ def test_addresses_need_a_case_and_a_reason(browser, store):
     answer = browser.post("/incidents/INC-A/addresses", {"case": "", "reason": "takedown"})
     assert answer.status_code == 400
     assert 'value="takedown"' in answer.text
+
+
+def test_rules_are_called_by_their_names_and_never_by_ids(browser, store):
+    store.put([incident("INC-A", **CLOCKED)])
+    browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
+    browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16})
+    for language, called in (
+        ("en", "report sent: PIPL Art. 57 (first report)"),
+        ("zh", "已报送：个人信息保护法第五十七条（首次报告）"),
+    ):
+        text = browser.get("/incidents/INC-A", headers={"accept-language": language}).text
+        assert called in text
+        shown = re.sub(r'value="[^"]*"', "", text)
+        assert "pipl-57" not in shown
