@@ -30,6 +30,8 @@ SINCE = {
     "determined": ("somebody confirms it", "人员确认"),
     "resolved": ("it is resolved", "处置完毕"),
 }
+SOON = 2 * 3600
+"""Seconds left at which a clock stands out."""
 UNVERIFIED = ("not verified", "未核对原文")
 
 
@@ -128,6 +130,7 @@ def _utc(when: datetime | None) -> str | None:
 
 def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
     """What the page shows of a duty; pairs are English and Chinese."""
+    left = duty.left(now)
     return {
         "duty": duty,
         "stage": STAGES[duty.stage.id],
@@ -138,6 +141,8 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "warning": warning(duty),
         "sent": moment(sent_at(duty.report), zone) if duty.report else "",
         "urgent": duty.state == "running",
+        "is_late": left is not None and left < 0,
+        "is_soon": left is not None and 0 <= left < SOON,
     }
 
 

@@ -116,12 +116,13 @@ def reasons(gap: Together) -> tuple[Phrase, ...]:
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
-def span(since: datetime, until: datetime, zone: tzinfo) -> str:
+def span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
     """A time from one moment to another, local, with how long it is."""
     one, other = since.astimezone(zone), until.astimezone(zone)
-    minutes = round((until - since) / timedelta(minutes=1))
-    long = f"{minutes // 60} h {minutes % 60:02d}" if minutes >= 60 else f"{minutes} min"
-    return f"{one:%Y-%m-%d %H:%M}–{other:{'%H:%M' if one.date() == other.date() else '%m-%d %H:%M'}} ({long})"
+    hours, minutes = divmod(round((until - since) / timedelta(minutes=1)), 60)
+    rest, end = f"{minutes:02d}", f"{other:{'%H:%M' if one.date() == other.date() else '%m-%d %H:%M'}}"
+    long = Phrase("%(hours)s h %(minutes)s", hours=hours, minutes=rest) if hours else Phrase("%(minutes)s min", minutes=minutes)
+    return Phrase("%(since)s–%(until)s (%(long)s)", since=one.strftime("%Y-%m-%d %H:%M"), until=end, long=long)
 
 
 def legend(rows: Sequence[Row]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from alerts.noise.background import Rules as Background
@@ -32,6 +33,24 @@ ADDERS = {
 BOUND = ("of an earlier version, or a bound", "旧版本的规则，或上下限")
 EARLIER = ("of an earlier version", "旧版本的规则")
 LEXICON = ("terms of the lexicon", "词库用语")
+THEMES = {
+    "CARD": ("Terms of card data", "银行卡料用语"),
+    "CHAN": ("Channels and meeting places", "渠道、聚集地"),
+    "CRED": ("Terms of logins and passwords", "账号密码用语"),
+    "DATA": ("Kinds of data on offer", "数据品类"),
+    "FRAUD": ("Ways of fraud", "诈骗手法"),
+    "ID": ("Papers and faces", "证件、人脸资料"),
+    "LAUND": ("Money laundering", "洗钱用语"),
+    "LOAN": ("Loans", "贷款用语"),
+    "QUAL": ("What is said of quality", "数据成色"),
+    "SALE": ("Words of sale", "出售用语"),
+    "SERV": ("Look-ups and break-ins as a service", "查档、破解服务"),
+    "SRC": ("Where data come from", "数据来路"),
+    "TELE": ("Calling and messaging", "通讯、群发"),
+    "TRADE": ("Terms of trade", "交易用语"),
+    "WANTED": ("Somebody asks for data", "求购用语"),
+}
+"""The lexicon's themes."""
 
 
 class Precision(NamedTuple):
@@ -44,6 +63,8 @@ class Precision(NamedTuple):
     incidents: int
     real: int
     false: int
+    last: datetime | None = None
+    """When the newest of them came; None where it never fired."""
 
     @property
     def share(self) -> float | None:
@@ -67,7 +88,9 @@ def precisions(store: IncidentStore, verdict: Verdict, background: Background, t
     """Every rule, those that never fired included; what stored reasons name and the rules no longer do comes last."""
     where = Where({"tenant": (tenant,)} if tenant else {})
     marked = marks(store)
-    codes = {i.id: {i.scenario, *(why.code for why in i.reasons)} - {"", "S"} for i in store.scroll(Incident, where)}
+    codes = {
+        i.id: ({i.scenario, *(why.code for why in i.reasons)} - {"", "S"}, i.opened_at) for i in store.scroll(Incident, where)
+    }
     by_code = _count(codes, marked)
     titles: dict[str, tuple[Kind, str, str]] = {s.id: ("scenario", s.title, s.title_zh) for s in verdict.scenario}
     titles |= {code: ("adder", *title) for code, title in ADDERS.items()}
@@ -77,31 +100,40 @@ def precisions(store: IncidentStore, verdict: Verdict, background: Background, t
     return [*found, *_of_background(store, where, background), *_of_themes(store, where, marked)]
 
 
-Counts = tuple[int, int, int]
+Counts = tuple[int, int, int, datetime | None]
+Fired = tuple[Iterable[str], datetime]
+"""The codes or themes in an incident, and when it came."""
 
 
-def _count(members: Mapping[str, Iterable[str]], marked: Mapping[str, bool]) -> defaultdict[str, Counts]:
-    """Incidents, real and false ones, by each code or theme that is in them."""
-    total, real, false = Counter[str](), Counter[str](), Counter[str]()
-    for incident, codes in members.items():
+def _count(members: Mapping[str, Fired], marked: Mapping[str, bool]) -> defaultdict[str, Counts]:
+    """Incidents, real and false ones, and the newest, by each code or theme that is in them."""
+    total, real, false, last = Counter[str](), Counter[str](), Counter[str](), dict[str, datetime]()
+    for incident, (codes, at) in members.items():
         total.update(codes)
+        last.update({code: max(at, last.get(code, at)) for code in codes})
         if incident in marked:
             (real if marked[incident] else false).update(codes)
-    return defaultdict(lambda: (0, 0, 0), {code: (total[code], real[code], false[code]) for code in total})
+    return defaultdict(lambda: (0, 0, 0, None), {code: (total[code], real[code], false[code], last[code]) for code in total})
 
 
 def _of_background(store: IncidentStore, where: Where, rules: Background) -> Iterator[Precision]:
-    posts = Counter(fact.rule for fact in store.scroll(Fact, where))
-    for rule in rules.rule:
-        yield Precision("background", rule.id, rule.title, rule.title_zh, posts.pop(rule.id, 0), 0, 0)
-    yield from (Precision("background", id_, *EARLIER, count, 0, 0) for id_, count in sorted(posts.items()))
+    facts = {fact.id: ((fact.rule,), fact.at) for fact in store.scroll(Fact, where)}
+    posts = _count(facts, {})
+    titles = {rule.id: (rule.title, rule.title_zh) for rule in rules.rule}
+    for id_ in (*titles, *sorted(set(posts) - set(titles))):
+        english, chinese = titles.get(id_, EARLIER)
+        yield Precision("background", id_, english, chinese, *posts[id_])
 
 
 def _of_themes(store: IncidentStore, where: Where, marked: Mapping[str, bool]) -> Iterator[Precision]:
     """The lexicon's themes, by the terms that counted in any sighting of an incident."""
     members: dict[str, set[str]] = defaultdict(set)
+    seen = dict[str, datetime]()
     for sighting in store.scroll(Sighting, where):
         if sighting.traits:
             members[sighting.incident].update(sighting.traits.jargon)
-    counts = _count(members, marked)
-    yield from (Precision("theme", theme, *LEXICON, *counts[theme]) for theme in sorted(counts))
+            seen[sighting.incident] = max(sighting.fetched_at, seen.get(sighting.incident, sighting.fetched_at))
+    counts = _count({incident: (themes, seen[incident]) for incident, themes in members.items()}, marked)
+    for theme in sorted(counts):
+        english, chinese = THEMES.get(theme, LEXICON)
+        yield Precision("theme", theme, english, chinese, *counts[theme])

@@ -29,7 +29,8 @@ def precision_in_words(rule: Precision) -> str:
 
 def precision_as_json(rule: Precision) -> dict[str, Any]:
     """One rule as a JSON object."""
-    return {**rule._asdict(), "precision": rule.share, "marked": rule.real + rule.false}
+    last = rule.last.isoformat() if rule.last else None
+    return {**rule._asdict(), "last": last, "precision": rule.share, "marked": rule.real + rule.false}
 
 
 def precision_table(rules: Sequence[Precision]) -> Table:

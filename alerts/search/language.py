@@ -34,6 +34,8 @@ class Reader:
     place: str = "/"
     base: str = ""
     """The path below which they see the desk (`address.Asked.base`)."""
+    path: str = "/"
+    """What was asked for, a form as well: where the navigation says that they are."""
 
 
 _LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
@@ -95,7 +97,8 @@ class InLanguage:
         headers = Headers(scope=scope)
         language = chosen(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), headers.get("accept-language", ""))
         place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
-        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/", scope.get("state", {}).get("base", "")))
+        path, base = scope["raw_path"].decode("latin-1"), scope.get("state", {}).get("base", "")
+        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/", base, path))
         try:
             await self._app(scope, receive, send)
         finally:

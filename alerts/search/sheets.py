@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 from markupsafe import Markup
 
@@ -21,11 +22,20 @@ class Cell:
     href: str = ""
     tone: Tone = ""
     code: bool = False
+    right: bool = False
+    """Of what is said as text and read as a number."""
+    below: str = ""
+    """The id of what `value` names, in small print."""
 
     @property
     def is_number(self) -> bool:
         """Whether it stands at the right."""
-        return isinstance(self.value, int | float)
+        return self.right or isinstance(self.value, int | float)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it stays on one line."""
+        return isinstance(self.value, datetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,18 @@ class Section:
     pictures: tuple[Markup, ...] = ()
     more: Phrase | None = None
     """Said below the table, of what is left out."""
+    rest: Sequence[Sequence[Cell]] = ()
+    """Further rows, folded away under `rest_title`."""
+    rest_title: Phrase | None = None
+
+
+class Field(NamedTuple):
+    """What a page is searched by: typed, or chosen where there are `options`, by value."""
+
+    name: str
+    label: Phrase
+    value: str
+    options: Mapping[str, Phrase] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +72,7 @@ class Sheet:
     sections: tuple[Section, ...]
     verdict: Phrase | None = None
     tone: Tone = ""
-    fields: tuple[tuple[str, Phrase, str], ...] = ()
-    """Name, label and value of each."""
+    fields: tuple[Field, ...] = ()
     action: str = ""
     links: tuple[tuple[str, Phrase], ...] = ()
     refused: Any = None

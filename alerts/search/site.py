@@ -118,7 +118,7 @@ class Site:
         """A template as an answer, in the language of whoever asks; it knows them as `principal`, and their tenants."""
         reader = READER.get()
         place = _repeatable(reader.place) if status < 400 else reader.place.partition("?")[0]  # what is refused is not repeated
-        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": place}
+        who = {"principal": self.principal, "tenants": self.tenants, "untold": self.untold, "place": place, "path": reader.path}
         who["menu"] = menu(self.entries, self.principal)
         text = self.pages(reader.language).get_template(name).render({**who, **values})
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})

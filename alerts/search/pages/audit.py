@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from alerts.search.asked import Text
 from alerts.search.may import may
 from alerts.search.menu import Entry
-from alerts.search.sheets import Cell, Section, Sheet, Tone
+from alerts.search.sheets import Cell, Field, Section, Sheet, Tone
 from alerts.search.site import Site
 from ullage.audit import Chain, entries, walk_all
 from ullage.audit.trail import FOLDER
@@ -19,6 +19,74 @@ from ullage.phrase import Phrase
 
 MENU = Entry("/audit", Phrase("Audit log"), "audit.read", "state", 4)
 SHOWN = 100
+DID: Mapping[str, Phrase] = {
+    "account.add": Phrase("account made"),
+    "account.disable": Phrase("account closed"),
+    "account.enable": Phrase("account opened again"),
+    "account.locked": Phrase("account locked after wrong passwords"),
+    "account.login": Phrase("logged in"),
+    "account.login_of": Phrase("way to log in changed"),
+    "account.logout": Phrase("logged out"),
+    "account.password": Phrase("password changed"),
+    "account.refused": Phrase("login refused"),
+    "account.roles": Phrase("roles changed"),
+    "account.sessions": Phrase("sessions ended"),
+    "address.reveal": Phrase("original addresses shown"),
+    "bait.stamp": Phrase("bait recorded"),
+    "coverage.explain": Phrase("gap explained"),
+    "customers.export": Phrase("handles taken out"),
+    "data.backup": Phrase("data backed up"),
+    "evidence.keep": Phrase("evidence held"),
+    "evidence.let_go": Phrase("evidence let go"),
+    "evidence.open": Phrase("evidence opened"),
+    "evidence.pack": Phrase("evidence handed over"),
+    "evidence.refused": Phrase("evidence refused"),
+    "file.assess": Phrase("file assessed"),
+    "file.open": Phrase("file made an incident"),
+    "incident.assigned": Phrase("incident assigned"),
+    "incident.decide": Phrase("incident decided"),
+    "incident.detached": Phrase("sighting taken out"),
+    "incident.draft": Phrase("report drafted"),
+    "incident.due": Phrase("due date set"),
+    "incident.duty": Phrase("duty to report ruled on"),
+    "incident.excused": Phrase("called a false positive"),
+    "incident.export": Phrase("incidents exported"),
+    "incident.hold": Phrase("incident held"),
+    "incident.letter": Phrase("letter of takedown written"),
+    "incident.linked": Phrase("incidents linked"),
+    "incident.release": Phrase("incident's hold ended"),
+    "incident.reported": Phrase("report recorded as sent"),
+    "incident.takedown": Phrase("takedown recorded"),
+    "incident.telling": Phrase("telling customers ruled on"),
+    "incident.unlinked": Phrase("link ended"),
+    "lookup": Phrase("person looked up"),
+    "lookup.limited": Phrase("look-ups over the limit"),
+    "lookup.seller": Phrase("seller looked up"),
+    "lookup.sweep": Phrase("sweep of numbers noticed"),
+    "outcome.report": Phrase("outcome of fraud reported"),
+    "rules.use": Phrase("rules put into force"),
+    "subject.erase": Phrase("customer erased"),
+    "subject.erased": Phrase("customer's erasure proved"),
+    "subjects.resolve": Phrase("handles turned into customers"),
+    "suppression.add": Phrase("silenced"),
+    "suppression.lift": Phrase("silence lifted"),
+    "tenant.erase": Phrase("tenant erased"),
+    "tenant.erased": Phrase("tenant's erasure proved"),
+    "token.add": Phrase("token made"),
+    "token.refused": Phrase("token refused"),
+    "token.revoke": Phrase("token ended"),
+    "watchlist.erase": Phrase("customer erased from a watchlist"),
+    "watchlist.install": Phrase("watchlist installed"),
+    "watchlist.load": Phrase("watchlist loaded"),
+    "watchlist.rotate-key": Phrase("watchlist's key turned"),
+    "watchlist.update": Phrase("watchlist updated"),
+}
+"""What an entry's action is called."""
+
+
+def did(action: str) -> Cell:
+    """What was done, in words, above the name that the log has."""
+    return Cell(DID[action], below=action) if action in DID else Cell(action, code=True)
 
 
 def routes() -> APIRouter:
@@ -50,9 +118,9 @@ def routes() -> APIRouter:
         empty = Phrase("No entry fits.") if actor or action or words else Phrase("Nothing was changed yet.")
         sections.append(Section(MENU.name, heads, found[:SHOWN], empty, note, more=more))
         fields = (
-            ("actor", Phrase("Who"), actor),
-            ("action", Phrase("Action begins with"), action),
-            ("words", Phrase("Words"), words),
+            Field("actor", Phrase("Who"), actor),
+            Field("action", Phrase("Did"), action, DID),
+            Field("words", Phrase("Words"), words),
         )
         sheet = Sheet(
             MENU.name,
@@ -74,7 +142,7 @@ def _found(site: Site, actor: str, action: str, words: str) -> list[list[Cell]]:
         entry
         for _, entry in entries(site.context.data / FOLDER)
         if actor in ("", entry.actor)
-        and entry.action.startswith(action)
+        and (entry.action == action if action in DID else entry.action.startswith(action))
         and (site.principal.sees(entry.tenant) if entry.tenant else site.principal.sees_all)
         and words.lower() in f"{entry.object} {entry.reason}".lower()
     ]
@@ -82,7 +150,7 @@ def _found(site: Site, actor: str, action: str, words: str) -> list[list[Cell]]:
         [
             Cell(one.at),
             Cell(one.actor),
-            Cell(one.action, code=True),
+            did(one.action),
             Cell(one.object),
             Cell(one.tenant or "–"),
             Cell(one.reason or "–"),

@@ -56,7 +56,7 @@ def _line(site: Site, name: str) -> list[Cell]:
     waiting, failed = site.store.count(Notification, overdue), count("failed")
     last = site.store.search(Notification, Where({"channel": (name,), "outcome": ("sent",)}), 1).items
     state = (
-        Cell(Phrase("%(count)s are overdue", count=waiting), tone="bad")
+        Cell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
         if waiting
         else Cell(Phrase("arrives"), tone="good")
         if last

@@ -130,7 +130,7 @@ def _page(
         "left_out": len(seen.rows) - len(rows),
         "windows": WINDOWS,
         "since": since,
-        "typed": typed or {"since": since, "until": until, "place": place},
+        "typed": typed or {"since": local(seen.since, zone).replace("T", " "), "until": until, "place": place},
         "explaining": explaining,
         "from_": local(seen.since, zone).replace("T", " "),
         "to": local(seen.until, zone).replace("T", " "),

@@ -30,7 +30,7 @@ from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
 
 MENU = Entry("/handover", Phrase("Handover"), "incident.read coverage.read", "work", 2)
-SHOWN = 10
+SHOWN = 5
 """Incidents of a part; the queue has all."""
 
 

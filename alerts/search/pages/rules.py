@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
@@ -22,6 +23,8 @@ from ullage.phrase import Phrase
 MENU = Entry("/rules", Phrase("Rules"), "rules.read", "state", 2)
 Reader = Annotated[Site, may("rules.read")]
 Days = Annotated[int, Query(ge=1, le=MOST_DAYS)]
+AGED_DAYS = 90
+"""A rule that has not fired for so long is worth a look: sellers have moved on, or it no longer says what they do."""
 GROUPS = {
     "scenario": Phrase("Scenarios"),
     "adder": Phrase("What raises or lowers the score"),
@@ -61,24 +64,37 @@ def _page(site: Site, days: int, text: str = "", refused: Exception | None = Non
 
 def _precision(site: Site) -> Sheet:
     found = precisions(site.store, site.context.rules(), site.background())
+    aged = site.clock.now() - timedelta(days=AGED_DAYS)
     kinds = dict.fromkeys(one.kind for one in found)
-    heads = (Phrase("Rule"), Phrase("Says"), Phrase("Fired"), Phrase("Real"), Phrase("False"), Phrase("Precision"))
-    sections = tuple(
-        Section(
-            GROUPS.get(kind, Phrase("Other rules")), heads, [_line(one) for one in found if one.kind == kind], Phrase("None.")
-        )
-        for kind in kinds
-    )
+    sections = tuple(_section(kind, [one for one in found if one.kind == kind], aged) for kind in kinds)
     marked = sum(one.real + one.false for one in found if one.kind == "scenario")
     verdict = (
         Phrase("%(marked)s judgements of people stand behind these figures.", marked=marked)
         if marked
         else Phrase("Nobody has confirmed an incident or called one false yet, so no precision is known.")
     )
-    return Sheet(MENU.name, sections, verdict, "good" if marked else "unsure")
+    return Sheet(MENU.name, sections, verdict, "good" if marked else "unsure", links=(("#dry", Phrase("Dry run")),))
+
+
+def _section(kind: str, rules: Sequence[Precision], aged: datetime) -> Section:
+    """Rules of a kind, those that fired most first; those that never did are folded away."""
+    fired = sorted((one for one in rules if one.incidents), key=lambda one: -one.incidents)
+    rest = [one for one in rules if not one.incidents]
+    old = sum(one.last is None or one.last < aged for one in rules)
+    heads = (Phrase("Rule"), Phrase("Fired"), Phrase("Real"), Phrase("False"), Phrase("Precision"), Phrase("Last"))
+    return Section(
+        GROUPS.get(kind, Phrase("Other rules")),
+        heads,
+        [_line(one) for one in fired],
+        Phrase("None."),
+        note=Phrase("%(old)s of %(all)s have not fired for %(days)s days", old=old, all=len(rules), days=AGED_DAYS),
+        rest=[_line(one) for one in rest],
+        rest_title=Phrase("%(count)s that never fired", count=len(rest)),
+    )
 
 
 def _line(one: Precision) -> list[Cell]:
     share = f"{one.share:.0%}" if one.share is not None else "–"
     title = one.title_zh if READER.get().language == "zh" else one.title
-    return [Cell(one.id, code=True), Cell(title), Cell(one.incidents), Cell(one.real), Cell(one.false), Cell(share)]
+    figures = Cell(one.incidents), Cell(one.real), Cell(one.false), Cell(share, right=True)
+    return [Cell(title[:1].upper() + title[1:], below=one.id), *figures, Cell(one.last or "–", right=True)]

@@ -83,5 +83,5 @@ def _line(row: Row, state: Cell, ledger: Ledger) -> list[Cell]:
         Cell(sum(cell.posts for cell in day)),
         Cell(sum(cell.posts for cell in row.cells)),
         Cell(sum(cell.state in ("blind", "partly") for cell in hours)),
-        Cell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–"),
+        Cell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–", right=True),
     ]

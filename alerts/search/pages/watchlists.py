@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from alerts.records import Heard
 from alerts.search.may import may
 from alerts.search.menu import Entry
+from alerts.search.pages.audit import did
 from alerts.search.sheets import Cell, Section, Sheet, Tone
 from alerts.search.site import Site
 from alerts.store import Where
@@ -68,7 +69,7 @@ def _history(site: Site) -> Section:
         [
             Cell(one.at),
             Cell(one.tenant, code=True),
-            Cell(one.action, code=True),
+            did(one.action),
             Cell(one.object),
             Cell(one.actor),
             Cell(one.digest[:16], code=True),
