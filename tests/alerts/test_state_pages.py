@@ -1,16 +1,19 @@
 """Sites, channels, rules, watchlists, the audit log: each says what it knows, and never that all is well where it does not."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from alerts.records import Heard, Notification
+from alerts.search.pages.audit import DID
 from tests.alerts.browser import ASKER
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage import audit
 from ullage.audit.trail import FOLDER
 
 PATHS = ["/sites", "/channels", "/rules", "/watchlists", "/audit", "/audit?verify=1"]
+ROOT = Path(__file__).parents[2]
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -58,7 +61,7 @@ def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypat
     store.put([Notification(**owed, severity="high")])
     page = browser.get("/channels").text
     assert "1 of 1 channels do not arrive." in page
-    assert "1 are overdue" in page
+    assert "overdue: 1" in page
 
 
 def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context):
@@ -93,3 +96,16 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
     told = CliRunner().invoke(app, ["history", "--json", "--tenant", "bank"], obj=context, catch_exceptions=False).stdout
     assert "epoch 1, 48 customers" in told
     assert "zetalend" not in told
+
+
+def test_every_action_that_the_log_is_given_is_called_something():
+    given = re.compile(r"""append\(\s*f?["']([a-z]+\.[a-z_-]+)["']""")
+    files = [path for folder in ("alerts", "matcher", "ullage") for path in (ROOT / folder).rglob("*.py")]
+    actions = {found for path in files for found in given.findall(path.read_text(encoding="utf-8"))}
+    assert len(actions) > 15
+    assert actions <= set(DID)
+
+
+def test_after_a_form_the_navigation_says_where_one_is(browser):
+    answer = browser.post("/rules/dry", {"text": "no rules", "days": "30"})
+    assert re.findall(r'<a href="([^"]+)" aria-current="page">', answer.text) == ["/rules"]

@@ -85,8 +85,8 @@ DID: Mapping[str, Phrase] = {
 
 
 def did(action: str) -> Cell:
-    """What was done, in words, above the name that the log has."""
-    return Cell(DID[action], below=action) if action in DID else Cell(action, code=True)
+    """What was done, in words where there are some."""
+    return Cell(DID[action]) if action in DID else Cell(action, code=True)
 
 
 def routes() -> APIRouter:

@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from alerts.language import named
 from alerts.records import Notification
+from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet, Tone
@@ -92,7 +94,7 @@ def _routes(site: Site) -> Section:
         [
             Cell(name, code=True),
             Cell(", ".join(route.tenants) or anything),
-            Cell(route.severity),
+            Cell(named(route.severity, "severity", READER.get().language)),
             Cell(", ".join(route.channels)),
             Cell(", ".join(route.escalate_to) or "–"),
         ]

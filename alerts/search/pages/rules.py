@@ -97,4 +97,4 @@ def _line(one: Precision) -> list[Cell]:
     share = f"{one.share:.0%}" if one.share is not None else "–"
     title = one.title_zh if READER.get().language == "zh" else one.title
     figures = Cell(one.incidents), Cell(one.real), Cell(one.false), Cell(share, right=True)
-    return [Cell(title[:1].upper() + title[1:], below=one.id), *figures, Cell(one.last or "–", right=True)]
+    return [Cell(title[:1].upper() + title[1:], below=one.id), *figures, Cell(one.last or "–")]

@@ -28,6 +28,7 @@
       keys.querySelector("summary").focus();
     },
   };
+  document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const every = document.getElementById("every");
   if (every) {
     const boxes = () => [...document.querySelectorAll("td.pick input[name=id]")];
