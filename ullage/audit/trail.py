@@ -21,6 +21,7 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_through, write_whole
 from ullage.files.lock import turn
 from ullage.lookup.free_text_check import identifier_in
+from ullage.security.check_values import path_of
 from ullage.security.keys import KeyStore
 
 FOLDER = "audit"
@@ -83,12 +84,13 @@ class Trail:
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
         with self._alone() as folder:
-            key = audit_key(self.keys, self.chain)
-            if (head := self._end(folder, key)).seq:
+            key, files = audit_key(self.keys, self.chain), segments(folder)
+            head = self._end(folder, files, key)
+            if head.seq and not path_of(self.keys.root, _key_name(self.chain)).exists():  # else the key was held to it above
                 self.keys.adopt(_key_name(self.chain))
             now = self.clock.now()
-            if head.seq >= head.begins and self._is_full(folder, head, now):
-                head = self._pruned(folder, head, now, key)
+            if head.seq >= head.begins and self._is_full(files[-1], head, now):
+                head = self._pruned(folder, files, head, now, key)
             entries, seq, last = list[Entry](), head.seq, head.last
             for one in noted:
                 entry = Entry(
@@ -98,7 +100,8 @@ class Trail:
                 entry = entry.model_copy(update={"digest": entry.signed(key)})
                 entries.append(entry)
                 seq, last = entry.seq, entry.digest
-            self._write(folder, head, entries, key)
+            path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
+            self._write(path, head, entries, key)
             return entries
 
     @contextlib.contextmanager
@@ -109,9 +112,8 @@ class Trail:
         with turn(folder / "lock"):
             yield folder
 
-    def _end(self, folder: Path, key: bytes) -> Head:
+    def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> Head:
         """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
-        files = segments(folder)
         try:
             head = read_head(folder / HEAD)
         except FileNotFoundError:
@@ -138,19 +140,18 @@ class Trail:
             f"audit chain {self.root / self.chain}: {what}; run `ullage audit verify`, then move the folder away as evidence"
         )
 
-    def _is_full(self, folder: Path, head: Head, now: datetime) -> bool:
+    def _is_full(self, path: Path, head: Head, now: datetime) -> bool:
         """Whether the next entry begins a new file: another month, or enough in this one."""
         if head.size >= self.max_segment:
             return True
-        with segments(folder)[-1].open("rb") as file:
+        with path.open("rb") as file:
             first = read_line(file.readline())
         return first is not None and (first.at.year, first.at.month) != (now.year, now.month)
 
-    def _pruned(self, folder: Path, head: Head, now: datetime, key: bytes) -> Head:
+    def _pruned(self, folder: Path, files: Sequence[Path], head: Head, now: datetime, key: bytes) -> Head:
         """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
         head = head.model_copy(update={"size": 0})
-        files, oldest = segments(folder), now - timedelta(days=self.keep_days)
-        gone = []
+        oldest, gone = now - timedelta(days=self.keep_days), list[Path]()
         for file, following in zip(files, [*files[1:], None], strict=True):
             end = _first_of(following) if following else None
             if end is None or end.at >= oldest:
@@ -164,14 +165,13 @@ class Trail:
                 file.unlink()
         return head
 
-    def _write(self, folder: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
+    def _write(self, path: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
         """Entries, then head, each on disk before the next step."""
-        path = segments(folder)[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
         with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
             write_through(file, b"".join(entry.line() for entry in entries))
             size = file.tell()
         last = entries[-1]
-        self._put_head(folder, head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size}), key)
+        self._put_head(path.parent, head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size}), key)
 
     @staticmethod
     def _put_head(folder: Path, head: Head, key: bytes) -> None:
