@@ -105,7 +105,7 @@ def create_app(
     )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
-    for router in (*pages.routers(), *v1.routers(), login.routes(), _operations(site)):
+    for router in (*v1.routers(), *pages.routers(), login.routes(), _operations(site)):  # tried in turn: programs ask most often
         app.router.routes.extend(router.routes)  # included, each would be worked out a second time
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
