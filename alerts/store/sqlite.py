@@ -38,6 +38,8 @@ from alerts.store.ways import Way, narrow_index, way
 from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
 
 SCROLL = 500
+ABOVE = 2**62
+"""Makes a number by which documents are ordered positive."""
 CACHE_KIB = 65_536
 """Of pages that a process holds: each that it does not is read and its checksum worked out again."""
 
@@ -165,7 +167,8 @@ class SqliteStore:
         span = _span([stamp(moment) for moment in moments[1:-1]], 0)
         sums = f"sum({read_order(kind, total)[0]})" if total else "0"
         sql = f"select {span}, {sums}, count(*){''.join(f', {name}' for name in columns)} from {found.source}"
-        groups = ", ".join(("1", *columns))
+        # Grouped by a constant too, SQLite would sort what an index has in order.
+        groups = ", ".join(columns if columns and span == "0" else ("1", *columns))
         rows = self._read(f"{sql} where {found.condition} group by {groups} limit {MAX_TALLIES + 1}", found.values)
         if len(rows) > MAX_TALLIES:
             raise QueryError(too_many())
@@ -175,13 +178,12 @@ class SqliteStore:
         """See `IncidentStore.firsts`; the members of these sets are looked at, and nothing else."""
         table, (by, is_down) = table_of(kind), read_order(kind, order)
         condition, bound = selection(kind, table, where, leads="set")
-        down, apart = " desc" if is_down else "", f"over (partition by s.value order by {by}{' desc' if is_down else ''}"
-        ranked = f"select s.value, id, row_number() {apart}, id{down}) as place, count(*) over (partition by s.value) as many"
+        first = f"{'max' if is_down else 'min'}(format('%020d', {by} + {ABOVE}) || id)"  # as text both order as they do apart
         members = f"{table}_sets as s cross join {table} on {table}.n = s.n"
         among = f"s.field = ? and s.value in (select value from json_each(?)) and {condition}"
-        sql = f"select value, id, many from ({ranked} from {members} where {among}) where place = 1"
+        sql = f"select s.value, {first}, count(*) from {members} where {among} group by s.value"
         rows = self._read(sql, [checked_set(kind, name), json.dumps(list(values)), *bound]) if values else ()
-        return {value: First(id_, many) for value, id_, many in rows}
+        return {value: First(key[20:], many) for value, key, many in rows}
 
     def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """See `IncidentStore.search`."""
