@@ -16,12 +16,12 @@ important data or a loss. A false positive has no duties but those that were met
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.clocks.deadline import deadline, half_of
+from alerts.clocks.deadline import Deadline, deadline, half_of
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
 from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
@@ -225,28 +225,31 @@ class Duties:
 
     def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
         """As `of`, where the moments are known."""
-        tenant, status = self.tenant(incident.tenant), status_of(decisions)
-        duties = []
+        tenant, status, learned = self.tenant(incident.tenant), status_of(decisions), moments.learned
+        said = [one for one in decisions if one.regime or one.status == "reported"]  # of any regime
+        zone, duties = ZoneInfo(tenant.zone), list[Duty]()
         for regime in regimes_of(incident.tenant, tenant):
-            ruling, half = ruled(regime, decisions)
+            ruling, half = ruled(regime, said)
             state = _state(regime, incident, tenant, status, ruling, decisions)
             for stage in regime.stages:
-                report = _report(regime, stage, decisions)
-                if shown := "met" if report else state:
-                    since = moments.at(stage.since) if moments.learned else None  # no clock runs on what nobody was told of
-                    found = Duty(regime, stage, shown, since, report=report, ruling=ruling, half=half)
-                    duties.append(self._timed(found, ZoneInfo(tenant.zone)))
+                report = _report(regime, stage, said)
+                shown = "met" if report else state
+                since = moments.at(stage.since) if learned else None  # no clock runs on what nobody was told of
+                if shown and since is None:  # a clock waits while the moment that it counts from has not come
+                    shown = "waiting" if shown == "running" else shown
+                    duties.append(Duty(regime, stage, shown, report=report, ruling=ruling, half=half))
+                elif shown and since is not None:
+                    due = self._due(since, stage, zone)
+                    duties.append(Duty(regime, stage, shown, since, due.at, report, ruling, half, due.unknown_years))
         return tuple(duties)
 
-    def _timed(self, duty: Duty, zone: ZoneInfo) -> Duty:
-        """The duty with the time that it is due; one that runs waits while the moment that it counts from has not come."""
-        if duty.since is None:
-            return replace(duty, state="waiting") if duty.state == "running" else duty
-        due = deadline(duty.since, duty.stage.due, zone, self.calendar)
+    def _due(self, since: datetime, stage: Stage, zone: ZoneInfo) -> Deadline:
+        """When a stage is due that counts from `since`."""
+        due = deadline(since, stage.due, zone, self.calendar)
         for year in set(due.unknown_years) - self._warned:
             self._warned.add(year)
             log.get("alert").warning("calendar_unknown", year=year)
-        return replace(duty, due=due.at, unknown_years=due.unknown_years)
+        return due
 
 
 def ruled(regime: Regime, decisions: Iterable[Decision]) -> tuple[Decision | None, Decision | None]:
@@ -298,8 +301,10 @@ def _decide(incident: Incident, decisions: Sequence[Decision], learned: datetime
     return Decide(incident.decide_minutes, learned + timedelta(minutes=incident.decide_minutes) if learned else None)
 
 
-def _report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
+def _report(regime: Regime, stage: Stage, decisions: Sequence[Decision]) -> Decision | None:
     """The first report that meets `stage`: one of this stage or a later one, or one for every regime."""
+    if not decisions:
+        return None
     order = [s.id for s in regime.stages]
     later = set(order[order.index(stage.id) :])
     meeting = [
