@@ -18,6 +18,8 @@ def safe(text: str) -> str:
     >>> safe('a\x1b[31m')
     'a\\x1b[31m'
     """
+    if text.isprintable():  # as nearly all is; what is hidden never is
+        return text
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
 
 
