@@ -62,8 +62,8 @@ class Handover:
         }
 
 
-def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime | None = None) -> Handover:
-    """Of one tenant or all, since `since` or since the last shift of whoever asks ended.
+def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime | None = None, shown: int = SHOWN) -> Handover:
+    """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown` incidents of each part.
 
     Unread for more than `gap_minutes`, a site is blind. QueryError for a time that is to come or too long ago.
     """
@@ -73,8 +73,8 @@ def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime
 
     def part(**asked: Any) -> Part:
         view = View(tenant=tenant, flat=True, **asked)
-        rows = queue.page(view, SHOWN).rows
-        return Part(rows, len(rows) if len(rows) < SHOWN else max(len(rows), queue.count(view)))
+        rows = queue.page(view, shown).rows
+        return Part(rows, len(rows) if len(rows) < shown else max(len(rows), queue.count(view)))
 
     return Handover(
         start,

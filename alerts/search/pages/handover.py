@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -56,7 +55,7 @@ def _page(
 ) -> HTMLResponse:
     settings, ledger = site.context.settings, Ledger(site.context, site.store)
     queue = Queue(Work(site.duties), site.principal.name, settings.originals.shift_hours, site.shifts)
-    found = handover(queue, settings.coverage.gap_minutes, tenant, since)
+    found = handover(queue, settings.coverage.gap_minutes, tenant, since, SHOWN)
     gaps = render.together(found.blind.gaps(), ledger.zone)
     return site.page(
         "handover.html",
@@ -77,8 +76,5 @@ def _parts(found: Handover, tenant: str) -> Iterator[tuple[Phrase, Part, str]]:
     new = {"tab": "all", "since": found.since.isoformat(timespec="seconds")}
     places = (new, {"status": "open"}, {"tab": "due"}, {"tab": "unassigned"})
     for (title, part), place in zip(found.parts().items(), places, strict=True):
-        yield (
-            title,
-            replace(part, rows=part.rows[:SHOWN]),
-            f"/?{urlencode({**place, 'flat': '1', **({'tenant': tenant} if tenant else {})})}",
-        )
+        query = urlencode({**place, "flat": "1", **({"tenant": tenant} if tenant else {})})
+        yield title, part, f"/?{query}"
