@@ -127,6 +127,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     pages.add_extension("jinja2.ext.i18n")
     pages.policies["ext.i18n.trimmed"] = True
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    pages.globals["_"] = pages.globals["gettext"]  # Jinja's own looks `gettext` up at each call
     pages.filters |= {
         "said": lambda text: translated(text, translations.gettext, zone),
         "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),

@@ -76,9 +76,8 @@ class Asked:
 
     def query(self, **changes: str) -> str:
         """The address's query with some of it changed; what is as by default is left out."""
-        plain = {name: getattr(Asked(), name) for name in self.__slots__}
         asked = {name: getattr(self, name) for name in self.__slots__} | changes
-        set_ones = {name: value for name, value in asked.items() if value != plain.get(name, "")}
+        set_ones = {name: value for name, value in asked.items() if value != getattr(PLAIN, name, "")}
         return f"?{urlencode(set_ones)}" if set_ones else ""
 
     def exported(self) -> str:
@@ -90,6 +89,9 @@ class Asked:
     def turned(self, order: str) -> str:
         """The query that orders by `order`, turned round where it does so already."""
         return self.query(order=f"-{order}" if self.order == order else order)
+
+
+PLAIN = Asked()
 
 
 def routes() -> APIRouter:
