@@ -1,0 +1,248 @@
+"""Any sequence of visits, leases, answers, waits, deaths and forgetting agrees with the frontier's rules written down plainly.
+
+    known ──▶ due ──lease──▶ in hand ──finish──▶ done ──captures expired unread──▶ due
+               ▲                │                  └──not shown for long──▶ forgotten
+               └────postpone────┴──too often, given up──▶ parked ──try again──▶ due
+
+Pages are heads of lists and items, which are read once; threads have tests of their own (`tests/crawlers/test_frontier.py`).
+"""
+
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from crawlers.frontier.database import (
+    FIRST_WAIT_SECONDS,
+    LONGEST_REST_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    MAX_ATTEMPTS,
+    SHOWN_SECONDS,
+    Frontier,
+    Leased,
+)
+from crawlers.sites.pages import Page, Parsed
+from tests.conftest import HeldClock
+from tests.crawlers.support import KEY, item, post
+from tests.state.copies import Disk
+
+KEEP_DAYS = 3.0
+HEADS = {site: Page(f"http://{site}.example/list", "list") for site in ("one", "two")}
+SITE = st.sampled_from(sorted(HEADS))
+ITEMS = st.sets(st.integers(1, 5), max_size=4).map(sorted)
+POSTS = st.dictionaries(st.integers(1, 4), st.sampled_from(["said", "edited"]), max_size=3)
+
+
+@dataclass
+class Known:
+    """A page as the frontier must know it; times in Unix seconds."""
+
+    page: Page
+    due_at: float
+    shown_at: float
+    state: str = "due"
+    done_at: float = 0.0
+    attempts: int = 0
+
+    @property
+    def is_head(self) -> bool:
+        return self.page.role == "list"
+
+
+@dataclass
+class Said:
+    """A version of a post: when it was first read, and on which page it stood last."""
+
+    at: float
+    page: str
+
+
+@dataclass
+class Site:
+    """All of a site; posts by id and wording."""
+
+    pages: dict[str, Known] = field(default_factory=dict)
+    posts: dict[tuple[int, str], Said] = field(default_factory=dict)
+    held: list[Leased] = field(default_factory=list)
+    began: float = 0.0
+
+    def names(self) -> set[str]:
+        return {leased.page.name for leased in self.held}
+
+    def can_be_leased(self, now: float) -> list[Known]:
+        """What is due and not in hand, of the best class: heads of lists before all else."""
+        due = [k for name, k in self.pages.items() if k.state == "due" and name not in self.names() and k.due_at <= now]
+        return [known for known in due if known.is_head] or due
+
+
+class FrontierModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock, self.disk = HeldClock(), Disk()
+        self.sites = {name: Site() for name in HEADS}
+
+    @initialize()
+    def begin(self) -> None:
+        self.frontier = Frontier(self.disk.folder, KEY, self.clock.as_clock(), KEEP_DAYS)
+
+    @rule(name=SITE)
+    def begin_visit(self, name: str) -> None:
+        site, now = self.sites[name], self.clock.wall()
+        site.began = self.frontier.begin_visit(name, [HEADS[name]])
+        self._show(site, HEADS[name], now)
+        for known in site.pages.values():
+            if known.is_head:
+                known.state, known.due_at, known.attempts = "due", now, 0
+            elif known.state == "due" and known.due_at > now + LONGEST_REST_SECONDS:
+                known.due_at = now
+
+    def _show(self, site: Site, page: Page, now: float) -> bool:
+        """A link leads to a page; whether it is a new one."""
+        known = site.pages.get(page.name)
+        if known and now - known.shown_at > SHOWN_SECONDS:
+            known.shown_at = now
+        if known is None:
+            site.pages[page.name] = Known(page, now, now)
+        return known is None
+
+    @rule(name=SITE)
+    def lease(self, name: str) -> None:
+        site = self.sites[name]
+        choice = site.can_be_leased(self.clock.wall())
+        leased = self.frontier.lease(name)
+        assert (leased is None) == (not choice)
+        if leased:
+            known = site.pages[leased.page.name]
+            assert (leased.page, leased.attempts) == (known.page, known.attempts)
+            assert known in choice
+            assert known.due_at == max(one.due_at for one in choice)
+            site.held.append(leased)
+
+    @rule(name=SITE, pick=st.integers(0, 9), items=ITEMS, posts=POSTS)
+    def finish(self, name: str, pick: int, items: list[int], posts: dict[int, str]) -> None:
+        """What a page shows is durable on the bus, and it is done."""
+        site, now = self.sites[name], self.clock.wall()
+        if not site.held:
+            return
+        leased = site.held.pop(pick % len(site.held))
+        shown, pages = [post(*pair) for pair in posts.items()], [item(n) for n in items] if leased.page.role == "list" else []
+        ids = {number for number, _ in site.posts}
+        unseen = [pair for pair in posts.items() if pair not in site.posts]
+        told = self.frontier.unseen(name, shown)
+        assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [(*p, p[0] in ids) for p in unseen]
+        done = self.frontier.finish(leased, Parsed(tuple(shown), tuple(pages)), site.began)
+        for pair in posts.items():
+            site.posts.setdefault(pair, Said(now, leased.page.name))
+        for (number, _), said in site.posts.items():
+            said.page = leased.page.name if number in posts else said.page
+        new = sum(self._show(site, page, now) for page in pages)
+        assert (done.new, done.edited) == (len(unseen) + new, sum(number in ids for number, _ in unseen))
+        if known := site.pages.get(leased.page.name):
+            known.state, known.done_at, known.attempts = "done", now, 0
+
+    @rule(name=SITE, pick=st.integers(0, 9), seconds=st.none() | st.sampled_from([30.0, 7200.0]))
+    def postpone(self, name: str, pick: int, seconds: float | None) -> None:
+        site = self.sites[name]
+        if not site.held:
+            return
+        leased = site.held.pop(pick % len(site.held))
+        attempts = leased.attempts + (seconds is None)
+        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempts) if seconds is None else seconds
+        state = self.frontier.postpone(leased, seconds)
+        assert state == ("parked" if attempts >= MAX_ATTEMPTS else "due")
+        self._leave(site, leased, state, self.clock.wall() + wait, attempts)
+
+    @rule(name=SITE, pick=st.integers(0, 9))
+    def park(self, name: str, pick: int) -> None:
+        site = self.sites[name]
+        if site.held:
+            leased = site.held.pop(pick % len(site.held))
+            self.frontier.park(leased)
+            self._leave(site, leased, "parked", self.clock.wall(), leased.attempts)
+
+    def _leave(self, site: Site, leased: Leased, state: str, due_at: float, attempts: int) -> None:
+        if known := site.pages.get(leased.page.name):
+            known.state, known.due_at, known.attempts = state, due_at, attempts
+
+    @rule(name=SITE)
+    def try_again(self, name: str) -> None:
+        parked = [known for known in self.sites[name].pages.values() if known.state == "parked"]
+        assert self.frontier.try_again(name) == len(parked)
+        for known in parked:
+            known.state, known.due_at, known.attempts = "due", self.clock.wall(), 0
+
+    @rule(name=SITE)
+    def break_off(self, name: str) -> None:
+        """A visit ends without its pages: the leases of it are void."""
+        assert self.frontier.recover(name) == len(self.sites[name].held)
+        self.sites[name].held = []
+
+    @rule()
+    def die(self) -> None:
+        former = self.frontier
+        self.disk.die()
+        former.close()
+        for site in self.sites.values():
+            site.held = []
+        self.begin()
+
+    @rule(seconds=st.sampled_from([1.0, 60.0, 3600.0, 86400.0, KEEP_DAYS * 86400.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([3600.0, 40 * 86400.0]))
+    def the_clock_was_ahead(self, seconds: float) -> None:
+        self.clock.advance(-seconds)
+
+    @rule()
+    def captures_expired_unread(self) -> None:
+        """Match never read what was captured within the last hour: it is fetched again."""
+        now = self.clock.wall()
+        pages = 0
+        for site in self.sites.values():
+            lost = {key: said for key, said in site.posts.items() if now - 3600.0 <= said.at <= now}
+            for page_name in {said.page for said in lost.values()}:
+                known = site.pages.get(page_name)
+                if known and known.state == "done":
+                    known.state, known.due_at, known.attempts = "due", now, 0
+                    pages += 1
+            site.posts = {key: said for key, said in site.posts.items() if key not in lost}
+        assert self.frontier.progress.read_again(now - 3600.0, now) == pages
+
+    @rule()
+    def forget(self) -> None:
+        before, gone = self.clock.wall() - KEEP_DAYS * 86400.0, 0
+        for site in self.sites.values():
+            old = {name for name, known in site.pages.items() if self._is_forgotten(known, before)}
+            site.pages = {name: known for name, known in site.pages.items() if name not in old}
+            rest = {k: said for k, said in site.posts.items() if said.at >= before or said.page in site.pages}
+            gone += len(old) + len(site.posts) - len(rest)
+            site.posts = rest
+        assert self.frontier.forgetting.all() == gone
+
+    @staticmethod
+    def _is_forgotten(known: Known, before: float) -> bool:
+        """Neither shown, read nor due for long; no visit ever ended here, so that what is due is no reason to stay."""
+        return not known.is_head and max(known.shown_at, known.done_at, known.due_at) < before
+
+    @invariant()
+    def states_agree(self) -> None:
+        if not hasattr(self, "frontier"):
+            return
+        for name, site in self.sites.items():
+            counted = self.frontier.counts(name)
+            states = [known.state for known in site.pages.values()]
+            wanted = {state: states.count(state) for state in ("due", "done", "parked")}
+            held = len(site.held)
+            assert dict(counted) == {**wanted, "leased": held, "due": wanted["due"] - held}
+
+    def teardown(self) -> None:
+        if hasattr(self, "frontier"):
+            self.frontier.check()
+            self.frontier.close()
+        self.disk.clean()
+
+
+TestFrontierModel = FrontierModel.TestCase
+TestFrontierModel.settings = settings(max_examples=40, stateful_step_count=40)
