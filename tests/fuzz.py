@@ -41,15 +41,13 @@ class Fuzz:
                     break
         return True
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Iterator[None]:
-        """Count the examples of a test."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Count the examples of a test, inside of what hypothesis puts around it; state machines call no function of pytest's."""
         from hypothesis.statistics import collector  # pytest's plugin must be loaded before it
 
         def count(statistics: Any) -> None:
-            self.examples[pyfuncitem.nodeid] += sum(
-                len(part["test-cases"]) for part in statistics.values() if "test-cases" in part
-            )
+            self.examples[item.nodeid] += sum(len(part["test-cases"]) for part in statistics.values() if "test-cases" in part)
 
         with collector.with_value(count):
             return (yield)

@@ -12,6 +12,14 @@ ROOT = Path(__file__).parents[2]
 PROPERTIES = """
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+class Counter(RuleBasedStateMachine):
+    @rule(number=st.integers())
+    def count(self, number):
+        assert number == number
+
+TestCounter = Counter.TestCase
 
 @given(st.integers())
 def test_true(number):
@@ -41,7 +49,7 @@ def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: 
     (tmp_path / "test_some.py").write_text(PROPERTIES)
     done = fuzz(tmp_path, 5, "test_some.py")
     properties, examples, rounds, failed = said(done.stdout)
-    assert (done.returncode, properties, failed) == (1, 2, 1), done.stdout
+    assert (done.returncode, properties, failed) == (1, 3, 1), done.stdout
     assert "number=1000" in done.stdout
     assert "1 failed: test_some.py::test_false\n" in done.stdout
     assert rounds > 1
@@ -49,10 +57,12 @@ def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: 
     assert any(path.is_file() for path in (tmp_path / ".hypothesis" / "examples").rglob("*"))
 
 
-@pytest.mark.parametrize(("name", "status"), [("test_true", 0), ("test_no_property", 5)])
+@pytest.mark.parametrize(("name", "status"), [("test_true", 0), ("TestCounter", 0), ("test_no_property", 5)])
 def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(tmp_path: Path, name: str, status: int) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
-    assert fuzz(tmp_path, 1, f"test_some.py::{name}").returncode == status
+    done = fuzz(tmp_path, 1, f"test_some.py::{name}")
+    assert done.returncode == status
+    assert (said(done.stdout)[1] > 0) == (status == 0)
 
 
 def test_the_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:
