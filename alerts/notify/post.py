@@ -6,7 +6,6 @@ Plain HTTP goes to loopback alone. Proxies of the environment are used as everyw
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import ssl
 import time
@@ -19,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from alerts.notify.channels import UndeliveredError
 from ullage.errors import ConfigError
+from ullage.files.parsing import read_json
 from ullage.settings import LOOPBACK
 
 MOST_BYTES = 65_536
@@ -36,7 +36,7 @@ class Answer:
     def field(self, name: str) -> Any:
         """A field of the answer's JSON object; None where there is none."""
         try:
-            found = json.loads(self.body)
+            found = read_json(self.body)
         except ValueError:
             return None
         return found.get(name) if isinstance(found, dict) else None

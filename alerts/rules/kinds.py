@@ -9,6 +9,7 @@ from typing import TypeAlias
 from alerts.noise.background import BACKGROUND
 from alerts.noise.background import Rules as Background
 from ullage.errors import ConfigError
+from ullage.files.parsing import read_toml
 from ullage.files.rulefiles import Kind, text_of
 from ullage.verdict import VERDICT
 from ullage.verdict import Rules as Verdict
@@ -36,7 +37,7 @@ def kind_of(path: Path) -> AnyKind:
             raise ConfigError(f"{path}: name a lexicon as the one in its place: {', '.join(n + SUFFIX for n in themes())}")
         return themes()[path.stem]
     try:
-        tables = tomllib.loads(text_of(path))
+        tables = read_toml(text_of(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is no TOML ({error})") from None
     for table, kind in (("scenario", VERDICT), ("rule", BACKGROUND)):

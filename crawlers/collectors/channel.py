@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crawlers.sites.site import TAKEN, Site
 from ullage.errors import ConfigError
+from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.records import INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
@@ -91,7 +92,7 @@ class Channel(BaseModel):
 def read_channel(path: Path) -> Channel:
     """The channel in one file; ConfigError names the file, the knob and what is wrong with it."""
     try:
-        return Channel.model_validate({"name": path.stem, **tomllib.loads(read_trusted(path).decode("utf-8"))})
+        return Channel.model_validate({"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))})
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         knob = ".".join(str(part) for part in first["loc"])
@@ -105,7 +106,7 @@ def read_channel(path: Path) -> Channel:
 def _service_in(path: Path) -> str:
     """The service that a faulty file names, "" where that cannot be read."""
     try:
-        named = tomllib.loads(read_trusted(path).decode("utf-8")).get("service")
+        named = read_toml(read_trusted(path).decode("utf-8")).get("service")
     except (ConfigError, OSError, ValueError):
         return ""
     return named if named in SERVICES else ""

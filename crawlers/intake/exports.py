@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import email
-import json
 import mailbox
 import re
 from collections import Counter
@@ -29,6 +28,7 @@ from typing import Any
 from parsel import Selector
 
 from ullage.errors import ConfigError
+from ullage.files.parsing import read_json
 
 MAX_FILE_BYTES = 24 * 2**20
 CHINA = timezone(timedelta(hours=8))
@@ -67,7 +67,7 @@ def telegram(path: Path, channel: str) -> Iterator[Said]:
         yield from _telegram_pages(found, channel)
         return
     try:
-        told = json.loads(path.read_bytes())
+        told = read_json(path.read_bytes())
         chats = told["chats"]["list"] if "chats" in told else [told]
         messages = [(chat, one) for chat in chats for one in chat["messages"]]
     except (ValueError, KeyError, TypeError):

@@ -33,6 +33,7 @@ from crawlers.sites.pages import Page, Parsed, Role
 from crawlers.sites.selecting import Document, Selections, document, languages
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
+from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 
 FOLDER = "presets"
@@ -178,7 +179,7 @@ def _own(path: Path) -> Preset | ConfigError:
 
 def _read(name: str, text: str, where: str) -> Preset:
     try:
-        return Preset.model_validate({"name": name, **tomllib.loads(text)})
+        return Preset.model_validate({"name": name, **read_toml(text)})
     except ValidationError as error:
         first = error.errors()[0]
         knob = ".".join(str(part) for part in first["loc"])

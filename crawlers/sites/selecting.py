@@ -20,6 +20,7 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.sites import nesting
 from ullage.errors import RecordError
+from ullage.files.parsing import read_json
 
 Language = Literal["css", "json"]
 Kind = Literal["html", "xml", "json"]
@@ -192,8 +193,8 @@ def document(response: Response) -> Document:
     kind = kind_of(text)
     if kind == "json":
         try:
-            return Document("json", _related(json.loads(text)))
-        except (ValueError, RecursionError):
+            return Document("json", _related(read_json(text)))
+        except ValueError:
             raise RecordError("not_a_list") from None
     if kind == "xml":
         made = Selector(text=text, type="xml")

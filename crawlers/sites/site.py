@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from crawlers.sites.night import night_ends, nights, windows_of
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.faults import faults_of as wrong_in
+from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
@@ -239,7 +240,7 @@ Check = Callable[[Site], object]
 def read_site(path: Path, check: Check = lambda _: None) -> Site:
     """The site in one file; FaultsError names the file, and each knob with what is wrong with it."""
     try:
-        given = {"name": path.stem, **tomllib.loads(_text_of(path))}
+        given = {"name": path.stem, **read_toml(_text_of(path))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
     site, faults = _site_of(given)

@@ -36,6 +36,7 @@ import numpy.typing as npt
 from matcher.watchlist.source import CANARY, REFERENCE, Batch, Column, Source
 from matcher.watchlist.tagging import clean_references, normalised
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.parsing import read_json
 from ullage.lookup.free_text_check import identifier_in
 
 FEW = 20
@@ -67,7 +68,7 @@ class Table:
     def read(cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]) -> Table:
         """The table of a file; CorruptError when it cannot be."""
         try:
-            labels = tuple(tuple((str(name), int(count)) for name, count in own) for own in json.loads(text))
+            labels = tuple(tuple((str(name), int(count)) for name, count in own) for own in read_json(text))
         except (ValueError, TypeError):
             labels = ()
         fits = len(labels) == len(dimensions) and all(

@@ -51,6 +51,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_whole
+from ullage.files.parsing import read_json
 from ullage.security.tags import Tags
 
 CHUNK = 256 * 1024
@@ -233,7 +234,7 @@ class Header:
     def decode(cls, path: Path, data: bytes) -> Header:
         """The header in `data`; ConfigError for a version or algorithm that this one does not know."""
         try:
-            raw = json.loads(data)
+            raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
             if version not in READ or algorithm != ALGORITHM:
                 reads = " and ".join(map(str, READ))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import sync_folder, write_through
+from ullage.files.parsing import read_json
 from ullage.records.base import STRICT
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
@@ -173,7 +173,7 @@ class Vault:
         with path.open("rb") as file:
             line = file.readline(MAX_HEAD)
         try:
-            head = Head.model_validate(json.loads(line))
+            head = Head.model_validate(read_json(line))
         except (ValueError, ValidationError):
             raise self._damaged(path) from None
         if (head.tenant, head.finding) != (path.parent.name, path.stem) or (head.sealed_sha256 and head.sha256 != head.digest()):

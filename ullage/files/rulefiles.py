@@ -19,6 +19,7 @@ from ullage import log
 from ullage.errors import ConfigError, FaultsError
 from ullage.files.atomic_write import write_whole
 from ullage.files.faults import faults_of
+from ullage.files.parsing import read_toml
 from ullage.files.trusted import MAX_BYTES, read_trusted
 
 FOLDER = "rules"
@@ -41,7 +42,7 @@ def toml(model: type[M]) -> Callable[[str, str], M]:
 
     def read(text: str, name: str) -> M:
         try:
-            return model.model_validate(tomllib.loads(text))
+            return model.model_validate(read_toml(text))
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{name}: {error}") from None
         except ValidationError as error:

@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_whole
+from ullage.files.parsing import read_json
 from ullage.security.check_values import check_value
 from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
@@ -203,7 +204,7 @@ class Enrolled:
         beside = self.path.with_name(self.path.name + AMENDED)
         try:
             tag, _, text = beside.read_bytes().partition(b"\n")
-            said = json.loads(text)
+            said = read_json(text)
             is_ours, of_this = compare_digest(tag, self._seal(text)), said["digests"] == self.header.digests
             found = {int(number): [str(one) for one in digests] for number, digests in said["blocks"].items()}
         except FileNotFoundError:
@@ -237,7 +238,7 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> Header:
         verify_key(keys, tenant).verify(signature, MAGIC + head)
     except InvalidSignature:
         raise ConfigError(f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged: {CURE}") from None
-    said = json.loads(head)
+    said = read_json(head)
     if said.get("version") != VERSION:
         raise ConfigError(f"{path} has version {said.get('version')}, this ullage reads {VERSION}: {CURE}")
     header = Header(**said)

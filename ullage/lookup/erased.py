@@ -17,6 +17,7 @@ from pathlib import Path
 from ullage.errors import CorruptError
 from ullage.files.atomic_write import write_whole
 from ullage.files.lock import turn
+from ullage.files.parsing import read_json
 
 FOLDER, SUFFIX = "erased", ".tombstones"
 EVERYBODY = ""
@@ -51,7 +52,7 @@ class Tombstones:
         except UnicodeDecodeError:
             raise self._damaged() from None
         try:
-            *rows, end = map(json.loads, lines)
+            *rows, end = map(read_json, lines)
             if end == len(rows):
                 return {str(row["tombstone"]): datetime.fromisoformat(row["at"]) for row in rows}
         except (ValueError, KeyError, TypeError):

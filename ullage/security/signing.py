@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ullage.errors import RecordError
+from ullage.files.parsing import read_json
 from ullage.records.base import framed, unframed
 
 SIGNER, SIGNATURE = "signer", "signature"
@@ -86,10 +87,10 @@ class Verifier:
         """What `Signer.enclose` put in, and whether its signer is known; RecordError where the signature is wrong."""
         head, plain = unframed(enclosed)
         try:
-            said = json.loads(head)
+            said = read_json(head)
             signer, signature = said[SIGNER], said[SIGNATURE]
             self.verify(str(signer), str(signature), purpose, plain)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             raise RecordError("malformed") from None
         except RecordError as error:
             if error.reason == "unknown_signer":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +17,7 @@ from pydantic_settings import (
 
 from ullage.errors import ConfigError, FaultsError
 from ullage.files.faults import faults_of
+from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
@@ -122,7 +122,7 @@ def load(data: Path) -> Settings:
     class FromFile(Settings):
         @staticmethod
         def _file() -> dict[str, Any]:
-            return tomllib.loads(content.decode("utf-8"))
+            return read_toml(content.decode("utf-8"))
 
     try:
         return FromFile()

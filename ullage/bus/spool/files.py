@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from ullage.bus import Outgoing, Record
 from ullage.errors import CorruptError, RecordError, UnavailableError
 from ullage.files.atomic_write import write_through, write_whole
+from ullage.files.parsing import read_json
 
 FILE_BYTES = 4 * 2**20
 """Records are put together up to this size; a larger one has a file of its own."""
@@ -147,9 +148,9 @@ def _unframe(content: bytes, place: int, path: Path) -> tuple[tuple[str, dict[st
     if end + _CRC.size > len(content) or _CRC.unpack_from(content, end)[0] != zlib.crc32(memoryview(content)[place:end]):
         raise DamagedFileError(f"{path} has a damaged record")
     try:
-        clear: Any = json.loads(content[start : start + described])
+        clear: Any = read_json(content[start : start + described])
         told = str(clear["key"]), {str(k): str(v) for k, v in clear["headers"].items()}, float(clear["timestamp"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise DamagedFileError(f"{path} has a record of another format") from None
     return told, content[start + described : end], end + _CRC.size
 
@@ -192,7 +193,7 @@ def replace_state(path: Path, state: Mapping[str, Any]) -> None:
 def read_state(path: Path) -> Any:
     """What `replace_state` wrote; None when there is no file, CorruptError when it is damaged: a wrong number loses records."""
     try:
-        found: Any = json.loads(path.read_bytes())
+        found: Any = read_json(path.read_bytes())
         if found["crc32"] == _sum(found["state"]):
             return found["state"]
     except FileNotFoundError:

@@ -1,0 +1,89 @@
+"""Whatever is wrong with a file or an answer in JSON or TOML is told as wrong: no traceback, and nothing of it is repeated."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from alerts.notify.post import Answer
+from alerts.rules.kinds import kind_of, kinds
+from crawlers.collectors.channel import read_channel
+from crawlers.intake.exports import telegram
+from crawlers.sites.presets import Presets
+from crawlers.sites.site import read_site
+from matcher.watchlist.file import Header
+from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
+from ullage.errors import ConfigError, CorruptError
+from ullage.files.parsing import read_json, read_toml
+from ullage.settings.whole import load
+
+DEEP = 100_000
+DIGITS = "15400000001"
+WRONG_TOML = {
+    "lists": f"a = {'[' * DEEP}{']' * DEEP}",
+    "tables": "a = " + "{b=" * DEEP + "1" + "}" * DEEP,
+    "number": f"a = {DIGITS * 400}",
+    "none": f"a = = {DIGITS}",
+}
+DEEP_JSON = f'{{"a": {"[" * DEEP}{"]" * DEEP}}}'.encode()
+STREAM = "0123456789abcdef"
+
+
+def preset(path: Path) -> None:
+    presets = Presets(path.parent)
+    presets.refresh()
+    presets.get(path.stem)
+
+
+def settings(path: Path) -> None:
+    path.rename(path.with_name("ullage.toml"))
+    load(path.parent)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "site": read_site,
+    "channel": read_channel,
+    "preset": preset,
+    "settings": settings,
+    "a kind of rules": kind_of,
+    "verdict": kinds()["verdict"].kept,
+    "background": kinds()["background"].kept,
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_TOML)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(tmp_path: Path, reader: str, wrong: str) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text(WRONG_TOML[wrong])
+    with pytest.raises(ConfigError, match=r"some\.toml|ullage\.toml") as raised:
+        READERS[reader](path)
+    assert DIGITS not in str(raised.value)
+
+
+def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_bytes(DEEP_JSON)
+    with pytest.raises(ConfigError, match=r"no export of Telegram"):
+        list(telegram(path, ""))
+    with pytest.raises(CorruptError, match="header"):
+        Header.decode(path, DEEP_JSON)
+    with pytest.raises(CorruptError, match="is damaged"):
+        read_state(path)
+    assert Answer(200, DEEP_JSON, None).field("errcode") is None
+
+
+@pytest.mark.parametrize("clear", [DEEP_JSON, b'{"key": "a", "headers": {}, "timestamp": 1' + b"0" * 400 + b"}"])
+def test_a_spool_file_of_a_hostile_zone_is_damaged_and_no_more(tmp_path: Path, clear: bytes) -> None:
+    body = struct.pack(">II", len(clear), 0) + clear
+    path = tmp_path / file_name(1, STREAM)
+    path.write_bytes(pack(STREAM, Position(1, 1), [body + struct.pack(">I", zlib.crc32(body))], 0.0))
+    with pytest.raises(CorruptError, match="another format"):
+        read_file(path, "captures")
+
+
+def test_what_is_sound_is_read() -> None:
+    assert read_json(b'{"a": [1]}') == {"a": [1]}
+    assert read_toml("a = [1]") == {"a": [1]}
