@@ -154,7 +154,7 @@ class Source:
     def _with_one_reference(self, path: Path, header: Sequence[str], found: list[tuple[int, str]]) -> list[tuple[int, str]]:
         """The columns with one of references at most: one that is named so goes before those that Chinese words name."""
         columns = [i for i, kind in found if kind == REFERENCE]
-        named = [i for i in columns if header[i] == REFERENCE or header[i] in self.mapping]
+        named = [i for i in columns if header[i].strip().lower() == REFERENCE or header[i] in self.mapping]
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         words = [form for word in REFERENCES for form in written(word)]

@@ -72,6 +72,8 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
         ("编号,客户号,手机", {}, 1),
         ("編號, 客戶號,手機", {}, 1),
         ("编号,customer_ref,手机", {}, 1),
+        ("编号,Customer_Ref,手机", {}, 1),
+        (" CUSTOMER_REF ,编号,手机", {}, 0),
         ("编号,客户号,手机", {"编号": "customer_ref"}, 0),
     ],
 )
