@@ -17,7 +17,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check units flow coverage contracts contracts-and-flow units-alone units-waiting test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -56,8 +56,11 @@ coverage: env ## which lines and branches units and flow tests run (not part of 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
 
-fuzz: env ## all property tests with random search, for MINUTES (5 unless told); an issue is resolved after 30 without a find
+fuzz: env ## property tests with random search, then parsers led by coverage, for MINUTES (5 unless told); an issue is resolved after 30 without a find
 	$(BIN)/python -m tests.fuzz $(or $(MINUTES),5) $(IN)
+
+soak: env ## the embedded product at work for MINUTES (120 unless told) on sites with faults: does it grow, does it lose (docs/testing.md)
+	$(BIN)/python -m tests.soak $(or $(MINUTES),120) $(RATE)
 
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)

@@ -1,4 +1,4 @@
-"""`make fuzz`: every property test with random search, round after round, for as long as `MINUTES` says.
+"""`make fuzz`: every property test with random search, round after round, and parsers led by coverage, as long as `MINUTES` says.
 
 `make test` tries the same examples on every run; here each round draws others. What fails is printed with its smallest example,
 kept in `.hypothesis/examples` (tried first by the next run), and left out of the rounds that follow; the exit status is
@@ -67,11 +67,17 @@ class Fuzz:
 
 
 def main(minutes: str, *words: str) -> int:
-    """Run for `minutes`; `words` are pytest's, paths for instance."""
+    """Run for `minutes`: half for properties, half for targets (`tests/fuzzing`). `words` are pytest's: properties alone."""
+    seconds = float(minutes) * 60 / (1 if words else 2)
     plain = ("-p", "no:schemathesis")  # with its plugin no smallest example is printed
     quiet = ("-q", "-o", "console_output_style=classic", "--timeout", "600")
     options = (*plain, *quiet, "--hypothesis-profile", "fuzz", "-m", SELECTED)
-    return pytest.main([*options, *words], plugins=[Fuzz(float(minutes) * 60)])
+    status = int(pytest.main([*options, *words], plugins=[Fuzz(seconds)]))
+    if words:
+        return status
+    from tests.fuzzing.search import all_targets
+
+    return all_targets(seconds) or status
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from deploy.bundle.parts import PRODUCT, SHIPPED, closure
 
 LOCK = Path(__file__).parents[2] / "requirements" / "dev.txt"
 LOCKS = sorted(LOCK.parent.glob("*.txt"))
+LINE = re.compile(r"^[\w.-]+(\[[\w,.-]+\])?==\S+( ; [^\\]+)? \\$|^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+"""A pin, of some machines alone where it says so, or a hash of it."""
 PINNED = re.compile(r"^([\w.-]+)(?:\[([\w,.-]+)\])?==", re.MULTILINE)
 
 
@@ -25,9 +27,7 @@ def pins(lock: Path) -> dict[str, str]:
 def test_a_lock_holds_nothing_but_pins_with_hashes_that_are_those_of_the_development(lock: Path) -> None:
     lines = [line for line in lock.read_text().splitlines() if line and not line.lstrip().startswith("#")]
     assert len(lines) > 50
-    assert [
-        line for line in lines if not re.match(r"^[\w.-]+(\[[\w,.-]+\])?==\S+ \\$|^    --hash=sha256:[0-9a-f]{64}( \\)?$", line)
-    ] == []
+    assert [line for line in lines if not LINE.match(line)] == []
     assert pins(lock).items() <= pins(LOCK).items()
 
 

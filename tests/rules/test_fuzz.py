@@ -52,8 +52,8 @@ def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: 
     assert (done.returncode, properties, failed) == (1, 3, 1), done.stdout
     assert "number=1000" in done.stdout
     assert "1 failed: test_some.py::test_false\n" in done.stdout
-    assert rounds > 1
-    assert examples > 200
+    assert rounds >= 1, "a machine that is busy may come to no second"
+    assert examples > 100
     assert any(path.is_file() for path in (tmp_path / ".hypothesis" / "examples").rglob("*"))
 
 

@@ -1,0 +1,269 @@
+"""What is fuzzed: functions that take bytes of a stranger, and what they may do with them.
+
+A target raises nothing but what is a fault. Errors of ours are answers; none may repeat a value, which here is a digit run of an
+identifier's length. What a search found stands in `found/TARGET/`, one input a file, and is tried first.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ullage.errors import UllageError
+
+if TYPE_CHECKING:  # a search watches what is imported after it has begun
+    from alerts.records import Incident, Sighting
+
+FOUND = Path(__file__).parent / "found"
+VALUE = re.compile(rb"\d{11,}")
+"""What no error may repeat, where it stood in the input."""
+TEXTS = (
+    "手机号码:15400000001\n",
+    "姓名,手机,身份证\n张某,154 0000 0001,110105189905150017\n",
+    "&#49;54%30\\u0030 壹五四零零零零零零零一",
+)
+
+
+class RepeatedValueError(AssertionError):
+    """An error's message repeats what stood in the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`run` takes any bytes; `seeds` are what a search begins with; `modules` are those whose branches lead it."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], Sequence[bytes]]
+    modules: tuple[str, ...]
+
+    def __call__(self, data: bytes) -> None:
+        """Try one input; raises what is a fault."""
+        try:
+            self.run(data)
+        except UllageError as error:
+            said = str(error).encode("utf-8", "replace")
+            if repeated := {found for found in VALUE.findall(data) if found in said}:
+                raise RepeatedValueError(f"{type(error).__name__} repeats {len(repeated)} values") from error
+
+    def inputs(self, name: str) -> list[bytes]:
+        """Seeds, and what was found in target `name`."""
+        return [*self.seeds(), *(path.read_bytes() for path in sorted((FOUND / name).glob("*")))]
+
+
+@contextmanager
+def file_of(data: bytes, name: str) -> Iterator[Path]:
+    """A file that holds `data`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield path
+
+
+def decoder(data: bytes) -> None:
+    """The first byte chooses a declared charset."""
+    from matcher.text.decode import decode_as, utf8_of, windows
+
+    declared = ("", "utf-8", "gb18030", "big5", "utf-16", "x-none", "gb2312", "shift_jis")[data[0] % 8] if data else ""
+    body = data[1:]
+    text, encoding = decode_as(body, declared)
+    utf8_of(body, text, encoding)
+    assert b"".join(windows([body[:7], body[7:]])) == body
+
+
+def fold(data: bytes) -> None:
+    """Folding and unescaping keep every place."""
+    from matcher.text.fold import fold as folded
+    from matcher.text.unescape import unescape
+
+    text = data.decode("utf-8", "replace")
+    found = folded(text)
+    assert found.original == text
+    for place in range(len(found.utf8)):
+        assert 0 <= found.origin(place) <= len(found.body)
+    for markup in (False, True):
+        assert len(unescape(found.text, markup=markup)) == len(found.text)
+
+
+def unpacker(data: bytes) -> None:
+    """The walk in this process: it ends with an outcome, whatever it walks through."""
+    from matcher.unpack import envelopes, kinds, protocol
+    from matcher.unpack.limits import Budget, Limits
+    from matcher.unpack.walk import Walk
+
+    kind = kinds.sniff(data[: kinds.HEAD])
+    if kind == kinds.TEXT and envelopes.may_hold(data):
+        kind = envelopes.KIND
+    if kind != envelopes.KIND and kind not in kinds.formats():  # which no child is asked to open
+        return
+    frames = os.memfd_create("frames")
+    try:
+        writer = protocol.Writer(frames)
+        Walk(Budget(Limits().words(), len(data)), writer, kind).everything(kind, data)  # type: ignore[arg-type]
+        writer.done()
+    finally:
+        os.close(frames)
+
+
+def records(data: bytes) -> None:
+    """The first byte chooses a schema, and which kind of record it is."""
+    from ullage.records.base import framed
+    from ullage.records.capture import Capture
+    from ullage.records.finding import Finding
+    from ullage.records.heartbeat import Heartbeat
+
+    choice, body = (data[0], data[1:]) if data else (0, b"")
+    schema = choice // 3 % 12
+    if choice % 3 == 0:
+        Capture.decode(framed(body, b"post"), schema)
+    elif choice % 3 == 1:
+        Finding.decode(body, schema)
+    else:
+        Heartbeat.decode(body, str(schema))
+
+
+def watchlist(data: bytes) -> None:
+    """A bank's list as text, or, behind a brace, the head of a list that was built."""
+    from matcher.watchlist.file import Header
+    from matcher.watchlist.source import Source
+
+    if data.startswith(b"{"):
+        Header.decode(Path("tenant.watchlist"), data)
+    with file_of(data, "customers.csv") as path:
+        for batch in Source(path, {}).batches():
+            assert all(len(column.cells) == len(batch.lines) for column in batch.columns)
+
+
+def rules(data: bytes) -> None:
+    """The first byte chooses a kind of rules."""
+    from alerts.rules.kinds import kinds
+
+    kind = list(kinds().values())[data[0] % len(kinds())] if data else kinds()["verdict"]
+    kind.read(data[1:].decode("utf-8", "replace"), "rules")
+
+
+def site(data: bytes) -> None:
+    """A site's file with its platform's options."""
+    from crawlers.platforms import platform_of
+    from crawlers.sites.site import read_site
+
+    with file_of(data, "some.toml") as path:
+        read_site(path, platform_of)
+
+
+def query(data: bytes) -> None:
+    """What is asked for on the desk, and what of it is indexed."""
+    from alerts.store.tokens import index_words, query_phrases
+
+    text = data.decode("utf-8", "surrogateescape")
+    for phrase in query_phrases(text):
+        assert phrase
+        assert all(phrase)
+    index_words([text])
+
+
+@cache
+def _folded() -> tuple[Incident, Sighting]:
+    """An incident and its sighting, whose texts each input changes."""
+    from alerts.records import Incident, Sighting
+    from alerts.store import Where, open_store
+    from tests.alerts.builders import finding, fold_all
+    from tests.conftest import HeldClock
+
+    with tempfile.TemporaryDirectory() as folder, closing(open_store("sqlite:///incidents.sqlite", Path(folder))) as store:
+        fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
+        return next(iter(store.scroll(Incident, Where()))), next(iter(store.scroll(Sighting, Where())))
+
+
+def exporters(data: bytes) -> None:
+    """Texts between NULs are what strangers wrote of an incident; every format can be read back."""
+    from alerts.export.facts import Exported, _seen
+    from alerts.export.formats import format_named, names
+
+    incident, sighting = _folded()
+    texts = tuple(data.decode("utf-8", "replace").split("\0")[:6])
+    told = incident.model_copy(update={"sites": texts, "titles": texts, "terms": texts, "brands": texts, "skeleton": texts[0]})
+    seen = tuple(
+        _seen(sighting.model_copy(update={"id": f"s{number}", "title": text, "url": text, "site": text}))
+        for number, text in enumerate(texts)
+    )
+    for name in names():
+        made = "".join(format_named(name).write([Exported(told, "open", incident.last_seen, seen)]))
+        if name == "csv":
+            header, row = csv.reader(io.StringIO(made.removeprefix("\ufeff"), newline=""), strict=True)
+            assert len(header) == len(row)
+        else:
+            for line in made.rstrip("\n").split("\n") if name == "ecs" else [made]:
+                json.loads(line)
+
+
+def _of_texts(*more: str) -> list[bytes]:
+    return [text.encode() for text in (*TEXTS, *more)]
+
+
+def _containers() -> list[bytes]:
+    from tests.matcher.unpack.test_walk import SOUND
+
+    return [made() for name, made in sorted(SOUND.items()) if name not in ("picture", "xz")]
+
+
+def _charsets() -> list[bytes]:
+    encodings = ("utf-8", "gb18030", "utf-16-le", "utf-16", "big5", "shift_jis", "cp037", "utf-32")
+    return [bytes([n]) + TEXTS[n % 2].encode(encoding, "replace") * 3 for n, encoding in enumerate(encodings)]
+
+
+def _encoded() -> list[bytes]:
+    from tests.factories import capture, finding
+    from ullage.records.base import unframed
+    from ullage.records.capture import CAPTURE_SCHEMA
+
+    head, _ = unframed(capture().encode())
+    return [bytes([CAPTURE_SCHEMA * 3]) + head, bytes([3 * 3 + 1]) + finding().encode()]
+
+
+def _rules() -> list[bytes]:
+    from alerts.rules.kinds import kinds
+
+    return [bytes([number]) + kind.shipped().text[:3000].encode() for number, kind in enumerate(kinds().values())]
+
+
+SITES = (
+    'platform = "raw_paste"\nstart = ["http://paste.example/archive"]\nlegal_basis = "PIPL 13"\nowner = "team"\n',
+    """platform = "board"
+start = ["http://[::1]:80/"]
+night = ["23:30-06:00"]
+time_zone = "Asia/Shanghai"
+[options]
+pattern = "^/(?P<id>[a-z]+)$"
+raw = "/raw/{id}"
+""",
+)
+TOML = "tomllib._parser"
+TARGETS = {
+    "decoder": Target(decoder, _charsets, ("matcher.text.decode",)),
+    "fold": Target(fold, _of_texts, ("matcher.text.fold", "matcher.text.unescape", "matcher.text.deobfuscate")),
+    "unpacker": Target(unpacker, _containers, ("matcher.unpack.kinds", "matcher.unpack.walk", "matcher.unpack.readers")),
+    "records": Target(records, _encoded, ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat")),
+    "watchlist": Target(
+        watchlist,
+        lambda: _of_texts("customer_ref,name,phone\nC0000001,张某,15400000001\n", '{"version": 1, "algorithm": "aes-256-cmac"}'),
+        ("matcher.watchlist.source", "matcher.watchlist.file"),
+    ),
+    "rules": Target(rules, _rules, ("alerts.rules.kinds", "ullage.vocabulary.lexicon", "alerts.noise.background", TOML)),
+    "site": Target(site, lambda: [text.encode() for text in SITES], (TOML, "crawlers.sites.site", "crawlers.sites.layout")),
+    "query": Target(query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store.tokens",)),
+    "exporters": Target(
+        exporters,
+        lambda: _of_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),
+        ("alerts.export.facts", "alerts.export.formats", "ullage.display.spreadsheet"),
+    ),
+}
