@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scrapy import Request, signals
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
+from scrapy.http import Response
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -23,6 +25,7 @@ from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IRea
 from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
+from crawlers.fetching.latency import answered, asked
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.proxy import Proxy, Roots
 
@@ -102,7 +105,7 @@ class PinnedPool(HTTPConnectionPool):
 
 
 class PinnedHandler(HTTP11DownloadHandler):
-    """See the module; the spider's visit knows what was resolved."""
+    """See the module; the spider's visit knows what was resolved. Says how long the site took (`crawlers.fetching.latency`)."""
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
@@ -117,3 +120,9 @@ class PinnedHandler(HTTP11DownloadHandler):
         self._pool = PinnedPool(reactor, visit.resolved, self._contextFactory, timeout, proxy)
         self._pool.maxPersistentPerHost = theirs.maxPersistentPerHost
         self._pool._factory = theirs._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules
+        crawler.signals.connect(answered, signal=signals.headers_received)
+
+    async def download_request(self, request: Request) -> Response:
+        """As Scrapy's."""
+        asked(request)
+        return await super().download_request(request)

@@ -9,17 +9,20 @@ from typing import Any
 
 from scrapy.utils.reactor import install_reactor
 
+from crawlers.fetching.latency import TimedLoop
 from crawlers.fetching.scrapy_settings import REACTOR
 
 
 def drive(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event) -> None:
     """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal, becomes its event."""
+    loop = TimedLoop()
+    asyncio.set_event_loop(loop)
     install_reactor(REACTOR)
     from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it earlier would install another one
 
     reactor: Any = installed
 
-    loop, stopped = asyncio.get_event_loop(), asyncio.Event()
+    stopped = asyncio.Event()
     outcome: list[asyncio.Future[None]] = []
 
     def begin() -> None:
