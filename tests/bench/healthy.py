@@ -1,8 +1,9 @@
 """What hostile hosts cost others: the rate at which healthy sites are read beside them, as a share of their rate alone.
 
 Healthy sites are read at a polite pace by one process, then the same again beside hosts that accept and say nothing, drip, send
-without end, redirect in circles or answer 429, and names that are never resolved. Timed by the server, from the first to the last
-request for a page of a healthy site.
+without end, redirect in circles or answer 429, and names that are never resolved. Timed from the moment at which the crawl starts
+to the last request for a page of a healthy site, with all hostile hosts first in turn: so what they cost at the start counts. The
+best of two rounds each, in turns.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.bench.table import row
 from ullage import setup
 from ullage.settings import Context
 
-SITES, PASTES, DELAY = 10, 40, 0.25
+SITES, PASTES, DELAY = 10, 100, 0.25
+TURNS = 2
 HOSTILE = 20
 """Of each kind."""
 LEAST = 0.9
@@ -58,7 +60,7 @@ class Server(asyncio.Protocol):
 
     def _answer(self, path: str) -> None:
         if path == "/times":
-            self._send("200 OK", f"{max(self.asked) - min(self.asked)} {len(self.asked)}")
+            self._send("200 OK", f"{max(self.asked)} {len(self.asked)}")
         elif path.startswith(("/good", "/raw/")):
             self.asked.append(time.monotonic())
             self._send("200 OK", LIST.format(*[""] * PASTES) if path.startswith("/good") else "made-up text\n" * 200)
@@ -89,7 +91,7 @@ async def serve() -> None:
 
 
 def ours(url: str, hostile: str) -> None:
-    """Crawl healthy sites, beside others where that is asked, until each healthy one was visited."""
+    """Crawl healthy sites, beside others where that is asked, until each healthy one was visited; prints when that began."""
     from crawlers.fetching.library_logs import silence_libraries
     from crawlers.fetching.reactor import drive
     from crawlers.metrics import CrawlMetrics
@@ -119,22 +121,28 @@ def ours(url: str, hostile: str) -> None:
             stopped.set()
             await rounds
 
+        started = time.monotonic()
         drive(until_read, threading.Event())
-        print(0)
+        print(started)
 
 
 def healthy() -> list[str]:
     """A line of the table; names what was missed."""
-    rates = {}
-    for beside in ("alone", "hostile"):
-        with serving("tests.bench.healthy") as url:
-            measured("tests.bench.healthy", "ours", url, beside)
-            seconds, count = map(float, asyncio.run(_times(url)).split())
-            rates[beside] = count / seconds
-    share = rates["hostile"] / rates["alone"]
+    rounds = [(_rate("alone"), _rate("hostile")) for _ in range(TURNS)]
+    alone, beside = (max(one[side] for one in rounds) for side in (0, 1))
     what = f"healthy sites beside {HOSTILE * (len(KINDS) + 1)} hostile, pages/s"
-    row(what, f"{rates['hostile']:.1f}", f"alone {rates['alone']:.1f}", share)
-    return [] if share >= LEAST else [f"healthy sites below {LEAST} of their rate beside hostile ones"]
+    row(what, f"{beside:.1f}", f"alone {alone:.1f}", beside / alone)
+    return [] if beside >= LEAST * alone else [f"healthy sites below {LEAST} of their rate beside hostile ones"]
+
+
+def _rate(beside: str) -> float:
+    """Pages of healthy sites a second, from the start of the crawl: the clock is the same in all processes of a machine."""
+    with serving("tests.bench.healthy") as url:
+        started = measured("tests.bench.healthy", "ours", url, beside)
+        last, count = map(float, asyncio.run(_times(url)).split())
+    if count < SITES * (PASTES + 1):
+        raise SystemExit("not all was read")
+    return count / (last - started)
 
 
 async def _times(url: str) -> str:
