@@ -3,7 +3,8 @@
 Turned off is what Scrapy has on by itself and we do not want: the remote control (a port that runs any code), the telnet
 console, every handler but HTTP and HTTPS, cookies, referrers, its own retries (the frontier's waits are longer and survive a
 restart), its duplicate filter and job folder (the frontier again), proxies from the environment (the address guard could not
-see behind one), and its log (it holds URLs).
+see behind one), its log (it holds URLs), and its limit of an address (who leased such a page would wait for it for ever). Of
+extensions and of middlewares around the spider only those that are named here are there, whatever a new Scrapy brings.
 """
 
 from __future__ import annotations
@@ -18,11 +19,6 @@ from ullage.settings import CrawlSettings
 LONGEST_DELAY_SECONDS = 60.0
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 HANDLER = "crawlers.fetching.pinned.PinnedHandler"
-_UNWANTED = (
-    "telnet.TelnetConsole", "remote_control.RemoteControl", "memusage.MemoryUsage", "memdebug.MemoryDebugger",
-    "feedexport.FeedExporter",
-    "logstats.LogStats", "logcount.LogCount", "spiderstate.SpiderState", "closespider.CloseSpider",
-)  # fmt: skip
 
 
 class OfOneVisit(Settings):
@@ -41,7 +37,8 @@ def scrapy_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 _LISTENERS_AND_LOGS: dict[str, Any] = {
     "REMOTE_CONTROL_ENABLED": False,
     "TELNETCONSOLE_ENABLED": False,
-    "EXTENSIONS": {f"scrapy.extensions.{name}": None for name in _UNWANTED},
+    "EXTENSIONS_BASE": {"scrapy.extensions.throttle.AutoThrottle": 0},
+    "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
     "LOG_ENABLED": False,
     "LOG_INSTALL_ROOT_HANDLER": False,
     "STATS_DUMP": False,
@@ -53,12 +50,15 @@ _PARTS: dict[str, Any] = {
     "DOWNLOADER_MIDDLEWARES": {
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+        "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+        "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
         "crawlers.fetching.middlewares.script.ScriptPages": 80,
         "crawlers.fetching.middlewares.address.AddressGuard": 90,
         "crawlers.fetching.middlewares.robots.TimedRobots": 100,
         "crawlers.fetching.session.SessionCookies": 700,
         "crawlers.fetching.middlewares.size.SizeLimit": 950,
     },
+    "SPIDER_MIDDLEWARES_BASE": {"scrapy.spidermiddlewares.referer.RefererMiddleware": 700},
     "ITEM_PIPELINES": {
         "crawlers.visiting.pipelines.seen.SeenPipeline": 100,
         "crawlers.visiting.pipelines.publish.PublishPipeline": 900,

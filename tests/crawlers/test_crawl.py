@@ -448,6 +448,21 @@ def test_an_address_that_is_no_end_is_cut_and_ends_nothing(station: Station, ser
     assert len(cut.url) == 8000
 
 
+def test_a_long_address_is_asked_for_as_any_other_and_keeps_no_visit_waiting(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    """Scrapy leaves out what is longer than 2,083 characters, and says so to nobody who waits for it."""
+    pastes(2)
+    status, body, headers = server.pages["/archive"]
+    long = f"/older/archive?after={'x' * 3000}"
+    server.pages["/archive"] = (status, body + f'<a class="next" href="{long}">older</a>'.encode(), headers)
+    server.says(long, '<a href="/paste9">older</a>')
+    server.says("/raw/paste9", "text", **{"Content-Type": "text/plain"})
+    station.site("paste", f"{server.url}/archive", more='[options]\nnext = "a.next"')
+    assert visited(station.run("crawl", "--once"))["captures"] == 3
+    assert states(station) == {"due": 0, "leased": 0, "done": 5, "parked": 0}
+
+
 def test_a_site_that_others_collect_is_never_visited(station: Station, server: Answers, pastes: Pastes) -> None:
     pastes(1)
     station.feed("chat", f'start = ["{server.url}/archive"]\nallow_private = true')

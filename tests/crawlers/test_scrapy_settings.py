@@ -25,11 +25,11 @@ def test_every_setting_is_one_that_scrapy_knows() -> None:
     assert [name for name in scrapy_settings(CRAWL, make_site()) if not hasattr(default_settings, name)] == []
 
 
-@pytest.mark.parametrize("kind", ["EXTENSIONS", "DOWNLOADER_MIDDLEWARES"])
+@pytest.mark.parametrize("kind", ["EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES"])
 def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> None:
     for path, place in scrapy_settings(CRAWL, make_site())[kind].items():
         assert load_object(path)
-        assert place is not None or path in getattr(default_settings, f"{kind}_BASE")
+        assert place is not None or path in getattr(default_settings, f"{kind.removesuffix('_BASE')}_BASE")
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_only_http_is_spoken(made: Settings) -> None:
     assert sorted(spoken) == ["http", "https"]
 
 
-def test_of_scrapys_extensions_only_the_throttle_and_the_counters_are_left(made: Settings) -> None:
-    left = [path.rpartition(".")[2] for path, place in made.getwithbase("EXTENSIONS").items() if place is not None]
-    assert sorted(left) == ["AutoThrottle", "CoreStats"]
+@pytest.mark.parametrize(("kind", "wanted"), [("EXTENSIONS", "AutoThrottle"), ("SPIDER_MIDDLEWARES", "RefererMiddleware")])
+def test_what_scrapy_has_on_by_itself_is_not_there(made: Settings, kind: str, wanted: str) -> None:
+    assert [path.rpartition(".")[2] for path, place in made.getwithbase(kind).items() if place is not None] == [wanted]
 
 
 def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
