@@ -164,6 +164,8 @@ class Site(BaseModel):
     def _fits_platform(self) -> Self:
         if not self.start and self.platform != INGEST:
             raise ValueError("start: is missing: say where a visit begins")
+        if not self.script and any(map(is_route, self.start)):
+            raise ValueError("start: leads to a route behind #, which no site is told: say script = true, or start at its JSON")
         if self.options and self.platform == INGEST:
             raise ValueError(f"options.{min(self.options)}: platform {INGEST} has no options")
         return self
@@ -221,6 +223,11 @@ def address(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if known else None
+
+
+def is_route(url: str) -> bool:
+    """Whether the part of `url` behind `#`, which no site is told, names a page that a script makes."""
+    return urlsplit(url).fragment.startswith(("/", "!"))
 
 
 def port_of(parts: SplitResult) -> int | None:

@@ -16,7 +16,7 @@ from crawlers.frontier.history import Standing
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.reasons import MEANING
-from crawlers.sites.site import Site, SiteFolder, address, read_site
+from crawlers.sites.site import Site, SiteFolder, address, is_route, read_site
 from crawlers.trial.look import Found, look
 from crawlers.trial.proposal import Mend, file_of, mends
 from crawlers.trial.report import as_json, lines, table
@@ -139,7 +139,7 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
     if parts.username or parts.password:
         raise ConfigError("the address holds a user name or password: a site is read as anybody reads it")
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
-    known = {"name": named, "platform": "board", "start": [url], "allow_private": allow_private}
+    known = {"name": named, "platform": "board", "start": [url], "allow_private": allow_private, "script": is_route(url)}
     try:
         return Site.model_validate({**known, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:

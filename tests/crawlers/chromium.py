@@ -46,10 +46,14 @@ def needed() -> None:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
 
 
-def board(server: Answers, threads: dict[int, list[str]]) -> None:
+ROUTED = APP.replace("location.pathname.match(/^", "location.hash.match(/^#").replace('href="/t/', 'href="#/t/')
+"""The same of one page for all, whose script tells list and threads by the part of the address behind `#`."""
+
+
+def board(server: Answers, threads: dict[int, list[str]], app: str = APP) -> None:
     """Put a board on `server`: a list and threads, each an empty page, a script, and JSON that it asks for."""
     server.says("/", SHELL)
-    server.says("/app.js", APP, Content_Type="text/javascript")
+    server.says("/app.js", app, Content_Type="text/javascript")
     listed = [{"id": number, "title": f"title {number}", "posts": len(texts)} for number, texts in threads.items()]
     server.says("/api/list", json.dumps(listed), Content_Type="application/json")
     for number, texts in threads.items():

@@ -24,7 +24,7 @@ from crawlers.frontier.database import Leased
 from crawlers.platforms import reading_of
 from crawlers.sites.pages import Page, Parsed
 from crawlers.sites.presets import Presets
-from tests.crawlers.chromium import OPTIONS, SHELL, board, needed
+from tests.crawlers.chromium import OPTIONS, ROUTED, SHELL, board, needed
 from tests.crawlers.conftest import Station
 from tests.crawlers.proxies import Socks, proxying
 from tests.crawlers.support import Answers, make_site
@@ -38,10 +38,11 @@ class Scripted:
     """Stands for the browsers: a page's script is `show`, a function that asks."""
 
     def __init__(self, show: Show) -> None:
-        self.show, self.given = show, list[Given]()
+        self.show, self.given, self.urls = show, list[Given](), list[str]()
 
     async def render(self, url: str, page: Given, agent: str, ask: Ask) -> Rendered:
         self.given.append(page)
+        self.urls.append(url)
         return await self.show(ask)
 
 
@@ -290,6 +291,30 @@ def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other
     assert {"/app.js", "/api/list", "/api/t/1"} <= {*server.asked}
     assert {*way.asked} == {("ullagetestullagetest.onion", 80)}
     assert server.hosts == {"ullagetestullagetest.onion"}
+
+
+def test_threads_behind_routes_of_one_page_are_read(station: Station, server: Answers) -> None:
+    needed()
+    threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2)}
+    board(server, threads, ROUTED)
+    station.site("spa", f"{server.url}/#/list", "board", OPTIONS)
+    station.run("crawl", "--once")
+    texts = sorted(capture.body.decode() for capture in station.captures())
+    assert texts == sorted(text for said in threads.values() for text in said)
+    assert "/t/1" not in server.asked
+    (row,) = map(json.loads, station.run("sites", "--json").splitlines())
+    assert row["state"] == "ok"
+
+
+def test_a_browser_is_told_the_route_and_the_site_is_not() -> None:
+    async def show(_: Ask) -> Rendered:
+        return Rendered("<html></html>")
+
+    crawler = Crawler(show, {})
+    for route in ("#/t/1", ""):
+        request = Request(f"{URL}{route}", meta={RENDER: True})
+        asyncio.run(ScriptPages(crawler).process_response(request, response(URL, SHELL)))
+    assert crawler.browsers.urls == [f"{URL}#/t/1", URL]
 
 
 def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server: Answers) -> None:

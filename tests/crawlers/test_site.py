@@ -26,6 +26,7 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD + "revisit_second = 9", r"x\.toml: revisit_second: did you mean revisit_seconds\?"),
         (GOOD + 'category = "forun"', r"x\.toml: category: .*did you mean forum\?"),
         (GOOD.replace("https://", "ftp://"), r"x\.toml: start: holds something that is no http"),
+        (GOOD.replace("example/", "example/#/list"), r"x\.toml: start: leads to a route behind #"),
         (GOOD.replace("https://", "https://me:pw@"), r"x\.toml: start: holds a user name"),
         (GOOD.replace('"PIPL 13"', '""'), r"x\.toml: legal_basis"),
         (GOOD.replace("owner", "# owner"), r"x\.toml: owner: Field required"),

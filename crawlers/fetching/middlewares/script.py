@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urldefrag, urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -74,7 +75,7 @@ class ScriptPages:
             return await self._ask(asked, url, kind, headers)
 
         try:
-            rendered = await self._browsers.render(response.url, page, self._agent, ask)
+            rendered = await self._browsers.render(_routed(response.url, request.url), page, self._agent, ask)
         except BrowserError:
             raise Refused("browser") from None
         except ScriptError:
@@ -111,6 +112,12 @@ class ScriptPages:
 
     def _kept(self) -> int:
         return sum(len(given.body) for given in self._scripts.values())
+
+
+def _routed(url: str, asked: str) -> str:
+    """The address of an answer with the part behind `#` of what was asked for: a script may tell its pages by that."""
+    fragment = urlsplit(asked).fragment
+    return f"{urldefrag(url).url}#{fragment}" if fragment else url
 
 
 def is_page(asked: str, response: Response) -> bool:
