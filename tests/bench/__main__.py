@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`reach`, `hostile`, `month`, `exposure` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs
-costs more than it may, or a target is missed, the exit status is 1.
+`reach`, `hostile`, `month`, `exposure`, `memory` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class
+of inputs costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -28,6 +28,7 @@ from tests.bench import (
     healthy,
     hostile,
     matching,
+    memory,
     month,
     notify,
     pictures,
@@ -73,6 +74,7 @@ def main() -> int:
             "month": lambda: month.month(folder, context),
             "bus": lambda: bus.sqlite(folder),
             "crawl": crawl.crawl,
+            "memory": memory.memory,
             "healthy": healthy.healthy,
             "reach": lambda: reach.reach(folder),
             "chats": lambda: chats.chats(folder),

@@ -2,7 +2,7 @@
 
 Both ask for a list and every paste on it, 16 at a time and without pauses, in a process of their own, and are timed from the
 start of the reactor to its end, in turn, the best of three rounds each. The plain spider keeps nothing; ours seals each paste,
-has it durable on the bus and remembers it.
+has it durable on the bus and remembers it. CPU time stands below: it says more on a machine that does other things as well.
 """
 
 from __future__ import annotations
@@ -41,20 +41,14 @@ owner = "bench"
 """
 
 
-def answer(path: str) -> bytes:
-    """What the server says to `path`."""
-    body = TEXT
-    if path == "/list":
-        body = "".join(f'<a href="/paste{number:06}">{number}</a>\n' for number in range(PASTES))
-    kind = "text/html" if path == "/list" else "text/plain"
+def answered(kind: str, body: str) -> bytes:
+    """An answer on the wire."""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
     return (head + body).encode()
 
 
 class Server(asyncio.Protocol):
-    """As quick as Python is: answers are made once."""
-
-    made: dict[str, bytes] = {}  # noqa: RUF012 - shared by all connections
+    """As quick as Python is."""
 
     def connection_made(self, transport: Any) -> None:
         """A client is here."""
@@ -65,16 +59,20 @@ class Server(asyncio.Protocol):
         self._asked += data
         while b"\r\n\r\n" in self._asked:
             head, _, self._asked = self._asked.partition(b"\r\n\r\n")
-            path = head.split(b" ", 2)[1].decode()
-            key = path if path == "/list" else "paste"
-            if key not in self.made:
-                self.made[key] = answer(path)
-            self._transport.write(self.made[key])
+            self._transport.write(self.answer(head.split(b" ", 2)[1].decode()))
+
+    def answer(self, path: str) -> bytes:
+        """The list, or a paste."""
+        return LIST if path == "/list" else PASTE
 
 
-async def serve() -> None:
+LIST = answered("text/html", "".join(f'<a href="/paste{number:06}">{number}</a>\n' for number in range(PASTES)))
+PASTE = answered("text/plain", TEXT)
+
+
+async def serve(protocol: type[Server] = Server) -> None:
     """Serve on a free port, which is printed, until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -103,7 +101,7 @@ class Plain(scrapy.Spider):
 
 
 def plain(url: str) -> None:
-    """Run the plain spider; prints its seconds."""
+    """Run the plain spider; prints its seconds, and those of CPU."""
     from scrapy.crawler import CrawlerProcess
 
     settings = {
@@ -112,15 +110,15 @@ def plain(url: str) -> None:
     }  # fmt: skip
     process = CrawlerProcess(settings)
     process.crawl(Plain, url=url)
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     process.start()
     if Plain.read != PASTES:
         raise SystemExit("not all was read")
-    print(time.monotonic() - started)
+    print(time.monotonic() - started, time.process_time() - used)
 
 
 def ours(url: str) -> None:
-    """Crawl the same once; prints the seconds."""
+    """Crawl the same once; prints as `plain`."""
     from crawlers.fetching.library_logs import silence_libraries
     from crawlers.fetching.reactor import drive
     from crawlers.metrics import CrawlMetrics
@@ -134,12 +132,12 @@ def ours(url: str) -> None:
         (context.data / "sites.d" / "bench.toml").write_text(SITE.format(url=url, side_by_side=SIDE_BY_SIDE))
         silence_libraries()
         scheduler = Scheduler(context, ["bench"], CrawlMetrics(CollectorRegistry(), context.clock))
-        started = time.monotonic()
+        started, used = time.monotonic(), time.process_time()
         drive(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
-        seconds = time.monotonic() - started
+        seconds, cpu = time.monotonic() - started, time.process_time() - used
         if scheduler.unread:
             raise SystemExit("the site was not read")
-        print(seconds)
+        print(seconds, cpu)
 
 
 @contextmanager
@@ -153,20 +151,22 @@ def serving(module: str = "tests.bench.crawl") -> Iterator[str]:
             process.kill()
 
 
-def measured(module: str, *words: str) -> float:
-    """What an act of a module printed last, in a process of its own."""
+def measured(module: str, *words: str) -> list[float]:
+    """The numbers that an act of a module printed in its last line, in a process of its own."""
     done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    return [float(word) for word in done.stdout.splitlines()[-1].split()]
 
 
 def crawl() -> list[str]:
     """A line of the table; names what was missed."""
     with serving() as url:
-        rounds = [tuple(measured("tests.bench.crawl", side, url) for side in ("ours", "plain")) for _ in range(ROUNDS)]
-    best_ours, best_plain = (min(one[side] for one in rounds) for side in (0, 1))
-    rate, bare = PASTES / best_ours, PASTES / best_plain
-    row("crawl one site, pages/s", f"{rate:,.0f}", f"plain Scrapy {bare:,.0f}", rate / bare)
-    return [] if rate >= LEAST * bare else [f"crawl below {LEAST} of plain Scrapy"]
+        rounds = [[measured("tests.bench.crawl", side, url) for side in ("ours", "plain")] for _ in range(ROUNDS)]
+    ratios = []
+    for place, what in enumerate(("pages/s", "pages/s of CPU")):
+        rate, bare = (PASTES / min(one[side][place] for one in rounds) for side in (0, 1))
+        row(f"crawl one site, {what}", f"{rate:,.0f}", f"plain Scrapy {bare:,.0f}", rate / bare)
+        ratios.append(rate / bare)
+    return [] if ratios[0] >= LEAST else [f"crawl below {LEAST} of plain Scrapy"]
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def healthy() -> list[str]:
 def _rate(beside: str) -> float:
     """Pages of healthy sites a second, from the start of the crawl: the clock is the same in all processes of a machine."""
     with serving("tests.bench.healthy") as url:
-        started = measured("tests.bench.healthy", "ours", url, beside)
+        [started] = measured("tests.bench.healthy", "ours", url, beside)
         last, count = map(float, asyncio.run(_times(url)).split())
     if count < SITES * (PASTES + 1):
         raise SystemExit("not all was read")
