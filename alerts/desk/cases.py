@@ -270,8 +270,8 @@ class Cases:
     def close(self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS) -> Said:
         """Close one of several: refused, with their names, while clocks of it run. One alone is closed by `decide`."""
         if running := self.owed(self.incident(id_)).running:
-            names = ", ".join(map(named, running))
-            raise QueryError(Phrase("%(clocks)s still running: record the report first", clocks=names))
+            clocks = tuple(reported(named(duty)) for duty in running)
+            raise QueryError(Phrase("%(clocks)s still running: record the report first", clocks=clocks))
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)

@@ -114,7 +114,9 @@ def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, qu
     told(store, "INC-A", clock.as_clock().now())
     said = cases.several(["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei"))
     assert [one.incident for one in refused(said)] == ["INC-A", "INC-Z"]
-    assert said[0].words() == "INC-A: pboc-2025 brief, pboc-2025 first still running: record the report first"
+    title = regimes()["pboc-2025"].title
+    clocks = f"{title} (brief report), {title} (first report)"
+    assert said[0].words() == f"INC-A: {clocks} still running: record the report first"
     assert ids(queue) == ["INC-A", "INC-C"]
     excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
     assert refused(excused)
