@@ -41,6 +41,7 @@ ROLE = {
 }
 ENGLISH = {
     "field": {**{str(label): english for label, (english, _) in FIELDS.items()}, "OTHER": "other fields"},
+    "kind": {"resident_id": "resident ID", "iban": "IBAN", "qq": "QQ", "uscc": "company code", "wechat": "WeChat"},
     "role": {"dpo": "DPO", "evidence": "evidence officer"},
 }
 """Of what is not called in English as it is named."""
