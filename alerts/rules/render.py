@@ -35,7 +35,7 @@ def precision_as_json(rule: Precision) -> dict[str, Any]:
 
 def precision_table(rules: Sequence[Precision]) -> Table:
     """One line a rule, a section a kind."""
-    made = table("rule", "what it says", "incidents", "real", "false", "precision", right=("incidents", "real", "false"))
+    made = table("rule", "what it says", "incidents", "real", "false", "precision", "last", right=("incidents", "real", "false"))
     kind = ""
     for rule in rules:
         if rule.kind != kind:
@@ -43,7 +43,9 @@ def precision_table(rules: Sequence[Precision]) -> Table:
             made.add_row(Text(rule.kind, "bold"), Text("posts, not incidents", "dim") if rule.kind == "background" else "")
             kind = rule.kind
         counts = (f"{n:,}" if n else "–" for n in (rule.incidents, rule.real, rule.false))
-        made.add_row(cell(rule.id), cell(rule.title), *counts, precision_in_words(rule))
+        made.add_row(
+            cell(rule.id), cell(rule.title), *counts, precision_in_words(rule), f"{rule.last:%Y-%m-%d}" if rule.last else "–"
+        )
     return made
 
 
