@@ -45,6 +45,15 @@ def test_days_without_anything_are_drawn_without_bars():
     assert [bar.get("class") for bar in picture.iter(f"{SVG}rect")] == ["ground"]
 
 
+@pytest.mark.parametrize(
+    ("totals", "numbers"),
+    [([12, 0, 99], ["12", "99"]), ([206, 205, 0, 53], ["206", "53"]), ([53, 205, 206], ["206"]), ([205, 206, 53], ["206"])],
+)
+def test_numbers_over_bars_never_run_into_each_other(totals, numbers):
+    picture = drawn(timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals]))
+    assert [text.text for group in picture.findall(f"{SVG}g") for text in group.findall(f"{SVG}text")] == numbers
+
+
 def test_scenarios_say_their_numbers_and_escape_their_names():
     picture = drawn(scenarios("t", "d", [Bar("a <b>", 2_000, "a: 2,000"), Bar("c", 500, "c: 500")]))
     longs = [float(bar.get("width", "0")) for bar in picture.iter(f"{SVG}rect")]

@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 LEFT, WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 34, 92, 34, 30, 20
 """Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the bars of sightings, dates."""
+FULL = 100
+"""Of so many incidents a day's number is wider than its bar."""
 DATED = 5
 """A date stands under every so many days, counted from the last."""
 
@@ -33,7 +35,8 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
         '<title id="time-t">{2}</title><desc id="time-d">{3}</desc>'
         '<text class="name" x="{4}" y="11">{5}</text><text class="name" x="{4}" y="{6}">{7}</text>'
     ).format(width, height, title, said, LEFT, names[0], TOP + TALL + 17, names[1])
-    drawn = [_day(day, number, most, most_seen) for number, day in enumerate(days)]
+    numbered = _numbered([sum(day.incidents.values()) for day in days])
+    drawn = [_day(day, number, most, most_seen, number in numbered) for number, day in enumerate(days)]
     feet = [_line(width, TOP + TALL), _line(width, TOP + TALL + GAP + SHORT)]
     dates = [
         Markup('<text x="{}" y="{}">{}</text>').format(_middle(number), height - 5, day.name)
@@ -43,22 +46,32 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
     return Markup("").join((head, *drawn, *feet, *dates, Markup("</svg>")))
 
 
-def _day(day: Day, number: int, most: int, most_seen: int) -> Markup:
+def _numbered(totals: Sequence[int]) -> set[int]:
+    """The days over which a number stands: all where two digits do, else the one of most, and the last if it is not beside it."""
+    there = [number for number, total in enumerate(totals) if total]
+    if max(totals, default=0) < FULL or not there:
+        return set(there)
+    most, last = totals.index(max(totals)), there[-1]
+    return {most, last} if last - most > 1 else {most}
+
+
+def _day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
     """Its bars; the ground behind them takes the pointer, so that a day without any says so as well."""
     ground = Markup('<g><title>{}</title><rect class="ground" x="{}" y="0" width="{}" height="{}"/>').format(
         day.said, LEFT + WIDTH * number, WIDTH, TOP + TALL + GAP + SHORT
     )
-    return Markup("").join((ground, *_stack(day, number, most), *_seen(day, number, most_seen), Markup("</g>")))
+    return Markup("").join((ground, *_stack(day, number, most, is_numbered), *_seen(day, number, most_seen), Markup("</g>")))
 
 
-def _stack(day: Day, number: int, most: int) -> Iterator[Markup]:
+def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[Markup]:
     foot = float(TOP + TALL)
     for severity, count in day.incidents.items():
         if count:
             tall = TALL * count / most
             foot -= tall
             yield _bar(severity, number, foot, tall)
-    if total := sum(day.incidents.values()):
+    if is_numbered:
+        total = sum(day.incidents.values())
         yield Markup('<text x="{}" y="{:.1f}">{}</text>').format(_middle(number), foot - 4, total)
 
 
