@@ -63,6 +63,7 @@ def _page(
         found=found,
         parts_shown=[*_parts(found, tenant)],
         verdict=verdict(found.blind, ()),
+        unexplained=len(found.blind.unexplained()),
         gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
         coverage_query=urlencode({"since": local(found.since, ledger.zone)}),
         month=month(site, tenant),

@@ -48,6 +48,16 @@ def test_the_page_shows_what_is_new_undecided_and_where_we_were_blind(browser, s
     assert "/coverage?since=2026-09-21T17%3A00#gaps" in blind
 
 
+def test_it_begins_with_the_numbers_that_it_is_made_of(browser, shift):
+    page = browser.get(f"/handover?since={SINCE}").text
+    figures = {name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)}
+    parts = sections(page)
+    for title in ("New since then", "Nobody has decided", "Assigned to nobody"):
+        assert figures[title] == len(re.findall(ID, parts[title])) > 0, title
+    (gaps,) = {int(n) for n in re.findall(r"and (\d+) gaps? (?:is|are) not explained", page)}
+    assert figures["gaps that nobody has explained"] == gaps
+
+
 def test_its_links_lead_to_the_same_incidents_in_the_queue(browser, shift):
     for title, text in sections(browser.get(f"/handover?since={SINCE}").text).items():
         for link in re.findall(r'href="(/\?[^"]+)"', text):
