@@ -238,9 +238,9 @@ class Header:
             version, algorithm = raw["version"], raw["algorithm"]
             if version not in READ or algorithm != ALGORITHM:
                 reads = " and ".join(map(str, READ))
-                raise ConfigError(
-                    f"{path} has version {version}, {algorithm}: this ullage reads {reads}, {ALGORITHM}; build it again"
-                )
+                number = version if version in range(1000) else "of no number"  # nothing is signed yet: it may say anything
+                means = ALGORITHM if algorithm == ALGORITHM else "another algorithm"
+                raise ConfigError(f"{path} has version {number}, {means}: this ullage reads {reads}, {ALGORITHM}; build it again")
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
             return cls(
                 **{

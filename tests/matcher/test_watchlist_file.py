@@ -1,6 +1,7 @@
 """The watchlist's file: look-ups as a plain dictionary would give them; nothing damaged or foreign is read."""
 
 import io
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,14 @@ def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
 def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
     with pytest.raises(ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"):
         made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
+
+
+@pytest.mark.parametrize("said", [{"version": 15400000001}, {"version": "15400000001"}, {"algorithm": "15400000001"}])
+def test_a_head_that_nobody_signed_is_not_repeated(tmp_path: Path, said: dict) -> None:
+    head = json.dumps({"version": VERSION, "algorithm": ALGORITHM, **said}).encode()
+    with pytest.raises(ConfigError, match="build it again") as raised:
+        Header.decode(tmp_path / "a.watchlist", head)
+    assert "154" not in str(raised.value).removeprefix(str(tmp_path))
 
 
 @pytest.mark.parametrize("version", READ[:-1])
