@@ -1,5 +1,10 @@
 """No target fails: on what it begins with, on what was found once, and on these with bytes changed."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +12,7 @@ from hypothesis import strategies as st
 from tests.fuzzing.targets import TARGETS, RepeatedValueError, Target
 from ullage.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 CHANGE = st.tuples(
     st.sampled_from(["flip", "cut", "insert", "repeat", "end"]),
     st.integers(0, 4000),
@@ -35,6 +41,7 @@ def test_what_a_search_begins_with_and_what_it_found_once(name: str) -> None:
         TARGETS[name](data)
 
 
+@pytest.mark.hypothesis  # for `make fuzz`: the property is within
 @pytest.mark.parametrize("name", TARGETS)
 def test_changed_inputs(name: str) -> None:
     @settings(max_examples=25)
@@ -43,6 +50,37 @@ def test_changed_inputs(name: str) -> None:
         TARGETS[name](changed(data, changes))
 
     check()
+
+
+PLANTED = """
+def read(data):
+    if data[:1] == b"F":
+        if data[1:2] == b"Z":
+            if data[2:3] == b"!":
+                raise KeyError("planted")
+"""
+SEARCH = """
+from pathlib import Path
+from tests.fuzzing.search import search
+from tests.fuzzing.targets import Target
+
+def run(data):
+    from planted import read
+    read(data)
+
+search("planted", Target(run, lambda: [b"some words"], ("planted",)), 200, Path("kept"))
+"""
+
+
+def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="there is none for this machine")
+    (tmp_path / "planted.py").write_text(PLANTED)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", SEARCH], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode
+    assert b"KeyError: 'planted'" in done.stdout + done.stderr
+    [kept] = (tmp_path / "kept" / "planted" / "found").iterdir()
+    assert kept.read_bytes().startswith(b"FZ!")
 
 
 def test_an_error_that_repeats_a_value_is_a_fault_and_one_that_does_not_is_an_answer() -> None:
