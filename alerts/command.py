@@ -50,7 +50,7 @@ from alerts.stage.authentic import Authentic
 from alerts.stage.canary import Canaries
 from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import Alert
-from alerts.store import IncidentStore, Where, configured_store, store_plan
+from alerts.store import IncidentStore, Where, configured_store, store_plan, store_trust
 from alerts.store.older import bring_up
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from ullage.audit import current_user
@@ -70,6 +70,7 @@ from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.security.masking import Secret
 from ullage.settings import Context
+from ullage.setup import own_certificate
 from ullage.verdict import VERDICT
 
 GROUP = "alert"
@@ -231,6 +232,8 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         return ", ".join(said) or "no list here, so a look-up has two answers"
 
     yield "incident store", look
+    if "certificate=" in context.settings.store.url:
+        yield "store certificate", lambda: own_certificate(context, store_trust(context))
     yield "what is recorded", recorded
     yield "rules", in_force
     yield "rules of notification", rules

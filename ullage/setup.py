@@ -19,6 +19,7 @@ from ullage.errors import ConfigError, CorruptError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.runtime import cutover, dead_letters
 from ullage.security import check_values, keys
+from ullage.security.tls import Trust
 from ullage.settings import FILE, Context, Settings
 
 CONFIG = """\
@@ -193,8 +194,19 @@ def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], r
 
     with contextlib.closing(Examiner(rest, context.data, keep)) as cluster:
         if look("bus brokers", cluster.brokers):
+            if cluster.trust and cluster.trust.certificate:
+                look("bus certificate", partial(own_certificate, context, cluster.trust))
             for topic in keep:
                 look(f"bus topic {topic}", partial(cluster.topic, topic, readers.get(topic)))
+
+
+def own_certificate(context: Context, trust: Trust | None) -> str:
+    """Until when the certificate is good that we show to a server, as `check` says it."""
+    life = trust.life() if trust else None
+    if trust is None or life is None:
+        return "none is shown"
+    said = f"{trust.certificate} is good until {life[1]:%Y-%m-%d %H:%M} UTC"
+    return Warned(f"{said}: have it renewed") if trust.ends_soon(context.clock.now()) else said
 
 
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:

@@ -32,6 +32,7 @@ from alerts.records.document import D, Document
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
 from ullage.security.keys import KeyStore, credentials_folder
+from ullage.security.tls import Trust
 from ullage.settings import Context
 
 MAX_PAGE = 500
@@ -193,6 +194,15 @@ def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
         return ElasticsearchStore(url, data, KeyStore(keys or data / "keys", credentials=credentials_folder()))
     raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE or elasticsearch://HOST:PORT")
+
+
+def store_trust(context: Context) -> Trust | None:
+    """Whom the store's client believes and what it shows; None where there is no TLS. ConfigError for a wrong `store.url`."""
+    if not context.settings.store.url.startswith("elasticsearch://"):
+        return None
+    with _its_client():
+        from alerts.store import connection  # noqa: PLC0415  a client is loaded only for the store that is used
+    return connection.read_url(context.settings.store.url, context.data).trust
 
 
 def store_plan(context: Context) -> Iterator[str]:

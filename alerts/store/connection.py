@@ -1,7 +1,8 @@
 """How the Elasticsearch store is reached: its URL, who logs in, and what the server's errors mean to us.
 
 The password is the file `store.password` in the keys folder (0600), or systemd's credential of that name; beside it
-`store.user` where the user is not called `ullage`. Neither is ever in a URL, a setting or the environment.
+`store.user` where the user is not called `ullage`. Neither is ever in a URL, a setting or the environment. A client's certificate
+is the file that `certificate=` names (`ullage.security.tls`); a server that knows its users by theirs wants no password.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from elasticsearch import ApiError, Elasticsearch, SSLError, TransportError, Uns
 
 from ullage.errors import ConfigError, UnavailableError
 from ullage.security.keys import KeyStore
+from ullage.security.tls import Trust, named_file
 from ullage.settings import LOOPBACK
 
 USER_FILE, PASSWORD_FILE, USER = "store.user", "store.password", "ullage"
-OPTIONS = {"prefix", "cafile", "plain", "timeout"}
+OPTIONS = {"prefix", "cafile", "certificate", "plain", "timeout"}
 PREFIX = "ullage-"
 FORM = "elasticsearch://HOST:PORT?prefix=ullage-&cafile=ca.crt"
 REQUEST_SECONDS, LONGEST_SECONDS = 60.0, 3600.0
-SHOWN = "certificate verify failed"
-"""What OpenSSL says of a certificate that is not trusted, whatever wraps its error."""
 PASSING = {
     "search_context_missing_exception",
     "cluster_block_exception",
@@ -46,14 +46,14 @@ class Address:
 
     nodes: tuple[str, ...]
     prefix: str
-    cafile: Path | None
-    plain: bool
+    trust: Trust | None
+    """None where there is no TLS."""
     timeout: float = REQUEST_SECONDS
     """Seconds that one request may take; then the server counts as down."""
 
 
 def read_url(url: str, data: Path) -> Address:
-    """The parts of `url`; several nodes stand between commas, `cafile` is relative to the data folder.
+    """The parts of `url`; several nodes stand between commas, files are relative to the data folder.
 
     ConfigError says which part is not as it must be, never what it holds.
     """
@@ -66,9 +66,16 @@ def read_url(url: str, data: Path) -> Address:
     if parts.path.strip("/") or parts.fragment or set(options) - OPTIONS:
         raise ConfigError(f"store.url has a part that is not known: use {FORM}")
     plain = options.get("plain") == "1"
+    if plain and options.get("certificate"):
+        raise ConfigError("store.url has certificate=, which needs TLS, and plain=1, which has none: leave one of them out")
     nodes = tuple(_node(node, plain=plain) for node in parts.netloc.split(","))
-    cafile = data / options["cafile"] if options.get("cafile") else None
-    return Address(nodes, options.get("prefix", PREFIX), cafile, plain, _seconds(options.get("timeout", str(REQUEST_SECONDS))))
+    seconds = _seconds(options.get("timeout", str(REQUEST_SECONDS)))
+    return Address(nodes, options.get("prefix", PREFIX), None if plain else _trust(options, data), seconds)
+
+
+def _trust(options: Mapping[str, str], data: Path) -> Trust:
+    certificate = named_file(options["certificate"], data) if options.get("certificate") else None
+    return Trust("store.url", data / options["cafile"] if options.get("cafile") else None, certificate)
 
 
 def _seconds(text: str) -> float:
@@ -110,14 +117,12 @@ def connect(address: Address, keys: KeyStore) -> Elasticsearch:
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)  # what it would say is raised here
     options: dict[str, Any] = {"request_timeout": address.timeout, "max_retries": 0, "retry_on_timeout": False}
     who = login(keys)
-    if who is None and not address.plain:
+    if who is None and address.trust and not address.trust.certificate:
         raise ConfigError(f"the store's password is missing: put it into {keys.root / PASSWORD_FILE}, mode 0600")
     if who:
         options["basic_auth"] = who
-    if address.cafile:
-        if not address.cafile.is_file():
-            raise ConfigError(f"store.url names the authority {address.cafile}, which is no file")
-        options["ca_certs"] = str(address.cafile)
+    if address.trust:
+        options["ssl_context"] = address.trust.context()
     return Elasticsearch(list(address.nodes), **options)
 
 
@@ -132,9 +137,8 @@ def server_errors(address: Address) -> Iterator[None]:
     except ApiError as error:
         raise meaning(where, error.meta.status, error_type(error.body)) from None
     except SSLError as error:
-        if SHOWN in f"{error} {error.__cause__}".lower():
-            raise ConfigError(f"{where} shows a certificate that is not trusted: set cafile in store.url") from None
-        raise UnavailableError(f"{where} breaks off TLS") from None
+        assert address.trust is not None
+        address.trust.reject(where, error, urlsplit(address.nodes[0]).hostname or "")
     except TransportError as error:
         raise UnavailableError(f"{where} cannot be reached ({type(error).__name__})") from None
 

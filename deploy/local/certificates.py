@@ -1,4 +1,4 @@
-"""A certificate authority and a server certificate for loopback, made anew for each run and good for a day or as long as asked.
+"""An authority on loopback that signs for servers and clients, made anew for each run and good for a day or as long as asked.
 
 Real servers in tests speak TLS as they do in operation, so that what is tested is the path that is used.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = dt.timedelta(days=1)
 HOUR = dt.timedelta(hours=1)
@@ -27,30 +27,59 @@ class Certificates:
     certificate: bytes
     key: bytes
 
+    @property
+    def pair(self) -> bytes:
+        """Key and certificate in one file."""
+        return self.key + self.certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An authority of its own, which signs for servers and clients."""
+
+    name: str = "loopback authority"
+    private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    def certificate(self) -> x509.Certificate:
+        """Its own, signed by itself."""
+        return (
+            _builder(self.name, self.name, self.private.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign=True), critical=True)
+            .sign(self.private, hashes.SHA256())
+        )
+
+    def server(self, *more: str, until: dt.timedelta = DAY, loopback: bool = True) -> Certificates:
+        """For `more` names, and for loopback unless it is told not to; over `until` from now."""
+        names: list[x509.GeneralName] = [x509.DNSName(name) for name in more]
+        if loopback:
+            names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        return self._sign("localhost", until, x509.SubjectAlternativeName(names))
+
+    def client(self, name: str, until: dt.timedelta = DAY) -> Certificates:
+        """For the client called `name`."""
+        return self._sign(name, until, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))
+
+    def _sign(self, subject: str, until: dt.timedelta, purpose: x509.ExtensionType) -> Certificates:
+        key = ec.generate_private_key(ec.SECP256R1())
+        signed = (
+            _builder(subject, self.name, key.public_key(), until)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign=False), critical=True)
+            .add_extension(purpose, critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private.public_key()), critical=False)
+            .sign(self.private, hashes.SHA256())
+        )
+        return Certificates(
+            self.certificate().public_bytes(Encoding.PEM),
+            signed.public_bytes(Encoding.PEM),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        )
+
 
 def make_certificates(*more: str, until: dt.timedelta = DAY) -> Certificates:
     """An authority of its own that has signed one certificate for loopback and `more` names, which is over `until` from now."""
-    root_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = (
-        _builder("loopback authority", "loopback authority", root_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign=True), critical=True)
-        .sign(root_key, hashes.SHA256())
-    )
-    names = [*map(x509.DNSName, ("localhost", *more)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    server = (
-        _builder("localhost", "loopback authority", server_key.public_key(), until)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
-        .sign(root_key, hashes.SHA256())
-    )
-    return Certificates(
-        root.public_bytes(Encoding.PEM),
-        server.public_bytes(Encoding.PEM),
-        server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    )
+    return Authority().server(*more, until=until)
 
 
 def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, until: dt.timedelta = DAY) -> x509.CertificateBuilder:

@@ -26,7 +26,7 @@ from typing import Any
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
 
-from deploy.local.certificates import make_certificates
+from deploy.local.certificates import Authority, Certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
 from ullage.files.lock import turn
@@ -36,7 +36,7 @@ ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version
 JVMS = Path("/usr/lib/jvm")
 OLDEST_JAVA = 21
 NOBODY = 65534
-READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS = 120.0, 0.2, 120.0
+READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS = 600.0, 0.2, 300.0
 USER, ADMIN = "ullage", "admin"
 INSTALL = "install Maven (mvn) and a JDK of version 21 or newer, or run without real servers: pytest -m 'not servers'"
 
@@ -63,6 +63,15 @@ ullage_store:
     - names: ["ullage-*"]
       privileges: ["read", "view_index_metadata", "index", "delete", "maintenance"]
 """
+CERTIFIED = """\
+xpack.security.http.ssl.client_authentication: required
+xpack.security.http.ssl.certificate_authorities: {home}/config/ca.crt
+xpack.license.self_generated.type: trial
+xpack.security.authc.realms.file.file1.order: 0
+xpack.security.authc.realms.pki.pki1.order: 1
+"""
+"""It wants a client's certificate from everybody; whom `CERTIFIED_USER` names needs no password (what is sold with a licence)."""
+CERTIFIED_USER = "ullage-certified"
 JVM_OPTIONS = "-Xms512m\n-Xmx512m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${ES_TMPDIR}\n"
 LOGGING = """\
 status = error
@@ -86,6 +95,9 @@ class Server:
     port: int
     settings: str = ""
     """More lines for elasticsearch.yml."""
+    authority: Authority = field(default_factory=Authority)
+    """Of the node, and of its clients where it is `certified`: it wants a certificate of each then."""
+    certified: bool = False
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
@@ -101,9 +113,17 @@ class Server:
 
     def client(self) -> Elasticsearch:
         """A connection of the administrator."""
-        return Elasticsearch(
-            f"https://{HOST}:{self.port}", ca_certs=str(self.cafile), basic_auth=(ADMIN, self.admin_password), max_retries=0
-        )
+        options: dict[str, Any] = {"client_cert": str(self.work / "admin.pem")} if self.certified else {}
+        options |= {"ca_certs": str(self.cafile), "basic_auth": (ADMIN, self.admin_password), "max_retries": 0}
+        return Elasticsearch(f"https://{HOST}:{self.port}", **options)
+
+    def show(self, made: Certificates) -> None:
+        """Speak TLS with another certificate from now on; a running node sees it within seconds."""
+        for name, content in (("server.crt", made.certificate), ("server.key", made.key)):
+            path = self.home / "config" / name
+            path.write_bytes(content)
+            if os.geteuid() == 0:
+                os.chown(path, NOBODY, NOBODY)
 
     def start(self) -> None:
         """Start on the data that is there; returns when the node answers."""
@@ -134,13 +154,18 @@ class Server:
         config = self.home / "config"
         for folder in (config / "jvm.options.d", self.home / "data", self.home / "logs", self.home / "tmp"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = make_certificates()
-        self.cafile.write_bytes(made.authority)
-        (config / "server.crt").write_bytes(made.certificate)
-        (config / "server.key").write_bytes(made.key)
-        texts = {"elasticsearch.yml": SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0]) + self.settings}
-        texts |= {"roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
-        texts |= dict.fromkeys(("users", "users_roles", "role_mapping.yml"), "")
+        made = self.authority.server()
+        for path in (self.cafile, config / "ca.crt"):
+            path.write_bytes(made.authority)
+        self.show(made)
+        settings = SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0]) + self.settings
+        if self.certified:
+            settings += CERTIFIED.format(home=self.home)
+            (self.work / "admin.pem").touch(mode=0o600)
+            (self.work / "admin.pem").write_bytes(self.authority.client(ADMIN).pair)
+        texts = {"elasticsearch.yml": settings, "roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
+        mapping = f'ullage_store: ["CN={CERTIFIED_USER}"]\n' if self.certified else ""
+        texts |= {"users": "", "users_roles": "", "role_mapping.yml": mapping}
         for name, text in texts.items():
             (config / name).write_text(text, encoding="ascii")
         if os.geteuid() == 0:
@@ -190,7 +215,7 @@ class Server:
             raise UnavailableError(f"{program} failed: {(done.stderr or done.stdout).strip().rpartition(chr(10))[2]}")
 
     def _wait(self) -> None:
-        """Return when the node answers its administrator; UnavailableError when it ends or two minutes pass before that."""
+        """Return when the node answers its administrator; UnavailableError when it ends or the time is over before that."""
         assert self.process is not None
         deadline = time.monotonic() + READY_SECONDS
         with contextlib.closing(self.client()) as client:
@@ -205,15 +230,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def elasticsearch(work: Path, version: str = "9.5.4", cache: Path = CACHE, settings: str = "") -> Iterator[Server]:
+def elasticsearch(
+    work: Path, version: str = "9.5.4", cache: Path = CACHE, settings: str = "", *, certified: Authority | None = None
+) -> Iterator[Server]:
     """Run a node of `version` with its logs in `work` and more lines of `settings` in its elasticsearch.yml.
 
+    One that is given an authority (`certified`) has its certificate from it, and wants one of it from each client.
     UnavailableError says what to install when it cannot be had.
     """
     java, distribution = find_java(), fetch(version, cache)
     work.mkdir(parents=True, exist_ok=True)
     with _home(work) as home:
-        server = Server(distribution, java, work, home, free_ports(1)[0], settings)
+        server = Server(
+            distribution, java, work, home, free_ports(1)[0], settings, certified or Authority(), certified is not None
+        )
         server.prepare()
         try:
             server.start()

@@ -31,7 +31,7 @@ from ullage.files.lock import turn
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
-READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 90.0, 0.1, 300.0, 15.0
+READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 240.0, 0.1, 300.0, 15.0
 INSTALL = "install Maven (mvn) and a JDK of version 17 or newer, or run without real servers: pytest -m 'not servers'"
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 BROKER_JARS, TOOL_JARS = "kafka_2.13", "kafka-tools"

@@ -167,7 +167,7 @@ def password(backend: Backend, data: Path) -> str:
 def test_check_says_what_is_wrong_with_server_certificate_and_login(backend, url, data, password):
     assert "ok     incident store: 0 incidents, rights of alert" in checked(data, url)
     assert "FAULT" in (line := checked(data, url.partition("&cafile")[0]))
-    assert "certificate that is not trusted" in line
+    assert "its certificate is not trusted: cafile= in store.url" in line
     assert "cannot be reached" in checked(data, url.replace(f":{backend.server.port}", ":1"))
     assert "refuses user or password" in (line := checked(data, url, lambda keys: keep(keys, "guessed")))
     assert "guessed" not in line

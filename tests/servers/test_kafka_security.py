@@ -262,7 +262,7 @@ UNREACHABLE = {
     "an empty authority": ({"cafile": "empty.pem"}, "empty.pem holds no certificate"),
     "no TLS on a TLS port": ({"security": "PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
     "no TLS on a TLS port, with login": ({"security": "SASL_PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
-    "TLS on a port without": ({"server": "127.0.0.1:{plain}"}, "is security= in bus.url that of this port?"),
+    "TLS on a port without": ({"server": "127.0.0.1:{plain}"}, "does that port speak TLS, as bus.url says?"),
     "login where there is none": (
         {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
         "it takes no login: say security=SSL or PLAINTEXT",

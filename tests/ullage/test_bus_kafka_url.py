@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import ssl
 import sys
 import threading
 import types
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local import kafka
+from deploy.local.certificates import make_certificates
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
+from ullage.bus.kafka.acls import plan
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.preflight import greet
 from ullage.bus.kafka.topics import deviations, topic_settings
@@ -36,12 +39,26 @@ def test_brokers_prefix_and_defaults(tmp_path: Path) -> None:
     assert (address.create, address.partitions, address.client) == (False, 6, {"security_protocol": "PLAINTEXT"})
 
 
+@pytest.fixture(autouse=True)
+def authority(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(make_certificates().authority)
+
+
 def test_user_and_password_come_from_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
     (tmp_path / "kafka.user").chmod(0o600)
     client = parse(SASL, tmp_path).client
     assert (client["sasl_plain_username"], client["sasl_plain_password"]) == ("ullage", "secret")
-    assert (client["sasl_mechanism"], client["ssl_cafile"]) == ("SCRAM-SHA-512", str(tmp_path / "ca.pem"))
+    assert (client["sasl_mechanism"], client["ssl_context"].verify_mode) == ("SCRAM-SHA-512", ssl.CERT_REQUIRED)
+
+
+def test_user_and_password_may_be_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "kafka.user").write_text("handed\nover\n")
+    (given / "kafka.user").chmod(0o440)  # as systemd has it
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    assert parse(SASL, tmp_path).client["sasl_plain_username"] == "handed"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +83,7 @@ def test_a_bad_credentials_file_is_named(tmp_path: Path, mode: int | None, text:
         ("b:9092?security=SASL_SSL", "needs mechanism"),
         ("b:9092?security=SASL_PLAINTEXT&mechanism=PLAIN&credentials=x", "in clear"),
         ("b:9092?security=SASL_SSL&mechanism=PLAIN", "needs credentials"),
+        ("b:9092?certificate=secret.pem", "certificate= needs TLS, and security=PLAINTEXT has none"),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str, says: str) -> None:
@@ -84,6 +102,7 @@ def test_kerberos_takes_the_service_from_the_url_and_no_credentials(tmp_path: Pa
     monkeypatch.setitem(sys.modules, "gssapi", types.ModuleType("gssapi"))
     for option, service in (("", "kafka"), ("&service=bus", "bus")):
         client = parse(f"b:9092?security=SASL_SSL&mechanism=GSSAPI{option}", tmp_path).client
+        assert client.pop("ssl_context").check_hostname
         assert client == {
             "security_protocol": "SASL_SSL", "sasl_mechanism": "GSSAPI", "sasl_kerberos_service_name": service,
         }  # fmt: skip
@@ -155,3 +174,10 @@ def test_without_maven_or_java_one_line_says_what_to_install(monkeypatch: pytest
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnavailableError, match=r"needs Maven: install Maven .* pytest -m 'not servers'"):
         kafka.ensure_libraries()
+
+
+def test_the_plan_for_users_that_certificates_name_says_how_the_brokers_read_them() -> None:
+    said = list(plan("b:9093?security=SSL&certificate=keys/kafka.pem", KEEP, ("list",)))
+    assert "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT" in said
+    assert any("--allow-principal User:ullage-match" in line for line in said)
+    assert not any("mapping.rules" in line for line in plan("b:9093?security=SSL", KEEP, ("list",)))

@@ -5,6 +5,7 @@
     sealing        what only match can read
     signing        which of our own processes made a record
     check_values   whether a key is still the one that it was
+    tls            whom a client believes, and what it shows of itself
     keys           the files of keys, and which role may read which
 
 What each role may read is in `keys`; the metadata of records that are sealed and signed are in `ullage.records`.

@@ -26,6 +26,10 @@ USERS = (
     "# ullage-operator is whoever runs `ullage check` and `ullage dead-letters`, with a bus.url of its own.",
 )
 OLD = "# A broker before version 2.8 also wants, for each of these users, --operation IdempotentWrite --cluster."
+CERTIFIED = (
+    "# These users are those of the clients' certificates, CN=ullage-ROLE; the brokers make names of them with",
+    "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT",
+)
 NO_USERS = "# These rules are about users, and by bus.url (security={security}) the cluster sees none: see its SASL_SSL."
 
 
@@ -69,7 +73,9 @@ def plan(rest: str, retention: Mapping[str, Retention], operator_groups: Collect
     yield from HEAD
     for topic, keep in retention.items():
         yield _topic(address, topic, keep)
-    if not address.client["security_protocol"].startswith("SASL"):
+    if address.certified:
+        yield from CERTIFIED
+    elif not address.client["security_protocol"].startswith("SASL"):
         yield NO_USERS.format(security=address.client["security_protocol"])
     rules = [(grant.role, line) for grant in grants(operator_groups) for line in _rule(address, grant, retention.keys())]
     users = ", ".join(dict.fromkeys(USER.format(role=role) for role, _ in rules))

@@ -1,9 +1,10 @@
 """What a Kafka bus's URL may say, and the client settings that follow from it.
 
 `kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`. A URL is
-printed and logged, so user and password stand in a file of their own, one a line, which nobody else may read. `create=1` lets
-the bus make its topics (`partitions`, `replication`); without it the team that owns the cluster does. With `mechanism=GSSAPI`
-(Kerberos) there is no such file: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has it.
+printed and logged, so user and password stand in a file of their own, one a line, which nobody else may read, and so does a
+client's certificate with its key (`certificate=FILE`, see `ullage.security.tls`). `create=1` lets the bus make its topics
+(`partitions`, `replication`); without it the team that owns the cluster does. With `mechanism=GSSAPI` (Kerberos) no file holds a
+login: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
+from ullage.security.keys import credentials_folder
+from ullage.security.tls import Trust, named_file
 
 
 class _Query(BaseModel):
@@ -30,6 +33,7 @@ class _Query(BaseModel):
     security: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = "PLAINTEXT"
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "GSSAPI"] | None = None
     cafile: str | None = None
+    certificate: str | None = None
     credentials: str | None = None
     service: str = Field(default="kafka", pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
@@ -44,6 +48,10 @@ class KafkaAddress:
     partitions: int
     replication: int
     client: dict[str, Any]
+    trust: Trust | None = None
+    """None where the brokers speak no TLS."""
+    certified: bool = False
+    """Whether users are known by their certificates: the URL names one, and no login."""
 
     def topic(self, name: str) -> str:
         """The cluster's name of our topic `name`."""
@@ -58,18 +66,32 @@ def parse(rest: str, data: Path) -> KafkaAddress:
     """The address in what follows `kafka://`; files are relative to the data folder. ConfigError names what is wrong."""
     servers, query = _read(rest)
     client: dict[str, Any] = {"security_protocol": query.security}
-    if query.cafile:
-        client["ssl_cafile"] = str(data / query.cafile)
+    trust = _trust(query, data)
+    if trust:
+        client["ssl_context"] = trust.context()
     if query.security.startswith("SASL"):
         client |= _sasl(query, data)
-    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+    return _address(servers, query, client, trust)
 
 
 def outline(rest: str) -> KafkaAddress:
     """The same without what a connection needs: no file is read, so neither credentials nor cluster need be there yet."""
     servers, query = _read(rest)
-    client = {"security_protocol": query.security}
-    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client)
+    return _address(servers, query, {"security_protocol": query.security})
+
+
+def _address(servers: tuple[str, ...], query: _Query, client: dict[str, Any], trust: Trust | None = None) -> KafkaAddress:
+    certified = query.security == "SSL" and query.certificate is not None
+    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client, trust, certified)
+
+
+def _trust(query: _Query, data: Path) -> Trust | None:
+    if query.security.endswith("SSL"):
+        certificate = named_file(query.certificate, data) if query.certificate else None
+        return Trust("bus.url", data / query.cafile if query.cafile else None, certificate)
+    if query.certificate:
+        raise ConfigError(f"bus.url: certificate= needs TLS, and security={query.security} has none: say SSL or SASL_SSL")
+    return None
 
 
 def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
@@ -96,7 +118,7 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
         raise ConfigError("bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism")
     if query.credentials is None:
         raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
-    user, password = _credentials(data / query.credentials)
+    user, password = _credentials(named_file(query.credentials, data))
     return {"sasl_mechanism": query.mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
 
 
@@ -112,7 +134,7 @@ def _kerberos(service: str) -> dict[str, Any]:
 
 def _credentials(file: Path) -> tuple[str, str]:
     try:
-        lines = read_trusted(file, secret=True).decode("utf-8").splitlines()
+        lines = read_trusted(file, secret=file.parent != credentials_folder()).decode("utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(f"{file} cannot be read: it holds Kafka's user and password, one a line") from None
     if len(lines) != 2 or not all(lines):

@@ -19,6 +19,7 @@ from kafka.net.sasl import get_sasl_mechanism
 from ullage.bus.kafka.address import KafkaAddress
 from ullage.bus.kafka.client import LOGIN_REFUSED, MIB, NO_BROKER
 from ullage.errors import ConfigError, UnavailableError
+from ullage.security.tls import Trust
 
 REACH_SECONDS = 5.0
 KERBEROS_REFUSED = "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock right?"
@@ -27,9 +28,6 @@ USUAL_PORT = "9092"
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
 """Numbers of Kafka's protocol: the requests up to the login."""
 UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
-WRONG_NAME = (62, 64)
-"""OpenSSL's codes of a certificate for another host name, and for another address."""
-EXPIRED = 10
 
 
 def greet(address: KafkaAddress) -> None:
@@ -40,7 +38,7 @@ def greet(address: KafkaAddress) -> None:
     failed: ConfigError | UnavailableError | None = None
     for server in address.servers:
         try:
-            _greet(server, address.client)
+            _greet(server, address.client, address.trust)
         except (ConfigError, UnavailableError) as error:
             failed = failed or error
         else:
@@ -49,15 +47,14 @@ def greet(address: KafkaAddress) -> None:
         raise failed
 
 
-def _greet(server: str, client: dict[str, Any]) -> None:
+def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
     what = f"broker {server}"
     host, port = _host_and_port(server)
     try:
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(socket.create_connection((host, port), REACH_SECONDS))
-            if client["security_protocol"].endswith("SSL"):
-                context = _trust(client.get("ssl_cafile"))
-                connection = stack.enter_context(_encrypted(connection, context, host, what))
+            if trust:
+                connection = stack.enter_context(_encrypted(connection, client["ssl_context"], host, what))
             _ask(connection, API_VERSIONS, b"", what)
             if client["security_protocol"].startswith("SASL"):
                 _choose_mechanism(connection, client["sasl_mechanism"], what)
@@ -68,6 +65,9 @@ def _greet(server: str, client: dict[str, Any]) -> None:
         raise ConfigError(f"{what}: {NO_BROKER}") from None
     except TimeoutError:
         raise UnavailableError(f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s") from None
+    except ssl.SSLError as error:
+        assert trust is not None
+        trust.reject(what, error, host)
     except socket.gaierror:
         raise UnavailableError(f"{what}: Kafka does not answer (this machine does not know the host's name)") from None
     except OSError as error:
@@ -85,33 +85,10 @@ def _host_and_port(server: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def _trust(cafile: str | None) -> ssl.SSLContext:
-    """What Kafka's client trusts: the authorities in `cafile`, or else those of the system."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if cafile is None:
-            context.load_default_certs()
-        else:
-            context.load_verify_locations(cafile)
-    except ssl.SSLError:
-        raise ConfigError(f"{cafile} holds no certificate: cafile= in bus.url wants the authority's, in PEM") from None
-    except OSError as error:
-        raise ConfigError(f"{cafile} cannot be read ({error.strerror}): see cafile= in bus.url") from None
-    return context
-
-
 def _encrypted(connection: socket.socket, context: ssl.SSLContext, host: str, what: str) -> ssl.SSLSocket:
     try:
         return context.wrap_socket(connection, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        if error.verify_code in WRONG_NAME:
-            raise ConfigError(f"{what}: its certificate is for another name than {host}: name it so in bus.url") from None
-        if error.verify_code == EXPIRED:
-            raise ConfigError(f"{what}: its certificate has expired: have it renewed") from None
-        raise ConfigError(
-            f"{what}: its certificate is not trusted: cafile= in bus.url wants the authority that signed it"
-        ) from None
-    except (ssl.SSLError, ConnectionError) as error:
+    except ConnectionError as error:
         why = f"it breaks off the TLS handshake ({type(error).__name__})"
         raise UnavailableError(f"{what}: {why}: is it ready, and is security= in bus.url that of this port?") from None
 

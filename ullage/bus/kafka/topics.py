@@ -24,6 +24,7 @@ from ullage.bus.kafka.client import (
 )
 from ullage.bus.kafka.preflight import greet
 from ullage.errors import ConfigError
+from ullage.security.tls import Trust
 
 SEGMENT_SECONDS = 3600.0
 SEGMENT_BYTES = (64 * MIB, 1024 * MIB)
@@ -89,6 +90,12 @@ class Examiner:
             admin = KafkaAdminClient(**client_settings(address))
             self._connected = address, admin
             return f"{len(admin.describe_cluster()['brokers'])} answer"
+
+    @property
+    def trust(self) -> Trust | None:
+        """What is believed and shown in TLS, once `brokers` has connected; None without TLS."""
+        assert self._connected is not None
+        return self._connected[0].trust
 
     def topic(self, topic: str, group: str | None) -> str:
         """How much `group` has not read of `topic`, or how much there is. Once `brokers` has connected.

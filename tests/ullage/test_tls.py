@@ -1,0 +1,167 @@
+"""What a client shows of itself and whom it believes; the real servers are in `tests/servers/test_mutual_tls.py`."""
+
+import datetime as dt
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+
+from deploy.local.certificates import Authority
+from ullage.errors import ConfigError, UnavailableError
+from ullage.security.tls import Trust, named_file
+
+NOW = dt.datetime.now(dt.UTC)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, authority: Authority) -> Path:
+    made = authority.client("ullage-match")
+    (tmp_path / "ca.pem").write_bytes(made.authority)
+    write(tmp_path / "own.pem", made.pair)
+    return tmp_path
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def trust(folder: Path, certificate: str = "own.pem") -> Trust:
+    return Trust("bus.url", folder / "ca.pem", folder / certificate)
+
+
+def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: Authority) -> None:
+    made, other = authority.client("a"), authority.client("b")
+    private = load_pem_private_key(made.key, None)
+    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    wrong = {
+        "absent.pem": (None, 0o600, "absent.pem cannot be read: certificate= in bus.url wants certificate and key, in PEM"),
+        "wide.pem": (made.pair, 0o640, "has mode 0640; make it 0600"),
+        "half.pem": (made.certificate, 0o600, "half.pem must hold a certificate, .* and its private key, in PEM"),
+        "mixed.pem": (made.certificate + other.key, 0o600, "its key is not that of its certificate: put a pair there"),
+        "locked.pem": (made.certificate + locked, 0o600, "its key wants a password: store it without one"),
+        "text.pem": (b"no certificate", 0o600, "text.pem must hold a certificate"),
+    }
+    for name, (content, mode, says) in wrong.items():
+        if content is not None:
+            write(folder / name, content, mode)
+        with pytest.raises(ConfigError, match=says) as refused:
+            trust(folder, name).context()
+        assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match=r"text\.pem holds no certificate: cafile= in bus\.url"):
+        Trust("bus.url", folder / "text.pem").context()
+    with pytest.raises(ConfigError, match=r"text\.pem must hold a certificate"):
+        trust(folder, "text.pem").life()
+
+
+def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:
+    (folder / "link.pem").symlink_to(folder / "own.pem")
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        trust(folder, "link.pem").context()
+
+
+def test_a_credential_stands_in_for_a_file_of_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = folder / "given"
+    given.mkdir()
+    assert named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    assert named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
+    handed = write(given / "own.pem", (folder / "own.pem").read_bytes(), 0o440)  # as systemd has it
+    assert named_file("keys/own.pem", folder) == handed
+    assert Trust("bus.url", folder / "ca.pem", handed).context().check_hostname
+
+
+@pytest.mark.parametrize(
+    ("days", "passed", "soon"),
+    [(365, 0, False), (365, 350, False), (365, 352, True), (30, 15, False), (30, 21, True), (1, 0, False)],
+)
+def test_a_certificate_ends_soon_when_a_third_is_left_at_most_two_weeks(
+    folder: Path, authority: Authority, days: int, passed: int, *, soon: bool
+) -> None:
+    write(folder / "own.pem", authority.client("a", dt.timedelta(days=days)).pair)
+    assert trust(folder).ends_soon(NOW + dt.timedelta(days=passed)) is soon
+    assert not Trust("bus.url").ends_soon(NOW)
+
+
+class Listener:
+    """A server on loopback that wants a certificate and answers one byte, or what OpenSSL says of the client."""
+
+    def __init__(self, authority: Authority, folder: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(write(folder / "server.pem", authority.server().pair))
+        self._context.load_verify_locations(folder / "ca.pem")
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._socket = socket.create_server(("127.0.0.1", 0))
+
+    def ask(self, trust: Trust) -> str:
+        """The name of the client as the server has it."""
+        names: list[str] = []
+
+        def answer() -> None:
+            connection, _ = self._socket.accept()
+            try:
+                with self._context.wrap_socket(connection, server_side=True) as secure:
+                    names.append(dict(pair[0] for pair in secure.getpeercert()["subject"])["commonName"])
+                    secure.sendall(b"x")
+            except ssl.SSLError:
+                connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            context = self.context_of(trust)
+            with (
+                socket.create_connection(self._socket.getsockname()) as plain,
+                context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+            ):
+                secure.recv(1)
+        except ssl.SSLError as error:
+            trust.reject("server", error, "127.0.0.1")
+        finally:
+            thread.join()
+        return names[0]
+
+    def context_of(self, trust: Trust) -> ssl.SSLContext:
+        return trust.context()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(folder: Path, authority: Authority) -> None:
+    server = Listener(authority, folder)
+    own = trust(folder)
+    context = own.context()
+    server.context_of = lambda trust: context if trust is own else trust.context()  # type: ignore[method-assign]
+    try:
+        assert server.ask(own) == "ullage-match"
+        for pair, says in (
+            (Authority().client("x").pair, r"it refuses our certificate \(unknown ca; .*own\.pem, good until .* UTC\)"),
+            (authority.client("x", dt.timedelta(minutes=-1)).pair, r"it refuses our certificate \(certificate expired; "),
+        ):
+            write(folder / "own.pem", pair)
+            with pytest.raises(ConfigError, match=says):
+                server.ask(own)
+        write(folder / "own.pem", authority.client("renewed").pair)
+        assert server.ask(own) == "renewed"
+        with pytest.raises(ConfigError, match=r"server: it wants a client's certificate: say certificate=FILE in bus\.url"):
+            server.ask(Trust("bus.url", folder / "ca.pem"))
+        (folder / "other.pem").write_bytes(Authority().server().authority)
+        with pytest.raises(ConfigError, match=r"server: its certificate is not trusted: cafile= in bus\.url"):
+            server.ask(Trust("bus.url", folder / "other.pem", folder / "own.pem"))
+    finally:
+        server.close()
+
+
+def test_what_is_no_refusal_may_pass(folder: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"):
+        trust(folder).reject("server", ssl.SSLEOFError(), "h")

@@ -1,0 +1,177 @@
+"""TLS to the servers of others, Kafka and Elasticsearch: whom a client believes, and what it shows of itself.
+
+A server is believed whose certificate was signed by an authority of `cafile` (or, without it, one that the system knows), is good
+today and names the host of the URL. With `certificate` the client shows one in turn (mutual TLS, RFC 8446 4.4.2): a PEM file with
+this role's certificate, those between it and its authority, and its private key without a password, mode 0600. A URL names files
+and never holds what is in them; a systemd credential of the file's name stands in for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NoReturn, Self
+
+from cryptography import x509
+
+from ullage.errors import ConfigError, UnavailableError
+from ullage.files.trusted import read_trusted
+from ullage.security.keys import credentials_folder
+
+WRONG_NAME = (62, 64)
+"""OpenSSL's codes of a certificate for another host name, and for another address."""
+NOT_YET, EXPIRED = 9, 10
+REFUSALS = {
+    "SSLV3_ALERT_BAD_CERTIFICATE", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "SSLV3_ALERT_CERTIFICATE_REVOKED",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED", "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_ACCESS_DENIED",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+}  # fmt: skip
+"""OpenSSL's names of the alerts by which a server says no to a client's certificate, or to a client that has none."""
+SHORT_OF_IT, SOON = 3, timedelta(days=14)
+"""A certificate ends soon when a third of its time, at most two weeks, is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What one URL says of TLS; `knob` is what the person changes, such as `bus.url`."""
+
+    knob: str
+    cafile: Path | None = None
+    certificate: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """For a client; ConfigError says which file is wrong. The files are read again for each connection."""
+        self.fresh()
+        return _ReadAgain(self)
+
+    def fresh(self) -> ssl.SSLContext:
+        """A context of the files as they are now; ConfigError says which is wrong."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # since Python 3.10: TLS 1.2 or newer, and names are checked
+        try:
+            if self.cafile is None:
+                context.load_default_certs()
+            else:
+                context.load_verify_locations(self.cafile)
+        except ssl.SSLError:
+            raise ConfigError(
+                f"{self.cafile} holds no certificate: cafile= in {self.knob} wants the authority's, in PEM"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"{self.cafile} cannot be read ({error.strerror}): see cafile= in {self.knob}") from None
+        if self.certificate is not None:
+            self._show(context, self.certificate)
+        return context
+
+    def life(self) -> tuple[datetime, datetime] | None:
+        """From when to when the client's certificate is good, in UTC; None where it shows none. Errors are those of `fresh`."""
+        if self.certificate is None:
+            return None
+        try:
+            own = x509.load_pem_x509_certificates(self._read(self.certificate))[0]
+        except ValueError:
+            raise self._not_a_pair(self.certificate) from None
+        return own.not_valid_before_utc, own.not_valid_after_utc
+
+    def ends_soon(self, now: datetime) -> bool:
+        """Whether somebody should renew the client's certificate."""
+        life = self.life()
+        return life is not None and life[1] - now < min(SOON, (life[1] - life[0]) / SHORT_OF_IT)
+
+    def reject(self, where: str, error: Exception, host: str) -> NoReturn:
+        """Raise what a failure of TLS, by whatever it is wrapped, means to a person; `where` is the server, `host` its name."""
+        for cause in _causes(error):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise ConfigError(f"{where}: {self._unbelieved(cause.verify_code, host)}") from None
+            if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)) in REFUSALS:
+                raise ConfigError(f"{where}: {self._refused(reason)}") from None
+            if isinstance(cause, ConfigError):  # of a file that has changed since
+                raise ConfigError(str(cause)) from None
+        why = f"it breaks off the TLS handshake ({type(error).__name__})"
+        raise UnavailableError(f"{where}: {why}: is it ready, and does that port speak TLS, as {self.knob} says?") from None
+
+    def _unbelieved(self, code: int, host: str) -> str:
+        if code in WRONG_NAME:
+            return f"its certificate is for another name than {host}: name it so in {self.knob}"
+        if code == EXPIRED:
+            return "its certificate has expired: have it renewed"
+        if code == NOT_YET:
+            return "its certificate is not good yet: is this machine's clock right?"
+        return f"its certificate is not trusted: cafile= in {self.knob} wants the authority that signed it"
+
+    def _refused(self, reason: str) -> str:
+        life = self.life()
+        if life is None:
+            return f"it wants a client's certificate: say certificate=FILE in {self.knob}, with certificate and key in PEM"
+        why = reason.rpartition("ALERT_")[2].replace("_", " ").lower()
+        good = f"{self.certificate}, good until {life[1]:%Y-%m-%d %H:%M} UTC"
+        return f"it refuses our certificate ({why}; {good}): have it renewed, by an authority that the server believes"
+
+    def _show(self, context: ssl.SSLContext, path: Path) -> None:
+        def password() -> NoReturn:
+            raise ConfigError(f"{path}: its key wants a password: store it without one, mode 0600 (`openssl pkey`)")
+
+        self._read(path)
+        try:
+            context.load_cert_chain(path, password=password)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise ConfigError(f"{path}: its key is not that of its certificate: put a pair there") from None
+            raise self._not_a_pair(path) from None
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return read_trusted(path, secret=path.parent != credentials_folder())
+        except FileNotFoundError:
+            raise ConfigError(f"{path} cannot be read: certificate= in {self.knob} wants certificate and key, in PEM") from None
+
+    def _not_a_pair(self, path: Path) -> ConfigError:
+        return ConfigError(f"{path} must hold a certificate, those between it and its authority, and its private key, in PEM")
+
+
+def named_file(name: str, data: Path) -> Path:
+    """The file that a URL names: systemd's credential of that file's name if there is one, else relative to the data folder."""
+    given = credentials_folder()
+    if given is not None and (handed := given / Path(name).name).is_file():
+        return handed
+    return data / name
+
+
+class _ReadAgain(ssl.SSLContext):
+    """What was renewed counts without a restart, and authorities that a library adds of its own accord do not count."""
+
+    _trust: Trust
+
+    def __new__(cls, trust: Trust) -> Self:
+        made = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        made._trust = trust
+        return made
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLSocket:
+        """As that of the standard library, by a context of its own."""
+        return self._trust.fresh().wrap_socket(
+            sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it wraps, as libraries do it: as an argument, in `errors`, as cause or context."""
+    seen, todo = set[int](), [error]
+    while todo:
+        one = todo.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            held = (*one.args, *getattr(one, "errors", ()), one.__cause__, one.__context__)
+            todo += [other for other in held if isinstance(other, BaseException)]
