@@ -30,6 +30,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from deploy.bundle.build import build, git, packed_tar
 from deploy.bundle.parts import LEGAL, PRODUCT, in_wheels, licences
 from deploy.bundle.sbom import document
+from deploy.helm import laid_out
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
 
@@ -97,7 +98,8 @@ def _contents(
     names = git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", *AS_THEY_ARE).decode().rstrip("\0").split("\0")
     for name in names:
         if not name.startswith(INSIDE_THE_WHEEL) and not name.endswith(".py"):
-            yield name, git(root, "show", f"{commit}:{name}")
+            content = git(root, "show", f"{commit}:{name}")
+            yield from laid_out(name, content, parts[PRODUCT].version)
     yield INSTALLER, git(root, "show", f"{commit}:deploy/bundle/{INSTALLER}")
     yield PLATFORM, f"{sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}\n".encode()
     hashes = {}

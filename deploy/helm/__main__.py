@@ -1,4 +1,4 @@
-"""Lays out the chart as it is installed: with this version, and with the alert rules, of which there is no second copy in git.
+"""Lays out the chart as it is installed; in the archive of a release it is so already.
 
 python -m deploy.helm FOLDER
 helm install ullage FOLDER/ullage --values my-values.yaml      # or: helm package FOLDER/ullage
@@ -6,29 +6,27 @@ helm install ullage FOLDER/ullage --values my-values.yaml      # or: helm packag
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
+from deploy.helm import CHART, RULES, laid_out
 from ullage import __version__
 from ullage.errors import ConfigError, UllageError
 
-CHART = Path(__file__).with_name("ullage")
-RULES = Path(__file__).parents[1] / "prometheus" / "rules"
-PLACE = "0.0.0"
-"""What stands in Chart.yaml where the version comes."""
+ROOT = Path(__file__).parents[2]
 
 
 def lay_out(folder: Path) -> Path:
     """Make `folder/ullage`, which is not there yet, and return it; ConfigError where it is."""
-    chart = folder / CHART.name
-    try:
-        shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("ci"))
-    except FileExistsError:
-        raise ConfigError(f"{chart} is there already: remove it, or name another folder") from None
-    shutil.copytree(RULES, chart / RULES.name)
-    about = chart / "Chart.yaml"
-    about.write_text(about.read_text(encoding="utf-8").replace(PLACE, __version__), encoding="utf-8")
+    chart = folder / "ullage"
+    if chart.exists():
+        raise ConfigError(f"{chart} is there already: remove it, or name another folder")
+    for path in sorted(path for part in (CHART, RULES) for path in (ROOT / part).rglob("*") if path.is_file()):
+        for name, content in laid_out(path.relative_to(ROOT).as_posix(), path.read_bytes(), __version__):
+            if name.startswith(CHART):
+                target = chart / name.removeprefix(CHART)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
     return chart
 
 

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from deploy.helm.__main__ import CHART
+from deploy import helm as chart_of
 from tests.deploy.units import unable
 from ullage.files.lock import turn
 
@@ -24,6 +24,7 @@ HELM, MODULE = "v3.22.0", "helm.sh/helm/v3/cmd/helm"
 REQUIREMENTS = Path(__file__).with_name("requirements-helm.txt")
 OLDEST, NEWEST = "1.29.0", "1.37.0"
 """The versions of Kubernetes that the chart is held against; the first is what its Chart.yaml asks for."""
+CHART = Path(__file__).parents[2] / chart_of.CHART
 SETS = sorted((CHART / "ci").glob("*.yaml"))
 Manifest = dict[str, Any]
 

@@ -15,7 +15,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Gauge
 
-from deploy.helm.__main__ import RULES, lay_out
+from deploy.helm import RULES
+from deploy.helm.__main__ import ROOT, lay_out
 from deploy.local.certificates import make_certificates
 from deploy.local.server import free_ports, running
 from tests.deploy import helm
@@ -239,7 +240,7 @@ def test_without_values_nothing_is_installed(chart: Path) -> None:
 
 def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(chart: Path, tmp_path: Path) -> None:
     made = of_kind(helm.rendered(chart, values_of("inner")), "PrometheusRule")
-    shipped = {f"leaks-{path.stem}": path.read_text(encoding="utf-8") for path in RULES.glob("*.yaml")}
+    shipped = {f"leaks-{path.stem}": path.read_text(encoding="utf-8") for path in (ROOT / RULES).glob("*.yaml")}
     here = {
         name: text.replace("https://runbooks.example.com/ullage", "https://wiki.bank.example/ullage")
         for name, text in shipped.items()
