@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,23 @@ SUITE = "bookworm"
 CUSTOMERS = list(people(3, 5))
 
 
+@cache
+def driver() -> str:
+    """How layers are kept: as overlays where the kernel mounts such here, else as whole copies, which takes many times longer."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        for name in ("lower", "upper", "work", "all"):
+            Path(folder, name).mkdir()
+        options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
+        mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, f"{folder}/all"], check=False)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", f"{folder}/all"], check=True)
+    return "vfs" if mounted.returncode else "overlay"
+
+
 def buildah(*words: object) -> str:
     """What buildah said, with all that it keeps in the cache."""
-    kept = ("--storage-driver", "vfs", "--root", CACHE / "storage", "--runroot", CACHE / "run")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    kept = ("--storage-driver", driver(), "--root", CACHE / f"storage-{driver()}", "--runroot", CACHE / "run")
     line = [need("buildah", "buildah"), *map(str, kept), *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -67,7 +83,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run([sys.executable, "-m", "deploy.container", str(context)], check=True, cwd=ROOT)
     buildah(
         *("bud", "--pull-never", "--layers", "--isolation", "chroot", "--build-arg", f"BASE={BASE}"),
-        *("--build-arg", f"VERSION={__version__}", "--file", DOCKERFILE, "--tag", IMAGE, context),
+        *("--label", f"org.opencontainers.image.version={__version__}", "--file", DOCKERFILE, "--tag", IMAGE, context),
     )
     name = buildah("from", "--pull-never", IMAGE)
     yield name
@@ -126,8 +142,9 @@ def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_it
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len({match["subject"] for match in found}) == len(CUSTOMERS)
     looked = run(root, data, "check")
-    assert looked.returncode == 0, looked.stdout + looked.stderr
-    assert "FAULT" not in looked.stdout
+    faults = [line for line in looked.stdout.splitlines() if line.startswith("FAULT")]
+    assert [line.split(":")[0] for line in faults] == ["FAULT  notifications"], "of a new folder it is that nobody is told yet"
+    assert looked.returncode == 1
 
 
 def test_it_is_nobody_in_particular_and_has_nothing_that_it_was_built_with(root: Path, container: str) -> None:
