@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.certificates import make_certificates
 from deploy.local.server import free_ports
+from deploy.local.webhook import receiving
 from tests.crawlers.support import Answers, serving
 from tests.deploy.units import PROGRAM, SERVICES, UNITS, Unit, need, start, unable
 from ullage.runtime.supervisor import ROLES
@@ -165,8 +167,9 @@ def pastes(tmp_path: Path) -> Iterator[Answers]:
 
 
 def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(data: Path, pastes: Answers, tmp_path: Path) -> None:
-    """Over TLS, out of an archive, to the desk: each role is a user of its own who may do what its unit says, and no more."""
-    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
+    """Over TLS, out of an archive, to a message and the desk: each role is a user of its own who may do what its unit says."""
+    told = configuration("bank") + security_team.configuration("https://ullage.bank.example")
+    (data / "ullage.toml").write_text(told, encoding="utf-8")
     done(data, "crawl", "init")
     (data / "sites.d" / "pastes.toml").write_text(SITE.format(url=pastes.url), encoding="utf-8")
     write_customers(customers := data / "customers.csv", CUSTOMERS)
@@ -175,10 +178,14 @@ def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(data: Pat
     done(data, "crawl", "crawl", "--once")
     assert "/raw/second" in pastes.asked
     done(data, "match", "match", "--once")
-    done(data, "alert", "alert", "--once")
+    with receiving() as team:
+        key = security_team.introduce(data / "keys", team)
+        done(data, "alert", "alert", "--once")
     listed = done(data, "alert", "incidents", "list", "--json")
     incidents = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
     assert sum(incident["customers"] for incident in incidents) == len(CUSTOMERS)
+    assert team.received
+    assert list(security_team.faults(team.received, key, incidents, "https://ullage.bank.example")) == []
     with serving_desk(data) as page:
         assert page("/readyz") == "ready\n"
 
