@@ -1,5 +1,6 @@
 """A process that is killed while it writes the audit log: what it was told is there, and the chain goes on."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from ullage.audit import Trail, walk
 from ullage.clock import Clock
+from ullage.errors import UnavailableError
 from ullage.security.keys import KeyStore
 
 WRITER = """
@@ -39,3 +41,27 @@ def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, 
     assert len(told) <= found.seq <= len(told) + 1
     assert trail.append("incident.decide", "incident INC-B", actor="next").seq == found.seq + 1
     assert walk(tmp_path / "audit" / "search", trail.keys).faults == []
+
+
+@pytest.mark.parametrize("fails_at", [1, 2], ids=["its entry", "its head"])
+def test_what_the_disk_did_not_take_is_one_line_and_no_entry(tmp_path: Path, monkeypatch, fails_at: int) -> None:
+    """After a sync that failed an entry may be readable and on no disk: it must not be taken for one that is."""
+    trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
+    trail.append("incident.decide", "incident INC-A", actor="Li")
+    left, fsync = [fails_at], os.fsync
+
+    def failing(handle: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ullage.files.atomic_write.os.fsync", failing)
+        with pytest.raises(UnavailableError, match=r"audit chain .*search cannot be read or written \(Input/output error\)"):
+            trail.append("incident.decide", "incident INC-B", actor="Li")
+    if fails_at == 1:
+        assert walk(tmp_path / "audit" / "search", trail.keys).seq == 1
+    trail.append("incident.decide", "incident INC-C", actor="Li")
+    found = walk(tmp_path / "audit" / "search", trail.keys)
+    assert (found.faults, found.seq) == ([], fails_at + 1)

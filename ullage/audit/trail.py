@@ -18,7 +18,7 @@ from typing import NamedTuple, Never
 from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segment, segments
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import write_through, write_whole
+from ullage.files.atomic_write import disk_errors, write_through, write_whole
 from ullage.files.lock import turn
 from ullage.lookup.free_text_check import identifier_in
 from ullage.security.check_values import path_of
@@ -74,7 +74,7 @@ class Trail:
         """Record a change; durable on return, so call it before the change is made.
 
         `object_` is ours: a kind of thing, ids, counts. What people typed is looked through: ConfigError when it holds what looks
-        like an identifier, CorruptError when the chain is damaged; nothing is written then.
+        like an identifier, CorruptError when the chain is damaged; nothing is written then. UnavailableError when the disk fails.
         """
         return self.append_all([Noted(action, object_, actor, tenant, reason)])[0]
 
@@ -83,7 +83,7 @@ class Trail:
         for name, text in ((name, text) for one in noted for name, text in (("name", one.actor), ("reason", one.reason))):
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
-        with self._alone() as folder:
+        with disk_errors(f"audit chain {self.root / self.chain}"), self._alone() as folder:
             key, files = audit_key(self.keys, self.chain), segments(folder)
             head = self._end(folder, files, key)
             if head.seq and not path_of(self.keys.root, _key_name(self.chain)).exists():  # else the key was held to it above
@@ -167,9 +167,15 @@ class Trail:
 
     def _write(self, path: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
         """Entries, then head, each on disk before the next step."""
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
-            write_through(file, b"".join(entry.line() for entry in entries))
-            size = file.tell()
+        start = path.stat().st_size if path.exists() else 0
+        try:
+            with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
+                write_through(file, b"".join(entry.line() for entry in entries))
+                size = file.tell()
+        except OSError:
+            with contextlib.suppress(OSError):  # after a sync that failed it may be readable and on no disk, for good
+                os.truncate(path, start)
+            raise
         last = entries[-1]
         self._put_head(path.parent, head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size}), key)
 

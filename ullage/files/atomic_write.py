@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from ullage.errors import UnavailableError
+
+
+@contextlib.contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """A full or failing disk may get well: try again later."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"{what} cannot be read or written ({error.strerror or type(error).__name__})") from error
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:

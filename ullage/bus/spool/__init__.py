@@ -27,7 +27,6 @@ from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.bus.spool.files import (
     PARTIAL,
     Position,
-    disk_errors,
     file_name,
     frame,
     grouped,
@@ -40,6 +39,7 @@ from ullage.bus.spool.reader import Reader
 from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.files.atomic_write import disk_errors
 from ullage.files.lock import hold
 
 IDLE_SECONDS = 0.1

@@ -7,7 +7,6 @@ a carrier may bring a file late or twice, and the reader still knows which it is
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ullage.bus import Outgoing, Record
-from ullage.errors import CorruptError, RecordError, UnavailableError
+from ullage.errors import CorruptError, RecordError
 from ullage.files.atomic_write import write_through, write_whole
 from ullage.files.parsing import read_json
 
@@ -167,15 +166,6 @@ def _read(path: Path, most: int) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise DamagedFileError(f"{path} is no plain file")
         return file.read(most)
-
-
-@contextlib.contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """A full or failing disk may get well: try again later."""
-    try:
-        yield
-    except OSError as error:
-        raise UnavailableError(f"{what} cannot be read or written ({error.strerror or type(error).__name__})") from error
 
 
 def write_durably(path: Path, content: bytes) -> None:
