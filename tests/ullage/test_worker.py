@@ -1,5 +1,7 @@
 """The loop: retry what is down, put aside what is bad, keep the order, commit last."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -171,6 +173,21 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
     assert bench.letters.put_aside == []
     assert len(bench.stop.waits) == 5
     assert bench.stop.waits[4] > bench.stop.waits[0]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(number: int) -> None:
+    bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
+    handle = bench.handle
+
+    def flaky(records: Sequence[Record]) -> None:
+        if failures:
+            raise failures.pop()
+        handle(records)
+
+    bench.handle = flaky  # type: ignore[method-assign]
+    assert bench.run() == 3
+    assert (bench.handled, bench.letters.put_aside, len(bench.stop.waits)) == ([0, 1, 2], [], 2)
 
 
 def test_a_wait_that_was_asked_for_is_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ullage.errors import UnavailableError
+
+OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors that a disk gives, whatever is written to it."""
 
 
 @contextlib.contextmanager

@@ -1,0 +1,242 @@
+"""A disk that is full or fails under the real `ullage run`: what is not durable is never said to be, and all goes on afterwards.
+
+A full disk is a tmpfs that is filled. One that fails is this machine's own, whose writes or syncs are answered with an error by
+`tests/faults/failing_disk.c`, which is loaded before the C library. Both meet match and alert in turn, which are held until there
+is something to do, and then whoever hands posts in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import mmap
+import os
+import signal
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from alerts.records import Exposure
+from alerts.store import Where, configured_store
+from deploy.demo.drive import configuration, write_customers
+from deploy.demo.people import Person, people
+from tests.flow.daemon import Daemon, until
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
+from ullage.settings import Context
+
+SOURCE = Path(__file__).parents[1] / "faults" / "failing_disk.c"
+NOTHING, WRITES, SYNCS = range(3)
+CONTROL = struct.Struct("4i")
+READERS = {"match": CAPTURES, "alert": FINDINGS}
+POSTS = 20
+BALLAST = 16 * 1024
+SOON = 90.0
+
+
+class Failing:
+    """This machine's disk, of which one kind of call fails with an error while `broken`."""
+
+    def __init__(self, tmp_path: Path, what: int, number: int) -> None:
+        self.folder, self.what, self.number = tmp_path / "disk", what, number
+        self.folder.mkdir()
+        library, control = tmp_path / "failing_disk.so", tmp_path / "control"
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"], check=True)
+        control.write_bytes(bytes(CONTROL.size))
+        with control.open("r+b") as file:
+            self._control = mmap.mmap(file.fileno(), CONTROL.size)
+        self.environment = {"LD_PRELOAD": str(library), "DISK_CONTROL": str(control), "DISK_FOLDER": str(self.folder)}
+
+    def failed(self) -> int:
+        """How many calls it has failed since it was broken."""
+        return int(CONTROL.unpack(self._control)[2])
+
+    def breaks(self) -> None:
+        self._control[:] = CONTROL.pack(self.what, self.number, 0, 0)
+
+    def works(self) -> None:
+        self._control[:] = bytes(CONTROL.size)
+
+    def close(self) -> None:
+        self._control.close()
+
+
+class Small:
+    """A tmpfs that has no byte left while it `breaks`."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "disk"
+        self.folder.mkdir()
+        self.environment = dict[str, str]()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", self.folder], check=True)
+
+    def failed(self) -> int:
+        """Not to be known here: that it is full is seen by what is said."""
+        return 1
+
+    def breaks(self) -> None:
+        with (self.folder / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(BALLAST)):
+                pass
+
+    def works(self) -> None:
+        (self.folder / "ballast").unlink()
+
+    def close(self) -> None:
+        subprocess.run(["umount", "-l", self.folder], check=True)
+
+
+Disk = Failing | Small
+CASES: dict[str, Callable[[Path], Disk]] = {
+    "full": Small,
+    "a sync fails": lambda tmp_path: Failing(tmp_path, SYNCS, errno.EIO),
+    "a write fails": lambda tmp_path: Failing(tmp_path, WRITES, errno.EIO),
+    "read-only": lambda tmp_path: Failing(tmp_path, WRITES, errno.EROFS),
+    "no space, by the call": lambda tmp_path: Failing(tmp_path, WRITES, errno.ENOSPC),
+}
+SHORT = ("full", "a sync fails")
+"""Tried by every run; the others by `make test-faults`."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, "flow" if name in SHORT else "faults")) for name in CASES])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    if request.param == "full" and os.geteuid():
+        pytest.skip("a file system of its own needs root")
+    with contextlib.closing(CASES[request.param](tmp_path)) as made:
+        yield made
+
+
+@dataclass
+class Work:
+    """A daemon whose data folder lies on the disk, and what it must have found."""
+
+    daemon: Daemon
+    disk: Disk
+    customers: list[Person]
+    faults: set[str]
+    """What `ullage check` has to say before anything broke."""
+    posts: int = 0
+
+    def lines(self) -> str:
+        """Posts that give one customer away each, to be handed in."""
+        numbers = range(self.posts, self.posts + POSTS)
+        self.posts += POSTS
+        given = [(n, self.customers[n]) for n in numbers]
+        return "\n".join(
+            json.dumps({"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}) for n, one in given
+        )
+
+    def stored(self) -> int:
+        """How many customers the store has; nothing is written to ask it."""
+        with contextlib.closing(configured_store(Context(self.daemon.data))) as store:
+            return store.count(Exposure, Where())
+
+    def found(self) -> bool:
+        return self.stored() == self.posts
+
+    def pid(self, role: str) -> int:
+        """The process of a role, which the supervisor may have started anew."""
+        assert self.daemon.process is not None
+        ends = b"\0%s\0" % role.encode()
+        return next(pid for pid in self.daemon.roles() if (Path("/proc") / str(pid) / "cmdline").read_bytes().endswith(ends))
+
+    def waiting(self, role: str) -> int:
+        """How many records wait for a role."""
+        with contextlib.closing(Context(self.daemon.data).bus()) as bus:
+            return sum(place.waiting for place in bus.places(READERS[role], role).values())
+
+    def said(self, role: str) -> int:
+        """How often a role said that the disk does not take it."""
+        lines = self.daemon.log.read_text().splitlines()
+        return sum("cannot be read or written" in line and f'"role": "{role}"' in line for line in lines)
+
+
+def faults(daemon: Daemon) -> set[str]:
+    """What is wrong, as `ullage check` says it."""
+    done = subprocess.run(command(daemon.data, "check"), env=os.environ, capture_output=True, text=True, check=False)
+    return {line for line in done.stdout.splitlines() if line.startswith("FAULT")}
+
+
+@pytest.fixture
+def work(tmp_path: Path, disk: Disk) -> Iterator[Work]:
+    data, customers = disk.folder / "data", list(people(9 * POSTS, 7))
+    data.mkdir()
+    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
+    with Daemon(data, tmp_path / "run.log") as daemon:
+        daemon.ask("init")
+        write_customers(tmp_path / "customers.csv", customers)
+        daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+        made = Work(daemon, disk, customers, faults(daemon))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in disk.environment.items():
+                patch.setenv(name, value)
+            daemon.start()
+        daemon.ask("ingest", "-", text=made.lines())
+        until(made.found, "the first posts are found")
+        yield made
+
+
+def hand_in(work: Work) -> subprocess.Popen[bytes]:
+    """An `ullage ingest` of more posts, whose log is the daemon's."""
+    log = work.daemon.log.open("ab")
+    environment = {**os.environ, **work.disk.environment, SUPERVISOR: str(os.getpid())}
+    with log:
+        process = subprocess.Popen(
+            command(work.daemon.data, "ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+        )
+    assert process.stdin is not None
+    process.stdin.write(work.lines().encode())
+    process.stdin.flush()
+    return process
+
+
+@contextlib.contextmanager
+def held(pid: int) -> Iterator[None]:
+    """A process that stands still meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def breaks_under(work: Work, role: str) -> None:
+    """The disk breaks before a role deals with what waits for it, and works again after the role met that."""
+    disk, stored = work.disk, work.stored()
+    with held(work.pid(role)):
+        work.daemon.ask("ingest", "-", text=work.lines())
+        until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
+        before = work.said(role)
+        disk.breaks()
+    until(lambda: work.said(role) > before and disk.failed() > 0, f"{role} says that the disk does not take it", SOON)
+    assert work.waiting(role) >= POSTS, "nothing is done of which nothing could be kept"
+    assert work.stored() == stored
+    disk.works()
+    until(work.found, f"{role} goes on by itself")
+
+
+@pytest.mark.timeout(600)
+def test_what_is_not_durable_is_never_said_to_be_and_all_goes_on(work: Work) -> None:
+    for role in READERS:
+        breaks_under(work, role)
+    work.disk.breaks()
+    ingest = hand_in(work)
+    until(lambda: work.said("ingest") > 0, "who hands posts in is told to wait", SOON)
+    assert ingest.poll() is None, "a post is said to be taken that is not on the disk"
+    work.disk.works()
+    assert ingest.communicate(timeout=SOON)[0] == b"%d accepted, 0 refused\n" % POSTS
+    assert ingest.returncode == 0
+    until(work.found, "what was handed in is found")
+    assert work.daemon.stop() == 0
+    assert set(work.daemon.exposures().values()) == {1}
+    seen = [sighting["id"] for incident in work.daemon.incidents() for sighting in incident["seen"]]
+    assert len(seen) == len(set(seen)) == work.posts
+    assert "Traceback" not in work.daemon.log.read_text()
+    work.daemon.ask("audit", "verify")
+    assert faults(work.daemon) <= work.faults
