@@ -15,14 +15,12 @@ from deploy.local.posting import Bepasty
 from deploy.local.programs import bepasty
 from tests.flow.daemon import Daemon, is_alive, until, write_site
 
-PAGES = 300
 CUSTOMERS = 200
-KILLS = 20
+LENGTHS = [pytest.param(300, 20, marks=pytest.mark.flow), pytest.param(2_000, 50, marks=pytest.mark.faults)]
+"""Pages and kills: a short form for every run, the whole for `make test-faults`."""
 SEED = 20_260_703
 PACE = 0.05
 """Seconds a page, so that the work lasts as long as the kills do."""
-
-pytestmark = pytest.mark.flow
 
 
 @pytest.fixture
@@ -31,10 +29,10 @@ def site(tmp_path: Path, site_programs: Path) -> Iterator[str]:
         yield url
 
 
-def plant(url: str, customers: list[Person]) -> dict[str, int]:
-    """300 pastes, one customer each or two; returns reference → number of pastes that hold it."""
+def plant(url: str, customers: list[Person], pages: int) -> dict[str, int]:
+    """Pastes, one customer each or two; returns reference → number of pastes that hold it."""
     board, held = Bepasty(url), dict.fromkeys((p.reference for p in customers), 0)
-    for number in range(PAGES):
+    for number in range(pages):
         one, two = customers[number % CUSTOMERS], customers[(number * 7 + 1) % CUSTOMERS]
         board.paste(f"page {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n", f"p{number}.txt")
         for person in {one.reference, two.reference}:
@@ -42,34 +40,36 @@ def plant(url: str, customers: list[Person]) -> dict[str, int]:
     return held
 
 
-def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("pages", "kills"), LENGTHS)
+def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str, pages: int, kills: int) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
     with Daemon(data, tmp_path / "run.log") as daemon:
-        held = work(daemon, tmp_path, site)
-        kill_again_and_again(daemon)
+        held = work(daemon, tmp_path, site, pages)
+        kill_again_and_again(daemon, kills)
         daemon.drain()
         assert daemon.exposures() == held
         seen = [sighting["id"] for incident in daemon.incidents() for sighting in incident["seen"]]
-        assert len(seen) == len(set(seen)) == PAGES, "one sighting in one incident"
+        assert len(seen) == len(set(seen)) == pages, "one sighting in one incident"
 
 
-def work(daemon: Daemon, tmp_path: Path, site: str) -> dict[str, int]:
-    """Set the daemon up for a site of 300 pages; returns what it must find."""
+def work(daemon: Daemon, tmp_path: Path, site: str, pages: int) -> dict[str, int]:
+    """Set the daemon up for a site of so many pages; returns what it must find."""
     daemon.ask("init")
     customers = list(people(CUSTOMERS, 3))
     write_customers(tmp_path / "customers.csv", customers)
     daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
-    held = plant(site, customers)
+    held = plant(site, customers, pages)
     write_site(daemon.data, "pastes", "bepasty", site, PACE)
     return held
 
 
-def kill_again_and_again(daemon: Daemon) -> None:
+def kill_again_and_again(daemon: Daemon, kills: int) -> None:
     """SIGKILL to the supervisor at random moments after its first role has started; its roles must go with it."""
     rng = random.Random(SEED)
-    for _ in range(KILLS):
+    for _ in range(kills):
         daemon.start()
         until(lambda: bool(daemon.roles()), "a role has started")
         time.sleep(rng.uniform(0.0, 3.5))  # the moment of the kill is the subject, not a wait for something

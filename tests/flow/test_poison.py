@@ -1,0 +1,151 @@
+"""One record in a hundred is poison: each becomes a sealed dead letter, all others are handled, and no process dies.
+
+Poison is what anybody who may write to a topic can put there, and what a collector with a key of ours can seal: no record, a
+record of another kind, one that lacks a field, that nests without end, that holds NUL or half a character.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from crawlers.bus.outbox import PURPOSE, Outbox
+from deploy.demo.drive import configuration, write_customers
+from deploy.demo.people import Person, people
+from tests.factories import capture, finding, signed
+from tests.flow.daemon import Daemon
+from ullage.bus import CAPTURES, FINDINGS, Outgoing
+from ullage.records import CAPTURE_SCHEMA
+from ullage.runtime.dead_letters import MAX_REPLAYS
+from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.supervisor import command
+from ullage.security import keys
+from ullage.settings import Context
+
+DEEP = b"[" * 10_000 + b"]" * 10_000
+CUSTOMERS = 20
+LENGTHS = [pytest.param(500, marks=pytest.mark.flow), pytest.param(10_000, marks=pytest.mark.faults)]
+"""Records on each topic: a short form for every run, the whole for `make test-faults`."""
+
+
+def of_json(text: bytes) -> list[bytes]:
+    """What stands where the JSON `text` of a record should: each is none."""
+    fields = json.loads(text)
+    first = next(iter(fields))
+    return [
+        b"",
+        b"{",
+        b"[]",
+        DEEP,
+        b'{"%s":%s}' % (first.encode(), DEEP),
+        text[:-1] + b"\0}",
+        json.dumps({**fields, first: "\ud800"}).encode(),
+        json.dumps({name: value for name, value in fields.items() if name != "id"}).encode(),
+        text + text,
+    ]
+
+
+def sealed(context: Context) -> list[Outgoing]:
+    """Poison for captures that a collector of ours has sealed and signed, and what nobody has."""
+    sealer, signer = keys.sealer(context.keys), keys.signer(context.keys, "ingest")
+    whole = capture().encode()
+    (length,) = struct.unpack_from(">I", whole)
+    headers = {"site": "other", "id": "poison", "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
+    values = [struct.pack(">I", len(text)) + text + b"body" for text in of_json(whole[4 : 4 + length])]
+    values = [struct.pack(">I", 2**31) + whole[4:], *values[1:]]
+    seals = [
+        sealer.seal(signer.enclose(value, PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA) for value in values
+    ]
+    of_nobody = [Outgoing("poison", seals[0], {**headers, "schema": said}) for said in ("99", "x", "", "\ud800")]
+    return [*(Outgoing("poison", seal, headers) for seal in seals), *of_nobody, Outgoing("poison", seals[0][:-1], headers)]
+
+
+def told(context: Context) -> list[Outgoing]:
+    """Poison for findings that match has signed, and what nobody has."""
+    whole = finding().encode()
+    unsigned = Outgoing("bank", whole, {"tenant": "bank", "id": "f", "schema": "99"})
+    return [*(signed(context.keys, value) for value in of_json(whole)), unsigned]
+
+
+def mixed(kinds: list[Outgoing], among: list[Outgoing]) -> list[Outgoing]:
+    """`among` with one of `kinds` in a hundred, spread evenly, but each of them once at least."""
+    count = max(len(kinds), len(among) // 100)
+    poison = [kinds[n % len(kinds)] for n in range(count)]
+    every = len(among) // count
+    return [record for n, one in enumerate(poison) for record in (*among[n * every : (n + 1) * every], one)] + among[
+        count * every :
+    ]
+
+
+def put(context: Context, topic: str, records: list[Outgoing]) -> None:
+    with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(topic)) as publisher:
+        for first in range(0, len(records), 100):
+            publisher.append(records[first : first + 100])
+
+
+class Rig:
+    """A data folder with customers, each of whom one of many posts gives away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.data.mkdir()
+        (self.data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
+        self.daemon, self.customers = Daemon(self.data, folder / "run.log"), list(people(CUSTOMERS, 13))
+        self.daemon.ask("init")
+        write_customers(folder / "customers.csv", self.customers)
+        self.daemon.ask("watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank")
+        self.context = Context(self.data)
+
+    def posts(self, count: int) -> list[Outgoing]:
+        """Sealed posts, of which as many as there are customers give one away each."""
+        every = count // CUSTOMERS
+        bodies = [text_of(self.customers[n // every]) if n % every == 0 else f"nobody is in number {n}" for n in range(count)]
+        made = [
+            capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=one.encode()) for n, one in enumerate(bodies)
+        ]
+        with contextlib.closing(self.context.bus()) as bus, contextlib.closing(bus.publisher(CAPTURES)) as publisher:
+            return Outbox(publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")).seal(made)
+
+    def work(self) -> None:
+        """Match and alert deal with all that there is; neither may die of it."""
+        environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+        for role in ("match", "alert"):
+            done = subprocess.run(
+                command(self.data, role, "--once"), env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr[-2000:]
+            assert "Traceback" not in done.stderr
+
+    def letters(self) -> Counter[tuple[str, int]]:
+        """How many there are of each stage, by how often they came back."""
+        letters = [json.loads(line) for line in self.daemon.ask("dead-letters", "list", "--json").splitlines()]
+        return Counter((letter["stage"], letter["replays"]) for letter in letters)
+
+
+def text_of(customer: Person) -> str:
+    return f"{customer.name},{customer.phone},{customer.resident_id}"
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("count", LENGTHS)
+def test_each_is_a_dead_letter_and_all_others_are_handled(tmp_path: Path, count: int) -> None:
+    rig = Rig(tmp_path)
+    posts = rig.posts(count)
+    captures, findings = mixed(sealed(rig.context), posts), told(rig.context)
+    put(rig.context, CAPTURES, captures)
+    put(rig.context, FINDINGS, findings)
+    poison = {"match": len(captures) - count, "alert": len(findings)}
+    for replays in range(MAX_REPLAYS + 1):
+        rig.work()
+        assert rig.letters() == {(stage, replays): number for stage, number in poison.items()}
+        said = rig.daemon.ask("dead-letters", "replay")
+        assert said.startswith(f"{sum(poison.values()) if replays < MAX_REPLAYS else 0} replayed")
+    exposed = rig.daemon.exposures()
+    assert exposed == dict.fromkeys((one.reference for one in rig.customers), 1)
