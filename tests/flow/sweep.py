@@ -11,6 +11,8 @@ from pathlib import Path
 
 import hyperscan
 
+SHORTEST_SECRET = 16
+
 
 def forms(value: str) -> dict[str, bytes]:
     """How `value` looks in UTF-8, UTF-16, GBK, percent and JSON escapes, base64, hex, and as a plain digest."""
@@ -70,3 +72,30 @@ def files(folders: Iterable[Path], planted: Iterable[str]) -> list[tuple[str, st
             if path.is_file():
                 found += [(str(path), value, form) for value, form in find(path.read_bytes(), values)]
     return found
+
+
+def secrets(keys: Path, folders: Iterable[Path]) -> list[tuple[str, str, str]]:
+    """(file, key, form) over every byte of every file below `folders` that is none of the key folder's own."""
+    wanted = [(name, form, needle) for name, secret in _secrets(keys) for form, needle in forms_of_key(secret).items()]
+    assert wanted, "there is a key to look for"
+    outside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file() and keys not in path.parents]
+    return [(str(path), name, form) for path in outside for name, form, needle in wanted if needle in path.read_bytes()]
+
+
+def forms_of_key(secret: bytes) -> dict[str, bytes]:
+    """How a key looks as it is, in hex and in base64, whatever stands before it."""
+    found = {"raw": secret, "hex": secret.hex().encode(), "HEX": secret.hex().upper().encode()}
+    for shift in range(3):
+        inner = base64.b64encode(b"\0" * shift + secret)[(0, 2, 3)[shift] :]
+        inner = inner[: -4 if (shift + len(secret)) % 3 else None]
+        found[f"base64+{shift}"], found[f"base64url+{shift}"] = inner, inner.translate(bytes.maketrans(b"+/", b"-_"))
+    return found
+
+
+def _secrets(keys: Path) -> Iterable[tuple[str, bytes]]:
+    """Every secret of a key folder: a key is a file of bytes; tokens, passwords and keys of channels are lines of text."""
+    for path in sorted(keys.rglob("*")):
+        if path.is_file() and path.suffix not in (".pub", ".kcv"):
+            content, name = path.read_bytes(), str(path.relative_to(keys))
+            lines = [line.strip() for line in content.splitlines()] if content.isascii() else [content]
+            yield from ((name, line) for line in lines if len(line) >= SHORTEST_SECRET and not line.startswith(b"http"))

@@ -131,10 +131,17 @@ def run_everything(daemon: Daemon) -> int:
     assert "INC-" not in answer
     assert VICTIM.phone not in answer
     (daemon.log.parent / "metrics.txt").write_text(page(daemon, "/metrics"), encoding="utf-8")
+    (daemon.log.parent / "processes.txt").write_bytes(b"\n".join(seen_of(pid) for pid in daemon.roles()))
     assert daemon.stop() == 0
     daemon.drain()
     export(daemon)
     return 43 + len(hostile.lines()) + handed
+
+
+def seen_of(pid: int) -> bytes:
+    """What anybody on the machine, or of the same user, sees of a process: its arguments and its environment."""
+    process = Path("/proc") / str(pid)
+    return (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
 
 
 def export(daemon: Daemon) -> None:
@@ -151,6 +158,7 @@ def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon, receiv
     assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "other"}
     assert sum(len(incident["seen"]) for incident in found) == posts
     assert sweep.files([daemon.log.parent], PLANTED) == []
+    assert sweep.secrets(daemon.data / "keys", [daemon.log.parent]) == []
     assert [hit for record in records(daemon) for hit in sweep.find(record, PLANTED)] == []
     answers = json.dumps(found, ensure_ascii=False).encode()
     assert list(sweep.find(answers, PLANTED)) == []
@@ -201,3 +209,14 @@ def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
 def test_every_form_is_seen_within_other_bytes(form: str) -> None:
     value = "欧阳靖宇 15400000001"
     assert (value, form) in set(sweep.find(b"x" * 7 + sweep.forms(value)[form] + b"y" * 7, [value]))
+
+
+@pytest.mark.parametrize("form", sweep.forms_of_key(bytes(32)))
+def test_every_form_of_a_key_is_seen_within_other_bytes(form: str, tmp_path: Path) -> None:
+    key = bytes(range(201, 233))
+    (tmp_path / "keys" / "bank").mkdir(parents=True)
+    (tmp_path / "keys" / "bank" / "match-1.key").write_bytes(key)
+    (tmp_path / "run.log").write_bytes(b"x" * 7 + sweep.forms_of_key(key)[form] + b"y" * 7)
+    found = sweep.secrets(tmp_path / "keys", [tmp_path])
+    assert (str(tmp_path / "run.log"), "bank/match-1.key", form) in found
+    assert {name for name, *_ in found} == {str(tmp_path / "run.log")}
