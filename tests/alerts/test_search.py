@@ -258,7 +258,7 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
     while path:
         page = browser.get(path).text
         seen += re.findall(r'class="what"><a href="/incidents/([^"]+)"', page)
-        following = re.search(r'class="button" href="([^"]+)"', page)
+        following = re.search(r'href="([^"]+)">More</a>', page)
         path = following[1].replace("&amp;", "&") if following else ""
     assert seen == [incident_id(f"f{n}") for n in range(1, 120, 2)]
     got = browser.get("/v1/incidents", params={"place": "s1", "kind": "phone", "limit": 500}).json()
