@@ -73,7 +73,7 @@ def _precision(site: Site) -> Sheet:
         if marked
         else Phrase("Nobody has confirmed an incident or called one false yet, so no precision is known.")
     )
-    return Sheet(MENU.name, sections, verdict, "good" if marked else "unsure", links=(("#dry", Phrase("Dry run")),))
+    return Sheet(MENU.name, sections, verdict, "good" if marked else "unsure", links=((f"{MENU.path}#dry", Phrase("Dry run")),))
 
 
 def _section(kind: str, rules: Sequence[Precision], aged: datetime) -> Section:
