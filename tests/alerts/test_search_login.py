@@ -462,7 +462,7 @@ def test_without_an_entry_there_is_no_answer(browser, leaked, monkeypatch) -> No
     monkeypatch.setattr("ullage.audit.trail.write_through", full)
     for how in ("page", "api"):
         answer = ask(browser, how)
-        assert answer.status_code == 500
+        assert answer.status_code == 503
         assert leaked not in answer.text
 
 
