@@ -35,6 +35,7 @@ NOT_RUN = {
     r"make docs": "tests/rules/test_documents_site.py builds it",
     r"apt ": "it changes the machine",
     r".*/(etc|var)/": "it changes the machine; tests/live/test_monitoring.py starts Prometheus on these files",
+    r".*\bkubectl ": "there is no cluster: tests/deploy/test_helm.py holds the chart to Kubernetes' schemas",
     r"systemctl ": "it changes the machine; tests/deploy/test_systemd.py runs the units",
     r"ullage (--data \w+ )?run\b": "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it",
     r"ullage --data \w+ crawl": "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py",

@@ -89,7 +89,7 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
 ) -> None:
     modules = sorted(m for m in graph.modules if not m.endswith("__main__"))
     done = subprocess.run(
-        [sys.executable, "-c", WATCH, ",".join(modules)], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-B", "-c", WATCH, ",".join(modules)], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"seen": [], "threads": []}
