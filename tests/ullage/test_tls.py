@@ -1,8 +1,10 @@
 """What a client shows of itself and whom it believes; the real servers are in `tests/servers/test_mutual_tls.py`."""
 
 import datetime as dt
+import select
 import socket
 import ssl
+import struct
 import threading
 from pathlib import Path
 
@@ -165,3 +167,16 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(folder: Path, author
 def test_what_is_no_refusal_may_pass(folder: Path) -> None:
     with pytest.raises(UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"):
         trust(folder).reject("server", ssl.SSLEOFError(), "h")
+
+
+def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        gone, _ = server.accept()
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        watch = select.poll()
+        watch.register(client, 0)  # an error is always told
+        assert watch.poll(10_000)
+        with pytest.raises(OSError, match="not connected"):
+            trust(folder).context().wrap_socket(client, server_hostname="localhost")
+        assert client.fileno() >= 0, "whoever made it closes it"

@@ -159,7 +159,12 @@ class _ReadAgain(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        """As that of the standard library, by a context of its own."""
+        """As that of the standard library, by a context of its own; OSError where the other end has gone already.
+
+        That of Python 3.11 loses a socket whose other end has reset it: it stays open until it is collected.
+        """
+        if do_handshake_on_connect:
+            sock.getpeername()
         return self._trust.fresh().wrap_socket(
             sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
         )
