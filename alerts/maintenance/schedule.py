@@ -24,7 +24,7 @@ RECENT_SECONDS = 60.0
 EXPIRE_SECONDS = 3600.0
 STALLED_SECONDS = 300.0
 SHARE = 0.1
-"""Of alert's time, what each kind of counting may take."""
+"""Of alert's time, what it may take to count what is read from decisions."""
 
 
 @dataclass(slots=True)
@@ -63,15 +63,15 @@ class Maintenance:
             if self._due("expire", EXPIRE_SECONDS):
                 self._expire()
             if self._due("recent", RECENT_SECONDS):
-                with self._sparing("recent"):
-                    for look in self.ledger:
-                        look()
-                    self.metrics.recount_recent(self.store)  # behind what sees to it that there is a work item of each incident
-                    self.recount_more()
+                for look in self.ledger:
+                    look()
+                self.metrics.recount_recent(self.store)  # behind what sees to it that there is a work item of each incident
             if self._due("recount", RECOUNT_SECONDS):
-                with self._sparing("recount"):
-                    self.metrics.recount(self.store)  # as above
+                self.metrics.recount(self.store)  # as above
                 self.metrics.loop.reached(STORE, True)
+            if self._due("more", RECENT_SECONDS):
+                with self._sparing("more"):
+                    self.recount_more()
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))
