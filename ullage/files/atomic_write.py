@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,12 +18,15 @@ OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @contextlib.contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """A full or failing disk may get well: try again later."""
+def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
+    """A full or failing disk may get well: try again later. `what` is by default the error's file; `only` are errnos, () all."""
     try:
         yield
     except OSError as error:
-        raise UnavailableError(f"{what} cannot be read or written ({error.strerror or type(error).__name__})") from error
+        if only and error.errno not in only:
+            raise
+        named = what or error.filename or "the disk"
+        raise UnavailableError(f"{named} cannot be read or written ({error.strerror or type(error).__name__})") from error
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:

@@ -9,9 +9,9 @@ not a dead letter. A record at which the process itself dies, twice and alone, i
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -19,8 +19,8 @@ from typing import NamedTuple, TypeVar
 from ullage import log
 from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
-from ullage.errors import Action, ExhaustedError, RecordError, UllageError, UnavailableError
-from ullage.files.atomic_write import OF_A_DISK
+from ullage.errors import Action, ExhaustedError, RecordError, UllageError
+from ullage.files.atomic_write import OF_A_DISK, disk_errors
 from ullage.monitoring.metrics import BUS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -57,17 +57,6 @@ def attempt(act: Callable[[], T]) -> T | Bug:
         raise
     except Exception as error:
         return Bug(error)
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    """A disk that is full or fails is down, and no fault of the record that is in hand when it does."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in OF_A_DISK:
-            raise
-        raise UnavailableError(f"{error.filename or 'the disk'} cannot be read or written ({error.strerror})") from error
 
 
 def patiently(
@@ -180,10 +169,11 @@ class Worker:
     def _handle(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
         asides: list[Aside] = []
-        holding = self.in_hand.holding if self.in_hand else contextlib.nullcontext
+        holding = self.in_hand.holding if self.in_hand else nullcontext
 
         def act() -> None:
-            with _disk(), holding(records):
+            # A disk that is full or fails is down, and no fault of the record that is in hand when it does.
+            with disk_errors(only=OF_A_DISK), holding(records):
                 asides[:] = self.handle(records) or ()
 
         try:
