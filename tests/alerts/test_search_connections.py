@@ -68,6 +68,11 @@ def answer(peer: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
+def send_for_ever(peer: socket.socket) -> None:
+    while True:
+        peer.sendall(b"a" * 65_536)
+
+
 def chunked(size: int) -> bytes:
     return b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(
         b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024)
@@ -103,6 +108,28 @@ def test_a_body_of_a_get_is_bounded_too(port) -> None:
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "GET") + chunked(32 * 1024))
         assert status(answer(peer)) == 413
+
+
+def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> None:
+    """What is refused before it was read whole: a socket that is closed with bytes unread is reset, and its answer lost."""
+    monkeypatch.setattr(connections, "LINGER_SECONDS", SOON)
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
+        assert peer.recv(1, socket.MSG_PEEK)  # it is refused by now, and what comes next is not asked for
+        for _ in range(3):  # a reset socket would say so here, or below
+            peer.sendall(b"a" * 1_000_000)
+        whole = b"".join(iter(lambda: peer.recv(65_536), b""))
+        assert status(whole) in (400, 501)
+        assert whole.endswith(b"received.")
+
+
+def test_who_never_ends_sending_after_a_refusal_is_cut(port, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.2)
+    with closing(connect(port)) as peer:
+        peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
+        assert status(answer(peer)) in (400, 501)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            send_for_ever(peer)
 
 
 def test_a_length_beyond_any_number_is_too_large(port) -> None:

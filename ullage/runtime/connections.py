@@ -4,11 +4,15 @@ A client that dribbles its request (slowloris) or leaves its answer unread costs
 request, head and body, is whole within `REQUEST_SECONDS` of the connection or of the answer before, and its answer is taken
 within `ANSWER_SECONDS` after that, or the connection is cut. Where there are too many, the one that has been without a whole
 request for longest goes, so that many slow clients keep nobody else out.
+
+A socket that is closed with bytes unread is reset, and the client loses the answer that was on its way (RFC 9112, 9.6). Who is
+refused while the request still comes therefore has his answer and its end first, and `LINGER_SECONDS` to close his side.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -17,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 """The largest export, read over a slow tunnel."""
+LINGER_SECONDS = 2.0
 MOST_CONNECTIONS = 100
 MOST_REQUESTS = 200
 """On one connection; the last answer says that it closes."""
@@ -25,6 +30,33 @@ ANSWERED = "answered"
 """In a request's `state`: how many were answered on its connection before."""
 MORE_TIME = "more_time"
 """In a request's `state`: what gives this one request so many seconds to come, and as many for its answer to be taken."""
+
+
+class _Lingering:
+    """A transport that closes in two steps where `lingers` says so: our side at once, and all of it when the client did his.
+
+    TLS closes as a whole: there asyncio reads on until the client's end by itself.
+    """
+
+    def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
+        self._transport, self._lingers = transport, lingers
+        self.half_closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self.half_closed or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is left and our end."""
+        if self.is_closing() or not self._transport.can_write_eof() or not self._lingers():
+            self._transport.close()
+            return
+        self.half_closed = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
 
 
 class BoundedProtocol(H11Protocol):
@@ -39,12 +71,13 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the client still owes (the rest of) a request."""
-        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        """Whether the client still owes (the rest of) a request, or its end."""
+        return self._lingering.half_closed or self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request, and make room if there are too many connections."""
-        super().connection_made(transport)
+        self._lingering = _Lingering(transport, self._linger)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
         self._expect()
         if len(self.connections) > MOST_CONNECTIONS:
             others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self]
@@ -53,7 +86,9 @@ class BoundedProtocol(H11Protocol):
             longest.cut()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; what is whole now waits for its answer."""
+        """Take what came; what is whole now waits for its answer. After our end it is dropped."""
+        if self._lingering.half_closed:
+            return
         was_waiting = self.is_waiting
         super().data_received(data)
         if was_waiting and not self.is_waiting:
@@ -64,7 +99,8 @@ class BoundedProtocol(H11Protocol):
         self.app_state[ANSWERED] += 1
         self._given = 0.0
         super().on_response_complete()
-        self._expect()
+        if not self._lingering.half_closed:
+            self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """No bound is left to keep."""
@@ -73,14 +109,21 @@ class BoundedProtocol(H11Protocol):
 
     def cut(self) -> None:
         """End the connection at once; what was not sent yet is not."""
-        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
+        if self._lingering.half_closed or not self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()
 
-    def _expect(self) -> None:
-        """Give the client its time for what it owes now."""
+    def _linger(self) -> bool:
+        """Whether more may come than was read; if so its sender has a little time to take our answer."""
+        if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            return False
+        self._expect(ANSWER_SECONDS if self._lingering.get_write_buffer_size() else LINGER_SECONDS)
+        return True
+
+    def _expect(self, seconds: float = 0.0) -> None:
+        """Give the client its time for what it owes now, or so many seconds."""
         self._disarm()
         self._since = self.loop.time()
-        seconds = self._given or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
+        seconds = seconds or self._given or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
         self._deadline = self.loop.call_later(seconds, self.cut)
 
     def give(self, seconds: float) -> None:
