@@ -61,6 +61,7 @@ from ullage.errors import ConfigError, every
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
@@ -110,6 +111,7 @@ def run_alert(context: Context, *, once: bool) -> None:
     settings, registry = context.settings, new_registry("alert")
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
     metrics.canary.interval.set(settings.canary.interval_seconds)
+    CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))

@@ -31,6 +31,7 @@ from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError, FaultsError, UnavailableError, faults_of
 from ullage.exits import Exit
 from ullage.files.trusted import read_trusted
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
 from ullage.runtime.worker import reach
@@ -60,6 +61,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     setup.require(context)
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
     port = context.settings.crawl.port if context.settings.metrics and not once else None
     with role.running("crawl", registry, port) as stop:
         silence_libraries()

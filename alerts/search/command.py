@@ -12,10 +12,11 @@ from alerts.accounts.accounts import Accounts
 from alerts.accounts.first import first_login
 from alerts.search.app import create_app
 from alerts.search.door import TOKEN, token_of
-from alerts.store import configured_store
+from alerts.store import configured_store, store_trust
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
-from ullage.monitoring.metrics import new_registry
+from ullage.monitoring.certificates import CertificateMetrics
+from ullage.monitoring.metrics import STORE, new_registry
 from ullage.runtime.role import running
 from ullage.runtime.serving import listening, listening_at, serve
 from ullage.settings import LOOPBACK, Context
@@ -25,6 +26,7 @@ def search(ctx: typer.Context) -> None:
     """Serve the desk and its API on loopback, on a socket file, or with TLS."""
     context: Context = ctx.obj
     registry = new_registry("search")
+    CertificateMetrics(registry, {STORE: [store_trust(context)]})
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))

@@ -27,6 +27,7 @@ from ullage.display.screen import AsJson
 from ullage.errors import ConfigError, UnavailableError
 from ullage.exits import Exit
 from ullage.files.lock import hold
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime.role import running
 from ullage.runtime.worker import reach
@@ -75,6 +76,7 @@ def _collect(context: Context, service: str) -> None:
     folder = _folder(context)
     registry = new_registry("collect")
     metrics = CollectMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
     ports = context.settings.collect
     port = getattr(ports, f"{service}_port") if context.settings.metrics else None
     with contextlib.ExitStack() as stack:

@@ -36,6 +36,7 @@ from crawlers.intake.requests import (
 from ullage import __version__, log, setup
 from ullage.errors import ConfigError
 from ullage.files.trusted import read_trusted
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime.allowance import Allowance
 from ullage.runtime.connections import BoundedProtocol
@@ -64,6 +65,7 @@ def intake(ctx: typer.Context) -> None:
     tls = certificate_of(context)
     registry = new_registry("intake")
     metrics = IntakeMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
         made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None

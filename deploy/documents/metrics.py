@@ -15,6 +15,7 @@ from crawlers.intake.metrics import IntakeMetrics
 from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import new_registry
 from ullage.runtime.readiness import ROLES
 
@@ -44,6 +45,8 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     SearchMetrics.make(made["search"])
     IntakeMetrics(made["intake"], Clock())
     CollectMetrics(made["collect"], Clock())
+    for registry in made.values():
+        CertificateMetrics(registry, {})
     return made
 
 

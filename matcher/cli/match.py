@@ -31,6 +31,7 @@ from ullage.clock import Clock
 from ullage.errors import UllageError, UnavailableError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
@@ -282,6 +283,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     keep_freed_memory()
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
     port = None if once or not context.settings.metrics else context.settings.match.port
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("match", registry, port))

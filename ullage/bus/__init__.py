@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.security.tls import Trust
 
 CAPTURES = "captures"
 FINDINGS = "findings"
@@ -183,3 +184,13 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
 
         return KafkaBus(rest, data, retention, clock)
     raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT")
+
+
+def trust_of_bus(url: str, data: Path) -> Trust | None:
+    """Whom a client of that bus believes and what it shows, None where there is no TLS; ConfigError for a wrong `url`."""
+    scheme, _, rest = url.partition("://")
+    if scheme != "kafka":
+        return None
+    from ullage.bus.kafka.address import trust_of  # noqa: PLC0415  a client is loaded only for the bus that is used
+
+    return trust_of(rest, data)

@@ -67,19 +67,32 @@ class Trust:
         return context
 
     def life(self) -> tuple[datetime, datetime] | None:
-        """From when to when the client's certificate is good, in UTC; None where it shows none. Errors are those of `fresh`."""
+        """From when to when the client's certificate is good, and those between it and its authority, in UTC.
+
+        None where it shows none. Errors are those of `fresh`.
+        """
         if self.certificate is None:
             return None
         try:
-            own = x509.load_pem_x509_certificates(self._read(self.certificate))[0]
+            shown = x509.load_pem_x509_certificates(self._read(self.certificate))
         except ValueError:
             raise self._not_a_pair(self.certificate) from None
-        return own.not_valid_before_utc, own.not_valid_after_utc
+        return max(one.not_valid_before_utc for one in shown), min(one.not_valid_after_utc for one in shown)
+
+    def expires(self) -> datetime | None:
+        """When the client's certificate does, in UTC; as `life`."""
+        life = self.life()
+        return None if life is None else life[1]
+
+    def renewal_due(self) -> datetime | None:
+        """From when on somebody should renew the client's certificate, in UTC; as `life`."""
+        life = self.life()
+        return None if life is None else life[1] - min(SOON, (life[1] - life[0]) / SHORT_OF_IT)
 
     def ends_soon(self, now: datetime) -> bool:
         """Whether somebody should renew the client's certificate."""
-        life = self.life()
-        return life is not None and life[1] - now < min(SOON, (life[1] - life[0]) / SHORT_OF_IT)
+        due = self.renewal_due()
+        return due is not None and now > due
 
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
         """Raise what a failure of TLS, by whatever it is wrapped, means to a person; `where` is the server, `host` its name."""

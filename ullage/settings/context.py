@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.bus import CAPTURES, Bus, open_bus
+from ullage.bus import CAPTURES, Bus, open_bus, trust_of_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore, credentials_folder
+from ullage.security.tls import Trust
 from ullage.settings.tenant import Tenant
 from ullage.settings.whole import Settings, load
 from ullage.verdict import VERDICT, Rules
@@ -44,6 +45,11 @@ class Context:
         return RoutedBus(
             open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
         )
+
+    def bus_trusts(self) -> tuple[Trust, ...]:
+        """Of each configured bus that speaks TLS, whom its client believes and what it shows; no file is read."""
+        urls = filter(None, (self.settings.bus.url, self.settings.bus.captures))
+        return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
     def rules(self) -> Rules:
         """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""

@@ -74,6 +74,11 @@ def parse(rest: str, data: Path) -> KafkaAddress:
     return _address(servers, query, client, trust)
 
 
+def trust_of(rest: str, data: Path) -> Trust | None:
+    """Whom a client believes there and what it shows, None without TLS; no file is read."""
+    return _trust(_read(rest)[1], data)
+
+
 def outline(rest: str) -> KafkaAddress:
     """The same without what a connection needs: no file is read, so neither credentials nor cluster need be there yet."""
     servers, query = _read(rest)

@@ -1,0 +1,105 @@
+"""What /metrics says of the certificates that a role shows to its servers, while these cannot be reached."""
+
+import datetime as dt
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from deploy.local.certificates import Authority
+from tests.ullage.test_tls import write
+from ullage.monitoring.certificates import CertificateMetrics
+from ullage.monitoring.metrics import BUS, STORE
+from ullage.security.tls import Trust
+from ullage.settings import Context
+
+NAME = "ullage_client_certificate_{}_timestamp_seconds"
+DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
+NOWHERE = "127.0.0.1:1"
+BUS_URL = f"kafka://{NOWHERE}?security=SSL&cafile=ca.pem&certificate=bus.pem"
+STORE_URL = f"elasticsearch://{NOWHERE}?cafile=ca.pem&certificate=store.pem"
+SHOWN = {"crawl": [BUS], "match": [BUS], "alert": [BUS, STORE], "search": [STORE], "intake": [BUS], "collect matrix": [BUS]}
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+def told(registry: CollectorRegistry, dependency: str, what: str = "expiry") -> float | None:
+    return registry.get_sample_value(NAME.format(what), {"dependency": dependency})
+
+
+def life(path: Path) -> tuple[float, float]:
+    begin, end = Trust("bus.url", certificate=path).life()
+    return begin.timestamp(), end.timestamp()
+
+
+def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(tmp_path: Path, authority: Authority) -> None:
+    path, registry = write(tmp_path / "own.pem", authority.client("a", DAY).pair), CollectorRegistry()
+    CertificateMetrics(registry, {BUS: [Trust("bus.url", certificate=path)], STORE: [Trust("store.url"), None]})
+    begin, end = life(path)
+    assert told(registry, BUS) == end
+    assert told(registry, BUS, "renewal") == pytest.approx(end - (end - begin) / 3, abs=1e-3)
+    assert told(registry, STORE) is told(registry, STORE, "renewal") is None
+    write(path, authority.client("a", 60 * DAY).pair)
+    assert told(registry, BUS) == life(path)[1]
+    assert told(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")])
+def test_a_certificate_that_cannot_be_read_counts_as_expired(tmp_path: Path, authority: Authority, harm) -> None:
+    path, registry = write(tmp_path / "own.pem", authority.client("a").pair), CollectorRegistry()
+    CertificateMetrics(registry, {BUS: [Trust("bus.url", certificate=path)]})
+    harm(path)
+    assert (told(registry, BUS), told(registry, BUS, "renewal")) == (0.0, 0.0)
+
+
+def test_what_stands_between_a_certificate_and_its_authority_expires_too(tmp_path: Path, authority: Authority) -> None:
+    own, between = authority.client("a", WEEK), authority.client("b", DAY)
+    path = write(tmp_path / "own.pem", own.pair + between.certificate)
+    assert life(path)[1] == life(write(tmp_path / "between.pem", between.pair))[1]
+
+
+def test_of_two_buses_that_certificate_counts_which_expires_first(data: Path, authority: Authority) -> None:
+    for name, until in (("bus", WEEK), ("other", DAY)):
+        write(data / f"{name}.pem", authority.client("a", until).pair)
+    other = BUS_URL.replace("bus.pem", "other.pem")
+    (data / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(other)}\n")
+    registry = CollectorRegistry()
+    CertificateMetrics(registry, {BUS: Context(data).bus_trusts()})
+    assert told(registry, BUS) == life(data / "other.pem")[1]
+
+
+@pytest.mark.parametrize("role", SHOWN)
+def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, role: str) -> None:
+    (data / "ca.pem").write_bytes(authority.client("a").authority)
+    for name, until in ((BUS, WEEK), (STORE, DAY)):
+        write(data / f"{name}.pem", authority.client("a", until).pair)
+    ports = "".join(f"[{one}]\nport = 0\n" for one in ("crawl", "match", "alert", "search"))
+    ports += "[intake]\nport = 0\nmetrics_port = 0\n[collect]\nmatrix_port = 0\n"
+    (data / "ullage.toml").write_text(f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n")
+    words = [sys.executable, "-m", "ullage", "--data", str(data), *role.split()]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            text = scraped(process)
+        finally:
+            process.kill()
+    found = dict(re.findall(NAME.format("expiry") + r'\{dependency="(\w+)"\} (\S+)', text))
+    assert {name: float(at) for name, at in found.items()} == {name: life(data / f"{name}.pem")[1] for name in SHOWN[role]}
+
+
+def scraped(process: "subprocess.Popen[str]") -> str:
+    """What its /metrics says as soon as it serves them."""
+    said = ""
+    for line in process.stdout if "search" in process.args else process.stderr:
+        said += line
+        if port := re.search(r'"port": (\d+)|http://127\.0\.0\.1:(\d+)/\n', line):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port[1] or port[2]}/metrics", timeout=60) as answer:
+                return answer.read().decode()
+    pytest.fail(f"it has ended: {said}")

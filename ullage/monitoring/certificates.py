@@ -1,0 +1,50 @@
+"""Until when the certificates are good that a role shows to the servers of its bus and store (mutual TLS).
+
+The files are read at each scrape, so one that was renewed shows at once. Where no certificate is shown there is no series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from ullage.errors import ConfigError
+from ullage.security.tls import Trust
+
+UNREADABLE = 0.0
+
+
+class CertificateMetrics:
+    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that counts which ends first."""
+
+    def __init__(self, registry: CollectorRegistry, trusts: Mapping[str, Collection[Trust | None]]) -> None:
+        expiry = Gauge(
+            "ullage_client_certificate_expiry_timestamp_seconds",
+            "When the certificate expires that the role shows to this server, 0 where its file cannot be read.",
+            ["dependency"],
+            registry=registry,
+        )
+        renewal = Gauge(
+            "ullage_client_certificate_renewal_timestamp_seconds",
+            "From when on it is to be renewed: two weeks before it expires, or when a third of its time is left.",
+            ["dependency"],
+            registry=registry,
+        )
+        for dependency, servers in trusts.items():
+            if shown := [one for one in servers if one is not None and one.certificate is not None]:
+                expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))
+                renewal.labels(dependency).set_function(_earliest([one.renewal_due for one in shown]))
+
+
+def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[], float]:
+    """The first of what is asked for, in Unix seconds."""
+
+    def asked() -> float:
+        try:
+            return min((at.timestamp() for moment in moments if (at := moment()) is not None), default=UNREADABLE)
+        except ConfigError:
+            return UNREADABLE
+
+    return asked
