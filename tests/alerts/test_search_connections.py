@@ -2,15 +2,18 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from alerts.search import guard
 from alerts.search.app import create_app
 from alerts.search.pages import incidents
+from deploy.local.certificates import make_certificates
 from tests.alerts.browser import CHEAP
 from ullage.runtime import connections
 from ullage.runtime.serving import listening, serve
@@ -20,15 +23,29 @@ SOON = 20.0
 """Seconds that a busy machine may take for what is immediate."""
 
 
+def over_tls(folder: Path) -> tuple[str, str]:
+    """The files of a certificate of loopback and of its key."""
+    made, files = make_certificates(), (folder / "server.pem", folder / "server.key")
+    for file, content in zip(files, (made.certificate, made.key), strict=True):
+        file.write_bytes(content)
+    return str(files[0]), str(files[1])
+
+
 @pytest.fixture
-def port(context, store, accounts, registry, clock) -> Iterator[int]:
+def tls(request, tmp_path) -> tuple[str, str] | None:
+    """No certificate, unless a test asks for one."""
+    return over_tls(tmp_path) if getattr(request, "param", False) else None
+
+
+@pytest.fixture
+def port(context, store, accounts, registry, clock, tls) -> Iterator[int]:
     """The page, served as `ullage search` serves it."""
     keys.make_tenant(context.keys, "bank")
     listener = socket.create_server(("127.0.0.1", 0))
     number = listener.getsockname()[1]
     app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{number}"}), hasher=CHEAP)
     stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
+    thread = threading.Thread(target=serve, args=(app, listener, stop), kwargs={"tls": tls}, daemon=True)
     thread.start()
     yield number
     stop.set()
@@ -110,17 +127,31 @@ def test_a_body_of_a_get_is_bounded_too(port) -> None:
         assert status(answer(peer)) == 413
 
 
+def refused_while_sending(peer: socket.socket, port: int) -> bytes:
+    """What somebody reads who is refused and goes on sending, three megabytes in all."""
+    peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
+    head = peer.recv(1)  # it is refused by now, and what comes next is not asked for
+    for _ in range(3):  # a socket that was reset would say so here, or below
+        peer.sendall(b"a" * 1_000_000)
+    return head + b"".join(iter(lambda: peer.recv(65_536), b""))
+
+
 def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> None:
     """What is refused before it was read whole: a socket that is closed with bytes unread is reset, and its answer lost."""
     monkeypatch.setattr(connections, "LINGER_SECONDS", SOON)
     with closing(connect(port)) as peer:
-        peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
-        assert peer.recv(1, socket.MSG_PEEK)  # it is refused by now, and what comes next is not asked for
-        for _ in range(3):  # a reset socket would say so here, or below
-            peer.sendall(b"a" * 1_000_000)
-        whole = b"".join(iter(lambda: peer.recv(65_536), b""))
-        assert status(whole) in (400, 501)
-        assert whole.endswith(b"received.")
+        whole = refused_while_sending(peer, port)
+    assert status(whole) in (400, 501)
+    assert whole.endswith(b"received.")
+
+
+@pytest.mark.parametrize("tls", [True], indirect=True)
+def test_it_is_over_tls_too(port) -> None:
+    """Its end comes when nothing more is waited for, as a TLS end."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    with closing(anybody.wrap_socket(connect(port))) as peer:
+        assert refused_while_sending(peer, port).endswith(b"received.")
 
 
 def test_who_never_ends_sending_after_a_refusal_is_cut(port, monkeypatch) -> None:

@@ -33,29 +33,30 @@ MORE_TIME = "more_time"
 
 
 class _Lingering:
-    """A transport that closes in two steps where `lingers` says so: our side at once, and all of it when the client did his.
+    """A transport that closes in two steps where `lingers` says so: it takes no more to send, and ends when the client does.
 
-    TLS closes as a whole: there asyncio reads on until the client's end by itself.
+    Our end is sent at once over TCP. TLS has no half of a connection: there the answer says how long it is, or the client waits.
     """
 
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
         self._transport, self._lingers = transport, lingers
-        self.half_closed = False
+        self.is_ending = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
         """Whether nothing is sent any more."""
-        return self.half_closed or self._transport.is_closing()
+        return self.is_ending or self._transport.is_closing()
 
     def close(self) -> None:
         """Send what is left and our end."""
-        if self.is_closing() or not self._transport.can_write_eof() or not self._lingers():
+        if self.is_closing() or not self._lingers():
             self._transport.close()
             return
-        self.half_closed = True
-        self._transport.write_eof()
+        self.is_ending = True
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         self._transport.resume_reading()
 
 
@@ -72,7 +73,7 @@ class BoundedProtocol(H11Protocol):
     @property
     def is_waiting(self) -> bool:
         """Whether the client still owes (the rest of) a request, or its end."""
-        return self._lingering.half_closed or self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        return self._lingering.is_ending or self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request, and make room if there are too many connections."""
@@ -87,7 +88,7 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; what is whole now waits for its answer. After our end it is dropped."""
-        if self._lingering.half_closed:
+        if self._lingering.is_ending:
             return
         was_waiting = self.is_waiting
         super().data_received(data)
@@ -99,7 +100,7 @@ class BoundedProtocol(H11Protocol):
         self.app_state[ANSWERED] += 1
         self._given = 0.0
         super().on_response_complete()
-        if not self._lingering.half_closed:
+        if not self._lingering.is_ending:
             self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -109,7 +110,9 @@ class BoundedProtocol(H11Protocol):
 
     def cut(self) -> None:
         """End the connection at once; what was not sent yet is not."""
-        if self._lingering.half_closed or not self.transport.is_closing() or self.transport.get_write_buffer_size():
+        if self._lingering.is_ending and not self.transport.can_write_eof():
+            self.transport.close()  # says that it ends, which TLS wants to hear, and gives up by itself
+        elif self._lingering.is_ending or not self.transport.is_closing() or self.transport.get_write_buffer_size():
             self.transport.abort()
 
     def _linger(self) -> bool:
