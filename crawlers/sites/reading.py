@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -84,17 +84,17 @@ def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
     return Parsed((post,), tuple(_counted(layout, response.url, behind)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
-    """One page in hand. `now` is when it was answered by the site's clock, None where the answer does not tell."""
+    """One page in hand, read once. `now` is when it was answered by the site's clock, None where the answer does not tell."""
 
     layout: Layout
     page: Page
     response: Response
     document: Document
     now: datetime | None
-    _left_out: list[bool] = field(default_factory=list)
-    """Not empty where there is more of something than is followed."""
+    _left_out: bool = False
+    """Whether there is more of something than is followed."""
 
     def parsed(self) -> Parsed:
         """All that is on it."""
@@ -108,7 +108,7 @@ class Reading:
     def _first(self, links: list[Any]) -> list[Any]:
         """As many as are followed."""
         if len(links) > MOST_LINKS:
-            self._left_out.append(True)
+            self._left_out = True
         return links[:MOST_LINKS]
 
     def _parsed(self) -> Parsed:
@@ -240,7 +240,7 @@ class Reading:
             if body is not None:
                 post, found = self._post(node, body, place), attached(layout, node, body, self._address)
                 posts.append(replace(post, attachments=tuple(found.names), unread=tuple(found.unread)))
-                self._left_out.extend([True] * found.is_cut)
+                self._left_out |= found.is_cut
                 files += [of_post(page, post, series) for page in found.pages]
         return tuple(posts), tuple(self._first(files))
 
