@@ -26,6 +26,7 @@ from matcher.watchlist.installed import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.records import Capture
+from ullage.verdict.words import counted
 
 PROGRESS_FILES = 100
 
@@ -66,7 +67,7 @@ def scan(
                 yield from watched(pieces_in(path, 0, on_skipped, server, limits), current, outcomes, on_skipped)
                 count, current = count + 1, ""
                 if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
-                    typer.echo(f"{count} files", err=True)
+                    typer.echo(counted(count, "file"), err=True)
 
     for searched in batches(pieces(), known.lexicon, known.public):
         for lists in known.lists:
@@ -75,7 +76,7 @@ def scan(
             sys.stdout.write("".join(lines))
         for row in _terms(searched) if alarms else ():
             _write(row)
-    typer.echo(f"{count} files scanned, {unread}", err=True)
+    typer.echo(f"{counted(count, 'file')} scanned, {unread}", err=True)
     code = Exit.DONE if exposed or not unread.matters else Exit.NO_VERDICT
     raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
 
