@@ -16,7 +16,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Document(Frozen):
+class Stored(Frozen):
+    """What is read of a store, by its id."""
+
+    id: str
+
+
+class Document(Stored):
     """A document of the store; see `alerts.records`."""
 
     columns: ClassVar[tuple[str, ...]] = ()
@@ -32,23 +38,29 @@ class Document(Frozen):
     narrow: ClassVar[tuple[str, ...]] = ()
     """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
 
-    id: str
-
     def words(self) -> Iterable[str]:
         """The pieces of text that free text finds; nothing in them is a leaked value."""
         return ()
 
 
+class Excerpt(Stored):
+    """Some members of a document under their names, checked as they are there; the others are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 D = TypeVar("D", bound=Document)
+E = TypeVar("E", bound=Excerpt)
+R = TypeVar("R", bound=Stored)
 
 
-def stored(kind: type[D], id_: str, content: str | Mapping[str, Any], where: str) -> D:
-    """The document `id_` as it is stored in `where`: JSON, or that parsed.
+def stored(kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]) -> R:
+    """The document `id_` of a class as it is stored in `where`, JSON or that parsed, read as that class or an excerpt of it.
 
     CorruptError, which names both, when it is none of ours.
     """
     try:
-        read = kind.model_validate_json(content) if isinstance(content, str) else kind.model_validate(content)
+        read = read_as.model_validate_json(content) if isinstance(content, str) else read_as.model_validate(content)
         if read.id == id_:
             return read
     except ValidationError:

@@ -14,12 +14,32 @@ from typing import Any
 
 from alerts.noise.background import Rule, Rules
 from alerts.records import Background, Sighting
+from alerts.records.document import Excerpt
+from alerts.records.traits import Traits
 from alerts.rules.precision import marks
 from alerts.store import IncidentStore, Where
 
 SHOWN = 5
 """Incidents that are named, those first of which nothing would be left."""
 MOST_DAYS, USUAL_DAYS = 365, 30
+
+
+class _Aside(Excerpt):
+    """Of a post that was set aside, what rules look at."""
+
+    traits: Traits
+
+
+class _In(Excerpt):
+    """Of a post, the incident that it is in."""
+
+    incident: str
+
+
+class _Raised(_In):
+    """Of a post in an incident, what rules look at; None where that was not kept."""
+
+    traits: Traits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +81,22 @@ def dry_run(store: IncidentStore, rules: Rules, since: datetime, tenant: str = "
     """Decide every post since `since` by `rules`."""
     where = Where({"tenant": (tenant,)} if tenant else {})
     aside, posts, unknown = Counter[str](), 0, 0
-    for fact in store.scroll(Background, replace(where, since=since)):
+    for fact in store.excerpts(Background, replace(where, since=since), _Aside):
         posts += 1
         rule = rules.decide(fact.traits)
         aside[rule.id if rule else ""] += 1
     back = aside.pop("", 0)
     taken: dict[str, Counter[str]] = defaultdict(Counter)
     of = Counter[str]()
-    for sighting in store.scroll(Sighting, where):
+    for sighting in store.excerpts(Sighting, replace(where, since=since), _Raised):
         of[sighting.incident] += 1
-        if sighting.folded_at < since:
-            continue
         posts += 1
         unknown += sighting.traits is None
         if sighting.traits and (rule := rules.decide(sighting.traits)):
             taken[rule.id][sighting.incident] += 1
+    if hit := {incident for incidents in taken.values() for incident in incidents}:
+        earlier = replace(where, equals={**where.equals, "incident": tuple(hit)}, before=since)
+        of.update(sighting.incident for sighting in store.excerpts(Sighting, earlier, _In))
     marked = marks(store)
     return DryRun(since, posts, unknown, back, tuple(_hidden(rule, aside, taken[rule.id], of, marked) for rule in rules.rule))
 

@@ -11,11 +11,46 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from pydantic import BaseModel
+
 from alerts.noise.background import Rules as Background
 from alerts.records import Background as Fact
 from alerts.records import Decision, Incident, Sighting
+from alerts.records.document import Excerpt
 from alerts.store import IncidentStore, Where
 from ullage.verdict import Rules as Verdict
+
+
+class _Code(BaseModel):
+    code: str
+
+
+class _Judged(Excerpt):
+    """Of an incident, what it was judged by."""
+
+    opened_at: datetime
+    scenario: str
+    reasons: tuple[_Code, ...]
+
+
+class _Themes(BaseModel):
+    jargon: dict[str, int] = {}
+
+
+class _Spoken(Excerpt):
+    """Of a sighting, the themes of the terms in it."""
+
+    incident: str
+    fetched_at: datetime
+    traits: _Themes | None = None
+
+
+class _Placed(Excerpt):
+    """Of a post that was set aside, by which rule."""
+
+    rule: str
+    at: datetime
+
 
 Kind = Literal["scenario", "adder", "background", "theme"]
 REAL, FALSE = ("confirmed", "reported"), "false_positive"
@@ -76,11 +111,10 @@ class Precision(NamedTuple):
 def marks(store: IncidentStore) -> dict[str, bool]:
     """Whether each incident that somebody judged was real."""
     last: dict[str, Decision] = {}
-    for decision in store.scroll(Decision, Where()):
-        if decision.status in (*REAL, FALSE):
-            known = last.get(decision.incident)
-            if known is None or (known.at, known.id) < (decision.at, decision.id):
-                last[decision.incident] = decision
+    for decision in store.scroll(Decision, Where({"status": (*REAL, FALSE)})):
+        known = last.get(decision.incident)
+        if known is None or (known.at, known.id) < (decision.at, decision.id):
+            last[decision.incident] = decision
     return {incident: decision.status != FALSE for incident, decision in last.items()}
 
 
@@ -88,9 +122,8 @@ def precisions(store: IncidentStore, verdict: Verdict, background: Background, t
     """Every rule, those that never fired included; what stored reasons name and the rules no longer do comes last."""
     where = Where({"tenant": (tenant,)} if tenant else {})
     marked = marks(store)
-    codes = {
-        i.id: ({i.scenario, *(why.code for why in i.reasons)} - {"", "S"}, i.opened_at) for i in store.scroll(Incident, where)
-    }
+    incidents = store.excerpts(Incident, where, _Judged)
+    codes = {i.id: ({i.scenario, *(why.code for why in i.reasons)} - {"", "S"}, i.opened_at) for i in incidents}
     by_code = _count(codes, marked)
     titles: dict[str, tuple[Kind, str, str]] = {s.id: ("scenario", s.title, s.title_zh) for s in verdict.scenario}
     titles |= {code: ("adder", *title) for code, title in ADDERS.items()}
@@ -117,7 +150,7 @@ def _count(members: Mapping[str, Fired], marked: Mapping[str, bool]) -> defaultd
 
 
 def _of_background(store: IncidentStore, where: Where, rules: Background) -> Iterator[Precision]:
-    facts = {fact.id: ((fact.rule,), fact.at) for fact in store.scroll(Fact, where)}
+    facts = {fact.id: ((fact.rule,), fact.at) for fact in store.excerpts(Fact, where, _Placed)}
     posts = _count(facts, {})
     titles = {rule.id: (rule.title, rule.title_zh) for rule in rules.rule}
     for id_ in (*titles, *sorted(set(posts) - set(titles))):
@@ -129,7 +162,7 @@ def _of_themes(store: IncidentStore, where: Where, marked: Mapping[str, bool]) -
     """The lexicon's themes, by the terms that counted in any sighting of an incident."""
     members: dict[str, set[str]] = defaultdict(set)
     seen = dict[str, datetime]()
-    for sighting in store.scroll(Sighting, where):
+    for sighting in store.excerpts(Sighting, where, _Spoken):
         if sighting.traits:
             members[sighting.incident].update(sighting.traits.jargon)
             seen[sighting.incident] = max(sighting.fetched_at, seen.get(sighting.incident, sighting.fetched_at))

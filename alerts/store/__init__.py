@@ -6,7 +6,7 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 2. `get`, `mget` and `create` work by id and see every write that has returned, at once.
 3. `create` writes only what does not exist: of several callers with the same id exactly one is told True.
 4. `put` writes the document whole; words and values of its former state find it no longer.
-5. `search`, `scroll` and `count` see every write that returned before the last `refresh`. A count is exact.
+5. `search`, `scroll`, `excerpts` and `count` see every write that returned before the last `refresh`. A count is exact.
 6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
    (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
 7. `search` gives newest first, equal times by id, or orders by a number of the class, up or down, equal ones by id; its cursor
@@ -28,7 +28,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, Protocol
 
-from alerts.records.document import D, Document
+from alerts.records.document import D, Document, E
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
 from ullage.security.keys import KeyStore, credentials_folder
@@ -146,6 +146,9 @@ class IncidentStore(Protocol):
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of them, in no promised order."""
+
+    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+        """Of all of them what `shape` asks for, in no promised order: a small part of what reading them whole costs."""
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """Remove them for good; returns how many there were."""

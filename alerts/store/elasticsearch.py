@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.records import CLASSES
-from alerts.records.document import D, Document, stored
+from alerts.records.document import D, Document, E, R, stored
 from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Tally, Where
 from alerts.store.aggregations import spans, tallied, tallies
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
@@ -160,25 +160,36 @@ class ElasticsearchStore:
         return Page(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
-        """See `IncidentStore.scroll`; all of it is of one moment. What one answer holds is one request instead of four."""
+        """See `IncidentStore.scroll`; all of it is of one moment."""
+        return self._scroll(kind, where, kind)
+
+    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+        """See `IncidentStore.excerpts`; all of it is of one moment."""
+        return self._scroll(kind, where, shape)
+
+    def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
+        """What one answer holds is one request instead of four."""
         query = condition(kind, where)
         hits = self._hits({"index": self._index(kind), "query": query, "size": SCROLL, "sort": ["_doc"]})
         if len(hits) < SCROLL:
-            yield from (self._document(kind, hit) for hit in hits)
+            yield from (self._read_as(kind, hit, read_as) for hit in hits)
         else:
-            yield from self._scroll(kind, query)
+            yield from self._paged(kind, query, read_as)
 
     def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
-        return stored(kind, hit["_id"], hit["_source"]["doc"], f"{self._where()}, index {self._index(kind)}")
+        return self._read_as(kind, hit, kind)
 
-    def _scroll(self, kind: type[D], query: Mapping[str, Any]) -> Iterator[D]:
+    def _read_as(self, kind: type[Document], hit: Mapping[str, Any], read_as: type[R]) -> R:
+        return stored(kind, hit["_id"], hit["_source"]["doc"], f"{self._where()}, index {self._index(kind)}", read_as)
+
+    def _paged(self, kind: type[Document], query: Mapping[str, Any], read_as: type[R]) -> Iterator[R]:
         """Page after page of a point in time."""
         with server_errors(self._address):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
         request: dict[str, Any] = {"query": query, "size": SCROLL, "sort": [{"_shard_doc": "asc"}]}
         try:
             while hits := self._hits({**request, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}):
-                yield from (self._document(kind, hit) for hit in hits)
+                yield from (self._read_as(kind, hit, read_as) for hit in hits)
                 request["search_after"] = hits[-1]["sort"]
         finally:
             with server_errors(self._address):

@@ -21,7 +21,7 @@ from typing import Any
 import apsw
 
 from alerts.records import CLASSES, Sighting
-from alerts.records.document import D, Document, stored
+from alerts.records.document import D, Document, E, R, stored
 from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Tally, Where, older
 from alerts.store.selection import (
     checked_columns,
@@ -220,7 +220,15 @@ class SqliteStore:
         return walked if is_open and not found.is_few and by not in kind.narrow else found
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
-        """See `IncidentStore.scroll`; the lock is free between pages.
+        """See `IncidentStore.scroll`."""
+        return self._scroll(kind, where, kind)
+
+    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+        """See `IncidentStore.excerpts`."""
+        return self._scroll(kind, where, shape)
+
+    def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
+        """Page after page; the lock is free between them.
 
         What fits is looked for twice at most, however much it is: for a first page, then for the numbers of all other rows.
         """
@@ -230,7 +238,7 @@ class SqliteStore:
         page = f"select n, id, doc from {table} where {condition} and n > ? order by n limit {SCROLL}"
         rows, last = self._read(page, [*values, -1]), -1
         while rows:
-            yield from (self._document(kind, id_, doc) for _, id_, doc in rows)
+            yield from (stored(kind, id_, doc, str(self._path), read_as) for _, id_, doc in rows)
             last = rows[-1][0]
             if len(rows) < SCROLL or where != Where():
                 break
@@ -239,7 +247,8 @@ class SqliteStore:
             rest = [n for (n,) in self._read(f"select n from {table} where {condition} and n > ? order by n", [*values, last])]
             some = f"select id, doc from {table} where n in (select value from json_each(?))"
             for numbers in (rest[start : start + SCROLL] for start in range(0, len(rest), SCROLL)):
-                yield from (self._document(kind, id_, doc) for id_, doc in self._read(some, (json.dumps(numbers),)))
+                rows = self._read(some, (json.dumps(numbers),))
+                yield from (stored(kind, id_, doc, str(self._path), read_as) for id_, doc in rows)
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """See `IncidentStore.delete`; the write-ahead log is emptied too, for it still holds the former pages."""
@@ -260,7 +269,7 @@ class SqliteStore:
             self._database.close()
 
     def _document(self, kind: type[D], id_: str, doc: str) -> D:
-        return stored(kind, id_, doc, str(self._path))
+        return stored(kind, id_, doc, str(self._path), kind)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, sqlite_errors(self._path):
@@ -334,7 +343,7 @@ def _all(database: apsw.Connection, kind: type[D]) -> Iterator[D]:
     """All documents of a class; those that were handed out may be written meanwhile."""
     last, sql = -1, f"select n, id, doc from {table_of(kind)} where n > ? order by n limit {SCROLL}"
     while rows := _rows(database, sql, last):
-        yield from (stored(kind, id_, doc, database.filename) for _, id_, doc in rows)
+        yield from (stored(kind, id_, doc, database.filename, kind) for _, id_, doc in rows)
         last = rows[-1][0]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from alerts.records.document import D, Document
+from alerts.records.document import D, Document, E
 from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Tally, Where
 
 
@@ -72,6 +72,12 @@ class StoreWithin:
         narrowed = self._narrowed(kind, where)
         if narrowed:
             yield from self.whole.scroll(kind, narrowed)
+
+    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+        """Excerpts of all of theirs, in no promised order."""
+        narrowed = self._narrowed(kind, where)
+        if narrowed:
+            yield from self.whole.excerpts(kind, narrowed, shape)
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """Nothing on the desk is removed."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alerts.records import Claim, Decision, Exposure, Incident, WorkItem
-from alerts.records.document import Document
+from alerts.records.document import Document, Excerpt
 from alerts.store import First, IncidentStore, Outcome, QueryError, Where, open_store
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, empty_store
@@ -356,6 +356,41 @@ def test_scroll_gives_each_document_once(store):
     store.refresh()
     seen = [e.subject for e in store.scroll(Exposure, Where({"incident": ("INC-A",)}))]
     assert len(seen) == len(set(seen)) == 1203
+
+
+class Short(Excerpt):
+    """What the tests take out of an exposure."""
+
+    subject: str
+    first_seen: datetime
+    groups: tuple[tuple[str, ...], ...]
+
+
+class Other(Excerpt):
+    """What no exposure has."""
+
+    heading: str
+
+
+@pytest.mark.parametrize(
+    "where", [Where(), Where({"tenant": ("bank",)}), Where(since=T0 + timedelta(minutes=3)), Where({"kinds": ("card",)})]
+)
+@pytest.mark.parametrize("many", [7, 1203])
+def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
+    kinds = {"kinds": ("card",)}
+    store.put([exposure(f"s{n:04}", minutes=n, **(kinds if n % 3 else {})) for n in range(many)])
+    store.refresh()
+    whole = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.scroll(Exposure, where))
+    short = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.excerpts(Exposure, where, Short))
+    assert short == whole
+    assert len(whole) > 1
+
+
+def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
+    store.put([exposure("s1")])
+    store.refresh()
+    with pytest.raises(CorruptError, match=r"Exposure INC-A:s1 is damaged"):
+        list(store.excerpts(Exposure, Where(), Other))
 
 
 def test_a_filter_that_a_class_does_not_have_is_an_error(store):

@@ -107,3 +107,12 @@ def test_an_account_of_another_tenant_sees_none_of_these_posts(raised, log_in, c
     page = log_in("analyst", tenants=["zetalend"]).post("/rules/dry", {"text": WIDE, "days": "30"}).text
     assert "over 0 posts" in page
     assert not any(incident in page for incident in raised)
+
+
+def test_an_incident_with_an_older_post_would_not_be_gone(raised, store, context) -> None:
+    now = context.clock.now()
+    first, second = (next(store.scroll(Sighting, Where({"incident": (one,)}))) for one in raised[:2])
+    store.put([first.model_copy(update={"id": "older", "folded_at": now - timedelta(days=9), "traits": None})])
+    store.refresh()
+    (rule,) = dry_run(store, rules(), now - timedelta(days=1)).rules
+    assert (rule.raised, rule.incidents, rule.whole, rule.examples[0]) == (2, 2, 1, second.incident)
