@@ -137,7 +137,8 @@ class Trail:
 
     def _damaged(self, what: str) -> Never:
         raise CorruptError(
-            f"audit chain {self.root / self.chain}: {what}; run `ullage audit verify`, then move the folder away as evidence"
+            f"audit chain {self.root / self.chain}: {what}; if a newer ullage wrote it, use that version;"
+            " else run `ullage audit verify`, then move the folder away as evidence"
         )
 
     def _is_full(self, path: Path, head: Head, now: datetime) -> bool:

@@ -162,7 +162,10 @@ class Vault:
 
     @staticmethod
     def _damaged(path: Path) -> CorruptError:
-        return CorruptError(f"{path} is damaged or no evidence of ours: move it away, do not delete it, and look for a copy")
+        return CorruptError(
+            f"{path} is damaged, no evidence of ours, or was written by a newer ullage:"
+            " use that version, or move it away, do not delete it, and look for a copy"
+        )
 
     def _path(self, tenant: str, finding: str) -> Path:
         if not NAME.fullmatch(finding):

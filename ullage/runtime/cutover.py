@@ -80,5 +80,6 @@ def _read(path: Path) -> _Recorded:
         if found == found.summed():
             return found
     raise CorruptError(
-        f"{path} is damaged or cannot be read: restore it, or remove it to take what lies on the topic now without signatures"
+        f"{path} is damaged, cannot be read, or was written by a newer ullage: use that version, or restore it,"
+        " or remove it to take what lies on the topic now without signatures"
     )

@@ -41,11 +41,27 @@ class DamagedFileError(CorruptError):
     """A file is not whole, or not what its name says: still being copied, damaged, or none of ours."""
 
 
+class NewerStateError(CorruptError):
+    """A state file is whole, and says what this version does not know: reading on without it would lose or repeat records."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was written by a newer ullage: use that version")
+
+
 class Position(NamedTuple):
     """Where a stream goes on: the next file, and the next record's offset."""
 
     number: int = 1
     offset: int = 0
+
+
+class Publishing(NamedTuple):
+    """What a folder publishes: its stream, where that goes on, and the folder's inode, by which a copy is told from it."""
+
+    stream: str
+    number: int
+    offset: int
+    folder: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,8 @@ def _header(content: bytes, path: Path) -> Header:
         raise DamagedFileError(f"{path} has no whole header")
     magic, stream, *rest = _HEADER.unpack_from(content)
     header = Header(stream.decode("ascii", "replace"), *rest)
+    if magic[:-1] == MAGIC[:-1] and magic[-1:] > MAGIC[-1:]:
+        raise DamagedFileError(f"{path} was written by a newer ullage: use that version")
     if magic != MAGIC or parse_name(path.name) != (header.stream, header.number):
         raise DamagedFileError(f"{path} is not what its name says")
     return header
@@ -198,5 +216,17 @@ def _sum(state: Any) -> int:
 
 
 def read_positions(path: Path) -> dict[str, Position]:
-    """Positions by stream; {} when there are none."""
-    return {stream: Position(*position) for stream, position in (read_state(path) or {}).items()}
+    """Positions by stream; {} when there are none. CorruptError when the file is damaged or a newer version's."""
+    try:
+        return {stream: Position(*position) for stream, position in (read_state(path) or {}).items()}
+    except (TypeError, AttributeError):
+        raise NewerStateError(path) from None
+
+
+def read_publishing(path: Path) -> Publishing | None:
+    """What a folder publishes; None when there is no file. CorruptError when it is damaged or a newer version's."""
+    state = read_state(path)
+    try:
+        return None if state is None else Publishing(**state)
+    except TypeError:
+        raise NewerStateError(path) from None

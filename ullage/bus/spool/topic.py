@@ -17,13 +17,15 @@ from ullage.bus.spool.files import (
     PARTIAL,
     DamagedFileError,
     Header,
+    NewerStateError,
     Position,
+    Publishing,
     file_name,
     parse_name,
     read_file,
     read_header,
     read_positions,
-    read_state,
+    read_publishing,
     replace_state,
 )
 from ullage.errors import CorruptError
@@ -68,21 +70,23 @@ class Topic:
         """The stream that this folder publishes and where it goes on.
 
         None when there is none, when the file is damaged, or when the folder is a copy of another one: a new stream is always
-        safe, going on with a doubtful one is not.
+        safe, going on with a doubtful one is not. CorruptError when it is a newer version's, whose stream goes on.
         """
         try:
-            state = read_state(self._streams / f"{self.name}.json")
+            found = read_publishing(self._streams / f"{self.name}.json")
+        except NewerStateError:
+            raise
         except CorruptError:
             log.get("bus").error("spool_state_damaged", topic=self.name)
             return None
-        if not state or state["folder"] != self.path.stat().st_ino:
+        if not found or found.folder != self.path.stat().st_ino:
             return None
-        return state["stream"], Position(state["number"], state["offset"])
+        return found.stream, Position(found.number, found.offset)
 
     def write_stream(self, stream: str, position: Position) -> None:
         """Make it durable that every number below `position` is spent."""
-        state = {"stream": stream, "number": position.number, "offset": position.offset, "folder": self.path.stat().st_ino}
-        replace_state(self._streams / f"{self.name}.json", state)
+        found = Publishing(stream, *position, self.path.stat().st_ino)
+        replace_state(self._streams / f"{self.name}.json", found._asdict())
 
     def positions(self, group: str) -> Path:
         """The file of a group's positions."""
@@ -154,7 +158,7 @@ class Topic:
                 with contextlib.suppress(FileNotFoundError):  # carried away meanwhile
                     read_file(self.path / file_name(number, stream), self.name)
         self.expired()
-        read_state(self._streams / f"{self.name}.json")
+        read_publishing(self._streams / f"{self.name}.json")
         for path in self._positions.glob(f"{self.name}.*.json"):
             read_positions(path)
 
