@@ -25,7 +25,7 @@ from deploy.local.kafka import Broker, broker, ensure_libraries
 from deploy.local.kafka_certified import Certified
 from deploy.local.kafka_secured import OTHER_HOST
 from tests.factories import outgoing
-from tests.stores import cannot_be_had, keep, require
+from tests.stores import SERVERS, cannot_be_had, keep, require
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS, TOPICS, Bus, Record
 from ullage.cli import app
@@ -151,10 +151,11 @@ def kafka(data: Path, authority: Authority) -> Iterator[Kafka]:
         yield Kafka(data, running, guard)
 
 
-@pytest.fixture(scope="module")
-def node(data: Path, authority: Authority) -> Iterator[Node]:
-    require("9.5.4")
-    with elasticsearch(data.parent / "node", "9.5.4", certified=authority) as running:
+@pytest.fixture(scope="module", params=SERVERS)
+def node(request: pytest.FixtureRequest, data: Path, authority: Authority) -> Iterator[Node]:
+    version = SERVERS[request.param]
+    require(version)
+    with elasticsearch(data.parent / f"node-{version}", version, certified=authority) as running:
         keep(data / "keys", running.password)
         keep(data / "admin", running.admin_password, ADMIN)
         made = Node(data, running)
