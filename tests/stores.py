@@ -14,14 +14,17 @@ import pytest
 
 from alerts.records import CLASSES
 from alerts.records.document import Document
-from alerts.store import open_store
+from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from ullage.errors import UnavailableError
 
 SERVERS = {"elasticsearch-8.19": "8.19.0", "elasticsearch-9.5": "9.5.4"}
+SHARED = "ullage-shared-"
 ON_SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in SERVERS]
+on_server_too = pytest.mark.parametrize("backend", ["sqlite", ON_SERVERS[-1]], indirect=True)
+"""For a few tests of what stands on the store's promises; the contracts hold every version to these."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,43 @@ class Backend:
             for name in (index_name(prefix, kind) for kind in kinds):
                 admin.indices.delete(index=name, ignore_unavailable=True)
                 admin.indices.delete_index_template(name=name)
+
+    @contextlib.contextmanager
+    def shared(self, data: Path) -> Iterator[str]:
+        """As `url`, for every class; on a server its indexes are made once and emptied, which takes a twentieth of the time.
+
+        The server refreshes nothing by itself, so that what a search must show does not hang on who is faster.
+        """
+        if self.server is None:
+            yield "sqlite:///incidents.sqlite"
+            return
+        url = self.server.url(SHARED)
+        keep(data / "keys", self.server.password)
+        keep(data / "admin", self.server.admin_password, ADMIN)
+        with contextlib.closing(open_store(url, data)) as store:
+            self._make_shared(url, data)
+            empty(store)
+            yield url
+
+    def _make_shared(self, url: str, data: Path) -> None:
+        assert self.server
+        with (
+            contextlib.closing(self.server.client()) as asked,
+            contextlib.closing(open_store(url, data, data / "admin")) as admin,
+        ):
+            assert isinstance(admin, ElasticsearchStore)
+            if not asked.indices.exists(index=index_name(SHARED, CLASSES[-1])):
+                admin.create_templates()
+                asked.indices.put_settings(index=f"{SHARED}*", settings={"index.refresh_interval": "-1"})
+
+
+def empty(store: IncidentStore) -> None:
+    """Remove every document."""
+    store.refresh()
+    for kind in CLASSES:
+        if ids := [one.id for one in store.scroll(kind, Where())]:
+            store.delete(kind, ids)
+    store.refresh()
 
 
 def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:
@@ -115,11 +155,18 @@ def each_backend(*params: Any) -> Any:
     """A fixture `backend`: each of `params` in turn, with the session's node where it needs one."""
 
     @pytest.fixture(params=params)
-    def backend(request: pytest.FixtureRequest, elasticsearch_nodes: Nodes) -> Backend:
-        name = request.param
-        return Backend(name, elasticsearch_nodes(SERVERS[name]) if name in SERVERS else None)
+    def backend(request: pytest.FixtureRequest) -> Backend:
+        return backend_named(request.param, request)
 
     return backend
+
+
+def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
+    """The backend of that name, on the session's node where it needs one."""
+    if name not in SERVERS:
+        return Backend(name)
+    started: Nodes = request.getfixturevalue("elasticsearch_nodes")
+    return Backend(name, started(SERVERS[name]))
 
 
 def empty_store(kinds: Sequence[type[Document]]) -> Any:

@@ -18,7 +18,7 @@ from alerts.decisions.checked_text import checked_name
 from alerts.decisions.decide import Decisions
 from alerts.desk.work import Work, named, takedown_of
 from alerts.incidents.status import CLOSED
-from alerts.records import Decision, Incident, Sighting
+from alerts.records import Decision, Incident, Sighting, WorkItem
 from alerts.store import QueryError, Where
 from ullage.audit import Trail
 from ullage.phrase import Phrase
@@ -291,6 +291,7 @@ class Cases:
     def _renewed(self, incident: Incident, *made: Decision) -> Owed:
         """What is owed after `made`; the incident's work item says so."""
         self.work.write([incident], made)
+        self.work.store.refresh(WorkItem)  # the queue is what is looked at next
         return self.work.duties.owed([incident], made)[incident.id]
 
     def _until(self, incident: Incident, typed: str) -> datetime | None:

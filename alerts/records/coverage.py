@@ -94,6 +94,7 @@ class GapReason(Document):
 
     columns = ("site",)
     time = "until"
+    seen_at_once = True
 
     site: str
     since: datetime

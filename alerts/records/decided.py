@@ -19,6 +19,7 @@ class Decision(Document):
     """
 
     columns = ("tenant", "incident", "status")
+    seen_at_once = True
 
     tenant: str
     incident: str
@@ -43,6 +44,7 @@ class Suppression(Document):
     """
 
     columns = ("tenant",)
+    seen_at_once = True
 
     tenant: str
     at: datetime
@@ -64,6 +66,7 @@ class Hold(Document):
     """That what belongs to an incident does not expire, for a case; or, `released`, that it does again. The last one counts."""
 
     columns = ("tenant", "incident")
+    seen_at_once = True
 
     tenant: str
     incident: str
@@ -81,6 +84,7 @@ class FraudOutcome(Document):
     """
 
     columns = ("tenant", "incident", "subject", "outcome")
+    seen_at_once = True
 
     tenant: str
     incident: str

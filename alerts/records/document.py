@@ -37,6 +37,8 @@ class Document(Stored):
     """Columns by which documents are often counted together."""
     narrow: ClassVar[tuple[str, ...]] = ()
     """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
+    seen_at_once: ClassVar[bool] = False
+    """What people say, one at a time: a search sees it as soon as its write has returned, for the next decision stands on it."""
 
     def words(self) -> Iterable[str]:
         """The pieces of text that free text finds; nothing in them is a leaked value."""

@@ -6,7 +6,8 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 2. `get`, `mget` and `create` work by id and see every write that has returned, at once.
 3. `create` writes only what does not exist: of several callers with the same id exactly one is told True.
 4. `put` writes the document whole; words and values of its former state find it no longer.
-5. `search`, `scroll`, `excerpts` and `count` see every write that returned before the last `refresh`. A count is exact.
+5. `search`, `scroll`, `excerpts` and `count` see every write that returned before the last `refresh`, and every one that has
+   returned of a class that is `seen_at_once`. A count is exact.
 6. Free text: every word of the query must occur. One Chinese character, two and more find the same set in every store
    (`tokens`). A query is data: no sign in it is an operator, and one that is too long is a `QueryError`.
 7. `search` gives newest first, equal times by id, or orders by a number of the class, up or down, equal ones by id; its cursor

@@ -229,6 +229,7 @@ class ElasticsearchStore:
     def _bulk(self, documents: Sequence[Document], action: str) -> list[int]:
         """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound."""
         statuses = [400] * len(documents)
+        is_seen = any(document.seen_at_once for document in documents)
         lines: list[str] = []
         places: list[int] = []
         size = 0
@@ -239,23 +240,26 @@ class ElasticsearchStore:
             pair = [json.dumps(header, ensure_ascii=False), body(document)]
             length = len(pair[1].encode())
             if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
-                self._store(lines, places, statuses)
+                self._store(lines, places, statuses, is_seen)
                 lines, places, size = [], [], 0
             lines += pair
             places.append(place)
             size += length
         if lines:
-            self._store(lines, places, statuses)
+            self._store(lines, places, statuses, is_seen)
         return statuses
 
-    def _store(self, lines: Sequence[str], places: Sequence[int], statuses: list[int]) -> None:
-        for place, status in zip(places, self._send(lines), strict=True):
+    def _store(self, lines: Sequence[str], places: Sequence[int], statuses: list[int], is_seen: bool) -> None:
+        for place, status in zip(places, self._send(lines, is_seen), strict=True):
             statuses[place] = status
 
-    def _send(self, operations: Sequence[Any]) -> list[int]:
-        """The status of each operation; raises where the server could not try one, for the caller will do it all again."""
+    def _send(self, operations: Sequence[Any], is_seen: bool = False) -> list[int]:
+        """The status of each operation; raises where the server could not try one, for the caller will do it all again.
+
+        What `is_seen` at once takes no right to refresh the index: whoever may write may ask for that along with it.
+        """
         with server_errors(self._address):
-            answer = self._client.bulk(operations=list(operations), filter_path=ANSWERED)
+            answer = self._client.bulk(operations=list(operations), filter_path=ANSWERED, refresh=is_seen)
         statuses = []
         for item in answer["items"]:
             result = next(iter(item.values()))

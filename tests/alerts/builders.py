@@ -84,6 +84,7 @@ def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding]
     alert = stage(store, clock)
     for start in range(0, len(findings), batch):
         alert.handle([record(f) for f in findings[start : start + batch]])
+    store.refresh()  # what a server would show within a second
 
 
 def everything(store: IncidentStore) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from alerts.store import IncidentStore, open_store
 from tests.alerts.browser import ASKER, CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
+from tests.stores import Backend, backend_named
 from ullage import log
 from ullage.runtime.serving import listening, serve
 from ullage.security import keys
@@ -25,10 +27,15 @@ from ullage.settings import Context
 
 
 @pytest.fixture
-def store(data: Path) -> Iterator[IncidentStore]:
-    opened = open_store("sqlite:///incidents.sqlite", data)
-    yield opened
-    opened.close()
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The embedded one, and a real server beside it in tests that are `on_server_too`."""
+    return backend_named(getattr(request, "param", "sqlite"), request)
+
+
+@pytest.fixture
+def store(data: Path, backend: Backend) -> Iterator[IncidentStore]:
+    with backend.shared(data) as url, closing(open_store(url, data)) as opened:
+        yield opened
 
 
 @pytest.fixture

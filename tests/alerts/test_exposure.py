@@ -13,6 +13,7 @@ from alerts.store import Where
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
+from tests.stores import on_server_too
 from ullage import audit
 from ullage.errors import ConfigError
 from ullage.lookup import enrolled
@@ -43,6 +44,7 @@ def entries(context, action: str):
     return [one for _, one in audit.entries(context.data / "audit") if one.action == action]
 
 
+@on_server_too
 def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, engine, context, store) -> None:
     answer = engine()(handles=[handle("a")], tags=[tag_of(context)])
     assert answer.status_code == 200, answer.text

@@ -8,6 +8,7 @@ from alerts.records import FraudOutcome, Incident
 from alerts.store import Where
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all, handle
+from tests.stores import on_server_too
 from ullage import audit
 
 WHEN = "2020-01-05T09:00:00+08:00"
@@ -33,6 +34,7 @@ def report(desk, accounts, leak):
     return told
 
 
+@on_server_too
 def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report, browser, store) -> None:
     assert browser.get(f"/v1/incidents/{leak}").json()["fraud"]["loss_rate"] is None
     assert 'id="fraud"' not in browser.get(f"/incidents/{leak}").text
@@ -49,6 +51,7 @@ def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report
         assert shown in page
 
 
+@on_server_too
 def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(leak, report, store) -> None:
     said = [report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})]
     assert said == [True, False, True, True, False]
@@ -94,6 +97,7 @@ def test_it_is_in_the_audit_log_without_the_handle(leak, report, context) -> Non
     assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")
 
 
+@on_server_too
 def test_who_is_erased_leaves_no_outcome(leak, report, store) -> None:
     report("a"), report("b")
     erase(store, "bank", handle("a"))

@@ -6,6 +6,7 @@ from alerts.clocks.regimes import regimes
 from alerts.records import Decision
 from alerts.store import Where
 from tests.alerts.browser import Browser
+from tests.stores import on_server_too
 from ullage import audit
 
 REGIME = next(iter(regimes().values()))
@@ -35,6 +36,7 @@ def decided(store, id_: str) -> list[Decision]:
     return sorted(store.scroll(Decision, Where({"incident": (id_,)})), key=lambda one: one.at)
 
 
+@on_server_too
 def test_a_page_has_the_filters_of_the_queue_and_knows_no_others(leaked, soar) -> None:
     def ids(query: str) -> list[str]:
         answer = soar.get(f"/v1/incidents?{query}")
@@ -47,6 +49,7 @@ def test_a_page_has_the_filters_of_the_queue_and_knows_no_others(leaked, soar) -
         assert soar.get(f"/v1/incidents?{refused}").status_code == 400, refused
 
 
+@on_server_too
 def test_what_is_read_can_be_changed_once_and_sent_twice(leaked, soar, store, context) -> None:
     version = soar.version(leaked)
     assert version == f'"{soar.get(f"/v1/incidents/{leaked}").json()["version"]}"'
@@ -61,6 +64,7 @@ def test_what_is_read_can_be_changed_once_and_sent_twice(leaked, soar, store, co
     ]
 
 
+@on_server_too
 def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(leaked, soar, store, browser) -> None:
     version = soar.version(leaked)
     assert browser.post(f"/incidents/{leaked}/decisions", {"status": "confirmed", "token": "0" * 16}).status_code == 303
@@ -72,6 +76,7 @@ def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(leaked, s
     assert soar.change(leaked, late.headers["etag"], decision="resolved").status_code == 200
 
 
+@on_server_too
 def test_of_two_that_change_one_version_one_does(leaked, soar, store) -> None:
     version = soar.version(leaked)
     assert soar.change(leaked, version, decision="confirmed").status_code == 200

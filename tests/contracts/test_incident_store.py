@@ -80,6 +80,15 @@ def test_a_write_is_durable_when_it_returns(store, reopen):
     assert reopen().get(Incident, "INC-A") == incident()
 
 
+def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
+    for n in range(3):
+        said = Decision(id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
+        assert store.create([said]) == [True]
+        assert store.count(Decision, Where({"incident": ("INC-A",)})) == n + 1
+        assert store.put([said, claim(str(n))]) == [Outcome.REPLACED, Outcome.CREATED]
+        assert sum(1 for _ in store.scroll(Decision, Where())) == n + 1
+
+
 def test_what_does_not_exist_is_none_and_is_left_out_of_many(store):
     store.put([incident("INC-A"), incident("INC-B")])
     assert store.get(Incident, "INC-Z") is None
