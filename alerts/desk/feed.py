@@ -6,7 +6,7 @@ Events follow from facts that the store keeps: an incident was opened, a finding
 and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: the facts of the
 last hour are read, and those of the last day and month where the store counts another number of them than the log, and once an
 hour in any case (a fact may have taken another's place). So none of the last month is left out, whenever it was written: what is
-written late has a later number.
+written late has a later number. Nothing stands before the event that opened its incident.
 
 An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one tenant are numbered `n` from 1
 without a gap: whoever has `n` and not `n - 1` has lost one. Should the log be lost, a new one has another name (`feed`) and
@@ -63,6 +63,7 @@ SCHEMA = (
 )
 
 KNOWN = "select id from events where kind = ? and at >= ? and not gone"
+LOGGED = "select seq from events where id = ?"
 PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
 """Of a fact whose time is another by now: `at` is that by which the log counts."""
 
@@ -134,9 +135,18 @@ class Feed:
         is_due = self._looked is None or now - self._looked >= ANYWAY
         with transaction(log):
             missing = [event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)]
-            if missing:
-                _append(log, name, sorted(missing, key=_place), signer(self.keys, ROLE))
+            if ready := self._behind_their_opening(log, missing):
+                _append(log, name, sorted(ready, key=_place), signer(self.keys, ROLE))
         self._looked = now if is_due else self._looked
+
+    def _behind_their_opening(self, log: apsw.Connection, missing: Sequence[Event]) -> list[Event]:
+        """Without those of an incident that is not written yet, or that no search shows: they come with it the next time."""
+        opened = {one.incident for one in missing if one.type == "created"}
+        others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
+        for id_, incident in self.store.mget(Incident, others).items():
+            if incident.opened_at < oldest or log.execute(LOGGED, (event_of(incident).id,)).get is not None:
+                opened.add(id_)
+        return [one for one in missing if one.incident in opened]
 
     def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[Event]:
         """Events of facts of a class that are not in the log; those that the store has no more are not counted again."""

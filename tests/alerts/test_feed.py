@@ -12,6 +12,7 @@ from alerts.desk.feed import FILE, Feed
 from alerts.records import Decision, Incident, Sighting
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
+from tests.stores import on_server_too
 
 
 def bytes_of(text: str) -> bytes:
@@ -54,6 +55,7 @@ def decide(browser, id_: str, n: int, **typed) -> None:
     assert browser.post(f"/incidents/{id_}/decisions", {"note": "", "token": f"{n:016x}", **typed}).status_code == 303
 
 
+@on_server_too
 def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, store, clock) -> None:
     assert follower.read() == [("created", ""), ("grew", "first finding")]
     clock.advance(60)
@@ -75,6 +77,19 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
         assert follower.read() == []
     assert [one["n"] for one in follower.seen] == list(range(1, len(follower.seen) + 1))
     assert {one["incident"] for one in follower.seen} == {leaked}
+
+
+def test_nothing_comes_before_the_event_that_opened_its_incident(leaked, follower, store, clock) -> None:
+    """Alert writes a sighting before the incident, and a server shows the one it was asked to refresh before the other."""
+    (incident,) = store.scroll(Incident, Where())
+    store.delete(Incident, [incident.id])
+    assert follower.read() == []
+    store.put([incident])
+    assert follower.read() == [("created", ""), ("grew", "first finding")]
+    long_ago = incident.model_copy(update={"id": "INC-OLD", "opened_at": incident.opened_at - timedelta(days=99)})
+    now = clock.as_clock().now()
+    store.put([long_ago, Decision(id="old", tenant="bank", incident="INC-OLD", at=now, by="Li", status="confirmed")])
+    assert follower.read() == [("decided", "confirmed")]
 
 
 def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -> None:
