@@ -1,7 +1,9 @@
-"""A bank on one machine, and posts that go the whole way through it."""
+"""A bank, and posts that go the whole way through it: on one machine, or over a real broker and a store on a real server."""
 
 import json
+import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from alerts.records import Exposure
 from alerts.store import Where, configured_store
+from deploy.local.kafka import Broker
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import command, customer, listed, phone
+from tests.stores import Backend, backend_named
 from ullage import setup
 from ullage.cli import app
 from ullage.settings import Context
@@ -30,6 +34,13 @@ class House:
 
     def __init__(self, data: Path) -> None:
         self.data, self.context = data, Context(data)
+
+    def move(self, bus: str, store: str) -> None:
+        """From now on it works with these."""
+        path = self.data / "ullage.toml"
+        urls = f"[bus]\nurl = {json.dumps(bus)}\n[store]\nurl = {json.dumps(store)}\n"
+        path.write_text(path.read_text(encoding="utf-8").replace("[tenants", f"{urls}[tenants", 1), encoding="utf-8")
+        self.context = Context(self.data)
 
     def ask(self, *words: Any, input: bytes | None = None) -> Result:  # noqa: A002
         """What a command did; what it raised is in `exception`."""
@@ -95,10 +106,27 @@ def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def house(loaded_folder: Path, tmp_path: Path) -> House:
-    return copied(loaded_folder, tmp_path / "data")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The embedded one, and Elasticsearch beside it in tests that are `on_server_too`; with it goes Kafka."""
+    return backend_named(getattr(request, "param", "sqlite"), request)
 
 
 @pytest.fixture
-def leaked(leaked_folder: Path, tmp_path: Path) -> House:
-    return copied(leaked_folder, tmp_path / "data")
+def house(backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """A bank with its list."""
+    made = copied(loaded_folder, tmp_path / "data")
+    with backend.shared(made.data) as store:
+        if backend.server is not None:
+            broker: Broker = request.getfixturevalue("kafka_broker")
+            made.move(f"{broker.url}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.", store)
+        yield made
+
+
+@pytest.fixture
+def leaked(backend: Backend, house: House, request: pytest.FixtureRequest) -> House:
+    """The same when three posts were collected, matched and folded."""
+    if backend.server is None:
+        return copied(request.getfixturevalue("leaked_folder"), house.data)
+    house.post(*POSTS)
+    house.work()
+    return house
