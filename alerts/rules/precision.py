@@ -6,51 +6,19 @@ that was resolved or only acknowledged says nothing.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from alerts.noise.background import Rules as Background
-from alerts.records import Background as Fact
-from alerts.records import Decision, Incident, Sighting
+from alerts.noise.background import Rules as BackgroundRules
+from alerts.records import Background, Decision, Incident, Sighting
 from alerts.records.document import Excerpt
 from alerts.store import IncidentStore, Where
 from ullage.verdict import Rules as Verdict
-
-
-class _Code(BaseModel):
-    code: str
-
-
-class _Judged(Excerpt):
-    """Of an incident, what it was judged by."""
-
-    opened_at: datetime
-    scenario: str
-    reasons: tuple[_Code, ...]
-
-
-class _Themes(BaseModel):
-    jargon: dict[str, int] = {}
-
-
-class _Spoken(Excerpt):
-    """Of a sighting, the themes of the terms in it."""
-
-    incident: str
-    fetched_at: datetime
-    traits: _Themes | None = None
-
-
-class _Placed(Excerpt):
-    """Of a post that was set aside, by which rule."""
-
-    rule: str
-    at: datetime
-
 
 Kind = Literal["scenario", "adder", "background", "theme"]
 REAL, FALSE = ("confirmed", "reported"), "false_positive"
@@ -108,65 +76,139 @@ class Precision(NamedTuple):
         return self.real / marked if marked else None
 
 
+class _Code(BaseModel):
+    code: str
+
+
+class _Judged(Excerpt):
+    """Of an incident, what it was judged by."""
+
+    opened_at: datetime
+    scenario: str
+    reasons: tuple[_Code, ...]
+
+
+class _Themes(BaseModel):
+    jargon: dict[str, int] = {}
+
+
+class _Spoken(Excerpt):
+    """Of a sighting, the themes of the terms in it."""
+
+    incident: str
+    fetched_at: datetime
+    traits: _Themes | None = None
+
+
+class _Said(Excerpt):
+    """Of a decision, what is needed to know the last one of an incident."""
+
+    incident: str
+    at: datetime
+    status: str
+
+
+Codes = frozenset[str]
+Counts = tuple[int, int, int, datetime | None]
+NEVER: Counts = (0, 0, 0, None)
+
+
+@dataclass(slots=True)
+class Sets:
+    """The codes or themes that each incident has, and when the newest of those came that have the same."""
+
+    of: dict[str, Codes] = field(default_factory=dict)
+    last: dict[Codes, datetime] = field(default_factory=dict)
+    _same: dict[Codes, Codes] = field(default_factory=dict)
+
+    def add(self, incident: str, codes: Codes, at: datetime) -> None:
+        """Note an incident; equal sets are kept once, for most incidents have one of few."""
+        known = self._same.setdefault(codes, codes)
+        self.of[incident] = known
+        self.last[known] = max(at, self.last.get(known, at))
+
+    def counts(self, marked: Mapping[str, bool]) -> dict[str, Counts]:
+        """Incidents, real and false ones, and the newest, by each code or theme that is in any."""
+        total, real, false, last = Counter[str](), Counter[str](), Counter[str](), dict[str, datetime]()
+        for codes, count in Counter(self.of.values()).items():
+            for code in codes:
+                total[code] += count
+                last[code] = max(self.last[codes], last.get(code, self.last[codes]))
+        for incident, is_real in marked.items():
+            (real if is_real else false).update(self.of.get(incident, ()))
+        return {code: (count, real[code], false[code], last[code]) for code, count in total.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What rules said of all that is stored: codes and themes by incident, and the posts that background rules set aside."""
+
+    codes: Sets
+    themes: Sets
+    aside: Mapping[str, Counts]
+
+
+def fired(store: IncidentStore, tenant: str = "") -> Fired:
+    """Read it, of one tenant or of all; costs a pass over incidents and posts."""
+    where = Where({"tenant": (tenant,)} if tenant else {})
+    codes = Sets()
+    for one in store.excerpts(Incident, where, _Judged):
+        codes.add(one.id, frozenset({one.scenario, *(why.code for why in one.reasons)} - {"", "S"}), one.opened_at)
+    return Fired(codes, _themes(store, where), _aside(store, where))
+
+
+def _themes(store: IncidentStore, where: Where) -> Sets:
+    """The lexicon's themes, by the terms that counted in any sighting of an incident."""
+    members, seen = dict[str, Codes](), dict[str, datetime]()
+    for one in store.excerpts(Sighting, where, _Spoken):
+        if one.traits:
+            members[one.incident] = members.get(one.incident, frozenset()).union(one.traits.jargon)
+            seen[one.incident] = max(one.fetched_at, seen.get(one.incident, one.fetched_at))
+    made = Sets()
+    for incident, themes in members.items():
+        made.add(incident, themes, seen[incident])
+    return made
+
+
+def _aside(store: IncidentStore, where: Where) -> dict[str, Counts]:
+    """Posts by the background rule that set them aside, as the store counts them."""
+    found = dict[str, Counts]()
+    for one in store.tally(Background, where, ("rule",)):
+        (newest,) = store.search(Background, replace(where, equals={**where.equals, "rule": one.values}), 1).items or (None,)
+        found[one.values[0]] = (one.count, 0, 0, newest.at if newest else None)
+    return found
+
+
 def marks(store: IncidentStore) -> dict[str, bool]:
     """Whether each incident that somebody judged was real."""
-    last: dict[str, Decision] = {}
-    for decision in store.scroll(Decision, Where({"status": (*REAL, FALSE)})):
+    last: dict[str, _Said] = {}
+    for decision in store.excerpts(Decision, Where({"status": (*REAL, FALSE)}), _Said):
         known = last.get(decision.incident)
         if known is None or (known.at, known.id) < (decision.at, decision.id):
             last[decision.incident] = decision
     return {incident: decision.status != FALSE for incident, decision in last.items()}
 
 
-def precisions(store: IncidentStore, verdict: Verdict, background: Background, tenant: str = "") -> list[Precision]:
+def precisions(told: Fired, marked: Mapping[str, bool], verdict: Verdict, background: BackgroundRules) -> list[Precision]:
     """Every rule, those that never fired included; what stored reasons name and the rules no longer do comes last."""
-    where = Where({"tenant": (tenant,)} if tenant else {})
-    marked = marks(store)
-    incidents = store.excerpts(Incident, where, _Judged)
-    codes = {i.id: ({i.scenario, *(why.code for why in i.reasons)} - {"", "S"}, i.opened_at) for i in incidents}
-    by_code = _count(codes, marked)
+    by_code = told.codes.counts(marked)
     titles: dict[str, tuple[Kind, str, str]] = {s.id: ("scenario", s.title, s.title_zh) for s in verdict.scenario}
     titles |= {code: ("adder", *title) for code, title in ADDERS.items()}
     titles |= {m.code: ("adder", m.text, m.text_zh) for m in verdict.modifier}
     gone: dict[str, tuple[Kind, str, str]] = dict.fromkeys(sorted(by_code), ("adder", *BOUND))
-    found = [Precision(kind, code, en, zh, *by_code[code]) for code, (kind, en, zh) in (titles | (gone | titles)).items()]
-    return [*found, *_of_background(store, where, background), *_of_themes(store, where, marked)]
+    listed = (titles | (gone | titles)).items()
+    found = [Precision(kind, code, en, zh, *by_code.get(code, NEVER)) for code, (kind, en, zh) in listed]
+    return [*found, *_of_background(told.aside, background), *_of_themes(told.themes.counts(marked))]
 
 
-Counts = tuple[int, int, int, datetime | None]
-Fired = tuple[Iterable[str], datetime]
-"""The codes or themes in an incident, and when it came."""
-
-
-def _count(members: Mapping[str, Fired], marked: Mapping[str, bool]) -> defaultdict[str, Counts]:
-    """Incidents, real and false ones, and the newest, by each code or theme that is in them."""
-    total, real, false, last = Counter[str](), Counter[str](), Counter[str](), dict[str, datetime]()
-    for incident, (codes, at) in members.items():
-        total.update(codes)
-        last.update({code: max(at, last.get(code, at)) for code in codes})
-        if incident in marked:
-            (real if marked[incident] else false).update(codes)
-    return defaultdict(lambda: (0, 0, 0, None), {code: (total[code], real[code], false[code], last[code]) for code in total})
-
-
-def _of_background(store: IncidentStore, where: Where, rules: Background) -> Iterator[Precision]:
-    facts = {fact.id: ((fact.rule,), fact.at) for fact in store.excerpts(Fact, where, _Placed)}
-    posts = _count(facts, {})
+def _of_background(posts: Mapping[str, Counts], rules: BackgroundRules) -> Iterator[Precision]:
     titles = {rule.id: (rule.title, rule.title_zh) for rule in rules.rule}
     for id_ in (*titles, *sorted(set(posts) - set(titles))):
         english, chinese = titles.get(id_, EARLIER)
-        yield Precision("background", id_, english, chinese, *posts[id_])
+        yield Precision("background", id_, english, chinese, *posts.get(id_, NEVER))
 
 
-def _of_themes(store: IncidentStore, where: Where, marked: Mapping[str, bool]) -> Iterator[Precision]:
-    """The lexicon's themes, by the terms that counted in any sighting of an incident."""
-    members: dict[str, set[str]] = defaultdict(set)
-    seen = dict[str, datetime]()
-    for sighting in store.excerpts(Sighting, where, _Spoken):
-        if sighting.traits:
-            members[sighting.incident].update(sighting.traits.jargon)
-            seen[sighting.incident] = max(sighting.fetched_at, seen.get(sighting.incident, sighting.fetched_at))
-    counts = _count({incident: (themes, seen[incident]) for incident, themes in members.items()}, marked)
+def _of_themes(counts: Mapping[str, Counts]) -> Iterator[Precision]:
     for theme in sorted(counts):
         english, chinese = THEMES.get(theme, LEXICON)
         yield Precision("theme", theme, english, chinese, *counts[theme])

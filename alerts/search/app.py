@@ -29,6 +29,7 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import Account
+from alerts.rules.kept import Kept
 from alerts.search import bodies, login, pages, v1
 from alerts.search.address import Reach
 from alerts.search.door import Door, token_of
@@ -99,6 +100,8 @@ def create_app(
         shifts=Shifts(context.clock),
         feed=Feed(context.data, store, context.keys, context.clock),
         together=Together(trail),
+        fired=Kept(context.clock),
+        ran=Kept(context.clock),
         zone=zone,
         entries=pages.entries(),
         sign_on=configured(context, accounts, trail),

@@ -33,6 +33,9 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
 from alerts.read.tenants import require_known
+from alerts.rules.dry import DryRun
+from alerts.rules.kept import Kept
+from alerts.rules.precision import Fired
 from alerts.search.door import Door
 from alerts.search.held import Held
 from alerts.search.language import READER, speak
@@ -78,6 +81,9 @@ class Site:
     shifts: Shifts
     feed: Feed
     together: Together
+    fired: Kept[Fired]
+    ran: Kept[DryRun]
+    """What the page of rules was told last."""
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse
 
 from alerts.noise.background import BACKGROUND, Rules
 from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_run
-from alerts.rules.precision import Precision, precisions
+from alerts.rules.kept import SECONDS
+from alerts.rules.precision import Fired, Precision, fired, marks, precisions
 from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
@@ -55,15 +56,22 @@ def routes() -> APIRouter:
 
 
 def _page(site: Site, days: int, text: str = "", refused: Exception | None = None, rules: Rules | None = None) -> HTMLResponse:
-    """Precision of every rule, and what background rules, those in force or others, would have hidden in the last days."""
-    ran = dry_run(site.store, rules or site.background(), site.clock.now() - timedelta(days=days))
-    sheet = _precision(site)
+    """Precision of every rule, and what background rules would have hidden in the last days, as of some minutes ago."""
+    since, own = site.clock.now() - timedelta(days=days), site.background()
+    told = site.fired.read(site.store, "fired", lambda: fired(site.store))
+    if rules:
+        ran, at = dry_run(site.store, rules, since), told.at
+    else:
+        kept = site.ran.read(site.store, (days, own.model_dump_json()), lambda: dry_run(site.store, own, since))
+        ran, at = kept.value, min(told.at, kept.at)
+    sheet = _precision(site, told.value)
     values = {"days": days, "longest": MOST_DAYS, "text": text, "ran": ran, "tried": rules is not None, "fault": refused}
+    values |= {"at": at, "minutes": round(SECONDS / 60)}
     return site.page("rules.html", 400 if refused else 200, sheet=sheet, **values)
 
 
-def _precision(site: Site) -> Sheet:
-    found = precisions(site.store, site.context.rules(), site.background())
+def _precision(site: Site, told: Fired) -> Sheet:
+    found = precisions(told, marks(site.store), site.context.rules(), site.background())
     aged = site.clock.now() - timedelta(days=AGED_DAYS)
     kinds = dict.fromkeys(one.kind for one in found)
     sections = tuple(_section(kind, [one for one in found if one.kind == kind], aged) for kind in kinds)

@@ -1,16 +1,19 @@
 """Each rule's precision is what analysts said of its incidents."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from alerts.noise.background import shipped
-from alerts.records import Decision, Incident, incident_id
-from alerts.rules.precision import Precision, precisions
+from alerts.records import Background, Decision, Incident, incident_id
+from alerts.rules.kept import SECONDS
+from alerts.rules.precision import Precision, fired, marks, precisions
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post, term
 from tests.factories import WHEN
+from ullage.security import keys
 from ullage.verdict import own_rules
 
 LOAN = ("NAME", "PHONE", "LOAN")
@@ -41,8 +44,12 @@ def told(store, clock):
     return mark
 
 
+def told_of(store, tenant: str = "", rules=None) -> list[Precision]:
+    return precisions(fired(store, tenant), marks(store), rules or own_rules(), shipped())
+
+
 def of(store, id_: str, kind: str = "", tenant: str = "") -> Precision:
-    found = [p for p in precisions(store, own_rules(), shipped(), tenant) if p.id == id_ and kind in ("", p.kind)]
+    found = [p for p in told_of(store, tenant) if p.id == id_ and kind in ("", p.kind)]
     (one,) = found
     return one
 
@@ -88,11 +95,11 @@ def test_the_last_word_on_whether_it_was_real_counts(store, told, said, counts):
 
 def test_background_rules_count_posts(store, told):
     assert of(store, "B1")[4:7] == (1, 0, 0)
-    assert {p.id for p in precisions(store, own_rules(), shipped()) if p.kind == "background"} == {r.id for r in shipped().rule}
+    assert {p.id for p in told_of(store) if p.kind == "background"} == {r.id for r in shipped().rule}
 
 
 def test_every_scenario_adder_and_modifier_is_listed_once_with_a_title(store, told):
-    found = precisions(store, own_rules(), shipped())
+    found = told_of(store)
     ids = [(p.kind, p.id) for p in found]
     assert len(ids) == len(set(ids))
     assert {s.id for s in own_rules().scenario} | {m.code for m in own_rules().modifier} <= {p.id for p in found}
@@ -106,5 +113,32 @@ def test_another_tenants_incidents_are_left_out_when_one_is_asked_for(store, tol
 
 def test_a_reason_that_the_rules_no_longer_have_is_still_counted(store, told):
     fewer = own_rules().model_copy(update={"scenario": own_rules().scenario[:1]})
-    (gone,) = [p for p in precisions(store, fewer, shipped()) if p.id == "X9"]
+    (gone,) = [p for p in told_of(store, rules=fewer) if p.id == "X9"]
     assert (gone.incidents, "earlier version" in gone.title) == (3, True)
+
+
+def fired_in(page: str, rule: str) -> tuple[int, int, int]:
+    """How often a rule fired, and was marked real and false, as the page says it."""
+    row = page[page.index(f"<code>{rule}</code>") :]
+    return tuple(int(text) for text in re.findall(r'class="number">(\d+)<', row)[:3])
+
+
+def test_on_the_page_what_people_say_counts_at_once_and_what_fired_after_some_minutes(store, told, browser, clock):
+    assert fired_in(browser.get("/rules").text, "X9") == (3, 0, 0)
+    told("a", "confirmed")
+    fold_all(store, clock, [finding("z", range(80, 90), people="yz", fields=LOAN)])
+    assert fired_in(browser.get("/rules").text, "X9") == (3, 1, 0)
+    clock.advance(SECONDS)
+    assert fired_in(browser.get("/rules").text, "X9") == (4, 1, 0)
+
+
+def test_what_is_kept_of_all_tenants_is_shown_to_nobody_who_may_not_see_them(store, told, browser, log_in, context):
+    keys.make_tenant(context.keys, "zetalend")
+    assert fired_in(browser.get("/rules").text, "X9") == (3, 0, 0)
+    assert fired_in(log_in("lead", tenants=["zetalend"]).get("/rules").text, "X9") == (0, 0, 0)
+
+
+def test_background_rules_are_counted_by_tenant_with_their_newest_post(store, told):
+    at = {fact.id: fact.at for fact in store.scroll(Background, Where())}
+    assert of(store, "B1").last == max(at.values())
+    assert of(store, "B1", tenant="shop")[4:8] == (0, 0, 0, None)
