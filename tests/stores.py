@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from alerts.records import CLASSES
+from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
+from alerts.store.rights import roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
-from ullage.errors import UnavailableError
+from ullage.errors import ConfigError, UnavailableError
 
 SERVERS = {"elasticsearch-8.19": "8.19.0", "elasticsearch-9.5": "9.5.4"}
-SHARED = "ullage-shared-"
+SHARED, LOGIN_SECONDS = "ullage-shared-", 60.0
 ON_SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in SERVERS]
 on_server_too = pytest.mark.parametrize("backend", ["sqlite", ON_SERVERS[-1]], indirect=True)
 """For a few tests of what stands on the store's promises; the contracts hold every version to these."""
@@ -60,10 +62,11 @@ class Backend:
                 admin.indices.delete_index_template(name=name)
 
     @contextlib.contextmanager
-    def shared(self, data: Path) -> Iterator[str]:
+    def shared(self, data: Path, process: str = "") -> Iterator[str]:
         """As `url`, for every class; on a server its indexes are made once and emptied, which takes a twentieth of the time.
 
-        The server refreshes nothing by itself, so that what a search must show does not hang on who is faster.
+        The server refreshes nothing by itself, so that what a search must show does not hang on who is faster. What opens it has
+        the rights of `process` alone, as they are planned, where one is named.
         """
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
@@ -74,7 +77,18 @@ class Backend:
         with contextlib.closing(open_store(url, data)) as store:
             self._make_shared(url, data)
             empty(store)
+            if process:
+                self._become(process, url, data)
             yield url
+
+    def _become(self, process: str, url: str, data: Path) -> None:
+        assert self.server
+        user = SHARED + process
+        if user not in (self.server.home / "config" / "users").read_text(encoding="utf-8"):
+            self.server.add_user(user, self.server.password, roles(SHARED)[user])
+        keep(data / "keys", self.server.password, user)
+        with contextlib.closing(open_store(url, data)) as store:
+            until_it_may_log_in(store)
 
     def _make_shared(self, url: str, data: Path) -> None:
         assert self.server
@@ -95,6 +109,19 @@ def empty(store: IncidentStore) -> None:
         if ids := [one.id for one in store.scroll(kind, Where())]:
             store.delete(kind, ids)
     store.refresh()
+
+
+def until_it_may_log_in(store: IncidentStore) -> None:
+    """Return when the node has read the files that name its user."""
+    deadline = time.monotonic() + LOGIN_SECONDS
+    while True:
+        try:
+            store.count(Incident, Where())
+        except ConfigError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        else:
+            return
 
 
 def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:

@@ -200,7 +200,7 @@ class ElasticsearchStore:
         deleted = 0
         index = self._index(kind)
         for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
-            deleted += self._send([{"delete": {"_index": index, "_id": id_}} for id_ in some]).count(200)
+            deleted += self._send([{"delete": {"_index": index, "_id": id_}} for id_ in some], is_seen=True).count(200)
         return deleted
 
     def refresh(self, *kinds: type[Document]) -> None:

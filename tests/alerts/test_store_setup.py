@@ -5,7 +5,6 @@ import http.server
 import secrets
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from deploy.local.elasticsearch import Server
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
 from tests.contracts.test_incident_store import T0
-from tests.stores import ON_SERVERS, Backend, each_backend, empty_store, keep, requests_of
+from tests.stores import ON_SERVERS, Backend, each_backend, empty_store, keep, requests_of, until_it_may_log_in
 from ullage.cli import app
 from ullage.clock import Clock
 from ullage.errors import ConfigError
@@ -31,7 +30,6 @@ from ullage.settings import Context, StoreSettings
 
 backend = each_backend(*ON_SERVERS)
 url = empty_store(CLASSES)
-LOGIN_SECONDS = 60.0
 
 
 def planned(data: Path, url: str) -> Context:
@@ -80,18 +78,6 @@ def opened_as(server: Server, name: str, rights: dict, url: str, data: Path) -> 
     with contextlib.closing(open_store(url, data, data / user)) as store:
         until_it_may_log_in(store)
         yield store
-
-
-def until_it_may_log_in(store: IncidentStore) -> None:
-    deadline = time.monotonic() + LOGIN_SECONDS
-    while True:
-        try:
-            store.count(Incident, Where())
-        except ConfigError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        else:
-            return
 
 
 @pytest.mark.servers

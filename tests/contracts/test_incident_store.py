@@ -413,7 +413,9 @@ def test_a_filter_that_a_class_does_not_have_is_an_error(store):
 
 def test_what_was_deleted_is_found_by_nothing(store):
     store.put([incident(), incident("INC-B", 1)])
+    store.refresh()
     assert store.delete(Incident, ["INC-A", "nobody"]) == 1
+    assert [one.id for one in store.scroll(Incident, Where())] == ["INC-B"], "at once"
     assert store.get(Incident, "INC-A") is None
     assert found(store, text="客户") == found(store, equals={"sites": ("paste",)}) == ["INC-B"]
     assert store.create([incident()]) == [True]

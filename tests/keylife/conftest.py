@@ -115,7 +115,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def house(backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     """A bank with its list."""
     made = copied(loaded_folder, tmp_path / "data")
-    with backend.shared(made.data) as store:
+    with backend.shared(made.data, "alert") as store:
         if backend.server is not None:
             broker: Broker = request.getfixturevalue("kafka_broker")
             made.move(f"{broker.url}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.", store)
