@@ -16,7 +16,7 @@ from typing import Any
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.schema import STEPS
 from ullage.errors import ConfigError
-from ullage.files.database import open_database, sqlite_errors, transaction
+from ullage.files.database import all_or_nothing, open_database, sqlite_errors, transaction
 
 BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "taken", "standings", "arrivals", "blind", "tallies"), "site")
 """Tables, and their column with the site's name."""
@@ -36,7 +36,7 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
         names = list(sites) or [name for (name,) in database.execute("select distinct site from pages")]
         database.execute("attach ? as moved", (str(path),))
         try:
-            with database:
+            with all_or_nothing(database, "begin"):  # crawl may write meanwhile
                 database.execute("insert into moved.key_check select * from key_check")
                 for table, column in BY_SITE.items():
                     for name in names:

@@ -90,16 +90,23 @@ def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterato
         if not durable:
             connection.execute("pragma synchronous=normal")
             after.callback(connection.execute, "pragma synchronous=full")
-        connection.execute("begin immediate")
-        with contextlib.ExitStack() as undo:
-            undo.callback(_roll_back, connection)
+        with all_or_nothing(connection):
             before = connection.total_changes()
             yield
             count = connection.execute(COUNT).get if connection.total_changes() != before else None
-            connection.execute("commit")
-            undo.pop_all()
     if durable and count is not None:
         _note(Path(connection.filename), count)
+
+
+@contextlib.contextmanager
+def all_or_nothing(connection: apsw.Connection, begin: str = "begin immediate") -> Iterator[None]:
+    """As `with connection:`, which would hide the error of a disk behind its own where SQLite has rolled back already."""
+    connection.execute(begin)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_roll_back, connection)
+        yield
+        connection.execute("commit")
+        undo.pop_all()
 
 
 def _roll_back(connection: apsw.Connection) -> None:
@@ -204,7 +211,7 @@ def _make(path: Path, steps: Sequence[Step]) -> None:
         raise damaged(path, "is gone")
     with _draft(path) as draft, contextlib.closing(_connect(draft)) as connection:
         connection.reserve_bytes(reserve=RESERVED)
-        with connection:
+        with all_or_nothing(connection):
             for step in (COMMITS, *steps):
                 _take(connection, step)
             connection.pragma("user_version", CHECKED | len(steps))
@@ -229,7 +236,7 @@ def _rewrite(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> 
     connection.reserve_bytes(reserve=RESERVED)
     with _draft(path) as draft:
         connection.execute("vacuum into ?", (str(draft),))
-        with contextlib.closing(_connect(draft)) as fresh, fresh:
+        with contextlib.closing(_connect(draft)) as fresh, all_or_nothing(fresh):
             fresh.execute(COMMITS)
             fresh.pragma("user_version", CHECKED | found)
         connection.close()

@@ -1,0 +1,56 @@
+"""R8: Elasticsearch takes the documents of all findings but one. That one is a dead letter, and nothing waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+
+import pytest
+
+from alerts.records import Exposure, Sighting
+from alerts.store import Where, open_store
+from matcher.cli.authentic import outgoing
+from tests.alerts.builders import finding
+from tests.faults.rig import CUSTOMERS, DRAIN_SECONDS, Rig
+from tests.flow.daemon import until
+from ullage.bus import FINDINGS
+from ullage.security import keys
+from ullage.settings import Context
+
+pytestmark = pytest.mark.servers
+FOUND, REFUSED = 1000, 500
+LONGER_THAN_A_KEYWORD = 40_000
+"""Bytes of a site's name; Lucene takes no term of more than 32,766."""
+
+
+def publish(made: Rig) -> None:
+    """Put a thousand findings on the bus, signed by match, one of which no Elasticsearch takes."""
+    context = Context(made.data)
+    signer, now = keys.signer(context.keys, "match"), context.clock.now()
+    records = []
+    for n in range(FOUND):
+        site = "x" * LONGER_THAN_A_KEYWORD if n == REFUSED else "paste"
+        found = finding(str(n), people=[n % CUSTOMERS], site=site, capture={"fetched_at": now}, matched_at=now)
+        records.append(outgoing(found, signer))
+    with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
+        publisher.append(records)
+
+
+@pytest.mark.timeout(600)
+def test_of_a_thousand_findings_the_one_that_is_refused_is_a_dead_letter_and_the_others_are_stored(
+    rig: Callable[..., Rig],
+) -> None:
+    made = rig(heartbeats=0)
+    publish(made)
+    (alert,) = made.start("alert")
+    until(lambda: not any(place.waiting for place in made.places(FINDINGS)), "the offset moves on", 4 * DRAIN_SECONDS)
+    assert alert.value("ullage_alert_dropped_total") == 1
+    assert alert.end() == 0
+    assert made.sightings() == FOUND - 1
+    [letter] = [json.loads(line) for line in made.ask("dead-letters", "list", "--json").splitlines()]
+    assert (letter["topic"], letter["stage"], letter["reason"]) == (FINDINGS, "alert", "rejected")
+    with contextlib.closing(open_store(made.store_url, made.data)) as store:
+        told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}
+        assert told == {sighting.id for sighting in store.scroll(Sighting, Where())}
+    assert "Traceback" not in alert.log.read_text()

@@ -1,0 +1,117 @@
+"""Goes through the steps of the frontier or of the store, each first on a disk that fails and then on one that works.
+
+Run by `test_disk.py` with `tests/faults/failing_disk.c` loaded before the C library. Prints in JSON what each step said on the
+failing disk, "done" where it did not need it, and what is read at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alerts.records import Claim
+from alerts.store import Where, open_store
+from crawlers.frontier.database import Frontier
+from crawlers.sites.pages import Page, Parsed
+from tests.conftest import HeldClock
+from tests.contracts.test_incident_store import claim
+from tests.crawlers.support import KEY, item, post
+from ullage.errors import UnavailableError
+
+T = TypeVar("T")
+SITE, LIST = "board", Page("http://board.example/list", "list")
+
+
+@dataclass
+class Disk:
+    """What the library is told; without any the disk always works."""
+
+    fault: bytes
+    control: mmap.mmap | None
+    said: dict[str, str] = field(default_factory=dict)
+
+    def step(self, name: str, act: Callable[[], T]) -> T:
+        """Take a step on the failing disk and, if that refused it, on the working one."""
+        if self.control is None:
+            return act()
+        self.control[:] = self.fault
+        try:
+            value = act()
+        except UnavailableError as error:
+            self.said[name] = str(error)
+        else:
+            self.said[name] = "done"
+            return value
+        finally:
+            self.control[:] = bytes(len(self.fault))
+        return act()
+
+
+def frontier(data: Path, disk: Disk) -> Any:
+    """A visit: a list that leads to three pages, of which one is read, one put off and one given up."""
+    clock = HeldClock(1_800_000_000.0)
+
+    def opened() -> Frontier:
+        return Frontier(data, KEY, clock.as_clock())
+
+    with closing(disk.step("open", opened)) as kept:
+        began = disk.step("begin", lambda: kept.begin_visit(SITE, [LIST]))
+        pages = Parsed(posts=(post(1), post(2)), pages=(item(1), item(2), item(3)))
+        for name, act in (
+            ("list", lambda page: kept.finish(page, pages, began)),
+            ("read", lambda page: kept.finish(page, Parsed(posts=(post(3),)), began)),
+            ("put off", kept.postpone),
+            ("given up", kept.park),
+        ):
+            page = kept.lease(SITE)
+            assert page
+            disk.step(name, lambda act=act, page=page: act(page))  # type: ignore[misc]
+        disk.step("end", lambda: kept.end_visit(SITE, began + 300, succeeded=True))
+        disk.step("beat", lambda: kept.history.note_beat(began, 3600.0))
+    with closing(opened()) as kept:
+        kept.check()
+        unseen = [one.url for one in kept.unseen(SITE, [post(n) for n in range(1, 5)])]
+        rows = kept._database.execute("select name, state, due_at, attempts, entries from pages order by name").fetchall()
+        state = kept.counts(SITE), kept.visits(SITE), kept.history.beats(0.0, began + 1), unseen, rows
+    return repr(state)
+
+
+def store(data: Path, disk: Disk) -> Any:
+    """Documents are put, replaced, created and deleted."""
+
+    def opened() -> Any:
+        return open_store("sqlite:///incidents.sqlite", data)
+
+    with closing(disk.step("open", opened)) as kept:
+        disk.step("put", lambda: kept.put([claim(str(n)) for n in range(50)]))
+        disk.step("replace", lambda: kept.put([claim("7", "INC-B"), claim("new")]))
+        disk.step("create", lambda: kept.create([claim("8", "INC-C"), claim("other")]))
+        disk.step("delete", lambda: kept.delete(Claim, [claim("9").id]))
+    with closing(opened()) as kept:
+        kept.check()
+        return repr(sorted((one.id, one.incident) for one in kept.scroll(Claim, Where())))
+
+
+PARTS: dict[str, Callable[[Path, Disk], Any]] = {"frontier": frontier, "store": store}
+
+
+def main(part: str, data: str, fault: str) -> None:
+    """Go through the steps of a part; `fault` are the bytes for the library in hex, none for a disk that works."""
+    control = None
+    if fault:
+        with Path(os.environ["DISK_CONTROL"]).open("r+b") as file:
+            control = mmap.mmap(file.fileno(), 0)
+    disk = Disk(bytes.fromhex(fault), control)
+    found = PARTS[part](Path(data), disk)
+    sys.stdout.write(json.dumps({"said": disk.said, "found": found}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

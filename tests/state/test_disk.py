@@ -1,0 +1,53 @@
+"""R11, R12: the frontier and the store on a disk that is full or fails. A step is refused whole, and goes through afterwards."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flow.test_disk import CONTROL, SYNCS, WRITES, Failing
+
+ROOT = Path(__file__).parents[2]
+FILES = {"frontier": "frontier.sqlite", "store": "incidents.sqlite"}
+FAULTS = {"full": (WRITES, errno.ENOSPC), "writes fail": (WRITES, errno.EIO), "syncs fail": (SYNCS, errno.EIO)}
+NOT_WAITED_FOR = {"list", "read"}
+"""A page that is finished is not waited for until the disk has it (`crawlers.frontier.database`): no sync, none that fails."""
+
+
+def run(part: str, data: Path, fault: bytes, environment: dict[str, str]) -> Any:
+    words = [sys.executable, "-m", "tests.state.failing", part, str(data), fault.hex()]
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What is read at the end on a disk that works, a part."""
+    return {part: run(part, tmp_path_factory.mktemp(part), b"", {})["found"] for part in FILES}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("part", FILES)
+def test_a_step_that_the_disk_does_not_take_is_refused_whole_and_passes_afterwards(
+    whole: dict[str, str], part: str, fault: str, tmp_path: Path
+) -> None:
+    what, number = FAULTS[fault]
+    with closing(Failing(tmp_path, what, number)) as disk:
+        found = run(part, disk.folder / "data", CONTROL.pack(what, number, 0, 0), disk.environment)
+    not_met = {step for step, said in found["said"].items() if said == "done"}
+    assert not_met == (NOT_WAITED_FOR if (part, fault) == ("frontier", "syncs fail") else set())
+    for step, said in found["said"].items():
+        assert step in not_met or FILES[part] in said, (step, said)
+        assert "\n" not in said
+    assert found["found"] == whole[part]
