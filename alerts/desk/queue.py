@@ -16,6 +16,7 @@ from alerts.desk.work import Work, item_of
 from alerts.read.query import Filters
 from alerts.read.sellers import tokens_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
+from alerts.records.document import Excerpt
 from alerts.records.incident import PART
 from alerts.store import MAX_PAGE, First, IncidentStore, QueryError, Where
 from alerts.store.tokens import query_phrases
@@ -140,6 +141,12 @@ def store_order(order: str) -> str:
     return known.removeprefix("-") if known.startswith("-") else f"-{known}"
 
 
+class _Part(Excerpt):
+    """Of an incident, which one answers for it."""
+
+    part_of: str = ""
+
+
 @dataclass(slots=True)
 class Shifts:
     """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all decided in two weeks.
@@ -224,7 +231,7 @@ class Queue:
             return where
         found = self._store.tally(Sighting, Where({"seller": tokens_of(view.seller)}), ("incident",))
         ids = {one.values[0] for one in found}
-        parts = self._store.scroll(Incident, Where({"folded": (PART,)}, ids=ids)) if ids else ()
+        parts = self._store.excerpts(Incident, Where({"folded": (PART,)}, ids=ids), _Part) if ids else ()
         return where.but(ids=ids | {part.part_of for part in parts})
 
     def _folded(self, where: Where, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.records import Sighting
+from alerts.records.document import Excerpt
+from alerts.records.facts import section_of
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.errors import ConfigError
 from ullage.lookup import sellers
@@ -38,6 +40,16 @@ class Seller:
     sections: tuple[str, ...]
 
 
+class _Posted(Excerpt):
+    """Of a sighting, what a seller's history says of it."""
+
+    incident: str
+    fetched_at: datetime
+    site: str
+    url: str
+    author: str
+
+
 def sellers_of(store: IncidentStore, tenant: str, sightings: Sequence[Sighting]) -> tuple[Seller, ...]:
     """The authors of `sightings` with their history, those who were seen most often first."""
     authors = [sighting.author for sighting in sightings if sighting.author]
@@ -48,7 +60,7 @@ def sellers_of(store: IncidentStore, tenant: str, sightings: Sequence[Sighting])
 def history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
     """What was posted under `tokens`, for one tenant or all; None for nothing."""
     of_tenant: dict[str, Sequence[str]] = {"tenant": (tenant,)} if tenant else {}
-    seen = list(store.scroll(Sighting, Where({**of_tenant, "seller": tokens})))
+    seen = list(store.excerpts(Sighting, Where({**of_tenant, "seller": tokens}), _Posted))
     if not seen:
         return None
     return Seller(
@@ -57,7 +69,7 @@ def history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Se
         incidents=len({sighting.incident for sighting in seen}),
         since=min(sighting.fetched_at for sighting in seen),
         last=max(sighting.fetched_at for sighting in seen),
-        sections=tuple(sorted({sighting.section or sighting.site for sighting in seen})),
+        sections=tuple(sorted({section_of(sighting.url) or sighting.site for sighting in seen})),
     )
 
 
@@ -73,7 +85,7 @@ def named(store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Se
         raise ConfigError(
             Phrase("no index key is here, so no seller could be found by name: load a watchlist, or give this role its keys")
         )
-    return tuple(sorted({sighting.author for sighting in store.scroll(Sighting, Where({"seller": asked}))}))
+    return tuple(sorted({sighting.author for sighting in store.excerpts(Sighting, Where({"seller": asked}), _Posted)}))
 
 
 def tokens_of(text: str) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ class Sighting(Document):
     @property
     def section(self) -> str:
         """The configured list under which it was posted, "" where that is not known."""
-        return self.url.removesuffix(GAP) if self.url.endswith(GAP) else ""
+        return section_of(self.url)
 
 
 class Exposure(Document):
@@ -267,6 +267,11 @@ class KeyCheck(Document):
     tenant: str
     value: str
     at: datetime
+
+
+def section_of(url: str) -> str:
+    """The configured list under which a post was, of a sighting's `url`; "" where that is not known."""
+    return url.removesuffix(GAP) if url.endswith(GAP) else ""
 
 
 def exposure_id(incident: str, subject: str) -> str:
