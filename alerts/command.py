@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import typer
 from prometheus_client import CollectorRegistry
 from rich.console import Group
 
+from alerts.clocks.book import Book, earliest, known, unheard
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.coverage.hours import Recount
@@ -36,8 +38,9 @@ from alerts.maintenance.schedule import Maintenance
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
 from alerts.noise.background import BACKGROUND
-from alerts.noise.suppressions import muted, suppressed
+from alerts.noise.suppressions import muted, silent_clocks, suppressed
 from alerts.notify.command import channel_parts
+from alerts.notify.lease import Lease
 from alerts.notify.notifier import configured
 from alerts.read.heard import BELIEVED, Listener, looked
 from alerts.read.query import SHOWN, other_customers, whole
@@ -75,6 +78,8 @@ from ullage.setup import own_certificate
 from ullage.verdict import VERDICT
 
 GROUP = "alert"
+DUTIES, DUTIES_SECONDS = "-duties", 90.0
+"""Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
 incidents.command("acknowledge")(acknowledge)
 incidents.command("ack")(desk.ack)
@@ -131,9 +136,11 @@ def run_alert(context: Context, *, once: bool) -> None:
         letters, subscription, authentic = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        recounts = due_recount(context, store, registry), watching(context, metrics.revealed.set)
+        book, release = book_of(context, store)
+        stack.callback(release)
+        recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         metrics.reveals_allowed.set(settings.originals.alarm_after)
-        notifier = configured(context, store, registry, muted(store, context.clock))
+        notifier = configured(context, store, registry, muted(store, context.clock), book.changed)
         stack.callback(notifier.close)
         turning.append(
             maintenance := Maintenance(
@@ -153,7 +160,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
-        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan)
+        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed)
         stage = Alert(
             store,
             context.clock,
@@ -172,6 +179,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         sheets, listener = sheets_of(context, store), Listener(store, context.clock)
         ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
+        maintenance.step = book.step
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
@@ -180,16 +188,33 @@ def run_alert(context: Context, *, once: bool) -> None:
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
+            book.complete()
 
 
-def due_recount(context: Context, store: IncidentStore, registry: CollectorRegistry) -> Callable[[], None]:
+def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
+    """What writes duty records in this process, and what lets another one look instead."""
+    duties = duties_of(context, store)
+    if context.settings.bus.url.startswith("sqlite:"):
+        return Book(duties), lambda: None
+    lease = Lease(DUTIES, secrets.token_hex(8), store, context.clock, DUTIES_SECONDS)
+    return Book(duties, lease.holds), lease.release
+
+
+def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Callable[[], None]:
     """What tells in `registry` when notifications are due, each time it is called."""
-    duties, tenants = duties_of(context, store), context.settings.tenants
-    metrics, silent = DutyMetrics(registry, {n: tenant.regimes for n, tenant in tenants.items()}), muted(store, context.clock)
+    store, tenants = book.store, context.settings.tenants
+    metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
 
     def recount() -> None:
-        for name in tenants:
-            metrics.tell(name, duties.earliest(name), duties.unheard(name, silent))
+        book.turn()
+        until = known(store)
+        if until is None:
+            return
+        now = context.clock.now()
+        silent = silent_clocks(store, now)
+        for name, tenant in tenants.items():
+            metrics.tell(name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now))
+        metrics.known(until)
 
     return recount
 

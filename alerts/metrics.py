@@ -6,9 +6,11 @@ configured share the label `other`, so that nothing on the bus can make a new se
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Counted
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from typing import get_args
 
@@ -153,7 +155,7 @@ class AlertMetrics:
 class DutyMetrics:
     """When notifications to authorities are due, and whether anybody knows of them.
 
-    A tenant's regime has a series as soon as it is configured, at 0 for none.
+    A tenant's regime has a series as soon as it is configured, at 0 for none, and not a number while alert has not looked.
     """
 
     def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
@@ -170,8 +172,19 @@ class DutyMetrics:
             ["tenant"],
             registry=registry,
         )
-        for tenant in regimes:
-            self.tell(tenant, {}, 0)
+        self._known = Gauge(
+            "ullage_notification_duties_known_timestamp_seconds",
+            "Until when all that was told and decided is in what is said of duties; 0 before alert has looked at all incidents.",
+            registry=registry,
+        )
+        for tenant, known in regimes.items():
+            self._unheard.labels(tenant).set(math.nan)
+            for regime in known:
+                self._due.labels(tenant, regime).set(math.nan)
+
+    def known(self, until: datetime) -> None:
+        """Set until when it is known."""
+        self._known.set(until.timestamp())
 
     def tell(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
         """Set what is due for a tenant, by regime, and how many incidents with a clock nobody has acknowledged in time."""

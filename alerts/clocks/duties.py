@@ -15,7 +15,7 @@ important data or a loss. A false positive has no duties but those that were met
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -24,8 +24,8 @@ from zoneinfo import ZoneInfo
 from alerts.clocks.deadline import Deadline, deadline, half_of
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
-from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, status_of, statuses
-from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
+from alerts.incidents.status import CLOSED, status_of, statuses
+from alerts.records import Decision, Incident, Notification, Status
 from alerts.store import IncidentStore, Where
 from ullage import log
 from ullage.calendar import Calendar, china
@@ -145,24 +145,6 @@ class Duties:
         sent = self._sent(incident.family)
         return Moments.of(incident, decisions, [one for some in sent.values() for one in some])
 
-    def earliest(self, tenant: str) -> dict[str, float]:
-        """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it."""
-        found, now = dict[str, float](), self.clock.now()
-        decided: dict[str, list[Decision]] = {}
-        for decision in self.store.scroll(Decision, Where({"tenant": (tenant,)})):
-            decided.setdefault(decision.incident, []).append(decision)
-        sent = _by_incident(self.store.scroll(Notification, Where({"tenant": (tenant,), "outcome": ("sent",)})))
-        heard = self.store.mget(Incident, sent.keys() | decided.keys())  # of no other did anybody hear
-        heads = self.store.mget(Incident, {one.part_of for one in heard.values() if one.part_of} - heard.keys())
-        for incident in (one for one in (heard | heads).values() if not one.part_of):
-            made = [one for id_ in incident.family for one in decided.get(id_, ())]
-            told = [one for id_ in incident.family for one in sent.get(id_, ())]
-            for duty in self.since(incident, made, Moments.of(incident, made, told)):
-                if duty.state == "running" and duty.due and duty.left(now) is not None:
-                    due = duty.due.timestamp()
-                    found[duty.regime.id] = min(due, found.get(duty.regime.id, due))
-        return found
-
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
         """By id, of those that have a clock, how long there is from `now` until the next thing is due.
 
@@ -190,22 +172,19 @@ class Duties:
                 found[incident.id] = decide
         return found
 
-    def unheard(self, tenant: str, muted: Callable[[Sequence[Incident]], Collection[str]]) -> int:
-        """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
+    def heard_by(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
+        """By id of incidents whose clock runs, when somebody is to have acknowledged each: by half of the time left.
 
-        One that no channel took counts from when it was to be told. Whoever silenced one knows of it.
+        One that no channel took counts from when it was to be told.
         """
-        where = Where({"tenant": (tenant,), "severity": SEVERITIES[SEVERITIES.index("low") :]})
-        still_open = self.store.scroll(Incident, narrowed(where, UNDECIDED, statuses(self.store)))
-        running = {incident.id: incident for incident in still_open if incident.clock == "run"}
-        said = _by_incident(self.store.scroll(Notification, Where({"incident": [*running]}))) if running else {}
-        silent = muted([*running.values()])
-        return sum(self._is_unheard(one, said.get(id_, [])) for id_, one in running.items() if id_ not in silent)
+        where = Where({"incident": [incident.id for incident in incidents]})
+        said = _by_incident(self.store.scroll(Notification, where)) if incidents else {}
+        return {incident.id: self._heard_by(incident, said.get(incident.id, ())) for incident in incidents}
 
-    def _is_unheard(self, incident: Incident, said: Sequence[Notification]) -> bool:
+    def _heard_by(self, incident: Incident, said: Sequence[Notification]) -> datetime:
         was_due = min((one.due for one in said if one.why in ("new", "raised")), default=incident.opened_at)
-        told = Moments.of(incident, (), said).alerted or was_due
-        return self.clock.now() - told >= half_of(self._next_due(incident, told) - told)
+        told = Moments.of(incident, (), [one for one in said if one.outcome == "sent"]).alerted or was_due
+        return told + half_of(self._next_due(incident, told) - told)
 
     def _next_due(self, incident: Incident, told: datetime) -> datetime:
         """When the next thing is due of an incident of which somebody was `told`, and nobody has done anything yet.

@@ -8,7 +8,7 @@ from then on. Both can be done again at no harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +34,8 @@ class Returns:
     trail: Trail
     rules: Callable[[], Rules]
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
+    changed: Callable[[Collection[str]], None] = lambda _: None
+    """Handed the ids of incidents that were written."""
 
     @property
     def _store(self) -> IncidentStore:
@@ -43,6 +45,7 @@ class Returns:
         """Incidents were written: their work items follow, and a false positive with news in it comes back."""
         made = [self._open(one, "grown") for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])]
         self.work.write(incidents, made)
+        self.changed([incident.id for incident in incidents])
 
     def turn(self) -> None:
         """Bring back what is over, detach what is asked for, and renew the items of what was decided lately, or had none."""
@@ -95,6 +98,7 @@ class Returns:
         self._store.put(written)
         self.work.write(written)
         self.tell([own] if own else [])
+        self.changed([incident.id for incident in written])
 
     def _projected(
         self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from alerts.records import Background, Claim, Exposure, claim_id
+from alerts.records import Background, Claim, Exposure, Incident, claim_id
 from alerts.store import IncidentStore
 from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
 from ullage.records import Finding
@@ -60,6 +60,15 @@ def erased_meanwhile(store: IncidentStore, written: Collection[Exposure] | Colle
     whole = {one.tenant: grave_id(one.tenant, EVERYBODY) for one in written}
     graves = {id_: claim.at for id_, claim in store.mget(Claim, {*asked.values(), *whole.values()}).items()}
     return [one.id for one in written for id_ in (asked[one.id], whole[one.tenant]) if _covers(graves.get(id_), _seen(one))]
+
+
+def buried(store: IncidentStore, incidents: Collection[Incident]) -> set[str]:
+    """Ids of those of these incidents whose tenant was deleted after they were seen first."""
+    if not last_set(store, {one.tenant for one in incidents}):
+        return set()
+    whole = {one.tenant: grave_id(one.tenant, EVERYBODY) for one in incidents}
+    graves = {claim.tenant: claim.at for claim in store.mget(Claim, whole.values()).values()}
+    return {one.id for one in incidents if _covers(graves.get(one.tenant), one.first_seen)}
 
 
 def _seen(one: Exposure | Background) -> datetime:

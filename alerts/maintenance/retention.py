@@ -20,6 +20,7 @@ from alerts.records import (
     Claim,
     DaySheet,
     Decision,
+    DutyRecord,
     Exposure,
     FraudOutcome,
     GapReason,
@@ -44,7 +45,8 @@ WAITING_DAYS = 15
 for another."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome, Incident,
+    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome,
+    DutyRecord, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
 

@@ -24,7 +24,7 @@ RECENT_SECONDS = 60.0
 EXPIRE_SECONDS = 3600.0
 STALLED_SECONDS = 300.0
 SHARE = 0.1
-"""Of alert's time, what it may take to count what is read from decisions."""
+"""Of alert's time, what each work may take that grows with the history."""
 
 
 @dataclass(slots=True)
@@ -47,6 +47,8 @@ class Maintenance:
     """Brings up what an earlier version has left in the store, where opening it does not."""
     ledger: Sequence[Callable[[], object]] = ()
     """What looks after the ledger of coverage, once a minute."""
+    step: Callable[[], None] = lambda: None
+    """One step of a work without end, at every turn."""
     _next: dict[str, float] = field(default_factory=dict)
     _turned: float = 0.0
     _owed: frozenset[type[Document]] = frozenset()
@@ -72,6 +74,9 @@ class Maintenance:
             if self._due("more", RECENT_SECONDS):
                 with self._sparing("more"):
                     self.recount_more()
+            if self._due("step", 0.0):
+                with self._sparing("step"):
+                    self.step()
         except UnavailableError as error:
             self.metrics.loop.reached(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))

@@ -168,6 +168,12 @@ def muted(store: IncidentStore, clock: Clock) -> Callable[[Sequence[Incident]], 
     return those_muted
 
 
+def silent_clocks(store: IncidentStore, now: datetime) -> set[str]:
+    """Ids of the incidents whose clock runs and that are silenced now: nothing silences such a one but by its own number."""
+    named = {one.incident for one in active(store, now) if one.incident}
+    return {*suppressed(store, store.mget(Incident, named).values(), now)} if named else set()
+
+
 def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:
     """The first of `fitting` that covers a sighting, if every one of them is covered and none has found bait."""
     if not sightings or any(sighting.canaries for sighting in sightings):

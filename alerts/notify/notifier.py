@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -119,13 +119,28 @@ class Notifier:
             running.wake.wait(wait)
 
 
-def configured(context: Context, store: IncidentStore, registry: CollectorRegistry, muted: Muted) -> Notifier:
-    """What the settings want; ConfigError when a channel's secret file is missing or not as its kind needs it."""
+def configured(
+    context: Context,
+    store: IncidentStore,
+    registry: CollectorRegistry,
+    muted: Muted,
+    told: Callable[[Collection[str]], None] = lambda _: None,
+) -> Notifier:
+    """What the settings want; ConfigError when a channel's secret file is missing or not as its kind needs it.
+
+    `told` is handed the ids of the incidents that somebody was just told of.
+    """
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
     metrics.reached(partial(channels_for, settings.notify))
     duties = Duties(store, context.tenant, clock)
-    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, duties, Work(duties).renew)
+    work = Work(duties)
+
+    def was_told(ids: Collection[str]) -> None:
+        told(ids)
+        work.renew(ids)
+
+    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, duties, was_told)
     leases: list[Lease] = []
     senders = []
     for name in settings.notify.channels:

@@ -24,11 +24,14 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Notification   incident:channel:what       alert
     Account        the account's name          search
     WorkItem       the incident's              alert and search (a projection)
+    DutyRecord     incident:regime:stage       alert (a projection)
+    DutiesKnown    the one                     alert
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
 from alerts.records.decided import Decision, FraudOutcome, Hold, Suppression
 from alerts.records.document import Document
+from alerts.records.duty import HEARD, DutiesKnown, DutyRecord, clock_of
 from alerts.records.facts import (
     TEXT_RULE,
     Background,
@@ -50,21 +53,22 @@ from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fra
 from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Band", "Claim",
-    "ClockWord", "DaySheet", "Decision", "Exposure", "Fraud", "FraudOutcome", "GapReason", "Gone", "Heard", "Hold",
-    "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Presence", "Severity", "Sighting", "SiteDay",
-    "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id", "exposure_id", "incident_id", "presence_id",
+    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Band",
+    "Claim", "ClockWord", "DaySheet", "Decision", "DutiesKnown", "DutyRecord", "Exposure", "Fraud", "FraudOutcome",
+    "GapReason", "Gone", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Presence",
+    "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id", "clock_of",
+    "exposure_id", "incident_id", "presence_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
-    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown,
 )  # fmt: skip
-VERSION = 11
+VERSION = 12
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
 the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
-eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`,
-the tenth no `FraudOutcome`. A
-class that is new gets its tables or index; filters that change must be filled from the documents."""
+eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`, the
+tenth no `FraudOutcome`, the eleventh no `DutyRecord`, which alert
+makes by and by. A class that is new gets its tables or index; filters that change must be filled from the documents."""

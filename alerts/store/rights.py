@@ -20,6 +20,8 @@ from alerts.records import (
     Claim,
     DaySheet,
     Decision,
+    DutiesKnown,
+    DutyRecord,
     Exposure,
     FraudOutcome,
     GapReason,
@@ -42,7 +44,7 @@ Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
 FOLDED = (
     Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification,
-    WorkItem,
+    WorkItem, DutyRecord, DutiesKnown,
 )  # fmt: skip
 SAID = (Decision, Suppression, Hold, GapReason, Audit, FraudOutcome)
 ALERT: Rights = (
@@ -53,7 +55,7 @@ ALERT: Rights = (
 SEARCH: Rights = (
     ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet, Account), SEEN),
     (SAID, (*SEEN, "create_doc")),
-    ((Notification,), SEEN),
+    ((Notification, DutyRecord, DutiesKnown), SEEN),
     ((WorkItem,), (*SEEN, "index", "maintenance")),
 )
 DESK: Rights = (((Incident, Original), SEEN),)

@@ -1,6 +1,7 @@
 """Clocks as people meet them: on the terminal, on the page, in the API; and writing down that a report was sent."""
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -198,16 +199,26 @@ def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(conte
 def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, context, store, clock):
     from prometheus_client import CollectorRegistry
 
-    from alerts.command import due_recount
+    from alerts.command import book_of, due_recount
 
     registry = CollectorRegistry()
     settings = context.settings.model_copy(update={"tenants": {"bank": Tenant()}})
-    recount = due_recount(Context(context.data, context.clock, settings), store, registry)
+    book, _ = book_of(Context(context.data, context.clock, settings), store)
+    recount = due_recount(Context(context.data, context.clock, settings), book, registry)
     recount()
     labels = {"tenant": "bank", "regime": "nfra-2024"}
+    assert math.isnan(registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) or 0), (
+        "alert has not looked at all incidents"
+    )
+    assert registry.get_sample_value("ullage_notification_duties_known_timestamp_seconds") == 0
+    book.complete()
+    recount()
+    known = registry.get_sample_value("ullage_notification_duties_known_timestamp_seconds")
+    assert known == context.clock.now().timestamp() - 60
     assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
     assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0
     store.delete(Decision, [f"{A}:1"])
+    book.changed([A])
     clock.advance(3600)
     recount()
     assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 1

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerts.clocks.book import Book, earliest
 from alerts.clocks.duties import Duties
 from alerts.decisions.decide import Decisions
 from alerts.incidents.ties import ties_of
 from alerts.noise.suppressions import muted
 from alerts.read.query import Filters, listed, whole
-from alerts.records import SEVERITIES, Background, Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.records import SEVERITIES, Background, Decision, DutyRecord, Exposure, Incident, Notification, Sighting, incident_id
 from alerts.store import IncidentStore, QueryError, Where, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.test_alert import Crashing
@@ -155,7 +156,9 @@ def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store,
     book = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
     running = {duty.regime.id: duty.since for duty in book.of(head, ()) if duty.state == "running"}
     assert running
-    assert set(book.earliest("bank")) == set(running)
+    Book(book).complete()
+    assert set(earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)
+    assert {one.incident for one in store.scroll(DutyRecord, Where())} == {head.id}
     assert min(since for since in running.values() if since) <= at + timedelta(seconds=1)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from alerts.clocks.book import FRESH, known, records
 from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
 from alerts.notify.plan import routes_for
-from alerts.records import Exposure, Incident, Notification
+from alerts.records import DutyRecord, Exposure, Incident, Notification
 from alerts.store import IncidentStore, Where, configured_store
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer
@@ -53,6 +54,7 @@ def broken(night: Night) -> list[str]:
             *_incidents(night, store, heads),
             *_told(night, store, heads),
             *_clocks(night, store, heads),
+            *_duty_records(night, store),
             *_coverage(night, store),
             *_drained(night),
             *_audit(night),
@@ -144,6 +146,19 @@ def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterat
         for duty in first:
             if duty.state == "waiting" or duty.due is None:
                 yield f"the clock of {duty.regime.id} for incident {head.id} has not begun"
+
+
+def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
+    """What is counted of duties is what is owed, and the mark says that it is so."""
+    duties = Duties(store, night.context.tenant, night.context.clock)
+    owed = {one.id: one for one in records(duties, list(store.scroll(Incident, Where())))}
+    found = {one.id: one for one in store.scroll(DutyRecord, Where())}
+    for id_ in sorted(owed.keys() | found.keys()):
+        if owed.get(id_) != found.get(id_):
+            yield f"the duty record {id_} is not what is owed"
+    until, now = known(store), night.context.clock.now()
+    if until is None or now - until > FRESH:
+        yield f"duties are known until {until}, and it is {now}"
 
 
 def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:

@@ -118,7 +118,7 @@ def _page(
     shown = {
         "verdict": verdict(seen, sheets),
         "totals": render.totals(seen),
-        "night": night(site.store, site.duties, seen.since, seen.until),
+        "night": night(site.store, seen.since, seen.until, site.context.clock.now()),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
         "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
         "pictures": [*_pictures(seen, rows, say, ledger)],

@@ -5,14 +5,18 @@ import re
 
 import pytest
 
+from alerts.clocks.book import Book
+from alerts.clocks.duties import Duties
 from alerts.coverage.printed import verified
 from alerts.coverage.sheet import TOPIC
-from alerts.records import GapReason
+from alerts.records import GapReason, Notification
 from alerts.store import Where
 from tests.alerts.browser import OURS
+from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage.errors import RecordError
 from ullage.security import keys
+from ullage.settings import Tenant
 
 WINDOW = "since=17:00"
 
@@ -33,6 +37,26 @@ def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
     assert page.count('<g class="blind">') == 2
     assert "blind for 60 minutes: no heartbeat" in page
     assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(page) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
+
+
+def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(browser, night, store, clock):
+    """Else a report that was sent late, or not at all, would be none."""
+    assert "reports in time: not counted yet, alert has not looked at all incidents" in browser.get(f"/coverage?{WINDOW}").text
+    one = incident("INC-A", NINE, severity="high", clock="run", customers=100, first_seen=NINE)
+    store.put([one, Notification(
+        id="INC-A:desk", tenant="bank", incident="INC-A", at=NINE, due=NINE, channel="desk", what="high", why="new",
+        severity="high", outcome="sent", sent_at=NINE,
+    )])  # fmt: skip
+    Book(Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())).complete()
+    page = browser.get(f"/coverage?{WINDOW}").text
+    assert "<b>0 / 1</b>reports in time, of those due (0 late, 1 not sent)" in page
+    assert "as of" not in page
+    night.at(NINE + 3.5 * HOUR)
+    page = browser.get(f"/coverage?{WINDOW}").text
+    assert (
+        '<b>0 / 1</b>reports in time, of those due (0 late, 1 not sent) <strong class="no">as of 2026-09-21 20:14</strong>'
+        in page
+    )
 
 
 def test_all_of_it_is_in_chinese_where_that_is_asked_for(browser, night):

@@ -1,0 +1,259 @@
+"""What is owed of every incident as documents, so that counting it costs milliseconds however long the history is.
+
+`Duties` works one incident out from its facts and stays the authority: an incident's own page asks it. What is counted and
+found over all of them, such as what is due next, or which reports of a night were in time, is read from duty records. Alert
+alone writes these, within about a minute: of each incident that it wrote, of those of which somebody was told, and of those on
+which somebody decided. It also goes through all incidents, a slice at a time, when it starts and from then on: settings, rules
+and the calendar change with a start, and what it had still to write is lost in a crash.
+
+A mark says until when all that was told and decided is in the records (`DutiesKnown`). There is none before alert has gone
+through all incidents once, and it stands still while alert goes through them after a start: who reads it says how far it goes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from alerts.clocks.duties import Duties, Duty, Owed, sent_at
+from alerts.incidents.erased import buried
+from alerts.incidents.status import UNDECIDED, status_of
+from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, clock_of
+from alerts.store import IncidentStore, Outcome, Where
+from ullage import log
+
+THE_MARK = "duties"
+SLICE = 200
+"""Incidents of one step: some 0.1 s, in which findings wait."""
+LATELY = timedelta(hours=1)
+"""Decisions are looked for so far back behind the last look, each once: clocks of hosts differ, and a write may show late."""
+AGAIN = timedelta(minutes=5)
+"""What was decided since then is written again: another alert process may have written what it had read before."""
+MARGIN = timedelta(minutes=1)
+"""The mark stays so far behind: a decision has its time before it is written."""
+ROUND_SECONDS = 3600.0
+"""How often all incidents are gone through."""
+ASK_SECONDS = 60.0
+"""How often a process that does not look asks whether it is to."""
+FRESH = timedelta(minutes=5)
+"""Older than this, what is known of duties is told with its time."""
+
+
+@dataclass(slots=True)
+class Book:
+    """Writes duty records: `turn` and `step` are one thread's, `changed` is anybody's.
+
+    `holds` tells whether, of several alert processes, this is the one that looks at decisions and goes through all incidents.
+    """
+
+    duties: Duties
+    holds: Callable[[], bool] = lambda: True
+    _changed: set[str] = field(default_factory=set)
+    """Incidents whose records are to be written."""
+    _asked: datetime | None = None
+    """All that was decided until then is in `_changed`, or written."""
+    _looked: datetime | None = None
+    """When decisions were looked for last."""
+    _seen: frozenset[str] = frozenset()
+    """Decisions whose incidents came into `_changed`."""
+    _after: str | None = None
+    """Where the next slice of a round begins; None between two."""
+    _sweeping: bool = False
+    """The round has come to the records whose incidents are gone."""
+    _next: float = float("-inf")
+    _whole: bool = False
+    """Since this process looks, it has been through all incidents."""
+    _refused: bool = False
+    """In this round the store did not take a record."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def store(self) -> IncidentStore:
+        """Where everything is."""
+        return self.duties.store
+
+    def changed(self, ids: Collection[str]) -> None:
+        """Something of these incidents was written, or somebody was told of them."""
+        with self._lock:
+            self._changed |= {*ids}
+
+    def turn(self) -> None:
+        """Once a minute: see what people decided since, and write as much as one step does."""
+        if self.holds():
+            now = self.duties.clock.now()
+            self.store.refresh(Decision)
+            since = min(self._looked or now, now) - LATELY
+            lately = list(self.store.scroll(Decision, Where(since=since)))
+            self.changed({one.incident for one in lately if one.id not in self._seen or one.at >= now - AGAIN})
+            self._seen, self._looked, self._asked = frozenset(one.id for one in lately), now, now
+        else:
+            self._looked, self._asked, self._whole, self._after = None, None, False, None
+        self._write_changed()
+
+    def step(self) -> None:
+        """At every turn of the loop: write some of what changed, else a slice of a round if one is due."""
+        if self._changed:
+            self._write_changed()
+        elif self._after is not None or self.duties.clock.monotonic() >= self._next:
+            self._goes_on()
+
+    def complete(self) -> None:
+        """See what was decided, write it all and go through all incidents at once, for a process that ends."""
+        self._after = None
+        while self._goes_on():
+            pass
+        self.turn()
+        while self._changed:
+            self._write_changed()
+
+    def _write_changed(self) -> None:
+        """Some of it; when nothing is left, the mark moves."""
+        with self._lock:
+            some = [*islice(self._changed, SLICE)]
+        self._renew(some)
+        with self._lock:
+            self._changed.difference_update(some)
+        if not self._changed and self._whole and self._asked:
+            self.store.put([DutiesKnown(id=THE_MARK, at=self._asked - MARGIN)])
+            self._asked = None
+
+    def _goes_on(self) -> bool:
+        """A slice of the round; False when that was the last, or another process goes round."""
+        now = self.duties.clock.monotonic()
+        if not self.holds():
+            self._whole, self._after, self._next = False, None, now + ASK_SECONDS
+            return False
+        if self._after is None:
+            self._after, self._sweeping, self._refused, self._next = "", False, False, now + ROUND_SECONDS
+            self.store.refresh(Incident, DutyRecord)
+        self._after = self._swept(self._after) if self._sweeping else self._worked(self._after)
+        if not self._after:
+            self._sweeping = not self._sweeping
+            if not self._sweeping:
+                self._after, self._whole = None, not self._refused
+        return self._after is not None
+
+    def _worked(self, after: str) -> str:
+        page = self.store.search(Incident, Where(), SLICE, after, "time")
+        self._write(page.items)
+        return page.after
+
+    def _swept(self, after: str) -> str:
+        """Records of incidents that are gone go too."""
+        page = self.store.search(DutyRecord, Where(), SLICE, after, "time")
+        known = self.store.mget(Incident, {one.incident for one in page.items}) if page.items else {}
+        self._remove([one.id for one in page.items if one.incident not in known])
+        return page.after
+
+    def _renew(self, ids: Collection[str]) -> None:
+        """Write those of these incidents that there are; of a part, the one that answers for it as well."""
+        found = self.store.mget(Incident, ids) if ids else {}
+        heads = {one.part_of for one in found.values() if one.part_of} - found.keys()
+        self._write([*(found | (self.store.mget(Incident, heads) if heads else {})).values()])
+
+    def _write(self, incidents: Sequence[Incident]) -> None:
+        """Bring the records of these incidents up to what is owed now."""
+        if not incidents:
+            return
+        self.store.refresh(Decision, Notification, DutyRecord)
+        now = {one.id: one for one in records(self.duties, incidents)}
+        theirs = Where({"incident": [incident.id for incident in incidents]})
+        there = {one.id: one for one in self.store.scroll(DutyRecord, theirs)}
+        changed = [one for id_, one in now.items() if there.get(id_) != one]
+        if changed and Outcome.REJECTED in self.store.put(changed):
+            log.get("alert").error("duties_refused")
+            self._whole, self._refused = False, True  # the mark stands still
+        self._remove(there.keys() - now.keys())
+        gone = buried(self.store, incidents) if changed else set()  # a tenant may be deleted meanwhile
+        self._remove([one.id for one in changed if one.incident in gone])
+
+    def _remove(self, ids: Collection[str]) -> None:
+        if ids:
+            self.store.delete(DutyRecord, [*ids])
+
+
+def records(duties: Duties, incidents: Sequence[Incident]) -> Iterator[DutyRecord]:
+    """What is owed of these incidents, worked out now; nothing of a part, for which its head answers."""
+    heads = [incident for incident in incidents if not incident.part_of]
+    owed = duties.owed(heads)
+    heard = duties.heard_by([one for one in heads if _is_to_be_heard(one, owed[one.id])])
+    for incident in heads:
+        for duty in owed[incident.id].duties:
+            yield _record(incident, duty)
+        if incident.id in heard:
+            yield DutyRecord(
+                id=f"{incident.id}:{HEARD}",
+                tenant=incident.tenant,
+                incident=incident.id,
+                regime="",
+                stage=HEARD,
+                state="running",
+                opened_at=incident.opened_at,
+                due=heard[incident.id],
+            )
+
+
+def _record(incident: Incident, duty: Duty) -> DutyRecord:
+    return DutyRecord(
+        id=f"{incident.id}:{duty.regime.id}:{duty.stage.id}",
+        tenant=incident.tenant,
+        incident=incident.id,
+        regime=duty.regime.id,
+        stage=duty.stage.id,
+        state=duty.state,
+        opened_at=incident.opened_at,
+        since=duty.since,
+        due=duty.due,
+        verified=duty.regime.verified,
+        met_at=sent_at(duty.report) if duty.report else None,
+        late=duty.late,
+    )
+
+
+def _is_to_be_heard(incident: Incident, owed: Owed) -> bool:
+    """Whether its clock runs, and nobody has decided anything."""
+    is_grave = SEVERITIES.index(incident.severity) >= SEVERITIES.index("low")
+    return incident.clock == "run" and is_grave and status_of(owed.decisions) == UNDECIDED
+
+
+def known(store: IncidentStore) -> datetime | None:
+    """Until when all that was decided is in the records; None while alert has not gone through all incidents."""
+    mark = store.get(DutiesKnown, THE_MARK)
+    return mark.at if mark else None
+
+
+def earliest(store: IncidentStore, tenant: str, regimes: Iterable[str], now: datetime) -> dict[str, float]:
+    """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it.
+
+    Of a rule whose text was not read the earliest that is still to come, for nothing of it is ever late.
+    """
+    found = dict[str, float]()
+    for regime in regimes:
+        running = Where({"runs": (clock_of(tenant, regime),)})
+        first = store.search(DutyRecord, running, 1, order="time").items
+        if first and not first[0].verified and first[0].at < now:
+            first = store.search(DutyRecord, Where(running.equals, since=now), 1, order="time").items
+        if first:
+            found[regime] = first[0].at.timestamp()
+    return found
+
+
+def unheard(store: IncidentStore, tenant: str, silent: Collection[str], now: datetime) -> int:
+    """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
+
+    Without those `silent`, by id: whoever silenced one knows of it.
+    """
+    late = Where({"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1))
+    return store.count(DutyRecord, late.but(without=[f"{incident}:{HEARD}" for incident in silent]))
+
+
+def reports(store: IncidentStore, since: datetime, until: datetime) -> dict[str, int]:
+    """How many reports that fell due from `since` until `until` were kept in time, late or missed (not sent yet).
+
+    Of rules whose text was read.
+    """
+    where = Where({"counts": ("kept", "late", "missed")}, since=since, before=until)
+    return {one.values[0]: one.count for one in store.tally(DutyRecord, where, ("counts",))}

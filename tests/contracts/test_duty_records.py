@@ -1,0 +1,242 @@
+"""Duty records are what is owed, whatever happened in whichever order, and the mark says since when; over every store."""
+
+import random
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.clocks import book as books
+from alerts.clocks.book import LATELY, MARGIN, Book, known, records, reports
+from alerts.clocks.duties import Duties
+from alerts.incidents.erased import bury
+from alerts.records import CLASSES, Decision, DutyRecord, Incident, Notification
+from alerts.store import IncidentStore, Where, open_store
+from alerts.store.within import StoreWithin
+from tests.alerts import builders
+from tests.conftest import HeldClock
+from tests.stores import ON_SERVERS, each_backend, empty_store
+from ullage.errors import UnavailableError
+from ullage.lookup.erased import EVERYBODY
+from ullage.settings import Tenant
+
+T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
+SETTINGS = Tenant(regimes=("pipl-57", "pboc-2025", "nfra-2024"))
+STATUSES = ("acknowledged", "confirmed", "reported", "resolved", "false_positive", "open", "note")
+backend = each_backend("sqlite", *ON_SERVERS)
+url = empty_store(CLASSES)
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
+    with closing(open_store(url, tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def duties(store: IncidentStore, clock: HeldClock) -> Duties:
+    return Duties(store, lambda _: SETTINGS, clock.as_clock())
+
+
+@pytest.fixture
+def book(duties: Duties) -> Book:
+    return Book(duties)
+
+
+def incident(id_: str, **changes: Any) -> Incident:
+    return builders.incident(id_, T0, **{"severity": "high", "clock": "run", "customers": 100, "first_seen": T0, **changes})
+
+
+def decision(of: str, at: datetime, status: str = "acknowledged", **said: Any) -> Decision:
+    token = f"{at.timestamp()}{status}"
+    return Decision(id=f"{of}:{token}", tenant="bank", incident=of, at=at, by="Li", status=status, **said)
+
+
+def notification(of: str, at: datetime, outcome: str = "sent") -> Notification:
+    return Notification(
+        id=f"{of}:desk", tenant="bank", incident=of, at=at, due=at, channel="desk", what="high", why="new", severity="high",
+        outcome=outcome, sent_at=at if outcome == "sent" else None,
+    )  # fmt: skip
+
+
+def stored(store: IncidentStore) -> dict[str, DutyRecord]:
+    store.refresh()
+    return {one.id: one for one in store.scroll(DutyRecord, Where())}
+
+
+def owed(duties: Duties) -> dict[str, DutyRecord]:
+    duties.store.refresh()
+    return {one.id: one for one in records(duties, list(duties.store.scroll(Incident, Where())))}
+
+
+def states(store: IncidentStore) -> dict[str, str]:
+    return {id_: one.state for id_, one in stored(store).items()}
+
+
+def drain(book: Book) -> None:
+    """What one minute of alert's loop does."""
+    book.turn()
+    while book._changed:
+        book.step()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, clock, seed):
+    """Incidents are folded and joined, people are told and decide, alert is started anew: all of it in any order."""
+    chance = random.Random(seed)
+    ids = [f"INC-{n}" for n in range(5)]
+    book.complete()
+    for turn in range(60):
+        clock.advance(chance.randrange(5, 4000))
+        id_, now = chance.choice(ids), duties.clock.now()
+        match chance.randrange(8):
+            case 0 | 1:
+                word, severity = chance.choice(("run", "if confirmed", "none")), chance.choice(("low", "high", "statutory"))
+                head = chance.choice(("", "", "", "INC-0")) if id_ != "INC-0" else ""
+                store.put([incident(id_, clock=word, severity=severity, part_of=head)])
+                book.changed([id_])
+            case 2 | 3 | 4:
+                status = chance.choice(STATUSES)
+                regime, stage = chance.choice((("", ""), ("pipl-57", "first"), ("pboc-2025", "waived"), ("nfra-2024", "applies")))
+                at = now - timedelta(seconds=chance.choice((0, 0, 600)))  # by a host whose clock is behind
+                store.create([decision(id_, at, "note" if regime else status, regime=regime, stage=stage)])
+            case 5:
+                store.put([notification(id_, now, chance.choice(("sent", "pending", "failed")))])
+                book.changed([id_])
+            case 6:
+                book = Book(duties)  # what the former had still to write is lost
+                book.complete()
+            case _:
+                drain(book)
+                assert stored(store) == owed(duties), turn
+    drain(book)
+    assert stored(store) == owed(duties)
+    assert known(store) == duties.clock.now() - MARGIN
+
+
+def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_it_stands_still(
+    store, duties, clock, monkeypatch
+):
+    monkeypatch.setattr(books, "SLICE", 2)
+    store.put([incident(f"INC-{n}") for n in range(5)])
+    book = Book(duties)
+    book.step()
+    book.turn()
+    assert known(store) is None
+    assert 0 < len({one.incident for one in stored(store).values()}) < 5
+    while book._goes_on():
+        pass
+    drain(book)
+    first = known(store)
+    assert first == duties.clock.now() - MARGIN
+    clock.advance(120)
+    again = Book(duties)
+    drain(again)
+    assert known(store) == first, "what the former had still to write is not known"
+    again.complete()
+    assert known(store) == duties.clock.now() - MARGIN
+
+
+def test_the_mark_waits_for_what_is_still_to_be_written(store, book, duties, clock, monkeypatch):
+    store.put([incident(f"INC-{n}") for n in range(5)])
+    book.complete()
+    before = known(store)
+    monkeypatch.setattr(books, "SLICE", 2)
+    clock.advance(60)
+    store.create([decision(f"INC-{n}", duties.clock.now()) for n in range(5)])
+    book.turn()
+    assert known(store) == before
+    while book._changed:
+        book.step()
+    assert known(store) == duties.clock.now() - MARGIN
+
+
+def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, clock):
+    store.put([incident("INC-0"), incident("INC-1")])
+    book.complete()
+    clock.advance(7200)
+    drain(book)
+    late, early = duties.clock.now() - LATELY + timedelta(minutes=1), duties.clock.now() + timedelta(minutes=50)
+    store.create([decision("INC-0", late, "false_positive"), decision("INC-1", early, "false_positive")])
+    drain(book)
+    assert states(store) == {}
+
+
+def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock, monkeypatch):
+    store.put([incident("INC-0")])
+    book.complete()
+    before, put = known(store), type(store).put
+    clock.advance(600)
+    store.create([decision("INC-0", duties.clock.now(), "confirmed")])
+
+    def down(*_: object) -> None:
+        raise UnavailableError("the store is down")
+
+    monkeypatch.setattr(type(store), "put", down)
+    with pytest.raises(UnavailableError):
+        book.turn()
+    monkeypatch.setattr(type(store), "put", put)
+    assert known(store) == before
+    drain(book)
+    assert stored(store) == owed(duties)
+    assert known(store) == duties.clock.now() - MARGIN
+
+
+def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes_what_it_changed(store, duties, clock):
+    is_held = [False]
+    book = Book(duties, lambda: is_held[0])
+    store.put([incident("INC-0"), incident("INC-1")])
+    book.changed(["INC-0"])
+    book.complete()
+    assert {one.incident for one in stored(store).values()} == {"INC-0"}
+    assert known(store) is None
+    is_held[0] = True
+    clock.advance(books.ASK_SECONDS)
+    while known(store) is None:
+        book.step()
+        drain(book)
+    assert stored(store) == owed(duties)
+
+
+def test_a_rule_that_a_tenant_is_no_longer_under_leaves_with_the_next_start(store, book, duties):
+    store.put([incident("INC-0")])
+    book.complete()
+    Book(Duties(store, lambda _: Tenant(regimes=("pipl-57",)), duties.clock)).complete()
+    assert {one.regime for one in stored(store).values()} == {"", "pipl-57"}
+
+
+def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, book):
+    store.put([incident("INC-0"), incident("INC-1")])
+    book.complete()
+    store.delete(Incident, ["INC-0"])
+    book.complete()
+    assert {one.incident for one in stored(store).values()} == {"INC-1"}
+
+
+def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, duties):
+    """Its incidents go last, so alert may read one when its records are gone already."""
+    store.put([incident("INC-0")])
+    bury(store, "bank", EVERYBODY, duties.clock.now())
+    book.changed(["INC-0"])
+    drain(book)
+    assert stored(store) == {}
+
+
+def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_counts_its_own(store, book, duties, clock):
+    store.put([incident("INC-0"), incident("INC-1"), incident("INC-2", tenant="shop")])
+    store.put([notification(f"INC-{n}", T0) for n in range(3)])
+    sent = T0 + timedelta(hours=1)
+    said = {"regime": "nfra-2024", "stage": "first"}
+    store.create([decision("INC-0", sent, "reported", **said), decision("INC-1", sent + timedelta(hours=2), "reported", **said)])
+    clock.advance(30 * 3600)
+    book.complete()
+    store.refresh()
+    two_hours = T0 + timedelta(hours=2)
+    assert reports(store, two_hours, two_hours + timedelta(seconds=1)) == {"kept": 1, "late": 1, "missed": 1}
+    assert reports(store, T0, two_hours) == {}
+    theirs = StoreWithin(store, frozenset({"shop"}))
+    assert reports(theirs, T0, T0 + timedelta(hours=3)) == {"missed": 1}
+    assert known(theirs) == known(store)
