@@ -116,7 +116,7 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
     assert leaked.exposed() == left
     again(leaked, topic)
     store = configured_store(leaked.context)  # nor where the incidents themselves are new
-    for kind in CLASSES:
+    for kind in (kind for kind in CLASSES if "tenant" in kind.columns):
         store.delete(kind, [one.id for one in store.scroll(kind, Where()) if ":erased:" not in one.id])
     store.close()
     leaked.work()
@@ -153,7 +153,6 @@ def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House)
     assert BANK[3]["customer_ref"] not in said
 
 
-@on_server_too
 def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
     with closing(configured_store(leaked.context)) as store:
         incidents = [one.id for one in store.scroll(Incident, Where())]
