@@ -190,17 +190,3 @@ def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk,
         "POST", "/v1/exposure", json={"handles": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 403
-
-
-def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, store) -> None:
-    """SQLite takes a tenant for narrower than a list of handles, and would read all that it has."""
-    asked = list[str]()
-    database = store._database
-    database.exec_trace = lambda _, sql, __: asked.append(sql) or True
-    found = [one.subject for one in store.scroll(Exposure, Where({"tenant": ("bank",), "subject": (handle("a"), NOBODY)}))]
-    database.exec_trace = None
-    assert found == [handle("a")]
-    for sql in asked:
-        bound = ("bank", "[]", -1)
-        (plan, *_) = (row[3] for row in database.execute(f"explain query plan {sql}", bound))
-        assert "exposure_by_subject" in plan
