@@ -209,6 +209,7 @@ def held(pid: int) -> Iterator[None]:
 def breaks_under(work: Work, role: str) -> None:
     """The disk breaks before a role deals with what waits for it, and works again after the role met that."""
     disk, stored = work.disk, work.stored()
+    until(lambda: work.waiting(role) < POSTS, f"{role} is through with what came before, which is found before it is", SOON)
     with held(work.pid(role)):
         work.daemon.ask("ingest", "-", text=work.lines())
         until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
