@@ -25,7 +25,9 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
 EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged", "UllageNotificationDutyDueSoon", "UllageNotificationDutyPressing"}
 """What the planted leaks bring: people who must act, and clocks that run."""
-STARTING = "UllageRoleDown|UllageInstanceDown|UllageRoleMissing|UllageCanaryLate|UllageHeartbeatMissing"
+STARTING = (
+    "UllageRoleDown|UllageInstanceDown|UllageRoleMissing|UllageCanaryLate|UllageHeartbeatMissing|UllageNotificationDutiesUnknown"
+)
 """What is true while the roles are started one after the other, and no minutes are given for it."""
 LEAKED = 60
 """From fifty customers with a password on, an incident is of severity high."""
