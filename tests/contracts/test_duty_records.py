@@ -1,10 +1,7 @@
 """Duty records are what is owed, whatever happened in whichever order, and the mark says since when; over every store."""
 
 import random
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +11,7 @@ from alerts.clocks.book import LATELY, MARGIN, Book, known, records, reports
 from alerts.clocks.duties import Duties
 from alerts.incidents.erased import bury
 from alerts.records import CLASSES, Decision, DutyRecord, Incident, Notification
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import IncidentStore, Where
 from alerts.store.within import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
@@ -28,12 +25,6 @@ SETTINGS = Tenant(regimes=("pipl-57", "pboc-2025", "nfra-2024"))
 STATUSES = ("acknowledged", "confirmed", "reported", "resolved", "false_positive", "open", "note")
 backend = each_backend("sqlite", *ON_SERVERS)
 url = empty_store(CLASSES)
-
-
-@pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
-    with closing(open_store(url, tmp_path)) as opened:
-        yield opened
 
 
 @pytest.fixture

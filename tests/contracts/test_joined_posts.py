@@ -1,17 +1,13 @@
 """That posts of one seller are joined in every store: what fold reads back it must find at once, by id and by filter."""
 
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-
-import pytest
 
 from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed
 from alerts.records import CLASSES, Background, Incident, incident_id
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import Where, open_store
 from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
@@ -20,12 +16,6 @@ from ullage.settings import Tenant
 
 backend = each_backend("sqlite", *ON_SERVERS)
 url = empty_store(CLASSES)
-
-
-@pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
-    with closing(open_store(url, tmp_path)) as opened:
-        yield opened
 
 
 def changes_nothing_again(store, clock, posts) -> None:

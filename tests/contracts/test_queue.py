@@ -1,9 +1,6 @@
 """The queue and what is done in it, over every incident store."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +9,7 @@ from alerts.clocks.duties import Duties
 from alerts.desk.queue import Queue, View
 from alerts.desk.work import Work
 from alerts.records import CLASSES, Decision, Incident, Notification, Sighting, WorkItem
-from alerts.store import IncidentStore, QueryError, Where, open_store
+from alerts.store import IncidentStore, QueryError, Where
 from tests.alerts import builders
 from tests.conftest import HeldClock
 from tests.stores import ON_SERVERS, each_backend, empty_store
@@ -21,12 +18,6 @@ from ullage.settings import Tenant
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 backend = each_backend("sqlite", *ON_SERVERS)
 url = empty_store(CLASSES)
-
-
-@pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[IncidentStore]:
-    with closing(open_store(url, tmp_path)) as opened:
-        yield opened
 
 
 @pytest.fixture
