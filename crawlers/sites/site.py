@@ -272,8 +272,11 @@ def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
         except ValidationError as error:
             found = wrong_in(error, Site)
             faults += found
+            # What is wrong with the whole names its knob in its words alone; a knob that nobody knows may hold any sign.
             wrong = {fault.partition(":")[0].partition(".")[0] for fault in found}
-            given = {k: v for k, v in given.items() if k not in wrong} | {k: v for k, v in STAND_INS.items() if k in wrong}
+            wrong |= {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+            rest = {k: v for k, v in given.items() if k not in wrong} | {k: v for k, v in STAND_INS.items() if k in wrong}
+            given = rest if rest != given else STAND_INS
 
 
 def _text_of(path: Path) -> str:

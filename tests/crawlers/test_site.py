@@ -51,6 +51,17 @@ def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complain
         read_site(tmp_path / "x.toml")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("knob", ["http://[::1]:80/", "a.b", "a: b", ":", ".", ""])
+def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str) -> None:
+    """One with a colon was never taken out, and its file was looked at for ever."""
+    (tmp_path / "x.toml").write_text(f'{GOOD}delay_seconds = -1\n["{knob}"]\nx = 1\n')
+    with pytest.raises(FaultsError) as caught:
+        read_site(tmp_path / "x.toml", platform_of)
+    assert f"{tmp_path}/x.toml: {knob}: there is no such knob" in caught.value.faults or not knob
+    assert len(caught.value.faults) == 2
+
+
 def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     wrong = 'platform = "bepasty"\nstart = ["ftp://x"]\nhost = ["y"]\ndelay_seconds = -1\nowner = "team"\n[options]\nlist = "x"'
     (tmp_path / "x.toml").write_text(wrong)
