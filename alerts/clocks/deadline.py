@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from ullage.calendar import Calendar
+from ullage.files.faults import quoted
 
 
 class Unit(StrEnum):
@@ -42,7 +43,7 @@ class Within:
         """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError for anything else."""
         found = RULE.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no period: use '30 min', '4 h', '30 days', '5 working days' or 'same day'")
+            raise ValueError(f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or 'same day'")
         return cls(0, Unit.SAME_DAY) if found["today"] else cls(int(found["amount"]), Unit(found["unit"]))
 
     def __str__(self) -> str:

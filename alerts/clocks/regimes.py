@@ -12,6 +12,7 @@ from alerts.clocks.deadline import Within
 from alerts.records import SEVERITIES, Incident, Severity
 from alerts.records.document import Frozen
 from ullage.errors import ConfigError
+from ullage.files.faults import quoted
 from ullage.files.rulefiles import shipped
 from ullage.settings import Tenant
 
@@ -99,7 +100,7 @@ def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
     """Those that a tenant is under; ConfigError names the one that is not known."""
     known = regimes()
     if unknown := [id_ for id_ in tenant.regimes if id_ not in known]:
-        raise ConfigError(f"tenants.{name}.regimes: there is no regime {unknown[0]!r}: use {', '.join(known)}")
+        raise ConfigError(f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use {', '.join(known)}")
     return tuple(known[id_] for id_ in tenant.regimes)
 
 

@@ -32,6 +32,7 @@ from typing import Generic, Protocol
 from alerts.records.document import D, Document, E
 from ullage.errors import ConfigError, UllageError
 from ullage.exits import Exit
+from ullage.files.faults import quoted
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
 from ullage.settings import Context
@@ -197,7 +198,7 @@ def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
         with _its_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
         return ElasticsearchStore(url, data, KeyStore(keys or data / "keys", credentials=credentials_folder()))
-    raise ConfigError(f"store.url has the scheme {scheme!r}: use sqlite:///FILE or elasticsearch://HOST:PORT")
+    raise ConfigError(f"store.url has the scheme {quoted(scheme)}: use sqlite:///FILE or elasticsearch://HOST:PORT")
 
 
 def store_trust(context: Context) -> Trust | None:

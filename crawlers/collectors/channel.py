@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crawlers.sites.site import TAKEN, Site
 from ullage.errors import ConfigError
+from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.records import INGEST, Category
@@ -95,7 +96,7 @@ def read_channel(path: Path) -> Channel:
         return Channel.model_validate({"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))})
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        knob = ".".join(str(part) for part in first["loc"])
+        knob = ".".join(shown(str(part)) for part in first["loc"])
         raise ConfigError(f"{path}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None

@@ -19,7 +19,7 @@ from crawlers.sites.pages import Page, Parsed
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError
-from ullage.files.faults import meant
+from ullage.files.faults import meant, quoted, shown
 from ullage.records import INGEST
 
 
@@ -92,7 +92,7 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
         known = (*names(), *presets.names(), INGEST)
         near = meant(site.platform, known)
         why = f"is not known{near}" if near else f"is none of {', '.join(sorted(known))}"
-        raise ConfigError(f"site {site.name}: platform {site.platform!r} {why}") from None
+        raise ConfigError(f"site {site.name}: platform {quoted(site.platform)} {why}") from None
     if preset.unreadable:
         raise ConfigError(f"site {site.name}: platform {site.platform}: {preset.unreadable}")
     return OfPreset(named(preset.platform), preset.of(site))
@@ -101,4 +101,4 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
 def no_options(site: Site) -> None:
     """The check of a platform that has no options."""
     if site.options:
-        raise ConfigError(f"site {site.name}: options.{min(site.options)}: platform {site.platform} has no options")
+        raise ConfigError(f"site {site.name}: options.{shown(min(site.options))}: platform {site.platform} has no options")

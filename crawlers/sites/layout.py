@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from crawlers.sites.dates import Calendar, Order
 from crawlers.sites.selecting import Language, Selections, languages
 from ullage.errors import FaultsError
-from ullage.files.faults import meant
+from ullage.files.faults import cleared, meant, shown
 
 SLUG = "slug"
 """The group of a pattern that holds what is no part of a page's name, such as a title that may change."""
@@ -44,7 +44,7 @@ def _pattern(value: object) -> re.Pattern[str]:
     try:
         pattern = re.compile(value)
     except re.error as error:
-        raise ValueError(f"is no regular expression ({error.msg})") from None
+        raise ValueError(f"is no regular expression ({cleared(error.msg)})") from None
     if _repeats_repeats(_parser.parse(value)):
         raise ValueError("repeats what repeats itself, such as (a+)+: on some addresses it would never end")
     return pattern
@@ -75,7 +75,7 @@ def _template(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("is no text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
-        raise ValueError(f"{{{unknown[0]}}} is none of {', '.join(sorted(PLACES))}")
+        raise ValueError(f"{{{shown(unknown[0])}}} is none of {', '.join(sorted(PLACES))}")
     return value
 
 
@@ -248,7 +248,7 @@ def _fault(error: Mapping[str, Any]) -> str:
         known = sorted(Layout.model_fields)
         near = meant(knob, known)
         why = f"is no option{near}" if near else f"is none of {', '.join(known)}"
-    return f"{f'options.{knob}: ' if knob else ''}{why}"
+    return f"{f'options.{shown(knob)}: ' if knob else ''}{why}"
 
 
 @functools.lru_cache(maxsize=512)

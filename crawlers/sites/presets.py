@@ -33,6 +33,7 @@ from crawlers.sites.pages import Page, Parsed, Role
 from crawlers.sites.selecting import Document, Selections, document, languages
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
+from ullage.files.faults import quoted, shown
 from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 
@@ -182,7 +183,7 @@ def _read(name: str, text: str, where: str) -> Preset:
         return Preset.model_validate({"name": name, **read_toml(text)})
     except ValidationError as error:
         first = error.errors()[0]
-        knob = ".".join(str(part) for part in first["loc"])
+        knob = ".".join(shown(str(part)) for part in first["loc"])
         raise ConfigError(f"{where}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: is no TOML ({error})") from None
@@ -224,7 +225,7 @@ def _mark_of(text: str) -> Selections:
     try:
         return languages([text], "css")
     except ValueError as why:
-        raise ConfigError(f"recognise.any: {text!r} {why}") from None
+        raise ConfigError(f"recognise.any: {quoted(text)} {why}") from None
 
 
 Parse = Callable[[Page, Response, Site], Parsed]

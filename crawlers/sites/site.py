@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from crawlers.sites.night import night_ends, nights, windows_of
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.faults import faults_of as wrong_in
+from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import SITE as CANARY
@@ -167,7 +168,7 @@ class Site(BaseModel):
         if not self.script and any(map(is_route, self.start)):
             raise ValueError("start: leads to a route behind #, which no site is told: say script = true, or start at its JSON")
         if self.options and self.platform == INGEST:
-            raise ValueError(f"options.{min(self.options)}: platform {INGEST} has no options")
+            raise ValueError(f"options.{shown(min(self.options))}: platform {INGEST} has no options")
         return self
 
     def may_be_asked(self, at: float) -> float:

@@ -11,11 +11,13 @@ from alerts.notify.post import Answer
 from alerts.rules.kinds import kind_of, kinds
 from crawlers.collectors.channel import read_channel
 from crawlers.intake.exports import telegram
+from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
 from matcher.watchlist.file import Header
 from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
-from ullage.errors import ConfigError, CorruptError
+from ullage.errors import ConfigError, CorruptError, faults_of
+from ullage.files.faults import quoted, shown
 from ullage.files.parsing import read_json, read_toml
 from ullage.settings.whole import load
 
@@ -26,6 +28,13 @@ WRONG_TOML = {
     "tables": "a = " + "{b=" * DEEP + "1" + "}" * DEEP,
     "number": f"a = {DIGITS * 400}",
     "none": f"a = = {DIGITS}",
+    "a table twice": f"[{DIGITS}]\n[{DIGITS}]",
+    "a table twice, in quotes": f"['{DIGITS} \"']\n['{DIGITS} \"']",
+    "a table below a value": f"{DIGITS} = 1\n[{DIGITS}.b]",
+    "a knob twice in a line": f"a = {{ {DIGITS} = 1, {DIGITS} = 2 }}",
+    "a knob below a line": f"{DIGITS} = {{ b = 1 }}\n[{DIGITS}.c]",
+    "a knob that nobody knows": f"{DIGITS} = 1",
+    "a table that nobody knows": f"[{DIGITS}.{DIGITS}]\na = 1",
 }
 DEEP_JSON = f'{{"a": {"[" * DEEP}{"]" * DEEP}}}'.encode()
 STREAM = "0123456789abcdef"
@@ -61,6 +70,45 @@ def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(tmp_path:
     with pytest.raises(ConfigError, match=r"some\.toml|ullage\.toml") as raised:
         READERS[reader](path)
     assert DIGITS not in str(raised.value)
+
+
+SITE = 'platform = "board"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner = "team"\n'
+PASTED = {
+    "a site's platform": ("site", SITE.replace("board", DIGITS), "platform"),
+    "options of a platform that has none": ("site", SITE.replace("board", "bepasty") + f"[options]\n{DIGITS} = 1", "options"),
+    "options of a site that nobody crawls": ("site", SITE.replace("board", "ingest") + f"[options]\n{DIGITS} = 1", "options"),
+    "an option": ("site", SITE + f"[options]\n{DIGITS} = 1", "options"),
+    "a place in an address": ("site", SITE + f"[options]\nraw = '/{{{DIGITS}}}'", r"options\.raw"),
+    "a group of an expression": ("site", SITE + f"[options]\npattern = '(?P<{DIGITS}>)'", r"options\.pattern"),
+    "a tenant": ("settings", f"[tenants.{DIGITS}]", "tenants"),
+    "a knob of a tenant": ("settings", f"[tenants.bank]\n{DIGITS} = 1", r"tenants\.bank"),
+    "a table of a channel": ("settings", f"[notify.channels.{DIGITS}]\nkind = 'wecom'", "notify"),
+    "a channel of a route": ("settings", f"[notify.routes.all]\nchannels = ['{DIGITS}']", "notify"),
+    "a time zone": ("settings", f"[coverage]\nzone = '{DIGITS}'", "coverage"),
+}
+
+
+@pytest.mark.parametrize("place", PASTED)
+def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(tmp_path: Path, place: str) -> None:
+    reader, text, named = PASTED[place]
+    path = tmp_path / "some.toml"
+    path.write_text(text)
+    read = READERS[reader] if reader != "site" else lambda file: read_site(file, platform_of)
+    with pytest.raises(ConfigError, match=rf"\.toml: .*({named}).*\((11|13) characters\)") as raised:
+        read(path)
+    assert not [fault for fault in faults_of(raised.value) if DIGITS in fault]
+
+
+@pytest.mark.parametrize("word", ["colour", "诸葛", "site-2026", "a" * 64])
+def test_a_plain_word_is_repeated(word: str) -> None:
+    assert (shown(word), quoted(word)) == (word, repr(word))
+
+
+@pytest.mark.parametrize(
+    "word", [DIGITS, "154-0000-0001", "E12345678", "１５４０００００００１", "li@bank.example", "a" * 65, "\x1b[31m"]
+)
+def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -> None:
+    assert shown(word) == quoted(word) == f"({len(word)} characters)"
 
 
 def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.files.faults import quoted
 from ullage.security.tls import Trust
 
 CAPTURES = "captures"
@@ -183,7 +184,7 @@ def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Cl
         from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
 
         return KafkaBus(rest, data, retention, clock)
-    raise ConfigError(f"bus.url has the scheme {scheme!r}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT")
+    raise ConfigError(f"bus.url has the scheme {quoted(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT")
 
 
 def trust_of_bus(url: str, data: Path) -> Trust | None:

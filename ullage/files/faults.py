@@ -1,6 +1,7 @@
 """What is wrong with a file of data, all of it and at once: a message a fault, which names the knob and what was probably meant.
 
-A message never holds what the file says, beyond the names of its knobs: it may be what nobody else should read.
+A message never holds what the file says, beyond the names of its knobs: it may be what nobody else should read. A word of the
+file that is repeated goes through `shown` or `quoted`: a value that was pasted into the wrong place is not repeated.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from pydantic import BaseModel, ValidationError
 QUOTED = re.compile(r"'([^']*)'")
 NEAR = 0.7
 """How alike a word must be, of 1, to be taken for a slip of the hand."""
+MOST_DIGITS = 6
+"""No identifier that this product looks for has so few."""
+LONGEST = 64
+"""Characters of a name; what is longer may be a key or a text."""
+LIBRARY = re.compile(r"(?P<what>[^('\"]*)(?P<words>.*?)(?P<place> \(at (?:line \d+, column \d+|end of document)\))?", re.DOTALL)
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -22,13 +28,38 @@ def faults_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
     found = dict[str, None]()
     for fault in error.errors(include_url=False, include_context=True):
         place = [str(part) for part in fault["loc"]]
+        at = ".".join(map(shown, place))
         said = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             said = _unknown(place, model)
         elif fault["type"] in {"literal_error", "enum"} and isinstance(fault["input"], str):
             said += meant(fault["input"], QUOTED.findall(str(fault.get("ctx", {}).get("expected", ""))))
-        found[": ".join(filter(None, (".".join(place), said)))] = None
+        found[": ".join(filter(None, (at, said)))] = None
     return list(found)
+
+
+def shown(word: str) -> str:
+    """`word` of a file as a message may repeat it; how long it is where it may be a value, a key or a text.
+
+    >>> shown("colour"), shown("15400000001")
+    ('colour', '(11 characters)')
+    """
+    return word if _is_plain(word) else f"({len(word)} characters)"
+
+
+def quoted(word: str) -> str:
+    """As `shown`, a word in quotation marks."""
+    return repr(word) if _is_plain(word) else shown(word)
+
+
+def cleared(said: str) -> str:
+    """What a library says of a text, such as `Cannot declare ('a',) twice (at line 1, column 4)`; the text's words as `shown`."""
+    parts = LIBRARY.fullmatch(said)
+    return f"{parts['what']}{shown(parts['words'])}{parts['place'] or ''}" if parts else shown(said)
+
+
+def _is_plain(word: str) -> bool:
+    return len(word) <= LONGEST and sum(map(str.isdigit, word)) <= MOST_DIGITS and "@" not in word and word.isprintable()
 
 
 def meant(word: str, known: Iterable[str]) -> str:

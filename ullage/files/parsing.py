@@ -10,6 +10,8 @@ import json
 import tomllib
 from typing import Any
 
+from ullage.files.faults import cleared
+
 
 def read_json(text: str | bytes) -> Any:
     """What `text` says; ValueError where it is no JSON, or nests too deeply."""
@@ -23,8 +25,8 @@ def read_toml(text: str) -> dict[str, Any]:
     """What `text` says; `tomllib.TOMLDecodeError` where it is no TOML, nests too deeply or has too long a number."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        raise
+    except tomllib.TOMLDecodeError as error:
+        raise tomllib.TOMLDecodeError(cleared(str(error))) from None
     except RecursionError:
         raise tomllib.TOMLDecodeError("it nests too deeply") from None
     except ValueError:

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ullage.files.faults import quoted
+
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """Names of tables: tenants, channels, routes."""
@@ -32,5 +34,5 @@ def known_zone(zone: str) -> str:
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{zone!r} is no time zone that is installed here: use a name like Asia/Shanghai") from None
+        raise ValueError(f"{quoted(zone)} is no time zone that is installed here: use a name like Asia/Shanghai") from None
     return zone

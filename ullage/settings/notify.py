@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ullage.files.faults import quoted
 from ullage.settings.knobs import TENANT, Seconds, Section, knob
 from ullage.verdict.rules import Severity
 
@@ -57,10 +58,10 @@ class NotifySettings(Section):
     def _known(self) -> Self:
         for name in (*self.channels, *self.routes):
             if not TENANT.fullmatch(name):
-                raise ValueError(f"{name!r} is no name: use a-z, 0-9 and -, at most 32")
+                raise ValueError(f"{quoted(name)} is no name: use a-z, 0-9 and -, at most 32")
         for name, route in self.routes.items():
             if not route.channels:
                 raise ValueError(f"routes.{name} has no channels")
             if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
-                raise ValueError(f"routes.{name} names the channel {unknown[0]!r}, for which there is no table")
+                raise ValueError(f"routes.{name} names the channel {quoted(unknown[0])}, for which there is no table")
         return self

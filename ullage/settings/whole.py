@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from ullage.errors import ConfigError, FaultsError
-from ullage.files.faults import faults_of
+from ullage.files.faults import faults_of, quoted
 from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.canary import TENANT as CANARY
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
         if bad := [name for name in tenants if not TENANT.fullmatch(name)]:
-            raise ValueError(f"{bad[0]!r} is no tenant name: use a-z, 0-9 and -, at most 32")
+            raise ValueError(f"{quoted(bad[0])} is no tenant name: use a-z, 0-9 and -, at most 32")
         if CANARY in tenants:
             raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
         return tenants

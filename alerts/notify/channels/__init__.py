@@ -15,6 +15,7 @@ from typing import Protocol
 from alerts.notify.message import Message
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
+from ullage.files.faults import quoted
 from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 
@@ -78,7 +79,7 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     """The channel `name` of the settings; ConfigError says which file or knob is wrong, never what it holds."""
     kind_name = settings.channels[name].kind
     if kind_name not in names():
-        raise ConfigError(f"notify.channels.{name}: kind {kind_name!r} is none of {', '.join(names())}")
+        raise ConfigError(f"notify.channels.{name}: kind {quoted(kind_name)} is none of {', '.join(names())}")
     kind: Kind = importlib.import_module(f"{__name__}.{kind_name}").KIND
     secret = f"{FOLDER}/{name}"
     lines = keys.lines(secret)

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
+from ullage.files.faults import shown
 from ullage.files.trusted import read_trusted
 from ullage.security.keys import credentials_folder
 from ullage.security.tls import Trust, named_file
@@ -110,7 +111,7 @@ def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
         query = _Query.model_validate(dict(parse_qsl(text, keep_blank_values=True)))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise ConfigError(f"bus.url: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(f"bus.url: {'.'.join(shown(str(part)) for part in first['loc'])}: {first['msg']}") from None
     return servers, query
 
 
