@@ -17,17 +17,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from alerts.incidents.exposures import is_verified
 from alerts.lookup.exposed import Exposed, Lookup
 from alerts.lookup.person import kinds_of, worst_way
-from alerts.lookup.together import Together
-from alerts.read.heard import BELIEVED, Looked
+from alerts.read.heard import BELIEVED, Looked, looked
 from alerts.report.content import Text
 from alerts.store import Where
-from ullage.audit.trail import Noted
-from ullage.errors import UllageError
+from ullage.audit.trail import Noted, Trail
+from ullage.errors import CorruptError, UllageError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.verdict.rules import Scenario, Way, own_rules
 from ullage.verdict.words import fields_in_words
@@ -78,42 +77,86 @@ def decayed(points: int, age_days: float, life_days: float) -> int:
     return round(points * (1 - past))
 
 
+class Asked(NamedTuple):
+    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of `who`."""
+
+    lookup: Lookup
+    handles: Sequence[str]
+    tags: Sequence[str]
+    who: str
+
+    def noted(self, said: str) -> Noted:
+        """Its entry in the audit log, with what came of it."""
+        tenants = self.lookup.among or ()
+        asked = f"{len(self.handles)} handles, {len(self.tags)} index tags: {said}"
+        return Noted("exposure", asked, self.who, "".join(tenants) if len(tenants) == 1 else "")
+
+
+class Answered(NamedTuple):
+    """What one caller is told, in the order of what was asked, handles first; `looked` is what an empty answer is worth."""
+
+    items: Sequence[Screened]
+    looked: Looked
+
+
+def screened(questions: Sequence[Asked], trail: Trail, life_days: float) -> list[Answered | UllageError]:
+    """Answers, an error where that of a caller failed; an entry of each in the audit log is durable before they are given.
+
+    Callers who ask of the same tenants are answered by the same reading of the store. `life_days` is how long exposures are kept.
+    """
+    of_scope = defaultdict[frozenset[str] | None, list[Asked]](list)
+    for one in questions:
+        of_scope[one.lookup.among].append(one)
+    told = {scope: _told(some, life_days) for scope, some in of_scope.items()}
+    answers = [told[one.lookup.among].pop(0) for one in questions]
+    trail.append_all([one.noted(_said(answer)) for one, answer in zip(questions, answers, strict=True)])
+    return answers
+
+
+def _told(questions: Sequence[Asked], life_days: float) -> list[Answered | UllageError]:
+    """Answers to those who ask of the same tenants."""
+    lookup = questions[0].lookup
+    try:
+        heard = looked(lookup.store, lookup.clock.now())
+        return [Answered(items, heard) for items in Screening(lookup, life_days, heard).ask(questions)]
+    except CorruptError as error:  # of a list that not all of them need
+        return [answer for one in questions for answer in _told([one], life_days)] if len(questions) > 1 else [error]
+    except UllageError as error:
+        return [error] * len(questions)
+
+
+def _said(answer: Answered | UllageError) -> str:
+    if isinstance(answer, UllageError):
+        return f"not answered: {type(answer).__name__}"
+    return f"{sum(one.state == 'exposed' for one in answer.items)} exposed"
+
+
 @dataclass(frozen=True, slots=True)
 class Screening:
     """Answers for the tenants of `lookup`; `life_days` is how long exposures are kept, `looked` what an empty answer is worth."""
 
     lookup: Lookup
-    together: Together
     life_days: float
     looked: Looked
 
-    def ask(self, handles: Sequence[str], tags: Sequence[str], who: str) -> list[Screened]:
-        """The answers, in order, handles first; one entry in the audit log is durable before they are given.
+    def ask(self, questions: Sequence[Asked]) -> list[list[Screened]]:
+        """The answers to each, in order, handles first.
 
         CorruptError where a list of what is recorded would have to be asked and is damaged.
         """
-        asked = f"{len(handles)} handles, {len(tags)} index tags"
-        try:
-            answers = self._answers(handles, tags)
-        except UllageError as error:
-            self.together.append(Noted("exposure", f"{asked}: not answered: {type(error).__name__}", who))
-            raise
-        found = sum(one.state == "exposed" for one in answers)
-        tenants = self.lookup.among or ()
-        self.together.append(Noted("exposure", f"{asked}: {found} exposed", who, "".join(tenants) if len(tenants) == 1 else ""))
-        return answers
-
-    def _answers(self, handles: Sequence[str], tags: Sequence[str]) -> list[Screened]:
         by_handle, by_tag = defaultdict[str, list[Exposed]](list), defaultdict[str, list[Exposed]](list)
-        for hit in self._heard("subject", handles):
+        for hit in self._heard("subject", {handle for one in questions for handle in one.handles}):
             by_handle[hit.exposure.subject].append(hit)
-        for hit in self._heard("index_tags", tags):
+        for hit in self._heard("index_tags", {tag for one in questions for tag in one.tags}):
             for tag in hit.exposure.index_tags:
                 by_tag[tag].append(hit)
-        missing = [tag for tag in tags if tag not in by_tag]
+        missing = {tag for one in questions for tag in one.tags if tag not in by_tag}
         recorded = self._recorded(missing) if missing else None
-        told = [self._exposed(one, by_handle[one]) if one in by_handle else _no(one, "not_found") for one in handles]
-        return told + [self._exposed(one, by_tag[one]) if one in by_tag else self._absent(one, recorded) for one in tags]
+        return [
+            [self._exposed(one, by_handle[one]) if one in by_handle else _no(one, "not_found") for one in asked.handles]
+            + [self._exposed(one, by_tag[one]) if one in by_tag else self._absent(one, recorded) for one in asked.tags]
+            for asked in questions
+        ]
 
     def _heard(self, name: str, values: Collection[str]) -> Iterable[Exposed]:
         return (hit for hit in self.lookup.exposures(Where({name: tuple(values)})) if hit.is_heard) if values else ()

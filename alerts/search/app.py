@@ -23,8 +23,9 @@ from alerts.decisions.command import duties_of
 from alerts.desk.feed import Feed
 from alerts.desk.queue import Shifts
 from alerts.lookup.exposed import Lookup
+from alerts.lookup.screening import MOST, screened
 from alerts.lookup.sweeps import Sweeps
-from alerts.lookup.together import Together
+from alerts.lookup.turns import Turns
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
@@ -99,7 +100,7 @@ def create_app(
         occasions=Occasions(),
         shifts=Shifts(context.clock),
         feed=Feed(context.data, store, context.keys, context.clock),
-        together=Together(trail),
+        screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
         fired=Kept(context.clock),
         ran=Kept(context.clock),
         zone=zone,

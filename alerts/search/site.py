@@ -27,8 +27,9 @@ from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.language import TAGS
 from alerts.lookup.exposed import PURPOSES, Lookup, Question
+from alerts.lookup.screening import Answered, Asked
 from alerts.lookup.sweeps import Sweeps
-from alerts.lookup.together import Together
+from alerts.lookup.turns import Turns
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
@@ -80,7 +81,7 @@ class Site:
     occasions: Occasions
     shifts: Shifts
     feed: Feed
-    together: Together
+    screenings: Turns[Asked, Answered]
     fired: Kept[Fired]
     ran: Kept[DryRun]
     """What the page of rules was told last."""

@@ -1,21 +1,23 @@
 """Customers by handle or index tag, for a risk engine: what is told, what is not, and what silence is worth."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from alerts.lookup.exposed import index_tags
-from alerts.lookup.screening import decayed
+from alerts.lookup.exposed import Lookup, index_tags
+from alerts.lookup.screening import Asked, decayed, screened
 from alerts.read.heard import Listener
 from alerts.records import Exposure
 from alerts.search.v1.exposure import MOST_BYTES
 from alerts.store import Where
+from alerts.store.within import StoreWithin
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from tests.stores import on_server_too
 from ullage import audit
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, CorruptError
 from ullage.lookup import enrolled
 from ullage.records.heartbeat import Coverage, Heartbeat
 from ullage.security import keys
@@ -190,3 +192,30 @@ def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk,
         "POST", "/v1/exposure", json={"handles": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 403
+
+
+def test_those_answered_in_one_turn_hear_of_their_own_tenants_and_a_damaged_list_is_an_error_of_who_needs_it(
+    leaked, context, store
+) -> None:
+    lists, known = enrolled.EnrolledLists(context.data, context.keys), tag_of(context)
+    lookup = Lookup(store, context.keys, ("bank", "shop"), context.clock, context.trail(), lists)
+    enrol(context, [known])
+    listed = enrolled.path_of(context.data, "bank")
+    listed.write_bytes(listed.read_bytes()[:-1])
+    bank, shop = (replace(lookup, store=StoreWithin(store, frozenset({t})), among=frozenset({t})) for t in ("bank", "shop"))
+    asked = [
+        Asked(bank, [NOBODY], [], "one"),
+        Asked(shop, [handle("a")], [], "two"),
+        Asked(bank, [], [tag_of(context, "13700137000")], "three"),
+        Asked(bank, [handle("a")], [known], "four"),
+    ]
+    answers = screened(asked, context.trail(), 180.0)
+    states = [type(one) if isinstance(one, Exception) else [item.state for item in one.items] for one in answers]
+    assert states == [["not_found"], ["not_found"], CorruptError, ["exposed", "exposed"]]
+    noted = [(one.actor, one.tenant, one.object.partition(": ")[2]) for one in entries(context, "exposure")]
+    assert noted == [
+        ("one", "bank", "0 exposed"),
+        ("two", "shop", "0 exposed"),
+        ("three", "bank", "not answered: CorruptError"),
+        ("four", "bank", "2 exposed"),
+    ]

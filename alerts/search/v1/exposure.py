@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.accounts.roles import PURPOSES, ForbiddenError
 from alerts.lookup.person import UNSEEN
-from alerts.lookup.screening import HOLDS, MOST, SPEED, Screened, Screening, State
-from alerts.read.heard import Looked, Worth, looked
+from alerts.lookup.screening import HOLDS, MOST, SPEED, Asked, Screened, State
+from alerts.read.heard import Looked, Worth
 from alerts.report.content import Text
 from alerts.search.bodies import holds
 from alerts.search.may import may
@@ -107,18 +107,21 @@ def routes() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
 
     @router.post("/exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
-    def exposure(site: Annotated[Site, may("exposure.ask")], asked: ExposureRequest) -> Response:
+    async def exposure(site: Annotated[Site, may("exposure.ask")], asked: ExposureRequest) -> Response:
         """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
         if site.principal.purpose != PURPOSES["exposure.ask"]:
             raise ForbiddenError(Phrase("this is for a token whose purpose is %(purpose)s", purpose=PURPOSES["exposure.ask"]))
         if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
             raise QueryError(Phrase("ask for 1 to %(most)s handles and tags together", most=MOST))
+        question = Asked(site.lookup, asked.handles, asked.tags, site.actor())
+        found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
-        heard = looked(site.store, now)
-        found = Screening(site.lookup, site.together, life, heard).ask(asked.handles, asked.tags, site.actor())
         terms = Terms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
         answer = ExposureAnswer(
-            items=[_item(one) for one in found], covered=_covered(heard, now, life), formula=Formula(life_days=life), terms=terms
+            items=[_item(one) for one in found.items],
+            covered=_covered(found.looked, now, life),
+            formula=Formula(life_days=life),
+            terms=terms,
         )
         return Response(answer.model_dump_json(), media_type="application/json")  # else it would be validated a second time
 
