@@ -78,16 +78,17 @@ class Backend:
             self._make_shared(url, data)
             empty(store)
             if process:
-                self._become(process, url, data)
+                self.become(process, data / "keys")
             yield url
 
-    def _become(self, process: str, url: str, data: Path) -> None:
+    def become(self, process: str, keys: Path) -> None:
+        """Let what opens the shared store with `keys` have the rights of `process` alone, as they are planned."""
         assert self.server
         user = SHARED + process
         if user not in (self.server.home / "config" / "users").read_text(encoding="utf-8"):
             self.server.add_user(user, self.server.password, roles(SHARED)[user])
-        keep(data / "keys", self.server.password, user)
-        with contextlib.closing(open_store(url, data)) as store:
+        keep(keys, self.server.password, user)
+        with contextlib.closing(open_store(self.server.url(SHARED), keys.parent, keys)) as store:
             until_it_may_log_in(store)
 
     def _make_shared(self, url: str, data: Path) -> None:

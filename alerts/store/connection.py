@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from elasticsearch import ApiError, Elasticsearch, SSLError, TransportError, UnsupportedProductError
 
+from alerts.records.document import Document
+from alerts.store.rights import who_may
 from ullage.errors import ConfigError, UnavailableError
 from ullage.security.keys import KeyStore
 from ullage.security.tls import Trust, named_file
@@ -127,15 +129,18 @@ def connect(address: Address, keys: KeyStore) -> Elasticsearch:
 
 
 @contextlib.contextmanager
-def server_errors(address: Address) -> Iterator[None]:
-    """Turn what client and server raise into ours; a message never repeats a request."""
+def server_errors(address: Address, privilege: str = "", kinds: Collection[type[Document]] = ()) -> Iterator[None]:
+    """Turn what client and server raise into ours; a message never repeats a request.
+
+    A refusal names the processes that have `privilege` on `kinds`, which is what the request takes.
+    """
     where = f"Elasticsearch at {address.nodes[0]}"
     try:
         yield
     except UnsupportedProductError:
         raise ConfigError(f"{where} is another product, such as OpenSearch: use Elasticsearch 8 or 9") from None
     except ApiError as error:
-        raise meaning(where, error.meta.status, error_type(error.body)) from None
+        raise meaning(where, error.meta.status, error_type(error.body), privilege, kinds) from None
     except SSLError as error:
         assert address.trust is not None
         address.trust.reject(where, error, urlsplit(address.nodes[0]).hostname or "")
@@ -143,19 +148,29 @@ def server_errors(address: Address) -> Iterator[None]:
         raise UnavailableError(f"{where} cannot be reached ({type(error).__name__})") from None
 
 
-def meaning(where: str, status: int, kind: str) -> ConfigError | UnavailableError:
-    """Our error for a status and an error type of the server."""
+def meaning(
+    where: str, status: int, kind: str, privilege: str = "", kinds: Collection[type[Document]] = ()
+) -> ConfigError | UnavailableError:
+    """Our error for a status and an error type of the server; `privilege` on `kinds` is what was asked for."""
     if status in {408, 429} or status >= 500 or kind in PASSING:
         return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
     if status == 401:
         return ConfigError(f"{where} refuses user or password: look at {USER_FILE} and {PASSWORD_FILE} in the keys folder")
     if status == 403 or kind == "security_exception":
-        return ConfigError(f"{where} denies a right ({kind}): `ullage check --plan` prints the role that the user needs")
+        return ConfigError(f"{where} denies a right ({kind}): {_what_to_do(who_may(privilege, kinds) if kinds else ())}")
     if kind in FOREIGN or status == 404:
         return ConfigError(
             f"{where} lacks the indexes of this version ({kind}): `ullage check --plan` prints the templates and indexes"
         )
     return ConfigError(f"{where} refuses a request ({status} {kind}): is it Elasticsearch 8 or 9, with our templates?")
+
+
+def _what_to_do(processes: Sequence[str]) -> str:
+    """Where the user of `processes` has the right; without one, where to read of it."""
+    plan = "`ullage check --plan` prints"
+    if not processes:
+        return f"{plan} the role that the user needs"
+    return f"the user of {' or '.join(processes)} has it, so do this on that host; {plan} its role"
 
 
 def error_type(answer: object) -> str:

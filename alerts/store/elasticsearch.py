@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
 """What is read of an answer to a bulk: the rest would be four times as long."""
+PRIVILEGES = {"create": "create_doc", "index": "index"}
+"""What each action of a bulk takes."""
 MAX_ID_BYTES = 512
 """A longer id would make Elasticsearch refuse the whole bulk."""
 
@@ -64,7 +67,7 @@ class ElasticsearchStore:
         last minute, and the mark with the id of each that was just deleted, go with a later call.
         """
         names = [self._index(kind) for kind in kinds]
-        with server_errors(self._address):
+        with server_errors(self._address, "maintenance", kinds):
             # Only what a commit holds as deleted may be dropped, and a flush also ends the log that has the documents in it.
             must_be_whole(self._address, self._client.indices.flush(index=names, wait_if_ongoing=True).body)
             self._client.indices.forcemerge(index=names, only_expunge_deletes=True, wait_for_completion=False)
@@ -82,12 +85,12 @@ class ElasticsearchStore:
         """See `IncidentStore.mget`; by id, so it sees what no refresh has shown yet."""
         found: dict[str, D] = {}
         for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
-            with server_errors(self._address):
+            with server_errors(self._address, "read", [kind]):
                 answer = self._client.mget(index=self._index(kind), ids=list(some))
             for item in answer["docs"]:
                 if "error" in item:
                     kind_of = error_type(item)  # an answer of its own status: a shard that is not up yet is no missing index
-                    raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of)
+                    raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of, "read", [kind])
                 if item["found"]:
                     found[item["_id"]] = self._document(kind, item)
         return found
@@ -106,7 +109,7 @@ class ElasticsearchStore:
 
     def count(self, kind: type[Document], where: Where) -> int:
         """See `IncidentStore.count`."""
-        with server_errors(self._address):
+        with server_errors(self._address, "read", [kind]):
             answer = self._client.count(index=self._index(kind), query=condition(kind, where))
         must_be_whole(self._address, answer.body)
         return int(answer["count"])
@@ -139,7 +142,7 @@ class ElasticsearchStore:
 
     def _aggregated(self, kind: type[Document], where: Where, asked: Mapping[str, Any]) -> Any:
         """What comes of an aggregation over all that fits `where`."""
-        with server_errors(self._address):
+        with server_errors(self._address, "read", [kind]):
             answer = self._client.search(
                 index=self._index(kind), query=condition(kind, where), aggregations=asked, size=0, track_total_hits=False
             )
@@ -155,7 +158,7 @@ class ElasticsearchStore:
         request["sort"] = [{by: direction}, {"id": direction}]
         if after:
             request["search_after"] = list(read_mark(after))
-        hits = self._hits(request)
+        hits = self._hits(kind, request)
         items = tuple(self._document(kind, hit) for hit in hits[:size])
         return Page(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
 
@@ -170,7 +173,7 @@ class ElasticsearchStore:
     def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
         """What one answer holds is one request instead of four."""
         query = condition(kind, where)
-        hits = self._hits({"index": self._index(kind), "query": query, "size": SCROLL, "sort": ["_doc"]})
+        hits = self._hits(kind, {"index": self._index(kind), "query": query, "size": SCROLL, "sort": ["_doc"]})
         if len(hits) < SCROLL:
             yield from (self._read_as(kind, hit, read_as) for hit in hits)
         else:
@@ -184,15 +187,15 @@ class ElasticsearchStore:
 
     def _paged(self, kind: type[Document], query: Mapping[str, Any], read_as: type[R]) -> Iterator[R]:
         """Page after page of a point in time."""
-        with server_errors(self._address):
+        with server_errors(self._address, "read", [kind]):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
         request: dict[str, Any] = {"query": query, "size": SCROLL, "sort": [{"_shard_doc": "asc"}]}
         try:
-            while hits := self._hits({**request, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}):
+            while hits := self._hits(kind, {**request, "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}):
                 yield from (self._read_as(kind, hit, read_as) for hit in hits)
                 request["search_after"] = hits[-1]["sort"]
         finally:
-            with server_errors(self._address):
+            with server_errors(self._address, "read", [kind]):
                 self._client.options(ignore_status=404).close_point_in_time(id=pit)
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
@@ -200,13 +203,14 @@ class ElasticsearchStore:
         deleted = 0
         index = self._index(kind)
         for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
-            deleted += self._send([{"delete": {"_index": index, "_id": id_}} for id_ in some], is_seen=True).count(200)
+            operations = [{"delete": {"_index": index, "_id": id_}} for id_ in some]
+            deleted += self._send(operations, "delete", [kind], is_seen=True).count(200)
         return deleted
 
     def refresh(self, *kinds: type[Document]) -> None:
         """See `IncidentStore.refresh`."""
         names = [self._index(kind) for kind in kinds or CLASSES]
-        with server_errors(self._address):
+        with server_errors(self._address, "maintenance", kinds):
             answer = self._client.indices.refresh(index=names, ignore_unavailable=True)
         must_be_whole(self._address, answer.body)
 
@@ -220,8 +224,8 @@ class ElasticsearchStore:
     def _where(self) -> str:
         return f"Elasticsearch at {self._address.nodes[0]}"
 
-    def _hits(self, request: Mapping[str, Any]) -> list[Any]:
-        with server_errors(self._address):
+    def _hits(self, kind: type[Document], request: Mapping[str, Any]) -> list[Any]:
+        with server_errors(self._address, "read", [kind]):
             answer = self._client.search(**request, track_total_hits=False)
         must_be_whole(self._address, answer.body)
         return list(answer["hits"]["hits"])
@@ -229,6 +233,7 @@ class ElasticsearchStore:
     def _bulk(self, documents: Sequence[Document], action: str) -> list[int]:
         """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound."""
         statuses = [400] * len(documents)
+        send = partial(self._send, privilege=PRIVILEGES[action], kinds={type(document) for document in documents})
         is_seen = any(document.seen_at_once for document in documents)
         lines: list[str] = []
         places: list[int] = []
@@ -240,25 +245,21 @@ class ElasticsearchStore:
             pair = [json.dumps(header, ensure_ascii=False), body(document)]
             length = len(pair[1].encode())
             if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
-                self._store(lines, places, statuses, is_seen)
+                _note(statuses, places, send(lines, is_seen=is_seen))
                 lines, places, size = [], [], 0
             lines += pair
             places.append(place)
             size += length
         if lines:
-            self._store(lines, places, statuses, is_seen)
+            _note(statuses, places, send(lines, is_seen=is_seen))
         return statuses
 
-    def _store(self, lines: Sequence[str], places: Sequence[int], statuses: list[int], is_seen: bool) -> None:
-        for place, status in zip(places, self._send(lines, is_seen), strict=True):
-            statuses[place] = status
-
-    def _send(self, operations: Sequence[Any], is_seen: bool = False) -> list[int]:
+    def _send(self, operations: Sequence[Any], privilege: str, kinds: Collection[type[Document]], *, is_seen: bool) -> list[int]:
         """The status of each operation; raises where the server could not try one, for the caller will do it all again.
 
         What `is_seen` at once takes no right to refresh the index: whoever may write may ask for that along with it.
         """
-        with server_errors(self._address):
+        with server_errors(self._address, privilege, kinds):
             answer = self._client.bulk(operations=list(operations), filter_path=ANSWERED, refresh=is_seen)
         statuses = []
         for item in answer["items"]:
@@ -267,9 +268,14 @@ class ElasticsearchStore:
             absent = status == 404 and "error" not in result
             judged = absent or status in {200, 201, 400, 409}
             if not judged or kind == "strict_dynamic_mapping_exception":
-                raise meaning(self._where(), status, kind)
+                raise meaning(self._where(), status, kind, privilege, kinds)
             statuses.append(status)
         return statuses
+
+
+def _note(statuses: list[int], places: Sequence[int], answered: Sequence[int]) -> None:
+    for place, status in zip(places, answered, strict=True):
+        statuses[place] = status
 
 
 def condition(kind: type[Document], where: Where) -> dict[str, Any]:

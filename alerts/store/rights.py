@@ -10,7 +10,7 @@ mapping's version.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from alerts.records import (
@@ -60,6 +60,8 @@ SEARCH: Rights = (
 )
 DESK: Rights = (((Incident, Original), SEEN),)
 PROCESSES: Mapping[str, Rights] = {"alert": ALERT, "search": SEARCH, "desk": DESK}
+IMPLIED_BY: Mapping[str, Sequence[str]] = {"create_doc": ("create_doc", "index")}
+"""Who has one of these has the right too; any other right only by its own name."""
 
 
 def role(prefix: str, rights: Rights) -> dict[str, Any]:
@@ -76,3 +78,13 @@ def role(prefix: str, rights: Rights) -> dict[str, Any]:
 def roles(prefix: str) -> dict[str, dict[str, Any]]:
     """Every role by name: one a process, for a user that has that process's password file."""
     return {prefix + process: role(prefix, rights) for process, rights in PROCESSES.items()}
+
+
+def who_may(privilege: str, kinds: Collection[type[Document]]) -> list[str]:
+    """The processes that have `privilege` on every one of `kinds`."""
+
+    def may(rights: Rights, kind: type[Document]) -> bool:
+        having = IMPLIED_BY.get(privilege, (privilege,))
+        return any(kind in granted and not set(having).isdisjoint(privileges) for granted, privileges in rights)
+
+    return [process for process, rights in PROCESSES.items() if all(may(rights, kind) for kind in kinds)]

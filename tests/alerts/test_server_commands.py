@@ -1,20 +1,24 @@
 """The commands over a store on a real server: where they find its password, and what they then do."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from alerts.decisions.holds import held
 from alerts.records import CLASSES, incident_id
-from tests.alerts.builders import finding
+from alerts.store import configured_store
+from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from tests.stores import ON_SERVERS, Backend, each_backend, keep
 from ullage import setup
 from ullage.bus import FINDINGS
 from ullage.cli import app
+from ullage.errors import ConfigError
 from ullage.settings import Context
 
 pytestmark = pytest.mark.servers
@@ -64,3 +68,50 @@ def test_without_the_password_each_command_says_where_to_put_it(folder, run):
         assert error.exit_code == 2
         assert str(folder / "elsewhere" / "store.password") in str(error)
     assert f"FAULT  incident store: the store's password is missing: put it into {folder}" in run("check", code=1).stdout
+
+
+SAYS = {
+    "hold": ("incidents", "hold", incident_id("f"), "--case", "2026-7", "--reason", "police report"),
+    "suppress": ("incidents", "suppress", "--tenant", "bank", "--site", "paste", "--reason", "test posts", "--days", "3"),
+    "explain": ("coverage", "explain", "--since", "2h", "--until", "1h", "--reason", "the site was moved"),
+}
+"""What people say on a terminal, each of another class of documents."""
+
+
+@pytest.fixture
+def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Result]]:
+    """Runs a command over one incident, with the rights that the plan gives to a process."""
+    with backend.shared(data) as url:
+        (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
+        with contextlib.closing(configured_store(Context(data))) as store:
+            fold_all(store, clock, [finding("f", range(10), people="ab")])
+
+        def ran(process: str, *words: str) -> Result:
+            backend.become(process, data / "keys")
+            return CliRunner().invoke(app, ["--data", str(data), *words])
+
+        yield ran
+
+
+@pytest.mark.parametrize("what", SAYS)
+def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_where_it_is_not(as_process, what):
+    for process in ("alert", "desk"):
+        refused = as_process(process, *SAYS[what])
+        assert isinstance(refused.exception, ConfigError), (process, refused.output, refused.exception)
+        assert "denies a right" in str(refused.exception)
+        if process == "alert":  # which reads what this takes, and is refused when it writes
+            assert "the user of search has it, so do this on that host" in str(refused.exception)
+        assert "\n" not in str(refused.exception)
+    done = as_process("search", *SAYS[what])
+    assert done.exit_code == 0, (done.output, done.exception)
+
+
+def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
+    incident = incident_id("f")
+    context = Context(data)
+    for word, standing in (("hold", {incident}), ("release", set())):
+        done = as_process("search", "incidents", word, *SAYS["hold"][2:])
+        assert done.exit_code == 0, (done.output, done.exception)
+        backend.become("alert", data / "keys")
+        with contextlib.closing(configured_store(context)) as store:
+            assert held(store) == standing
