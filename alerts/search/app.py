@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 
 from argon2 import PasswordHasher
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.passwords import Passwords
@@ -109,8 +110,7 @@ def create_app(
     )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
-    for router in (*v1.routers(), *pages.routers(), login.routes(), _operations(site)):  # tried in turn: programs ask most often
-        app.router.routes.extend(router.routes)  # included, each would be worked out a second time
+    app.router.routes.extend(_routes())
     for kind, answer in _answers(site).items():
         app.add_exception_handler(kind, answer)
     reach = Reach.of(context.settings, hosts)
@@ -127,7 +127,17 @@ def create_app(
     return Beneath(InLanguage(guard), reach)
 
 
-def _operations(site: Site) -> APIRouter:
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Every route, those of programs first: they are tried in turn, and programs ask most often.
+
+    A route finds its site in what is asked (`alerts.search.may`), so that they are worked out once, which takes longest of all.
+    """
+    routers = (*v1.routers(), *pages.routers(), login.routes(), _operations())
+    return tuple(route for router in routers for route in router.routes)  # included, each would be worked out a second time
+
+
+def _operations() -> APIRouter:
     """What machines ask for, of the whole site, the style sheet, and the script for keys."""
     router = APIRouter(include_in_schema=False)
     style, script = (
@@ -143,16 +153,16 @@ def _operations(site: Site) -> APIRouter:
         return Response(script, media_type="text/javascript")
 
     @router.get("/metrics", dependencies=[anybody()])
-    def metrics() -> Response:
-        return Response(generate_latest(site.registry), media_type=METRICS_TYPE)
+    def metrics(request: Request) -> Response:
+        return Response(generate_latest(request.app.state.site.registry), media_type=METRICS_TYPE)
 
     @router.get("/healthz", dependencies=[anybody()])
     def alive() -> PlainTextResponse:
         return PlainTextResponse("alive\n")
 
     @router.get("/readyz", dependencies=[anybody()])
-    def ready() -> PlainTextResponse:
-        site.store.count(Account, Where())
+    def ready(request: Request) -> PlainTextResponse:
+        request.app.state.site.store.count(Account, Where())
         return PlainTextResponse("ready\n")
 
     return router
