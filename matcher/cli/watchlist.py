@@ -42,6 +42,7 @@ from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.cohorts import bait_of, write
+from matcher.watchlist.runs import require_room
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE
@@ -237,6 +238,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
             tags += int((column.cells.lengths > 0).sum()) * entries_of(column.kind, column.kind in CHOICES[digests])
     seconds = (context.clock.monotonic() - started) + tags * SECONDS_A_TAG
     typer.echo(f"{tags} tags, {tags * BYTES_AN_ENTRY / 2**20:.1f} MiB, about {max(1, round(seconds / 60))} min")
+    require_room(tags)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.watchlist.file import Array, split
+from ullage.errors import ConfigError
 from ullage.security.tags import TAG_BYTES, Tags
 
 RUN = 3 << 20
@@ -27,6 +28,8 @@ AT_ONCE = 1 << 20
 """Records that are sorted at once, about: smaller ranges are taken together."""
 PLACE_BITS = 24
 """A range of more than 16 million records is sorted more slowly."""
+MOST = 2**32 - 1
+"""Records: a list numbers its entries and its customers with 32 bits."""
 _NUMBER = np.dtype("<u4")
 
 
@@ -63,7 +66,8 @@ class Runs:
         self.count = 0
 
     def add(self, tags: Tags, numbers: Array) -> None:
-        """Add records: tags (n, 16), numbers u32[n]."""
+        """Add records: tags (n, 16), numbers u32[n]. ConfigError for more than a list can number."""
+        require_room(self.count + len(tags))
         self._held.append((tags, numbers))
         self._waiting += len(tags)
         self.count += len(tags)
@@ -117,6 +121,12 @@ class Runs:
         tags = os.pread(self._file.fileno(), (end - start) * TAG_BYTES, run.place + start * TAG_BYTES)
         numbers = os.pread(self._file.fileno(), (end - start) * _NUMBER.itemsize, numbers_at + start * _NUMBER.itemsize)
         return np.frombuffer(tags, np.uint8).reshape(-1, TAG_BYTES), np.frombuffer(numbers, _NUMBER)
+
+
+def require_room(records: int) -> None:
+    """ConfigError for more records than a list can number."""
+    if records > MOST:
+        raise ConfigError(f"a watchlist holds at most {MOST:,} entries: use --digests none, or enrol fewer customers in it")
 
 
 def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:

@@ -8,6 +8,7 @@ import pytest
 from matcher.watchlist import runs as module
 from matcher.watchlist.file import joined
 from matcher.watchlist.runs import Runs, _sorted, fresh
+from ullage.errors import ConfigError
 
 
 def some(count: int, distinct: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,3 +77,12 @@ def test_fresh_rows_differ_from_the_one_before() -> None:
     assert fresh(first).tolist() == [True, False, False, True]
     assert fresh(first, second).tolist() == [True, False, True, True]
     assert fresh(np.empty(0)).tolist() == []
+
+
+def test_more_than_a_list_can_number_is_refused_and_not_cut_off(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MOST", 1000)
+    runs, (tags, numbers) = Runs(tmp_path), some(1001)
+    runs.add(tags[:1000], numbers[:1000])
+    with pytest.raises(ConfigError, match="at most 1,000 entries"):
+        runs.add(tags[1000:], numbers[1000:])
+    runs.close()
