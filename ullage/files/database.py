@@ -115,7 +115,10 @@ def _roll_back(connection: apsw.Connection) -> None:
 
 
 Step = str | Callable[[apsw.Connection], None]
-"""What brings a schema from one version to the next: SQL, or a function that is called within the transaction."""
+"""What brings a schema from one version to the next: SQL, or a function that is called within the transaction.
+
+One that stands several times among a schema's steps makes what is not there yet: a new file takes it once.
+"""
 
 
 def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
@@ -212,7 +215,7 @@ def _make(path: Path, steps: Sequence[Step]) -> None:
     with _draft(path) as draft, contextlib.closing(_connect(draft)) as connection:
         connection.reserve_bytes(reserve=RESERVED)
         with all_or_nothing(connection):
-            for step in (COMMITS, *steps):
+            for step in dict.fromkeys((COMMITS, *steps)):
                 _take(connection, step)
             connection.pragma("user_version", CHECKED | len(steps))
 
