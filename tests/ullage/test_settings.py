@@ -140,3 +140,9 @@ def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeyp
     assert (context.keys.root, context.keys.command) == (tmp_path / "elsewhere", ("kms",))
     assert context.keys.credentials == Path("/run/credentials/x")
     assert context.tenant("nobody") == Tenant()
+
+
+@pytest.mark.parametrize("name", ["file", "_env_file", "_env_prefix", "self"])
+def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"ullage.toml: {name}: there is no such knob"):
+        load(write(tmp_path, f"{name} = 'x'\n"))

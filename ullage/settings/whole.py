@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -95,13 +95,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file; neither secrets folders nor .env files are read."""
-        return (init_settings, env_settings, InitSettingsSource(settings_cls, cls._file()))
+        """Neither secrets folders nor .env files are read."""
+        return (init_settings, env_settings)
 
-    @staticmethod
-    def _file() -> dict[str, Any]:
-        """What the file says; these settings have none."""
-        return {}
+
+class _OfFile(Settings):
+    """Made with `file`, what the file says: the environment wins over it."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The file's own names are passed on as they are: none is taken for an argument of pydantic's."""
+        assert isinstance(init_settings, InitSettingsSource)
+        return (env_settings, InitSettingsSource(settings_cls, init_settings.init_kwargs["file"]))
 
 
 def load(data: Path) -> Settings:
@@ -119,13 +131,8 @@ def load(data: Path) -> Settings:
     except FileNotFoundError:
         content = b""
 
-    class FromFile(Settings):
-        @staticmethod
-        def _file() -> dict[str, Any]:
-            return read_toml(content.decode("utf-8"))
-
     try:
-        return FromFile()
+        return _OfFile(file=read_toml(content.decode("utf-8")))  # type: ignore[call-arg]
     except ValidationError as error:
         raise FaultsError(_placed(fault, file) for fault in faults_of(error, Settings)) from None
     except SettingsError as error:
