@@ -1,6 +1,7 @@
 """A store, in the data folder where the commands look for it, the page over it, and a log of the test's own."""
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -32,8 +33,18 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return backend_named(getattr(request, "param", "sqlite"), request)
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the file of a store that is empty, to be copied."""
+    folder = tmp_path_factory.mktemp("empty")
+    open_store("sqlite:///incidents.sqlite", folder).close()
+    return folder
+
+
 @pytest.fixture
-def store(data: Path, backend: Backend) -> Iterator[IncidentStore]:
+def store(data: Path, backend: Backend, empty_file: Path) -> Iterator[IncidentStore]:
+    if backend.own_files:
+        shutil.copytree(empty_file, data, dirs_exist_ok=True)
     with backend.shared(data) as url, closing(open_store(url, data)) as opened:
         yield opened
 
