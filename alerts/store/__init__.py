@@ -16,7 +16,9 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
    overwrites at once; Elasticsearch writes its segments anew, in the background.)
 9. `counts`, `tally` and `firsts` answer of all documents that fit, and read none of them: what a page says of fifty thousand
    incidents costs it three questions.
-10. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
+10. `read` gives the version of each document as well, and a `put` or `delete` that names versions is done only of what is still
+    as it was read: a write that comes late, be it of a process that is gone, overwrites nothing. See `alerts.store.merge`.
+11. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Generic, Protocol
+from typing import Generic, NamedTuple, Protocol
 
 from alerts.records.document import D, Document, E
 from ullage.errors import ConfigError, UllageError
@@ -54,6 +56,19 @@ class Outcome(Enum):
     CREATED = "created"
     REPLACED = "replaced"
     REJECTED = "rejected"
+    CONFLICT = "conflict"
+    """Nothing was written: it is not as it was read."""
+
+
+Versions = Mapping[str, str]
+"""By id the version of each document that was there when it was read; an id that is not in it was of none."""
+
+
+class Read(NamedTuple, Generic[D]):
+    """A document as it was read; `version` is the store's, and any write of the document makes another one."""
+
+    document: D
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +131,18 @@ class IncidentStore(Protocol):
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """Those of the documents that exist, by id."""
 
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+        """As `mget`, each with its version."""
+
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """Write each unless its id exists; tells for each whether it did."""
 
-    def put(self, documents: Sequence[Document]) -> list[Outcome]:
-        """Write each, whether or not it exists."""
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        """Write each, whether or not it exists; with `over`, documents of one class, each over the version that it has there.
+
+        CONFLICT where the store has another version, has one at all of what `over` does not name, or lacks what it names. Of
+        several with one id the first is written.
+        """
 
     def count(self, kind: type[Document], where: Where) -> int:
         """How many there are, exactly."""
@@ -152,8 +174,8 @@ class IncidentStore(Protocol):
     def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
         """Of all of them what `shape` asks for, in no promised order: a small part of what reading them whole costs."""
 
-    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
-        """Remove them for good; returns how many there were."""
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+        """Remove them for good, with `over` only what has the version that it names; returns how many were removed."""
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
         """Have the bytes of documents of `kinds` that were deleted leave the files, soon; costly, so once after many deletes.

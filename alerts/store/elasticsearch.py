@@ -19,7 +19,7 @@ from typing import Any
 
 from alerts.records import CLASSES
 from alerts.records.document import D, Document, E, R, stored
-from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Tally, Where
+from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Read, Tally, Versions, Where
 from alerts.store.aggregations import spans, tallied, tallies
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
@@ -35,8 +35,7 @@ IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
 """What is read of an answer to a bulk: the rest would be four times as long."""
-PRIVILEGES = {"create": "create_doc", "index": "index"}
-"""What each action of a bulk takes."""
+OUTCOMES = {201: Outcome.CREATED, 200: Outcome.REPLACED, 409: Outcome.CONFLICT}
 MAX_ID_BYTES = 512
 """A longer id would make Elasticsearch refuse the whole bulk."""
 
@@ -83,7 +82,14 @@ class ElasticsearchStore:
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """See `IncidentStore.mget`; by id, so it sees what no refresh has shown yet."""
-        found: dict[str, D] = {}
+        return {hit["_id"]: self._document(kind, hit) for hit in self._by_id(kind, ids)}
+
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+        """See `IncidentStore.read`; the request is the same."""
+        return {hit["_id"]: Read(self._document(kind, hit), _version(hit)) for hit in self._by_id(kind, ids)}
+
+    def _by_id(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
+        """What is there, as the server has it."""
         for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
             with server_errors(self._address, "read", [kind]):
                 answer = self._client.mget(index=self._index(kind), ids=list(some))
@@ -92,20 +98,18 @@ class ElasticsearchStore:
                     kind_of = error_type(item)  # an answer of its own status: a shard that is not up yet is no missing index
                     raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of, "read", [kind])
                 if item["found"]:
-                    found[item["_id"]] = self._document(kind, item)
-        return found
+                    yield item
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`; what can never be stored is a RecordError, for False would say that it is there."""
-        statuses = self._bulk(documents, "create")
+        statuses = self._bulk(documents, {})
         if any(status not in {201, 409} for status in statuses):
             raise RecordError("store_refused", "the store refuses a document")
         return [status == 201 for status in statuses]
 
-    def put(self, documents: Sequence[Document]) -> list[Outcome]:
-        """See `IncidentStore.put`."""
-        outcomes = {201: Outcome.CREATED, 200: Outcome.REPLACED}
-        return [outcomes.get(status, Outcome.REJECTED) for status in self._bulk(documents, "index")]
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        """See `IncidentStore.put`; the server itself compares, as it writes."""
+        return [OUTCOMES.get(status, Outcome.REJECTED) for status in self._bulk(documents, over)]
 
     def count(self, kind: type[Document], where: Where) -> int:
         """See `IncidentStore.count`."""
@@ -198,13 +202,14 @@ class ElasticsearchStore:
             with server_errors(self._address, "read", [kind]):
                 self._client.options(ignore_status=404).close_point_in_time(id=pit)
 
-    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
         """See `IncidentStore.delete`."""
         deleted = 0
         index = self._index(kind)
-        for some in chunks([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
-            operations = [{"delete": {"_index": index, "_id": id_}} for id_ in some]
-            deleted += self._send(operations, "delete", [kind], is_seen=True).count(200)
+        named = [id_ for id_ in ids if _fits(id_) and (over is None or id_ in over)]
+        for some in chunks(named, IDS_AT_ONCE):
+            asked = [{"delete": {"_index": index, "_id": id_, **(_unchanged(over[id_]) if over else {})}} for id_ in some]
+            deleted += self._send(asked, "delete", [kind], is_seen=True).count(200)
         return deleted
 
     def refresh(self, *kinds: type[Document]) -> None:
@@ -230,10 +235,14 @@ class ElasticsearchStore:
         must_be_whole(self._address, answer.body)
         return list(answer["hits"]["hits"])
 
-    def _bulk(self, documents: Sequence[Document], action: str) -> list[int]:
-        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound."""
+    def _bulk(self, documents: Sequence[Document], over: Versions | None) -> list[int]:
+        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound.
+
+        Each is written over its version in `over`, or only if it is not there; over whatever there is without `over`.
+        """
         statuses = [400] * len(documents)
-        send = partial(self._send, privilege=PRIVILEGES[action], kinds={type(document) for document in documents})
+        privilege = "index" if over is None or over else "create_doc"
+        send = partial(self._send, privilege=privilege, kinds={type(document) for document in documents})
         is_seen = any(document.seen_at_once for document in documents)
         lines: list[str] = []
         places: list[int] = []
@@ -241,8 +250,10 @@ class ElasticsearchStore:
         for place, document in enumerate(documents):
             if not _fits(document.id):
                 continue
-            header = {action: {"_index": self._index(type(document)), "_id": document.id}}
-            pair = [json.dumps(header, ensure_ascii=False), body(document)]
+            version = over.get(document.id) if over else None
+            header = {"_index": self._index(type(document)), "_id": document.id, **(_unchanged(version) if version else {})}
+            action = "index" if over is None or version else "create"
+            pair = [json.dumps({action: header}, ensure_ascii=False), body(document)]
             length = len(pair[1].encode())
             if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
                 _note(statuses, places, send(lines, is_seen=is_seen))
@@ -276,6 +287,17 @@ class ElasticsearchStore:
 def _note(statuses: list[int], places: Sequence[int], answered: Sequence[int]) -> None:
     for place, status in zip(places, answered, strict=True):
         statuses[place] = status
+
+
+def _version(hit: Mapping[str, Any]) -> str:
+    """The version of what was read by id."""
+    return f"{hit['_seq_no']}:{hit['_primary_term']}"
+
+
+def _unchanged(version: str) -> dict[str, int]:
+    """What an operation says that is to be done of this version alone; the server answers another with status 409."""
+    number, _, term = version.partition(":")
+    return {"if_seq_no": int(number), "if_primary_term": int(term)}
 
 
 def condition(kind: type[Document], where: Where) -> dict[str, Any]:

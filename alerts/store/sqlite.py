@@ -2,7 +2,8 @@
 
 Values of a set lie in a side table, words in an FTS5 table with `secure-delete`, so that erasing a document erases its words
 from the file as well. (A contentless table would be smaller, but keeps old words in its segments after a delete.) One
-connection a process behind a lock: the page's threads and the alert loop ask for milliseconds at a time.
+connection a process behind a lock: the page's threads and the alert loop ask for milliseconds at a time. The version of a
+document is its text: who overwrites the very text that they read loses nothing.
 """
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
@@ -22,7 +23,7 @@ import apsw
 
 from alerts.records import CLASSES, Sighting
 from alerts.records.document import D, Document, E, R, stored
-from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Tally, Where, older
+from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where, older
 from alerts.store.selection import (
     checked_columns,
     checked_set,
@@ -108,9 +109,11 @@ class SqliteStore:
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """See `IncidentStore.mget`."""
-        sql = f"select id, doc from {table_of(kind)} where id in (select value from json_each(?))"
-        rows = self._read(sql, (json.dumps(list(ids)),))
-        return {id_: self._document(kind, id_, doc) for id_, doc in rows}
+        return {id_: self._document(kind, id_, doc) for id_, doc in self._texts(kind, ids)}
+
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+        """See `IncidentStore.read`."""
+        return {id_: Read(self._document(kind, id_, doc), doc) for id_, doc in self._texts(kind, ids)}
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`."""
@@ -124,17 +127,21 @@ class SqliteStore:
                 _insert(self._database, kind, [document for id_, document in fresh.items() if id_ not in known], {})
         return made
 
-    def put(self, documents: Sequence[Document]) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
         """See `IncidentStore.put`; SQLite takes every document, so nothing is ever rejected here."""
         outcomes: list[Outcome] = []
         with self._writing():
             for kind, some in _runs(documents):
                 known, last = _numbers(self._database, kind, some), dict[str, Document]()
+                other = set[str]() if over is None else self._others(kind, {document.id for document in some}, over)
                 for document in some:
                     there = document.id in known or document.id in last
+                    if document.id in other or (over is not None and document.id in last):
+                        outcomes.append(Outcome.CONFLICT)
+                        continue
                     outcomes.append(Outcome.REPLACED if there else Outcome.CREATED)
                     last[document.id] = document
-                _remove(self._database, kind, known.values())
+                _remove(self._database, kind, [n for id_, n in known.items() if id_ not in other])
                 _insert(self._database, kind, last.values(), known)
         return outcomes
 
@@ -253,11 +260,12 @@ class SqliteStore:
                 rows = self._read(some, (json.dumps(numbers),))
                 yield from (stored(kind, id_, doc, str(self._path), read_as) for id_, doc in rows)
 
-    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
         """See `IncidentStore.delete`; the write-ahead log is emptied too, for it still holds the former pages."""
         sql = f"select n from {table_of(kind)} where id in (select value from json_each(?))"
         with self._writing():
-            rows = self._read(sql, (json.dumps(list(ids)),))
+            asked = {*ids} - (set[str]() if over is None else self._others(kind, ids, over))
+            rows = self._read(sql, (json.dumps([*asked]),))
             numbers = [int(n) for (n,) in rows]
             _remove(self._database, kind, numbers)
         self._read("pragma wal_checkpoint(truncate)")
@@ -270,6 +278,16 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    def _texts(self, kind: type[Document], ids: Collection[str]) -> list[Any]:
+        """Id and text of those of the documents that exist."""
+        sql = f"select id, doc from {table_of(kind)} where id in (select value from json_each(?))"
+        return self._read(sql, (json.dumps([*ids]),))
+
+    def _others(self, kind: type[Document], ids: Collection[str], over: Versions) -> set[str]:
+        """Those of `ids` of which there is another version than in `over`, or one in one of both places alone."""
+        there = dict[str, str](self._texts(kind, ids))
+        return {id_ for id_ in ids if there.get(id_) != over.get(id_)}
 
     def _document(self, kind: type[D], id_: str, doc: str) -> D:
         return stored(kind, id_, doc, str(self._path), kind)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from alerts.records.document import D, Document, E
-from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Tally, Where
+from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Read, Tally, Versions, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,19 @@ class StoreWithin:
         """Those of the documents that exist and are theirs, by id."""
         return {id_: one for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
 
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+        """As `mget`, each with its version."""
+        return {id_: one for id_, one in self.whole.read(kind, ids).items() if self._sees(one.document)}
+
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """Write each unless its id exists; QueryError, with nothing written, where one is not theirs."""
         self._require(documents)
         return self.whole.create(documents)
 
-    def put(self, documents: Sequence[Document]) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
         """Write each; QueryError, with nothing written, where one is not theirs."""
         self._require(documents)
-        return self.whole.put(documents)
+        return self.whole.put(documents, over)
 
     def count(self, kind: type[Document], where: Where) -> int:
         """How many of theirs there are, exactly."""
@@ -79,7 +83,7 @@ class StoreWithin:
         if narrowed:
             yield from self.whole.excerpts(kind, narrowed, shape)
 
-    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
         """Nothing on the desk is removed."""
         raise NotImplementedError
 

@@ -131,6 +131,89 @@ def test_put_says_what_became_of_each(store):
     assert store.get(Incident, "INC-A").customers == 2
 
 
+def versions(store: IncidentStore, *ids: str) -> dict[str, str]:
+    return {id_: one.version for id_, one in store.read(Exposure, ids).items()}
+
+
+def test_what_is_read_with_its_version_is_what_is_read_without(store):
+    store.put([exposure("s1"), exposure("s2")])
+    found = store.read(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
+    assert {id_: one.document for id_, one in found.items()} == store.mget(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
+    assert found.keys() == {"INC-A:s1", "INC-A:s2"}
+    assert store.read(Exposure, []) == {}
+
+
+def test_a_late_write_of_who_read_before_is_refused(reopen):
+    late, quick = reopen(), reopen()
+    quick.put([exposure("s1", sightings=("f0",)), exposure("s2")])
+    read = versions(late, "INC-A:s1", "INC-A:s2")
+    assert quick.put([exposure("s1", sightings=("f0", "f1"))], versions(quick, "INC-A:s1")) == [Outcome.REPLACED]
+    sent = [exposure("s1", sightings=("f0", "f2")), exposure("s2", sightings=("f", "f2"))]
+    assert late.put(sent, read) == [Outcome.CONFLICT, Outcome.REPLACED]
+    late.refresh()
+    assert late.get(Exposure, "INC-A:s1").sightings == ("f0", "f1")
+    assert late.get(Exposure, "INC-A:s2").sightings == ("f", "f2")
+    assert late.put(sent[:1], versions(late, "INC-A:s1")) == [Outcome.REPLACED], "read again it is done"
+    assert late.put(sent[:1], read) == [Outcome.CONFLICT], "the same once more, from a queue somewhere"
+    assert late.count(Exposure, Where({"index_tags": ("aa",)})) == 2
+
+
+def test_who_saw_nothing_creates_and_overwrites_nothing(reopen):
+    late, quick = reopen(), reopen()
+    read = versions(late, "INC-A:s1", "INC-A:s2")
+    assert read == {}
+    assert quick.put([exposure("s1", sightings=("f1",))], {}) == [Outcome.CREATED]
+    assert late.put([exposure("s1", sightings=("f2",)), exposure("s2")], read) == [Outcome.CONFLICT, Outcome.CREATED]
+    assert late.get(Exposure, "INC-A:s1").sightings == ("f1",)
+
+
+def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
+    late, quick = reopen(), reopen()
+    quick.put([exposure("s1")])
+    read = versions(late, "INC-A:s1")
+    quick.delete(Exposure, ["INC-A:s1"])
+    assert late.put([exposure("s1", confidence=90)], read) == [Outcome.CONFLICT]
+    assert late.get(Exposure, "INC-A:s1") is None
+    quick.create([exposure("s1", sightings=("f9",))])
+    assert late.put([exposure("s1", confidence=90)], read) == [Outcome.CONFLICT], "another one with its id is not it"
+
+
+def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
+    store.put([exposure("s1")])
+    twice = [exposure(subject, confidence=n) for subject in ("s1", "s2") for n in (1, 2)]
+    told = store.put(twice, versions(store, "INC-A:s1"))
+    assert told == [Outcome.REPLACED, Outcome.CONFLICT, Outcome.CREATED, Outcome.CONFLICT]
+    assert [store.get(Exposure, f"INC-A:{subject}").confidence for subject in ("s1", "s2")] == [1, 1]
+
+
+def test_a_late_delete_leaves_what_was_written_since(reopen):
+    late, quick = reopen(), reopen()
+    quick.put([exposure("s1"), exposure("s2")])
+    read = versions(late, "INC-A:s1", "INC-A:s2")
+    quick.put([exposure("s1", sightings=("f", "f1"))])
+    assert late.delete(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"], read) == 1
+    assert late.mget(Exposure, ["INC-A:s1", "INC-A:s2"]).keys() == {"INC-A:s1"}
+    assert late.delete(Exposure, ["INC-A:s1"], {}) == 0, "who saw nothing removes nothing"
+
+
+def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
+    stores, start = [reopen() for _ in range(4)], threading.Barrier(4)
+
+    def add(own: IncidentStore, n: int) -> None:
+        start.wait()
+        for turn in range(10):
+            told = Outcome.CONFLICT
+            while told is Outcome.CONFLICT:
+                read = own.read(Exposure, ["INC-A:s1"])
+                before = read["INC-A:s1"].document.sightings if read else ()
+                one = exposure("s1", sightings=(*before, f"f{n}-{turn}"))
+                (told,) = own.put([one], {id_: found.version for id_, found in read.items()})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, stores, range(4)))
+    assert sorted(stores[0].get(Exposure, "INC-A:s1").sightings) == sorted(f"f{n}-{turn}" for n in range(4) for turn in range(10))
+
+
 def test_put_leaves_no_former_word_or_value_to_be_found(store):
     store.put([incident(titles=("旧标题",), sites=("forum",), severity="low")])
     store.put([incident(titles=("新标题",), sites=("paste",), severity="high")])
