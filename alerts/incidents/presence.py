@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from alerts.records import Gone, Presence, Sighting, presence_id
-from alerts.store import IncidentStore
+from alerts.store.merge import Merge
 from ullage.records import Finding
 
 MOST_GONE, MOST_SIGHTINGS = 8, 200
@@ -70,14 +70,14 @@ class Presences:
     now: dict[str, Presence] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, store: IncidentStore, findings: Iterable[Finding]) -> Presences:
+    def of(cls, merging: Merge, findings: Iterable[Finding]) -> Presences:
         """With what `findings` tell; each that is told again changes nothing."""
         told = [presence for finding in findings if (presence := told_by(finding))]
-        stored = store.mget(Presence, {one.id for one in told})
+        stored = merging.mget(Presence, {one.id for one in told})
         now = dict(stored)
         for one in told:
             now[one.id] = merged(now[one.id], one) if one.id in now else merged(one, one)
-        return cls(stored, store.mget(Sighting, {id_ for one in stored.values() for id_ in one.sightings}), now)
+        return cls(stored, merging.mget(Sighting, {id_ for one in stored.values() for id_ in one.sightings}), now)
 
     @property
     def changed(self) -> list[Presence]:

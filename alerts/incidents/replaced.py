@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from alerts.records import Exposure, Original, Sighting, claim_id
 from alerts.store import IncidentStore, Where
+from alerts.store.merge import Merge
 from ullage.records import Finding
 
 
@@ -53,13 +54,17 @@ def standing(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def remove(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
-    """Take away what is left of sightings that are replaced, themselves last: a crash before that and it is done again."""
-    gone = {sighting.id: sighting.incident for sighting in replaced}
+    """Take away what is left of sightings that are replaced, themselves last: a crash before that and it is done again.
+
+    ConflictError, as in a crash, where another process writes the same exposures.
+    """
+    gone, merging = {sighting.id: sighting.incident for sighting in replaced}, Merge(store)
     for incident in set(gone.values()):
-        held = [e for e in store.scroll(Exposure, Where({"incident": (incident,)})) if not gone.keys().isdisjoint(e.sightings)]
-        left = {exposure.id: without(exposure, gone) for exposure in held}
-        store.put([exposure for exposure in left.values() if exposure])
-        store.delete(Exposure, [id_ for id_, exposure in left.items() if exposure is None])
+        found = store.scroll(Exposure, Where({"incident": (incident,)}))
+        ids = {exposure.id for exposure in found if not gone.keys().isdisjoint(exposure.sightings)}
+        left = {id_: without(exposure, gone) for id_, exposure in merging.mget(Exposure, ids).items()} if ids else {}
+        merging.put(exposure for exposure in left.values() if exposure)
+        merging.delete(Exposure, [id_ for id_, exposure in left.items() if exposure is None])
     if gone:
         store.delete(Original, gone)
         store.delete(Sighting, gone)

@@ -2,7 +2,8 @@
 
 Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went and which
 incidents it tied; then claims and exposures; last the incidents, which follow from them. The batch comes again, finds its
-sightings, and ends in the same facts.
+sightings, and ends in the same facts. So it does where another process wrote between reading and writing: what a batch read is
+written over that alone (`alerts.store.merge`), and else the batch is done again from reading.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from alerts.incidents import fold, projection, replaced, replay, ties
 from alerts.incidents.erased import erased_meanwhile, without_erased
@@ -22,11 +24,12 @@ from alerts.incidents.presence import Presences
 from alerts.incidents.status import CLOSED, standing
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
-from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting
+from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting, incident_id
 from alerts.records.document import Document
 from alerts.records.traits import Traits
 from alerts.stage.facts import FactsOf, read_facts
 from alerts.store import IncidentStore, Outcome, Where
+from alerts.store.merge import Merge, merge
 from ullage import log
 from ullage.bus import Record
 from ullage.clock import Clock
@@ -66,9 +69,14 @@ class Alert:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
         decoded = without_erased(self.store, [decode(record) for record in records])
         admit(self.store, decoded, self.clock.now(), self.key_checks)
+        opened = merge(self.store, partial(self._fold, decoded, {}))
+        self.metrics.handled([finding for finding in decoded if not finding.withdrawn], opened)
+
+    def _fold(self, decoded: Sequence[Finding], opened: dict[str, Sighting], merging: Merge) -> list[Sighting]:
+        """Fold them once; gives the first sightings of new incidents, with those that are `opened` by an earlier try."""
         told = [finding for finding in decoded if not finding.withdrawn]
         findings = replaced.current(told, self.store.mget(Claim, replaced.claims_of(told)))
-        sightings = self.store.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
+        sightings = merging.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
         new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
         traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
@@ -76,17 +84,19 @@ class Alert:
         leaks = [finding for finding in findings if finding.id not in background]
         aside = self._beside(leaks)
         leaks += aside
-        presences = Presences.of(self.store, [*leaks, *(finding for finding in decoded if finding.withdrawn)])
-        batch = self._load(leaks, sightings | (self.store.mget(Sighting, {f.id for f in aside}) if aside else {}), presences)
+        presences = Presences.of(merging, [*leaks, *(finding for finding in decoded if finding.withdrawn)])
+        sightings |= merging.mget(Sighting, {f.id for f in aside}) if aside else {}
+        batch = self._load(merging, leaks, sightings, presences)
         for finding in leaks:
             batch.take(finding, traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None), self.clock)
+        opened |= {sighting.id: sighting for sighting in batch.opened}
         if leaks or presences.now:
             with self.writing():
-                self._write(batch)
+                self._write(merging, batch)
                 self.store.delete(Exposure, erased_meanwhile(self.store, batch.exposures.values()))
                 if aside:
                     self.store.delete(Background, [finding.id for finding in aside])
-        self.metrics.handled(told, batch.opened)
+        return [*opened.values()]
 
     def _ties(self, finding: Finding) -> ties.Ties:
         return ties.ties_of(finding, self.together)
@@ -143,7 +153,7 @@ class Alert:
         whole = {finding.id: replaced.claim_of(finding) for finding in findings}
         self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
 
-    def _load(self, findings: Sequence[Finding], sightings: dict[str, Sighting], presences: Presences) -> Batch:
+    def _load(self, merging: Merge, findings: Sequence[Finding], sightings: dict[str, Sighting], presences: Presences) -> Batch:
         """Everything that the batch can touch, by id."""
         tied = {finding.id: self._ties(finding) for finding in findings}
         wanted = {claim for finding in findings for claim in (*fold.claims_of(finding), *tied[finding.id].all)}
@@ -152,7 +162,8 @@ class Alert:
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
         }
         holders |= {sighting.incident for sighting in presences.sightings.values()}
-        stored = self._with_heads(holders)
+        holders |= {incident_id(finding.id) for finding in findings}
+        stored = self._with_heads(merging, holders)
         known = {id_: Known.of(found) for id_, found in stored.items()}
         if any(one.own for one in tied.values()):
             for id_, decision in standing(self.store, known).items():
@@ -160,11 +171,12 @@ class Alert:
         seen = self._seen([f for f in findings if f.id not in sightings])
         return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, presences, seen)
 
-    def _with_heads(self, ids: Collection[str]) -> dict[str, Incident]:
+    @staticmethod
+    def _with_heads(merging: Merge, ids: Collection[str]) -> dict[str, Incident]:
         """The stored incidents of these ids, and those whose parts they are."""
         found, wanted = dict[str, Incident](), set(ids)
         while wanted:
-            found |= self.store.mget(Incident, wanted)
+            found |= merging.mget(Incident, wanted)
             wanted = {one.part_of for one in found.values() if one.part_of} - found.keys()
         return found
 
@@ -177,21 +189,17 @@ class Alert:
             replay.remember(subjects, self.store.scroll(Exposure, Where({"tenant": (tenant,), "subject": tuple(subjects)})))
         return seen
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, merging: Merge, batch: Batch) -> None:
         moved = batch.presences.moved(batch.sightings.values())
-        self._put([*({s.id: s for s in batch.new_sightings} | {s.id: s for s in moved}).values()])
-        self._put(batch.presences.changed)
+        merging.put(({s.id: s for s in batch.new_sightings} | {s.id: s for s in moved}).values())
+        merging.put(batch.presences.changed)
         touched = batch.touched()
         if not touched:
             return
-        now = self.clock.now()
-        claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
-        # A claim whose incident is gone or frozen is overwritten; one that nobody holds is created.
-        self._put([claim for claim in claims if claim.id in batch.stale_claims])
-        self.store.create([claim for claim in claims if claim.id not in batch.stale_claims])
-        stored = self.store.mget(Exposure, batch.exposures)
+        self._claim(merging, batch)
+        stored = merging.mget(Exposure, batch.exposures)
         before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
-        self._put([merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items()])
+        merging.put(merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items())
         if batch.replaced:
             self.store.refresh()
             replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
@@ -202,9 +210,17 @@ class Alert:
         incidents = [self._project(id_, of_it, batch, rules) for id_, of_it in facts]
         grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
-        self._put(incidents)
+        merging.put(incidents)
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
+
+    def _claim(self, merging: Merge, batch: Batch) -> None:
+        """Create the claims that nobody holds, and overwrite those whose incident is gone or frozen, if nobody else did."""
+        now, stale = self.clock.now(), batch.stale_claims
+        claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
+        held = merging.mget(Claim, stale) if stale else {}
+        merging.put(one for one in claims if one.id in held and held[one.id].incident == stale[one.id])
+        self.store.create([one for one in claims if one.id not in held])
 
     def _project(self, id_: str, facts: FactsOf, batch: Batch, rules: VerdictRules) -> Incident:
         """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
@@ -243,7 +259,8 @@ class Batch:
     seen: dict[str, replay.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
-    stale_claims: set[str] = field(default_factory=set)
+    stale_claims: dict[str, str] = field(default_factory=dict)
+    """Claims to overwrite, each with the incident that holds it and is gone or frozen, or that a tie does not hold to."""
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
     """What the batch itself shows, by id."""
@@ -320,8 +337,8 @@ class Batch:
         for claim in (*fold.claims_of(finding), *tied, *whole):
             holder = self.known.get(self.claims.get(claim, ""))
             if holder is None or holder.frozen or (claim in tied and not self._head(holder.id).holds(finding)):
-                if claim in self.claims:
-                    self.stale_claims.add(claim)
+                if claim in self.claims and claim not in self.new_claims:
+                    self.stale_claims[claim] = self.claims[claim]
                 self.claims[claim] = id_
                 self.new_claims[claim] = (finding.tenant, id_)
 

@@ -142,17 +142,17 @@ class Crashing(SqliteStore):
         super().__init__(path)
         self.left, self.after = at, after
 
-    def _crash(self, write, documents):
+    def _crash(self, write, *args):
         self.left -= 1
         if self.left == 0 and not self.after:
             raise UnavailableError("down")
-        told = write(documents)
+        told = write(*args)
         if self.left == 0:
             raise UnavailableError("down")
         return told
 
-    def put(self, documents):
-        return self._crash(super().put, documents)
+    def put(self, documents, over=None):
+        return self._crash(super().put, documents, over)
 
     def create(self, documents):
         return self._crash(super().create, documents)
@@ -195,7 +195,7 @@ def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(store, clo
 
 
 def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(store, clock, monkeypatch):
-    monkeypatch.setattr(store, "put", lambda documents: [Outcome.REJECTED for _ in documents])
+    monkeypatch.setattr(store, "put", lambda documents, _over=None: [Outcome.REJECTED for _ in documents])
     with pytest.raises(RecordError) as caught:
         stage(store, clock).handle([record(finding("f", range(10), people="a"))])
     assert caught.value.reason == "rejected"

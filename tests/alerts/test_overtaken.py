@@ -1,0 +1,183 @@
+"""Two alert processes at the same facts: what one read is changed by the other before it writes, or its write comes too late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.records import Claim, Exposure, Incident, Presence, Sighting, incident_id
+from alerts.records.document import Document
+from alerts.store import IncidentStore, Outcome, Versions, Where
+from alerts.store.merge import TRIES, ConflictError, Merge, merge
+from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.conftest import HeldClock
+from tests.stores import on_server_too
+from ullage.errors import Action, UnavailableError
+from ullage.records import Finding
+
+
+class Between:
+    """The store of a process, with whom something happens just before its first write of one class."""
+
+    def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
+        self._inner, self._kind, self._act, self._times = inner, kind, act, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        if self._times and documents and isinstance(documents[0], self._kind):
+            self._times -= 1
+            self._act()
+        return self._inner.put(documents, over)
+
+
+class Stalled:
+    """The store of a process that stalls at its n-th write, which is on its way and arrives when it is told to."""
+
+    def __init__(self, inner: IncidentStore, at: int) -> None:
+        self._inner, self._left = inner, at
+        self.arrive: Callable[[], object] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        self._stall(lambda: self._inner.put(documents, over))
+        return self._inner.put(documents, over)
+
+    def create(self, documents: Sequence[Document]) -> list[bool]:
+        self._stall(lambda: self._inner.create(documents))
+        return self._inner.create(documents)
+
+    def _stall(self, write: Callable[[], object]) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.arrive = write
+            raise UnavailableError("the process is killed")
+
+
+def shown(name: str, people: str = "ab", site: str = "paste") -> Finding:
+    """A post of the same leak, and for each name the same post on the site."""
+    return finding(name, range(20), people, site=site, capture={"post": f"post on {site}"})
+
+
+def facts(store: IncidentStore) -> set[tuple[str, str]]:
+    store.refresh()
+    return {(one.subject, sighting) for one in store.scroll(Exposure, Where()) for sighting in one.sightings}
+
+
+def agree(store: IncidentStore, findings: Sequence[Finding]) -> None:
+    """Nothing of `findings` is lost, and every incident says what its facts say."""
+    assert facts(store) == {(match.subject, one.id) for one in findings for match in one.matches}
+    assert {one.id for one in store.scroll(Sighting, Where())} == {one.id for one in findings}
+    exposures = list(store.scroll(Exposure, Where()))
+    for incident in store.scroll(Incident, Where()):
+        assert incident.sightings == store.count(Sighting, Where({"incident": (incident.id,)}))
+        assert incident.customers == len({one.subject for one in exposures if one.incident == incident.id})
+
+
+@on_server_too
+@pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
+def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
+    store: IncidentStore, clock: HeldClock, kind: type[Document]
+) -> None:
+    first, mine, theirs = shown("f"), shown("g", "abc"), shown("h", "abd")
+    fold_all(store, clock, [first])
+    between = Between(store, kind, lambda: fold_all(store, clock, [theirs]))
+    fold_all(between, clock, [mine])  # type: ignore[arg-type]
+    agree(store, [first, mine, theirs])
+    (presence,) = store.scroll(Presence, Where())
+    assert presence.sightings == ("f", "g", "h")
+
+
+@pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
+def test_two_that_own_the_same_findings_end_as_one_would(
+    store: IncidentStore, clock: HeldClock, kind: type[Document], registry: CollectorRegistry
+) -> None:
+    findings = [shown("f"), shown("g", "abc", "forum")]
+    batch = [record(one) for one in findings]
+    stage(Between(store, kind, lambda: fold_all(store, clock, findings)), clock, registry).handle(batch)  # type: ignore[arg-type]
+    twice = everything(store)
+    agree(store, findings)
+    fold_all(store, clock, findings)
+    assert everything(store) == twice
+    assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 2
+
+
+@on_server_too
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_write_that_arrives_after_its_process_was_killed_takes_nothing_away(
+    store: IncidentStore, clock: HeldClock, at: int
+) -> None:
+    """Whichever of its writes it was: who took over has folded the batch, and more, in between."""
+    first, batch, more = shown("f"), [shown("g", "abc"), shown("h", "d", "forum")], shown("i", "abcd")
+    fold_all(store, clock, [first])
+    stalled = Stalled(store, at)
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(stalled, clock, batch)  # type: ignore[arg-type]
+    fold_all(store, clock, [*batch, more])
+    before = everything(store)
+    assert stalled.arrive is not None
+    stalled.arrive()
+    store.refresh()
+    assert everything(store) == before
+    agree(store, [first, *batch, more])
+
+
+def test_what_is_always_overtaken_is_tried_so_often_and_then_later(store: IncidentStore, clock: HeldClock) -> None:
+    first, others = shown("first"), [shown(f"other {n}") for n in range(TRIES + 1)]
+    left = iter(others)
+    fold_all(store, clock, [first])
+    between = Between(store, Exposure, lambda: fold_all(store, clock, [next(left)]), times=TRIES)
+    with pytest.raises(ConflictError, match="another process writes the same exposure documents") as caught:
+        fold_all(between, clock, [shown("f")])  # type: ignore[arg-type]
+    assert caught.value.action is Action.RETRY
+    assert len([*left]) == 1
+    fold_all(store, clock, [shown("f")])
+    agree(store, [first, shown("f"), *others[:TRIES]])
+
+
+def test_the_delay_of_an_incident_is_counted_once_however_often_its_batch_is_done(
+    store: IncidentStore, clock: HeldClock, registry: CollectorRegistry
+) -> None:
+    published = finding("f", range(10), "a", capture={"published_at": clock.as_clock().now()})
+    between = Between(store, Exposure, lambda: fold_all(store, clock, [finding("g", range(10), "a")]))
+    stage(between, clock, registry).handle([record(published)])  # type: ignore[arg-type]
+    assert registry.get_sample_value("ullage_alert_publish_to_incident_seconds_count", {"tenant": "bank"}) == 1
+
+
+def test_the_customer_of_an_exposure_that_was_erased_meanwhile_is_not_brought_back_with_what_was_read(
+    store: IncidentStore, clock: HeldClock
+) -> None:
+    fold_all(store, clock, [shown("f")])
+    gone = [one.id for one in store.scroll(Exposure, Where({"subject": (handle("a"),)}))]
+    fold_all(Between(store, Exposure, lambda: store.delete(Exposure, gone)), clock, [shown("g")])  # type: ignore[arg-type]
+    assert facts(store) == {(handle("a"), "g"), (handle("b"), "f"), (handle("b"), "g")}
+
+
+@on_server_too
+def test_a_claim_that_somebody_else_has_taken_over_is_theirs(store: IncidentStore, clock: HeldClock) -> None:
+    """Both find its incident gone; who comes second leaves the claim where the first has put it."""
+    fold_all(store, clock, [shown("f")])
+    store.delete(Incident, [incident_id("f")])
+    mine, theirs = finding("g", range(20), "xy"), finding("h", range(20), "uv")
+    fold_all(Between(store, Claim, lambda: fold_all(store, clock, [theirs])), clock, [mine])  # type: ignore[arg-type]
+    assert {one.incident for one in store.scroll(Claim, Where()) if ":candidates:" in one.id} == {incident_id("h")}
+
+
+def test_a_merge_writes_over_what_it_read_first(store: IncidentStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [shown("f")])
+    (one, _) = store.scroll(Exposure, Where())
+    merging = Merge(store)
+    merging.mget(Exposure, [one.id])
+    store.put([one.model_copy(update={"confidence": 1})])
+    merging.mget(Exposure, [one.id])
+    with pytest.raises(ConflictError):
+        merging.put([one])
+    with pytest.raises(ConflictError):
+        merging.delete(Exposure, [one.id])
+    assert merge(store, lambda again: again.delete(Exposure, again.mget(Exposure, [one.id]))) == 1
