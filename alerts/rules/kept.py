@@ -27,19 +27,29 @@ class AsOf(NamedTuple, Generic[T]):
 
 @dataclass(slots=True)
 class Kept(Generic[T]):
-    """Results by question, and by the tenants that whoever asks may see. Threads share it; one at a time works something out."""
+    """Results by question, and by the tenants that whoever asks may see. Threads share it.
+
+    One at a time works something out, for that is a pass over everything. Who asks for what is kept never waits for that.
+    """
 
     clock: Clock
     _known: dict[Hashable, AsOf[T]] = field(default_factory=dict)
+    """Never changed, only replaced, so that whoever reads it needs no lock."""
     _working: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, store: IncidentStore, asked: Hashable, make: Callable[[], T]) -> AsOf[T]:
         """What `make` makes, or made within the last `SECONDS`."""
         key = asked, store.tenants if isinstance(store, StoreWithin) else None
+        if standing := self._standing(key):
+            return standing
         with self._working:
-            now = self.clock.monotonic()
-            self._known = {one: known for one, known in self._known.items() if now < known.until}
-            if key not in self._known:
-                at = self.clock.now()
-                self._known[key] = AsOf(make(), at, now + SECONDS)
-            return self._known[key]
+            if standing := self._standing(key):  # whoever was waited for has worked it out
+                return standing
+            now, at = self.clock.monotonic(), self.clock.now()
+            made = AsOf(make(), at, now + SECONDS)
+            self._known = {one: known for one, known in self._known.items() if now < known.until} | {key: made}
+            return made
+
+    def _standing(self, key: Hashable) -> AsOf[T] | None:
+        known = self._known.get(key)
+        return known if known and self.clock.monotonic() < known.until else None
