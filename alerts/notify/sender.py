@@ -15,7 +15,7 @@ from alerts.notify.message import Entry, Facts, Message, message, message_id
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, by_message, presses, repeat
 from alerts.records import Decision, Incident, Notification
-from alerts.store import IncidentStore, Where
+from alerts.store import MAX_PAGE, IncidentStore, Where
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.settings import NotifySettings
@@ -42,7 +42,7 @@ class Setup:
     muted: Muted
     duties: Duties
     told: Callable[[Collection[str]], None] = lambda _: None
-    """Handed the ids of the incidents that somebody was just told of, of which clocks may run from now on."""
+    """Handed the ids of the incidents that somebody was told of, of which clocks may run now; it may hear of one twice."""
 
 
 @dataclass(slots=True)
@@ -58,6 +58,8 @@ class Sender:
     _heard: set[str] = field(default_factory=set)
     """Ids that were just written: a search may take a second to find them."""
     _unwritten: list[Notification] = field(default_factory=list)
+    _untold: set[str] = field(default_factory=set)
+    """Incidents of which somebody was told, which is not handed on yet."""
     _last: datetime | None = None
     """The clock at the turn before."""
 
@@ -66,7 +68,9 @@ class Sender:
 
         UnavailableError when the store is down: the turn is simply done again.
         """
-        self._write(())
+        if self._last is None:
+            self._untold |= self._sent_last()
+        self._settle()
         now = self.setup.clock.now()
         if self._last is None or now < self._last - AHEAD:
             self._set_back(now)
@@ -190,14 +194,27 @@ class Sender:
         for one in sending:
             if one.published_at is not None:
                 self.setup.metrics.delivered(one.tenant, (at - one.published_at).total_seconds())
+        self._untold.update(one.incident for one in sending)
         follow = [repeat(notify, one, incidents[one.incident], now) for one in sending if one.incident in incidents]
         self._unwritten += [one for one in follow if one is not None]
-        self._write(())
-        self.setup.told({one.incident for one in sending})
+        self._settle()
         log.get("alert").info("notified", part=self.name, count=len(sending))
 
+    def _sent_last(self) -> set[str]:
+        """The incidents that this channel told of last: a process may have ended before it handed on that somebody was told."""
+        self.setup.store.refresh(Notification)
+        where = Where({"channel": (self.name,), "outcome": ("sent",)})
+        return {one.incident for one in self.setup.store.search(Notification, where, MAX_PAGE).items}
+
+    def _settle(self) -> None:
+        """Do what a store that was down did not let be done after sending: until then nothing else is sent."""
+        self._write(())
+        if self._untold:
+            self.setup.told(frozenset(self._untold))
+            self._untold.clear()
+
     def _write(self, changed: Collection[Notification]) -> None:
-        """Write `changed`, and what a store that was down did not take before: until then nothing else is sent."""
+        """Write `changed`, and what a store that was down did not take before."""
         self._unwritten += changed
         if self._unwritten:
             self.setup.store.create([one for one in self._unwritten if not one.attempts])  # what follows, which may be there

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from alerts.clocks.duties import Duties
+from alerts.desk.work import Work
 from alerts.notify.channels import Channel
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier
@@ -30,7 +31,8 @@ def notifier(store, clock, registry) -> Callable[..., Notifier]:
         settings = notify_settings(channels, **changes)
         metrics = NotifyMetrics(registry, channels, ["bank"])
         duties = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
-        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted, duties)
+        renew = Work(duties).renew
+        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted, duties, renew)
         return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
 
     return made

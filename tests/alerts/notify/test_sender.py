@@ -7,7 +7,8 @@ import pytest
 from alerts.notify.channels import UndeliveredError
 from alerts.notify.notifier import Notifier
 from alerts.notify.sender import Sender
-from alerts.records import Decision, Incident, Notification
+from alerts.records import Decision, Incident, Notification, WorkItem
+from alerts.store import Where
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
 from ullage.errors import UnavailableError
@@ -24,6 +25,11 @@ def turn(notifier, clock, seconds: float = 0.0) -> None:
     clock.advance(seconds)
     for sender in notifier.senders:
         sender.turn()
+
+
+def next_process(running: Notifier) -> Notifier:
+    """Knows nothing but what is in the store."""
+    return Notifier(running.setup, [Sender(one.name, one.channel, running.setup) for one in running.senders])
 
 
 def decide(store, clock, status: str, incident: str = "INC-A") -> None:
@@ -234,7 +240,7 @@ def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(notifier,
     with pytest.raises(CrashedError):
         turn(running, clock, 20)
     monkeypatch.undo()
-    fresh = type(running)(running.setup, [type(running.senders[0])("soc", soc, running.setup)])
+    fresh = next_process(running)
     tell(fresh, store, incident("C"))
     turn(fresh, clock, 0)
     turn(fresh, clock, 20)
@@ -261,6 +267,52 @@ def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_i
     turn(running, clock, 20)
     assert len(soc.sent) == 1
     assert len(log_of(store, outcome="sent")) == 1
+
+
+@pytest.mark.parametrize("is_due", [lambda one: getattr(one, "outcome", "") == "sent", lambda one: isinstance(one, WorkItem)])
+def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told_later(
+    notifier, store, clock, soc, monkeypatch, is_due
+):
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"), incident("B"))
+    put, down = store.put, [1, 2]
+
+    def refusing(documents):
+        if down and any(map(is_due, documents)):
+            down.pop()
+            raise UnavailableError("the store is down")
+        return put(documents)
+
+    monkeypatch.setattr(store, "put", refusing)
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            turn(running, clock, 20)
+        assert store.mget(WorkItem, ["INC-A", "INC-B"]) == {}
+    turn(running, clock)
+    assert {one.due_for for one in store.mget(WorkItem, ["INC-A", "INC-B"]).values()} == {"nfra-2024 first"}
+    assert len(soc.sent) == 1
+    store.delete(WorkItem, ["INC-A", "INC-B"])
+    turn(running, clock, 20)
+    assert store.count(WorkItem, Where()) == 0  # which is done once
+
+
+def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(notifier, store, clock, soc, monkeypatch):
+    running = notifier({"soc": soc})
+    tell(running, store, incident("A"))
+
+    def put(documents):
+        if any(isinstance(one, WorkItem) for one in documents):
+            raise CrashedError
+        return SqliteStore.put(store, documents)
+
+    monkeypatch.setattr(store, "put", put)
+    with pytest.raises(CrashedError):
+        turn(running, clock, 20)
+    monkeypatch.undo()
+    assert (log_of(store)["INC-A:soc:high"].outcome, store.get(WorkItem, "INC-A")) == ("sent", None)
+    turn(next_process(running), clock)
+    assert store.get(WorkItem, "INC-A").due_for == "nfra-2024 first"
+    assert len(soc.sent) == 1
 
 
 def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, soc, registry):
