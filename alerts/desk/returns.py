@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from alerts.decisions.decide import Decisions
 from alerts.desk.work import Work
@@ -18,6 +19,7 @@ from alerts.incidents import projection, replaced
 from alerts.incidents.status import standing
 from alerts.records import SEVERITIES, Claim, Decision, Exposure, Incident, Sighting, Sketched, claim_id, exposure_id, incident_id
 from alerts.store import IncidentStore, Where
+from alerts.store.merge import Merge, merge
 from ullage.audit import Trail
 from ullage.verdict import Rules
 
@@ -75,30 +77,44 @@ class Returns:
 
     def _detach(self, asked: Decision) -> None:
         """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
-        sighting, new = self._store.get(Sighting, asked.about), incident_id(asked.about)
-        source = self._store.get(Incident, asked.incident)
-        if sighting is None or source is None or self._store.get(Incident, new) is not None or source.id == new:
+        if self._store.get(Incident, incident_id(asked.about)) is not None:
             return
+        written = merge(self._store, partial(self._detached, asked))
+        self.work.write(written)
+        self.tell([one for one in written if one.id == incident_id(asked.about)])
+        self.changed([incident.id for incident in written])
+
+    def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
+        """Write what follows of it, and the new incident last, by which it is known to be done; gives both incidents."""
+        new = incident_id(asked.about)
+        sighting = merging.mget(Sighting, [asked.about]).get(asked.about)
+        source = merging.mget(Incident, [asked.incident, new]).get(asked.incident)
+        if sighting is None or source is None or source.id == new:
+            return []
         if sighting.incident != new:
-            of_source = self._store.scroll(Exposure, Where({"incident": (sighting.incident,)}))
-            held = [one for one in of_source if sighting.id in one.sightings]
-            self._store.put([_moved(one, sighting, new) for one in held])
-            left = {one.id: replaced.without(one, {sighting.id}) for one in held}
-            if sighting.subjects:
-                claim = claim_id(sighting.tenant, "subjects", sighting.subjects)
-                self._store.put([Claim(id=claim, tenant=sighting.tenant, incident=new, at=asked.at)])
-            self._store.put([one for one in left.values() if one])
-            self._store.delete(Exposure, [id_ for id_, one in left.items() if one is None])
+            self._move(asked, sighting, new, merging)
             moved = {"incident": new, "detached_from": source.id, "tied": False, "parts_tied": (), "linked": (source.id,)}
-            self._store.put([sighting.model_copy(update=moved)])
+            merging.put([sighting.model_copy(update=moved)])
         self._store.refresh()
         own = self._projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
         rest = self._projected(source.id, (source.sketch, source.sketch_of), (*source.linked, new), source.parts)
-        written = [one for one in (own, rest) if one]
-        self._store.put(written)
-        self.work.write(written)
-        self.tell([own] if own else [])
-        self.changed([incident.id for incident in written])
+        merging.put([rest] if rest else [])
+        merging.put([own] if own else [])
+        return [incident for incident in (own, rest) if incident]
+
+    def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
+        """The exposures of a sighting go to its new incident, and so does what is posted of the same people."""
+        found = self._store.scroll(Exposure, Where({"incident": (sighting.incident,)}))
+        ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
+        stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
+        held = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
+        merging.put(_moved(one, sighting, new) for one in held)
+        left = {one.id: replaced.without(one, {sighting.id}) for one in held}
+        if sighting.subjects:
+            claim = claim_id(sighting.tenant, "subjects", sighting.subjects)
+            self._store.put([Claim(id=claim, tenant=sighting.tenant, incident=new, at=asked.at)])
+        merging.put(one for one in left.values() if one)
+        merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
 
     def _projected(
         self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()

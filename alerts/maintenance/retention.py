@@ -9,8 +9,9 @@ for a case stays, however old it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from alerts.decisions.holds import held
@@ -37,6 +38,7 @@ from alerts.records import (
 )
 from alerts.records.document import D, Document
 from alerts.store import IncidentStore, Where
+from alerts.store.merge import Merge, merge
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
@@ -67,8 +69,7 @@ def expire(
     for sealed in _batches(store, Original, Where(before=oldest), kept):
         removed[Original] += store.delete(Original, [one.id for one in sealed])
     for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days)), kept):
-        _freeze(store, {exposure.incident for exposure in exposures}, now)
-        removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
+        removed[Exposure] += _expired(store, [exposure.id for exposure in exposures], now, keep.exposures_days)
     for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
         removed[Background] += store.delete(Background, [document.id for document in background])
     waiting = Where({"state": ("waiting",)}, before=now - timedelta(days=WAITING_DAYS))
@@ -108,9 +109,17 @@ def _expunged(
     return removed
 
 
-def _freeze(store: IncidentStore, ids: Iterable[str], now: datetime) -> None:
-    incidents = store.mget(Incident, list(ids)).values()
-    store.put([i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None])
+def _freeze(ids: Collection[str], now: datetime, merging: Merge) -> None:
+    incidents = merging.mget(Incident, ids).values()
+    merging.put(i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None)
+
+
+def _expired(store: IncidentStore, ids: Collection[str], now: datetime, days: float) -> int:
+    """Remove those of these exposures in which nothing was seen for so many days; one into which a finding is merged stays."""
+    read, oldest = store.read(Exposure, ids), now - timedelta(days=days)
+    old = {id_: one.version for id_, one in read.items() if one.document.last_seen < oldest}
+    merge(store, partial(_freeze, {read[id_].document.incident for id_ in old}, now))
+    return store.delete(Exposure, [*old], old)
 
 
 def _batches(store: IncidentStore, kind: type[D], where: Where, kept: Collection[str] = ()) -> Iterator[list[D]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.clocks.duties import Duties
+from alerts.desk.cases import Cases
+from alerts.desk.returns import Returns
+from alerts.desk.work import Work
+from alerts.maintenance.retention import expire
 from alerts.records import Claim, Exposure, Incident, Presence, Sighting, incident_id
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Outcome, Versions, Where
@@ -17,10 +23,12 @@ from tests.conftest import HeldClock
 from tests.stores import on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
+from ullage.settings import Context, StoreSettings, Tenant
+from ullage.verdict import own_rules
 
 
 class Between:
-    """The store of a process, with whom something happens just before its first write of one class."""
+    """The store of a process, with whom something happens just before its first write of one class, or before it removes any."""
 
     def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
         self._inner, self._kind, self._act, self._times = inner, kind, act, times
@@ -33,6 +41,12 @@ class Between:
             self._times -= 1
             self._act()
         return self._inner.put(documents, over)
+
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+        if self._times and ids and kind is self._kind:
+            self._times -= 1
+            self._act()
+        return self._inner.delete(kind, ids, over)
 
 
 class Stalled:
@@ -181,3 +195,30 @@ def test_a_merge_writes_over_what_it_read_first(store: IncidentStore, clock: Hel
     with pytest.raises(ConflictError):
         merging.delete(Exposure, [one.id])
     assert merge(store, lambda again: again.delete(Exposure, again.mget(Exposure, [one.id]))) == 1
+
+
+@pytest.mark.parametrize("kind", [Exposure, Sighting, Incident])
+def test_what_is_merged_while_a_sighting_is_detached_is_not_lost(
+    store: IncidentStore, clock: HeldClock, context: Context, kind: type[Document]
+) -> None:
+    first, own, later = shown("f", "abc"), shown("g", "bcd", "forum"), shown("h", "abc", "board")
+    fold_all(store, clock, [first, own])
+    between: Any = Between(store, kind, lambda: fold_all(store, clock, [later]))
+    here, there = (Work(Duties(one, lambda _: Tenant(), clock.as_clock())) for one in (store, between))
+    source, new = incident_id("f"), incident_id("g")
+    Cases(here, context.trail()).detach(source, "g", by="Li Wei", note="another list")
+    Returns(there, context.trail(), own_rules).turn()
+    agree(store, [first, own, later])
+    assert {one.id: one.incident for one in store.scroll(Sighting, Where())} == {"f": source, "g": new, "h": source}
+    assert {one.sightings for one in store.scroll(Exposure, Where({"incident": (new,)}))} == {("g",)}
+    assert (store.get(Incident, source).sightings, store.get(Incident, new).apart) == (2, (source,))  # type: ignore[union-attr]
+
+
+def test_an_exposure_into_which_a_finding_is_merged_while_it_expires_stays(store: IncidentStore, clock: HeldClock) -> None:
+    fold_all(store, clock, [shown("f", "ab")])
+    late = finding("g", range(20), "a", capture={"fetched_at": shown("f").capture.fetched_at + timedelta(days=40)})
+    between: Any = Between(store, Incident, lambda: fold_all(store, clock, [late]))
+    now = shown("f").capture.fetched_at + timedelta(days=41)
+    assert expire(between, StoreSettings(exposures_days=30), now) == {Exposure: 1}
+    assert (handle("a"), "g") in facts(store)
+    assert handle("b") not in {subject for subject, _ in facts(store)}
