@@ -205,7 +205,7 @@ def own_certificate(context: Context, trust: Trust | None) -> str:
     life = trust.life() if trust else None
     if trust is None or life is None:
         return "none is shown"
-    said = f"{trust.certificate} is good until {life[1]:%Y-%m-%d %H:%M} UTC"
+    said = f"{trust.certificate} is good until {life.end:%Y-%m-%d %H:%M} UTC"
     return Warned(f"{said}: have it renewed") if trust.ends_soon(context.clock.now()) else said
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from pathlib import Path
 
 import typer
 
@@ -13,24 +12,24 @@ from alerts.accounts.first import first_login
 from alerts.search.app import create_app
 from alerts.search.door import TOKEN, token_of
 from alerts.store import configured_store, store_trust
-from ullage.errors import ConfigError
-from ullage.files.trusted import read_trusted
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import STORE, new_registry
 from ullage.runtime.role import running
 from ullage.runtime.serving import listening, listening_at, serve
+from ullage.security.tls import Served
 from ullage.settings import LOOPBACK, Context
 
 
 def search(ctx: typer.Context) -> None:
     """Serve the desk and its API on loopback, on a socket file, or with TLS."""
     context: Context = ctx.obj
+    settings = context.settings.search
+    tls = Served.of("search", context.data, settings.certificate, settings.key)
     registry = new_registry("search")
-    CertificateMetrics(registry, {STORE: [store_trust(context)]})
+    CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
-        tls = _tls(context)
         listener, hosts, address = _listening(context, stack)
         stop = stack.enter_context(running("search", registry, None))
         app = create_app(context, store, accounts, registry, hosts)
@@ -53,21 +52,3 @@ def _listening(context: Context, stack: contextlib.ExitStack) -> tuple[socket.so
     scheme = "https" if settings.certificate else "http"
     hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
     return listener, hosts, f"{scheme}://{settings.host}:{port}/"
-
-
-def _tls(context: Context) -> tuple[str, str] | None:
-    """The files of certificate and key; ConfigError where one is not there, or others can read the key."""
-    settings = context.settings.search
-    if not settings.certificate:
-        return None
-    certificate, key = context.data / settings.certificate, context.data / settings.key
-    _require(certificate, "certificate", secret=False)
-    _require(key, "key", secret=True)
-    return str(certificate), str(key)
-
-
-def _require(path: Path, knob: str, *, secret: bool) -> None:
-    try:
-        read_trusted(path, secret=secret)
-    except FileNotFoundError:
-        raise ConfigError(f"search.{knob}: {path} is not there") from None

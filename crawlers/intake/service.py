@@ -34,8 +34,6 @@ from crawlers.intake.requests import (
     refusal,
 )
 from ullage import __version__, log, setup
-from ullage.errors import ConfigError
-from ullage.files.trusted import read_trusted
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime.allowance import Allowance
@@ -43,6 +41,7 @@ from ullage.runtime.connections import BoundedProtocol
 from ullage.runtime.role import running
 from ullage.runtime.serving import listening, serve
 from ullage.runtime.worker import reach
+from ullage.security.tls import Served
 from ullage.security.tokens import token_of
 from ullage.settings import Context, IntakeSettings
 
@@ -62,10 +61,10 @@ def intake(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     setup.require(context)
     settings = context.settings.intake
-    tls = certificate_of(context)
+    tls = Served.of("intake", context.data, settings.certificate, settings.key)
     registry = new_registry("intake")
     metrics = IntakeMetrics(registry, context.clock)
-    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    CertificateMetrics(registry, {BUS: context.bus_trusts()}, tls)
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
         made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None
@@ -85,20 +84,6 @@ def intake(ctx: typer.Context) -> None:
         serve(app, listener, stop, _Protocol, tls, lifespan=True)
         if app.fault is not None:
             raise app.fault
-
-
-def certificate_of(context: Context) -> tuple[str, str] | None:
-    """The files of certificate and key; None without. ConfigError where the key is anybody else's to read."""
-    settings = context.settings.intake
-    if not settings.certificate:
-        return None
-    certificate, key = context.data / settings.certificate, context.data / settings.key
-    for path, secret in ((certificate, False), (key, True)):
-        try:
-            read_trusted(path, secret=secret)
-        except FileNotFoundError:
-            raise ConfigError(f"{path} is not there: [intake] certificate and key name files of PEM") from None
-    return str(certificate), str(key)
 
 
 @dataclass(slots=True)

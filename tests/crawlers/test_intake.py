@@ -19,7 +19,7 @@ from crawlers.intake.service import TOKEN, Service
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from ullage.bus import Place
-from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
+from ullage.errors import CorruptError, RecordError, UnavailableError
 from ullage.exits import Exit
 from ullage.settings import Context, IntakeSettings
 
@@ -290,18 +290,3 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     assert process.returncode == 0
     assert SECRET not in said
     assert len(station.captures()) == 1
-
-
-def test_a_certificate_that_is_missing_or_a_key_that_others_read_is_refused(context: Context) -> None:
-    from crawlers.intake.service import certificate_of
-
-    context.settings = context.settings.model_copy(update={"intake": IntakeSettings(certificate="c.pem", key="k.pem")})
-    with pytest.raises(ConfigError, match=r"c\.pem is not there"):
-        certificate_of(context)
-    for name in ("c.pem", "k.pem"):
-        (context.data / name).write_text("x")
-    (context.data / "k.pem").chmod(0o644)
-    with pytest.raises(ConfigError, match=r"k\.pem"):
-        certificate_of(context)
-    (context.data / "k.pem").chmod(0o600)
-    assert certificate_of(context)

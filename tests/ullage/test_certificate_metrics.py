@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -14,16 +15,19 @@ from prometheus_client import CollectorRegistry
 from deploy.local.certificates import Authority
 from tests.ullage.test_tls import write
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, STORE
-from ullage.security.tls import Trust
+from ullage.monitoring.metrics import BUS, CLIENTS, STORE
+from ullage.security.tls import Served, Trust
 from ullage.settings import Context
 
-NAME = "ullage_client_certificate_{}_timestamp_seconds"
+NAME = "ullage_certificate_{}_timestamp_seconds"
 DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
 NOWHERE = "127.0.0.1:1"
 BUS_URL = f"kafka://{NOWHERE}?security=SSL&cafile=ca.pem&certificate=bus.pem"
 STORE_URL = f"elasticsearch://{NOWHERE}?cafile=ca.pem&certificate=store.pem"
-SHOWN = {"crawl": [BUS], "match": [BUS], "alert": [BUS, STORE], "search": [STORE], "intake": [BUS], "collect matrix": [BUS]}
+SHOWN = {
+    "crawl": [BUS], "match": [BUS], "alert": [BUS, STORE], "search": [STORE, CLIENTS], "intake": [BUS, CLIENTS],
+    "collect matrix": [BUS],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -31,8 +35,8 @@ def authority() -> Authority:
     return Authority()
 
 
-def told(registry: CollectorRegistry, dependency: str, what: str = "expiry") -> float | None:
-    return registry.get_sample_value(NAME.format(what), {"dependency": dependency})
+def told(registry: CollectorRegistry, shown_to: str, what: str = "expiry") -> float | None:
+    return registry.get_sample_value(NAME.format(what), {"shown_to": shown_to})
 
 
 def life(path: Path) -> tuple[float, float]:
@@ -50,6 +54,21 @@ def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(tmp_path: Path
     write(path, authority.client("a", 60 * DAY).pair)
     assert told(registry, BUS) == life(path)[1]
     assert told(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
+
+
+def test_of_a_listener_it_is_told_what_it_shows_until_it_starts_anew(tmp_path: Path, authority: Authority) -> None:
+    def listen(until: dt.timedelta) -> CollectorRegistry:
+        made, registry = authority.server(until=until), CollectorRegistry()
+        write(tmp_path / "a.pem", made.certificate), write(tmp_path / "a.key", made.key)
+        CertificateMetrics(registry, {}, Served.of("search", tmp_path, "a.pem", "a.key"))
+        return registry
+
+    before = listen(60 * DAY)
+    shown = life(tmp_path / "a.pem")[1]
+    assert (told(before, CLIENTS), told(before, CLIENTS, "renewal")) == (shown, shown - 2 * WEEK.total_seconds())
+    after = listen(90 * DAY)
+    assert (told(before, CLIENTS), told(after, CLIENTS)) == (shown, life(tmp_path / "a.pem")[1])
+    assert told(after, CLIENTS) > shown
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")])
@@ -82,24 +101,28 @@ def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, 
     for name, until in ((BUS, WEEK), (STORE, DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
     ports = "".join(f"[{one}]\nport = 0\n" for one in ("crawl", "match", "alert", "search"))
-    ports += "[intake]\nport = 0\nmetrics_port = 0\n[collect]\nmatrix_port = 0\n"
+    shown = 'certificate = "clients.pem"\nkey = "clients.key"\n'
+    ports += f"{shown}[intake]\nport = 0\nmetrics_port = 0\n{shown}[collect]\nmatrix_port = 0\n"
+    made = authority.server(until=2 * DAY)
+    write(data / "clients.pem", made.certificate), write(data / "clients.key", made.key)
     (data / "ullage.toml").write_text(f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n")
     words = [sys.executable, "-m", "ullage", "--data", str(data), *role.split()]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            text = scraped(process)
+            text = scraped(process, ssl.create_default_context(cafile=data / "ca.pem"))
         finally:
             process.kill()
-    found = dict(re.findall(NAME.format("expiry") + r'\{dependency="(\w+)"\} (\S+)', text))
+    found = dict(re.findall(NAME.format("expiry") + r'\{shown_to="(\w+)"\} (\S+)', text))
     assert {name: float(at) for name, at in found.items()} == {name: life(data / f"{name}.pem")[1] for name in SHOWN[role]}
 
 
-def scraped(process: "subprocess.Popen[str]") -> str:
+def scraped(process: "subprocess.Popen[str]", trusting: ssl.SSLContext) -> str:
     """What its /metrics says as soon as it serves them."""
     said = ""
     for line in process.stdout if "search" in process.args else process.stderr:
         said += line
-        if port := re.search(r'"port": (\d+)|http://127\.0\.0\.1:(\d+)/\n', line):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port[1] or port[2]}/metrics", timeout=60) as answer:
+        if port := re.search(r'"port": (\d+)|(https://127\.0\.0\.1:\d+)/\n', line):
+            own = f"http://127.0.0.1:{port[1]}"
+            with urllib.request.urlopen(f"{port[2] or own}/metrics", timeout=60, context=trusting) as answer:
                 return answer.read().decode()
     pytest.fail(f"it has ended: {said}")

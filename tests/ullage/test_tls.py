@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from deploy.local.certificates import Authority
 from ullage.errors import ConfigError, UnavailableError
-from ullage.security.tls import Trust, named_file
+from ullage.security.tls import Served, Trust, named_file
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -63,6 +63,30 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         Trust("bus.url", folder / "text.pem").context()
     with pytest.raises(ConfigError, match=r"text\.pem must hold a certificate"):
         trust(folder, "text.pem").life()
+
+
+def test_what_a_listener_cannot_show_is_named_with_the_cure(tmp_path: Path, authority: Authority) -> None:
+    made, other = authority.server(), authority.server()
+    private = load_pem_private_key(made.key, None)
+    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    wrong = [
+        (None, made.key, 0o600, "desk.certificate: .*a.pem is not there"),
+        (made.certificate, None, 0o600, "desk.key: .*a.key is not there"),
+        (made.certificate, made.key, 0o640, "a.key has mode 0640; make it 0600"),
+        (made.certificate, other.key, 0o600, "a.key: its key is not that of its certificate"),
+        (made.certificate, locked, 0o600, "a.key: its key wants a password"),
+        (b"no certificate", made.key, 0o600, "a.pem must hold a certificate, .*a.key its private key, in PEM"),
+        (made.certificate, b"no key", 0o600, "a.pem must hold a certificate, .*a.key its private key, in PEM"),
+    ]
+    for certificate, key, mode, says in wrong:
+        for name, content in (("a.pem", certificate), ("a.key", key)):
+            (tmp_path / name).unlink(missing_ok=True)
+            if content is not None:
+                write(tmp_path / name, content, mode)
+        with pytest.raises(ConfigError, match=says) as refused:
+            Served.of("desk", tmp_path, "a.pem", "a.key")
+        assert "\n" not in str(refused.value)
+    assert Served.of("desk", tmp_path, "", "") is None
 
 
 def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:

@@ -1,6 +1,8 @@
-"""Until when the certificates are good that a role shows to the servers of its bus and store (mutual TLS).
+"""Until when the certificates are good that a role shows: to the servers of its bus and store (mutual TLS), and to its clients.
 
-The files are read at each scrape, so one that was renewed shows at once. Where no certificate is shown there is no series.
+What a client shows is read from its file at each scrape, as it is for each connection, so one that was renewed counts at once. A
+listener shows what it read at its start, and that is told, whatever lies in its files since. Where none is shown there is no
+series.
 """
 
 from __future__ import annotations
@@ -11,27 +13,36 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge
 
 from ullage.errors import ConfigError
-from ullage.security.tls import Trust
+from ullage.monitoring.metrics import CLIENTS
+from ullage.security.tls import Served, Trust
 
 UNREADABLE = 0.0
 
 
 class CertificateMetrics:
-    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that counts which ends first."""
+    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that counts which ends first.
 
-    def __init__(self, registry: CollectorRegistry, trusts: Mapping[str, Collection[Trust | None]]) -> None:
+    `served` is what a role that listens with TLS shows.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, trusts: Mapping[str, Collection[Trust | None]], served: Served | None = None
+    ) -> None:
         expiry = Gauge(
-            "ullage_client_certificate_expiry_timestamp_seconds",
-            "When the certificate expires that the role shows to this server, 0 where its file cannot be read.",
-            ["dependency"],
+            "ullage_certificate_expiry_timestamp_seconds",
+            "When the certificate expires that the role shows to its bus, store or clients, 0 where its file cannot be read.",
+            ["shown_to"],
             registry=registry,
         )
         renewal = Gauge(
-            "ullage_client_certificate_renewal_timestamp_seconds",
+            "ullage_certificate_renewal_timestamp_seconds",
             "From when on it is to be renewed: two weeks before it expires, or when a third of its time is left.",
-            ["dependency"],
+            ["shown_to"],
             registry=registry,
         )
+        if served is not None:
+            expiry.labels(CLIENTS).set(served.life.end.timestamp())
+            renewal.labels(CLIENTS).set(served.life.renewal_due.timestamp())
         for dependency, servers in trusts.items():
             if shown := [one for one in servers if one is not None and one.certificate is not None]:
                 expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))

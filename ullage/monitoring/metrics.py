@@ -30,6 +30,8 @@ BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""
 BUS, STORE = "bus", "store"
 """What a role works on and may have to wait for."""
+CLIENTS = "clients"
+"""Who comes to a role that listens."""
 OTHER = "other"
 """The value of a label that stands for everything that configuration does not name."""
 

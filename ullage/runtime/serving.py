@@ -17,6 +17,7 @@ import uvicorn
 
 from ullage.errors import ConfigError
 from ullage.runtime.connections import MAX_HEAD, BoundedProtocol
+from ullage.security.tls import Served
 
 SILENT: dict[str, Any] = {
     "version": 1,
@@ -43,15 +44,14 @@ def serve(
     listener: socket.socket,
     stop: threading.Event,
     protocol: type[BoundedProtocol] = BoundedProtocol,
-    tls: tuple[str, str] | None = None,
+    tls: Served | None = None,
     *,
     lifespan: bool = False,
 ) -> None:
-    """Serve until `stop`, then finish what is being answered. `tls` are the files of a certificate and its key.
+    """Serve until `stop`, then finish what is being answered; with `tls` over TLS.
 
     With `lifespan` the application is told of the server's start and end, as ASGI has it.
     """
-    certificate, key = tls or (None, None)
     config = uvicorn.Config(
         app,
         http=protocol,
@@ -63,8 +63,8 @@ def serve(
         proxy_headers=False,  # uvicorn would believe every process of this machine who it says that it asks for
         lifespan="on" if lifespan else "off",
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
     )
     server = _Server(config)
 

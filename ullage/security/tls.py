@@ -1,4 +1,4 @@
-"""TLS to the servers of others, Kafka and Elasticsearch: whom a client believes, and what it shows of itself.
+"""TLS to Kafka and Elasticsearch: whom a client believes, and what it shows of itself. And what our own listeners show.
 
 A server is believed whose certificate was signed by an authority of `cafile` (or, without it, one that the system knows), is good
 today and names the host of the URL. With `certificate` the client shows one in turn (mutual TLS, RFC 8446 4.4.2): a PEM file with
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 from cryptography import x509
 
@@ -33,6 +33,48 @@ REFUSALS = {
 """OpenSSL's names of the alerts by which a server says no to a client's certificate, or to a client that has none."""
 SHORT_OF_IT, SOON = 3, timedelta(days=14)
 """A certificate ends soon when a third of its time, at most two weeks, is left."""
+
+
+class Life(NamedTuple):
+    """From when to when what is shown is good, in UTC: a certificate, and those between it and its authority."""
+
+    begin: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, pem: bytes) -> Life:
+        """Of all certificates in `pem`; ValueError where there is none."""
+        shown = x509.load_pem_x509_certificates(pem)
+        return cls(max(one.not_valid_before_utc for one in shown), min(one.not_valid_after_utc for one in shown))
+
+    @property
+    def renewal_due(self) -> datetime:
+        """From when on somebody should renew it."""
+        return self.end - min(SOON, (self.end - self.begin) / SHORT_OF_IT)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a listener of ours shows, from its start to its end: files of PEM, which it reads once."""
+
+    certificate: Path
+    key: Path
+    life: Life
+
+    @classmethod
+    def of(cls, table: str, data: Path, certificate: str, key: str) -> Served | None:
+        """The files that a table of the settings names; None where it names none. ConfigError says which is wrong, and how."""
+        if not certificate:
+            return None
+        served, shown = data / certificate, _file(f"{table}.certificate", data / certificate, secret=False)
+        _file(f"{table}.key", data / key, secret=True)
+        unreadable = ConfigError(f"{table}: {served} must hold a certificate, {data / key} its private key, in PEM")
+        try:
+            life = Life.of(shown)
+        except ValueError:
+            raise unreadable from None
+        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), served, data / key, unreadable)
+        return cls(served, data / key, life)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +108,24 @@ class Trust:
             self._show(context, self.certificate)
         return context
 
-    def life(self) -> tuple[datetime, datetime] | None:
-        """From when to when the client's certificate is good, and those between it and its authority, in UTC.
-
-        None where it shows none. Errors are those of `fresh`.
-        """
+    def life(self) -> Life | None:
+        """From when to when the client's certificate is good; None where it shows none. Errors are those of `fresh`."""
         if self.certificate is None:
             return None
         try:
-            shown = x509.load_pem_x509_certificates(self._read(self.certificate))
+            return Life.of(self._read(self.certificate))
         except ValueError:
             raise self._not_a_pair(self.certificate) from None
-        return max(one.not_valid_before_utc for one in shown), min(one.not_valid_after_utc for one in shown)
 
     def expires(self) -> datetime | None:
         """When the client's certificate does, in UTC; as `life`."""
         life = self.life()
-        return None if life is None else life[1]
+        return None if life is None else life.end
 
     def renewal_due(self) -> datetime | None:
         """From when on somebody should renew the client's certificate, in UTC; as `life`."""
         life = self.life()
-        return None if life is None else life[1] - min(SOON, (life[1] - life[0]) / SHORT_OF_IT)
+        return None if life is None else life.renewal_due
 
     def ends_soon(self, now: datetime) -> bool:
         """Whether somebody should renew the client's certificate."""
@@ -120,20 +158,12 @@ class Trust:
         if life is None:
             return f"it wants a client's certificate: say certificate=FILE in {self.knob}, with certificate and key in PEM"
         why = reason.rpartition("ALERT_")[2].replace("_", " ").lower()
-        good = f"{self.certificate}, good until {life[1]:%Y-%m-%d %H:%M} UTC"
+        good = f"{self.certificate}, good until {life.end:%Y-%m-%d %H:%M} UTC"
         return f"it refuses our certificate ({why}; {good}): have it renewed, by an authority that the server believes"
 
     def _show(self, context: ssl.SSLContext, path: Path) -> None:
-        def password() -> NoReturn:
-            raise ConfigError(f"{path}: its key wants a password: store it without one, mode 0600 (`openssl pkey`)")
-
         self._read(path)
-        try:
-            context.load_cert_chain(path, password=password)
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
-                raise ConfigError(f"{path}: its key is not that of its certificate: put a pair there") from None
-            raise self._not_a_pair(path) from None
+        _load(context, path, path, self._not_a_pair(path))
 
     def _read(self, path: Path) -> bytes:
         try:
@@ -151,6 +181,27 @@ def named_file(name: str, data: Path) -> Path:
     if given is not None and (handed := given / Path(name).name).is_file():
         return handed
     return data / name
+
+
+def _file(knob: str, path: Path, *, secret: bool) -> bytes:
+    try:
+        return read_trusted(path, secret=secret)
+    except FileNotFoundError:
+        raise ConfigError(f"{knob}: {path} is not there") from None
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path, unreadable: ConfigError) -> None:
+    """Let `context` show a certificate with its key; ConfigError says what is wrong, `unreadable` if all of it is."""
+
+    def password() -> NoReturn:
+        raise ConfigError(f"{key}: its key wants a password: store it without one, mode 0600 (`openssl pkey`)")
+
+    try:
+        context.load_cert_chain(certificate, key, password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise ConfigError(f"{key}: its key is not that of its certificate: put a pair there") from None
+        raise unreadable from None
 
 
 class _ReadAgain(ssl.SSLContext):
