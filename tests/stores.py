@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import IncidentStore, Outcome, Versions, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
 from alerts.store.rights import roles
@@ -206,3 +206,25 @@ def empty_store(kinds: Sequence[type[Document]]) -> Any:
             yield made
 
     return url
+
+
+class Between:
+    """The store of a process, with whom something happens just before its first write of one class, or before it removes any."""
+
+    def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
+        self._inner, self._kind, self._act, self._times = inner, kind, act, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        if self._times and documents and isinstance(documents[0], self._kind):
+            self._times -= 1
+            self._act()
+        return self._inner.put(documents, over)
+
+    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+        if self._times and ids and kind is self._kind:
+            self._times -= 1
+            self._act()
+        return self._inner.delete(kind, ids, over)

@@ -16,14 +16,18 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from alerts.clocks.duties import Duties, Duty, Owed, sent_at
 from alerts.incidents.erased import buried
 from alerts.incidents.status import UNDECIDED, status_of
 from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, clock_of
-from alerts.store import IncidentStore, Outcome, Where
+from alerts.records.document import Excerpt
+from alerts.store import IncidentStore, Where
+from alerts.store.merge import Merge, merge
 from ullage import log
+from ullage.errors import RecordError
 
 THE_MARK = "duties"
 SLICE = 200
@@ -138,7 +142,7 @@ class Book:
 
     def _worked(self, after: str) -> str:
         page = self.store.search(Incident, Where(), SLICE, after, "time")
-        self._write(page.items)
+        self._write([incident.id for incident in page.items])
         return page.after
 
     def _swept(self, after: str) -> str:
@@ -151,22 +155,28 @@ class Book:
     def _renew(self, ids: Collection[str]) -> None:
         """Write those of these incidents that there are; of a part, the one that answers for it as well."""
         found = self.store.mget(Incident, ids) if ids else {}
-        heads = {one.part_of for one in found.values() if one.part_of} - found.keys()
-        self._write([*(found | (self.store.mget(Incident, heads) if heads else {})).values()])
+        self._write(found.keys() | {one.part_of for one in found.values() if one.part_of})
 
-    def _write(self, incidents: Sequence[Incident]) -> None:
-        """Bring the records of these incidents up to what is owed now."""
-        if not incidents:
+    def _write(self, ids: Collection[str]) -> None:
+        """Bring the records of these incidents up to what is owed now, whatever another process writes of them meanwhile."""
+        if not ids:
             return
-        self.store.refresh(Decision, Notification, DutyRecord)
-        now = {one.id: one for one in records(self.duties, incidents)}
-        theirs = Where({"incident": [incident.id for incident in incidents]})
-        there = {one.id: one for one in self.store.scroll(DutyRecord, theirs)}
-        changed = [one for id_, one in now.items() if there.get(id_) != one]
-        if changed and Outcome.REJECTED in self.store.put(changed):
+        try:
+            merge(self.store, partial(self._bring_up, ids))
+        except RecordError:
             log.get("alert").error("duties_refused")
             self._whole, self._refused = False, True  # the mark stands still
-        self._remove(there.keys() - now.keys())
+
+    def _bring_up(self, ids: Collection[str], merging: Merge) -> None:
+        """The versions are read before what the records follow from, so what was worked out of less replaces none of more."""
+        self.store.refresh(Decision, Notification, DutyRecord)
+        theirs = self.store.excerpts(DutyRecord, Where({"incident": [*ids]}), Excerpt)
+        there = merging.mget(DutyRecord, {one.id for one in theirs})
+        incidents = [*self.store.mget(Incident, ids).values()]
+        now = {one.id: one for one in records(self.duties, incidents)}
+        changed = [one for id_, one in now.items() if there.get(id_) != one]
+        merging.delete(DutyRecord, there.keys() - now.keys())
+        merging.put(changed)
         gone = buried(self.store, incidents) if changed else set()  # a tenant may be deleted meanwhile
         self._remove([one.id for one in changed if one.incident in gone])
 

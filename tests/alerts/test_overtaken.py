@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,33 +20,11 @@ from alerts.store import IncidentStore, Outcome, Versions, Where
 from alerts.store.merge import TRIES, ConflictError, Merge, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
-from tests.stores import on_server_too
+from tests.stores import Between, on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
 from ullage.settings import Context, StoreSettings, Tenant
 from ullage.verdict import own_rules
-
-
-class Between:
-    """The store of a process, with whom something happens just before its first write of one class, or before it removes any."""
-
-    def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
-        self._inner, self._kind, self._act, self._times = inner, kind, act, times
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
-        if self._times and documents and isinstance(documents[0], self._kind):
-            self._times -= 1
-            self._act()
-        return self._inner.put(documents, over)
-
-    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
-        if self._times and ids and kind is self._kind:
-            self._times -= 1
-            self._act()
-        return self._inner.delete(kind, ids, over)
 
 
 class Stalled:

@@ -15,7 +15,7 @@ from alerts.store import IncidentStore, Where
 from alerts.store.within import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, each_backend, empty_store
+from tests.stores import ON_SERVERS, Between, each_backend, empty_store
 from ullage.errors import UnavailableError
 from ullage.lookup.erased import EVERYBODY
 from ullage.settings import Tenant
@@ -189,6 +189,24 @@ def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes
     while known(store) is None:
         book.step()
         drain(book)
+    assert stored(store) == owed(duties)
+
+
+@pytest.mark.parametrize("status", ["confirmed", "false_positive"])
+def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_with_less(store, book, duties, clock, status):
+    """One process works out what is owed before somebody decides, the other after, and the one writes last."""
+    store.put([incident("INC-0"), incident("INC-1")])
+    other = Book(duties)
+
+    def decided() -> None:
+        store.create([decision("INC-0", duties.clock.now(), status)])
+        store.put([incident("INC-1", severity="statutory")])
+        other.changed(["INC-0", "INC-1"])
+        drain(other)
+
+    slow = Book(Duties(Between(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()), lambda: False)
+    slow.changed(["INC-0", "INC-1"])
+    drain(slow)
     assert stored(store) == owed(duties)
 
 
