@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,11 +73,34 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|[│╭╰─╮╯]", "", text))
 
 
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
+    """Runs the whole command line in this process, where its stages are imported once; returns code, output and errors."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
+    for module in (sys, threading):
+        monkeypatch.setattr(module, "excepthook", module.excepthook)
+
+    def run(*words: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ullage", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_program_itself_ends_with_its_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ullage", "--data", tmp_path, "search", "--frobnicate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.USAGE, "", 1)
+
+
 @pytest.mark.parametrize("words", ["", *exits.COMMANDS])
-def test_the_help_ends_with_them(words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "ullage", *words.split(), "--help"], capture_output=True, text=True, check=True)
-    for code, says in (exits.COMMANDS[words] if words else exits.MEANING).items():
-        assert f"{code:d} {says}" in plain(done.stdout)
+def test_the_help_ends_with_them(program: Callable[..., tuple[object, str, str]], words: str) -> None:
+    code, said, _ = program(*words.split(), "--help")
+    assert code == Exit.DONE
+    for number, says in (exits.COMMANDS[words] if words else exits.MEANING).items():
+        assert f"{number:d} {says}" in plain(said)
 
 
 def test_no_command_returns_a_value_that_would_become_its_code() -> None:
@@ -102,15 +126,12 @@ def test_no_code_stands_as_a_number_in_a_command() -> None:
 
 
 @pytest.mark.parametrize("entry", importlib.metadata.entry_points(group=cli.GROUP), ids=lambda entry: entry.name)
-def test_wrong_usage_is_2_in_one_line_whatever_the_command(entry, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ullage", "--data", tmp_path, entry.name, "--frobnicate"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.USAGE, "", 1)
-    assert done.stderr.startswith("ullage: ")
+def test_wrong_usage_is_2_in_one_line_whatever_the_command(
+    program: Callable[..., tuple[object, str, str]], entry, tmp_path: Path
+) -> None:
+    code, said, wrong = program("--data", tmp_path, entry.name, "--frobnicate")
+    assert (code, said, wrong.count("\n")) == (Exit.USAGE, "", 1)
+    assert wrong.startswith("ullage: ")
 
 
 def test_a_role_that_a_signal_ended_makes_run_once_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
