@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
 from ullage.runtime.worker import Aside, Worker, WorkerMetrics, reach
+
+T = TypeVar("T")
 
 
 def record(offset: int, partitions: int = 1) -> Record:
@@ -120,25 +123,25 @@ class Bench:
         return worker.run(once)
 
 
+def failing_first(act: Callable[..., T], failures: list[Exception]) -> Callable[..., T]:
+    """`act`, which fails with each of `failures` before it does anything."""
+
+    def tried(*words: Any) -> T:
+        if failures:
+            raise failures.pop()
+        return act(*words)
+
+    return tried
+
+
 def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to() -> None:
-    bench, down = Bench(count=2), {"poll": 1, "handle": 2}
-    poll, handle, told = bench.feed.poll, bench.handle, list[tuple[str, bool]]()
-
-    def flaky(what: str, act: Callable[..., object]) -> Callable[..., object]:
-        def tried(*words: object) -> object:
-            if down[what]:
-                down[what] -= 1
-                raise UnavailableError(what)
-            return act(*words)
-
-        return tried
-
-    bench.feed.poll = flaky("poll", poll)  # type: ignore[method-assign]
+    bench, told = Bench(count=2), list[tuple[str, bool]]()
+    bench.feed.poll = failing_first(bench.feed.poll, [UnavailableError("poll")])  # type: ignore[method-assign]
     metrics = WorkerMetrics(reached=lambda part, answers: told.append((part, answers)))
     worker = Worker(
         "alert",
         bench.feed,
-        flaky("handle", handle),
+        failing_first(bench.handle, [UnavailableError("handle")] * 2),
         bench.letters,
         bench.stop,
         metrics=metrics,
@@ -159,15 +162,8 @@ def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() 
 
 
 def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -> None:
-    bench, failures = Bench(count=3), [UnavailableError("store is down")] * 5
-    handle = bench.handle
-
-    def flaky(records: Sequence[Record]) -> None:
-        if failures:
-            raise failures.pop()
-        handle(records)
-
-    bench.handle = flaky  # type: ignore[method-assign]
+    bench = Bench(count=3)
+    bench.handle = failing_first(bench.handle, [UnavailableError("store is down")] * 5)  # type: ignore[method-assign]
     assert bench.run() == 3
     assert bench.handled == [0, 1, 2]
     assert bench.letters.put_aside == []
@@ -178,14 +174,7 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(number: int) -> None:
     bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
-    handle = bench.handle
-
-    def flaky(records: Sequence[Record]) -> None:
-        if failures:
-            raise failures.pop()
-        handle(records)
-
-    bench.handle = flaky  # type: ignore[method-assign]
+    bench.handle = failing_first(bench.handle, failures)  # type: ignore[method-assign]
     assert bench.run() == 3
     assert (bench.handled, bench.letters.put_aside, len(bench.stop.waits)) == ([0, 1, 2], [], 2)
 
@@ -295,12 +284,7 @@ def test_once_does_not_wait_for_ever_for_what_another_consumer_holds() -> None:
 
 def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None:
     failures: list[Exception] = [UnavailableError("bus is down")] * 2
-
-    def act() -> str:
-        if failures:
-            raise failures.pop()
-        return "opened"
-
+    act = failing_first(lambda: "opened", failures)
     assert reach("match", act, Stop(), once=False) == "opened"
     failures.append(UnavailableError("bus is down"))
     assert reach("match", act, Stop(after=1), once=False) is None
