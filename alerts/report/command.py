@@ -16,7 +16,7 @@ from alerts.read.query import decisions_of, incident_named
 from alerts.records import Sighting
 from alerts.report.draft import Language, Page, page
 from alerts.report.facts import Case
-from alerts.store import Where, configured_store
+from alerts.store import IncidentStore, Where, configured_store
 from ullage.audit import current_user
 from ullage.audit.bait import stamps
 from ullage.audit.trail import FOLDER
@@ -45,7 +45,8 @@ def report(
     context: Context = ctx.obj
     if form is Form.WORD and is_standard_output(output) and sys.stdout.isatty():
         raise ConfigError("a document is no text: name a file with -o")
-    case = case_of(context, incident)
+    with contextlib.closing(configured_store(context)) as store:
+        case = case_of(context, store, incident)
     lang = lang or Language(case.tenant.language)
     drafted = page(case, lang)
     content = rendered(drafted, form, case)
@@ -55,23 +56,22 @@ def report(
     typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
 
 
-def case_of(context: Context, incident: str) -> Case:
+def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
-    with contextlib.closing(configured_store(context)) as store:
-        found, decisions = incident_named(store, incident), decisions_of(store, incident)
-        duties, tenant = duties_of(context, store), context.tenant(found.tenant)
-        moments = duties.moments(found, decisions)
-        return Case(
-            incident=found,
-            sightings=sorted(store.scroll(Sighting, Where({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
-            moments=moments,
-            duties=duties.since(found, decisions, moments),
-            tenant=tenant,
-            zone=ZoneInfo(tenant.zone),
-            now=context.clock.now(),
-            decide=duties.decides([found]).get(incident),
-            stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
-        )
+    found, decisions = incident_named(store, incident), decisions_of(store, incident)
+    duties, tenant = duties_of(context, store), context.tenant(found.tenant)
+    moments = duties.moments(found, decisions)
+    return Case(
+        incident=found,
+        sightings=sorted(store.scroll(Sighting, Where({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
+        moments=moments,
+        duties=duties.since(found, decisions, moments),
+        tenant=tenant,
+        zone=ZoneInfo(tenant.zone),
+        now=context.clock.now(),
+        decide=duties.decides([found]).get(incident),
+        stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
+    )
 
 
 def rendered(drafted: Page, form: Form, case: Case) -> bytes:

@@ -64,10 +64,13 @@ def accounts(context: Context) -> Iterator[Accounts]:
 
 
 @pytest.fixture
-def desk(store: IncidentStore, accounts: Accounts, context: Context, registry: CollectorRegistry) -> Browser:
-    """The desk, with the keys of tenant `bank`, where nobody has logged in."""
+def desk(
+    store: IncidentStore, backend: Backend, data: Path, accounts: Accounts, context: Context, registry: CollectorRegistry
+) -> Iterator[Browser]:
+    """The desk, with the keys of tenant `bank`, where nobody has logged in; on a server it has the rights of search alone."""
     keys.make_tenant(context.keys, "bank")
-    return Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
+    with backend.opened_as("search", data, store) as seen:
+        yield Browser(create_app(context, seen, accounts, registry, frozenset({HOST}), hasher=CHEAP))
 
 
 @pytest.fixture

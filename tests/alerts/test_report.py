@@ -64,7 +64,7 @@ def incident(store, clock) -> str:
 @pytest.fixture
 def case(store, context, incident) -> Case:
     settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(entity=ENTITY)}})
-    return case_of(Context(context.data, context.clock, settings), incident)
+    return case_of(Context(context.data, context.clock, settings), store, incident)
 
 
 def text_of(document: bytes) -> str:
@@ -162,7 +162,7 @@ def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
     assert lines(quiet, "reports") == ("【待填写：目前无计时：来源非我方且未经人工确认】",)
     assert lines(case, "entity_name") == ("示例银行",)
     assert lines(case, "entity_name", Language.EN) == ("Example Bank",)
-    bare = case_of(context, A)
+    bare = case_of(context, store, A)
     for field in ("entity_name", "entity_contact", "officer", "system_or_facility", "regulators"):
         assert lines(bare, field)[0].startswith("【待填写：")
     assert page(bare, Language.ZH).open == page(case, Language.ZH).open + 5
@@ -186,7 +186,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         regime="nfra-2024", stage="first", reference="NFRA-7", note="line was busy",
     )  # fmt: skip
     store.create([Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
-    case = case_of(context, A)
+    case = case_of(context, store, A)
     assert lines(case, "alerted_at") == lines(case, "determined_at") == ("2026-09-21 22:13 CST",)
     reports = lines(case, "reports", Language.EN)
     assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in reports
@@ -200,7 +200,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
     )
     store.create([waived])
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
-    assert f"{due}经人工判断无需报告；harm averted" in lines(case_of(context, A), "reports")
+    assert f"{due}经人工判断无需报告；harm averted" in lines(case_of(context, store, A), "reports")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_a_document_bears_the_time_passed_in_and_no_other(case):
 
 def test_sightings_are_whole_however_many(store, clock, context):
     fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
-    case = case_of(context, incident_id("f0"))
+    case = case_of(context, store, incident_id("f0"))
     assert len(case.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205
 
 
@@ -318,11 +318,11 @@ def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_han
     bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     context = Context(data, clock.as_clock())
-    without = "\n".join(line.en for line in values(case_of(context, A))["scene_preservation"])
+    without = "\n".join(line.en for line in values(case_of(context, store, A))["scene_preservation"])
     assert "no time stamp in the audit log" in without
     record(context.trail(), "bank", "sms A", 3, "ab" * 32, actor="ops")
     record(context.trail(), "bank", "sms B", 3, "cd" * 32, actor="ops")
-    told = values(case_of(context, A))["scene_preservation"][-1]
+    told = values(case_of(context, store, A))["scene_preservation"][-1]
     assert f"only to one partner, 3 invented customers, recorded {clock.as_clock().now():%Y-%m-%d}" in told.en
     assert "sms A" not in told.en + told.zh
     assert "ab" * 32 in told.en

@@ -106,6 +106,14 @@ def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_wh
     assert done.exit_code == 0, (done.output, done.exception)
 
 
+def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
+    words = ("incidents", "reveal", incident_id("f"), "--case", "2026-7", "--reason", "takedown")
+    refused = as_process("search", *words)
+    assert "denies a right" in str(refused.exception)
+    assert "desk has it" in str(refused.exception)
+    assert "nothing is sealed of that" in str(as_process("desk", *words).exception)  # which is known from looking
+
+
 def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
     incident = incident_id("f")
     context = Context(data)

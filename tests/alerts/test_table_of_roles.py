@@ -22,6 +22,7 @@ from alerts.store import Where
 from tests.alerts.browser import ASKED, OURS, PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
+from tests.stores import on_server_too
 from ullage.security import keys
 from ullage.security.masking import Secret
 
@@ -146,6 +147,23 @@ def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(role,
         assert B not in answer.text, at
         assert "zetalend" not in answer.text, at
     assert tried >= 12, "routes were found"
+
+
+@on_server_too
+def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
+    """The permission is there; nothing of the store is denied, whatever somebody may see or do."""
+    faults, tried = [], 0
+    for route, method, kind in calls(desk):
+        role = next((role for role in ROLES if needed(route) <= ROLES[role]), None)
+        if role is None:  # for programs alone: tests of the API
+            continue
+        thing = things.get(kind, Thing("", "", ""))
+        answer = ask(log_in(role, tenants=["bank"]), route, method, thing.ours or thing.none)
+        if answer.status_code in (403, 500, 503) or "denies a right" in answer.text:
+            faults.append(f"{role}: {method} {route.path}: {answer.status_code} {answer.text[:300]}")
+        tried += 1
+    assert faults == []
+    assert tried > 40, "routes were found"
 
 
 def tidied(page: str) -> str:

@@ -117,7 +117,7 @@ def _files(router: APIRouter) -> None:
     def report(site: Annotated[Site, may("incident.export")], id_: str, lang: Typed = "") -> Response:
         if site.store.get(Incident, id_) is None or lang not in {"", *Language}:
             return site.missing(GONE)
-        case = case_of(site.context, id_)
+        case = case_of(site.context, site.store, id_)
         lang = lang or case.tenant.language
         drafted = page(case, Language(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
