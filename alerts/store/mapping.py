@@ -27,6 +27,8 @@ LATER = {"index.max_terms_count": MAX_IDS, "index.merge.policy.expunge_deletes_a
 """Settings that an index that exists can be given too. By default a merge for erasure leaves a segment alone until a tenth of it
 is deleted; with 0 no deleted document stays."""
 KEYWORD = {"type": "keyword"}
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""One encoder for all: `json.dumps` makes one for each call that is not as by default."""
 
 
 def index_name(prefix: str, kind: type[Document]) -> str:
@@ -72,4 +74,4 @@ def body(document: Document) -> str:
     if kind.searchable:
         fields["words"] = index_words(document.words())
     # The document is written by its own serialiser, which is several times faster than a dictionary on the way.
-    return f'{json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[:-1]},"doc":{document.model_dump_json()}}}'
+    return f'{ENCODE(fields)[:-1]},"doc":{document.model_dump_json()}}}'
