@@ -176,10 +176,13 @@ class Queue:
     shift_hours: float = 8.0
     shifts: Shifts | None = None
     _shift: list[datetime] = field(default_factory=list)
+    _completed: list[int] = field(default_factory=list)
+    """How many items were missing when it was first asked."""
 
     def page(self, view: View, limit: int = 50, after: str = "") -> Rows:
         """A page of at most `limit` rows; QueryError for what cannot be asked."""
-        self.work.complete()
+        if not self._completed:
+            self._completed.append(self.work.complete())
         order, where = store_order(view.order), self._where(view)
         if view.flat or view.seller:
             page = self._store.search(WorkItem, where, limit, after, order)

@@ -122,15 +122,30 @@ class Work:
             self.write([*self.store.mget(Incident, some).values()])
 
     def complete(self) -> int:
-        """Make the items that are missing, and see to it that a search shows them; returns how many that were."""
-        made = 0
-        if self.store.count(Incident, Where()) > self.store.count(WorkItem, Where()):
-            for incidents in _batches(self.store.scroll(Incident, Where())):
-                there = self.store.mget(WorkItem, [incident.id for incident in incidents])
-                missing = [incident for incident in incidents if incident.id not in there]
-                self.write(missing)
-                made += len(missing)
-            self.store.refresh(WorkItem)
+        """Make the items that are missing, and see to it that a search shows them; returns how many that were.
+
+        Mostly those of the newest incidents are, which alert has written and is about to file: these are looked at first, and no
+        more than until as many were made as are missing.
+        """
+        if not self._missing():
+            return 0
+        self.store.refresh(WorkItem)
+        missing = self._missing()
+        return self._make(missing) if missing else 0
+
+    def _missing(self) -> int:
+        """How many there are too few, as far as a search sees."""
+        return max(0, self.store.count(Incident, Where()) - self.store.count(WorkItem, Where()))
+
+    def _make(self, missing: int) -> int:
+        made, after, more = 0, "", True
+        while more and made < missing:
+            page = self.store.search(Incident, Where(), BATCH, after)
+            there = self.store.mget(WorkItem, [incident.id for incident in page.items])
+            lacking = [incident for incident in page.items if incident.id not in there]
+            self.write(lacking)
+            made, after, more = made + len(lacking), page.after, bool(page.after)
+        self.store.refresh(WorkItem)
         return made
 
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from alerts.clocks.duties import Duties
+from alerts.desk import work
 from alerts.desk.queue import Queue, View
 from alerts.desk.work import Work
 from alerts.records import CLASSES, Decision, Incident, Notification, Sighting, WorkItem
+from alerts.records.document import Document
 from alerts.store import IncidentStore, QueryError, Where
 from tests.alerts import builders
 from tests.conftest import HeldClock
@@ -149,3 +151,33 @@ def test_a_class_without_that_number_cannot_be_ordered_by_it(store):
         store.search(Sighting, Where(), order="burns")
     with pytest.raises(QueryError):
         store.search(WorkItem, Where(at_most={"doc": 1}))
+
+
+class Reading:
+    """A store that notes how it is read; everything goes to the one behind it."""
+
+    def __init__(self, store: IncidentStore) -> None:
+        self._store, self.read = store, list[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name not in {"scroll", "search"}:
+            return found
+
+        def reading(kind: type[Document], *rest: Any) -> Any:
+            self.read += [name] if kind is Incident else []
+            return found(kind, *rest)
+
+        return reading
+
+
+def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(store, queue, monkeypatch):
+    monkeypatch.setattr(work, "BATCH", 2)
+    put(store, *(incident(f"INC-{n}", n) for n in range(9)))
+    assert queue.work.complete() == 9
+    put(store, incident("INC-9", 9))
+    watched: Any = Reading(store)
+    assert Work(Duties(watched, lambda _: Tenant(), queue.work.duties.clock)).complete() == 1
+    assert watched.read == ["search"]
+    assert store.count(WorkItem, Where()) == 10
+    assert queue.work.complete() == 0
