@@ -72,7 +72,8 @@ xpack.security.authc.realms.pki.pki1.order: 1
 """
 """It wants a client's certificate from everybody; whom `CERTIFIED_USER` names needs no password (what is sold with a licence)."""
 CERTIFIED_USER = "ullage-certified"
-JVM_OPTIONS = "-Xms512m\n-Xmx512m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${ES_TMPDIR}\n"
+JVM_OPTIONS = "-Xms{heap}m\n-Xmx{heap}m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${{ES_TMPDIR}}\n"
+HEAP = 512
 LOGGING = """\
 status = error
 appender.console.type = Console
@@ -98,6 +99,8 @@ class Server:
     authority: Authority = field(default_factory=Authority)
     """Of the node, and of its clients where it is `certified`: it wants a certificate of each then."""
     certified: bool = False
+    heap: int = HEAP
+    """MiB."""
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     admin_password: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
@@ -163,7 +166,8 @@ class Server:
             settings += CERTIFIED.format(home=self.home)
             (self.work / "admin.pem").touch(mode=0o600)
             (self.work / "admin.pem").write_bytes(self.authority.client(ADMIN).pair)
-        texts = {"elasticsearch.yml": settings, "roles.yml": ROLES, "jvm.options": JVM_OPTIONS, "log4j2.properties": LOGGING}
+        texts = {"elasticsearch.yml": settings, "roles.yml": ROLES, "log4j2.properties": LOGGING}
+        texts["jvm.options"] = JVM_OPTIONS.format(heap=self.heap)
         mapping = f'ullage_store: ["CN={CERTIFIED_USER}"]\n' if self.certified else ""
         texts |= {"users": "", "users_roles": "", "role_mapping.yml": mapping}
         for name, text in texts.items():
@@ -231,9 +235,15 @@ class Server:
 
 @contextlib.contextmanager
 def elasticsearch(
-    work: Path, version: str = "9.5.4", cache: Path = CACHE, settings: str = "", *, certified: Authority | None = None
+    work: Path,
+    version: str = "9.5.4",
+    cache: Path = CACHE,
+    settings: str = "",
+    *,
+    certified: Authority | None = None,
+    heap: int = HEAP,
 ) -> Iterator[Server]:
-    """Run a node of `version` with its logs in `work` and more lines of `settings` in its elasticsearch.yml.
+    """Run a node of `version` with its logs in `work`, more lines of `settings` in its elasticsearch.yml and `heap` MiB for Java.
 
     One that is given an authority (`certified`) has its certificate from it, and wants one of it from each client.
     UnavailableError says what to install when it cannot be had.
@@ -242,7 +252,7 @@ def elasticsearch(
     work.mkdir(parents=True, exist_ok=True)
     with _home(work) as home:
         server = Server(
-            distribution, java, work, home, free_ports(1)[0], settings, certified or Authority(), certified is not None
+            distribution, java, work, home, free_ports(1)[0], settings, certified or Authority(), certified is not None, heap
         )
         server.prepare()
         try:
