@@ -9,12 +9,11 @@ The build itself needs no package index, and is given no more than it needs: nei
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
+from deploy import into_a_folder
 from deploy.bundle.build import build, tree_as_it_is
 from deploy.bundle.pack import fetch
-from ullage.errors import UllageError
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".wheels_cache"
@@ -29,9 +28,4 @@ def lay_out(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    try:
-        lay_out(Path(sys.argv[1]).resolve())
-    except UllageError as error:
-        sys.exit(f"container: {error}")
+    into_a_folder("container", __doc__, lay_out)

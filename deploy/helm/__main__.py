@@ -6,12 +6,12 @@ helm install ullage FOLDER/ullage --values my-values.yaml      # or: helm packag
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from deploy import into_a_folder
 from deploy.helm import CHART, RULES, laid_out
 from ullage import __version__
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +31,4 @@ def lay_out(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    try:
-        lay_out(Path(sys.argv[1]).resolve())
-    except UllageError as error:
-        sys.exit(f"helm: {error}")
+    into_a_folder("helm", __doc__, lay_out)
