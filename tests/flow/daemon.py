@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,8 @@ from alerts.read.query import whole
 from alerts.read.view import details
 from alerts.records import Incident
 from alerts.store import Where, open_store
-from deploy.demo.drive import Ullage, site
+from deploy.demo.drive import Ullage, configuration, site, write_customers
+from deploy.demo.people import Person
 from deploy.local import services
 from ullage.errors import UnavailableError
 from ullage.runtime.supervisor import command
@@ -101,6 +102,17 @@ class Daemon:
     def __init__(self, data: Path, log: Path) -> None:
         self.data, self.log, self.ask = data, log, Ullage(data)
         self.process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def of_bank(cls, data: Path, folder: Path, customers: Collection[Person]) -> Self:
+        """One over the folder `data`, which it makes, of a bank with these customers; log and list are in `folder`."""
+        data.mkdir()
+        (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
+        made = cls(data, folder / "run.log")
+        made.ask("init")
+        write_customers(folder / "customers.csv", customers)
+        made.ask("watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank")
+        return made
 
     def start(self) -> None:
         """Start the supervisor and its roles."""

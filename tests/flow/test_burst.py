@@ -20,7 +20,6 @@ import pytest
 
 from alerts.records import Exposure
 from alerts.store import Where, configured_store
-from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, page, until
 from ullage.settings import Context
@@ -80,13 +79,8 @@ def stored(daemon: Daemon) -> int:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("count", LENGTHS)
 def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, count: int) -> None:
-    data, customers = tmp_path / "data", list(people(CUSTOMERS, 17))
-    data.mkdir()
-    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
-    daemon = Daemon(data, tmp_path / "run.log")
-    daemon.ask("init")
-    write_customers(tmp_path / "customers.csv", customers)
-    daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    customers = list(people(CUSTOMERS, 17))
+    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
     texts = {(n + 1) * (count // CUSTOMERS) - 1: f"{one.name},{one.phone}\n{FILLER}" for n, one in enumerate(customers)}
     lines = [{"site": "x", "url": f"http://x.example/{n}", "text": texts.get(n, f"{n}\n{FILLER}")} for n in range(count)]
     with daemon:

@@ -23,7 +23,6 @@ import pytest
 
 from alerts.records import Exposure
 from alerts.store import Where, configured_store
-from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from tests.flow.daemon import Daemon, until
 from ullage.bus import CAPTURES, FINDINGS
@@ -165,13 +164,8 @@ def faults(daemon: Daemon) -> set[str]:
 
 @pytest.fixture
 def work(tmp_path: Path, disk: Disk) -> Iterator[Work]:
-    data, customers = disk.folder / "data", list(people(9 * POSTS, 7))
-    data.mkdir()
-    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
-    with Daemon(data, tmp_path / "run.log") as daemon:
-        daemon.ask("init")
-        write_customers(tmp_path / "customers.csv", customers)
-        daemon.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    customers = list(people(9 * POSTS, 7))
+    with Daemon.of_bank(disk.folder / "data", tmp_path, customers) as daemon:
         made = Work(daemon, disk, customers, faults(daemon))
         with pytest.MonkeyPatch.context() as patch:
             for name, value in disk.environment.items():

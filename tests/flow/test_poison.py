@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from crawlers.bus.outbox import PURPOSE, Outbox
-from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from tests.factories import capture, finding, signed
 from tests.flow.daemon import Daemon
@@ -94,13 +93,8 @@ class Rig:
     """A data folder with customers, each of whom one of many posts gives away."""
 
     def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.data.mkdir()
-        (self.data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
-        self.daemon, self.customers = Daemon(self.data, folder / "run.log"), list(people(CUSTOMERS, 13))
-        self.daemon.ask("init")
-        write_customers(folder / "customers.csv", self.customers)
-        self.daemon.ask("watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank")
+        self.data, self.customers = folder / "data", list(people(CUSTOMERS, 13))
+        self.daemon = Daemon.of_bank(self.data, folder, self.customers)
         self.context = Context(self.data)
 
     def posts(self, count: int) -> list[Outgoing]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, until
 from ullage.runtime.supervisor import command
@@ -34,13 +33,8 @@ SOON = 60.0
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A daemon whose match dies at one post of twelve, each of which gives one customer away."""
-    data, customers = tmp_path / "data", list(people(12, 5))
-    data.mkdir()
-    (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
-    made = Daemon(data, tmp_path / "run.log")
-    made.ask("init")
-    write_customers(tmp_path / "customers.csv", customers)
-    made.ask("watchlist", "load", str(tmp_path / "customers.csv"), "--tenant", "bank")
+    customers = list(people(12, 5))
+    made = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
     posts = [{"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"} for n, one in enumerate(customers)]
     posts[6]["text"] += " deadly"
     made.ask("ingest", "-", text="\n".join(map(json.dumps, posts)))
