@@ -24,7 +24,19 @@ from alerts.incidents.presence import Presences
 from alerts.incidents.status import CLOSED, standing
 from alerts.metrics import AlertMetrics
 from alerts.noise.background import Rules, fact_of, shipped
-from alerts.records import SEVERITIES, Background, Claim, Exposure, Incident, Original, Sighting, incident_id
+from alerts.records import (
+    SEVERITIES,
+    Background,
+    Claim,
+    Decision,
+    Exposure,
+    Incident,
+    Notification,
+    Original,
+    Sighting,
+    Suppression,
+    incident_id,
+)
 from alerts.records.document import Document
 from alerts.records.traits import Traits
 from alerts.stage.facts import FactsOf, read_facts
@@ -41,6 +53,8 @@ from ullage.verdict import own_rules
 
 KEPT_FROM = SEVERITIES.index("low")
 """Of what is less nobody needs to find the post again."""
+SEARCHED = (Background, Sighting, Exposure, Decision, Notification, Suppression)
+"""What is searched while a batch is folded, and so is to be seen; all else is read by id, as claims are, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +149,7 @@ class Alert:
         """What was background until its author turned out to sell beside it: those findings, to be folded after all."""
         found, asked = dict[str, Finding](), {tie for finding in leaks for tie in self._ties(finding).all}
         if asked:
-            self.store.refresh()
+            self.store.refresh(*SEARCHED)
         while asked:
             new = [one for fact in self._held(asked) if fact.id not in found and (one := _kept(fact))]
             found |= {finding.id: finding for finding in new}
@@ -201,9 +215,9 @@ class Alert:
         before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
         merging.put(merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items())
         if batch.replaced:
-            self.store.refresh()
+            self.store.refresh(*SEARCHED)
             replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
-        self.store.refresh()
+        self.store.refresh(*SEARCHED)
         rules = self.rules()
         families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
         facts = read_facts(self.store, families, batch.customers(families))
