@@ -14,6 +14,7 @@ from alerts.notify.channels import UndeliveredError
 from alerts.notify.message import Message
 from alerts.notify.sender import Sender
 from alerts.records import Notification
+from alerts.store.sqlite import SqliteStore
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.visiting.pipelines.publish import PublishPipeline
 from crawlers.visiting.spider import PageRead
@@ -98,6 +99,11 @@ def _always_seen() -> Any:
     return mock.patch.object(SiteStates, "letter", return_value=SEEN)
 
 
+def _overwrites() -> Any:
+    """What was read is written over whatever is there by now. It was so; here a write that comes late takes something away."""
+    return mock.patch.object(SqliteStore, "_others", return_value=frozenset())
+
+
 BUGS: dict[str, Callable[[], Any]] = {
     "commit-first": _commit_first,
     "done-first": _done_first,
@@ -106,6 +112,7 @@ BUGS: dict[str, Callable[[], Any]] = {
     "forgets-lost-answers": _forgets_lost_answers,
     "new-id-each-time": _new_id_each_time,
     "always-seen": _always_seen,
+    "overwrites": _overwrites,
 }
 
 

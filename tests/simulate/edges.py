@@ -42,6 +42,8 @@ from tests.simulate.timeline import Loop, Timeline
 from ullage.runtime.in_hand import InHand
 
 PACE_SECONDS = 60.0
+LOOKS_SECONDS = 300.0
+"""How often alert looks at what grows with the history; a minute for others."""
 CHECKPOINT_PAGES = 1000
 
 
@@ -70,7 +72,7 @@ def edges(timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any,
         put(alerts.notify.sender, "POLL_SECONDS", PACE_SECONDS)
         put(crawlers.bus.backlog, "LOOK_SECONDS", PACE_SECONDS * 2)
         put(alerts.maintenance.schedule, "RECOUNT_SECONDS", PACE_SECONDS * 2)
-        put(alerts.maintenance.schedule, "RECENT_SECONDS", PACE_SECONDS * 5)
+        put(alerts.maintenance.schedule, "RECENT_SECONDS", LOOKS_SECONDS)
         yield
 
 

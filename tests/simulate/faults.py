@@ -10,12 +10,13 @@ import errno
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import apsw
 
-from tests.simulate.process import Process, Supervisor
+from tests.simulate.process import RESTART_SECONDS, Process, Supervisor
 from tests.simulate.timeline import Timeline, VirtualClock
 from ullage.bus import Outgoing
 from ullage.errors import UnavailableError
@@ -23,8 +24,10 @@ from ullage.errors import UnavailableError
 ROLES = ("crawl", "chats", "match", "alert")
 BUS, STORE, FSYNC = "bus", "store", "fsync"
 PARTS = {"crawl": (BUS,), "chats": (BUS,), "match": (BUS,), "alert": (BUS, STORE)}
-KINDS = ("crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "clock")
+KINDS = ("crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "late", "clock")
 JUMPS = (3600.0, -3600.0)
+LATE = (1, 2)
+"""A late write arrives when the same was written so often: alert has tried again, and folded more of the same."""
 MOST_STEPS = 40
 """Within so many steps an armed crash strikes."""
 
@@ -49,6 +52,8 @@ class Faults:
     _full_until: float = 0.0
     _until: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """By fault, role and part, how long calls go wrong."""
+    _held: list[tuple[frozenset[str], int, Callable[[], str]]] = field(default_factory=list)
+    """Writes that are on their way: of which documents, how often these are to be written before it arrives, and what does it."""
 
     def plan(self, until: float, count: int) -> None:
         """Faults at random times before `until`."""
@@ -56,6 +61,8 @@ class Faults:
             kind, when = self.rng.choice(KINDS), self.rng.uniform(300.0, until)
             role = self.rng.choice(ROLES)
             part, lasts = self.rng.choice(PARTS[role]), self.rng.choice((20.0, 120.0, 900.0, 2400.0))
+            if kind == "late":
+                role, part = "alert", STORE
             self.timeline.at(when, lambda k=kind, r=role, p=part, n=lasts: self._begin(k, r, p, n))
 
     def end(self) -> None:
@@ -143,6 +150,30 @@ class Faults:
         self.after(process, f"{part}.{what}")
         if self._is("lost reply", process, part) and self.rng.random() < 0.5:
             raise UnavailableError(f"the {part} has not answered")
+
+    def is_late(self, process: Process) -> bool:
+        """Whether what goes out now arrives when nobody waits for it any more."""
+        return self._is("late", process, STORE) and self.rng.random() < 0.5
+
+    def hold(self, ids: Collection[str], act: Callable[[], str]) -> None:
+        """Fail now, and do `act`, which tells what came of it, when of `ids` something was written again, by whatever process."""
+        self._held.append((frozenset(ids), self.rng.choice(LATE), act))
+        raise UnavailableError("the store has not answered")
+
+    def written(self, ids: Collection[str]) -> None:
+        """These were written: what was held back of them arrives."""
+        held, self._held = self._held, []
+        for of, times, act in held:
+            if left := times - (not of.isdisjoint(ids)):
+                self._held.append((of, left, act))
+            else:
+                self.timeline.at(self.timeline.now, partial(self._arrive, act))
+
+    def _arrive(self, act: Callable[[], str]) -> None:
+        if self.supervisor.running["alert"].dead:  # what it had begun is undone first
+            self.timeline.at(self.timeline.now + RESTART_SECONDS, partial(self._arrive, act))
+            return
+        self.tell("fault", f"arrives late: {act()}")
 
     def is_twice(self, process: Process, part: str) -> bool:
         """Whether the network hands this call on a second time."""

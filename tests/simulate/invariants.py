@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from alerts.clocks.book import FRESH, known, records
 from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
+from alerts.incidents import replaced
 from alerts.notify.plan import routes_for
-from alerts.records import DutyRecord, Exposure, Incident, Notification
+from alerts.records import DutyRecord, Exposure, Incident, Notification, Sighting
 from alerts.store import IncidentStore, Where, configured_store
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer
 from tests.simulate.channels import ScriptedChannel
+from tests.simulate.edges import LOOKS_SECONDS
 from tests.simulate.faults import Faults
 from tests.simulate.script import CHATS, FAULTY_SECONDS, Leak, Script
 from tests.simulate.sites import REVISIT_SECONDS, Site
@@ -52,6 +54,7 @@ def broken(night: Night) -> list[str]:
         heads = [one for one in store.scroll(Incident, Where()) if not one.part_of]
         return [
             *_incidents(night, store, heads),
+            *_facts(store, heads),
             *_told(night, store, heads),
             *_clocks(night, store, heads),
             *_duty_records(night, store),
@@ -87,6 +90,18 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
             yield f"incident {head.id} counts {head.customers} customers of {len(who[head.id])}"
 
 
+def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Each sighting stands in the exposures of all customers that it showed, and each incident counts its sightings."""
+    sightings = replaced.standing(list(store.scroll(Sighting, Where())))
+    shown = Counter(sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings)
+    for one in sightings:
+        if shown[one.id] != one.customers:
+            yield f"a sighting of {one.incident} showed {one.customers} customers and is in {shown[one.id]} exposures"
+    for head in heads:
+        if head.sightings != (count := sum(one.incident in head.family for one in sightings)):
+            yield f"incident {head.id} counts {head.sightings} sightings of {count}"
+
+
 def _was_taken(night: Night, leak: Leak) -> bool:
     return any(place in CHATS and post.id in night.taken for place, post in leak.posts)
 
@@ -119,15 +134,15 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
 def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
     """What was due is told within its time, of the night's own time; what the faults held up, within that after them."""
     began, now = night.faults.clock.began, night.faults.timeline.now
-    first: dict[tuple[str, str], list[float]] = defaultdict(list)
+    first: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for name, channel in night.channels.items():
         for one in channel.arrived:
-            first[name, one.incident].append(one.at)
+            first[name, one.incident, one.message].append(one.at)
     for one in store.scroll(Notification, Where({"outcome": ("pending", "sent")})):
         since = max(one.due.timestamp() - began, FAULTY_SECONDS)
         if one.outcome == "pending" and now - since > PROMISE_SECONDS:
             yield f"{one.what} of {one.incident} on {one.channel} waits since {now - since:.0f} s"
-        times = [at for at in first[one.channel, one.incident] if at >= since - 1]
+        times = first[one.channel, one.incident, one.message]  # before it is due where the clock was wrong when that was said
         late = one.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
         if late:
             yield f"{one.what} of {one.incident} on {one.channel} was told late"
@@ -157,7 +172,7 @@ def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
         if owed.get(id_) != found.get(id_):
             yield f"the duty record {id_} is not what is owed"
     until, now = known(store), night.context.clock.now()
-    if until is None or now - until > FRESH:
+    if until is None or now - until > FRESH + timedelta(seconds=LOOKS_SECONDS):
         yield f"duties are known until {until}, and it is {now}"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from alerts.records import Exposure, Incident, Presence, Sighting
+from alerts.records.document import Document
 from alerts.store import IncidentStore, configured_store
 from tests.simulate.faults import BUS, STORE, Faults
 from tests.simulate.process import Process
@@ -15,6 +19,8 @@ from ullage.settings import Context
 
 IDLE_SECONDS = 60.0
 """A poll that finds nothing looks again after so long, or when something was appended."""
+MERGED = (Sighting, Presence, Exposure, Incident)
+"""What alert reads and writes over: of these a write may come late."""
 WRITES = frozenset(("create", "put", "delete"))
 CALLS = frozenset(name for name in vars(IncidentStore) if not name.startswith("_")) - {"close"}
 """Whatever is asked of a store goes over the network."""
@@ -44,7 +50,8 @@ class SimulatedContext(Context):
 
     def store(self) -> IncidentStore:
         """What `configured_store` opens."""
-        return _Store(configured_store(self), self.process, self.faults)  # type: ignore[return-value]
+        again = Context(self.data, self.clock, self.settings)
+        return _Store(configured_store(self), self.process, self.faults, lambda: configured_store(again))  # type: ignore[return-value]
 
 
 @dataclass
@@ -134,8 +141,8 @@ class _Subscription:
 class _Store:
     """Any call of the store, out and back."""
 
-    def __init__(self, inner: IncidentStore, process: Process, faults: Faults) -> None:
-        self._inner, self._process, self._faults = inner, process, faults
+    def __init__(self, inner: IncidentStore, process: Process, faults: Faults, again: Callable[[], IncidentStore]) -> None:
+        self._inner, self._process, self._faults, self._again = inner, process, faults, again
 
     def __getattr__(self, name: str) -> Any:
         act = getattr(self._inner, name)
@@ -144,9 +151,19 @@ class _Store:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._faults.call(self._process, STORE, name)
+            merged = {one.id for one in args[0] if isinstance(one, MERGED)} if name == "put" else set[str]()
+            if merged and self._faults.is_late(self._process):
+                self._faults.hold(merged, partial(self._arrive, *args))
             done = act(*args, **kwargs)
+            if merged:
+                self._faults.written(merged)
             if name in WRITES:
                 self._faults.answer(self._process, STORE, name)
             return done
 
         return call
+
+    def _arrive(self, documents: Sequence[Document], *over: Any) -> str:
+        with contextlib.closing(self._again()) as store:
+            told = Counter(outcome.value for outcome in store.put(documents, *over))
+        return f"{type(documents[0]).__name__} {dict(sorted(told.items()))}"
