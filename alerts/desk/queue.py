@@ -181,14 +181,21 @@ class Queue:
 
     def page(self, view: View, limit: int = 50, after: str = "") -> Rows:
         """A page of at most `limit` rows; QueryError for what cannot be asked."""
-        if not self._completed:
-            self._completed.append(self.work.complete())
+        self._complete()
         order, where = store_order(view.order), self._where(view)
         if view.flat or view.seller:
             page = self._store.search(WorkItem, where, limit, after, order)
             return Rows(tuple(self._rows([(item, 0) for item in page.items])), page.after)
         items, mark = self._folded(where, order, limit, after)
         return Rows(tuple(self._rows(items)), mark)
+
+    def heads(self, views: Sequence[View], limit: int) -> list[tuple[Row, ...]]:
+        """The first `limit` rows of each view, whose series are not folded; the facts of all rows are read together."""
+        self._complete()
+        pages = [self._store.search(WorkItem, self._where(view), limit, order=store_order(view.order)).items for view in views]
+        items = {item.id: item for page in pages for item in page}
+        rows = {row.incident.id: row for row in self._rows([(item, 0) for item in items.values()])}
+        return [tuple(rows[item.id] for item in page if item.id in rows) for page in pages]
 
     def check(self, view: View) -> None:
         """QueryError for what cannot be asked; nothing is read."""
@@ -227,6 +234,10 @@ class Queue:
     @property
     def _now(self) -> datetime:
         return self.work.duties.clock.now()
+
+    def _complete(self) -> None:
+        if not self._completed:
+            self._completed.append(self.work.complete())
 
     def _where(self, view: View) -> Where:
         where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)

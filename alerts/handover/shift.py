@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from alerts.coverage.hours import Seen, coverage
 from alerts.desk.queue import Queue, Row, View
@@ -71,18 +70,20 @@ def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime
     if not timedelta(0) < now - start <= MOST:
         raise QueryError(Phrase("a shift began at most %(days)s days ago, and not in time to come", days=MOST.days))
 
-    def part(**asked: Any) -> Part:
-        view = View(tenant=tenant, flat=True, **asked)
-        rows = queue.page(view, shown).rows
-        return Part(rows, len(rows) if len(rows) < shown else max(len(rows), queue.count(view)))
-
+    every = View(tenant=tenant, flat=True)
+    since_then, undecided_ones = replace(every, opened_from=start, tab="all"), replace(every, status="open")
+    views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
+    new, undecided, due, unassigned = (
+        Part(rows, len(rows) if len(rows) < shown else max(len(rows), queue.count(view)))
+        for view, rows in zip(views, queue.heads(views, shown), strict=True)
+    )
     return Handover(
         start,
         now,
-        new=part(opened_from=start, tab="all"),
-        undecided=part(status="open"),
-        due=part(tab="due"),
-        unassigned=part(tab="unassigned"),
+        new=new,
+        undecided=undecided,
+        due=due,
+        unassigned=unassigned,
         behind=looked(queue.work.store, now),
         blind=coverage(queue.work.store, start, now, now, gap_minutes),
     )
