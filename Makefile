@@ -19,7 +19,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check units flow coverage contracts units-alone units-waiting test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check lint types units flow coverage contracts units-alone units-waiting test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -35,11 +35,15 @@ $(STAMP):
 	@rm -f $(VENV)/.made-*
 	@touch $@
 
-check: env ## lint, format, types, import rules
+check: lint types ## lint, format, types, import rules
+
+lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: env
+	$(BIN)/mypy
 
 units: units-alone units-waiting ## unit and contract tests
 
@@ -81,7 +85,7 @@ test-image: env ## the container's image, built and run without a registry (need
 
 # The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
 test: ## check, units, contracts, flow: all that a change must pass
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line check
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line contracts units-alone flow units-waiting
 
 demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)
