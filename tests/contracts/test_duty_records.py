@@ -10,12 +10,12 @@ from alerts.clocks import book as books
 from alerts.clocks.book import LATELY, MARGIN, Book, known, records, reports
 from alerts.clocks.duties import Duties
 from alerts.incidents.erased import bury
-from alerts.records import CLASSES, Decision, DutyRecord, Incident, Notification
+from alerts.records import Decision, DutyRecord, Incident, Notification
 from alerts.store import IncidentStore, Where
 from alerts.store.within import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, Between, each_backend, empty_store
+from tests.stores import ON_SERVERS, Between, each_backend, emptied_store
 from ullage.errors import UnavailableError
 from ullage.lookup.erased import EVERYBODY
 from ullage.settings import Tenant
@@ -24,7 +24,7 @@ T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 SETTINGS = Tenant(regimes=("pipl-57", "pboc-2025", "nfra-2024"))
 STATUSES = ("acknowledged", "confirmed", "reported", "resolved", "false_positive", "open", "note")
 backend = each_backend("sqlite", *ON_SERVERS)
-url = empty_store(CLASSES)
+url = emptied_store()
 
 
 @pytest.fixture

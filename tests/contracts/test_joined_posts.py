@@ -6,16 +6,16 @@ from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed
-from alerts.records import CLASSES, Background, Incident, incident_id
+from alerts.records import Background, Incident, incident_id
 from alerts.store import Where, open_store
 from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
-from tests.stores import ON_SERVERS, each_backend, empty_store
+from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
 
 backend = each_backend("sqlite", *ON_SERVERS)
-url = empty_store(CLASSES)
+url = emptied_store()
 
 
 def changes_nothing_again(store, clock, posts) -> None:

@@ -9,17 +9,17 @@ from alerts.clocks.duties import Duties
 from alerts.desk import work
 from alerts.desk.queue import Queue, View
 from alerts.desk.work import Work
-from alerts.records import CLASSES, Decision, Incident, Notification, Sighting, WorkItem
+from alerts.records import Decision, Incident, Notification, Sighting, WorkItem
 from alerts.records.document import Document
 from alerts.store import IncidentStore, QueryError, Where
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, each_backend, empty_store
+from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 backend = each_backend("sqlite", *ON_SERVERS)
-url = empty_store(CLASSES)
+url = emptied_store()
 
 
 @pytest.fixture
