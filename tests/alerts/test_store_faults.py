@@ -24,19 +24,20 @@ from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store
 from ullage.errors import UnavailableError
 from ullage.settings import StoreSettings
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(900)]
 backend = each_backend(*ON_SERVERS)
 url = empty_store(CLASSES)
 TIMEOUT = 3.0
 SLACK = 10.0
 """A busy machine may take so much longer to notice that a time is over."""
-RECOVERY_SECONDS = 60.0
+RECOVERY_SECONDS = 300.0
+"""What has not come by then does not come: a busy machine takes a minute for what an idle one does in five seconds."""
 T = TypeVar("T")
 
 
 @pytest.fixture
 def store(url: str, data: Path, tmp_path: Path) -> Iterator[IncidentStore]:
-    with contextlib.closing(open_store(f"{url}&timeout={TIMEOUT}", tmp_path)) as opened:
+    with contextlib.closing(open_store(url, tmp_path)) as opened:
         yield opened
 
 
@@ -56,15 +57,16 @@ def prefix(url: str) -> str:
     return url.partition("prefix=")[2].partition("&")[0]
 
 
-def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backend):
+def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backend, url, tmp_path):
     documents = [claim(str(n)) for n in range(5)]
     backend.server.freeze()
     try:
-        for call in (lambda: store.put(documents), lambda: store.create(documents), lambda: store.get(Claim, "x")):
-            started = time.monotonic()
-            with pytest.raises(UnavailableError, match="cannot be reached"):
-                call()
-            assert time.monotonic() - started < TIMEOUT + SLACK
+        with contextlib.closing(open_store(f"{url}&timeout={TIMEOUT}", tmp_path)) as hasty:
+            for call in (lambda: hasty.put(documents), lambda: hasty.create(documents), lambda: hasty.get(Claim, "x")):
+                started = time.monotonic()
+                with pytest.raises(UnavailableError, match="cannot be reached"):
+                    call()
+                assert time.monotonic() - started < TIMEOUT + SLACK
     finally:
         backend.server.thaw()
     # What was sent before is carried out late by the server: the same call again must end in the same documents.
