@@ -199,6 +199,29 @@ def test_a_crash_between_a_new_file_and_its_head_loses_nothing(chain, clock):
     assert walk(chain.root / "search", chain.keys).seq == 8
 
 
+@pytest.mark.parametrize("begins_a_file", [False, True])
+def test_a_head_that_a_loss_of_power_took_back_loses_nothing(chain, clock, begins_a_file):
+    head = chain.root / "search" / "head.json"
+    old, before = head.read_bytes(), walk(chain.root / "search", chain.keys).seq
+    write(chain, 2)
+    clock.advance(MONTH * begins_a_file)
+    write(chain, 3)
+    head.write_bytes(old)
+    assert faults(chain) == []
+    write(chain, 1)
+    assert faults(chain) == []
+    assert walk(chain.root / "search", chain.keys).seq == before + 6
+
+
+def test_of_a_new_file_its_name_and_its_head_are_durable_on_return(trail, clock, monkeypatch):
+    synced = []
+    monkeypatch.setattr("ullage.files.atomic_write.sync_folder", synced.append)
+    for _ in range(2):
+        write(trail, 3)
+        clock.advance(MONTH)
+    assert synced.count(trail.root / "search") == 2
+
+
 def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(tmp_path, keys, clock):
     trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500)
     for _ in range(9):

@@ -1,7 +1,8 @@
 """Appending to a chain.
 
 A crash may come between any two steps. The entry is written first and the head after it, so what is in the file beyond the head
-is either a whole entry that nobody was told of yet, which stands, or the beginning of one, which the next append takes away.
+is either a whole entry, which stands, or the beginning of one, which the next append takes away. So an entry is durable with its
+file, and a head that a loss of power takes back to an earlier one loses nothing.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ class Trail:
         return head
 
     def _write(self, path: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
-        """Entries, then head, each on disk before the next step."""
+        """Entries, then head, each on disk before the next step; of a new file the name too, and that there is a head."""
         start = path.stat().st_size if path.exists() else 0
         try:
             with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
@@ -177,12 +178,13 @@ class Trail:
             with contextlib.suppress(OSError):  # after a sync that failed it may be readable and on no disk, for good
                 os.truncate(path, start)
             raise
-        last = entries[-1]
-        self._put_head(path.parent, head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size}), key)
+        last, is_new = entries[-1], start == 0
+        head = head.model_copy(update={"seq": last.seq, "last": last.digest, "size": size})
+        self._put_head(path.parent, head, key, lasts=is_new)
 
     @staticmethod
-    def _put_head(folder: Path, head: Head, key: bytes) -> None:
-        write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD)
+    def _put_head(folder: Path, head: Head, key: bytes, *, lasts: bool = True) -> None:
+        write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD, lasts=lasts)
 
 
 def _line_before(path: Path, end: int) -> Entry | None:

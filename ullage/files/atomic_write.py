@@ -29,10 +29,11 @@ def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
         raise UnavailableError(f"{named} cannot be read or written ({error.strerror or type(error).__name__})") from error
 
 
-def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
+def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = True) -> None:
     """Put `content` in the place of `file`, durably; a reader sees what was there before or all of it.
 
-    OSError, which names `file`, when it cannot be written; what was there then stands as it was.
+    With `lasts` off what was there before may be there again after a loss of power. OSError, which names `file`, when it cannot
+    be written; what was there then stands as it was.
     """
     try:
         handle, name = tempfile.mkstemp(".partial", f".{file.name}.", file.parent)
@@ -46,7 +47,8 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(file.parent)
+    if lasts:
+        sync_folder(file.parent)
 
 
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
