@@ -7,12 +7,13 @@ that is a gap as well: of all sites.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from alerts.coverage.ledger import last_days
@@ -144,8 +145,9 @@ def coverage(
         days.append(day_of(_start(days[-1]) + DAY))
     found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, Where()))
     canary, rows, hours = found.pop(CANARY, None), list[Row](), list(_hours(since, until)) if cells else []
+    cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
-        row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons)
+        row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons, cell)
         if (
             not cells
             or row.unwatched
@@ -221,6 +223,7 @@ def _row(
     window: tuple[datetime, datetime, datetime, list[datetime]],
     gap_minutes: float,
     reasons: Sequence[GapReason],
+    cell: Callable[[datetime, str, int, bool, bool], Cell],
 ) -> Row:
     since, until, judged, hours = window
     until_slot = _slot(judged) - slots.first
@@ -234,10 +237,11 @@ def _row(
     )
     dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
     dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    began, blind, cells = _slot(hours[0]) - slots.first if hours else 0, {n // SLOTS for n in marked}, list[Cell]()
-    for n, at in enumerate(hours):
-        told, hour = letters[max(0, began + n * SLOTS) : began + (n + 1) * SLOTS], began // SLOTS + n
-        cells.append(_cell(at, told, slots.posts.get(slots.first // SLOTS + hour, 0), hour in blind, at in dark))
+    began, blind, posts = _slot(hours[0]) - slots.first if hours else 0, {n // SLOTS for n in marked}, slots.posts
+    cells, first = list[Cell](), slots.first // SLOTS
+    for at, start in zip(hours, itertools.count(began, SLOTS)):
+        told, hour = letters[max(0, start) : max(0, start + SLOTS)], start // SLOTS
+        cells.append(cell(at, told, posts.get(first + hour, 0), hour in blind, at in dark))
     last = slots.last
     return Row(
         name,

@@ -43,7 +43,7 @@ class SiteDay(Document):
 
     def told(self) -> str:
         """All letters of the day, with what stays as it was until somebody says otherwise."""
-        letters, last = "".join(map(self.slots, range(DAY_HOURS))), self.before
+        letters, last = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells]), self.before
         if UNHEARD not in letters or not (last or STAYS & set(letters)):
             return letters
         held = []
