@@ -15,7 +15,7 @@ from alerts.store import configured_store, store_trust
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import STORE, new_registry
 from ullage.runtime.role import running
-from ullage.runtime.serving import listening, listening_at, serve
+from ullage.runtime.serving import listening, listening_at, serve, spare_what_stands
 from ullage.security.tls import Served
 from ullage.settings import LOOPBACK, Context
 
@@ -38,6 +38,7 @@ def search(ctx: typer.Context) -> None:
             typer.echo(f"first login (made now, said once): {first}", err=True)
         if token_of(context.keys):
             typer.echo(f"{context.keys.root / TOKEN} lets programs in as before; `ullage token add` makes better ones", err=True)
+        spare_what_stands()
         serve(app, listener, stop, tls=tls)
 
 

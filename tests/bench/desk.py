@@ -31,7 +31,7 @@ from tests.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling,
 from tests.bench.table import row
 from tests.conftest import HeldClock
 from ullage import setup
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.serving import listening, serve, spare_what_stands
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -83,6 +83,7 @@ def client(made: Made) -> Iterator[httpx.Client]:
             add_account(accounts, ASKER, ROLES)
         registry, hosts = CollectorRegistry(), frozenset({f"127.0.0.1:{port}"})
         app = create_app(made.context, made.store, accounts, registry, hosts, hasher=CHEAP)
+        spare_what_stands()
         thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
         thread.start()
         try:

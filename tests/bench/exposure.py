@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 from prometheus_client import CollectorRegistry
 
@@ -25,7 +26,7 @@ from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store
 from tests.bench.store import COUNT, exposures, others
 from tests.bench.table import row
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.serving import listening, serve, spare_what_stands
 from ullage.settings import Context
 
 CLIENTS, ASKED, THOUSANDS, WARM, AT_ONCE = 8, 250, 20, 10, 100
@@ -66,6 +67,7 @@ def served(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
         listener, port = at
         token = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="bench")[1]
         app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}))
+        spare_what_stands()
         server = threading.Thread(target=serve, args=(app, listener, stop))
         server.start()
         try:
@@ -83,29 +85,37 @@ def _bodies(known: list[str], size: int) -> Iterator[str]:
 
 
 def asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
-    """Milliseconds of each answer, of all clients together."""
+    """Milliseconds of each answer, of all clients together. They begin when all of them are there."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(clients, spawn) as pool:
-        each = [pool.submit(_client, port, token, method, path, bodies) for _ in range(clients)]
+    with spawn.Manager() as shared, ProcessPoolExecutor(clients, spawn) as pool:
+        together = shared.Barrier(clients)
+        each = [pool.submit(_client, port, token, method, path, bodies, together) for _ in range(clients)]
         return [one for future in each for one in future.result()]
 
 
-def _client(port: int, token: str, method: str, path: str, bodies: list[str]) -> list[float]:
+def _client(port: int, token: str, method: str, path: str, bodies: list[str], together: Barrier) -> list[float]:
     """One client, a connection for `AT_ONCE` requests. It reads no more than it must: it has the cores that the desk has."""
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: "
-    requests, took = [f"{head}{len(body)}\r\n\r\n{body}".encode() for body in [*bodies[:WARM], *bodies]], list[float]()
-    for first in range(0, len(requests), AT_ONCE):
-        with socket.create_connection(("127.0.0.1", port), 60) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for request in requests[first : first + AT_ONCE]:
-                start = time.perf_counter()
-                connection.sendall(request)
-                answer = _answer(connection)
-                took.append((time.perf_counter() - start) * 1_000)
-                if not answer.startswith(b"HTTP/1.1 200 "):
-                    raise RuntimeError(f"{path} answers {answer[:12]!r}")
-    return took[WARM:]
+    requests = [f"{head}{len(body)}\r\n\r\n{body}".encode() for body in bodies]
+    _took(port, requests[:WARM])
+    together.wait(60)
+    return [one for first in range(0, len(requests), AT_ONCE) for one in _took(port, requests[first : first + AT_ONCE])]
+
+
+def _took(port: int, requests: list[bytes]) -> list[float]:
+    """Milliseconds of each answer on one connection."""
+    took = list[float]()
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for request in requests:
+            start = time.perf_counter()
+            connection.sendall(request)
+            answer = _answer(connection)
+            took.append((time.perf_counter() - start) * 1_000)
+            if not answer.startswith(b"HTTP/1.1 200 "):
+                raise RuntimeError(f"a request was answered {answer[:12]!r}")
+    return took
 
 
 def _answer(connection: socket.socket) -> bytes:
