@@ -8,7 +8,6 @@ STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-
 UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
-FLOW := $(sort $(shell grep -rlE 'mark\.flow' tests --include='test_*.py'))
 # Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.
 unexport PYTHONDONTWRITEBYTECODE
 # What is written durably waits for the disk: in memory, where 4 GB are free for files, units take a third as long.
@@ -54,7 +53,7 @@ units-waiting: env
 	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m "$(UNITS)" $(WAITING)
 
 flow: env ## tests with real processes and real site software
-	$(BIN)/pytest -q -m flow $(FLOW)
+	$(BIN)/pytest -q -m flow
 
 coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
 	$(BIN)/pytest -q -m "not servers and not faults and not live and not deploy and not image" --cov
