@@ -8,6 +8,8 @@ STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-
 UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
+# Every file of a data folder damaged at each place: it computes, while servers and processes are killed beside it.
+DAMAGE := tests/faults/test_damage.py
 # Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.
 unexport PYTHONDONTWRITEBYTECODE
 # What is written durably waits for the disk: in memory, where 4 GB are free for files, units take a third as long.
@@ -18,7 +20,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check lint types units flow coverage contracts units-alone units-waiting test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check lint types units flow coverage contracts units-alone units-waiting faults-damage faults-kills test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -70,8 +72,18 @@ soak: env ## the embedded product at work for MINUTES (120 unless told) on sites
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
 
-test-faults: env ## kills and outages in full length on real servers (an hour; ONLY="expression" runs some)
-	$(BIN)/pytest -q -m faults --timeout 1800 $(if $(ONLY),-k "$(ONLY)")
+test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
+ifdef ONLY
+	$(BIN)/pytest -q -m faults --timeout 1800 -k "$(ONLY)"
+else
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line faults-damage faults-kills
+endif
+
+faults-damage: env
+	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m faults --timeout 1800 $(DAMAGE)
+
+faults-kills: env
+	$(BIN)/pytest -q -m faults --timeout 1800 --ignore=$(DAMAGE)
 
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live tests/live
