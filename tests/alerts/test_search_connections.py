@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -101,6 +102,43 @@ def chunked(size: int) -> bytes:
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
     with listening("search", "127.0.0.1", 0) as (listener, port), connect(port), closing(listener.accept()[0]) as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class Noting(connections.BoundedProtocol):
+    """Notes what is given to the socket, in the pieces in which it is."""
+
+    sent: ClassVar[list[bytes]]
+
+    def connection_made(self, transport) -> None:
+        write = transport.write
+        transport.write = lambda data: (self.sent.append(data), write(data))
+        super().connection_made(transport)
+
+
+async def two_parts(_scope, _receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]})
+    await send({"type": "http.response.body", "body": b"at once", "more_body": True})
+    await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b"alone", "more_body": True})
+    await asyncio.sleep(0)
+    await send({"type": "http.response.body"})
+
+
+def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(Noting, "sent", [], raising=False)
+    stop = threading.Event()
+    with listening("search", "127.0.0.1", 0) as (listener, port):
+        server = threading.Thread(target=serve, args=(two_parts, listener, stop, Noting), daemon=True)
+        server.start()
+        with connect(port) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer(peer)
+        stop.set()
+        server.join()
+    head, *rest = Noting.sent
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert head.endswith(b"\r\n\r\n7\r\nat once\r\n")
+    assert rest == [b"5\r\nalone\r\n", b"0\r\n\r\n"]
 
 
 def test_the_bounds_are_those_that_are_promised() -> None:

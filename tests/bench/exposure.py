@@ -1,8 +1,8 @@
 """What a risk engine waits for: `POST /v1/exposure` over HTTP, one customer with 8 clients at a time, and a thousand at once.
 
-The desk runs in this process over the embedded store, clients in processes of their own on the same cores. How many exposures the
-store holds says `ULLAGE_BENCH_EXPOSURES`. Beside it stands what the same server takes for an answer that asks no store. CPU is
-that of the desk an answer, on which other work on the machine tells least.
+The desk runs in this process over the embedded store, its clients in another. How many exposures the store holds says
+`ULLAGE_BENCH_EXPOSURES`. Beside it stands what the same server takes for an answer that asks no store. CPU is that of the desk an
+answer, on which other work on the machine tells least.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import contextlib
 import itertools
 import json
 import multiprocessing
+import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 from prometheus_client import CollectorRegistry
 
@@ -29,7 +29,8 @@ from tests.bench.table import row
 from ullage.runtime.serving import listening, serve, spare_what_stands
 from ullage.settings import Context
 
-CLIENTS, ASKED, THOUSANDS, WARM, AT_ONCE = 8, 250, 20, 10, 100
+CLIENTS, ASKED, THOUSANDS, WARM = 8, 180, 20, 10
+"""Of one connection no more than `ullage.runtime.connections` lets it ask."""
 GOALS = {1: 20.0, 1_000: 500.0}
 """Milliseconds in which 99 of 100 answers are there."""
 EVERY = 997
@@ -85,50 +86,63 @@ def _bodies(known: list[str], size: int) -> Iterator[str]:
 
 
 def asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
-    """Milliseconds of each answer, of all clients together. They begin when all of them are there."""
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as shared, ProcessPoolExecutor(clients, spawn) as pool:
-        together = shared.Barrier(clients)
-        each = [pool.submit(_client, port, token, method, path, bodies, together) for _ in range(clients)]
-        return [one for future in each for one in future.result()]
+    """Milliseconds of each answer, of all clients together; each first asks `WARM` that are not counted."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_asked, port, token, method, path, bodies, clients).result()
 
 
-def _client(port: int, token: str, method: str, path: str, bodies: list[str], together: Barrier) -> list[float]:
-    """One client, a connection for `AT_ONCE` requests. It reads no more than it must: it has the cores that the desk has."""
+def _asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
+    """One process asks for all clients, as load generators do: a process each would wait for a core that another client has."""
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: "
-    requests = [f"{head}{len(body)}\r\n\r\n{body}".encode() for body in bodies]
-    _took(port, requests[:WARM])
-    together.wait(60)
-    return [one for first in range(0, len(requests), AT_ONCE) for one in _took(port, requests[first : first + AT_ONCE])]
+    requests = [f"{head}{len(body)}\r\n\r\n{body}".encode() for body in (*bodies[:WARM], *bodies)]
+    with contextlib.ExitStack() as opened, selectors.DefaultSelector() as ready:
+        waiting = [opened.enter_context(contextlib.closing(_Client(port, requests))) for _ in range(clients)]
+        for client in waiting:
+            ready.register(client.connection, selectors.EVENT_READ, client)
+            client.ask()
+        while ready.get_map():
+            for key, _ in ready.select():
+                if key.data.is_answered() and not key.data.ask():
+                    ready.unregister(key.fileobj)
+    return [one for client in waiting for one in client.took[WARM:]]
 
 
-def _took(port: int, requests: list[bytes]) -> list[float]:
-    """Milliseconds of each answer on one connection."""
-    took = list[float]()
-    with socket.create_connection(("127.0.0.1", port), 60) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for request in requests:
-            start = time.perf_counter()
-            connection.sendall(request)
-            answer = _answer(connection)
-            took.append((time.perf_counter() - start) * 1_000)
-            if not answer.startswith(b"HTTP/1.1 200 "):
-                raise RuntimeError(f"a request was answered {answer[:12]!r}")
-    return took
+class _Client:
+    """One connection, and how long each answer took."""
 
+    def __init__(self, port: int, requests: Iterable[bytes]) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", port), 60)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.took = list[float]()
+        self._requests = iter(requests)
+        self._start, self._answer, self._end = 0.0, b"", 0
 
-def _answer(connection: socket.socket) -> bytes:
-    """An answer whose length is said, whole."""
-    answer, end, length = b"", -1, 0
-    while end < 0 or len(answer) < end + 4 + length:
-        some = connection.recv(65_536)
-        if not some:
-            raise RuntimeError("the connection ended within an answer")
-        answer += some
-        if end < 0 and (end := answer.find(b"\r\n\r\n")) >= 0:
-            length = int(answer[:end].lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    return answer
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def ask(self) -> bool:
+        """Send the next request; whether there was one."""
+        request = next(self._requests, None)
+        if request is not None:
+            self._start, self._answer, self._end = time.perf_counter(), b"", 0
+            self.connection.sendall(request)
+        return request is not None
+
+    def is_answered(self) -> bool:
+        """Read what has come; whether that is the end of an answer, whose length is said."""
+        some = self.connection.recv(65_536)
+        self._answer += some
+        if not some or not self._answer.startswith(b"HTTP/1.1 200 "[: len(self._answer)]):
+            raise RuntimeError(f"a request was answered {self._answer[:12]!r}")
+        if not self._end and (body := self._answer.find(b"\r\n\r\n") + 4) > 3:
+            length = self._answer[:body].lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            self._end = body + int(length)
+        if not self._end or len(self._answer) < self._end:
+            return False
+        self.took.append((time.perf_counter() - self._start) * 1_000)
+        return True
 
 
 def quantile(values: list[float], share: float) -> float:

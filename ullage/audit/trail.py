@@ -81,7 +81,8 @@ class Trail:
 
     def append_all(self, noted: Sequence[Noted]) -> list[Entry]:
         """Record several, at least one, for what one costs: all of them are durable on return, or none is."""
-        for name, text in ((name, text) for one in noted for name, text in (("name", one.actor), ("reason", one.reason))):
+        typed = dict.fromkeys(said for one in noted for said in (("name", one.actor), ("reason", one.reason)))
+        for name, text in typed:
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
         with disk_errors(f"audit chain {self.root / self.chain}"), self._alone() as folder:

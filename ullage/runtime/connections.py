@@ -41,6 +41,7 @@ class _Lingering:
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
         self._transport, self._lingers = transport, lingers
         self.is_ending = False
+        self._held = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -49,8 +50,22 @@ class _Lingering:
         """Whether nothing is sent any more."""
         return self.is_ending or self._transport.is_closing()
 
+    def write(self, data: bytes) -> None:
+        """Send with what comes before the loop's next turn: a head and its body are one packet, and wake the client once."""
+        if self._held:
+            data, self._held = self._held + data, b""
+            self._transport.write(data)
+        elif data:
+            self._held = data
+            asyncio.get_running_loop().call_soon(self._send_held)
+
+    def _send_held(self) -> None:
+        if self._held:
+            self.write(b"")
+
     def close(self) -> None:
         """Send what is left and our end."""
+        self._send_held()
         if self.is_closing() or not self._lingers():
             self._transport.close()
             return

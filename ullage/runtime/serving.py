@@ -111,7 +111,7 @@ def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # An answer's head and body are two writes: without this each waits for a delayed ACK, 40 ms on Linux.
+        # A large answer is several writes: without this the second waits for a delayed ACK, 40 ms on Linux.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((host, port))
