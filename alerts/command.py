@@ -34,6 +34,7 @@ from alerts.desk.work import Work
 from alerts.export.command import export
 from alerts.handover.command import hand_over
 from alerts.lookup.exposed import Lookup
+from alerts.maintenance.erasure import remove_late
 from alerts.maintenance.schedule import Maintenance
 from alerts.metrics import AlertMetrics, DutyMetrics
 from alerts.noise import command as noise
@@ -180,6 +181,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
         maintenance.step = book.step
+        maintenance.late = lambda: remove_late(store, context.trail(), context.clock.now())
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))

@@ -250,3 +250,28 @@ class Between:
             self._times -= 1
             self._act()
         return self._inner.delete(kind, ids, over)
+
+
+class Stalled:
+    """The store of a process that stalls at its n-th write, which is on its way and arrives when it is told to."""
+
+    def __init__(self, inner: IncidentStore, at: int) -> None:
+        self._inner, self._left = inner, at
+        self.arrive: Callable[[], object] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+        self._stall(lambda: self._inner.put(documents, over))
+        return self._inner.put(documents, over)
+
+    def create(self, documents: Sequence[Document]) -> list[bool]:
+        self._stall(lambda: self._inner.create(documents))
+        return self._inner.create(documents)
+
+    def _stall(self, write: Callable[[], object]) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self.arrive = write
+            raise UnavailableError("the process is killed")

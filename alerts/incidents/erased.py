@@ -3,19 +3,43 @@
 Tombstones are claims: they are written once, found by id, and kept as long as incidents are, longer than the bus keeps anything.
 One more claim a tenant, the marker, says that there are any and when the last was set, so that where nobody was ever erased a
 batch asks for one document.
+
+What a process had sent before it was killed or cut off may reach the store after the erasure, when nobody looks at the tombstones
+any more. So for `SETTLED` there are claims as well, under a name of their own, that say what alert has to look for again: of a
+handle its beginning, by which the store finds some few and which names nobody, and the ids of originals that were removed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from alerts.records import Background, Claim, Exposure, Incident, claim_id
-from alerts.store import IncidentStore
-from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
+from alerts.store import IncidentStore, Where
+from ullage.lookup.erased import EVERYBODY, MARK, SETTLED, tombstone
 from ullage.records import Finding
 
 OF = "erased"
+LATE = "ullage:erased"
+"""In the place of a tenant: the claims of what may come late, found together by it. No tenant is called so."""
+BEGINNING = 4
+"""Hex digits of a handle by which it is looked for: so begin 15 of a million."""
+
+
+@dataclass(slots=True)
+class Awaited:
+    """Of whom something may still come: whose handle begins so and has this tombstone, or everybody of the tenant."""
+
+    tenant: str
+    mark: str
+    beginning: str
+    """"" for everybody."""
+    at: datetime
+    """When they were erased last."""
+    originals: list[str] = field(default_factory=list)
+    """Ids of those that were removed with them."""
+    claims: list[str] = field(default_factory=list)
 
 
 def marker_id(tenant: str) -> str:
@@ -32,7 +56,28 @@ def bury(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
     """Set the tombstone of a handle, or of EVERYBODY, before anything is removed; returns its claim's id."""
     id_ = grave_id(tenant, handle)
     store.put([Claim(id=one, tenant=tenant, incident="", at=now) for one in (id_, marker_id(tenant))])
+    wait_for(store, tenant, handle, now)
     return id_
+
+
+def wait_for(store: IncidentStore, tenant: str, handle: str, now: datetime, originals: Collection[str] = ("",)) -> None:
+    """Have alert look again for a handle, or EVERYBODY, and for the originals of these ids."""
+    whose = f"{tombstone(tenant, handle)}{handle[:BEGINNING].lower()}"
+    ids = [claim_id(LATE, tenant, f"{whose}:{original}") for original in originals]
+    store.put([Claim(id=id_, tenant=LATE, incident="", at=now) for id_ in ids])
+
+
+def awaited(store: IncidentStore) -> list[Awaited]:
+    """All of whom something may still come, as the last `refresh` shows it."""
+    found = dict[str, Awaited]()
+    for claim in store.scroll(Claim, Where({"tenant": (LATE,)})):
+        tenant, whose, original = claim.id.removeprefix(f"{LATE}:").split(":", 2)
+        mark, beginning = whose[:MARK], whose[MARK:]
+        one = found.setdefault(f"{tenant}:{mark}", Awaited(tenant, mark, beginning, claim.at))
+        one.at = max(one.at, claim.at)
+        one.claims.append(claim.id)
+        one.originals += filter(None, [original])
+    return [*found.values()]
 
 
 def last_set(store: IncidentStore, tenants: Collection[str]) -> dict[str, datetime]:

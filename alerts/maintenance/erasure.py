@@ -2,26 +2,28 @@
 
 A hold stands in its way: what a case needs is not taken from it. The tombstone is set first, so that alert, which may be folding,
 brings nobody back (`alerts.incidents.erased`). Incidents keep their numbers and the digests by which posts are compared: these
-name nobody, and follow what is left when an incident is written again.
+name nobody, and follow what is left when an incident is written again. What a process had sent before, and the store writes only
+now, alert removes within the hour (`remove_late`).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from alerts.decisions.holds import last_words, with_parts
-from alerts.incidents.erased import bury, grave_id, marker_id
-from alerts.maintenance.retention import BATCH, erase
-from alerts.records import CLASSES, Audit, Exposure, Incident, Sighting
+from alerts.incidents.erased import Awaited, awaited, bury, grave_id, marker_id, wait_for
+from alerts.maintenance.retention import NAMING, erase, remove
+from alerts.records import CLASSES, Audit, Claim, Exposure, Incident, Original, Sighting
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, configured_store
+from ullage.audit import Trail
 from ullage.bus import FINDINGS
 from ullage.custody.vault import Vault
 from ullage.erasure import Looked, Order, Part
-from ullage.lookup.erased import EVERYBODY
+from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
@@ -78,11 +80,13 @@ def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[
     store.refresh()
     seen = store.scroll(Exposure, Where({"tenant": (order.tenant,), "subject": (order.handle,)}))
     sightings = {sighting for exposure in seen for sighting in exposure.sightings}
+    wait_for(store, order.tenant, order.handle, order.now, sightings)
     removed = erase(store, order.tenant, order.handle)
     for kind, count in sorted((kind.__name__, count) for kind, count in removed.items()):
         yield Looked(f"incident store, {kind}", count)
     if not removed:
         yield Looked("incident store", 0, "nothing there named this customer")
+    yield _awaited(order)
     yield from _evidence_with(context, sightings)
 
 
@@ -99,18 +103,55 @@ def _tenant(store: IncidentStore, order: Order) -> Iterator[Looked]:
     """Every document of the tenant but the records of the audit and the tombstones; incidents last, as they name the others."""
     bury(store, order.tenant, EVERYBODY, order.now)
     store.refresh()
-    graves = {marker_id(order.tenant), grave_id(order.tenant, EVERYBODY)}
+    for kind, count in remove(store, _of_tenant(store, order.tenant)).items():
+        yield Looked(f"incident store, {kind.__name__}", count)
+    yield Looked("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
+    yield _awaited(order)
+
+
+def _of_tenant(store: IncidentStore, tenant: str) -> Iterator[tuple[type[Document], list[str]]]:
+    """The ids of all that goes with a tenant, a class."""
+    graves = {marker_id(tenant), grave_id(tenant, EVERYBODY)}
     last: list[type[Document]] = [Sighting, Incident]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
-    removed: dict[type[Document], int] = {}
     for kind in [*kinds, *last]:
-        ids = [one.id for one in store.scroll(kind, Where({"tenant": (order.tenant,)})) if one.id not in graves]
-        removed[kind] = sum(store.delete(kind, ids[at : at + BATCH]) for at in range(0, len(ids), BATCH))
-    store.expunge([kind for kind, count in removed.items() if count])
-    for kind, count in removed.items():
-        if count:
-            yield Looked(f"incident store, {kind.__name__}", count)
-    yield Looked("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
+        yield kind, [one.id for one in store.scroll(kind, Where({"tenant": (tenant,)})) if one.id not in graves]
+
+
+def _awaited(order: Order) -> Looked:
+    stays = "what a process had sent before and is written only now goes as well, when alert looks for it, every hour"
+    return Looked("incident store, what comes late", 0, stays, (order.now + SETTLED).date())
+
+
+def remove_late(store: IncidentStore, trail: Trail, now: datetime) -> set[type[Document]]:
+    """Remove what the store wrote after an erasure of the last `SETTLED` though it should not; returns of which classes.
+
+    The audit log has it before it goes.
+    """
+    store.refresh()
+    gone = set[type[Document]]()
+    for one in awaited(store):
+        if now > one.at + SETTLED:
+            store.delete(Claim, one.claims)
+            continue
+        found = [(kind, ids) for kind, ids in (_late(store, one) if one.beginning else _of_tenant(store, one.tenant)) if ids]
+        if found:
+            said = f"tombstone {one.mark}: {sum(len(ids) for _, ids in found)} that came after it are removed"
+            action = "subject.erased" if one.beginning else "tenant.erased"
+            trail.append(action, said, actor="alert", tenant=one.tenant)
+            gone |= remove(store, found).keys()
+    return gone
+
+
+def _late(store: IncidentStore, one: Awaited) -> Iterator[tuple[type[Document], list[str]]]:
+    """The ids of what names a customer again, and of the originals of posts in which they stood."""
+    originals = {*one.originals}
+    for kind in NAMING:
+        some = store.scroll(kind, Where(begins={"subject": one.beginning}))
+        theirs = [d for d in some if d.tenant == one.tenant and tombstone(d.tenant, d.subject) == one.mark]
+        originals |= {sighting for d in theirs if isinstance(d, Exposure) for sighting in d.sightings}
+        yield kind, [d.id for d in theirs]
+    yield Original, [*store.mget(Original, originals)]
 
 
 def _evidence_of(vault: Vault, tenant: str) -> Looked:

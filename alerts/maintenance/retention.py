@@ -9,7 +9,7 @@ for a case stays, however old it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -45,6 +45,8 @@ BATCH = 1_000
 WAITING_DAYS = 15
 """That a post is gone is kept for so long without a sighting of it: a finding may lie on the bus for a week, and as a dead letter
 for another."""
+NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Background, FraudOutcome)
+"""What has the handle of a customer in it."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
     Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome,
@@ -89,13 +91,19 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Docum
     """
     where = Where({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
-    for exposures in _batches(store, Exposure, where):
-        removed[Original] += store.delete(Original, {sighting for exposure in exposures for sighting in exposure.sightings})
-        removed[Exposure] += store.delete(Exposure, [exposure.id for exposure in exposures])
-    for background in _batches(store, Background, where):
-        removed[Background] += store.delete(Background, [document.id for document in background])
-    for outcomes in _batches(store, FraudOutcome, where):
-        removed[FraudOutcome] += store.delete(FraudOutcome, [outcome.id for outcome in outcomes])
+    for kind in NAMING:
+        for some in _batches(store, kind, where):
+            originals = {sighting for one in some if isinstance(one, Exposure) for sighting in one.sightings}
+            removed[Original] += store.delete(Original, originals)
+            removed[kind] += store.delete(kind, [one.id for one in some])
+    return _expunged(store, removed)
+
+
+def remove(store: IncidentStore, found: Iterable[tuple[type[Document], Sequence[str]]]) -> Counter[type[Document]]:
+    """Remove the documents of these ids, class by class, and have their bytes go; returns what went, a class."""
+    removed = Counter[type[Document]]()
+    for kind, ids in found:
+        removed[kind] += sum(store.delete(kind, ids[at : at + BATCH]) for at in range(0, len(ids), BATCH))
     return _expunged(store, removed)
 
 

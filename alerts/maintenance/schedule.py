@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from alerts.decisions.holds import mark
@@ -45,6 +45,8 @@ class Maintenance:
     """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
     older: Callable[[], object] = lambda: None
     """Brings up what an earlier version has left in the store, where opening it does not."""
+    late: Callable[[], Collection[type[Document]]] = tuple
+    """Removes what reached the store after it was erased, and says of which classes that was."""
     ledger: Sequence[Callable[[], object]] = ()
     """What looks after the ledger of coverage, once a minute."""
     step: Callable[[], None] = lambda: None
@@ -87,6 +89,7 @@ class Maintenance:
         self.older()
         removed = expire(self.store, self.keep, self.clock.now(), self._owed, self.originals)
         self._owed = frozenset(removed)
+        self._owed |= {*self.late()}
         if removed:
             log.get("alert").info("expired", count=removed.total())
 

@@ -75,8 +75,9 @@ class Read(NamedTuple, Generic[D]):
 class Where:
     """Which documents: all conditions must hold.
 
-    `equals` maps a column or set of the class to the values that it may have, `differs` to values of which it has none. `ids`
-    None means any. `since` and `before` are compared with the class's time, `at_most` with its numbers.
+    `equals` maps a column or set of the class to the values that it may have, `differs` to values of which it has none, `begins`
+    a column to how its value begins. `ids` None means any. `since` and `before` are compared with the class's time, `at_most`
+    with its numbers.
     """
 
     equals: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Where:
     before: datetime | None = None
     ids: Collection[str] | None = None
     without: Collection[str] = ()
+    begins: Mapping[str, str] = field(default_factory=dict)
 
     def but(self, *, ids: Collection[str] | None = None, without: Collection[str] = ()) -> Where:
         """The same with the ids narrowed."""

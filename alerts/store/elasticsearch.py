@@ -309,6 +309,7 @@ def condition(kind: type[Document], where: Where) -> dict[str, Any]:
     """`where` as a query of exact values, ranges and phrases of our own words."""
     needed = _terms(kind, where.equals)
     needed += [{"range": {read_order(kind, number)[0]: {"lte": most}}} for number, most in where.at_most.items()]
+    needed += [{"prefix": {name: where.begins[name]}} for name in checked_columns(kind, where.begins)]
     if where.before is not None:
         needed.append({"range": {"time": {"lt": stamp(where.before)}}})
     if where.since is not None:

@@ -12,6 +12,8 @@ from alerts.store import MAX_TALLIES, QueryError, Where
 from alerts.store.tokens import query_phrases
 from ullage.phrase import Phrase
 
+LAST = "\U0010ffff"
+"""Behind every text that begins alike."""
 MARK_DIGITS = 18
 """Fits 64 bits, and reaches beyond the year 30000."""
 
@@ -97,6 +99,9 @@ def selection(
         found.append(_of_values(kind, table, field, wanted, leads=is_leading))
     found += [_of_values(kind, table, field, some, leads=False, is_in=False) for field, some in where.differs.items()]
     found += [(f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()]
+    for name in checked_columns(kind, where.begins):
+        field = f"+{name}" if name in passed_over else name
+        found.append((f"{field} >= ? and {field} < ?", where.begins[name], where.begins[name] + LAST))
     time, id_ = (f"+{name}" if name in passed_over else name for name in ("time", "id"))
     if where.before is not None:
         found.append((f"{time} < ?", stamp(where.before)))

@@ -243,16 +243,16 @@ class SqliteStore:
         passed_over = {*_wide(where), *(kind.broad if where.equals.keys() - {*kind.broad} else ())}
         condition, values = selection(kind, table, where, passed_over)
         page = f"select n, id, doc from {table} where {condition} and n > ? order by n limit {SCROLL}"
-        # Of a time SQLite would take a page along the numbers, past all that is older: there numbers are looked for first.
-        is_of_a_time = where.since is not None or where.before is not None
-        rows, last = [] if is_of_a_time else self._read(page, [*values, -1]), -1
+        # Of a range SQLite would take a page along the numbers, past all that is not in it: there numbers are looked for first.
+        is_range = where.since is not None or where.before is not None or bool(where.begins)
+        rows, last = [] if is_range else self._read(page, [*values, -1]), -1
         while rows:
             yield from (stored(kind, id_, doc, str(self._path), read_as) for _, id_, doc in rows)
             last = rows[-1][0]
             if len(rows) < SCROLL or where != Where():
                 break
             rows = self._read(page, [last])
-        if is_of_a_time or len(rows) == SCROLL:
+        if is_range or len(rows) == SCROLL:
             behind = f"select n from {table} where {condition} and +n > ? order by +n"
             rest = [n for (n,) in self._read(behind, [*values, last])]
             some = f"select id, doc from {table} where n in (select value from json_each(?))"

@@ -7,12 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.erased import bury
+from alerts.incidents.erased import LATE, bury
+from alerts.maintenance.erasure import _customer, _tenant, remove_late
 from alerts.maintenance.retention import erase
-from alerts.records import Background, Exposure, Original, Sighting
+from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN
+from tests.stores import Stalled, on_server_too
+from ullage.audit import entries
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.erasure import Order
+from ullage.errors import UnavailableError
 from ullage.lookup.erased import EVERYBODY, SETTLED
 
 
@@ -61,3 +67,69 @@ def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind
     assert store.count(kind, Where({"subject": (handle("a"),)}))
     replace(stage(store, clock), writing=erased_now).handle([record(plain)])
     assert not store.count(kind, Where({"subject": (handle("a"),)}))
+
+
+def erased(context, store, whom: str, now) -> None:
+    """What `ullage erase` does with the store."""
+    order = Order("bank", whom, now)
+    list(_customer(context, store, order) if whom else _tenant(store, order))
+
+
+def left(store, whom: str) -> list[str]:
+    """What the store still has of the customer, or the tenant."""
+    store.refresh()
+    if whom:
+        return [f"{kind}" for kind, text in everything(store).items() if whom in text]
+    kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind is not Audit]
+    return [one.id for kind in kinds for one in store.scroll(kind, Where({"tenant": ("bank",)})) if ":erased:" not in one.id]
+
+
+SEALED = {"original": "sealed", "original_key": "k", "capture": {"post": "p"}, "verified": 12}
+GRAVE = finding("grave", range(10), "abcdefghijkl", ("phone", "card"), **SEALED)
+PLAIN = finding("plain", people="a", fields=("PHONE",))
+
+
+@on_server_too
+@pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
+@pytest.mark.parametrize(("late", "at"), [*((GRAVE, at) for at in range(1, 7)), (PLAIN, 1)])
+def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store, clock, context, whom, late, at) -> None:
+    """Whichever write of a killed process it was: a document that was not there is refused by no version."""
+    stalled, now = Stalled(store, at), clock.as_clock().now()
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(stalled, clock, [late])
+    erased(context, store, whom, now)
+    fold_all(store, clock, [late])
+    assert (left(store, whom), store.count(Original, Where())) == ([], 0)
+    stalled.arrive()
+    clock.advance(3600)
+    remove_late(store, context.trail(), clock.as_clock().now())
+    assert (left(store, whom), store.count(Original, Where())) == ([], 0)
+
+
+@on_server_too
+def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_else_goes(store, clock, context) -> None:
+    stalled, now = Stalled(store, 3), clock.as_clock().now()
+    fold_all(store, clock, [finding("f", range(10), "bc")])
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(stalled, clock, [finding("g", range(30, 50), "abd")])
+    erased(context, store, handle("a"), now)
+    assert stalled.arrive is not None
+    assert remove_late(store, context.trail(), now) == set()
+    stalled.arrive()
+    store.refresh()
+    assert people(store) == {handle(one) for one in "abcd"}
+    assert remove_late(store, context.trail(), now) == {Exposure}
+    store.refresh()
+    assert people(store) == {handle(one) for one in "bcd"}
+    (entry,) = [entry for _, entry in entries(context.data / AUDIT)]
+    assert (entry.action, entry.actor, entry.tenant) == ("subject.erased", "alert", "bank")
+    assert entry.object.endswith(": 1 that came after it are removed")
+    assert handle("a") not in entry.model_dump_json()
+
+
+def test_after_a_day_nothing_is_looked_for_any_more_and_who_is_a_customer_again_stays(store, clock, context) -> None:
+    erased(context, store, handle("a"), WHEN)
+    back = finding("back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
+    fold_all(store, clock, [back])
+    assert remove_late(store, context.trail(), WHEN + SETTLED + timedelta(seconds=1)) == set()
+    assert (people(store), store.count(Claim, Where({"tenant": (LATE,)}))) == ({handle("a")}, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,40 +16,15 @@ from alerts.desk.work import Work
 from alerts.maintenance.retention import expire
 from alerts.records import Claim, Exposure, Incident, Presence, Sighting, incident_id
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Outcome, Versions, Where
+from alerts.store import IncidentStore, Where
 from alerts.store.merge import TRIES, ConflictError, Merge, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
-from tests.stores import Between, on_server_too
+from tests.stores import Between, Stalled, on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
 from ullage.settings import Context, StoreSettings, Tenant
 from ullage.verdict import own_rules
-
-
-class Stalled:
-    """The store of a process that stalls at its n-th write, which is on its way and arrives when it is told to."""
-
-    def __init__(self, inner: IncidentStore, at: int) -> None:
-        self._inner, self._left = inner, at
-        self.arrive: Callable[[], object] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
-        self._stall(lambda: self._inner.put(documents, over))
-        return self._inner.put(documents, over)
-
-    def create(self, documents: Sequence[Document]) -> list[bool]:
-        self._stall(lambda: self._inner.create(documents))
-        return self._inner.create(documents)
-
-    def _stall(self, write: Callable[[], object]) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self.arrive = write
-            raise UnavailableError("the process is killed")
 
 
 def shown(name: str, people: str = "ab", site: str = "paste") -> Finding:

@@ -34,6 +34,14 @@ def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, s
     assert all("exposure_by_subject" in step for step in steps)
 
 
+def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) -> None:
+    start = handle("a")[:4]
+    found, steps = plans(Exposure, Where(begins={"subject": start}), (start, f"{start}~", 0))
+    assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
+    assert "exposure_by_subject" in steps[0]
+    assert all("PRIMARY KEY" in step for step in steps[1:])
+
+
 @pytest.mark.parametrize("days", [None, 1])
 def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> None:
     """SQLite would read all that is older on its way."""

@@ -313,6 +313,17 @@ def test_counts_are_exact_under_every_filter(store):
     assert store.count(Incident, Where({"severity": ()})) == 0
 
 
+def test_documents_are_found_by_how_a_value_begins(store):
+    store.put([exposure(subject) for subject in ("ab", "abc", "ab客", "aC", "Abc", "b", "a")])
+    store.refresh()
+    begins = Where(begins={"subject": "ab"})
+    assert sorted(one.subject for one in store.scroll(Exposure, begins)) == ["ab", "abc", "ab客"]
+    assert store.count(Exposure, begins) == 3
+    assert store.count(Exposure, Where({"subject": ("abc", "b")}, begins={"subject": "ab"})) == 1
+    with pytest.raises(QueryError):
+        store.count(Exposure, Where(begins={"doc": "x"}))
+
+
 STAGES, SELLERS = ("open", "closed", "part"), ("@a", "@b", "@c", "@d")
 
 

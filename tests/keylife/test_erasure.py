@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.records import CLASSES, Audit, Claim, Incident
+from alerts.records import CLASSES, Audit, Claim, Exposure, Incident
 from alerts.store import Where, configured_store
 from tests.keylife.conftest import BANK, POSTS, House
 from tests.matcher.bank import phone
@@ -143,6 +143,23 @@ def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> 
     erase(house, house.handle(3))
     house.done("alert", "--once")
     assert set(house.exposed()) == {house.handle(n) for n in (0, 1, 2, 5)}
+
+
+def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked: House) -> None:
+    gone = leaked.handle(3)
+    with closing(configured_store(leaked.context)) as store:
+        sent = [one for one in store.scroll(Exposure, Where()) if one.subject == gone]
+        erase(leaked, gone)
+        store.put(sent)
+    assert gone in leaked.exposed()
+    leaked.done("alert", "--once")
+    assert gone not in leaked.exposed()
+    *_, last = [entry for _, entry in entries(leaked.data / "audit")]
+    assert (last.actor, last.action, last.object.rpartition(": ")[2]) == (
+        "alert",
+        "subject.erased",
+        "2 that came after it are removed",
+    )
 
 
 def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House) -> None:

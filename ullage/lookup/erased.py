@@ -22,13 +22,15 @@ from ullage.files.parsing import read_json
 FOLDER, SUFFIX = "erased", ".tombstones"
 EVERYBODY = ""
 """In the place of a handle: the whole tenant."""
+MARK = 32
+"""Hex digits of a tombstone."""
 SETTLED = timedelta(days=1)
 """So long after it an erasure holds for new posts too: other hosts may not have erased yet, match may hold the old list open."""
 
 
 def tombstone(tenant: str, handle: str) -> str:
     """The tombstone of a handle of 32 hex digits, or of EVERYBODY: 32 hex digits."""
-    return hashlib.sha256(f"ullage erased\x1f{tenant}\x1f{handle.lower()}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"ullage erased\x1f{tenant}\x1f{handle.lower()}".encode()).hexdigest()[:MARK]
 
 
 @dataclass(frozen=True, slots=True)
