@@ -19,6 +19,7 @@ from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt
 from alerts.records.incident import PART
 from alerts.store import MAX_PAGE, First, IncidentStore, QueryError, Where
+from alerts.store.selection import mark_behind
 from alerts.store.tokens import query_phrases
 from alerts.store.within import StoreWithin
 from ullage.clock import Clock
@@ -49,6 +50,8 @@ DUE_WITHIN = timedelta(hours=24)
 SHIFTS_BACK = timedelta(days=14)
 SHIFT_SECONDS = 300.0
 """Within which a new shift is noticed."""
+SPARE = 2
+"""Times as many are asked for as are shown: a second round costs more than rows that are not needed."""
 ROUNDS = 8
 """Times that a page is filled up where a seller's incidents were folded; then it is shorter than it might be."""
 
@@ -253,14 +256,15 @@ class Queue:
         found, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where
-            page = self._store.search(WorkItem, narrowed, limit - len(found), mark, order)
+            page = self._store.search(WorkItem, narrowed, SPARE * (limit - len(found)), mark, order)
             tokens = {token for item in page.items for token in item.series} - series.keys()
             series |= self._store.firsts(WorkItem, where, "series", tokens, order)
             found += [item for item in page.items if not item.series or _leads(series, item)]
             mark = page.after
             if not mark or len(found) >= limit:
                 break
-        return [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found], mark
+        shown = [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]]
+        return shown, mark_behind(found[limit - 1], order) if len(found) > limit else mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[Row]:
         """The rows as their facts stand: an item that lags behind them is written anew."""

@@ -28,6 +28,12 @@ def page_mark(time: int, id_: str) -> str:
     return f"{time}.{id_}"
 
 
+def mark_behind(document: Document, order: str) -> str:
+    """The mark of the page that begins behind `document` in that order of a search."""
+    by, _ = read_order(type(document), order)
+    return page_mark(stamp(getattr(document, document.time)) if by == "time" else getattr(document, by), document.id)
+
+
 def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
     """What a search orders by, and whether it goes down; QueryError for what the class does not have."""
     name, is_down = order.removeprefix("-"), order.startswith("-")
@@ -79,22 +85,17 @@ def selection(
     passed_over: Collection[str] = (),
     *,
     leads: str | None = None,
-    walks: bool = False,
 ) -> tuple[str, list[str | int]]:
     """The condition and its values, in order.
 
     No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others. Where
-    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, "" for nothing but the index that is read;
-    then the members of sets and what has words are looked up once for all rows, or row by row where that `walks`.
+    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, "" for nothing but the index that is read.
+    What has words is looked up once for all rows.
     """
     found: list[Condition] = [("true",)]
     leading = [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
-    only = leads is not None
     passed_over = passed_over if leads is None else {*kind.columns, "id", "time"} - {leads, *(() if leads else kind.narrow)}
     for field, wanted in where.equals.items():
-        if field in kind.sets and only and field not in leading and not walks:
-            found.append(_of_set(kind, table, field, wanted))
-            continue
         is_leading = field in leading if field in kind.sets else field not in passed_over
         found.append(_of_values(kind, table, field, wanted, leads=is_leading))
     found += [_of_values(kind, table, field, some, leads=False, is_in=False) for field, some in where.differs.items()]
@@ -131,12 +132,6 @@ def _of_values(
         return f"{table}.n in (select n from {table}_sets where field = ? and value {among})", field, bound
     has = f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n = {table}.n)"
     return (has if is_in else f"not {has}"), field, bound
-
-
-def _of_set(kind: type[Document], table: str, field: str, values: Collection[str]) -> Condition:
-    """That a set has one of these values, looked up once for all rows of an index that something else leads by."""
-    condition, *bound = _of_values(kind, table, field, values, leads=True)
-    return f"+{condition}", *bound
 
 
 def _json(values: Collection[str]) -> str:

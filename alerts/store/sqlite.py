@@ -219,10 +219,10 @@ class SqliteStore:
         walked = Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False)
         if not kind.narrow:
             if "incident" in where.equals and where.equals.keys() & {*kind.sets}:  # of one incident, not all that have the value
-                return Way(table_of(kind), *selection(kind, table_of(kind), where, leads="incident", walks=True), True)
+                return Way(table_of(kind), *selection(kind, table_of(kind), where, leads="incident"), True)
             has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
             return walked._replace(is_few=bool(has_few))
-        found = way(self._read, kind, table_of(kind), where, walks=True)
+        found = way(self._read, kind, table_of(kind), where)
         is_open = where == Where(where.equals, where.differs) and where.equals.keys() <= {"tenant", *kind.narrow}
         return walked if is_open and not found.is_few and by not in kind.narrow else found
 

@@ -38,15 +38,15 @@ def narrow_index(kind: type[Document], table: str) -> str:
     return f"create index if not exists {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *rest))})"
 
 
-def way(read: Read, kind: type[Document], table: str, where: Where, *, walks: bool = False) -> Way:
-    """How to find what fits `where`; `walks` where it ends after a page, so that sets are asked of each row."""
+def way(read: Read, kind: type[Document], table: str, where: Where) -> Way:
+    """How to find what fits `where`."""
     if not kind.narrow:
         condition, values = selection(kind, table, where)
         return Way(table, condition, values, True)
     lead = _lead(read, kind, table, where)
     if lead is not None:
         return Way(table, *selection(kind, table, where, leads=lead), True)
-    return Way(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads="", walks=walks), False)
+    return Way(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=""), False)
 
 
 def _lead(read: Read, kind: type[Document], table: str, where: Where) -> str | None:

@@ -102,6 +102,20 @@ def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue)
     assert len(queue.page(View(), limit=3).rows) == 3
 
 
+def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, monkeypatch):
+    """What a question costs grows with what is stored; rows that are not shown cost next to nothing."""
+    asked, search = [], store.search
+    monkeypatch.setattr(store, "search", lambda kind, *rest: [asked.append(kind), search(kind, *rest)][1])
+    rows = [incident(f"INC-{n}", n, series=("@0a1b2c3d",) if n % 3 == 0 else ()) for n in range(60)]
+    put(store, *rows)
+    queue.page(View())
+    asked.clear()
+    page = queue.page(View(), limit=10)
+    assert [row.incident.id for row in page.rows] == [row.id for row in rows if row.id == "INC-0" or not row.series][:10]
+    assert asked.count(WorkItem) == 1
+    assert shown(queue, limit=10) == [row.id for row in rows if row.id == "INC-0" or not row.series]
+
+
 def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, queue):
     put(store, incident("INC-1"), incident("INC-2"), incident("INC-3", part_of="INC-1"))
     closing_ = Decision(id="INC-2:a", tenant="bank", incident="INC-2", at=T0, by="Li", status="resolved")
