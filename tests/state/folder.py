@@ -8,6 +8,7 @@ the logs of its databases.
 from __future__ import annotations
 
 import fnmatch
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -352,14 +353,48 @@ def reader_of(name: str) -> tuple[Read, tuple[str, ...]] | None:
     return next((found for pattern, found in READERS.items() if fnmatch.fnmatch(name, pattern)), None)
 
 
-def copy(data: Path, parts: tuple[str, ...], target: Path) -> None:
-    """Copy the parts of a folder that a reader needs."""
-    for pattern in ("ullage.toml", *parts):
-        for file in data.glob(pattern):
-            if file.is_file():
-                made = target / file.relative_to(data)
-                made.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                shutil.copy(file, made)
+Standing = tuple[int, int, int]
+"""What changes when somebody writes to a file: the time of its last change in ns, its size in bytes, its mode."""
+
+
+class Copy:
+    """The parts of a folder that a reader needs, in a folder of their own that is brought back to what it was, again and again.
+
+    Only what differs is copied anew: a file that was written, replaced or removed, as its time, size or mode tells, and shared
+    memory (`-shm`), whose writing tells no time. What lies there beside goes.
+    """
+
+    def __init__(self, data: Path, parts: tuple[str, ...], target: Path) -> None:
+        found = (file for pattern in ("ullage.toml", *parts) for file in data.glob(pattern) if file.is_file())
+        self.path = target
+        self._files = {str(target / file.relative_to(data)): (file, _standing(file)) for file in found}
+        self._folders = {str(folder) for file in self._files for folder in Path(file).parents}
+
+    def restore(self) -> None:
+        """Make it what it was."""
+        self.path.mkdir(exist_ok=True, mode=0o700)
+        missing = dict(self._files)
+        self._tidy(self.path, missing)
+        for made, (file, _) in missing.items():
+            Path(made).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copy2(file, made)
+
+    def _tidy(self, folder: Path | str, missing: dict[str, tuple[Path, Standing]]) -> None:
+        """Remove what does not belong below `folder`, and from `missing` what is as it was."""
+        for entry in list(os.scandir(folder)):
+            if entry.path in self._folders:
+                self._tidy(entry.path, missing)
+            elif entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            elif entry.path not in missing:
+                Path(entry.path).unlink()
+            elif _standing(entry) == missing[entry.path][1] and not entry.name.endswith("-shm"):
+                del missing[entry.path]
+
+
+def _standing(file: Path | os.DirEntry[str]) -> Standing:
+    stat = os.lstat(file)
+    return stat.st_mtime_ns, stat.st_size, stat.st_mode
 
 
 def is_one_of(name: str, patterns: tuple[str, ...]) -> bool:

@@ -6,7 +6,6 @@ What is read is what was written, or it is refused or said, with the file's name
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,30 +102,27 @@ class Damaged:
 
     def __init__(self, whole: Path, name: str) -> None:
         (file,) = whole.glob(name)
-        self.whole, self.name, self.content = whole, str(file.relative_to(whole)), file.read_bytes()
+        self.name, self.content = str(file.relative_to(whole)), file.read_bytes()
         found = reader_of(self.name)
         assert found, f"nothing reads {name}"
-        self.read, self.parts = found
-        self.copy = whole.parent / "copy"
+        self.read, parts = found
+        self.copy = folder.Copy(whole, parts, whole.parent / "copy")
         self.before = self.outcome(self.content)
         assert not self.before.error
 
     def outcome(self, content: bytes) -> Outcome:
         """What is read when the file holds `content`; an error that is none of ours, or one that would pass, goes through."""
-        try:
-            folder.copy(self.whole, self.parts, self.copy)
-            (self.copy / self.name).write_bytes(content)
-            with capture_logs() as said:
-                try:
-                    value = self.read(opened(self.copy))
-                except (ConfigError, CorruptError) as error:
-                    return Outcome(None, str(error))
-            if isinstance(value, Told):
-                return Outcome(None, said="\n".join(value.words))
-            told = [str(line) for line in said if line["log_level"] in ("warning", "error")]
-            return Outcome(value, said="\n".join(told))
-        finally:
-            shutil.rmtree(self.copy)
+        self.copy.restore()
+        (self.copy.path / self.name).write_bytes(content)
+        with capture_logs() as said:
+            try:
+                value = self.read(opened(self.copy.path))
+            except (ConfigError, CorruptError) as error:
+                return Outcome(None, str(error))
+        if isinstance(value, Told):
+            return Outcome(None, said="\n".join(value.words))
+        told = [str(line) for line in said if line["log_level"] in ("warning", "error")]
+        return Outcome(value, said="\n".join(told))
 
     def judge(self, content: bytes, what: str) -> str:
         """How the damage was dealt with; AssertionError when it was taken for content, or not said well."""
