@@ -3,18 +3,23 @@
 The same heartbeat twice changes nothing, and of two tellings of five minutes the one that says more stays, so it does not matter
 how often, how late and in which order they are handled. What cannot be is not believed: hours to come, hours long before the
 heartbeat, and a heartbeat that is older than one which came before it, as of a clock that was set back.
+
+A day is written over what was read of it alone (`alerts.store.merge`): another process may be told of the same day just then,
+and what a process sent before it was killed may arrive late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from functools import partial
+from itertools import groupby, islice
 
 from alerts.records import Heard, SiteDay
 from alerts.records.coverage import day_id, day_of, new_day
-from alerts.store import IncidentStore, Outcome, Where
+from alerts.store import IncidentStore, Where
+from alerts.store.merge import Merge, merge
 from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
@@ -42,7 +47,10 @@ DAY = timedelta(days=1)
 
 @dataclass(slots=True)
 class Ledger:
-    """Writes the ledger; UnavailableError while the store is down, and then it is told again."""
+    """Writes the ledger; UnavailableError while the store is down, and then it is told again.
+
+    RecordError where the store can never take a day.
+    """
 
     store: IncidentStore
     clock: Clock
@@ -64,8 +72,8 @@ class Ledger:
         last = self._last.get(beat.origin)
         if last is not None and at < last <= ahead:
             return
-        self._tell(beat)
-        self._leave(beat)
+        merge(self.store, partial(self._tell, beat))
+        merge(self.store, partial(self._leave, beat))
         self._last[beat.origin] = at
 
     def turn(self) -> None:
@@ -84,17 +92,20 @@ class Ledger:
     def canary(self, published: datetime) -> None:
         """A canary post of that time was told."""
         if published <= self.clock.now() + timedelta(seconds=AHEAD_SECONDS):
-            day = self.store.get(SiteDay, day_id(day_of(published), CANARY)) or new_day(CANARY, published, ELSEWHERE)
-            slot = slot_of(published.timestamp())
-            slots = _only(SEEN, slot % SLOTS)
-            self._put([(day, _told(day, slot // SLOTS % DAY_HOURS, slots, 0))])
+            merge(self.store, partial(self._tell_canary, published))
 
-    def _tell(self, beat: Heartbeat) -> None:
+    def _tell_canary(self, published: datetime, merging: Merge) -> None:
+        day = _stored(merging, day_id(day_of(published), CANARY)) or new_day(CANARY, published, ELSEWHERE)
+        slot = slot_of(published.timestamp())
+        slots = _only(SEEN, slot % SLOTS)
+        self._put(merging, [(day, _told(day, slot // SLOTS % DAY_HOURS, slots, 0))])
+
+    def _tell(self, beat: Heartbeat, merging: Merge) -> None:
         """The hours of a heartbeat."""
         told = [(hour, slots) for hour in beat.hours if (slots := _believed(hour, beat)) is not None]
         ids = {day_id(_day_of(hour), hour.site): hour for hour, _ in told}
         before = {day_id(day_of(_start(hour) - DAY), hour.site) for hour, _ in told}
-        stored = self.store.mget(SiteDay, ids.keys() | before)
+        stored = merging.mget(SiteDay, ids.keys() | before)
         days = {id_: stored.get(id_) or _first(hour, stored) for id_, hour in ids.items()}
         changed = dict(days)
         for hour, slots in told:
@@ -102,40 +113,45 @@ class Ledger:
             new = _told(changed[id_], hour.hour % DAY_HOURS, slots, hour.posts)
             kept = {"origin": beat.origin, "revisit": hour.revisit or new.revisit, "lives": hour.lives}
             changed[id_] = new.model_copy(update=kept)
-        self._put([(stored.get(id_), day) for id_, day in changed.items()])
+        self._put(merging, [(stored.get(id_), day) for id_, day in changed.items()])
 
-    def _leave(self, beat: Heartbeat) -> None:
+    def _leave(self, beat: Heartbeat, merging: Merge) -> None:
         """Sites whose files were taken away: from the next slot on nothing is to be expected of them."""
         at = (slot_of(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)
         today, spoken = day_of(beat.inserted_at), day_of(moment)
-        stored = self.store.mget(SiteDay, {day_id(day, site) for site in beat.gone for day in (today, spoken)})
+        stored = merging.mget(SiteDay, {day_id(day, site) for site in beat.gone for day in (today, spoken)})
         for site in beat.gone:
             day = stored.get(day_id(spoken, site)) or stored.get(day_id(today, site))
             if day is None or day.origin != beat.origin or day.is_over():
                 continue
             left = day if day.day == spoken else day.next_day()
             slot = at // (HOUR_SECONDS // SLOTS)
-            self._put([(stored.get(left.id), _told(left, slot // SLOTS % DAY_HOURS, _only(ELSEWHERE, slot % SLOTS), 0))])
+            self._put(merging, [(stored.get(left.id), _told(left, slot // SLOTS % DAY_HOURS, _only(ELSEWHERE, slot % SLOTS), 0))])
 
-    def _put(self, pairs: Iterable[tuple[SiteDay | None, SiteDay]]) -> None:
-        """Write what changed, and what follows from it for days that have begun since."""
-        new = [(before, day) for before, day in pairs if day != before]
-        today, late = day_of(self.clock.now()), list[SiteDay]()
+    def _put(self, merging: Merge, pairs: Iterable[tuple[SiteDay | None, SiteDay]]) -> None:
+        """Write what changed, and what follows from it for days that have begun since.
+
+        The last day is written first: wherever it is cut short, doing it again finds the first day as it was and goes on.
+        """
+        new = sorted(((before, day) for before, day in pairs if day != before), key=lambda pair: pair[1].day)
+        today, changed = day_of(self.clock.now()), {day.id: day for _, day in new}
         for before, day in new:
-            if day.day < today and day.site != CANARY and (before is None or before.stays() != day.stays()):
-                late += self._after(day, today)
-        if past := {day.day for _, day in new if day.day < today} | {day.day for day in late if day.day < today}:
+            last = changed[day.id].stays()
+            if day.day < today and day.site != CANARY and (before is None or before.stays() != last):
+                changed |= {late.id: late for late in self._after(merging, changed, changed[day.id], today)}
+        days = sorted(changed.values(), key=_date, reverse=True)
+        if past := {day.day for day in days if day.day < today}:
             self.reopen(past)
-        for some in _batches([*(day for _, day in new), *late]):
-            if refused := self.store.put(some).count(Outcome.REJECTED):
-                log.get("alert").error("coverage_refused", count=refused)
+        for _, of_a_day in groupby(days, key=_date):
+            for some in _batches([*of_a_day]):
+                merging.put(some)
 
-    def _after(self, day: SiteDay, today: str) -> Iterator[SiteDay]:
-        """The days after `day` as they are now that it is as it is."""
+    def _after(self, merging: Merge, changed: Mapping[str, SiteDay], day: SiteDay, today: str) -> Iterator[SiteDay]:
+        """The days after `day` as they are now that it is as it is, with what else is `changed` of them."""
         while day.day < today:
             follows = day.next_day()
-            known = self.store.get(SiteDay, follows.id)
+            known = changed.get(follows.id) or _stored(merging, follows.id)
             if known is not None and known.before == follows.before:
                 return
             if known is None and day.is_over():
@@ -151,6 +167,14 @@ def last_days(store: IncidentStore, newest: datetime) -> Iterator[SiteDay]:
         begun.add(one.site)
         yield one
     yield from (one for one in store.scroll(SiteDay, Where({"day": (day_of(newest - DAY),)})) if one.site not in begun)
+
+
+def _stored(merging: Merge, id_: str) -> SiteDay | None:
+    return merging.mget(SiteDay, [id_]).get(id_)
+
+
+def _date(day: SiteDay) -> str:
+    return day.day
 
 
 def _until(last: SiteDay, today: str) -> Iterator[SiteDay]:

@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from alerts.coverage.hours import Seen
 from alerts.maintenance.retention import expire
 from alerts.records import GapReason, SiteDay
 from alerts.store import Where
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
+from tests.stores import Between, Stalled
+from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour
 from ullage.settings import StoreSettings
@@ -179,3 +183,69 @@ def test_days_go_when_their_retention_has_passed(alert: Alert) -> None:
     assert [day.day for day in alert.store.scroll(SiteDay, Where())] == ["2026-09-23"]
     alert.at(NINE + 2 * DAY + HOUR)
     assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}
+
+
+def minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)
+
+
+@pytest.mark.parametrize("what", ["told", "gone", "canary"])
+def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(alert: Alert, what: str) -> None:
+    """As around a rebalance, when both are told of the same site and day."""
+    site = CANARY if what == "canary" else "board"
+    alert.hears(NINE, NINE + minutes(5), site)
+    other = Alert(alert.store, alert.clock)
+    alert.at(NINE + minutes(15))
+    alert.ledger.store = Between(alert.store, SiteDay, lambda: other.ledger(beat(NINE + minutes(5), site)))
+    if what == "canary":
+        alert.ledger.canary(NINE + minutes(10))
+    elif what == "told":
+        alert.ledger(beat(NINE + minutes(10), site))
+    else:
+        alert.ledger(beat(NINE + minutes(10), "", gone=(site,)))
+    (day,) = alert.store.scroll(SiteDay, Where({"site": (site,)}))
+    assert day.cells[9] == {"gone": "oo.-........"}.get(what, "ooo.........")
+
+
+def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arrives(alert: Alert) -> None:
+    alert.hears(NINE, NINE + minutes(5))
+    other, stalled = Alert(alert.store, alert.clock), Stalled(alert.store, 1)
+    alert.at(NINE + minutes(15))
+    alert.ledger.store = stalled
+    with pytest.raises(UnavailableError, match="killed"):
+        alert.ledger(beat(NINE + minutes(5)))
+    other.ledger(beat(NINE + minutes(5)))
+    other.ledger(beat(NINE + minutes(10)))
+    assert stalled.arrive is not None
+    stalled.arrive()
+    (day,) = alert.store.scroll(SiteDay, Where())
+    assert day.cells[9] == "ooo........."
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does_not_finish(alert: Alert, at: int) -> None:
+    """Told late that a site is switched off, which holds for the days that have begun since."""
+    alert.hears(NINE, NINE + minutes(5), "board pastes")
+    for days in (1, 2, 3):
+        alert.at(NINE + days * DAY)
+        alert.ledger.turn()
+    told = beat(NINE + minutes(5), "board pastes", "d")
+    alert.ledger.store = Stalled(alert.store, at)
+    with pytest.raises(UnavailableError, match="killed"):
+        alert.ledger(told)
+    alert.start()
+    alert.ledger(told)
+    assert {(day.day, day.before) for day in alert.store.scroll(SiteDay, Where()) if day.day > "2026-09-21"} == {
+        (f"2026-09-{n}", "d") for n in (22, 23, 24)
+    }
+
+
+def test_what_is_told_of_both_sides_of_midnight_is_all_kept(alert: Alert) -> None:
+    """The day after takes over that the site is off, and keeps what the same heartbeat tells of it."""
+    midnight = datetime(2026, 9, 22, tzinfo=UTC)
+    alert.hears(midnight - HOUR, midnight - minutes(5))
+    alert.at(midnight + minutes(5))
+    before, after = beat(midnight - minutes(5), letter="d"), beat(midnight + minutes(5))
+    alert.ledger(after.model_copy(update={"hours": (*before.hours, *after.hours)}))
+    days = {day.day: day for day in alert.store.scroll(SiteDay, Where())}
+    assert (days["2026-09-22"].before, days["2026-09-22"].cells[0]) == ("d", ".o..........")
