@@ -1,13 +1,14 @@
 """The facts of a batch's incidents, read together: a store on another machine is asked a few times a batch, not for each.
 
 Sightings are few and read at once. The customers of many small incidents are read at once as well, those of a large one by
-themselves and as they are counted: an incident may have millions.
+themselves and as they are counted: an incident may have millions. Those of an incident of which the store had nothing before are
+not read back.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -28,10 +29,18 @@ class FactsOf(NamedTuple):
     exposures: Iterable[Exposure]
 
 
-def read_facts(store: IncidentStore, families: Families, sizes: Mapping[str, int]) -> Iterator[tuple[str, FactsOf]]:
+class Came(NamedTuple):
+    """What a batch itself brings and has written: the ids of new `posts`, and all `customers` of each incident new with them."""
+
+    posts: Collection[str]
+    customers: Mapping[str, Sequence[Exposure]]
+
+
+def read_facts(store: IncidentStore, families: Families, sizes: Mapping[str, int], came: Came) -> Iterator[tuple[str, FactsOf]]:
     """The facts of each incident with its parts; `sizes` says how many customers it has at most.
 
-    What is given is to be read before the next is asked for.
+    What is given is to be read before the next is asked for. The customers that `came` stand for those of an incident unless it
+    has a post that did not come with them, of another process.
     """
     members = {one for family in families.values() for one in family}
     within, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)
@@ -40,11 +49,15 @@ def read_facts(store: IncidentStore, families: Families, sizes: Mapping[str, int
     for sighting in store.scroll(Sighting, Where({"linked": [*members]})):
         for other in sighting.linked:
             linking[other].add(sighting.incident)
+    held = {one: people for one, people in came.customers.items() if all(post.id in came.posts for post in within[one])}
     for some in _groups(families, sizes):
-        people = _people(store, {one for id_ in some for one in families[id_]}) if len(some) > 1 else None
+        asked = {one for id_ in some for one in families[id_]} - held.keys()
+        people = {**held, **_people(store, asked)} if len(some) > 1 else held
         for id_ in some:
             family = families[id_]
-            theirs = chain.from_iterable(people[one] for one in family) if people is not None else _streamed(store, family)
+            theirs = chain.from_iterable(people.get(one, ()) for one in family)
+            if len(some) == 1:
+                theirs = chain(theirs, _streamed(store, [one for one in family if one not in held]))
             yield id_, FactsOf([s for one in family for s in within[one]], {i for one in family for i in linking[one]}, theirs)
 
 
@@ -63,12 +76,13 @@ def _groups(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]
 
 def _people(store: IncidentStore, incidents: Iterable[str]) -> Mapping[str, list[Exposure]]:
     """The customers of each incident."""
-    found = defaultdict[str, list[Exposure]](list)
-    for exposure in store.scroll(Exposure, Where({"incident": [*incidents]})):
+    found, asked = defaultdict[str, list[Exposure]](list), [*incidents]
+    for exposure in store.scroll(Exposure, Where({"incident": asked})) if asked else ():
         found[exposure.incident].append(exposure)
     return found
 
 
 def _streamed(store: IncidentStore, family: Sequence[str]) -> Iterator[Exposure]:
     """The customers of one incident, one after the other; nothing is asked until the first is."""
-    yield from store.scroll(Exposure, Where({"incident": family}))
+    if family:
+        yield from store.scroll(Exposure, Where({"incident": family}))

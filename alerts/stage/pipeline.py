@@ -39,7 +39,7 @@ from alerts.records import (
 )
 from alerts.records.document import Document
 from alerts.records.traits import Traits
-from alerts.stage.facts import FactsOf, read_facts
+from alerts.stage.facts import Came, FactsOf, read_facts
 from alerts.store import IncidentStore, Outcome, Where
 from alerts.store.merge import Merge, merge
 from ullage import log
@@ -211,7 +211,8 @@ class Alert:
         if not touched:
             return
         self._claim(merging, batch)
-        stored = merging.mget(Exposure, batch.exposures)
+        came = batch.came()
+        stored = merging.mget(Exposure, [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers])
         before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
         merging.put(merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items())
         if batch.replaced:
@@ -220,7 +221,7 @@ class Alert:
         self.store.refresh(*SEARCHED)
         rules = self.rules()
         families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
-        facts = read_facts(self.store, families, batch.customers(families))
+        facts = read_facts(self.store, families, batch.customers(families), came)
         incidents = [self._project(id_, of_it, batch, rules) for id_, of_it in facts]
         grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
         self._put([original for original in batch.originals if original.incident in grave])
@@ -370,6 +371,20 @@ class Batch:
         came = Counter(exposure.incident for exposure in self.exposures.values())
         stored = {id_: incident.customers for id_, incident in self.stored.items()}
         return {id_: sum(came[one] + stored.get(one, 0) for one in family) for id_, family in families.items()}
+
+    def came(self) -> Came:
+        """The batch's new posts, and the customers of the incidents that they opened.
+
+        A sighting is written before any customer of it, so the store has none of an incident all of whose sightings are new: they
+        are written as new, and where one is there after all, the batch is done again and finds the sightings.
+        """
+        posts = {sighting.id for sighting in self.new_sightings}
+        known = {sighting.incident for sighting in self.sightings.values() if sighting.id not in posts}
+        customers = {id_: list[Exposure]() for sighting in self.opened if (id_ := sighting.incident) not in known}
+        for exposure in self.exposures.values():
+            if exposure.incident in customers:
+                customers[exposure.incident].append(exposure)
+        return Came(posts, customers)
 
     def touched(self) -> set[str]:
         """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +15,9 @@ from alerts.desk.returns import Returns
 from alerts.desk.work import Work
 from alerts.maintenance.retention import expire
 from alerts.records import Claim, Exposure, Incident, Presence, Sighting, incident_id
-from alerts.records.document import Document
-from alerts.store import IncidentStore, Where
+from alerts.records.document import D, Document
+from alerts.stage.facts import Came, read_facts
+from alerts.store import IncidentStore, Read, Where
 from alerts.store.merge import TRIES, ConflictError, Merge, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
@@ -25,6 +26,25 @@ from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
 from ullage.settings import Context, StoreSettings, Tenant
 from ullage.verdict import own_rules
+
+
+class Listened:
+    """A store that remembers of which incidents customers were read."""
+
+    def __init__(self, inner: IncidentStore) -> None:
+        self._inner = inner
+        self.asked = set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+        self.asked |= {id_.partition(":")[0] for id_ in ids} if kind is Exposure else set()
+        return self._inner.read(kind, ids)
+
+    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+        self.asked |= {*where.equals.get("incident", ())} if kind is Exposure else set()
+        return self._inner.scroll(kind, where)
 
 
 def shown(name: str, people: str = "ab", site: str = "paste") -> Finding:
@@ -61,6 +81,39 @@ def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
     assert presence.sightings == ("f", "g", "h")
 
 
+def test_customers_are_read_of_incidents_that_were_there_before_and_of_no_other(store: IncidentStore, clock: HeldClock) -> None:
+    listened, first = Listened(store), [shown("f"), finding("alone", (), "z"), finding("nobody", alarm=True)]
+    fold_all(listened, clock, first)  # type: ignore[arg-type]
+    assert listened.asked == set()
+    fold_all(listened, clock, [shown("g", "abc"), finding("other", (), "y")])  # type: ignore[arg-type]
+    assert listened.asked == {incident_id("f")}
+    agree(store, [*first, shown("g", "abc"), finding("other", (), "y")])
+
+
+def test_an_incident_of_which_a_crash_left_a_sighting_is_read(store: IncidentStore, clock: HeldClock) -> None:
+    killed, listened, batch = Stalled(store, 3), Listened(store), [shown("f"), shown("g", "abc", "forum")]
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(killed, clock, batch)  # type: ignore[arg-type]
+    fold_all(listened, clock, batch)  # type: ignore[arg-type]
+    assert listened.asked == {incident_id("f")}
+    agree(store, batch)
+
+
+@pytest.mark.parametrize("beside", [(), (incident_id("other"),)])
+def test_what_came_stands_for_the_customers_only_while_all_posts_came_with_it(
+    store: IncidentStore, clock: HeldClock, beside: tuple[str, ...]
+) -> None:
+    fold_all(store, clock, [shown("f"), shown("g", "abc"), finding("other", (), "y")])
+    id_, whole = incident_id("f"), list(store.scroll(Exposure, Where({"incident": (incident_id("f"),)})))
+    families = {one: (one,) for one in (id_, *beside)}
+
+    def customers(*posts: str) -> int:
+        came = Came(posts, {id_: whole[:1]})
+        return {one: len([*of_it.exposures]) for one, of_it in read_facts(store, families, dict.fromkeys(families, 3), came)}[id_]
+
+    assert (customers("f", "g"), customers("f")) == (1, 3)
+
+
 @pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
 def test_two_that_own_the_same_findings_end_as_one_would(
     store: IncidentStore, clock: HeldClock, kind: type[Document], registry: CollectorRegistry
@@ -73,6 +126,19 @@ def test_two_that_own_the_same_findings_end_as_one_would(
     fold_all(store, clock, findings)
     assert everything(store) == twice
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 2
+
+
+@on_server_too
+@pytest.mark.parametrize("kind", [Sighting, Presence, Exposure, Incident])
+def test_two_that_open_the_same_incident_lose_nothing_of_what_one_of_them_adds(
+    store: IncidentStore, clock: HeldClock, kind: type[Document]
+) -> None:
+    """What a batch opens it works out from what it holds itself: not so where another process knew more of it."""
+    mine, theirs = shown("f"), shown("g", "abc", "forum")
+    fold_all(Between(store, kind, lambda: fold_all(store, clock, [mine, theirs])), clock, [mine])  # type: ignore[arg-type]
+    agree(store, [mine, theirs])
+    (incident,) = store.scroll(Incident, Where())
+    assert (incident.id, incident.customers, incident.sightings) == (incident_id("f"), 3, 2)
 
 
 @on_server_too
