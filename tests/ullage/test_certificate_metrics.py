@@ -56,19 +56,18 @@ def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(tmp_path: Path
     assert told(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
 
 
-def test_of_a_listener_it_is_told_what_it_shows_until_it_starts_anew(tmp_path: Path, authority: Authority) -> None:
-    def listen(until: dt.timedelta) -> CollectorRegistry:
-        made, registry = authority.server(until=until), CollectorRegistry()
+def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Authority) -> None:
+    def put(until: dt.timedelta) -> float:
+        made = authority.server(until=until)
         write(tmp_path / "a.pem", made.certificate), write(tmp_path / "a.key", made.key)
-        CertificateMetrics(registry, {}, Served.of("search", tmp_path, "a.pem", "a.key"))
-        return registry
+        return life(tmp_path / "a.pem")[1]
 
-    before = listen(60 * DAY)
-    shown = life(tmp_path / "a.pem")[1]
-    assert (told(before, CLIENTS), told(before, CLIENTS, "renewal")) == (shown, shown - 2 * WEEK.total_seconds())
-    after = listen(90 * DAY)
-    assert (told(before, CLIENTS), told(after, CLIENTS)) == (shown, life(tmp_path / "a.pem")[1])
-    assert told(after, CLIENTS) > shown
+    registry, before = CollectorRegistry(), put(60 * DAY)
+    CertificateMetrics(registry, {}, Served.of("search", tmp_path, "a.pem", "a.key"))
+    assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (before, before - 2 * WEEK.total_seconds())
+    assert told(registry, CLIENTS) < put(90 * DAY) == told(registry, CLIENTS)
+    (tmp_path / "a.pem").write_text("no certificate")
+    assert told(registry, CLIENTS) == pytest.approx(before + 30 * DAY.total_seconds(), abs=60)
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")])

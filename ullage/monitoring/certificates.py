@@ -1,8 +1,8 @@
 """Until when the certificates are good that a role shows: to the servers of its bus and store (mutual TLS), and to its clients.
 
-What a client shows is read from its file at each scrape, as it is for each connection, so one that was renewed counts at once. A
-listener shows what it read at its start, and that is told, whatever lies in its files since. Where none is shown there is no
-series.
+What a client shows is read from its file at each scrape, as it is for each connection, so one that was renewed counts at once. So
+does one of a listener; where it cannot be shown, what is shown is told, whatever lies in the files. Where none is shown there is
+no series.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class CertificateMetrics:
             registry=registry,
         )
         if served is not None:
-            expiry.labels(CLIENTS).set(served.life.end.timestamp())
-            renewal.labels(CLIENTS).set(served.life.renewal_due.timestamp())
+            expiry.labels(CLIENTS).set_function(_earliest([lambda: served.life.end]))
+            renewal.labels(CLIENTS).set_function(_earliest([lambda: served.life.renewal_due]))
         for dependency, servers in trusts.items():
             if shown := [one for one in servers if one is not None and one.certificate is not None]:
                 expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))

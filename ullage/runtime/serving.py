@@ -49,7 +49,7 @@ def serve(
     *,
     lifespan: bool = False,
 ) -> None:
-    """Serve until `stop`, then finish what is being answered; with `tls` over TLS.
+    """Serve until `stop`, then finish what is being answered; with `tls` over TLS, whose files may be renewed meanwhile.
 
     With `lifespan` the application is told of the server's start and end, as ASGI has it.
     """
@@ -64,9 +64,9 @@ def serve(
         proxy_headers=False,  # uvicorn would believe every process of this machine who it says that it asks for
         lifespan="on" if lifespan else "off",
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        ssl_certfile=tls.certificate if tls else None,
-        ssl_keyfile=str(tls.key) if tls else None,
     )
+    config.load()
+    config.ssl = tls.context() if tls else None
     server = _Server(config)
 
     def drain() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from typing import NamedTuple, NoReturn, Self
 
 from cryptography import x509
 
+from ullage import log
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.trusted import read_trusted
 from ullage.security.keys import credentials_folder
@@ -53,28 +55,73 @@ class Life(NamedTuple):
         return self.end - min(SOON, (self.end - self.begin) / SHORT_OF_IT)
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a listener of ours shows, from its start to its end: files of PEM, which it reads once."""
+class _Shown(NamedTuple):
+    """What one reading of a listener's files gave."""
 
-    certificate: Path
-    key: Path
+    context: ssl.SSLContext
     life: Life
+
+
+class Served:
+    """What a listener of ours shows: a certificate and its key, files of PEM, which are read again when they have changed.
+
+    While what lies there is no pair that can be shown, what was read before stays. Several threads may ask.
+    """
+
+    def __init__(self, table: str, certificate: Path, key: Path) -> None:
+        self.certificate, self.key = certificate, key
+        self._table, self._lock = table, threading.Lock()
+        self._looked = self._marks()
+        self._shown = self._read()
 
     @classmethod
     def of(cls, table: str, data: Path, certificate: str, key: str) -> Served | None:
         """The files that a table of the settings names; None where it names none. ConfigError says which is wrong, and how."""
-        if not certificate:
-            return None
-        served, shown = data / certificate, _file(f"{table}.certificate", data / certificate, secret=False)
-        _file(f"{table}.key", data / key, secret=True)
-        unreadable = ConfigError(f"{table}: {served} must hold a certificate, {data / key} its private key, in PEM")
+        return cls(table, data / certificate, data / key) if certificate else None
+
+    @property
+    def life(self) -> Life:
+        """Of what the next client is shown."""
+        return self.shown().life
+
+    def context(self) -> ssl.SSLContext:
+        """For a server of asyncio: each handshake shows what is to be shown then."""
+        return _ShownAnew(self)
+
+    def shown(self) -> _Shown:
+        """What is to be shown now."""
+        with self._lock:
+            if (marks := self._marks()) != self._looked:
+                self._renew(marks)
+            return self._shown
+
+    def _renew(self, marks: tuple[object, ...]) -> None:
         try:
-            life = Life.of(shown)
+            shown = self._read()
+        except ConfigError as error:
+            log.get(self._table).warning("certificate_refused", error=str(error))
+        else:
+            if self._marks() != marks:  # it is being written: what was read of one file may not be of the other
+                return
+            self._shown = shown
+            log.get(self._table).info("certificate_renewed")
+        self._looked = marks
+
+    def _read(self) -> _Shown:
+        pem = _file(f"{self._table}.certificate", self.certificate, secret=False)
+        _file(f"{self._table}.key", self.key, secret=True)
+        unreadable = ConfigError(f"{self._table}: {self.certificate} must hold a certificate, {self.key} its private key, in PEM")
+        try:
+            life = Life.of(pem)
         except ValueError:
             raise unreadable from None
-        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), served, data / key, unreadable)
-        return cls(served, data / key, life)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _load(context, self.certificate, self.key, unreadable)
+        return _Shown(context, life)
+
+    def _marks(self) -> tuple[object, ...]:
+        """By which it is known that a file is another one, has other content, or other rights."""
+        return tuple(_mark(path) for path in (self.certificate, self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +249,38 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, unreadable: Con
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"{key}: its key is not that of its certificate: put a pair there") from None
         raise unreadable from None
+    except OSError:  # it was taken away since it was looked at
+        raise unreadable from None
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class _ShownAnew(ssl.SSLContext):
+    """Hands each handshake to the context of that moment, so that connections that stand keep theirs."""
+
+    _served: Served
+
+    def __new__(cls, served: Served) -> Self:
+        made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        made._served = served
+        return made
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As that of the standard library."""
+        return self._served.shown().context.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
 class _ReadAgain(ssl.SSLContext):

@@ -1,0 +1,152 @@
+"""A listener shows a renewed certificate without a restart: real handshakes before and after."""
+
+import datetime as dt
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from deploy.local.certificates import Authority, Certificates
+from tests.ullage.test_tls import write
+from ullage.monitoring.certificates import CertificateMetrics
+from ullage.monitoring.metrics import CLIENTS
+from ullage.runtime.serving import serve
+from ullage.security.tls import Life, Served
+
+DAY = dt.timedelta(days=1)
+SOON = 20.0
+"""Seconds that a busy machine may take for what is immediate."""
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answers everything with nothing."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def put(folder: Path, made: Certificates, key: bytes = b"") -> Certificates:
+    """Put a certificate and its key, or another one, where the listener has them."""
+    write(folder / "a.pem", made.certificate), write(folder / "a.key", key or made.key)
+    return made
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def first(tmp_path: Path, authority: Authority) -> Certificates:
+    return put(tmp_path, authority.server())
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> Served:
+    made = Served.of("search", tmp_path, "a.pem", "a.key")
+    assert made is not None
+    CertificateMetrics(registry, {}, made)
+    return made
+
+
+@pytest.fixture
+def connect(served: Served, authority: Authority, tmp_path: Path) -> Iterator[Callable[[], ssl.SSLSocket]]:
+    """A function that connects to a listener, by a client that believes its authority alone."""
+    write(tmp_path / "ca.pem", authority.client("any").authority)
+    listener, stop = socket.create_server(("127.0.0.1", 0)), threading.Event()
+    thread = threading.Thread(target=serve, args=(app, listener, stop), kwargs={"tls": served}, daemon=True)
+    thread.start()
+    trusting, opened = ssl.create_default_context(cafile=tmp_path / "ca.pem"), list[ssl.SSLSocket]()
+
+    def connected() -> ssl.SSLSocket:
+        peer = socket.create_connection(listener.getsockname(), timeout=SOON)
+        opened.append(trusting.wrap_socket(peer, server_hostname="127.0.0.1"))
+        return opened[-1]
+
+    yield connected
+    for one in opened:
+        one.close()
+    stop.set()
+    thread.join()
+    listener.close()
+
+
+def shown(peer: ssl.SSLSocket) -> bytes:
+    """The certificate that was shown in its handshake, in PEM."""
+    return ssl.DER_cert_to_PEM_cert(peer.getpeercert(binary_form=True) or b"").encode()
+
+
+def asked(peer: ssl.SSLSocket) -> bytes:
+    """The first line of an answer."""
+    peer.sendall(b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += peer.recv(65_536)
+    return got.partition(b"\r\n")[0]
+
+
+def told(registry: CollectorRegistry) -> float | None:
+    return registry.get_sample_value("ullage_certificate_expiry_timestamp_seconds", {"shown_to": CLIENTS})
+
+
+def end(made: Certificates) -> float:
+    return Life.of(made.certificate).end.timestamp()
+
+
+def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connection_ends(
+    tmp_path: Path, authority: Authority, first: Certificates, connect: Callable[[], ssl.SSLSocket], registry: CollectorRegistry
+) -> None:
+    old = connect()
+    assert (shown(old), told(registry)) == (first.certificate, end(first))
+    second = put(tmp_path, authority.server(until=90 * DAY))
+    with capture_logs() as logs:
+        new = connect()
+        assert (shown(new), told(registry)) == (second.certificate, end(second))
+    assert [(one["event"], one["log_level"]) for one in logs] == [("certificate_renewed", "info")]
+    assert (asked(old), asked(new)) == (b"HTTP/1.1 204 No Content",) * 2
+
+
+def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mended(
+    tmp_path: Path, authority: Authority, first: Certificates, connect: Callable[[], ssl.SSLSocket], registry: CollectorRegistry
+) -> None:
+    second = authority.server(until=90 * DAY)
+    with capture_logs() as logs:
+        put(tmp_path, second, key=first.key)
+        assert [shown(connect()) for _ in range(2)] == [first.certificate] * 2
+        assert told(registry) == end(first)
+    assert [(one["event"], one["log_level"]) for one in logs] == [("certificate_refused", "warning")]
+    assert logs[0]["error"].endswith("its key is not that of its certificate: put a pair there")
+    put(tmp_path, second)
+    assert (shown(connect()), told(registry)) == (second.certificate, end(second))
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda folder: (folder / "a.key").unlink(), "search.key: .*a.key is not there"),
+        (lambda folder: (folder / "a.key").chmod(0o640), "a.key has mode 0640; make it 0600"),
+        (lambda folder: (folder / "a.pem").write_text("no certificate"), "a.pem must hold a certificate"),
+        (lambda folder: (folder / "a.pem").write_text(""), "a.pem must hold a certificate"),
+    ],
+)
+def test_files_that_are_harmed_take_nothing_from_what_is_shown(
+    tmp_path: Path, first: Certificates, served: Served, harm: Callable[[Path], object], says: str, registry: CollectorRegistry
+) -> None:
+    harm(tmp_path)
+    with capture_logs() as logs:
+        assert (told(registry), told(registry)) == (end(first),) * 2
+    (line,) = logs
+    assert x509.load_pem_x509_certificate(first.certificate).not_valid_after_utc == served.life.end
+    assert re.search(says, line["error"])
