@@ -6,9 +6,10 @@ known as long as they are kept; of those from before traits were kept nothing ca
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,8 @@ from alerts.noise.background import Rule, Rules
 from alerts.records import Background, Sighting
 from alerts.records.document import Excerpt
 from alerts.records.traits import Traits
-from alerts.rules.precision import marks
+from alerts.rules.kept import unless
+from alerts.rules.precision import Tenants, marks
 from alerts.store import IncidentStore, Where
 
 SHOWN = 5
@@ -27,6 +29,7 @@ MOST_DAYS, USUAL_DAYS = 365, 30
 class _Aside(Excerpt):
     """Of a post that was set aside, what rules look at."""
 
+    tenant: str
     traits: Traits
 
 
@@ -39,6 +42,7 @@ class _In(Excerpt):
 class _Raised(_In):
     """Of a post in an incident, what rules look at; None where that was not kept."""
 
+    tenant: str
     traits: Traits | None = None
 
 
@@ -77,31 +81,67 @@ class DryRun:
     rules: tuple[Hidden, ...]
 
 
+@dataclass(slots=True)
+class OfTenant:
+    """Posts of one tenant: how many, of how many nothing can be said, and those that rules take, by the rule's id."""
+
+    posts: int = 0
+    unknown: int = 0
+    aside: Counter[str] = field(default_factory=Counter)
+    """Of those that were set aside; under "" those that would be raised."""
+    taken: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Of those in incidents, by incident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Every post since a moment, decided by `rules`; `of` counts the posts of each incident of which one was taken."""
+
+    since: datetime
+    rules: Rules
+    by_tenant: Mapping[str, OfTenant]
+    of: Counter[str]
+
+    def shown(self, marked: Mapping[str, bool], tenants: Tenants = None) -> DryRun:
+        """Those of `tenants`, with what people said of incidents."""
+        some = [one for tenant, one in self.by_tenant.items() if tenants is None or tenant in tenants]
+        aside = sum((one.aside for one in some), Counter[str]())
+        taken = {rule.id: sum((one.taken.get(rule.id, Counter()) for one in some), Counter[str]()) for rule in self.rules.rule}
+        found = tuple(_hidden(rule, aside, taken[rule.id], self.of, marked) for rule in self.rules.rule)
+        return DryRun(self.since, sum(one.posts for one in some), sum(one.unknown for one in some), aside[""], found)
+
+
 def dry_run(store: IncidentStore, rules: Rules, since: datetime, tenant: str = "") -> DryRun:
-    """Decide every post since `since` by `rules`."""
+    """Decide every post since `since` by `rules`, of one tenant or of all."""
+    return decided(store, rules, since, tenant).shown(marks(store))
+
+
+def decided(
+    store: IncidentStore, rules: Rules, since: datetime, tenant: str = "", ended: threading.Event | None = None
+) -> Decided:
+    """Read and decide; costs a pass over the posts since then, until that is `ended` for which they are read."""
     where = Where({"tenant": (tenant,)} if tenant else {})
-    aside, posts, unknown = Counter[str](), 0, 0
-    for fact in store.excerpts(Background, replace(where, since=since), _Aside):
-        posts += 1
+    found, of = defaultdict[str, OfTenant](OfTenant), Counter[str]()
+    for fact in unless(ended, store.excerpts(Background, replace(where, since=since), _Aside)):
+        its = found[fact.tenant]
+        its.posts += 1
         rule = rules.decide(fact.traits)
-        aside[rule.id if rule else ""] += 1
-    back = aside.pop("", 0)
-    taken: dict[str, Counter[str]] = defaultdict(Counter)
-    of = Counter[str]()
-    for sighting in store.excerpts(Sighting, replace(where, since=since), _Raised):
+        its.aside[rule.id if rule else ""] += 1
+    for sighting in unless(ended, store.excerpts(Sighting, replace(where, since=since), _Raised)):
+        its = found[sighting.tenant]
         of[sighting.incident] += 1
-        posts += 1
-        unknown += sighting.traits is None
+        its.posts += 1
+        its.unknown += sighting.traits is None
         if sighting.traits and (rule := rules.decide(sighting.traits)):
-            taken[rule.id][sighting.incident] += 1
-    if hit := {incident for incidents in taken.values() for incident in incidents}:
+            its.taken[rule.id][sighting.incident] += 1
+    hit = {incident for its in found.values() for incidents in its.taken.values() for incident in incidents}
+    if hit:
         earlier = replace(where, equals={**where.equals, "incident": tuple(hit)}, before=since)
-        of.update(sighting.incident for sighting in store.excerpts(Sighting, earlier, _In))
-    marked = marks(store)
-    return DryRun(since, posts, unknown, back, tuple(_hidden(rule, aside, taken[rule.id], of, marked) for rule in rules.rule))
+        of.update(sighting.incident for sighting in unless(ended, store.excerpts(Sighting, earlier, _In)))
+    return Decided(since, rules, found, Counter({incident: of[incident] for incident in hit}))
 
 
-def _hidden(rule: Rule, aside: Counter[str], taken: Counter[str], of: Counter[str], marked: dict[str, bool]) -> Hidden:
+def _hidden(rule: Rule, aside: Counter[str], taken: Counter[str], of: Counter[str], marked: Mapping[str, bool]) -> Hidden:
     whole = {incident for incident, count in taken.items() if count == of[incident]}
     named = sorted(taken, key=lambda one: (one not in whole, one))
     judged = [marked[one] for one in taken if one in marked]

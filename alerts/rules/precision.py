@@ -6,8 +6,9 @@ that was resolved or only acknowledged says nothing.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from alerts.noise.background import Rules as BackgroundRules
 from alerts.records import Background, Decision, Incident, Sighting
 from alerts.records.document import Excerpt
+from alerts.rules.kept import unless
 from alerts.store import IncidentStore, Where
 from ullage.verdict import Rules as Verdict
 
@@ -83,6 +85,7 @@ class _Code(BaseModel):
 class _Judged(Excerpt):
     """Of an incident, what it was judged by."""
 
+    tenant: str
     opened_at: datetime
     scenario: str
     reasons: tuple[_Code, ...]
@@ -95,6 +98,7 @@ class _Themes(BaseModel):
 class _Spoken(Excerpt):
     """Of a sighting, the themes of the terms in it."""
 
+    tenant: str
     incident: str
     fetched_at: datetime
     traits: _Themes | None = None
@@ -109,34 +113,44 @@ class _Said(Excerpt):
 
 
 Codes = frozenset[str]
+Tenants = Collection[str] | None
+"""Those that somebody may see, None for all."""
 Counts = tuple[int, int, int, datetime | None]
 NEVER: Counts = (0, 0, 0, None)
 
 
+class Group(NamedTuple):
+    """Incidents of a tenant that have the same codes or themes."""
+
+    tenant: str
+    codes: Codes
+
+
 @dataclass(slots=True)
 class Sets:
-    """The codes or themes that each incident has, and when the newest of those came that have the same."""
+    """The group of each incident; of a group how many are in it, and when the newest of them came."""
 
-    of: dict[str, Codes] = field(default_factory=dict)
-    last: dict[Codes, datetime] = field(default_factory=dict)
-    _same: dict[Codes, Codes] = field(default_factory=dict)
+    of: dict[str, Group] = field(default_factory=dict)
+    _known: dict[Group, tuple[Group, int, datetime]] = field(default_factory=dict)
+    """Equal groups are kept once, for most incidents are in one of few."""
 
-    def add(self, incident: str, codes: Codes, at: datetime) -> None:
-        """Note an incident; equal sets are kept once, for most incidents have one of few."""
-        known = self._same.setdefault(codes, codes)
-        self.of[incident] = known
-        self.last[known] = max(at, self.last.get(known, at))
+    def add(self, incident: str, group: Group, at: datetime) -> None:
+        """Note an incident, once."""
+        same, count, last = self._known.get(group, (group, 0, at))
+        self._known[same] = same, count + 1, max(at, last)
+        self.of[incident] = same
 
-    def counts(self, marked: Mapping[str, bool]) -> dict[str, Counts]:
-        """Incidents, real and false ones, and the newest, by each code or theme that is in any."""
-        total, real, false, last = Counter[str](), Counter[str](), Counter[str](), dict[str, datetime]()
-        for codes, count in Counter(self.of.values()).items():
-            for code in codes:
-                total[code] += count
-                last[code] = max(self.last[codes], last.get(code, self.last[codes]))
-        for incident, is_real in marked.items():
-            (real if is_real else false).update(self.of.get(incident, ()))
-        return {code: (count, real[code], false[code], last[code]) for code, count in total.items()}
+    def counts(self, marked: Mapping[str, bool], tenants: Tenants = None) -> dict[str, Counts]:
+        """Incidents of `tenants`, real and false ones, and the newest, by each code or theme that is in any."""
+        judged = Counter((group, is_real) for incident, is_real in marked.items() if (group := self.of.get(incident)))
+        found = dict[str, Counts]()
+        for group, count, last in self._known.values():
+            if tenants is None or group.tenant in tenants:
+                for code in group.codes:
+                    total, real, false, newest = found.get(code, (0, 0, 0, last))
+                    more = total + count, real + judged[group, True], false + judged[group, False]
+                    found[code] = (*more, max(filter(None, (last, newest))))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,37 +159,51 @@ class Fired:
 
     codes: Sets
     themes: Sets
-    aside: Mapping[str, Counts]
+    aside: Mapping[tuple[str, str], Counts]
+    """By tenant and rule."""
+
+    def posts(self, tenants: Tenants = None) -> dict[str, Counts]:
+        """How many posts of `tenants` each background rule set aside, and the newest of them."""
+        found = dict[str, Counts]()
+        for (tenant, rule), (count, _, _, last) in self.aside.items():
+            if tenants is None or tenant in tenants:
+                known, _, _, newest = found.get(rule, NEVER)
+                found[rule] = (known + count, 0, 0, max(filter(None, (last, newest)), default=None))
+        return found
 
 
-def fired(store: IncidentStore, tenant: str = "") -> Fired:
-    """Read it, of one tenant or of all; costs a pass over incidents and posts."""
+def fired(store: IncidentStore, tenant: str = "", ended: threading.Event | None = None) -> Fired:
+    """Read it, of one tenant or of all; costs a pass over incidents and posts, until that is `ended` for which it is read."""
     where = Where({"tenant": (tenant,)} if tenant else {})
     codes = Sets()
-    for one in store.excerpts(Incident, where, _Judged):
-        codes.add(one.id, frozenset({one.scenario, *(why.code for why in one.reasons)} - {"", "S"}), one.opened_at)
-    return Fired(codes, _themes(store, where), _aside(store, where))
+    for one in unless(ended, store.excerpts(Incident, where, _Judged)):
+        said = frozenset({one.scenario, *(why.code for why in one.reasons)} - {"", "S"})
+        codes.add(one.id, Group(one.tenant, said), one.opened_at)
+    return Fired(codes, _themes(store, where, ended), _aside(store, where))
 
 
-def _themes(store: IncidentStore, where: Where) -> Sets:
+def _themes(store: IncidentStore, where: Where, ended: threading.Event | None) -> Sets:
     """The lexicon's themes, by the terms that counted in any sighting of an incident."""
-    members, seen = dict[str, Codes](), dict[str, datetime]()
-    for one in store.excerpts(Sighting, where, _Spoken):
+    members, seen = dict[str, Group](), dict[str, datetime]()
+    for one in unless(ended, store.excerpts(Sighting, where, _Spoken)):
         if one.traits:
-            members[one.incident] = members.get(one.incident, frozenset()).union(one.traits.jargon)
+            known = members.get(one.incident)
+            members[one.incident] = Group(one.tenant, (known.codes if known else frozenset()).union(one.traits.jargon))
             seen[one.incident] = max(one.fetched_at, seen.get(one.incident, one.fetched_at))
     made = Sets()
-    for incident, themes in members.items():
-        made.add(incident, themes, seen[incident])
+    for incident, group in members.items():
+        made.add(incident, group, seen[incident])
     return made
 
 
-def _aside(store: IncidentStore, where: Where) -> dict[str, Counts]:
-    """Posts by the background rule that set them aside, as the store counts them."""
-    found = dict[str, Counts]()
-    for one in store.tally(Background, where, ("rule",)):
-        (newest,) = store.search(Background, replace(where, equals={**where.equals, "rule": one.values}), 1).items or (None,)
-        found[one.values[0]] = (one.count, 0, 0, newest.at if newest else None)
+def _aside(store: IncidentStore, where: Where) -> dict[tuple[str, str], Counts]:
+    """Posts by tenant and by the background rule that set them aside, as the store counts them."""
+    found = dict[tuple[str, str], Counts]()
+    for one in store.tally(Background, where, ("tenant", "rule")):
+        tenant, rule = one.values
+        equals = {**where.equals, "tenant": (tenant,), "rule": (rule,)}
+        (newest,) = store.search(Background, replace(where, equals=equals), 1).items or (None,)
+        found[tenant, rule] = (one.count, 0, 0, newest.at if newest else None)
     return found
 
 
@@ -189,16 +217,18 @@ def marks(store: IncidentStore) -> dict[str, bool]:
     return {incident: decision.status != FALSE for incident, decision in last.items()}
 
 
-def precisions(told: Fired, marked: Mapping[str, bool], verdict: Verdict, background: BackgroundRules) -> list[Precision]:
-    """Every rule, those that never fired included; what stored reasons name and the rules no longer do comes last."""
-    by_code = told.codes.counts(marked)
+def precisions(
+    told: Fired, marked: Mapping[str, bool], verdict: Verdict, background: BackgroundRules, tenants: Tenants = None
+) -> list[Precision]:
+    """Every rule by what is of `tenants`; those that never fired too, last what stored reasons name and rules no longer do."""
+    by_code = told.codes.counts(marked, tenants)
     titles: dict[str, tuple[Kind, str, str]] = {s.id: ("scenario", s.title, s.title_zh) for s in verdict.scenario}
     titles |= {code: ("adder", *title) for code, title in ADDERS.items()}
     titles |= {m.code: ("adder", m.text, m.text_zh) for m in verdict.modifier}
     gone: dict[str, tuple[Kind, str, str]] = dict.fromkeys(sorted(by_code), ("adder", *BOUND))
     listed = (titles | (gone | titles)).items()
     found = [Precision(kind, code, en, zh, *by_code.get(code, NEVER)) for code, (kind, en, zh) in listed]
-    return [*found, *_of_background(told.aside, background), *_of_themes(told.themes.counts(marked))]
+    return [*found, *_of_background(told.posts(tenants), background), *_of_themes(told.themes.counts(marked, tenants))]
 
 
 def _of_background(posts: Mapping[str, Counts], rules: BackgroundRules) -> Iterator[Precision]:

@@ -34,9 +34,8 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
 from alerts.read.tenants import require_known
-from alerts.rules.dry import DryRun
 from alerts.rules.kept import Kept
-from alerts.rules.precision import Fired
+from alerts.rules.told import Told
 from alerts.search.door import Door
 from alerts.search.held import Held
 from alerts.search.language import READER, speak
@@ -82,9 +81,8 @@ class Site:
     shifts: Shifts
     feed: Feed
     screenings: Turns[Asked, Answered]
-    fired: Kept[Fired]
-    ran: Kept[DryRun]
-    """What the page of rules was told last."""
+    told: Kept[Told]
+    """What the page of rules tells."""
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse
 
 from alerts.noise.background import BACKGROUND, Rules
-from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_run
-from alerts.rules.kept import SECONDS
-from alerts.rules.precision import Fired, Precision, fired, marks, precisions
+from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, decided
+from alerts.rules.precision import Precision, marks, precisions
 from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet
 from alerts.search.site import Site
+from alerts.store.within import StoreWithin
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
@@ -57,21 +57,19 @@ def routes() -> APIRouter:
 
 def _page(site: Site, days: int, text: str = "", refused: Exception | None = None, rules: Rules | None = None) -> HTMLResponse:
     """Precision of every rule, and what background rules would have hidden in the last days, as of some minutes ago."""
-    since, own = site.clock.now() - timedelta(days=days), site.background()
-    told = site.fired.read(site.store, "fired", lambda: fired(site.store))
-    if rules:
-        ran, at = dry_run(site.store, rules, since), told.at
+    kept, own, marked = site.told.read(), site.background(), marks(site.store)
+    tenants = site.store.tenants if isinstance(site.store, StoreWithin) else None
+    if rules is None and days == USUAL_DAYS and own == kept.value.rules:
+        ran = kept.value.decided.shown(marked, tenants)
     else:
-        kept = site.ran.read(site.store, (days, own.model_dump_json()), lambda: dry_run(site.store, own, since))
-        ran, at = kept.value, min(told.at, kept.at)
-    sheet = _precision(site, told.value)
+        ran = decided(site.store, rules or own, site.clock.now() - timedelta(days=days)).shown(marked)
+    found = precisions(kept.value.fired, marked, site.context.rules(), own, tenants)
     values = {"days": days, "longest": MOST_DAYS, "text": text, "ran": ran, "tried": rules is not None, "fault": refused}
-    values |= {"at": at, "minutes": round(SECONDS / 60)}
-    return site.page("rules.html", 400 if refused else 200, sheet=sheet, **values)
+    values |= {"at": kept.at, "minutes": round(kept.seconds / 60)}
+    return site.page("rules.html", 400 if refused else 200, sheet=_precision(site, found), **values)
 
 
-def _precision(site: Site, told: Fired) -> Sheet:
-    found = precisions(told, marks(site.store), site.context.rules(), site.background())
+def _precision(site: Site, found: Sequence[Precision]) -> Sheet:
     aged = site.clock.now() - timedelta(days=AGED_DAYS)
     kinds = dict.fromkeys(one.kind for one in found)
     sections = tuple(_section(kind, [one for one in found if one.kind == kind], aged) for kind in kinds)
