@@ -7,6 +7,7 @@ import json
 import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ullage.errors import ConfigError, CorruptError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.runtime import cutover, dead_letters
 from ullage.security import check_values, keys
-from ullage.security.tls import Trust
+from ullage.security.tls import Life, Served, Trust
 from ullage.settings import FILE, Context, Settings
 
 CONFIG = """\
@@ -126,6 +127,9 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     look("keys", lambda: _keys(context))
     look("signatures", lambda: _signers(context))
     _look_at_buses(context, readers, look)
+    for role, shown in (("search", context.settings.search), ("intake", context.settings.intake)):
+        if shown.certificate:
+            look(f"{role} certificate", partial(_listener, context, role, shown.certificate, shown.key))
     for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
     for what, act in parts:
@@ -203,10 +207,26 @@ def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], r
 def own_certificate(context: Context, trust: Trust | None) -> str:
     """Until when the certificate is good that we show to a server, as `check` says it."""
     life = trust.life() if trust else None
-    if trust is None or life is None:
+    if trust is None or trust.certificate is None or life is None:
         return "none is shown"
-    said = f"{trust.certificate} is good until {life.end:%Y-%m-%d %H:%M} UTC"
-    return Warned(f"{said}: have it renewed") if trust.ends_soon(context.clock.now()) else said
+    return lasts(trust.certificate, life, context.clock.now())
+
+
+def _listener(context: Context, role: str, certificate: str, key: str) -> str:
+    served = Served(role, context.data / certificate, context.data / key)
+    return lasts(served.certificate, served.life, context.clock.now())
+
+
+def lasts(path: Path, life: Life, now: datetime) -> str:
+    """Until when a certificate is good, as `check` says it; ConfigError where it is not good now."""
+    if now >= life.end:
+        raise ConfigError(f"{path} has expired, on {life.end:%Y-%m-%d %H:%M} UTC: have it renewed")
+    if now < life.begin:
+        raise ConfigError(f"{path} is good from {life.begin:%Y-%m-%d %H:%M} UTC on: is this machine's clock right?")
+    days = (life.end - now).days
+    left = f"{days} days are left" if days > 1 else "a day is left" if days else "less than a day is left"
+    said = f"{path} is good until {life.end:%Y-%m-%d %H:%M} UTC, {left}"
+    return Warned(f"{said}: have it renewed") if now > life.renewal_due else said
 
 
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:

@@ -1,16 +1,20 @@
 """`init` makes what is missing and leaves what is there; `check` says what is wrong, a line a part."""
 
+import datetime as dt
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from deploy.local.certificates import Authority
 from tests.factories import outgoing
+from tests.ullage.test_tls import write
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS
 from ullage.errors import ConfigError
 from ullage.security import keys
+from ullage.security.tls import Life, Trust
 from ullage.settings import Context
 
 READERS = {CAPTURES: "match"}
@@ -162,3 +166,59 @@ def test_check_says_whose_records_are_believed(context: Context) -> None:
     assert line.startswith("FAULT  signatures: no signer is known")
     assert [line for line in setup.initialise(context) if "signing" in line]  # their private halves are there
     assert not [line for line in setup.check(context, {}) if "FAULT  signatures" in line]
+
+
+DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
+
+
+def certified(context: Context, role: str, until: dt.timedelta) -> Context:
+    """With a certificate and key of a listener that is good from an hour ago until then."""
+    made = Authority().server(until=until)
+    write(context.data / f"{role}.pem", made.certificate), write(context.data / f"{role}.key", made.key)
+    text = f'[{role}]\ncertificate = "{role}.pem"\nkey = "{role}.key"\n'
+    (context.data / "ullage.toml").write_text((context.data / "ullage.toml").read_text() + text)
+    return Context(context.data)
+
+
+def listeners(context: Context) -> list[str]:
+    return [line for line in setup.check(context, {}) if " certificate: " in line]
+
+
+def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -> None:
+    (context.data / "ullage.toml").write_text("metrics = false\n")
+    assert listeners(context) == []
+    context = certified(certified(context, "search", 90 * DAY), "intake", 10 * MINUTE)
+    ends = {role: Life.of((context.data / f"{role}.pem").read_bytes()).end for role in ("search", "intake")}
+    said = {role: f"{context.data}/{role}.pem is good until {end:%Y-%m-%d %H:%M} UTC" for role, end in ends.items()}
+    assert listeners(context) == [
+        f"ok     search certificate: {said['search']}, 89 days are left",
+        f"WARN   intake certificate: {said['intake']}, less than a day is left: have it renewed",
+    ]
+
+
+@pytest.mark.parametrize("role", ["search", "intake"])
+def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(context: Context, role: str) -> None:
+    (context.data / "ullage.toml").write_text("metrics = false\n")
+    context = certified(context, role, -MINUTE)
+    end = Life.of((context.data / f"{role}.pem").read_bytes()).end
+    [line] = listeners(context)
+    assert (
+        line == f"FAULT  {role} certificate: {context.data}/{role}.pem has expired, on {end:%Y-%m-%d %H:%M} UTC: have it renewed"
+    )
+    write(context.data / f"{role}.key", Authority().server().key)
+    [line] = listeners(context)
+    assert line.startswith(f"FAULT  {role} certificate: ")
+    assert "its key is not that of its certificate" in line
+    (context.data / f"{role}.pem").unlink()
+    [line] = listeners(context)
+    assert line == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem is not there"
+
+
+def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a_fault(context: Context) -> None:
+    path = write(context.data / "own.pem", Authority().client("a", -MINUTE).pair)
+    context = Context(context.data)
+    with pytest.raises(ConfigError, match=r"own\.pem has expired, on .* UTC: have it renewed"):
+        setup.own_certificate(context, Trust("store.url", certificate=path))
+    early = Life(context.clock.now() + DAY, context.clock.now() + 90 * DAY)
+    with pytest.raises(ConfigError, match=r"own\.pem is good from .* UTC on: is this machine's clock right\?"):
+        setup.lasts(path, early, context.clock.now())

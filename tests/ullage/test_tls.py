@@ -114,8 +114,8 @@ def test_a_certificate_ends_soon_when_a_third_is_left_at_most_two_weeks(
     folder: Path, authority: Authority, days: int, passed: int, *, soon: bool
 ) -> None:
     write(folder / "own.pem", authority.client("a", dt.timedelta(days=days)).pair)
-    assert trust(folder).ends_soon(NOW + dt.timedelta(days=passed)) is soon
-    assert not Trust("bus.url").ends_soon(NOW)
+    assert (NOW + dt.timedelta(days=passed) > trust(folder).renewal_due()) is soon
+    assert Trust("bus.url").renewal_due() is None
 
 
 class Listener:

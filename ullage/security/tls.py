@@ -174,11 +174,6 @@ class Trust:
         life = self.life()
         return None if life is None else life.renewal_due
 
-    def ends_soon(self, now: datetime) -> bool:
-        """Whether somebody should renew the client's certificate."""
-        due = self.renewal_due()
-        return due is not None and now > due
-
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
         """Raise what a failure of TLS, by whatever it is wrapped, means to a person; `where` is the server, `host` its name."""
         for cause in _causes(error):
