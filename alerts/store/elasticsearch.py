@@ -30,7 +30,9 @@ from ullage.errors import RecordError
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
 
-AT_FIRST, SCROLL, KEEP_ALIVE = 2000, 1000, "10m"
+AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
+EXCERPTS = 5_000
+"""So many excerpts are read at once: what the server reads again for a second request costs it more than they weigh."""
 """Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
 IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
@@ -179,11 +181,12 @@ class ElasticsearchStore:
         """What one answer holds is one request instead of three."""
         source = {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
         request: dict[str, Any] = {"query": condition(kind, where), **source}
-        hits = self._hits(kind, {**request, "index": self._index(kind), "size": AT_FIRST, "sort": ["_doc"]})
-        if len(hits) < AT_FIRST:
+        at_first, then = (AT_FIRST, SCROLL) if read_as is kind else (EXCERPTS, EXCERPTS)
+        hits = self._hits(kind, {**request, "index": self._index(kind), "size": at_first, "sort": ["_doc"]})
+        if len(hits) < at_first:
             yield from (self._read_as(kind, hit, read_as) for hit in hits)
         else:
-            yield from self._paged(kind, request, read_as)
+            yield from self._paged(kind, request, read_as, then)
 
     def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
         return self._read_as(kind, hit, kind)
@@ -191,17 +194,17 @@ class ElasticsearchStore:
     def _read_as(self, kind: type[Document], hit: Mapping[str, Any], read_as: type[R]) -> R:
         return stored(kind, hit["_id"], hit["_source"].get("doc", {}), f"{self._where()}, index {self._index(kind)}", read_as)
 
-    def _paged(self, kind: type[Document], asked: Mapping[str, Any], read_as: type[R]) -> Iterator[R]:
+    def _paged(self, kind: type[Document], asked: Mapping[str, Any], read_as: type[R], size: int) -> Iterator[R]:
         """Page after page of a point in time."""
         with server_errors(self._address, "read", [kind]):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
-        request = {**asked, "size": SCROLL, "sort": [{"_shard_doc": "asc"}], "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
+        request = {**asked, "size": size, "sort": [{"_shard_doc": "asc"}], "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
         try:
             is_whole = False
             while not is_whole:
                 hits = self._hits(kind, request)
                 yield from (self._read_as(kind, hit, read_as) for hit in hits)
-                is_whole = len(hits) < SCROLL
+                is_whole = len(hits) < size
                 request |= {} if is_whole else {"search_after": hits[-1]["sort"]}
         finally:
             with server_errors(self._address, "read", [kind]):
