@@ -162,11 +162,9 @@ class Ledger:
 
 def last_days(store: IncidentStore, newest: datetime) -> Iterator[SiteDay]:
     """What is known last of each site when `newest` is the last day that was begun, if only for some of them."""
-    begun = set[str]()
-    for one in store.scroll(SiteDay, Where({"day": (day_of(newest),)})):
-        begun.add(one.site)
-        yield one
-    yield from (one for one in store.scroll(SiteDay, Where({"day": (day_of(newest - DAY),)})) if one.site not in begun)
+    found = list(store.scroll(SiteDay, Where(since=newest - DAY, before=newest + DAY)))
+    begun = {one.site for one in found if one.at == newest}
+    yield from (one for one in found if one.at == newest or one.site not in begun)
 
 
 def _stored(merging: Merge, id_: str) -> SiteDay | None:

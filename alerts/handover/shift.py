@@ -70,13 +70,14 @@ def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime
     if not timedelta(0) < now - start <= MOST:
         raise QueryError(Phrase("a shift began at most %(days)s days ago, and not in time to come", days=MOST.days))
 
-    every = View(tenant=tenant, flat=True)
-    since_then, undecided_ones = replace(every, opened_from=start, tab="all"), replace(every, status="open")
+    every = View(tenant=tenant, flat=True, tab="all")
+    since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")
     views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
-    new, undecided, due, unassigned = (
-        Part(rows, len(rows) if len(rows) < shown else max(len(rows), queue.count(view)))
-        for view, rows in zip(views, queue.heads(views, shown), strict=True)
-    )
+    heads = queue.heads(views, shown)
+    longer = [view for view, rows in zip(views, heads, strict=True) if len(rows) == shown]
+    totals = iter(queue.totals(every, longer) if longer else ())
+    counts = [max(shown, next(totals)) if len(rows) == shown else len(rows) for rows in heads]
+    new, undecided, due, unassigned = map(Part, heads, counts)
     return Handover(
         start,
         now,
