@@ -1,6 +1,7 @@
 """A listener shows a renewed certificate without a restart: real handshakes before and after."""
 
 import datetime as dt
+import errno
 import re
 import socket
 import ssl
@@ -150,3 +151,17 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
     (line,) = logs
     assert x509.load_pem_x509_certificate(first.certificate).not_valid_after_utc == served.life.end
     assert re.search(says, line["error"])
+
+
+def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
+    tmp_path: Path, authority: Authority, first: Certificates, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    second = put(tmp_path, authority.server(until=90 * DAY))
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr("ullage.security.tls.read_trusted", broken)
+        assert served.life == Life.of(first.certificate)
+    assert [(one["event"], one["error"]) for one in logs] == [("certificate_refused", "Input/output error")]
+    assert served.life == Life.of(second.certificate)

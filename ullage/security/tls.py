@@ -100,6 +100,9 @@ class Served:
             shown = self._read()
         except ConfigError as error:
             log.get(self._table).warning("certificate_refused", error=str(error))
+        except OSError as error:  # of the disk: it is asked again
+            log.get(self._table).warning("certificate_refused", error=error.strerror)
+            return
         else:
             if self._marks() != marks:  # it is being written: what was read of one file may not be of the other
                 return
