@@ -18,6 +18,8 @@ SHARE = 1 / 200
 """Of the time, what the work may take: what grows with the history is then done less often."""
 EARLY = 0.9
 """Of its time, after which it is worked out anew where somebody sees to it, so that nobody waits for it."""
+END_SECONDS = 5.0
+"""How long its end is waited for: it may stand in a request that a server does not answer."""
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -63,7 +65,7 @@ class Kept(Generic[T]):
             yield
         finally:
             self._ended.set()
-            thread.join()
+            thread.join(END_SECONDS)
 
     def _keep_up(self) -> None:
         wait = 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from alerts.rules import kept as module
 from alerts.rules.kept import SECONDS, SHARE, AsOf, Kept, unless
 from tests.conftest import HeldClock
 from ullage.errors import UnavailableError
@@ -167,3 +168,11 @@ def test_a_pass_ends_with_the_role_for_which_it_is_made(clock):
     with kept.kept_up():
         assert began.wait(STUCK_SECONDS)
     assert read == [0]
+
+
+def test_a_store_that_does_not_answer_keeps_no_role_from_its_end(kept, work, monkeypatch):
+    monkeypatch.setattr(module, "END_SECONDS", 0.01)
+    work.is_slow = True
+    with kept.kept_up():
+        work.has_begun()
+    work.may_end.release()
