@@ -18,7 +18,7 @@ from alerts.read.tenants import require_known
 from alerts.rules import render
 from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_as_json, dry_run
 from alerts.rules.kinds import kind_of, known
-from alerts.rules.precision import fired, marks, precisions
+from alerts.rules.precision import fired, marks, precisions, said
 from alerts.rules.trial import try_background, try_lexicon, try_verdict
 from alerts.store import configured_store
 from ullage.display.screen import AsJson, console, print_list, print_row
@@ -35,7 +35,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> N
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
-        found = precisions(fired(store, tenant), marks(store), context.rules(), BACKGROUND.in_force(context.data).rules)
+        found = precisions(fired(store, tenant), marks(said(store)), context.rules(), BACKGROUND.in_force(context.data).rules)
     print_list(found, as_json=as_json, row=render.precision_as_json, table=render.precision_table, none="")
 
 

@@ -18,7 +18,7 @@ from alerts.records import Background, Sighting
 from alerts.records.document import Excerpt
 from alerts.records.traits import Traits
 from alerts.rules.kept import unless
-from alerts.rules.precision import Tenants, marks
+from alerts.rules.precision import Tenants, marks, said
 from alerts.store import IncidentStore, Where
 
 SHOWN = 5
@@ -113,7 +113,7 @@ class Decided:
 
 def dry_run(store: IncidentStore, rules: Rules, since: datetime, tenant: str = "") -> DryRun:
     """Decide every post since `since` by `rules`, of one tenant or of all."""
-    return decided(store, rules, since, tenant).shown(marks(store))
+    return decided(store, rules, since, tenant).shown(marks(said(store)))
 
 
 def decided(

@@ -104,7 +104,7 @@ class _Spoken(Excerpt):
     traits: _Themes | None = None
 
 
-class _Said(Excerpt):
+class Said(Excerpt):
     """Of a decision, what is needed to know the last one of an incident."""
 
     incident: str
@@ -207,14 +207,19 @@ def _aside(store: IncidentStore, where: Where) -> dict[tuple[str, str], Counts]:
     return found
 
 
-def marks(store: IncidentStore) -> dict[str, bool]:
-    """Whether each incident that somebody judged was real."""
-    last: dict[str, _Said] = {}
-    for decision in store.excerpts(Decision, Where({"status": (*REAL, FALSE)}), _Said):
-        known = last.get(decision.incident)
-        if known is None or (known.at, known.id) < (decision.at, decision.id):
+def said(store: IncidentStore, known: Mapping[str, Said] | None = None, since: datetime | None = None) -> dict[str, Said]:
+    """The last decision of each incident that somebody judged; beside those that are `known` only what came `since` is read."""
+    last = dict(known or {})
+    for decision in store.excerpts(Decision, Where({"status": (*REAL, FALSE)}, since=since), Said):
+        before = last.get(decision.incident)
+        if before is None or (before.at, before.id) < (decision.at, decision.id):
             last[decision.incident] = decision
-    return {incident: decision.status != FALSE for incident, decision in last.items()}
+    return last
+
+
+def marks(decisions: Mapping[str, Said]) -> dict[str, bool]:
+    """Whether each incident that somebody judged was real."""
+    return {incident: decision.status != FALSE for incident, decision in decisions.items()}
 
 
 def precisions(

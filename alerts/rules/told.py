@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
 from alerts.noise.background import Rules
 from alerts.rules.dry import USUAL_DAYS, Decided, decided
-from alerts.rules.kept import Kept
-from alerts.rules.precision import Fired, fired
+from alerts.rules.kept import AsOf, Kept
+from alerts.rules.precision import Fired, Said, fired, marks, said
 from alerts.store import IncidentStore
 from ullage.clock import Clock
+
+CLOCKS_APART = timedelta(hours=1)
+"""A decision has the time of the host that it was made on, which may be behind by as much."""
 
 
 class Told(NamedTuple):
@@ -22,6 +25,8 @@ class Told(NamedTuple):
     fired: Fired
     rules: Rules
     decided: Decided
+    said: Mapping[str, Said]
+    """The last decision of each incident that somebody judged."""
 
 
 def told_kept(store: IncidentStore, background: Callable[[], Rules], clock: Clock) -> Kept[Told]:
@@ -31,4 +36,9 @@ def told_kept(store: IncidentStore, background: Callable[[], Rules], clock: Cloc
 
 def _told(store: IncidentStore, background: Callable[[], Rules], clock: Clock, ended: threading.Event) -> Told:
     rules, since = background(), clock.now() - timedelta(days=USUAL_DAYS)
-    return Told(fired(store, ended=ended), rules, decided(store, rules, since, ended=ended))
+    return Told(fired(store, ended=ended), rules, decided(store, rules, since, ended=ended), said(store))
+
+
+def marks_now(store: IncidentStore, kept: AsOf[Told]) -> dict[str, bool]:
+    """Whether each incident was real, by what people have said until now; what came after `kept` alone is read."""
+    return marks(said(store, kept.value.said, kept.at - CLOCKS_APART))

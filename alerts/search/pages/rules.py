@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse
 
 from alerts.noise.background import BACKGROUND, Rules
 from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, decided
-from alerts.rules.precision import Precision, marks, precisions
+from alerts.rules.precision import Precision, precisions
+from alerts.rules.told import marks_now
 from alerts.search.language import READER
 from alerts.search.may import may
 from alerts.search.menu import Entry
@@ -57,7 +58,8 @@ def routes() -> APIRouter:
 
 def _page(site: Site, days: int, text: str = "", refused: Exception | None = None, rules: Rules | None = None) -> HTMLResponse:
     """Precision of every rule, and what background rules would have hidden in the last days, as of some minutes ago."""
-    kept, own, marked = site.told.read(), site.background(), marks(site.store)
+    kept, own = site.told.read(), site.background()
+    marked = marks_now(site.store, kept)
     tenants = site.store.tenants if isinstance(site.store, StoreWithin) else None
     if rules is None and days == USUAL_DAYS and own == kept.value.rules:
         ran = kept.value.decided.shown(marked, tenants)

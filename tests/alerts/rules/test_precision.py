@@ -11,13 +11,13 @@ from prometheus_client import CollectorRegistry
 from alerts.noise.background import shipped
 from alerts.records import Background, Decision, Incident, incident_id
 from alerts.rules.kept import SECONDS
-from alerts.rules.precision import Precision, fired, marks, precisions
+from alerts.rules.precision import Precision, fired, marks, precisions, said
+from alerts.rules.told import CLOCKS_APART
 from alerts.search.app import create_app
 from alerts.store import Where
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post, term
-from tests.factories import WHEN
 from ullage.security import keys
 from ullage.verdict import own_rules
 
@@ -42,7 +42,7 @@ def told(store, clock):
 
     def mark(name: str, *statuses: str) -> None:
         for minute, status in enumerate(statuses):
-            when = WHEN + timedelta(minutes=minute)
+            when = clock.as_clock().now() + timedelta(minutes=minute)
             id_ = f"{name}{minute}"
             store.create([Decision(id=id_, tenant="bank", incident=incident_id(name), at=when, by="Li", status=status)])
 
@@ -50,7 +50,7 @@ def told(store, clock):
 
 
 def told_of(store, tenant: str = "", rules=None) -> list[Precision]:
-    return precisions(fired(store, tenant), marks(store), rules or own_rules(), shipped())
+    return precisions(fired(store, tenant), marks(said(store)), rules or own_rules(), shipped())
 
 
 def of(store, id_: str, kind: str = "", tenant: str = "") -> Precision:
@@ -135,6 +135,24 @@ def test_on_the_page_what_people_say_counts_at_once_and_what_fired_after_some_mi
     assert fired_in(browser.get("/rules").text, "X9") == (3, 1, 0)
     clock.advance(SECONDS)
     assert fired_in(browser.get("/rules").text, "X9") == (4, 1, 0)
+
+
+def test_the_page_reads_of_what_people_said_only_what_came_since(store, told, browser, clock, monkeypatch):
+    read, excerpts = [], store.excerpts
+
+    def noted(kind, where, shape):
+        read.append((kind, where.since))
+        return excerpts(kind, where, shape)
+
+    monkeypatch.setattr(store, "excerpts", noted)
+    told("a", "confirmed")
+    told("b", "confirmed")
+    assert fired_in(browser.get("/rules").text, "X9") == (3, 2, 0)
+    at = clock.as_clock().now()
+    clock.advance(60)
+    told("b", "confirmed", "false_positive")
+    assert fired_in(browser.get("/rules").text, "X9") == (3, 1, 1)
+    assert [since for kind, since in read if kind is Decision] == [None, at - CLOCKS_APART, at - CLOCKS_APART]
 
 
 def test_before_somebody_asks_it_has_been_read(store, told, accounts, context, monkeypatch):
