@@ -48,7 +48,6 @@ NOT_RUN = {
     r"openssl pkeyutl": "the archive is made by make bundle; tests/deploy/test_bundle.py",
     r"openssl ts -verify": "an authority has to answer first",
     r"openssl ts -query": "the file is that of the command before; whoever has no authority needs none of it",
-    r"openssl x509 .*-in FILE": "a house's own certificate; tests/ullage/test_certificate_metrics.py has what roles show",
     r"ullage evidence (keygen|open|pack)": "people type passphrases; tests/alerts/custody/test_command.py",
     r"cp STICK/": "the key comes of evidence keygen",
     r"install .*\.demo/services": "servers have to run; tests/local/test_services.py",
