@@ -15,8 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ullage import cli
+from ullage.bus.kafka import client
 from ullage.runtime.role import SUPERVISOR
 
+SESSION_SECONDS, HEARTBEAT_SECONDS = 3, 1
+"""The broker hands on what a dead process read after so long, and the next one waits for it; ullage's own time is tried by
+`tests/servers/test_kafka.py`."""
 MID_REQUEST_SECONDS = 0.004
 """A bulk of some documents takes the server longer than this: it dies while it writes them."""
 
@@ -114,5 +118,6 @@ if __name__ == "__main__":
     point, number, _, *words = sys.argv[1:]
     with_its_supervisor()
     POINTS[point](int(number))
+    client.SESSION_SECONDS, client.HEARTBEAT_SECONDS = SESSION_SECONDS, HEARTBEAT_SECONDS
     sys.argv = ["ullage", *words]
     cli.main()
