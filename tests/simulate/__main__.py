@@ -14,13 +14,41 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.simulate.bugs import BUGS, planted
 from tests.simulate.night import Told, night, prepare
 
 MEMORY = Path("/dev/shm")  # what is synced there is synced at once
+TOLD_SECONDS, TOLD_NIGHTS = 10.0, 50
+"""How often it is told how far the nights are: to a person by time, to a log by nights."""
+
+
+@dataclass
+class Progress:
+    """Tells how far so many nights are: of many, a line at a time, and none of the last, which the summary follows."""
+
+    nights: int
+    to: TextIO
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._began = self._told = self.now()
+
+    def a_minute(self, count: int) -> float:
+        """Nights a minute, of `count` since the beginning."""
+        return 60 * count / (self.now() - self._began)
+
+    def after(self, count: int, failed: int) -> None:
+        """After `count` nights, of which so many failed: a line where one is due."""
+        due = self.now() - self._told >= TOLD_SECONDS if self.to.isatty() else count % TOLD_NIGHTS == 0
+        if due and count < self.nights:
+            self._told = self.now()
+            said = f"{count} of {self.nights} nights, {self.a_minute(count):.1f} a minute, {failed} failed"
+            print(said, file=self.to, flush=True)
 
 
 def seeds(text: str) -> list[int]:
@@ -49,7 +77,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("seeds", type=seeds, help="17, 1-200 or 3,5,7")
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant a bug, and stop where it is found")
     asked = parser.parse_args(words)
-    count, failed, steps, struck, began = 0, list[int](), Counter[str](), Counter[str](), time.monotonic()
+    count, failed, steps, struck, progress = (
+        0,
+        list[int](),
+        Counter[str](),
+        Counter[str](),
+        Progress(len(asked.seeds), sys.stderr),
+    )
     for told in nights(asked.seeds, asked.bug):
         count, steps, struck = count + 1, steps + told.steps, struck + told.struck
         if len(asked.seeds) == 1:
@@ -60,8 +94,8 @@ def main(words: list[str]) -> int:
             failed.append(told.seed)
             if asked.bug:
                 break
-    a_minute = 60 * count / (time.monotonic() - began)
-    print(f"{count} nights, {a_minute:.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
+        progress.after(count, len(failed))
+    print(f"{count} nights, {progress.a_minute(count):.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
     print(f"faults: {', '.join(f'{number} {kind}' for kind, number in sorted(struck.items()))}")
     if failed:
         print(f"failed: SEEDS={','.join(map(str, failed))}")

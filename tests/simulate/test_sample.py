@@ -3,12 +3,16 @@
 Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the disk for all of its process.
 """
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import HeldClock
+from tests.simulate.__main__ import Progress
 
 pytestmark = pytest.mark.timeout(1800)  # some seconds a night, and minutes on a machine that is busy
 ROOT = Path(__file__).parents[2]
@@ -36,3 +40,32 @@ def test_what_must_hold_holds_and_a_seed_gives_the_same_night_each_time() -> Non
 def test_a_bug_that_is_planted_is_found(bug: str, seeds: str) -> None:
     done = simulate(seeds, "--bug", bug)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+class Terminal(io.StringIO):
+    """Where a person reads."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def told(to: io.StringIO, nights: int, seconds: float) -> list[str]:
+    """What is told of so many nights, each of which takes so long; every fortieth fails."""
+    clock = HeldClock()
+    progress = Progress(nights, to, clock.wall)
+    for count in range(1, nights + 1):
+        clock.advance(seconds)
+        progress.after(count, count // 40)
+    return to.getvalue().splitlines()
+
+
+def test_a_person_is_told_every_ten_seconds_how_far_it_is() -> None:
+    assert told(Terminal(), 9, 4.0) == ["3 of 9 nights, 15.0 a minute, 0 failed", "6 of 9 nights, 15.0 a minute, 0 failed"]
+    assert told(Terminal(), 1, 60.0) == []
+
+
+def test_a_log_is_told_every_fifty_nights() -> None:
+    assert told(io.StringIO(), 150, 30.0) == [
+        "50 of 150 nights, 2.0 a minute, 1 failed",
+        "100 of 150 nights, 2.0 a minute, 2 failed",
+    ]
