@@ -9,6 +9,7 @@ from datetime import datetime
 
 from alerts.records.document import Document
 from alerts.store import MAX_TALLIES, QueryError, Where
+from alerts.store.rows_with import has_words
 from alerts.store.tokens import query_phrases
 from ullage.phrase import Phrase
 
@@ -74,6 +75,8 @@ def too_many() -> Phrase:
     return Phrase("there are more than %(most)s to be told apart: narrow it", most=MAX_TALLIES)
 
 
+ALL_ROWS, MEMBERS = "", "set"
+"""What leads where nothing does: the index that is read, or members of a set that are read beside the condition."""
 Condition = tuple[str, *tuple[str | int, ...]]
 """A condition and the values that are bound in it, in order."""
 
@@ -89,8 +92,8 @@ def selection(
     """The condition and its values, in order.
 
     No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others. Where
-    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, "" for nothing but the index that is read.
-    What has words is looked up once for all rows.
+    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, or what is read anyway: ALL_ROWS, MEMBERS.
+    What has words is then asked of each row.
     """
     found: list[Condition] = [("true",)]
     leading = [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
@@ -113,7 +116,7 @@ def selection(
     if where.without:
         found.append(("id not in (select value from json_each(?))", json.dumps(list(where.without))))
     if where.text:
-        found.append(_text(kind, table, where.text, leads=leads in (None, "text")))
+        found.append(_text(kind, table, where.text, leads))
     return " and ".join(condition for condition, *_ in found), [value for _, *values in found for value in values]
 
 
@@ -138,7 +141,7 @@ def _json(values: Collection[str]) -> str:
     return json.dumps(list(values))
 
 
-def _text(kind: type[Document], table: str, text: str, *, leads: bool) -> tuple[str, *tuple[str, ...]]:
+def _text(kind: type[Document], table: str, text: str, leads: str | None) -> tuple[str, *tuple[str, ...]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
@@ -147,4 +150,6 @@ def _text(kind: type[Document], table: str, text: str, *, leads: bool) -> tuple[
         return ("false",)
     # Words hold letters and digits alone, so quoting them is safe whatever was typed.
     match = " AND ".join('"' + " ".join(phrase) + '"' for phrase in phrases)
-    return (f"{'' if leads else '+'}{table}.n in (select rowid from {table}_words where words match ?)", match)
+    if leads in (ALL_ROWS, MEMBERS):
+        return has_words(table), match
+    return f"{'' if leads in (None, 'text') else '+'}{table}.n in (select rowid from {table}_words where words match ?)", match

@@ -24,7 +24,9 @@ import apsw
 from alerts.records import CLASSES, Sighting
 from alerts.records.document import D, Document, E, R, stored
 from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where, older
+from alerts.store.rows_with import add_rows_with
 from alerts.store.selection import (
+    MEMBERS,
     checked_columns,
     checked_set,
     page_mark,
@@ -93,6 +95,7 @@ class SqliteStore:
         self._path, self._lock = path, threading.RLock()
         self._database = open_database(path, STEPS)
         self._database.execute(f"pragma cache_size = -{CACHE_KIB}")
+        add_rows_with(self._database)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
         """Nothing is left to do: a delete overwrites what it removes."""
@@ -184,7 +187,7 @@ class SqliteStore:
     def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
         """See `IncidentStore.firsts`; the members of these sets are looked at, and nothing else."""
         table, (by, is_down) = table_of(kind), read_order(kind, order)
-        condition, bound = selection(kind, table, where, leads="set")
+        condition, bound = selection(kind, table, where, leads=MEMBERS)
         first = f"{'max' if is_down else 'min'}(format('%020d', {by} + {ABOVE}) || id)"  # as text both order as they do apart
         members = f"{table}_sets as s cross join {table} on {table}.n = s.n"
         among = f"s.field = ? and s.value in (select value from json_each(?)) and {condition}"

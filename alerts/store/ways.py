@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from alerts.records.document import Document
 from alerts.store import Where
-from alerts.store.selection import selection
+from alerts.store.selection import ALL_ROWS, selection
 
 FEW = 2_000
 """Documents that are collected and sorted within some milliseconds."""
@@ -46,7 +46,7 @@ def way(read: Read, kind: type[Document], table: str, where: Where) -> Way:
     lead = _lead(read, kind, table, where)
     if lead is not None:
         return Way(table, *selection(kind, table, where, leads=lead), True)
-    return Way(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=""), False)
+    return Way(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False)
 
 
 def _lead(read: Read, kind: type[Document], table: str, where: Where) -> str | None:
