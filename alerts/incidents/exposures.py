@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from alerts.records import Exposure, exposure_id
 from ullage import identifiers
@@ -28,11 +30,11 @@ def exposures_of(finding: Finding, incident: str) -> dict[str, Exposure]:
 
 
 def _exposure(finding: Finding, incident: str, subject: str, matches: Sequence[Match]) -> Exposure:
-    rows: dict[tuple[int, int], list[Match]] = defaultdict(list)
+    rows: dict[tuple[int, int], list[Labels]] = defaultdict(list)
     for match in matches:
-        rows[match.member, match.row].append(match)
-    groups = {_union(label for match in row for label in (*match.fields, *_own(match))) for row in rows.values()}
-    own = [_union(label for match in row for label in _own(match)) for row in rows.values()]
+        rows[match.member, match.row].append(Labels(match.fields, match.own_fields, match.kind))
+    read = {_read(tuple(row)) for row in rows.values()}
+    groups, own = {group for group, _ in read}, [labels for _, labels in read]
     seen = finding.capture.fetched_at
     return Exposure(
         id=exposure_id(incident, subject),
@@ -90,10 +92,20 @@ def is_verified(exposure: Exposure) -> bool:
     return identifiers.is_verified(exposure.kinds, corroborated=exposure.corroborated)
 
 
-def _own(match: Match) -> tuple[str, ...]:
-    """The labels of the row whose values are this very customer's, the matched kind's among them."""
-    label = field_by_kind().get(match.kind)
-    return (*match.own_fields, label.value) if label else match.own_fields
+class Labels(NamedTuple):
+    """What a match says of its row: its labels, those whose values are this very customer's, and the kind that was matched."""
+
+    fields: tuple[str, ...]
+    own_fields: tuple[str, ...]
+    kind: str
+
+
+@lru_cache(maxsize=4096)
+def _read(row: tuple[Labels, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A row's labels, and those that are this very customer's, the matched kinds' among them; rows of a post are mostly alike."""
+    kinds = [label.value for match in row if (label := field_by_kind().get(match.kind))]
+    own = _union((*(label for match in row for label in match.own_fields), *kinds))
+    return _union((*(label for match in row for label in match.fields), *own)), own
 
 
 def _union(values: Iterable[str]) -> tuple[str, ...]:

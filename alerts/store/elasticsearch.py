@@ -17,13 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from alerts.records import CLASSES
 from alerts.records.document import D, Document, E, R, stored
 from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Read, Tally, Versions, Where
 from alerts.store.aggregations import spans, tallied, tallies
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
-from alerts.store.mapping import ENCODE, LATER, body, index_name, templates
+from alerts.store.mapping import LATER, body, index_name, templates
 from alerts.store.selection import checked_columns, checked_set, page_mark, read_mark, read_order, stamp
 from alerts.store.tokens import query_phrases
 from ullage.errors import RecordError
@@ -31,9 +33,9 @@ from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
 
 AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
+"""Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
 EXCERPTS = 5_000
 """So many excerpts are read at once: what the server reads again for a second request costs it more than they weigh."""
-"""Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
 IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
@@ -252,7 +254,7 @@ class ElasticsearchStore:
         privilege = "index" if over is None or over else "create_doc"
         send = partial(self._send, privilege=privilege, kinds={type(document) for document in documents})
         is_seen = any(document.seen_at_once for document in documents)
-        lines: list[str] = []
+        lines: list[bytes] = []
         places: list[int] = []
         size = 0
         for place, document in enumerate(documents):
@@ -261,8 +263,8 @@ class ElasticsearchStore:
             version = over.get(document.id) if over else None
             header = {"_index": self._index(type(document)), "_id": document.id, **(_unchanged(version) if version else {})}
             action = "index" if over is None or version else "create"
-            pair = [ENCODE({action: header}), body(document)]
-            length = len(pair[1].encode())
+            pair = [to_json({action: header}), body(document)]
+            length = len(pair[1])
             if lines and (size + length > BULK_BYTES or len(places) >= BULK_ITEMS):
                 _note(statuses, places, send(lines, is_seen=is_seen))
                 lines, places, size = [], [], 0
