@@ -206,8 +206,8 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
         for one in sorted(some, key=lambda one: one.at):
             found.setdefault(one.site, _Slots(first)).add(one)
     newest = store.search(SiteDay, Where(only, before=_start(days[0])), 1).items
-    for last in last_days(store, newest[0].at) if newest else ():
-        if last.site in found or (site and last.site != site):
+    for last in last_days(store, newest[0].at, found.keys()) if newest else ():
+        if site and last.site != site:
             continue
         carried = last
         while carried.day < days[0] and not carried.is_over():

@@ -160,9 +160,10 @@ class Ledger:
             yield day
 
 
-def last_days(store: IncidentStore, newest: datetime) -> Iterator[SiteDay]:
-    """What is known last of each site when `newest` is the last day that was begun, if only for some of them."""
-    found = list(store.scroll(SiteDay, Where(since=newest - DAY, before=newest + DAY)))
+def last_days(store: IncidentStore, newest: datetime, but: Collection[str] = ()) -> Iterator[SiteDay]:
+    """What is known last of each site, `but` for some, when `newest` is the last day that was begun, if only for some of them."""
+    others = {"site": sorted(but)} if but else {}
+    found = list(store.scroll(SiteDay, Where(differs=others, since=newest - DAY, before=newest + DAY)))
     begun = {one.site for one in found if one.at == newest}
     yield from (one for one in found if one.at == newest or one.site not in begun)
 

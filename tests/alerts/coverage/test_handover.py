@@ -58,6 +58,15 @@ def test_it_begins_with_the_numbers_that_it_is_made_of(browser, shift):
     assert figures["gaps that nobody has explained"] == gaps
 
 
+def test_its_numbers_count_what_is_not_shown_as_well(browser, shift, store):
+    store.put([incident(f"INC-{n}", NINE + HOUR) for n in range(7)])
+    store.put([incident(f"INC-SHOP-{n}", NINE - HOUR, tenant="shop") for n in range(6)])
+    page = browser.get(f"/handover?since={SINCE}").text
+    figures = {name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)}
+    assert [figures[title] for title in ("New since then", "Nobody has decided", "Assigned to nobody")] == [8, 15, 15]
+    assert len(re.findall(ID, sections(page)["Nobody has decided"])) == 5
+
+
 def test_its_links_lead_to_the_same_incidents_in_the_queue(browser, shift):
     for title, text in sections(browser.get(f"/handover?since={SINCE}").text).items():
         for link in re.findall(r'href="(/\?[^"]+)"', text):
