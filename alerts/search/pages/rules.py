@@ -77,7 +77,7 @@ def _precision(site: Site, found: Sequence[Precision]) -> Sheet:
     sections = tuple(_section(kind, [one for one in found if one.kind == kind], aged) for kind in kinds)
     marked = sum(one.real + one.false for one in found if one.kind == "scenario")
     verdict = (
-        Phrase("%(marked)s judgements of people stand behind these figures.", marked=marked)
+        Phrase("%(marked)s judgements of people stand behind these figures.", marked=f"{marked:,}")
         if marked
         else Phrase("Nobody has confirmed an incident or called one false yet, so no precision is known.")
     )
