@@ -134,6 +134,7 @@ def assert_ended(handles: Sequence[int]) -> None:
         os.close(handle)
 
 
+@pytest.mark.timeout(1200)  # three starts of real servers: minutes on a machine that is busy
 @pytest.mark.servers
 def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -> None:
     first = started(folder)
