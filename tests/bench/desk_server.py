@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alerts.records import CLASSES
+from alerts.records.document import Document
 from alerts.store import IncidentStore, Outcome, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
@@ -24,10 +25,11 @@ from tests.bench.desk_data import batches
 from tests.bench.folding import PEOPLE, fold, line
 from tests.bench.table import row
 from tests.stores import keep
+from ullage.errors import UnavailableError
 
 HEAP = 1024
 """MiB of the server's, as much as a small node has."""
-AT_ONCE, WRITERS = 1_000, 2
+AT_ONCE, WRITERS, TRIES = 500, 2, 60
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -64,12 +66,21 @@ def _copy(source: IncidentStore, target: IncidentStore) -> int:
         for some in (some for kind in CLASSES for some in batches(source.scroll(kind, Where()), AT_ONCE)):
             if len(waiting) > WRITERS:
                 waiting.popleft().result()
-            waiting.append(pool.submit(target.put, some))
+            waiting.append(pool.submit(_put, target, some))
             count += len(some)
     for one in waiting:
         one.result()
     target.refresh()
     return count
+
+
+def _put(target: IncidentStore, some: list[Document]) -> list[Outcome]:
+    """Written; a heap as small as this refuses now and then what it cannot hold yet (429), and is asked again a second later."""
+    for _ in range(TRIES):
+        with contextlib.suppress(UnavailableError):
+            return target.put(some)
+        time.sleep(1)
+    return target.put(some)
 
 
 def cpu(server: Server) -> float:
