@@ -1,6 +1,7 @@
 """What a client shows of itself and whom it believes; the real servers are in `tests/servers/test_mutual_tls.py`."""
 
 import datetime as dt
+import os
 import select
 import socket
 import ssl
@@ -193,14 +194,28 @@ def test_what_is_no_refusal_may_pass(folder: Path) -> None:
         trust(folder).reject("server", ssl.SSLEOFError(), "h")
 
 
-def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+class LooksConnected(socket.socket):
+    """As one that is reset right after it was looked at."""
+
+    def getpeername(self) -> tuple[str, int]:
+        return "127.0.0.1", 1
+
+
+@pytest.mark.parametrize("kind", [socket.socket, LooksConnected])
+def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder: Path, kind: type[socket.socket]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connected:
         gone, _ = server.accept()
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         gone.close()
         watch = select.poll()
-        watch.register(client, 0)  # an error is always told
+        watch.register(connected, 0)  # an error is always told
         assert watch.poll(10_000)
-        with pytest.raises(OSError, match="not connected"):
-            trust(folder).context().wrap_socket(client, server_hostname="localhost")
-        assert client.fileno() >= 0, "whoever made it closes it"
+        with kind(fileno=connected.detach()) as client:
+            number, context = client.fileno(), trust(folder).context()
+            with pytest.raises(OSError, match=r"not connected|reset by peer") as raised:
+                context.wrap_socket(client, server_hostname="localhost")
+            assert raised.value.__traceback__, "holds what was lost, so that it is not collected before it is looked for"
+            assert (client.fileno() >= 0) == (kind is socket.socket), "of what was not taken over whoever made it closes it"
+            if kind is LooksConnected:
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    os.fstat(number)

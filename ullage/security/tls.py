@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -300,15 +301,23 @@ class _ReadAgain(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        """As that of the standard library, by a context of its own; OSError where the other end has gone already.
-
-        That of Python 3.11 loses a socket whose other end has reset it: it stays open until it is collected.
-        """
+        """As that of the standard library, by a context of its own; OSError where the other end has gone already."""
         if do_handshake_on_connect:
             sock.getpeername()
-        return self._trust.fresh().wrap_socket(
-            sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session
-        )
+        context = self._trust.fresh()
+        try:
+            return context.wrap_socket(sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session)
+        except OSError as error:
+            _close_lost(error)
+            raise
+
+
+def _close_lost(error: OSError) -> None:
+    """Python 3.11 loses a socket whose other end resets it while it is wrapped: it would stay open until it is collected."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        lost = frame.f_locals.get("self")
+        if isinstance(lost, ssl.SSLSocket):
+            lost.close()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
