@@ -28,7 +28,7 @@ GRACE = timedelta(minutes=15)
 """Heartbeats come each minute, and behind a long queue of captures a little later."""
 RECOUNT_SECONDS = 900.0
 DAYS_AT_ONCE = 4
-"""So many days of all sites are read together: a few thousand documents of a large watch."""
+"""So many days of all sites are read together: a document a site and day."""
 BLIND = re.compile(f"[{re.escape(''.join(WHY))}]+")
 EVERYWHERE = ""
 MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
@@ -200,13 +200,13 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
     first = _slot(_start(days[0]))
     found = dict[str, _Slots]()
     only = {"site": (site, CANARY)} if site else {}
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        until = _start(days[min(start + DAYS_AT_ONCE, len(days)) - 1]) + DAY
-        some = store.scroll(SiteDay, Where(only, since=_start(days[start]), before=until))
-        for one in sorted(some, key=lambda one: one.at):
+    for n in range(0, len(days), DAYS_AT_ONCE):
+        some = days[n : n + DAYS_AT_ONCE]
+        told = store.scroll(SiteDay, Where(only, since=_start(some[0]), before=_start(some[-1]) + DAY))
+        for one in sorted(told, key=lambda one: one.at):
             found.setdefault(one.site, _Slots(first)).add(one)
     newest = store.search(SiteDay, Where(only, before=_start(days[0])), 1).items
-    for last in last_days(store, newest[0].at, found.keys()) if newest else ():
+    for last in last_days(store, newest[0].at, Where(only, differs={"site": [*found]})) if newest else ():
         if site and last.site != site:
             continue
         carried = last

@@ -11,7 +11,7 @@ and what a process sent before it was killed may arrive late.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby, islice
@@ -43,6 +43,7 @@ BATCH = 500
 NOBODY = "w"
 """Seen, by a match that looked for nobody."""
 DAY = timedelta(days=1)
+EVERY_SITE = Where()
 
 
 @dataclass(slots=True)
@@ -160,10 +161,9 @@ class Ledger:
             yield day
 
 
-def last_days(store: IncidentStore, newest: datetime, but: Collection[str] = ()) -> Iterator[SiteDay]:
-    """What is known last of each site, `but` for some, when `newest` is the last day that was begun, if only for some of them."""
-    others = {"site": sorted(but)} if but else {}
-    found = list(store.scroll(SiteDay, Where(differs=others, since=newest - DAY, before=newest + DAY)))
+def last_days(store: IncidentStore, newest: datetime, among: Where = EVERY_SITE) -> Iterator[SiteDay]:
+    """What is known last of each site `among` some when `newest` is the last day that was begun, if only for some of them."""
+    found = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
     begun = {one.site for one in found if one.at == newest}
     yield from (one for one in found if one.at == newest or one.site not in begun)
 
