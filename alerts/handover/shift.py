@@ -73,11 +73,10 @@ def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime
     every = View(tenant=tenant, flat=True, tab="all")
     since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")
     views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
-    heads = queue.heads(views, shown)
-    longer = [view for view, rows in zip(views, heads, strict=True) if len(rows) == shown]
-    totals = iter(queue.totals(every, longer) if longer else ())
-    counts = [max(shown, next(totals)) if len(rows) == shown else len(rows) for rows in heads]
-    new, undecided, due, unassigned = map(Part, heads, counts)
+    new, undecided, due, unassigned = (
+        Part(rows, len(rows) if len(rows) < shown else max(len(rows), total))
+        for rows, total in zip(queue.heads(views, shown), queue.totals(every, views), strict=True)
+    )
     return Handover(
         start,
         now,
