@@ -177,8 +177,8 @@ def fired(store: IncidentStore, tenant: str = "", ended: threading.Event | None 
     where = Where({"tenant": (tenant,)} if tenant else {})
     codes = Sets()
     for one in unless(ended, store.excerpts(Incident, where, _Judged)):
-        said = frozenset({one.scenario, *(why.code for why in one.reasons)} - {"", "S"})
-        codes.add(one.id, Group(one.tenant, said), one.opened_at)
+        own = frozenset({one.scenario, *(why.code for why in one.reasons)} - {"", "S"})
+        codes.add(one.id, Group(one.tenant, own), one.opened_at)
     return Fired(codes, _themes(store, where, ended), _aside(store, where))
 
 
