@@ -93,8 +93,8 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Docum
     removed = Counter[type[Document]]()
     for kind in NAMING:
         for some in _batches(store, kind, where):
-            originals = {sighting for one in some if isinstance(one, Exposure) for sighting in one.sightings}
-            removed[Original] += store.delete(Original, originals)
+            if originals := {sighting for one in some if isinstance(one, Exposure) for sighting in one.sightings}:
+                removed[Original] += store.delete(Original, originals)
             removed[kind] += store.delete(kind, [one.id for one in some])
     return _expunged(store, removed)
 
