@@ -77,13 +77,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("seeds", type=seeds, help="17, 1-200 or 3,5,7")
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant a bug, and stop where it is found")
     asked = parser.parse_args(words)
-    count, failed, steps, struck, progress = (
-        0,
-        list[int](),
-        Counter[str](),
-        Counter[str](),
-        Progress(len(asked.seeds), sys.stderr),
-    )
+    count, failed, steps, struck = 0, list[int](), Counter[str](), Counter[str]()
+    progress = Progress(len(asked.seeds), sys.stderr)
     for told in nights(asked.seeds, asked.bug):
         count, steps, struck = count + 1, steps + told.steps, struck + told.struck
         if len(asked.seeds) == 1:

@@ -36,6 +36,7 @@ class _Lingering:
     """A transport that closes in two steps where `lingers` says so: it takes no more to send, and ends when the client does.
 
     Our end is sent at once over TCP. TLS has no half of a connection: there the answer says how long it is, or the client waits.
+    An answer's head and body are sent together.
     """
 
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
