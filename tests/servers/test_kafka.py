@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
@@ -19,6 +20,8 @@ from kafka.admin import KafkaAdminClient
 from deploy.local.kafka import Broker
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Record, Subscription, open_bus
+from ullage.bus.kafka.address import KafkaAddress
+from ullage.bus.kafka.client import consumer_settings
 from ullage.bus.kafka.topics import topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UnavailableError
@@ -170,6 +173,29 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(open
     assert failed == []
     assert all(seen.values())
     assert set().union(*seen.values()) == set(range(sent))
+
+
+def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grown(
+    prefix: str, open_again: OpenAgain, admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll that ended between the two answers of a join would leave the member out for good, reading nothing."""
+
+    def often(address: KafkaAddress, group: str) -> dict[str, Any]:
+        return {**consumer_settings(address, group), "metadata_max_age_ms": 100}
+
+    monkeypatch.setattr("ullage.bus.kafka.subscription.consumer_settings", often)
+    bus, name = open_again(), f"{prefix}{CAPTURES}"
+    reader = bus.subscribe(CAPTURES, "match")
+    for partitions in range(8, 16, 2):
+        admin.create_partitions({name: partitions})
+        deadline = time.monotonic() + 60.0
+        while len(admin.describe_topics([name])[0]["partitions"]) < partitions and time.monotonic() < deadline:
+            reader.poll(100, 0.001)
+        publisher, seen = bus.publisher(CAPTURES), set[int]()
+        while max(seen, default=0) < partitions - 1 and time.monotonic() < deadline:
+            publisher.spread(Outgoing("", b"1", {}))
+            seen |= {record.partition for record in reader.poll(100, 0.001)}
+        assert max(seen, default=0) == partitions - 1
 
 
 HOLD = """

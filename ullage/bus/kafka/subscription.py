@@ -57,6 +57,9 @@ class KafkaSubscription:
             self._consumer.subscribe([address.topic(topic)], listener=_Assigned(self._on_revoked, self._on_assigned))
 
     def _on_revoked(self, partitions: Any) -> None:
+        # A join has begun. The client (3.0.12) forgets one that began because the topic has other partitions now when a poll
+        # ends in the middle of it, and would then read nothing any more without an error; asked for, it is seen through.
+        self._consumer._coordinator.request_rejoin()  # noqa: SLF001  no public call does so
         gone = set(partitions)
         for one in gone:
             self._next.pop(one, None)
