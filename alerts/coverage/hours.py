@@ -7,13 +7,13 @@ that is a gap as well: of all sites.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 from alerts.coverage.ledger import last_days
@@ -35,6 +35,8 @@ MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
 DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
 State = Literal["seen", "blind", "partly", "off", "open"]
 """`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
+READ: frozenset[State] = frozenset({"seen", "blind", "partly"})
+"""Of an hour in which the site was to be read."""
 
 
 class Cell(NamedTuple):
@@ -80,6 +82,11 @@ class Row:
         """Whether posts may come and go between two visits."""
         return 0 < self.lives < self.revisit
 
+    @property
+    def was_read(self) -> bool:
+        """Whether it was to be read in any hour; mostly it was in the last ones."""
+        return any(cell.state in READ for cell in reversed(self.cells))
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -107,11 +114,11 @@ class Seen:
 
 @dataclass(slots=True)
 class _Slots:
-    """Letters of a site from `first`, a slot since 1970."""
+    """Letters of a site from `first`, a slot since 1970 with which an hour begins, and the posts of each hour."""
 
     first: int
     letters: str = ""
-    posts: dict[int, int] = field(default_factory=dict)
+    posts: list[int] = field(default_factory=list)
     last: SiteDay | None = None
 
     def is_over(self, at: datetime) -> bool:
@@ -120,13 +127,17 @@ class _Slots:
 
     def add(self, day: SiteDay) -> None:
         """A day, which comes behind all that are there already."""
-        began = _slot(day.at)
         while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
             self.add(self.last.next_day())
-        self.letters += ELSEWHERE * (began - self.first - len(self.letters))
+        self.reach(_slot(day.at) - self.first)
         self.letters += day.told()
-        self.posts |= {began // SLOTS + hour: posts for hour, posts in enumerate(day.posts) if posts}
+        self.posts += day.posts
         self.last = day
+
+    def reach(self, slots: int) -> None:
+        """So many slots, the last of which are of no time that anybody speaks of."""
+        self.letters += ELSEWHERE * (slots - len(self.letters))
+        self.posts += [0] * (slots // SLOTS - len(self.posts))
 
 
 def coverage(
@@ -150,12 +161,7 @@ def coverage(
     cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
         row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons, cell)
-        if (
-            not cells
-            or row.unwatched
-            or any(cell.state not in {"off", "open"} for cell in row.cells)
-            or not slots.is_over(judged)
-        ):
+        if not cells or row.unwatched or row.was_read or not slots.is_over(judged):
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
     before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
@@ -217,7 +223,7 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
     for slots in found.values():
         while slots.last is not None and slots.last.day < min(days[-1], today) and not slots.last.is_over():
             slots.add(slots.last.next_day())
-        slots.letters += ELSEWHERE * (len(days) * DAY_SLOTS - len(slots.letters))
+        slots.reach(len(days) * DAY_SLOTS)
     return found
 
 
@@ -241,15 +247,15 @@ def _row(
     )
     dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
     dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    began, blind, posts = _slot(hours[0]) - slots.first if hours else 0, {n // SLOTS for n in marked}, slots.posts
-    cells, first = list[Cell](), slots.first // SLOTS
-    for at, start in zip(hours, itertools.count(began, SLOTS)):
-        told, hour = letters[max(0, start) : max(0, start + SLOTS)], start // SLOTS
-        cells.append(cell(at, told, posts.get(first + hour, 0), hour in blind, at in dark))
+    began, blind = (_slot(hours[0]) - slots.first) // SLOTS if hours else 0, {n // SLOTS for n in marked}
+    numbers = range(began, began + len(hours))
+    told, posts = [letters[n * SLOTS : n * SLOTS + SLOTS] for n in numbers], slots.posts[began : began + len(hours)]
+    is_blind = [n in blind for n in numbers] if blind else repeat(False)
+    explained = [at in dark for at in hours] if dark else repeat(False)
     last = slots.last
     return Row(
         name,
-        tuple(cells),
+        tuple(map(cell, hours, told, posts, is_blind, explained)),
         gaps,
         UNWATCHED.get(last.stays() if last else "", ""),
         last.revisit if last else 0,

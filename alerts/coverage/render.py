@@ -155,16 +155,15 @@ def apart_lines(seen: Seen) -> Iterator[Phrase]:
 
 def totals(seen: Seen) -> Mapping[str, Any]:
     """What it comes to."""
-    states = Counter(cell.state for row in seen.rows for cell in row.cells)
-    read = [row for row in seen.rows if any(cell.state in {"seen", "blind", "partly"} for cell in row.cells)]
-    blind = sum(cell.blind for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"})
+    cells = [cell for row in seen.rows for cell in row.cells]
+    states, blind = Counter([cell.state for cell in cells]), [cell.blind for cell in cells if cell.state in {"blind", "partly"}]
     return {
-        "sites": len(read),
+        "sites": len([row for row in seen.rows if row.was_read]),
         "hours_seen": states["seen"],
         "hours_blind": states["blind"],
         "hours_partly": states["partly"],
-        "blind_minutes": blind,
-        "posts": sum(cell.posts for row in seen.rows for cell in row.cells),
+        "blind_minutes": sum(blind),
+        "posts": sum([cell.posts for cell in cells]),
         "gaps": len(seen.gaps()),
         "unexplained": len(seen.unexplained()),
         "short_lived": [row.site for row in seen.rows if row.is_short_lived],

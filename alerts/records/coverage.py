@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from ullage.records.hours import DAY_HOURS, ELSEWHERE, SLOTS, UNHEARD, UNWATCHED
 DAY_SLOTS = DAY_HOURS * SLOTS
 STAYS = {ELSEWHERE, *UNWATCHED}
 """What a slot without a word takes over from the one before it."""
+STAYED = re.compile(f"([{re.escape(''.join(STAYS))}]){re.escape(UNHEARD)}+")
 
 
 class SiteDay(Document):
@@ -43,14 +45,9 @@ class SiteDay(Document):
 
     def told(self) -> str:
         """All letters of the day, with what stays as it was until somebody says otherwise."""
-        letters, last = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells]), self.before
-        if UNHEARD not in letters or not (last or STAYS & set(letters)):
-            return letters
-        held = []
-        for letter in letters:
-            last = last if letter == UNHEARD and last in STAYS else letter
-            held.append(last)
-        return "".join(held)
+        letters = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells])
+        held = STAYED.sub(lambda found: found[1] * len(found[0]), self.before + letters)
+        return held[len(self.before) :]
 
     def changed(self, hour: int, slots: str, posts: int) -> SiteDay:
         """The same with one hour told anew."""
@@ -60,7 +57,7 @@ class SiteDay(Document):
 
     def stays(self) -> str:
         """What holds on the day after until somebody says otherwise; "" of a site that is to be read."""
-        last = self.told()[-1]
+        last = (self.before + "".join(self.cells)).rstrip(UNHEARD)[-1:]
         return last if last in STAYS else ""
 
     def is_over(self) -> bool:

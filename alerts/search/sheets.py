@@ -28,6 +28,11 @@ class Cell:
     """The id of what `value` names, in small print."""
 
     @property
+    def is_plain(self) -> bool:
+        """Whether nothing is around its value."""
+        return not (self.href or self.tone or self.code or self.below)
+
+    @property
     def is_number(self) -> bool:
         """Whether it stands at the right."""
         return self.right or isinstance(self.value, int | float)

@@ -167,13 +167,11 @@ def gap_shown(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any
 
 def _pictures(seen: Seen, rows: Sequence[Row], say: Callable[[object], str], ledger: Ledger) -> Iterator[Any]:
     """A map for every 24 hours, the latest first."""
-    hours = [cell.at for cell in rows[0].cells] if rows else []
+    hours, field = [cell.at for cell in rows[0].cells] if rows else [], _fields(say)
     for first in reversed(range(0, len(hours), render.COLUMNS)):
         some = [at.astimezone(ledger.zone) for at in hours[first : first + render.COLUMNS]]
         days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
-        lines = [
-            Line(safe(row.site), tuple(_field(one, say) for one in row.cells[first : first + render.COLUMNS])) for row in rows
-        ]
+        lines = [Line(safe(row.site), tuple([field(one) for one in row.cells[first : first + render.COLUMNS]])) for row in rows]
         if seen.canaries:
             told = [at in seen.canaries for at in hours[first : first + render.COLUMNS]]
             told_fields = [
@@ -183,6 +181,20 @@ def _pictures(seen: Seen, rows: Sequence[Row], say: Callable[[object], str], led
         between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
         title = say(Phrase("Hours seen of each site, %(between)s", between=between))
         yield heat_map(title, say(Phrase("The gaps stand below as text.")), days, [f"{at:%H}" for at in some], lines)
+
+
+def _fields(say: Callable[[object], str]) -> Callable[[Cell], Field]:
+    """Makes fields of hours; what is alike but for the hour is put into words once."""
+    known = dict[tuple[object, ...], Field]()
+
+    def field(cell: Cell) -> Field:
+        alike = (cell.state, cell.posts, cell.explained, *cell.why.items())
+        found = known.get(alike)
+        if found is None:
+            found = known[alike] = _field(cell, say)
+        return found
+
+    return field
 
 
 def _field(cell: Cell, say: Callable[[object], str]) -> Field:

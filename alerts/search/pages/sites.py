@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -17,7 +18,7 @@ from alerts.search.menu import Entry
 from alerts.search.sheets import Cell, Section, Sheet
 from alerts.search.site import Site
 from ullage.phrase import Phrase
-from ullage.records.hours import WHY
+from ullage.records.hours import DAY_HOURS, WHY
 
 MENU = Entry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)
@@ -55,15 +56,16 @@ def routes() -> APIRouter:
     return router
 
 
-def _judged(row: Row) -> list[Hour]:
-    return [cell for cell in row.cells if cell.state != "open"]
+def _judged(row: Row) -> Iterator[Hour]:
+    """The latest first."""
+    return (cell for cell in reversed(row.cells) if cell.state != "open")
 
 
 def _state(row: Row) -> Cell:
     """How a site stood in the last hour that is judged."""
     if row.unwatched:
         return Cell(Phrase(row.unwatched), tone="unsure")
-    last = next(iter(reversed(_judged(row))), None)
+    last = next(_judged(row), None)
     if last is None:
         return Cell(Phrase("not judged yet"), tone="unsure")
     if last.state in ("blind", "partly"):
@@ -72,16 +74,16 @@ def _state(row: Row) -> Cell:
 
 
 def _line(row: Row, state: Cell, ledger: Ledger) -> list[Cell]:
-    hours = _judged(row)
-    read = next((cell.at for cell in reversed(hours) if cell.seen), None)
+    read = next((cell.at for cell in _judged(row) if cell.seen), None)
     yesterday = ledger.context.clock.now() - timedelta(days=1)
-    day = [cell for cell in row.cells if cell.at >= yesterday]
+    day = [cell for cell in row.cells[-DAY_HOURS - 1 :] if cell.at >= yesterday]
+    states = [cell.state for cell in row.cells]
     return [
-        Cell(row.site, f"/coverage?{urlencode({'since': '7d', 'place': row.site})}"),
+        Cell(row.site, f"/coverage?since=7d&place={quote_plus(row.site)}"),
         state,
         Cell(read or Phrase("not in these 7 days")),
-        Cell(sum(cell.posts for cell in day)),
-        Cell(sum(cell.posts for cell in row.cells)),
-        Cell(sum(cell.state in ("blind", "partly") for cell in hours)),
+        Cell(sum([cell.posts for cell in day])),
+        Cell(sum([cell.posts for cell in row.cells])),
+        Cell(states.count("blind") + states.count("partly")),
         Cell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–", right=True),
     ]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 NAME, WIDTH, HEIGHT, HEAD, CHARACTERS = 176, 27, 24, 40, 22
 """Pixels: of the column with names, of a field, of the heads; and characters of a name, of which a wide one counts as two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in words."""
 
     kind: str
@@ -38,9 +39,8 @@ def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequ
         Markup('<title id="heat-t">{}</title><desc id="heat-d">{}</desc>').format(title, said),
         *_heads(days, heads),
     ]
-    for number, line in enumerate(lines):
-        parts += _line(line, HEAD + HEIGHT * number)
-    return Markup("").join((*parts, Markup("</svg>")))
+    drawn = (_line(line, HEAD + HEIGHT * number) for number, line in enumerate(lines))
+    return Markup("").join((*parts, *drawn, Markup("</svg>")))
 
 
 def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Markup]:
@@ -52,14 +52,23 @@ def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Ma
         yield Markup('<text class="head" x="{}" y="32">{}</text>').format(NAME + WIDTH * number + WIDTH // 2, head)
 
 
-def _line(line: Line, top: int) -> Iterator[Markup]:
-    middle = top + HEIGHT // 2 + 4
-    yield Markup('<text class="name" x="0" y="{}">{}<title>{}</title></text>').format(middle, _cut(line.name), line.name)
+def _line(line: Line, top: int) -> Markup:
+    """A field is put together as text: there may be tens of thousands."""
+    middle, name = top + HEIGHT // 2 + 4, escape(line.name)
+    parts = [f'<text class="name" x="0" y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>']
     for number, one in enumerate(line.fields):
-        left = NAME + WIDTH * number
-        yield Markup(
-            '<g class="{}"><title>{}</title><rect x="{}" y="{}" width="{}" height="{}" rx="3"/><text x="{}" y="{}">{}</text></g>'
-        ).format(one.kind, one.said, left + 1, top + 1, WIDTH - 2, HEIGHT - 2, left + WIDTH // 2, middle, one.mark)
+        left, (before, after) = NAME + WIDTH * number, _said(one)
+        parts.append(
+            f'{before}<rect x="{left + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}" rx="3"/>'
+            f'<text x="{left + WIDTH // 2}" y="{middle}">{after}'
+        )
+    return Markup("".join(parts))  # noqa: S704 - what is from outside is escaped
+
+
+@lru_cache(maxsize=1024)
+def _said(field: Field) -> tuple[str, str]:
+    """What stands before and behind a field's place; most are alike."""
+    return f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>', f"{escape(field.mark)}</text></g>"
 
 
 def _cut(name: str) -> str:

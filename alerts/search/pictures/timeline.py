@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 LEFT, WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 34, 92, 34, 30, 20
 """Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the bars of sightings, dates."""
@@ -57,13 +57,13 @@ def _numbered(totals: Sequence[int]) -> set[int]:
 
 def _day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
     """Its bars; the ground behind them takes the pointer, so that a day without any says so as well."""
-    ground = Markup('<g><title>{}</title><rect class="ground" x="{}" y="0" width="{}" height="{}"/>').format(
-        day.said, LEFT + WIDTH * number, WIDTH, TOP + TALL + GAP + SHORT
-    )
-    return Markup("").join((ground, *_stack(day, number, most, is_numbered), *_seen(day, number, most_seen), Markup("</g>")))
+    tall = TOP + TALL + GAP + SHORT
+    ground = f'<rect class="ground" x="{LEFT + WIDTH * number}" y="0" width="{WIDTH}" height="{tall}"/>'
+    bars = "".join((*_stack(day, number, most, is_numbered), *_seen(day, number, most_seen)))
+    return Markup(f"<g><title>{escape(day.said)}</title>{ground}{bars}</g>")  # noqa: S704 - what is from outside is escaped
 
 
-def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[Markup]:
+def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[str]:
     foot = float(TOP + TALL)
     for severity, count in day.incidents.items():
         if count:
@@ -71,21 +71,19 @@ def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[Mark
             foot -= tall
             yield _bar(severity, number, foot, tall)
     if is_numbered:
-        total = sum(day.incidents.values())
-        yield Markup('<text x="{}" y="{:.1f}">{}</text>').format(_middle(number), foot - 4, total)
+        yield f'<text x="{_middle(number)}" y="{foot - 4:.1f}">{sum(day.incidents.values())}</text>'
 
 
-def _seen(day: Day, number: int, most: int) -> Iterator[Markup]:
+def _seen(day: Day, number: int, most: int) -> Iterator[str]:
     if day.sightings:
         tall = SHORT * day.sightings / most
         yield _bar("sightings", number, TOP + TALL + GAP + SHORT - tall, tall)
 
 
-def _bar(kind: str, number: int, top: float, tall: float) -> Markup:
+def _bar(kind: str, number: int, top: float, tall: float) -> str:
     """At least a pixel: what is there is seen."""
-    return Markup('<rect class="{}" x="{}" y="{:.1f}" width="{}" height="{:.1f}"/>').format(
-        kind, LEFT + WIDTH * number + 2, top, WIDTH - 4, max(1.0, tall)
-    )
+    place = f'x="{LEFT + WIDTH * number + 2}" y="{top:.1f}" width="{WIDTH - 4}" height="{max(1.0, tall):.1f}"'
+    return f'<rect class="{escape(kind)}" {place}/>'
 
 
 def _line(width: int, y: int) -> Markup:
