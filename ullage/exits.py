@@ -32,7 +32,7 @@ MEANING: Mapping[Exit, str] = {
 
 COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "scan": {
-        Exit.NO_VERDICT: "a file could not be read whole, and no customer is in what was read",
+        Exit.NO_VERDICT: "a file could not be read whole, or there was nothing to read, and no customer is in what was read",
         Exit.EXPOSED: "with --fail, a customer is in what was read",
     },
     "assess": {

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -48,11 +48,13 @@ def scan(
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """
     known = known_here(ctx.obj)
-    count, unread, current, exposed = 0, Unread(), "", False
+    count, blank, unread, current, exposed = 0, 0, Unread(), "", False
     outcomes, limits = list[Outcome](), limits_here(ocr=ocr)
 
     def on_skipped(outcome: Outcome) -> None:
+        nonlocal blank
         outcomes.append(outcome)
+        blank += outcome == (current, "empty")
         unread.add(outcome, current or outcome.path)
         typer.echo(str(outcome), err=True)
         if not_read:
@@ -76,8 +78,8 @@ def scan(
             sys.stdout.write("".join(lines))
         for row in _terms(searched) if alarms else ():
             _write(row)
-    typer.echo(f"{counted(count, 'file')} scanned, {unread}", err=True)
-    code = Exit.DONE if exposed or not unread.matters else Exit.NO_VERDICT
+    typer.echo(f"{counted(count, 'file')} scanned, {unread if unread.files or count else 'there was nothing to read'}", err=True)
+    code = Exit.DONE if exposed or (count > blank and not unread.matters) else Exit.NO_VERDICT
     raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
 
 
@@ -187,11 +189,12 @@ def is_empty(body: BinaryIO | bytes) -> bool:
     return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
 
 
-def files_under(paths: Iterable[Path], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+def files_under(paths: Sequence[Path], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
     """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
 
-    Links are not followed: what they lead to is elsewhere. `on_skipped` hears of unreadable folders, and of what is no file.
+    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, and of what is no file.
     """
+    whole = [os.path.realpath(path) for path in paths]
     for path in paths:
         try:
             is_file, is_folder = str(path) == "-" or path.is_file(), path.is_dir()
@@ -200,24 +203,26 @@ def files_under(paths: Iterable[Path], on_skipped: Callable[[Outcome], None]) ->
         if is_file:
             yield path
         elif is_folder:
-            yield from sorted(_walked(path, on_skipped))
+            yield from sorted(_walked(path, whole, on_skipped))
         else:
             raise ConfigError(f"{path} is neither a file nor a folder")
 
 
-def _walked(folder: Path, on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
-    """The files below a folder."""
+def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+    """The files below a folder; what lies in `whole` is read where it lies."""
 
     def denied(error: OSError) -> None:
         on_skipped(Outcome(printable(Path(error.filename)), "denied"))
 
-    for place, _, names in os.walk(folder, onerror=denied):
-        for name in names:
-            path = Path(place, name)
-            if path.is_file():
-                if not path.is_symlink():
-                    yield path
-            elif not path.is_symlink():  # a pipe, a socket, a device
+    for place, folders, names in os.walk(folder, onerror=denied):
+        for path in (Path(place, name) for name in (*folders, *names)):
+            if path.is_symlink():
+                target = Path(os.path.realpath(path))
+                if not (target.exists() and any(target.is_relative_to(one) for one in whole)):
+                    on_skipped(Outcome(printable(path), "link"))
+            elif path.is_file():
+                yield path
+            elif not path.is_dir():  # a pipe, a socket, a device
                 on_skipped(Outcome(printable(path), "unsupported"))
 
 

@@ -34,6 +34,7 @@ REASONS = {
     "memory": "needs too much memory, the rest not read",
     "denied": "cannot be opened, not read",
     "empty": "empty, there is nothing to read",
+    "link": "a link, which is not followed: name what it leads to",
 }
 """The closed list of reasons, each as it is said to a person. The keys are metric labels."""
 IN_CHINESE = {
@@ -54,6 +55,7 @@ IN_CHINESE = {
     "memory": "所需内存过大，其余未读取",
     "denied": "无法打开，未读取",
     "empty": "为空，没有可读内容",
+    "link": "链接，未跟随：请直接指明其目标",
 }
 """The same in Chinese."""
 LOSES_NOTHING = frozenset(("empty",))

@@ -76,6 +76,43 @@ def test_folders_are_walked_in_order_and_links_are_not_followed(ullage, bank: Co
     assert len(rows(ullage("scan", tmp_path))) == 3
 
 
+@pytest.mark.parametrize("leads", ["file", "folder", "nothing"])
+def test_a_link_that_leads_out_of_what_is_scanned_is_named_and_is_no_verdict(
+    ullage, bank: Context, tmp_path: Path, leads
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (here / "a.txt").write_text("nothing\n")
+    (elsewhere / "b.txt").write_text(ONE["phone"])
+    (here / "link").symlink_to({"file": elsewhere / "b.txt", "folder": elsewhere, "nothing": tmp_path / "gone"}[leads])
+    done = ullage("scan", here)
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert f"{here}/link: a link, which is not followed" in done.stderr
+    assert "1 file scanned, 1 not read or not wholly (1 link)" in done.stderr
+
+
+def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_path: Path) -> None:
+    (tmp_path / "here" / "in").mkdir(parents=True)
+    (tmp_path / "here" / "a.txt").write_text("nothing\n")
+    (tmp_path / "here" / "b.txt").symlink_to("a.txt")
+    (tmp_path / "here" / "c").symlink_to("in")
+    done = ullage("scan", tmp_path / "here")
+    assert (done.exit_code, done.stderr) == (0, "1 file scanned, all read whole\n")
+
+
+@pytest.mark.parametrize("name", ["", "empty.txt"])
+def test_where_there_was_nothing_to_read_there_is_no_verdict(ullage, bank: Context, tmp_path: Path, name) -> None:
+    (tmp_path / "here").mkdir()
+    if name:
+        (tmp_path / "here" / name).touch()
+    done = ullage("scan", tmp_path / "here")
+    assert done.exit_code == 3
+    assert "all read whole" not in done.stderr
+    (tmp_path / "here" / "a.txt").write_text("nothing\n")
+    assert ullage("scan", tmp_path / "here").exit_code == 0
+
+
 def test_standard_input_is_a_file(ullage, bank: Context) -> None:
     assert [r["path"] for r in rows(ullage("scan", "-", input=ONE["email"].encode()))] == ["-"]
 

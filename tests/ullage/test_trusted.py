@@ -139,15 +139,17 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path, made: Callable[[Path], 
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @every_file
-def test_a_pipe_in_its_place_is_refused_and_not_waited_for(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], make: Callable[[Path, int], None]
 ) -> None:
     path = made(tmp_path)
     path.unlink()
-    os.mkfifo(path, 0o600)
-    with pytest.raises(ConfigError, match="is no file"):
+    make(path, 0o700)
+    with pytest.raises(ConfigError, match="is no file") as caught:
         read(tmp_path)
+    assert str(path) in str(caught.value)
 
 
 def test_what_is_read_is_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,10 +69,11 @@ def _content(path: Path, folder: int, *, secret: bool) -> bytes:
         if error.errno in _LINK:
             raise ConfigError(f"{path} is a symbolic link, which is not followed: put a copy of the file there") from None
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):  # before `fdopen`, which refuses a folder under the number of its descriptor
+        os.close(handle)
+        raise ConfigError(f"{path} is no file: move it away")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"{path} is no file: move it away")
         if secret and (mode := stat.S_IMODE(status.st_mode)) & 0o077:
             raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
         _check(status, path)

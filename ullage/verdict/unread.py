@@ -22,6 +22,7 @@ IN_WORDS = {
     "memory": ("that need too much memory", "内存不足"),
     "denied": ("that cannot be opened", "无法打开"),
     "empty": ("empty", "空文件"),
+    "link": ("links, which are not followed", "链接（未跟随）"),
 }
 """By reason, English and Chinese."""
 
