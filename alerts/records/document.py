@@ -13,7 +13,7 @@ from ullage.errors import CorruptError
 class Frozen(BaseModel):
     """Values that do not change, and no others than are declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class Stored(Frozen):

@@ -104,7 +104,7 @@ NONE = Selections()
 class Layout(BaseModel):
     """See the module. What is not given is not there, or is the program's usual."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     list_at: Template = ""
     """Where the list is, from a start address that is none (`list_is`)."""

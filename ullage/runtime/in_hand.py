@@ -32,15 +32,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from structlog.typing import FilteringBoundLogger
+from typing import TYPE_CHECKING, Any
 
 from ullage import log
 from ullage.bus import Record
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
 from ullage.files.lock import turn
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 FOLDER = "in-hand"
 DEATHS = 2

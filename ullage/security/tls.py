@@ -18,8 +18,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Self
 
-from cryptography import x509
-
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.trusted import read_trusted
@@ -47,6 +45,8 @@ class Life(NamedTuple):
     @classmethod
     def of(cls, pem: bytes) -> Life:
         """Of all certificates in `pem`; ValueError where there is none."""
+        from cryptography import x509  # noqa: PLC0415  most commands look at none
+
         shown = x509.load_pem_x509_certificates(pem)
         return cls(max(one.not_valid_before_utc for one in shown), min(one.not_valid_after_utc for one in shown))
 

@@ -23,7 +23,7 @@ Steps = tuple[tuple[float, int], ...]
 
 
 class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Way(_Rules):
