@@ -109,13 +109,13 @@ def _tenant(store: IncidentStore, order: Order) -> Iterator[Looked]:
     yield _awaited(order)
 
 
-def _of_tenant(store: IncidentStore, tenant: str) -> Iterator[tuple[type[Document], list[str]]]:
-    """The ids of all that goes with a tenant, a class."""
+def _of_tenant(store: IncidentStore, tenant: str, before: datetime | None = None) -> Iterator[tuple[type[Document], list[str]]]:
+    """The ids of all that goes with a tenant, a class; of a time `before` where that is given."""
     graves = {marker_id(tenant), grave_id(tenant, EVERYBODY)}
     last: list[type[Document]] = [Sighting, Incident]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
     for kind in [*kinds, *last]:
-        yield kind, [one.id for one in store.scroll(kind, Where({"tenant": (tenant,)})) if one.id not in graves]
+        yield kind, [one.id for one in store.scroll(kind, Where({"tenant": (tenant,)}, before=before)) if one.id not in graves]
 
 
 def _awaited(order: Order) -> Looked:
@@ -124,30 +124,33 @@ def _awaited(order: Order) -> Looked:
 
 
 def remove_late(store: IncidentStore, trail: Trail, now: datetime) -> set[type[Document]]:
-    """Remove what the store wrote after an erasure of the last `SETTLED` though it should not; returns of which classes.
+    """Remove what the store wrote after an erasure though it should not; returns of which classes.
 
-    The audit log has it before it goes.
+    Once more when `SETTLED` is over, for alert may not have been there: what was seen since is of who is a customer again, and
+    stays. The audit log has it before it goes.
     """
     store.refresh()
     gone = set[type[Document]]()
     for one in awaited(store):
-        if now > one.at + SETTLED:
-            store.delete(Claim, one.claims)
-            continue
-        found = [(kind, ids) for kind, ids in (_late(store, one) if one.beginning else _of_tenant(store, one.tenant)) if ids]
+        settled = one.at + SETTLED
+        before = settled + timedelta.resolution if now > settled else None
+        late = _late(store, one, before) if one.beginning else _of_tenant(store, one.tenant, before)
+        found = [(kind, ids) for kind, ids in late if ids]
         if found:
             said = f"tombstone {one.mark}: {sum(len(ids) for _, ids in found)} that came after it are removed"
             action = "subject.erased" if one.beginning else "tenant.erased"
             trail.append(action, said, actor="alert", tenant=one.tenant)
             gone |= remove(store, found).keys()
+        if before:
+            store.delete(Claim, one.claims)
     return gone
 
 
-def _late(store: IncidentStore, one: Awaited) -> Iterator[tuple[type[Document], list[str]]]:
+def _late(store: IncidentStore, one: Awaited, before: datetime | None) -> Iterator[tuple[type[Document], list[str]]]:
     """The ids of what names a customer again, and of the originals of posts in which they stood."""
     originals = {*one.originals}
     for kind in NAMING:
-        some = store.scroll(kind, Where(begins={"subject": one.beginning}))
+        some = store.scroll(kind, Where(begins={"subject": one.beginning}, before=before))
         theirs = [d for d in some if d.tenant == one.tenant and tombstone(d.tenant, d.subject) == one.mark]
         originals |= {sighting for d in theirs if isinstance(d, Exposure) for sighting in d.sightings}
         yield kind, [d.id for d in theirs]

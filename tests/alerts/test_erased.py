@@ -86,6 +86,7 @@ def left(store, whom: str) -> list[str]:
 
 SEALED = {"original": "sealed", "original_key": "k", "capture": {"post": "p"}, "verified": 12}
 GRAVE = finding("grave", range(10), "abcdefghijkl", ("phone", "card"), **SEALED)
+LOOKED_FOR = Where({"tenant": (LATE,)})
 PLAIN = finding("plain", people="a", fields=("PHONE",))
 
 
@@ -104,6 +105,28 @@ def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store
     clock.advance(3600)
     remove_late(store, context.trail(), clock.as_clock().now())
     assert (left(store, whom), store.count(Original, Where())) == ([], 0)
+
+
+@on_server_too
+@pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
+@pytest.mark.parametrize(("late", "at"), [*((GRAVE, at) for at in range(1, 7)), (PLAIN, 1)])
+def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context, whom, late, at) -> None:
+    """What was killed was the only one. What was seen since is of who is a customer, or a tenant, again: it stays."""
+    stalled, now = Stalled(store, at), clock.as_clock().now()
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(stalled, clock, [late])
+    erased(context, store, whom, now)
+    stalled.arrive()
+    clock.advance(3 * 86400)
+    days_after = clock.as_clock().now()
+    since = finding("since", range(100, 110), people="a", capture={"fetched_at": days_after})
+    fold_all(store, clock, [since])
+    remove_late(store, context.trail(), days_after)
+    store.refresh()
+    theirs = Where({"subject": (whom,)} if whom else {})
+    assert [one.sightings for one in store.scroll(Exposure, theirs)] == [("since",)]
+    counted = [store.count(kind, where) for kind, where in ((Background, theirs), (Original, Where()), (Claim, LOOKED_FOR))]
+    assert counted == [0, 0, 0]
 
 
 @on_server_too
@@ -127,9 +150,9 @@ def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_e
     assert handle("a") not in entry.model_dump_json()
 
 
-def test_after_a_day_nothing_is_looked_for_any_more_and_who_is_a_customer_again_stays(store, clock, context) -> None:
+def test_after_a_day_nothing_more_is_looked_for_and_who_is_a_customer_again_stays(store, clock, context) -> None:
     erased(context, store, handle("a"), WHEN)
     back = finding("back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
     fold_all(store, clock, [back])
     assert remove_late(store, context.trail(), WHEN + SETTLED + timedelta(seconds=1)) == set()
-    assert (people(store), store.count(Claim, Where({"tenant": (LATE,)}))) == ({handle("a")}, 0)
+    assert (people(store), store.count(Claim, LOOKED_FOR)) == ({handle("a")}, 0)
