@@ -192,7 +192,7 @@ def is_empty(body: BinaryIO | bytes) -> bool:
 def files_under(paths: Sequence[Path], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
     """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
 
-    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, and of what is no file.
+    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, of what is no file.
     """
     whole = [os.path.realpath(path) for path in paths]
     for path in paths:
