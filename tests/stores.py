@@ -16,7 +16,6 @@ import pytest
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Outcome, Versions, Where, open_store
-from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
 from alerts.store.rights import roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
@@ -46,6 +45,8 @@ class Backend:
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
             return
+        from alerts.store.elasticsearch import ElasticsearchStore  # its client takes longer to load than all of pytest
+
         prefix = f"ullage-{uuid.uuid4().hex[:8]}-"
         url = self.server.url(prefix)
         keep(data / "keys", self.server.password)
@@ -104,6 +105,8 @@ class Backend:
 
     def _make_shared(self, url: str, data: Path) -> None:
         assert self.server
+        from alerts.store.elasticsearch import ElasticsearchStore  # as above
+
         with (
             contextlib.closing(self.server.client()) as asked,
             contextlib.closing(open_store(url, data, data / "admin")) as admin,

@@ -22,14 +22,15 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from elasticsearch import ApiError, Elasticsearch, TransportError
+from typing import TYPE_CHECKING, Any
 
 from deploy.local.certificates import Authority, Certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
 from ullage.files.lock import turn
+
+if TYPE_CHECKING:
+    from elasticsearch import Elasticsearch
 
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 ARTIFACT = "org.elasticsearch.distribution.integ-test-zip:elasticsearch:{version}:zip"
@@ -116,6 +117,8 @@ class Server:
 
     def client(self) -> Elasticsearch:
         """A connection of the administrator."""
+        from elasticsearch import Elasticsearch  # noqa: PLC0415  most runs of tests start no node
+
         options: dict[str, Any] = {"client_cert": str(self.work / "admin.pem")} if self.certified else {}
         options |= {"ca_certs": str(self.cafile), "basic_auth": (ADMIN, self.admin_password), "max_retries": 0}
         return Elasticsearch(f"https://{HOST}:{self.port}", **options)
@@ -220,6 +223,8 @@ class Server:
 
     def _wait(self) -> None:
         """Return when the node answers its administrator; UnavailableError when it ends or the time is over before that."""
+        from elasticsearch import ApiError, TransportError  # noqa: PLC0415  as in `client`
+
         assert self.process is not None
         deadline = time.monotonic() + READY_SECONDS
         with contextlib.closing(self.client()) as client:
