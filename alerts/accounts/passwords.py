@@ -7,12 +7,14 @@ from every keyboard.
 
 from __future__ import annotations
 
+import base64
 import secrets
 import threading
 import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from ullage.errors import ConfigError, UllageError
 from ullage.phrase import Phrase
@@ -38,7 +40,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._nobody = self.digest(made())
+        self._nobody = _of_nobody(self._hasher)
 
     def digest(self, password: str) -> str:
         """What is kept of it, with its own salt."""
@@ -79,6 +81,15 @@ def checked(password: str, name: str) -> str:
 def made() -> str:
     """A new one of 24 characters, in groups that can be read out: 118 bits."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(6)) for _ in range(4))
+
+
+def _of_nobody(hasher: PasswordHasher) -> str:
+    """A digest that costs as much to verify as any of `hasher`'s and fits no password: it is drawn, which costs nothing."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (hasher.salt_len, hasher.hash_len)
+    )
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2{hasher.type.name.lower()}$v={ARGON2_VERSION}${cost}${salt}${digest}"
 
 
 def _normal(text: str) -> str:
