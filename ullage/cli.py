@@ -103,8 +103,10 @@ class _Stages(TyperGroup):
         return [*_entry_points()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        entry = _entry_points().get(cmd_name)
+        entries = _entry_points()
+        entry = entries.get(cmd_name)
         if entry is None:
+            self.commands = dict.fromkeys(entries, TyperCommand(None))  # by their names typer suggests what is like it
             return None
         try:
             with _uncollected():
@@ -257,7 +259,9 @@ def main() -> None:
             raise
         _fail(f"this needs {error.name}: {_to_install(extra)}", exit_code=Exit.USAGE)
     except TyperException as error:  # wrong usage: an unknown option, a missing argument
-        _fail(error.format_message(), exit_code=Exit.USAGE)
+        where = getattr(getattr(error, "ctx", None), "command_path", "")
+        said = error.format_message()
+        _fail(f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said, exit_code=Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         _fail("stopped", exit_code=Exit.FAILED)
     except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it

@@ -39,8 +39,11 @@ Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit."
 
 def init(ctx: typer.Context) -> None:
     """Write the configuration, an example site and the keys into the data folder; what exists stays as it is."""
+    line = ""
     for line in setup.initialise(ctx.obj):
         typer.echo(line)
+    if not line:
+        typer.echo(f"nothing is missing in {ctx.obj.data}: all stays as it is")
 
 
 def run(ctx: typer.Context, once: Once = False) -> None:

@@ -91,7 +91,7 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
 def require(context: Context) -> None:
     """ConfigError unless `ullage init` has been run here."""
     if not context.data.is_dir() or not context.keys.names("seal", ".pub"):
-        raise ConfigError(f"{context.data} is not set up: run `ullage --data {context.data} init`")
+        raise context.not_set_up()
 
 
 def require_keys(context: Context) -> None:
@@ -113,6 +113,8 @@ Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
     """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`. `parts` are those that the installed stages add."""
+    if not ((context.data / FILE).exists() or context.keys.root.exists() or context.keys.names("seal", ".pub")):
+        return [f"FAULT  data folder: {context.not_set_up()}"]  # mistyped: bus and store would be made there
     lines: list[str] = []
 
     def look(what: str, act: typing.Callable[[], str]) -> bool:

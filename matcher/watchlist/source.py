@@ -52,7 +52,11 @@ MOST_DIGITS = 2
 DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")
 SAMPLE = 64 * 1024
 ROWS = 50_000
-UNREADABLE = (csv.Error, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile)
+UNREADABLE: Mapping[type[Exception], str] = {
+    csv.Error: "no row of CSV (its quotes, a NUL, or a cell too long)",
+    UnicodeDecodeError: "no text in UTF-8, UTF-16 or GB18030",
+} | dict.fromkeys((EOFError, zlib.error, gzip.BadGzipFile), "its gzip is damaged or cut short")
+"""What is raised of a list that cannot be read, and what that means. The exception itself may hold a value."""
 Wanted = Callable[[Path, Sequence[str]], list[int]]
 
 
@@ -305,8 +309,8 @@ def _csv(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> It
                 cells = list(zip(*[row for _, row in batch], strict=True))
                 texts = [Texts.of([cell.encode() for cell in cells[i]]) for i in columns]
                 yield Table([first for first, _ in batch], [names[i] for i in columns], texts)
-        except UNREADABLE as error:
-            raise ConfigError(f"{path}: line {line.line}: {type(error).__name__}: cannot be read") from None
+        except tuple(UNREADABLE) as error:
+            raise ConfigError(f"{path}: line {line.line} cannot be read: {UNREADABLE[type(error)]}") from None
 
 
 def _filled(path: Path, line: _Rows, rows: Iterator[list[str]], width: int) -> Iterator[tuple[int, list[str]]]:

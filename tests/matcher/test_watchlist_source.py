@@ -124,12 +124,15 @@ FAULTS = {
     "two references": (b"customer_ref,customer_ref,phone\n1,2,3\n", "line 1: more than one column is customer_ref"),
     "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1: no column customer_ref"),
     "ragged": (b"customer_ref,phone\nC1,1\n\nC2,13800138000,x\n", "line 4: 3 columns instead of 2"),
-    "quotes": (b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n', "line 3: Error: cannot be read"),
-    "open quote": (b'customer_ref,phone\nC1,"13800138000\n', "line 2: Error: cannot be read"),
-    "header": (b'customer_ref,"phone"13800138000\n', "line 1: Error: cannot be read"),
-    "bytes": (b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n", "cannot be read"),
-    "cut gzip": (gzip.compress(b"customer_ref,phone\nC1,13800138000\n" * 99)[:-20], "cannot be read"),
-    "bad gzip": (b"\x1f\x8b\x08\x00" + b"13800138000" * 9, "cannot be read"),
+    "quotes": (b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n', "line 3 cannot be read: no row of CSV"),
+    "open quote": (b'customer_ref,phone\nC1,"13800138000\n', "line 2 cannot be read: no row of CSV"),
+    "header": (b'customer_ref,"phone"13800138000\n', "line 1 cannot be read: no row of CSV"),
+    "bytes": (b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n", "cannot be read: no text in UTF-8, UTF-16 or GB18030"),
+    "cut gzip": (
+        gzip.compress(b"customer_ref,phone\nC1,13800138000\n" * 99)[:-20],
+        "cannot be read: its gzip is damaged or cut short",
+    ),
+    "bad gzip": (b"\x1f\x8b\x08\x00" + b"13800138000" * 9, "line 1 cannot be read: its gzip is damaged or cut short"),
     "nul": (b"customer_ref,phone\nC1,138\x0000138000\n\x00", "line 3: 1 columns instead of 2"),
 }
 

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from deploy.local.certificates import Authority
 from tests.factories import outgoing
 from tests.ullage.test_tls import write
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS
+from ullage.cli import app
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.security.tls import Life, Trust
@@ -33,6 +35,12 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     )  # configuration, example site, keys with their check values, signers with public halves
 
 
+def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
+    first, second = (CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"]) for _ in range(2))
+    assert f"wrote {tmp_path}/d/ullage.toml\n" in first.stdout
+    assert (second.exit_code, second.stdout) == (0, f"nothing is missing in {tmp_path}/d: all stays as it is\n")
+
+
 def test_a_changed_configuration_survives_init(context: Context) -> None:
     (context.data / "ullage.toml").write_text("log_level = 'debug'\n")
     list(setup.initialise(context))
@@ -50,6 +58,14 @@ def test_init_completes_a_seal_pair_that_a_crash_left_half_made(context: Context
 def test_a_role_before_init_is_told_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is not set up: run `ullage --data .* init`"):
         setup.require(Context(tmp_path / "nothing"))
+
+
+def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
+    (tmp_path / "somebody").write_text("else's")
+    for folder in (tmp_path / "mistyped", tmp_path):
+        [line] = setup.check(Context(folder), READERS, [("sites", lambda: str(1 / 0))])
+        assert line.startswith(f"FAULT  data folder: {folder} is not set up: run `ullage --data {folder} init`")
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody"]
 
 
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:

@@ -34,7 +34,11 @@ class Context:
     def require_data(self) -> None:
         """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""
         if not self.data.is_dir():
-            raise ConfigError(f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right folder")
+            raise self.not_set_up()
+
+    def not_set_up(self) -> ConfigError:
+        """What says that the data folder is none."""
+        return ConfigError(f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right folder")
 
     def bus(self) -> Bus:
         """Open the configured bus."""
