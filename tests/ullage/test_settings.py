@@ -53,6 +53,15 @@ WRONG = {
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
+    "[tenants.bank]\nbrands = ['某某', ' ']": r"tenants\.bank\.brands: holds something that is no name",
+    "[tenants.bank]\nothers = ['']": r"tenants\.bank\.others: holds something that is no name",
+    "[tenants.bank]\ndomains = ['https://bank.example']": r"tenants\.bank\.domains: holds something that is no domain",
+    "[tenants.bank]\ndomains = ['bank.example/login']": r"tenants\.bank\.domains: holds something that is no domain",
+    "[tenants.bank]\ndomains = ['bank']": r"tenants\.bank\.domains: holds something that is no domain",
+    "[tenants.bank]\nstaff = ['*.bank.example']": r"tenants\.bank\.staff: holds something that is no host",
+    "[tenants.bank]\nbins = ['62']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
+    "[tenants.bank]\nbins = ['622202-622205']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
+    "[tenants.bank]\nown_numbers = ['hotline']": r"tenants\.bank\.own_numbers: holds something that is no number",
     "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
     "[match\nbatch = 3": r"ullage\.toml: .*line 1",
 }
@@ -65,6 +74,13 @@ def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(tmp_path: Path
     assert str(caught.value).startswith(f"{tmp_path}/ullage.toml: ")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_tenant_s_names_may_be_written_in_each_way_that_is_looked_for(tmp_path: Path) -> None:
+    brands = "brands = ['某某 银行']\n"
+    hosts = "domains = ['Bank.example', '@b.银行.cn', '.x.example.']\nstaff = ['oa.b.example', '@b.example']\n"
+    numbers = "bins = ['622202', '62220212']\nown_numbers = ['95588', '+86 138 0013 8000', 'a@b.example']\n"
+    assert len(load(write(tmp_path, f"[tenants.bank]\n{brands}{hosts}{numbers}")).tenants["bank"].own_numbers) == 3
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ullage.settings.knobs import Section, knob, known_zone
 from ullage.vocabulary.fields import Field as Label
 
 Language = Literal["zh", "en"]
+HOST = r"[@.]?(?:[^\s./:@*]+\.)+[^\s./:@*]+\.?"
+SHAPES: Mapping[str, tuple[str, str]] = {
+    "brands": (r".*\S.*", "name"),
+    "others": (r".*\S.*", "name"),
+    "domains": (HOST, "domain as bank.example, without http://, path or port"),
+    "staff": (HOST, "host as oa.bank.example and no mail domain as @bank.example, without http://, path or port"),
+    "bins": (r"[0-9]{6,8}", "6 to 8 digits"),
+    "own_numbers": (r".*@.*|(?:\D*\d){3,}\D*", "number or mail address"),
+}
+"""How each entry of a list is written, and what is said of one that is not: it would never be met, or by every card."""
 
 
 class Entity(Section):
@@ -72,6 +84,14 @@ class Tenant(Section):
     evidence: bool = knob(False, "seal what was posted where a finding is high or above, for two officers; see [evidence]")
     is_cii: bool = knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")
     entity: Entity = Entity()
+
+    @field_validator(*SHAPES)
+    @classmethod
+    def _can_be_met(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        shape, what = SHAPES[info.field_name or ""]
+        if not all(re.fullmatch(shape, entry) for entry in entries):
+            raise ValueError(f"holds something that is no {what}")
+        return entries
 
     @field_validator("zone")
     @classmethod
