@@ -27,9 +27,9 @@ from ullage.lookup.free_text_check import readings
 from ullage.lookup.written_forms import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
-from ullage.security.tags import Tagger, derive_key
 
 PURPOSES = {
     "customer_enquiry": Phrase("The customer asks"),
@@ -215,5 +215,5 @@ def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list
     texts: dict[str, list[bytes]] = {}
     for form, text in written_forms(kind, normal.reveal()):
         texts.setdefault(form, []).append(text.encode())
-    taggers = {form: Tagger(derive_key(epoch_key, "index", tenant, kind, form)) for form in texts}
+    taggers = {form: Cmac(derive_key(epoch_key, "index", tenant, kind, form)) for form in texts}
     return [taggers[form].one(text).hex() for form, of_form in texts.items() for text in of_form]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from ullage.clock import Clock
 from ullage.lookup.free_text_check import readings
+from ullage.security.cmac import Cmac
 from ullage.security.masking import Secret
-from ullage.security.tags import Tagger
 
 RANGES: Mapping[str, int] = {"phone": 3, "resident_id": 4, "card": 4, "qq": 3}
 """Of a kind, the last digits in which neighbours differ: a thousand phones, the people of one place and birthday."""
@@ -36,7 +36,7 @@ class Sweeps:
     """What was asked for within the hour, as tags. Threads share it."""
 
     clock: Clock
-    _tagger: Tagger = field(default_factory=lambda: Tagger(secrets.token_bytes(32)))
+    _tagger: Cmac = field(default_factory=lambda: Cmac(secrets.token_bytes(32)))
     _ranges: OrderedDict[bytes, _Range] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from crawlers.sites.pages import Page, Post
 from ullage.errors import CorruptError
-from ullage.security.tags import Tagger, derive_key
+from ullage.security.cmac import Cmac, derive_key
 
 NONCE_BYTES = 12
 
@@ -25,8 +25,8 @@ class FrontierCipher:
 
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCMSIV(derive_key(key, "frontier", "page"))
-        self._names = Tagger(derive_key(key, "frontier", "name"))
-        self._posts = Tagger(derive_key(key, "frontier", "post"))
+        self._names = Cmac(derive_key(key, "frontier", "name"))
+        self._posts = Cmac(derive_key(key, "frontier", "post"))
 
     def name(self, site: str, text: str) -> bytes:
         """Keyed digest by which a page, a series, a stamp or a post id of `site` is known again."""

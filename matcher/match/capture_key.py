@@ -25,8 +25,9 @@ from matcher.detect.numbers import DIGEST
 from ullage.identifiers import kinds, masked
 from ullage.records.finding import SKETCH_SIZE
 from ullage.security.check_values import check_value
+from ullage.security.cmac import derive_key
 from ullage.security.keys import KeyStore
-from ullage.security.tags import Tagger, derive_key
+from ullage.security.tags import Tagger
 
 Words = npt.NDArray[np.uint64]
 NAME = "capture.key"

@@ -22,7 +22,8 @@ from matcher.watchlist.installed import Epoch
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.lookup.written_forms import DIGESTED
-from ullage.security.tags import TAG_BYTES, Laid, Tags, lay
+from ullage.security.cmac import TAG_BYTES
+from ullage.security.tags import Laid, Tags, lay
 from ullage.vocabulary.fields import Field
 
 PLUS = 43

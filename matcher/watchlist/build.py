@@ -41,8 +41,9 @@ from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
 from ullage.lookup import enrolled as recorded
 from ullage.lookup.written_forms import PLAIN
+from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, make_tenant, signing_key
-from ullage.security.tags import TAG_BYTES, Tags
+from ullage.security.tags import Tags
 
 AT_ONCE = 1 << 20
 """Rows whose labels are put in place together."""

@@ -29,8 +29,9 @@ from ullage.identifiers.masked import FORM as MASKED
 from ullage.identifiers.masked import KEPT
 from ullage.lookup.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
 from ullage.security.check_values import check_value
+from ullage.security.cmac import TAG_BYTES, derive_key
 from ullage.security.keys import KeyStore, epochs
-from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
+from ullage.security.tags import Tagger, Tags
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 """What `--digests` may say."""

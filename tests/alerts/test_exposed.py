@@ -13,8 +13,8 @@ from tests.factories import match
 from ullage.errors import ConfigError
 from ullage.lookup.free_text_check import identifier_in, readings
 from ullage.security import keys
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.masking import Secret
-from ullage.security.tags import Tagger, derive_key
 
 PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005", "test@example.com"
 
@@ -63,7 +63,7 @@ def lookup(store, context):
 def leak(lookup, clock, name: str, text: str, kind: str = "phone", form: str = "plain", tenant: str = "bank", epoch: int = 1):
     """A finding whose match carries the tag that match would have computed, by the convention of DESIGN 4."""
     key = derive_key(lookup.keys.read(f"{tenant}/index-{epoch}.key"), "index", tenant, kind, form)
-    found = match(kind=kind, form=form, subject=handle(name), index_tag=Tagger(key).one(text.encode()).hex())
+    found = match(kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).one(text.encode()).hex())
     told = finding(name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch)
     return fold_all(lookup.store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
 

@@ -27,8 +27,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hmac import compare_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,8 +36,11 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_whole
 from ullage.files.parsing import read_json
 from ullage.security.check_values import check_value
+from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs, verify_key
-from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
+
+if TYPE_CHECKING:
+    from ullage.security.tags import Tags
 
 FOLDER, SUFFIX, AMENDED = "enrolled", ".enrolled", ".amended"
 MAGIC, VERSION = b"ULLAGEEN", 1
@@ -108,7 +111,7 @@ def write(path: Path, header: Header, pairs: Iterable[Tags], key: Ed25519Private
 def _blocks(pairs: Iterable[Tags]) -> Iterator[bytes]:
     held = bytearray()
     for some in pairs:
-        held += np.ascontiguousarray(some).tobytes()
+        held += some.tobytes()
         while len(held) >= BLOCK:
             yield bytes(held[:BLOCK])
             del held[:BLOCK]
@@ -150,6 +153,8 @@ class Enrolled:
 
     def pairs(self) -> Iterator[Tags]:
         """All pairs (n, 32), a block at a time."""
+        import numpy as np  # noqa: PLC0415  whoever looks somebody up does without
+
         for number in range(self._count):
             yield np.frombuffer(self._block(number), np.uint8).reshape(-1, PAIR)
 
@@ -221,7 +226,7 @@ class Enrolled:
         write_whole(self._seal(text) + b"\n" + text, self.path.with_name(self.path.name + AMENDED))
 
     def _seal(self, text: bytes) -> bytes:
-        return Tagger(self._noting).one(text).hex().encode()
+        return Cmac(self._noting).one(text).hex().encode()
 
     def _damage(self) -> CorruptError:
         return CorruptError(f"{self.path} is not what was signed: {CURE}")

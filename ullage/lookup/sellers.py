@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
-from ullage.security.tags import Tagger, derive_key
 
 KIND, FORM = "author", "plain"
 MAX_NAME = 320
@@ -37,7 +37,7 @@ def normal(name: str) -> str:
     return "" if known.strip("[]()<>【】（） ") in NOBODY else known
 
 
-def tag(tagger: Tagger, name: str) -> str:
+def tag(tagger: Cmac, name: str) -> str:
     """The tag (hex) of an author's name under a tenant's index key; "" for no name."""
     known = normal(name)
     return tagger.one(known.encode("utf-8", "surrogatepass")).hex() if known else ""
@@ -46,5 +46,5 @@ def tag(tagger: Tagger, name: str) -> str:
 def tags(keys: KeyStore, tenant: str, name: Secret) -> list[str]:
     """The tags of an author's name under every index key of `tenant` that is still there, the newest last."""
     live = [keys.read(f"{tenant}/index-{epoch}.key") for epoch in epochs(keys, tenant, "index")]
-    found = (tag(Tagger(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live)
+    found = (tag(Cmac(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live)
     return [one for one in found if one]

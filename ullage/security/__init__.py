@@ -1,7 +1,8 @@
 """Keys and what is done with them: sealing, signing, tagging, and values that leave masked alone.
 
     masking        a raw value in memory, and the one way out for it
-    tags           AES-CMAC of normalised values, a batch at a time
+    cmac           AES-CMAC of one value, and the keys that are derived
+    tags           the same of normalised values, a batch at a time
     sealing        what only match can read
     signing        which of our own processes made a record
     check_values   whether a key is still the one that it was

@@ -19,7 +19,7 @@ from pathlib import Path
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
 from ullage.files.trusted import read_trusted
-from ullage.security.tags import BLOCK, Tagger, derive_key
+from ullage.security.cmac import BLOCK, Cmac, derive_key
 
 SUFFIX = ".kcv"
 BYTES = 5
@@ -37,7 +37,7 @@ class Noted:
 
 def check_value(key: bytes, name: str) -> str:
     """10 hex digits for the 32-byte key called `name` (its path in the key folder); see the module."""
-    return Tagger(derive_key(key, "check", name)).one(bytes(BLOCK))[:BYTES].hex()
+    return Cmac(derive_key(key, "check", name)).one(bytes(BLOCK))[:BYTES].hex()
 
 
 def path_of(root: Path, name: str) -> Path:
