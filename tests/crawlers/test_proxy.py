@@ -110,7 +110,7 @@ def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: St
         assert socks.begun.wait(60)
         began = time.monotonic()
         process.wait(60)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 50, "the proxy itself would end it after 60"
     socks.silent.set()
     assert reason(station) == "timeout"
 

@@ -130,7 +130,7 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
 
     class Slow:
         def parse(self, page: Page, response: HtmlResponse, site: object) -> Parsed:
-            seen.append(others.wait(10))
+            seen.append(others.wait(60))
             return Parsed(pages=(item(1),))
 
     visit.platform = Slow()

@@ -30,7 +30,7 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
     assert "none lost, none double, none false" in done.stdout
     assert re.search(r"told: +\d signed messages? to a webhook on loopback told of [1-9]\d* incidents", done.stdout)
     assert "Traceback" not in done.stderr
-    until(lambda: marked_processes(tmp_path) == [], "every process of the demo has ended", 10)
+    until(lambda: marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
     return done.stdout
 
 
@@ -64,7 +64,7 @@ def test_demo_finds_the_same_on_real_servers(tmp_path: Path, site_programs: Path
 @pytest.mark.flow
 def test_a_process_that_carries_the_mark_is_seen(tmp_path: Path) -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: str(tmp_path)}) as child:
-        until(lambda: marked_processes(tmp_path) == [str(child.pid)], "the child is seen", 10)
+        until(lambda: marked_processes(tmp_path) == [str(child.pid)], "the child is seen", 60)
 
 
 @pytest.mark.flow
