@@ -169,7 +169,12 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             raise FaultsError.of(faults)
         fed = sum(site.enabled and not site.is_crawled for site in found.values())
         crawled = sum(site.is_crawled for site in found.values())
-        return f"{len(found)} read, {crawled} crawled, {fed} by ingest"
+        said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
+        if not crawled + fed:
+            return setup.Warned(
+                f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and writes its file"
+            )
+        return said
 
     def whole() -> str:
         if not any(context.data.glob(f"{FILE}*")):

@@ -48,6 +48,19 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(station: Sta
         assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
 
+def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers) -> None:
+    def said() -> str:
+        return next(line for line in station.run("check", exits=1).splitlines() if " sites: " in line)
+
+    assert said().startswith(
+        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here: `ullage sites try URL`"
+    )
+    station.site("paste", f"{server.url}/archive", more="enabled = false")
+    assert said().startswith("WARN   sites: 1 read, 0 crawled")
+    station.feed("chat", f'start = ["{server.url}/chat"]')
+    assert said() == "ok     sites: 2 read, 0 crawled, 1 by ingest"
+
+
 def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) -> None:
     def warned(**settings: str) -> list[str]:
         said = station.run("check", exits=1, **settings).splitlines()

@@ -211,7 +211,8 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert [fault.partition(", ")[0] for fault in faults[:1]] == ["FAULT  notifications: nobody is told of any incident"]
     assert faults[1].startswith("FAULT  watchlists: none is live: load one with")
     assert faults[2].startswith("WARN   name that sites see: crawl.user_agent names security@example.com")
-    assert len(faults) == 3
+    assert faults[3].startswith("WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here")
+    assert len(faults) == 4
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
     (data / "keys" / "capture.key").unlink()
     code, out, _ = ullage("check")
