@@ -62,6 +62,7 @@ WRONG = {
     "[tenants.bank]\nbins = ['62']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
     "[tenants.bank]\nbins = ['622202-622205']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
     "[tenants.bank]\nown_numbers = ['hotline']": r"tenants\.bank\.own_numbers: holds something that is no number",
+    "[notify.channels.soc]\nurl = 'https://h.example/'": r"notify\.channels\.soc\.url: is a secret and stands in the key folder",
     "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
     "[match\nbatch = 3": r"ullage\.toml: .*line 1",
 }

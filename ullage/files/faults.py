@@ -72,6 +72,8 @@ def _unknown(place: Sequence[str], model: type[BaseModel]) -> str:
     """What is said of a knob that does not exist: one that is spelt nearly so there, or so elsewhere."""
     *outer, name = place
     table = _at(model, outer)
+    if not_here := getattr(table, "not_here", {}).get(name):
+        return str(not_here)
     if table and (said := meant(name, table.model_fields)):
         return said.removeprefix(": ")
     elsewhere = [path for path in _paths(model, ()) if path[-1] == name]

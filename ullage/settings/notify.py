@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,13 @@ from ullage.verdict.rules import Severity
 
 class ChannelSettings(Section):
     """One channel that messages leave by; what is secret of it lies in the key folder, see `alerts.notify`."""
+
+    not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("url", "webhook", "address", "to", "token", "secret", "key", "password"),
+        "is a secret and stands in the key folder, in the file notify/NAME: the address on its first line, what signs on its"
+        " second",
+    )
+    """What is said of a knob that is looked for here and is none."""
 
     kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail: a file in alerts/notify/channels")
     detail: Literal["minimal", "facts"] = knob(
