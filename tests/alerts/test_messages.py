@@ -92,7 +92,7 @@ def test_what_looks_like_an_identifier_is_named_in_the_readers_language(typed):
     assert not re.search("[a-z]", translated(refused.value, catalogue("zh").gettext))
 
 
-@pytest.mark.parametrize("kind", kinds().values(), ids=str)
+@pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
 def test_a_kind_has_its_noun_in_chinese(kind):
     assert HAN.search(kind.noun_zh)
     assert catalogue("zh").gettext(kind.noun) in {one.noun_zh for one in kinds().values() if one.noun == kind.noun}

@@ -142,7 +142,7 @@ def number_of(shape: Shape) -> str:
     return {"phone": "13800138000", "resident_id": "11010519491231002X" if shape.with_x else "110105194912310021"}[shape.kind]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}{shape.groups}")
 @pytest.mark.parametrize("separator", " -")
 def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str) -> None:
     number = number_of(shape)
