@@ -65,10 +65,11 @@ CLASSES: tuple[type[Document], ...] = (
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown,
 )  # fmt: skip
-VERSION = 12
+VERSION = 13
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
 `Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
 the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
 eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`, the
 tenth no `FraudOutcome`, the eleventh no `DutyRecord`, which alert
-makes by and by. A class that is new gets its tables or index; filters that change must be filled from the documents."""
+makes by and by, the twelfth nothing `brief`, whose documents are read instead. A class that is new gets its tables or index;
+filters that change must be filled from the documents."""

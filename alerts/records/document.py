@@ -37,6 +37,8 @@ class Document(Stored):
     """Columns by which documents are often counted together."""
     narrow: ClassVar[tuple[str, ...]] = ()
     """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
+    brief: ClassVar[tuple[str, ...]] = ()
+    """Small members of a large document: an excerpt of these alone is had without reading it, where a store keeps them apart."""
     seen_at_once: ClassVar[bool] = False
     """What people say, one at a time: a search sees it as soon as its write has returned, for the next decision stands on it."""
 

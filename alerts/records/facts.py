@@ -28,6 +28,7 @@ class Sighting(Document):
     columns = ("tenant", "incident", "site")
     sets = ("linked", "seller")
     time = "folded_at"
+    brief = ("incident", "fetched_at", "site", "url", "author")
 
     tenant: str
     incident: str

@@ -37,6 +37,7 @@ class Incident(Document):
     sets = ("kinds", "sites", "terms", "brands", "series", "folded")
     time = "opened_at"
     searchable = True
+    brief = ("publish_seconds", "incomplete")
 
     tenant: str
     opened_by: str

@@ -6,7 +6,7 @@ and phrases alone, so no sign in a text is an operator. A failed request is neve
 deny what the first attempt did; the worker tries the record again, which finds its own claims. Deleted documents are found by
 nothing at once; their bytes leave the segments when Elasticsearch merges them, which `expunge` asks for. Answers bring whole
 sources: to cut the filters off, the server would have to parse each document, which took half its time. For an excerpt it does:
-what is left is a tenth and less, whose reading here costs more than that.
+what is left is a tenth and less, whose reading here costs more than that; but what is in `Document.brief` it has apart.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
 """Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
 EXCERPTS = 5_000
 """So many excerpts are read at once: what the server reads again for a second request costs it more than they weigh."""
+BRIEF: Mapping[str, Any] = {"source": False, "stored_fields": "_none_", "docvalue_fields": ["id", "brief"]}
+"""What asks for `Document.brief` and opens no document, not even for its `_id`."""
 IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
@@ -176,27 +178,41 @@ class ElasticsearchStore:
         return self._scroll(kind, where, kind)
 
     def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
-        """See `IncidentStore.excerpts`; all of it is of one moment."""
-        return self._scroll(kind, where, shape)
+        """See `IncidentStore.excerpts`; documents without a `brief`, of an earlier version, are read last."""
+        if not kind.brief or not shape.model_fields.keys() <= {"id", *kind.brief}:
+            yield from self._scroll(kind, where, shape)
+            return
+        lacking = list[str]()
+        for hit in self._found(kind, {"query": condition(kind, where), **BRIEF}, EXCERPTS, EXCERPTS):
+            id_, brief = hit["fields"]["id"][0], hit["fields"].get("brief")
+            if brief:
+                yield self._stored(kind, id_, brief[0], shape)
+            else:
+                lacking.append(id_)
+        for some in chunks(lacking, EXCERPTS):
+            yield from self._scroll(kind, Where(ids=some), shape)
 
     def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
-        """What one answer holds is one request instead of three."""
         source = {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
-        request: dict[str, Any] = {"query": condition(kind, where), **source}
         at_first, then = (AT_FIRST, SCROLL) if read_as is kind else (EXCERPTS, EXCERPTS)
+        for hit in self._found(kind, {"query": condition(kind, where), **source}, at_first, then):
+            yield self._read_as(kind, hit, read_as)
+
+    def _found(self, kind: type[Document], request: Mapping[str, Any], at_first: int, then: int) -> Iterator[Mapping[str, Any]]:
+        """All hits. What one answer holds is one request instead of three."""
         hits = self._hits(kind, {**request, "index": self._index(kind), "size": at_first, "sort": ["_doc"]})
-        if len(hits) < at_first:
-            yield from (self._read_as(kind, hit, read_as) for hit in hits)
-        else:
-            yield from self._paged(kind, request, read_as, then)
+        return iter(hits) if len(hits) < at_first else self._paged(kind, request, then)
 
     def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
         return self._read_as(kind, hit, kind)
 
     def _read_as(self, kind: type[Document], hit: Mapping[str, Any], read_as: type[R]) -> R:
-        return stored(kind, hit["_id"], hit["_source"].get("doc", {}), f"{self._where()}, index {self._index(kind)}", read_as)
+        return self._stored(kind, hit["_id"], hit["_source"].get("doc", {}), read_as)
 
-    def _paged(self, kind: type[Document], asked: Mapping[str, Any], read_as: type[R], size: int) -> Iterator[R]:
+    def _stored(self, kind: type[Document], id_: str, content: str | Mapping[str, Any], read_as: type[R]) -> R:
+        return stored(kind, id_, content, f"{self._where()}, index {self._index(kind)}", read_as)
+
+    def _paged(self, kind: type[Document], asked: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
         """Page after page of a point in time."""
         with server_errors(self._address, "read", [kind]):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
@@ -205,7 +221,7 @@ class ElasticsearchStore:
             is_whole = False
             while not is_whole:
                 hits = self._hits(kind, request)
-                yield from (self._read_as(kind, hit, read_as) for hit in hits)
+                yield from hits
                 is_whole = len(hits) < size
                 request |= {} if is_whole else {"search_after": hits[-1]["sort"]}
         finally:

@@ -376,6 +376,6 @@ def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
 
 
 TABLES = "".join(map(_schema, CLASSES))
-STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 7)
+STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 8)
 """A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
 cleaned. When `VERSION` is raised, its step comes behind them. The last is of this store alone: the index of `Document.narrow`."""

@@ -489,6 +489,27 @@ def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
     assert len(whole) > 1
 
 
+class Opened(Excerpt):
+    """What the tests take out of an incident."""
+
+    publish_seconds: float | None
+    incomplete: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("many", [3, 5_203])
+def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeypatch, many):
+    """An earlier version, or this one of a document whose excerpt is too long to be kept apart."""
+    made = [incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2)) for n in range(many)]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Incident, "brief", ())
+        store.put(made[:2])
+    long = incident("INC-LONG", incomplete=("size" * 10_000,))
+    store.put([*made[2:], long])
+    store.refresh()
+    excerpts = [(one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, Where(), Opened)]
+    assert sorted(excerpts) == [(one.id, one.publish_seconds, one.incomplete) for one in (*made, long)]
+
+
 def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
     store.put([exposure("s1")])
     store.refresh()
