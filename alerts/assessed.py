@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from alerts.incidents import fold, replay
 from alerts.incidents.fold import Known
+from alerts.incidents.held import held
 from alerts.incidents.status import UNDECIDED, statuses
 from alerts.read.opened import opened_by, wait_for
-from alerts.records import Claim, Exposure, Incident
+from alerts.records import Exposure, Incident
 from alerts.store import IncidentStore, Where, configured_store
 from ullage import log
 from ullage.errors import ConfigError
@@ -52,10 +53,10 @@ class Assessed:
         seen: replay.Seen = {subject: {} for subject in replay.sample(finding)}
         if seen:
             replay.remember(seen, self.store.scroll(Exposure, Where({"tenant": (finding.tenant,), "subject": tuple(seen)})))
-        claims = {id_: claim.incident for id_, claim in self.store.mget(Claim, fold.claims_of(finding)).items()}
-        stored = self.store.mget(Incident, {incident for incident in claims.values() if incident})
+        holders = held(self.store, fold.claims_of(finding))
+        stored = self.store.mget(Incident, {one.incident for one in holders.values() if one.incident})
         known = {id_: Known.of(incident) for id_, incident in stored.items()}
-        where = fold.place(finding, claims, known)
+        where = fold.place(finding, holders, known)
         before = replay.replay_of(finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen])
         told = bool(before.of) and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
         return Earlier(before.share, before.of, "" if where.opens else where.incident, compared, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -53,9 +54,9 @@ from alerts.rules.kinds import AnyKind, kinds
 from alerts.stage.authentic import Authentic
 from alerts.stage.canary import Canaries
 from alerts.stage.heartbeat import Dispatch
-from alerts.stage.pipeline import Alert
+from alerts.stage.pipeline import YOUNG, Alert
 from alerts.store import IncidentStore, Where, configured_store, store_plan, store_trust
-from alerts.store.older import bring_up
+from alerts.store.older import bring_up, gather
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus
@@ -70,7 +71,7 @@ from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
-from ullage.runtime.role import running, surroundings
+from ullage.runtime.role import running, spare_what_stands, surroundings
 from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.security.masking import Secret
@@ -124,6 +125,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         port = settings.alert.port if settings.metrics and not once else None
         turning: list[Maintenance] = []  # none while the bus is waited for
         stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
+        is_ours = settings.store.url.startswith("sqlite:")  # opening it has brought it up
+        if not is_ours and _gathered(context, store, stop, once, metrics) is None:
+            return
         reached = partial(metrics.loop.reached, BUS)
         opened = reach(
             "alert",
@@ -154,7 +158,7 @@ def run_alert(context: Context, *, once: bool) -> None:
                 notifier.turn,
                 settings.originals,
                 vault_of(context),
-                lambda: None if settings.store.url.startswith("sqlite:") else bring_up(store, context.clock.now()),
+                lambda: None if is_ours else bring_up(store, context.clock.now()),
             )
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
@@ -186,11 +190,17 @@ def run_alert(context: Context, *, once: bool) -> None:
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         batch = settings.alert.batch
+        spare_what_stands(YOUNG)
         Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
             book.complete()
+
+
+def _gathered(context: Context, store: IncidentStore, stop: threading.Event, once: bool, metrics: AlertMetrics) -> int | None:
+    """What an earlier version wrote brought to where this one looks for it; None when told to stop before the store answered."""
+    return reach("alert", lambda: gather(store, context.clock.now()), stop, once, partial(metrics.loop.reached, STORE))
 
 
 def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:

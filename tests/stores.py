@@ -243,7 +243,7 @@ class Between:
         return getattr(self._inner, name)
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
-        if self._times and documents and isinstance(documents[0], self._kind):
+        if self._times and any(isinstance(one, self._kind) for one in documents):
             self._times -= 1
             self._act()
         return self._inner.put(documents, over)

@@ -16,8 +16,20 @@ from functools import partial
 from alerts.decisions.decide import Decisions
 from alerts.desk.work import Work
 from alerts.incidents import projection, replaced
+from alerts.incidents.held import held
 from alerts.incidents.status import standing
-from alerts.records import SEVERITIES, Claim, Decision, Exposure, Incident, Sighting, Sketched, claim_id, exposure_id, incident_id
+from alerts.records import (
+    SEVERITIES,
+    Decision,
+    Exposure,
+    Incident,
+    Sighting,
+    Sketched,
+    claim_id,
+    exposure_id,
+    holding_of,
+    incident_id,
+)
 from alerts.store import IncidentStore, Where
 from alerts.store.merge import Merge, merge
 from ullage.audit import Trail
@@ -107,12 +119,14 @@ class Returns:
         found = self._store.scroll(Exposure, Where({"incident": (sighting.incident,)}))
         ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
-        held = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
-        merging.put(_moved(one, sighting, new) for one in held)
-        left = {one.id: replaced.without(one, {sighting.id}) for one in held}
+        whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
+        merging.put(_moved(one, sighting, new) for one in whole)
+        left = {one.id: replaced.without(one, {sighting.id}) for one in whole}
         if sighting.subjects:
-            claim = claim_id(sighting.tenant, "subjects", sighting.subjects)
-            self._store.put([Claim(id=claim, tenant=sighting.tenant, incident=new, at=asked.at)])
+            people = claim_id(sighting.tenant, "subjects", sighting.subjects)
+            before = held(self._store, [people]).get(people)
+            if before is None or before.incident != new:
+                self._store.create([holding_of(sighting.tenant, new, [people], asked.at, [before] if before else [])])
         merging.put(one for one in left.values() if one)
         merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from alerts.incidents import ties
 from alerts.incidents.sketch import merge, overlap
-from alerts.records import Incident, Sketched, claim_id, incident_id
+from alerts.records import Holding, Incident, Sketched, claim_id, incident_id
 from ullage.records import Finding
 
 CONTAINED = 0.6
@@ -109,13 +109,15 @@ def claims_of(finding: Finding) -> tuple[str, ...]:
     return (*values, claim_id(finding.tenant, "subjects", digest)) if digest else tuple(values)
 
 
-def place(finding: Finding, claims: Mapping[str, str], incidents: Mapping[str, Known], tied_by: ties.Ties = ties.NONE) -> Place:
-    """Where `finding` goes. `claims` maps claim ids to incidents, `incidents` holds those that exist."""
+def place(
+    finding: Finding, holders: Mapping[str, Holding], incidents: Mapping[str, Known], tied_by: ties.Ties = ties.NONE
+) -> Place:
+    """Where `finding` goes. `holders` are what holds its claims, `incidents` those that exist."""
     digest = subjects_digest(finding)
 
     def heads(ids: Iterable[str]) -> list[Known]:
         """Those who answer for the holders of these claims, the oldest first."""
-        held = {head_of(claims[id_], incidents) for id_ in ids if id_ in claims}
+        held = {head_of(holders[id_].incident, incidents) for id_ in ids if id_ in holders}
         known = (incidents[id_] for id_ in held if id_ in incidents and incidents[id_].tenant == finding.tenant)
         return sorted(known, key=lambda one: (one.opened_at, one.id))
 

@@ -20,11 +20,6 @@ def claim_of(finding: Finding) -> str:
     return claim_id(finding.tenant, "served", finding.served or finding.id) if finding.served or finding.incomplete else ""
 
 
-def claims_of(findings: Iterable[Finding]) -> set[str]:
-    """The ids of all claims that `findings` leave or ask for."""
-    return {claim for finding in findings if (claim := claim_of(finding))}
-
-
 def current(findings: Iterable[Finding], claimed: Collection[str]) -> list[Finding]:
     """`findings` but for incomplete ones behind the whole one of their capture; `claimed` are the claims that there are."""
     whole, kept = set(claimed), list[Finding]()

@@ -27,6 +27,7 @@ from alerts.records import (
     GapReason,
     Heard,
     Hold,
+    Holding,
     Incident,
     Notification,
     Original,
@@ -49,7 +50,7 @@ NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Back
 """What has the handle of a customer in it."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome,
+    Sighting, Claim, Holding, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome,
     DutyRecord, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""

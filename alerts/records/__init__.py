@@ -9,6 +9,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Background     the finding's id            alert
     Original       the finding's id            alert, sealed
     Claim          tenant:of:value             alert
+    Holding        tenant:incident:digest      alert, append-only
     Presence       tenant:token of a post      alert
     KeyCheck       the key's name              alert
     Heard          a crawl host's name         alert
@@ -47,6 +48,7 @@ from alerts.records.facts import (
     exposure_id,
     presence_id,
 )
+from alerts.records.holding import Holding, holding_of
 from alerts.records.incident import Incident, Why, incident_id
 from alerts.records.notification import Account, Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
@@ -55,15 +57,15 @@ from alerts.records.work import WorkItem
 __all__ = [
     "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Band",
     "Claim", "ClockWord", "DaySheet", "Decision", "DutiesKnown", "DutyRecord", "Exposure", "Fraud", "FraudOutcome",
-    "GapReason", "Gone", "Heard", "Hold", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original", "Presence",
-    "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id", "clock_of",
-    "exposure_id", "incident_id", "presence_id",
+    "GapReason", "Gone", "Heard", "Hold", "Holding", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original",
+    "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
+    "clock_of", "exposure_id", "holding_of", "incident_id", "presence_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
-    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
 VERSION = 13
 """Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
@@ -71,5 +73,5 @@ VERSION = 13
 the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
 eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`, the
 tenth no `FraudOutcome`, the eleventh no `DutyRecord`, which alert
-makes by and by, the twelfth nothing `brief`, whose documents are read instead. A class that is new gets its tables or index;
-filters that change must be filled from the documents."""
+makes by and by, the twelfth nothing `brief`, whose documents are read instead, and no `Holding`, but a `Claim` for each value. A
+class that is new gets its tables or index; filters that change must be filled from the documents."""

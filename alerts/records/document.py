@@ -39,6 +39,8 @@ class Document(Stored):
     """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
     brief: ClassVar[tuple[str, ...]] = ()
     """Small members of a large document: an excerpt of these alone is had without reading it, where a store keeps them apart."""
+    looked_up: ClassVar[bool] = False
+    """Found by its sets alone, by who refreshes before: neither counted by them nor shown to anybody else meanwhile."""
     seen_at_once: ClassVar[bool] = False
     """What people say, one at a time: a search sees it as soon as its write has returned, for the next decision stands on it."""
 

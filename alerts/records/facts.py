@@ -251,7 +251,7 @@ class Presence(Document):
 
 
 class Claim(Document):
-    """Which incident first had this sketch value, or this set of subjects. Read and created by id, never searched."""
+    """That somebody had something first, or that something was done: read and created by id, never searched."""
 
     columns = ("tenant",)
 
@@ -286,5 +286,5 @@ def presence_id(tenant: str, post: str) -> str:
 
 
 def claim_id(tenant: str, of: str, value: str) -> str:
-    """The id of the claim on one sketch value, or on one set of subjects."""
+    """The id of a claim, or what an incident holds: a sketch value, a set of subjects, a tie."""
     return f"{tenant}:{of}:{value}"

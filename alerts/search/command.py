@@ -14,8 +14,8 @@ from alerts.search.door import TOKEN, token_of
 from alerts.store import configured_store, store_trust
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import STORE, new_registry
-from ullage.runtime.role import running
-from ullage.runtime.serving import listening, listening_at, serve, spare_what_stands
+from ullage.runtime.role import running, spare_what_stands
+from ullage.runtime.serving import listening, listening_at, serve
 from ullage.security.tls import Served
 from ullage.settings import LOOPBACK, Context
 

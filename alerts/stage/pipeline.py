@@ -19,6 +19,7 @@ from alerts.incidents import fold, projection, replaced, replay, ties
 from alerts.incidents.erased import erased_meanwhile, without_erased
 from alerts.incidents.exposures import exposures_of, merged
 from alerts.incidents.fold import Known, Place
+from alerts.incidents.held import held
 from alerts.incidents.key_checks import admit
 from alerts.incidents.presence import Presences
 from alerts.incidents.status import CLOSED, standing
@@ -27,14 +28,13 @@ from alerts.noise.background import Rules, fact_of, shipped
 from alerts.records import (
     SEVERITIES,
     Background,
-    Claim,
-    Decision,
     Exposure,
+    Holding,
     Incident,
     Notification,
     Original,
     Sighting,
-    Suppression,
+    holding_of,
     incident_id,
 )
 from alerts.records.document import Document
@@ -53,8 +53,11 @@ from ullage.verdict import own_rules
 
 KEPT_FROM = SEVERITIES.index("low")
 """Of what is less nobody needs to find the post again."""
-SEARCHED = (Background, Sighting, Exposure, Decision, Notification, Suppression)
-"""What is searched while a batch is folded, and so is to be seen; all else is read by id, as claims are, or not at all."""
+YOUNG = 20_000
+"""Objects that folding makes before the new ones are looked through for garbage: a batch makes several times as many, and hardly
+any that only a collection frees."""
+SEARCHED = (Sighting, Exposure, Notification)
+"""What is searched once a batch's facts are written, and so is to be seen; what people say is seen at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +92,19 @@ class Alert:
     def _fold(self, decoded: Sequence[Finding], opened: dict[str, Sighting], merging: Merge) -> list[Sighting]:
         """Fold them once; gives the first sightings of new incidents, with those that are `opened` by an earlier try."""
         told = [finding for finding in decoded if not finding.withdrawn]
-        findings = replaced.current(told, self.store.mget(Claim, replaced.claims_of(told)))
+        before = self._held(told)
+        findings = replaced.current(told, before)
         sightings = merging.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
         new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
         traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
-        background = self._background(new, traits)
+        background = self._background(new, traits, before)
         leaks = [finding for finding in findings if finding.id not in background]
         aside = self._beside(leaks)
         leaks += aside
         presences = Presences.of(merging, [*leaks, *(finding for finding in decoded if finding.withdrawn)])
         sightings |= merging.mget(Sighting, {f.id for f in aside}) if aside else {}
-        batch = self._load(merging, leaks, sightings, presences)
+        batch = self._load(merging, leaks, before | self._held(aside), sightings, presences)
         for finding in leaks:
             batch.take(finding, traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None), self.clock)
         opened |= {sighting.id: sighting for sighting in batch.opened}
@@ -115,7 +119,12 @@ class Alert:
     def _ties(self, finding: Finding) -> ties.Ties:
         return ties.ties_of(finding, self.together)
 
-    def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits]) -> set[str]:
+    def _held(self, findings: Collection[Finding]) -> dict[str, Holding]:
+        """Of all that these findings look for what incidents hold."""
+        claims = (claim for f in findings for claim in (*fold.claims_of(f), *self._ties(f).all, replaced.claim_of(f)) if claim)
+        return held(self.store, {*claims})
+
+    def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits], before: Collection[str]) -> set[str]:
         """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
         known, rules, decided = (
             set(self.store.mget(Background, {f.id for f in findings})),
@@ -126,7 +135,7 @@ class Alert:
             seen = traits.get(finding.id)
             if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
                 decided[finding.id] = fact_of(finding, rule, rules.version, seen, self.clock.now(), self._ties(finding).own)
-        for id_ in self._sold(findings, decided.keys() | known, decided):
+        for id_ in self._sold(findings, decided.keys() | known, decided, before):
             del decided[id_]
         if not decided:
             return known
@@ -134,11 +143,12 @@ class Alert:
             self._put_background(findings, [*decided.values()])
         return known | decided.keys()
 
-    def _sold(self, findings: Sequence[Finding], apart: Collection[str], decided: Collection[str]) -> set[str]:
-        """Of those `decided` the ids of what an author posted who sells beside it: that is no background."""
+    def _sold(
+        self, findings: Sequence[Finding], apart: Collection[str], decided: Collection[str], before: Collection[str]
+    ) -> set[str]:
+        """Of those `decided` the ids of what an author posted who sells beside it or did `before`: that is no background."""
         tied = {finding.id: self._ties(finding) for finding in findings}
-        asked = {tie for id_ in decided for tie in tied[id_].all}
-        sold = self.store.mget(Claim, asked).keys() | {tie for id_, one in tied.items() if id_ not in apart for tie in one.own}
+        sold = {*before} | {tie for id_, one in tied.items() if id_ not in apart for tie in one.own}
         found = set[str]()
         while more := {id_ for id_ in decided if id_ not in found and not sold.isdisjoint(tied[id_].all)}:
             found |= more
@@ -149,14 +159,14 @@ class Alert:
         """What was background until its author turned out to sell beside it: those findings, to be folded after all."""
         found, asked = dict[str, Finding](), {tie for finding in leaks for tie in self._ties(finding).all}
         if asked:
-            self.store.refresh(*SEARCHED)
+            self.store.refresh(Background)
         while asked:
-            new = [one for fact in self._held(asked) if fact.id not in found and (one := _kept(fact))]
+            new = [one for fact in self._tied(asked) if fact.id not in found and (one := _kept(fact))]
             found |= {finding.id: finding for finding in new}
             asked = {tie for finding in new for tie in self._ties(finding).all}
         return [*found.values()]
 
-    def _held(self, asked: Collection[str]) -> list[Background]:
+    def _tied(self, asked: Collection[str]) -> list[Background]:
         """Background facts whose posts left one of these ties."""
         return sorted(self.store.scroll(Background, Where({"ties": tuple(asked)})), key=lambda fact: (fact.at, fact.id))
 
@@ -165,14 +175,19 @@ class Alert:
         self._put(decided)
         self.store.delete(Background, erased_meanwhile(self.store, decided))
         whole = {finding.id: replaced.claim_of(finding) for finding in findings}
-        self.store.create([Claim(id=whole[d.id], tenant=d.tenant, incident="", at=d.at) for d in decided if whole[d.id]])
+        self.store.create([holding_of(d.tenant, "", (whole[d.id],), d.at) for d in decided if whole[d.id]])
 
-    def _load(self, merging: Merge, findings: Sequence[Finding], sightings: dict[str, Sighting], presences: Presences) -> Batch:
+    def _load(
+        self,
+        merging: Merge,
+        findings: Sequence[Finding],
+        before: Mapping[str, Holding],
+        sightings: dict[str, Sighting],
+        presences: Presences,
+    ) -> Batch:
         """Everything that the batch can touch, by id."""
         tied = {finding.id: self._ties(finding) for finding in findings}
-        wanted = {claim for finding in findings for claim in (*fold.claims_of(finding), *tied[finding.id].all)}
-        claims = self.store.mget(Claim, wanted | replaced.claims_of(findings))
-        holders = {c.incident for c in claims.values() if c.incident} | {
+        holders = {one.incident for one in before.values() if one.incident} | {
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
         }
         holders |= {sighting.incident for sighting in presences.sightings.values()}
@@ -183,7 +198,7 @@ class Alert:
             for id_, decision in standing(self.store, known).items():
                 known[id_] = known[id_]._replace(closed_at=decision.at if decision.status in CLOSED else None)
         seen = self._seen([f for f in findings if f.id not in sightings])
-        return Batch(sightings, {id_: c.incident for id_, c in claims.items()}, known, stored, tied, presences, seen)
+        return Batch(sightings, {**before}, known, stored, tied, presences, seen)
 
     @staticmethod
     def _with_heads(merging: Merge, ids: Collection[str]) -> dict[str, Incident]:
@@ -199,8 +214,9 @@ class Alert:
         seen: dict[str, replay.Seen] = {}
         for finding in findings:
             seen.setdefault(finding.tenant, {}).update((subject, {}) for subject in replay.sample(finding))
-        for tenant, subjects in seen.items():
-            replay.remember(subjects, self.store.scroll(Exposure, Where({"tenant": (tenant,), "subject": tuple(subjects)})))
+        asked = [subject for subjects in seen.values() for subject in subjects]
+        for one in self.store.scroll(Exposure, Where({"tenant": (*seen,), "subject": asked})) if asked else ():
+            replay.remember(seen[one.tenant], (one,))
         return seen
 
     def _write(self, merging: Merge, batch: Batch) -> None:
@@ -210,11 +226,11 @@ class Alert:
         touched = batch.touched()
         if not touched:
             return
-        self._claim(merging, batch)
         came = batch.came()
         stored = merging.mget(Exposure, [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers])
         before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
-        merging.put(merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items())
+        shown = [merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items()]
+        merging.put([*shown, *batch.holdings])
         if batch.replaced:
             self.store.refresh(*SEARCHED)
             replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
@@ -228,14 +244,6 @@ class Alert:
         merging.put(incidents)
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
-
-    def _claim(self, merging: Merge, batch: Batch) -> None:
-        """Create the claims that nobody holds, and overwrite those whose incident is gone or frozen, if nobody else did."""
-        now, stale = self.clock.now(), batch.stale_claims
-        claims = [Claim(id=id_, tenant=tenant, incident=i, at=now) for id_, (tenant, i) in batch.new_claims.items()]
-        held = merging.mget(Claim, stale) if stale else {}
-        merging.put(one for one in claims if one.id in held and held[one.id].incident == stale[one.id])
-        self.store.create([one for one in claims if one.id not in held])
 
     def _project(self, id_: str, facts: FactsOf, batch: Batch, rules: VerdictRules) -> Incident:
         """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
@@ -264,7 +272,8 @@ class Batch:
     """What is known of a batch's incidents, the findings before the one in hand included."""
 
     sightings: dict[str, Sighting]
-    claims: dict[str, str]
+    held: dict[str, Holding]
+    """By value what holds it, of all that its findings look for."""
     known: dict[str, Known]
     stored: dict[str, Incident]
     tied: dict[str, ties.Ties]
@@ -273,9 +282,8 @@ class Batch:
     """Of its posts, whether they are there."""
     seen: dict[str, replay.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
-    new_claims: dict[str, tuple[str, str]] = field(default_factory=dict)
-    stale_claims: dict[str, str] = field(default_factory=dict)
-    """Claims to overwrite, each with the incident that holds it and is gone or frozen, or that a tie does not hold to."""
+    holdings: list[Holding] = field(default_factory=list)
+    """Of what was held by nobody, or by an incident that is gone or frozen, or that a tie does not hold to."""
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
     """What the batch itself shows, by id."""
@@ -290,7 +298,7 @@ class Batch:
         """Place one finding; one that has a sighting goes where it went before."""
         sighting, earlier = self.sightings.get(finding.id), self._replaced_by(finding)
         if sighting is None:
-            where = self._place_of(earlier) if earlier else fold.place(finding, self.claims, self.known, self.tied[finding.id])
+            where = self._place_of(earlier) if earlier else fold.place(finding, self.held, self.known, self.tied[finding.id])
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
             known = replay.replay_of(finding, self._family(where), self.seen.get(finding.tenant, {}), frozen)
             at = earlier.folded_at if earlier else clock.now()
@@ -349,13 +357,16 @@ class Batch:
             self._tie(fold.head_of(id_, self.known), fold.head_of(part, self.known))
         whole = (replaced.claim_of(finding),) if finding.served and not finding.incomplete else ()
         tied = self.tied[finding.id].own if sighting.tied else ()
+        had = list[str]()
         for claim in (*fold.claims_of(finding), *tied, *whole):
-            holder = self.known.get(self.claims.get(claim, ""))
+            holder = self.known.get(self.held[claim].incident) if claim in self.held else None
             if holder is None or holder.frozen or (claim in tied and not self._head(holder.id).holds(finding)):
-                if claim in self.claims and claim not in self.new_claims:
-                    self.stale_claims[claim] = self.claims[claim]
-                self.claims[claim] = id_
-                self.new_claims[claim] = (finding.tenant, id_)
+                had.append(claim)
+        if had:
+            before = {self.held[claim].id: self.held[claim] for claim in had if claim in self.held}
+            made = holding_of(finding.tenant, id_, had, sighting.folded_at, before.values())
+            self.holdings.append(made)
+            self.held.update(dict.fromkeys(had, made))
 
     def _head(self, id_: str) -> Known:
         return self.known[fold.head_of(id_, self.known)]

@@ -140,7 +140,7 @@ class IncidentStore(Protocol):
         """Write each unless its id exists; tells for each whether it did."""
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
-        """Write each, whether or not it exists; with `over`, documents of one class, each over the version that it has there.
+        """Write each, whether or not it exists; with `over` each over the version that it has there.
 
         CONFLICT where the store has another version, has one at all of what `over` does not name, or lacks what it names. Of
         several with one id the first is written.

@@ -39,7 +39,7 @@ EXCERPTS = 5_000
 BRIEF: Mapping[str, Any] = {"source": False, "stored_fields": "_none_", "docvalue_fields": ["id", "brief"]}
 """What asks for `Document.brief` and opens no document, not even for its `_id`."""
 IDS_AT_ONCE = 1000
-BULK_BYTES, BULK_ITEMS = 8 * 2**20, 1000
+BULK_BYTES, BULK_ITEMS = 8 * 2**20, 2000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
 """What is read of an answer to a bulk: the rest would be four times as long."""
 OUTCOMES = {201: Outcome.CREATED, 200: Outcome.REPLACED, 409: Outcome.CONFLICT}

@@ -41,7 +41,8 @@ def index_name(prefix: str, kind: type[Document]) -> str:
 def mapping(kind: type[Document]) -> dict[str, Any]:
     """The strict mapping of a record class: a document with a field that is not in here is refused."""
     fields: dict[str, Any] = {"id": KEYWORD, "time": {"type": "long"}, "@timestamp": {"type": "date"}}
-    fields |= dict.fromkeys((*kind.columns, *kind.sets), KEYWORD)
+    fields |= dict.fromkeys(kind.columns, KEYWORD)
+    fields |= dict.fromkeys(kind.sets, {**KEYWORD, "doc_values": False} if kind.looked_up else KEYWORD)
     fields |= {ECS[column]: {"type": "alias", "path": column} for column in kind.columns if column in ECS}
     fields |= {number: {"type": "long"} for number in kind.orders}
     if kind.searchable:
@@ -54,7 +55,9 @@ def mapping(kind: type[Document]) -> dict[str, Any]:
 
 def template(prefix: str, kind: type[Document]) -> dict[str, Any]:
     """The composable index template of a record class."""
-    settings = {"index.number_of_shards": 1, "index.auto_expand_replicas": "0-1", **LATER}
+    settings: dict[str, Any] = {"index.number_of_shards": 1, "index.auto_expand_replicas": "0-1", **LATER}
+    if kind.looked_up:
+        settings["index.refresh_interval"] = "-1"
     return {
         "index_patterns": [index_name(prefix, kind)],
         "priority": 500,

@@ -8,7 +8,6 @@ another by now it raises `ConflictError`, and `merge` does it all again from rea
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -41,16 +40,16 @@ class Merge:
         return {id_: one.document for id_, one in found.items()}
 
     def put(self, documents: Iterable[Document]) -> None:
-        """Write each over what was read of it, or create it where nothing was there.
+        """Write each over what was read of it, or create it where nothing was there; no two of them have the same id.
 
         ConflictError when one is not as it was read, RecordError when the store can never take one; others may be written then.
         """
-        for kind, some in itertools.groupby(documents, type):
-            outcomes = self.store.put([*some], self._over(kind))
-            if Outcome.REJECTED in outcomes:
-                raise RecordError("rejected")
-            if Outcome.CONFLICT in outcomes:
-                raise ConflictError(_overtaken(kind))
+        some = [*documents]
+        outcomes = self.store.put(some, self._over(*{type(one) for one in some}))
+        if Outcome.REJECTED in outcomes:
+            raise RecordError("rejected")
+        if Outcome.CONFLICT in outcomes:
+            raise ConflictError(_overtaken(type(some[outcomes.index(Outcome.CONFLICT)])))
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """Remove what was read; returns how many that were. ConflictError when one is not as it was read, or gone."""
@@ -59,8 +58,8 @@ class Merge:
             raise ConflictError(_overtaken(kind))
         return removed
 
-    def _over(self, kind: type[Document]) -> dict[str, str]:
-        return {id_: version for id_, version in self._versions.get(kind, {}).items() if version}
+    def _over(self, *kinds: type[Document]) -> dict[str, str]:
+        return {id_: version for kind in kinds for id_, version in self._versions.get(kind, {}).items() if version}
 
 
 def merge(store: IncidentStore, act: Callable[[Merge], T]) -> T:

@@ -1,8 +1,10 @@
-"""Texts as earlier versions kept them, brought under the rule of this one.
+"""What earlier versions wrote, brought under the rule of this one: texts, and what incidents hold.
 
-They had cleaned titles, addresses, authors and ids of posts, which lets names and passwords through, and took the names of
+Texts: they had cleaned titles, addresses, authors and ids of posts, which lets names and passwords through, and took the names of
 places from whoever handed a post in. What is left of such a document: tokens, terms of the lexicon, and `…` for all other text. A
 suppression that names an author or a channel by such a text can cover nothing any more and goes.
+
+What incidents hold were claims, a document a value; see `Holding`.
 
 The embedded store does this when it opens a file of an earlier version. In another it is done once, by alert: `bring_up`.
 """
@@ -11,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import TypeVar
 
-from alerts.records import TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
+from alerts.records import TEXT_RULE, Background, Claim, Exposure, Holding, Incident, Sighting, Suppression, holding_of
 from alerts.records.document import Document
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore, Where
@@ -30,7 +32,11 @@ KINDS: tuple[type[Document], ...] = (Suppression, Exposure, Background, Incident
 """Classes that hold such texts; the sightings last, for they tell which places somebody else named."""
 DONE = f"ullage:texts:{TEXT_RULE}"
 """The id of the claim that says that a store is brought up."""
+GATHERED = "ullage:holdings:1"
+"""The same of what incidents hold."""
 BATCH = 500
+VALUES = {"candidates", "shingles", "subjects", "served", "talk", "thread", "advert", "template"}
+"""What claims of earlier versions were of that are values of a holding now."""
 
 
 def reduced(sighting: Sighting) -> Sighting:
@@ -101,6 +107,35 @@ def bring_up(store: IncidentStore, now: datetime) -> int:
         log.get("alert").info("texts_reduced", count=changed)
     store.create([Claim(id=DONE, tenant="", incident="", at=now)])
     return changed
+
+
+def gathered(claims: Iterable[Claim]) -> Iterator[Holding]:
+    """What holds the values of these claims; those of one incident and batch stand together, as they were written."""
+    of_incidents = (claim for claim in claims if is_value(claim))
+    for (tenant, incident, at), some in groupby(of_incidents, lambda claim: (claim.tenant, claim.incident, claim.at)):
+        yield holding_of(tenant, incident, (claim.id for claim in some), at)
+
+
+def is_value(claim: Claim) -> bool:
+    """Whether it is of a value that an incident holds, and not of something that was done or is to stay away."""
+    tenant, of, *_ = (*claim.id.split(":", 2), "")
+    return tenant == claim.tenant and of in VALUES
+
+
+def gather(store: IncidentStore, now: datetime) -> int:
+    """Have a store hold as this version does, once and before anything is folded; returns how many claims it were."""
+    if store.get(Claim, GATHERED) is not None:
+        return 0
+    store.refresh(Claim)
+    count = 0
+    for claims in batches(store.scroll(Claim, Where())):
+        store.put([*gathered(claims)])
+        count += store.delete(Claim, [claim.id for claim in claims if is_value(claim)])
+    if count:
+        store.expunge((Claim,))
+        log.get("alert").info("claims_gathered", count=count)
+    store.create([Claim(id=GATHERED, tenant="", incident="", at=now)])
+    return count
 
 
 def batches(documents: Iterator[D]) -> Iterator[list[D]]:

@@ -27,6 +27,7 @@ from alerts.records import (
     GapReason,
     Heard,
     Hold,
+    Holding,
     Incident,
     KeyCheck,
     Notification,
@@ -44,7 +45,7 @@ Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
 FOLDED = (
     Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification,
-    WorkItem, DutyRecord, DutiesKnown,
+    WorkItem, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
 SAID = (Decision, Suppression, Hold, GapReason, Audit, FraudOutcome)
 ALERT: Rights = (

@@ -21,7 +21,7 @@ from typing import Any
 
 import apsw
 
-from alerts.records import CLASSES, Sighting
+from alerts.records import CLASSES, Claim, Holding, Sighting
 from alerts.records.document import D, Document, E, R, stored
 from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where, older
 from alerts.store.rows_with import add_rows_with
@@ -363,6 +363,15 @@ def _reduce_texts(database: apsw.Connection) -> None:
             _insert(database, kind, [after for _, after in changed if after is not None], numbers)
 
 
+def _gather_claims(database: apsw.Connection) -> None:
+    """What incidents hold was a claim a value until the twelfth version."""
+    database.execute(TABLES)
+    for some in older.batches(_all(database, Claim)):
+        of_incidents = [claim for claim in some if older.is_value(claim)]
+        _insert(database, Holding, [*older.gathered(some)], {})
+        _remove(database, Claim, _numbers(database, Claim, of_incidents).values())
+
+
 def _all(database: apsw.Connection, kind: type[D]) -> Iterator[D]:
     """All documents of a class; those that were handed out may be written meanwhile."""
     last, sql = -1, f"select n, id, doc from {table_of(kind)} where n > ? order by n limit {SCROLL}"
@@ -376,6 +385,7 @@ def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
 
 
 TABLES = "".join(map(_schema, CLASSES))
-STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 8)
+STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 7, _gather_claims)
 """A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
-cleaned. When `VERSION` is raised, its step comes behind them. The last is of this store alone: the index of `Document.narrow`."""
+cleaned, one of the twelfth a claim for each value that an incident holds. When `VERSION` is raised, its step comes behind them.
+"""

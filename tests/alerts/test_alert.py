@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.maintenance.retention import expire
-from alerts.records import Claim, Exposure, Incident, Sighting, incident_id
+from alerts.records import Exposure, Holding, Incident, Sighting, incident_id
 from alerts.stage.pipeline import decode
 from alerts.store import Outcome, Where, open_store
 from alerts.store.sqlite import SqliteStore
@@ -34,7 +34,8 @@ def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
     assert incident.origin_reasons
     assert {e.subject for e in store.scroll(Exposure, Where())} == {handle("a"), handle("b")}
     assert store.get(Sighting, "f").incident == incident.id
-    assert store.count(Claim, Where()) == 11
+    (holding,) = store.scroll(Holding, Where())
+    assert (holding.incident, len(holding.values)) == (incident.id, 11)
 
 
 def test_a_repost_shares_the_incident_and_counts_nobody_twice(store, clock):

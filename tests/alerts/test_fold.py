@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.incidents.fold import Known, claims_of, place, subjects_digest
-from alerts.records import incident_id
+from alerts.records import Holding, holding_of, incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN
 
@@ -14,14 +14,18 @@ def known(name: str, values=(), minutes: int = 0, **changes) -> Known:
     return Known(name, "bank", WHEN + timedelta(minutes=minutes), sketch(values), "candidates")._replace(**changes)
 
 
-def held(found, *incidents: Known, subjects: str = "") -> tuple[dict[str, str], dict[str, Known]]:
+def holds(incident: str) -> Holding:
+    return holding_of("bank", incident, (), WHEN)
+
+
+def held(found, *incidents: Known, subjects: str = "") -> tuple[dict[str, Holding], dict[str, Known]]:
     """Claims as the incidents' own findings left them: each value belongs to the first that had it."""
-    claims: dict[str, str] = {}
+    claims: dict[str, Holding] = {}
     for one in incidents:
         for value in one.sketch:
-            claims.setdefault(f"bank:{one.sketch_of}:{value}", one.id)
+            claims.setdefault(f"bank:{one.sketch_of}:{value}", holds(one.id))
     if subjects:
-        claims[f"bank:subjects:{subjects_digest(found)}"] = subjects
+        claims[f"bank:subjects:{subjects_digest(found)}"] = holds(subjects)
     return claims, {one.id: one for one in incidents}
 
 
@@ -71,7 +75,7 @@ def test_equal_ages_are_decided_by_id():
 def test_candidates_and_shingles_are_never_compared():
     new, old = finding("new", range(20), people="x"), known("INC-OLD", range(20), sketch_of="shingles")
     claims, incidents = held(new, old)
-    claims |= {f"bank:candidates:{v}": "INC-OLD" for v in old.sketch}
+    claims |= {f"bank:candidates:{v}": holds("INC-OLD") for v in old.sketch}
     assert place(new, claims, incidents)[:3] == (OWN, True, ())
 
 
@@ -88,7 +92,7 @@ def test_a_frozen_incident_takes_nothing_more_and_is_linked():
 
 def test_a_claim_without_its_incident_is_of_a_crash_and_ends_in_the_same_incident():
     new = finding("new", range(20), people="x")
-    assert place(new, dict.fromkeys(claims_of(new), OWN), {})[:3] == (OWN, True, ())
+    assert place(new, dict.fromkeys(claims_of(new), holds(OWN)), {})[:3] == (OWN, True, ())
 
 
 def test_a_finding_in_parts_makes_no_claim_on_its_people():

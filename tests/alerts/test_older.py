@@ -7,11 +7,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from alerts.records import CLASSES, TEXT_RULE, Background, Claim, Exposure, Incident, Sighting, Suppression
+from alerts.records import CLASSES, TEXT_RULE, Background, Claim, Exposure, Holding, Incident, Sighting, Suppression
 from alerts.store import IncidentStore, Where, open_store
-from alerts.store.older import DONE, KINDS, bring_up, brought_up, outside
+from alerts.store.older import DONE, GATHERED, KINDS, bring_up, brought_up, gather, outside
 from alerts.store.sqlite import table_of
-from tests.alerts.builders import finding, fold_all
+from tests.alerts.builders import finding, fold_all, value
 from tests.alerts.noise.posts import post
 from tests.factories import WHEN
 from tests.stores import ON_SERVERS, each_backend, empty_store
@@ -26,8 +26,8 @@ TEXTS = {
     "channel": "诸葛文昭的群",
     "thread": "wenzhao",
 }
-FOURTH = 4
-"""The last version of the embedded store under which texts were cleaned."""
+FOURTH, TWELFTH = 4, 12
+"""The last versions of the embedded store under which texts were cleaned, and a value was a claim."""
 backend = each_backend(*ON_SERVERS)
 url = empty_store(CLASSES)
 PLANTED = ("芝麻", "诸葛", "文昭", "zhuge", "wenzhao", "0013", "chat of wen", "慕容")
@@ -185,3 +185,49 @@ def test_every_class_has_a_rule(made: IncidentStore) -> None:
     for kind in KINDS:
         for document in made.scroll(kind, Where()):
             assert brought_up(document, ()) is document, table_of(kind)
+
+
+def as_claims(store: IncidentStore) -> None:
+    """What incidents hold as the twelfth version left it: a claim a value; beside them claims of other things."""
+    store.refresh()
+    holdings = list(store.scroll(Holding, Where()))
+    store.put([
+        Claim(id=value, tenant=one.tenant, incident=one.incident, at=one.at) for one in holdings for value in one.values
+    ])  # fmt: skip
+    store.delete(Holding, [one.id for one in holdings])
+    store.put([
+        Claim(id=id_, tenant=tenant, incident="", at=WHEN)
+        for id_, tenant in (("bank:erased:last", "bank"), ("ullage:erased:bank:1", "ullage:erased"), (DONE, ""))
+    ])  # fmt: skip
+    store.refresh()
+
+
+def check_holdings(store: IncidentStore, before: dict[str, str], clock) -> None:
+    """Each value is held by the incident that it was of, the other claims stay, and a copy of the post joins it."""
+    store.refresh()
+    assert {v: one.incident for one in store.scroll(Holding, Where()) for v in one.values} == before
+    assert {claim.id for claim in store.scroll(Claim, Where())} - {GATHERED} == {"bank:erased:last", "ullage:erased:bank:1", DONE}
+    store.delete(Claim, ["bank:erased:last"])
+    fold_all(store, clock, [finding("again", range(10), people="xyz")])
+    assert store.get(Sighting, "again").incident == before["bank:candidates:" + value(1)]
+
+
+def test_claims_of_a_file_of_the_version_before_are_gathered(made: IncidentStore, tmp_path: Path, clock) -> None:
+    before = {v: one.incident for one in made.scroll(Holding, Where()) for v in one.values}
+    as_claims(made)
+    made.close()
+    with closing(apsw.Connection(str(tmp_path / "incidents.sqlite"), vfs=VFS)) as file:
+        file.execute("drop table holding; drop table holding_sets")
+        file.pragma("user_version", CHECKED | TWELFTH)
+    with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
+        check_holdings(store, before, clock)
+
+
+def test_claims_in_a_store_on_servers_are_gathered_once_by_alert(url: str, tmp_path: Path, clock) -> None:
+    with closing(open_store(url, tmp_path)) as store:
+        fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(90, 99), people="c", site="forum")])
+        before = {v: one.incident for one in store.scroll(Holding, Where()) for v in one.values}
+        as_claims(store)
+        assert gather(store, WHEN) == len(before) == 10 + 9 + 2
+        assert gather(store, WHEN) == 0
+        check_holdings(store, before, clock)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from alerts.read.query import whole
 from alerts.read.view import details, incompleteness, summary
-from alerts.records import Background, Claim, Exposure, Incident, Original, Sighting
+from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
 from alerts.store import IncidentStore, Where
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.browser import Browser
@@ -201,7 +201,7 @@ def test_a_late_incomplete_one_of_what_was_background_is_ignored(
 
 def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a")])
-    assert not [claim for claim in store.scroll(Claim, Where()) if ":served:" in claim.id]
+    assert not [value for one in store.scroll(Holding, Where()) for value in one.values if ":served:" in value]
 
 
 def test_sealed_originals_of_what_was_replaced_are_gone(store: SqliteStore, clock: HeldClock) -> None:

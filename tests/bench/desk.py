@@ -31,7 +31,8 @@ from tests.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling,
 from tests.bench.table import row
 from tests.conftest import HeldClock
 from ullage import setup
-from ullage.runtime.serving import listening, serve, spare_what_stands
+from ullage.runtime.role import spare_what_stands
+from ullage.runtime.serving import listening, serve
 from ullage.security import keys
 from ullage.settings import Context
 

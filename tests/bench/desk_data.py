@@ -20,7 +20,6 @@ from typing import TypeVar
 
 from alerts.desk.work import Work
 from alerts.records import (
-    Claim,
     Decision,
     Exposure,
     Incident,
@@ -28,6 +27,7 @@ from alerts.records import (
     Sighting,
     claim_id,
     exposure_id,
+    holding_of,
 )
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, open_store
@@ -53,8 +53,6 @@ TITLES = ("客户 一手料 四件套", "银行 客户信息 一手", "贷款客
 """Of which each holds 客户: words that fit every incident."""
 TERMS = (("一手数据", "sale"), ("四件套", "sale"), ("车贷", "loan"), ("洗料", "sale"))
 TEAM = tuple(f"analyst{n:02}" for n in range(20))
-CLAIMS = 8
-"""Of an incident, of some forty: they are asked for by id alone."""
 BATCH = 500
 CONFIGURATION = """\
 [search]
@@ -157,8 +155,7 @@ class Filling:
             own = {"id": exposure_id(id_, subject), "incident": id_, "subject": subject, "first_seen": when, "last_seen": when}
             own |= {"index_tags": tuple(tag(subject, kind) for kind in one.kinds)}
             yield one.model_copy(update={**own, "sightings": tuple(names[s] for s in one.sightings)})
-        for value in sketch[:CLAIMS]:
-            yield Claim(id=claim_id(seed.tenant, seed.sketch_of, value), tenant=seed.tenant, incident=id_, at=when)
+        yield holding_of(seed.tenant, id_, (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch), when)
         yield from self._worked(n, id_, seed, when)
 
     def _worked(self, n: int, id_: str, seed: Incident, when: datetime) -> Iterator[Document]:

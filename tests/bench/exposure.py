@@ -27,7 +27,8 @@ from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store
 from tests.bench.store import COUNT, exposures, others
 from tests.bench.table import row
-from ullage.runtime.serving import listening, serve, spare_what_stands
+from ullage.runtime.role import spare_what_stands
+from ullage.runtime.serving import listening, serve
 from ullage.settings import Context
 
 CLIENTS, ASKED, THOUSANDS, WARM = 8, 180, 20, 10

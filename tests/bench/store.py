@@ -21,8 +21,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alerts.incidents.held import held
 from alerts.incidents.status import statuses
-from alerts.records import Claim, Decision, Exposure, Incident, exposure_id
+from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.connection import connect, read_url
@@ -79,10 +80,10 @@ def _incident(n: int) -> Incident:
 
 
 def others(count: int) -> Iterator[list[Document]]:
-    """What else the questions need: the incidents, 256 claims each, and a decision on every tenth."""
+    """What else the questions need: the incidents, 256 claims of each, and a decision on every tenth."""
     incidents = range(max(1, count // PEOPLE))
     for n in incidents:
-        yield [Claim(id=f"bank:candidates:{n:08x}{i:08x}", tenant="bank", incident=f"INC-{n:010d}", at=T0) for i in range(256)]
+        yield [holding_of("bank", f"INC-{n:010d}", (f"bank:candidates:{n:08x}{i:08x}" for i in range(256)), T0)]
     yield [_incident(n) for n in incidents]
     yield [
         Decision(id=f"d{n}", tenant="bank", incident=f"INC-{n:010d}", at=T0, by="Li", status="confirmed")
@@ -119,7 +120,7 @@ QUESTIONS: dict[str, Callable[[IncidentStore, Asked], object]] = {
     "its newest customers": lambda s, a: s.search(Exposure, Where({"incident": (a.incident,)}), 200),
     "look-up of a person": lambda s, a: list(s.scroll(Exposure, Where({"tenant": ("bank",), "index_tags": a.tags}))),
     "exposures of a tenant": lambda s, _: s.count(Exposure, Where({"tenant": ("bank",)})),
-    "claims of a finding": lambda s, a: s.mget(Claim, a.claims),
+    "claims of a finding": lambda s, a: held(s, a.claims),
 }
 
 

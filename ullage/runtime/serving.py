@@ -7,7 +7,6 @@ drain. Neither requests nor uvicorn's own messages are logged, for a URL can hol
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -75,15 +74,6 @@ def serve(
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
     server.run(sockets=[listener])
-
-
-def spare_what_stands() -> None:
-    """Called once a process, when all is set up: what is there by now is no longer looked through for garbage.
-
-    A full collection that passed over all of it held up an answer of the desk for 0.1 s.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @contextlib.contextmanager

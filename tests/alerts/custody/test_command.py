@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from alerts.decisions.holds import Holds, held
 from alerts.maintenance.retention import expire
 from alerts.maintenance.schedule import Maintenance
-from alerts.records import CLASSES, Claim, Decision, Exposure, Hold, Incident, Notification, Sighting, incident_id
+from alerts.records import CLASSES, Decision, Exposure, Hold, Holding, Incident, Notification, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
@@ -210,13 +210,13 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     assert kept == {
         "Sighting": 2,
         "Exposure": 2,
-        "Claim": kept["Claim"],
+        "Holding": kept["Holding"],
         "Incident": 1,
         "Decision": 1,
         "Notification": 1,
         "Hold": 1,
     }
-    assert {claim.incident for claim in store.scroll(Claim, Where())} == {A}
+    assert {one.incident for one in store.scroll(Holding, Where())} == {A}
     assert store.get(Incident, A).frozen_at is None
     holds.release(A, by="Li", case="7", reason="closed")
     expire(store, StoreSettings(), later + timedelta(days=5_000))

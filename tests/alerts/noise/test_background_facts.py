@@ -7,7 +7,7 @@ import pytest
 
 from alerts.maintenance.retention import erase, expire
 from alerts.noise.background import Rules, shipped
-from alerts.records import Background, Claim, Exposure, Incident, Sighting
+from alerts.records import Background, Exposure, Holding, Incident, Sighting
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post
@@ -24,7 +24,7 @@ def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock
     (of_board,) = store.scroll(Background, Where({"site": ("board",)}))
     assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == ("f", "B1", shipped().version, handle("a"))
     assert store.count(Background, Where({"site": ("shop",), "rule": ("B1",)})) == 2
-    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Claim, Incident)] == [0, 0, 0, 0]
+    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Holding, Incident)] == [0, 0, 0, 0]
 
 
 def test_in_is_sightings_and_background(store, clock, registry):
