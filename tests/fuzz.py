@@ -19,10 +19,13 @@ SELECTED = "hypothesis and not (servers or faults or flow or live)"
 
 
 class Fuzz:
-    """A pytest plugin: the selected tests in random order until `seconds` are over, by `now`; not all of a round need be done."""
+    """A pytest plugin: the selected tests in random order until `seconds` are over, by `now`.
 
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._seconds, self._now, self._began = seconds, now, now()
+    Not all of the last round need be done by then, but of the first where it is to be `whole`.
+    """
+
+    def __init__(self, seconds: float, whole: bool, now: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._whole, self._now, self._began = seconds, whole, now, now()
         self.rounds, self.examples, self.failed = 0, Counter[str](), set[str]()
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -35,7 +38,7 @@ class Fuzz:
             random.SystemRandom().shuffle(left)
             self.rounds += 1
             for item, following in zip(left, [*left[1:], None], strict=True):
-                over = self._now() >= until
+                over = self._now() >= until and (self.rounds > 1 or not self._whole)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None if over else following)
                 if over:
                     break
@@ -72,7 +75,7 @@ def main(minutes: str, *words: str) -> int:
     plain = ("-p", "no:schemathesis")  # with its plugin no smallest example is printed
     quiet = ("-q", "-o", "console_output_style=classic", "--timeout", "600")
     options = (*plain, *quiet, "--hypothesis-profile", "fuzz", "-m", SELECTED)
-    status = int(pytest.main([*options, *words], plugins=[Fuzz(seconds)]))
+    status = int(pytest.main([*options, *words], plugins=[Fuzz(seconds, whole=bool(words))]))
     if words:
         return status
     from tests.fuzzing.search import all_targets

@@ -51,7 +51,7 @@ def said(output: str) -> tuple[int, ...]:
 
 def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
-    done = fuzz(tmp_path, 5, "test_some.py")
+    done = fuzz(tmp_path, 1, "test_some.py")
     properties, examples, rounds, failed = said(done.stdout)
     assert (done.returncode, properties, failed) == (1, 3, 1), done.stdout
     assert "number=1000" in done.stdout
