@@ -113,7 +113,8 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) 
     assert match.value("fetch_to_match_seconds_sum") == pytest.approx(10.0)
     assert match.value("last_success_timestamp_seconds") == match.context.clock.wall()
     assert match.value("watchlist_customers", tenant="bank") == 10
-    assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == match.context.clock.wall() + 104 * DAY
+    [lists] = installed.load(match.context)
+    assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == lists.expires.timestamp()
 
 
 def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match: Running) -> None:
