@@ -1,18 +1,36 @@
 """A bank with ten customers, and a way to run the command line."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from matcher.cli import loading
+from matcher.lexicon import Lexicon
 from tests.matcher.bank import command, customer, enrol
 from ullage.cli import app
 from ullage.settings import Context
 
 BANK = [customer(n) for n in range(10)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_lexicons() -> Iterator[None]:
+    """A lexicon of the same words is built once: half of what it takes to build a matcher, which hundreds of tests do."""
+    made: dict[str, Lexicon] = {}
+
+    def shared(*words: Any) -> Lexicon:
+        key = repr(words)
+        if key not in made:
+            made[key] = Lexicon(*words)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "Lexicon", shared)
+        yield
 
 
 @pytest.fixture(scope="session")
