@@ -1,5 +1,6 @@
 """Helm and Kubernetes' schemas, kept in ULLAGE_DEPLOY_CACHE, and what the chart becomes by some values."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,13 +30,21 @@ SETS = sorted((CHART / "ci").glob("*.yaml"))
 Manifest = dict[str, Any]
 
 
+@contextlib.contextmanager
+def once(what: str) -> Iterator[None]:
+    """One run of the tests at a time makes `what`; on a new machine there is no cache yet."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with turn(CACHE / f"{what}.lock"):
+        yield
+
+
 @cache
 def helm() -> str:
     """The program: the system's, or one built by Go, once (some minutes)."""
     if found := shutil.which("helm"):
         return found
     made = CACHE / "bin" / "helm"
-    with turn(CACHE / "helm.lock"):
+    with once("helm"):
         if not made.exists():
             go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
             if go is None:
@@ -67,7 +76,7 @@ def schemas() -> Path:
     """The folder with Kubernetes' schemas; installed by pip as the hash says, once."""
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     folder = CACHE / "kubernetes-schemas"
-    with turn(CACHE / "schemas.lock"):
+    with once("schemas"):
         stamp = folder / "installed.txt"
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
             shutil.rmtree(folder, ignore_errors=True)
