@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,19 @@ def typed(block: str) -> list[str]:
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
+def shown_in(page: str) -> list[str]:
+    """The verdict on the sample that a page shows."""
+    block = re.compile(r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = block.search((ROOT / page).read_text("utf-8"))
+    return found[1].splitlines() if found else []
+
+
+def is_shortened(shown: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether all that is `shown` is in the `whole`, in that order."""
+    left = iter(whole)
+    return all(line in left for line in shown)
+
+
 @pytest.mark.timeout(900)
 def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]) -> None:
     said: dict[str, str] = {}
@@ -93,7 +106,10 @@ def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], runn
                 elif not any(line.startswith(beginning) for beginning in NOT_RUN):
                     said[line] = run(line)
         assert team.received, "notify test reached the channel"
-    assert "HIGH" in said["ullage --data first assess deploy/demo/sample/leak.txt"]
+    verdict = [line.rstrip() for line in said["ullage --data first assess deploy/demo/sample/leak.txt"].splitlines()]
+    for page in ("README.md", "README.zh.md", "docs/assess.md"):
+        assert shown_in(page), page
+        assert is_shortened(shown_in(page), verdict), page
     assert re.search(r"INC-\w+ +high", said["ullage --data first incidents list"])
     assert "password" in (tmp_path / "run.log").read_text()
 

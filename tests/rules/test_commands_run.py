@@ -161,6 +161,7 @@ def _write_files() -> None:
     Path("changes.csv").write_text(listed([customer(50)]), encoding="utf-8")
     Path("bait.csv").write_text(listed([customer(n) for n in range(60, 66)]), encoding="utf-8")
     Path("leak.txt").write_text(ROWS, encoding="utf-8")
+    Path("deploy").symlink_to(ROOT / "deploy")  # with the sample, as in a clone
     Path("chat.txt").write_text(QQ, encoding="utf-8")
     for zone in ("DIR", "OUTER"):
         Path(f"{zone}/spool/captures").mkdir(parents=True)
