@@ -59,7 +59,7 @@ from alerts.store import IncidentStore, Where, configured_store, store_plan, sto
 from alerts.store.older import bring_up, gather
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from ullage.audit import current_user
-from ullage.bus import FINDINGS, Bus
+from ullage.bus import FINDINGS, Bus, Subscription
 from ullage.calendar import china
 from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError, every
@@ -128,15 +128,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         is_ours = settings.store.url.startswith("sqlite:")  # opening it has brought it up
         if not is_ours and _gathered(context, store, stop, once, metrics) is None:
             return
-        reached = partial(metrics.loop.reached, BUS)
-        opened = reach(
-            "alert",
-            lambda: (_letters(context, bus), bus.subscribe(FINDINGS, GROUP), _authentic(context, bus)),
-            stop,
-            once,
-            reached,
-        )
-        if opened is None:
+        if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
         letters, subscription, authentic = opened
         stack.callback(letters.close)
@@ -196,6 +188,17 @@ def run_alert(context: Context, *, once: bool) -> None:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
             book.complete()
+
+
+def _opened(
+    context: Context, bus: Bus, stop: threading.Event, once: bool, metrics: AlertMetrics
+) -> tuple[DeadLetters, Subscription, Authentic] | None:
+    """Where findings come from and what is none of ours goes; None when told to stop before the bus answered."""
+
+    def ask() -> tuple[DeadLetters, Subscription, Authentic]:
+        return _letters(context, bus), bus.subscribe(FINDINGS, GROUP), _authentic(context, bus)
+
+    return reach("alert", ask, stop, once, partial(metrics.loop.reached, BUS))
 
 
 def _gathered(context: Context, store: IncidentStore, stop: threading.Event, once: bool, metrics: AlertMetrics) -> int | None:
