@@ -1,6 +1,6 @@
 """Stage 3: findings become incidents, and people look at them.
 
-    topic findings ─▶ fold ─▶ facts (sighting, exposure, claim) ─▶ project ─▶ incident ─▶ list, page, API
+    topic findings ─▶ fold ─▶ facts (sighting, exposure, holding) ─▶ project ─▶ incident ─▶ list, page, API
                                                         decisions of analysts ─▶ status
 
 The store holds *facts*: each is a document with a deterministic id, written by one stage, so that a finding which comes twice,

@@ -125,8 +125,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         port = settings.alert.port if settings.metrics and not once else None
         turning: list[Maintenance] = []  # none while the bus is waited for
         stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
-        is_ours = settings.store.url.startswith("sqlite:")  # opening it has brought it up
-        if not is_ours and _gathered(context, store, stop, once, metrics) is None:
+        is_embedded = settings.store.url.startswith("sqlite:")  # opening it has brought it up
+        if not is_embedded and _gathered(context, store, stop, once, metrics) is None:
             return
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
@@ -150,7 +150,7 @@ def run_alert(context: Context, *, once: bool) -> None:
                 notifier.turn,
                 settings.originals,
                 vault_of(context),
-                lambda: None if is_ours else bring_up(store, context.clock.now()),
+                lambda: None if is_embedded else bring_up(store, context.clock.now()),
             )
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)

@@ -9,8 +9,8 @@ Incidents never merge. Where a late post ties several, the oldest becomes their 
 in the others, its parts, and takes what comes. A part keeps its id, its posts and what was decided of it, and says whose part it
 is. What a head and its parts hold together is what the ties connect, in whatever order it came.
 
-Candidates are found by claims, documents with a known id, because a search index shows a write too late: the finding
-before this one may be a millisecond old.
+Candidates are found by what incidents hold (`alerts.incidents.held`): sketch values, sets of customers and ties, each held by the
+incident that had it first. It is looked up after a refresh, for the finding before this one may be a millisecond old.
 """
 
 from __future__ import annotations

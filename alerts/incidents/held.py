@@ -17,6 +17,7 @@ def held(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
     if not values:
         return {}
     store.refresh(Holding)
-    found = list(store.scroll(Holding, Where({"values": values})))
+    wanted = frozenset(values)
+    found = list(store.scroll(Holding, Where({"values": wanted})))
     found.sort(key=lambda one: (-one.turn, one.at, one.id), reverse=True)  # the last of a value is the one that counts
-    return {value: one for one in found for value in one.values if value in values}
+    return {value: one for one in found for value in one.values if value in wanted}

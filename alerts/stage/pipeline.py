@@ -1,7 +1,7 @@
 """The stage on one screen: findings → (background, or) fold → facts → incidents, a batch at a time.
 
 Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went and which
-incidents it tied; then claims and exposures; last the incidents, which follow from them. The batch comes again, finds its
+incidents it tied; then exposures and holdings; last the incidents, which follow from them. The batch comes again, finds its
 sightings, and ends in the same facts. So it does where another process wrote between reading and writing: what a batch read is
 written over that alone (`alerts.store.merge`), and else the batch is done again from reading.
 """
@@ -185,7 +185,7 @@ class Alert:
         sightings: dict[str, Sighting],
         presences: Presences,
     ) -> Batch:
-        """Everything that the batch can touch, by id."""
+        """Everything that the batch can touch, by id; `before` is what holds the values that it looks for."""
         tied = {finding.id: self._ties(finding) for finding in findings}
         holders = {one.incident for one in before.values() if one.incident} | {
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)

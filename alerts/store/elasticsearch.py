@@ -3,7 +3,7 @@
 Nothing is created while it runs: `create_templates` makes templates and indexes, or whoever owns the cluster does. Reading and
 claiming by id see every write at once, search what was written before the last refresh. Queries are built here of exact values
 and phrases alone, so no sign in a text is an operator. A failed request is never repeated by the client: `create` would then
-deny what the first attempt did; the worker tries the record again, which finds its own claims. Deleted documents are found by
+deny what the first attempt did; the worker tries the record again, which finds what it wrote. Deleted documents are found by
 nothing at once; their bytes leave the segments when Elasticsearch merges them, which `expunge` asks for. Answers bring whole
 sources: to cut the filters off, the server would have to parse each document, which took half its time. For an excerpt it does:
 what is left is a tenth and less, whose reading here costs more than that; but what is in `Document.brief` it has apart.

@@ -88,16 +88,23 @@ SEALED = {"original": "sealed", "original_key": "k", "capture": {"post": "p"}, "
 GRAVE = finding("grave", range(10), "abcdefghijkl", ("phone", "card"), **SEALED)
 LOOKED_FOR = Where({"tenant": (LATE,)})
 PLAIN = finding("plain", people="a", fields=("PHONE",))
+LATE_WRITES = [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)]
+
+
+def killed_at(store, clock, late, at):
+    """The store with the write at which folding `late` was killed still on its way."""
+    stalled = Stalled(store, at)
+    with pytest.raises(UnavailableError, match="killed"):
+        fold_all(stalled, clock, [late])
+    return stalled
 
 
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
-@pytest.mark.parametrize(("late", "at"), [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)])
+@pytest.mark.parametrize(("late", "at"), LATE_WRITES)
 def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store, clock, context, whom, late, at) -> None:
     """Whichever write of a killed process it was: a document that was not there is refused by no version."""
-    stalled, now = Stalled(store, at), clock.as_clock().now()
-    with pytest.raises(UnavailableError, match="killed"):
-        fold_all(stalled, clock, [late])
+    stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
     erased(context, store, whom, now)
     fold_all(store, clock, [late])
     assert (left(store, whom), store.count(Original, Where())) == ([], 0)
@@ -109,12 +116,10 @@ def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store
 
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
-@pytest.mark.parametrize(("late", "at"), [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)])
+@pytest.mark.parametrize(("late", "at"), LATE_WRITES)
 def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context, whom, late, at) -> None:
     """What was killed was the only one. What was seen since is of who is a customer, or a tenant, again: it stays."""
-    stalled, now = Stalled(store, at), clock.as_clock().now()
-    with pytest.raises(UnavailableError, match="killed"):
-        fold_all(stalled, clock, [late])
+    stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
     erased(context, store, whom, now)
     stalled.arrive()
     clock.advance(3 * 86400)
