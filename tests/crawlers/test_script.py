@@ -248,12 +248,22 @@ def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("browser", "words"),
-    [("/nowhere/chromium", "/nowhere/chromium is not there: install chromium"), ("/bin/true", "does not start")],
+    ("browser", "cage", "words"),
+    [
+        ("/nowhere/chromium", "exit 0", "/nowhere/chromium is not there: install chromium"),
+        ("/bin/true", "", "bwrap is not there: install bubblewrap"),
+        ("/bin/true", "exit 1", "does not start"),
+    ],
 )
 def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
-    station: Station, server: Answers, browser: str, words: str
+    station: Station, server: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: str, cage: str, words: str
 ) -> None:
+    programs = tmp_path / "programs"  # instead of the machine's: it may have a browser, a cage, both or neither
+    programs.mkdir()
+    if cage:
+        (programs / "bwrap").write_text(f"#!/bin/sh\n{cage}\n")
+        (programs / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
     board(server, {1: ["text"]})
     station.site("spa", f"{server.url}/", "board", OPTIONS)
     assert "not read: spa" in station.run("crawl", "--once", exits=1, crawl__browser=browser)
