@@ -15,7 +15,7 @@ from parsel import Selector
 
 from crawlers.sites.layout import Layout, search
 from crawlers.sites.pages import PARENT, Page, Post, Withheld
-from crawlers.sites.selecting import Node, is_element, link_of, text_of
+from crawlers.sites.selecting import LONGEST_TEXT, Node, is_element, link_of, text_of
 
 PICTURES = frozenset("apng avif bmp gif heic ico jfif jpe jpeg jpg png svg tif tiff webp".split())
 MEDIA = frozenset("3gp aac amr ape avi flac flv m4a m4v mkv mov mp3 mp4 mpeg mpg ogg ogv rm rmvb swf ts wav webm wma wmv".split())
@@ -77,7 +77,7 @@ def _page(layout: Layout, link: Node, address: Callable[[str], str]) -> Page | N
     pattern = layout.attached_id
     told = pattern and (search(pattern, own) or search(pattern, url))
     number = told["id"] if told else url
-    name = layout.attached_name.text(link) if layout.attached_name else text_of(link)
+    name = layout.attached_name.text(link) if layout.attached_name else text_of(link, LONGEST_TEXT)
     return Page(url, "item", identity=f"file-{number}", facts={"id": number, "title": name or _last_step(url)})
 
 

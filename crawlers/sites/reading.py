@@ -6,6 +6,7 @@ The same for every site software: what differs between them is data (`crawlers.s
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,15 +22,16 @@ from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
+from crawlers.sites.elements import apart, outermost
 from crawlers.sites.layout import NONE, Layout, filled, named, search
 from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
-from crawlers.sites.selecting import MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
+from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
 from ullage.errors import RecordError
 
 COUNTED = "counted"
 """The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
-DEEPEST = 200
-"""So deep may rows or posts stand in one another, as replies to replies may."""
+GROWTH, FREE = 8, 1024
+"""A page yields at most so many times its own size, and so many bytes more for each post and each page that it leads to."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
 LAST_STEP = re.compile(r"(?P<id>[^/?&=]+)/?$")
 QUERY = re.compile(r"[?#].*", re.DOTALL)
@@ -95,6 +97,8 @@ class Reading:
     now: datetime | None
     _left_out: bool = False
     """Whether there is more of something than is followed."""
+    _yielded: int = 0
+    """Bytes of posts and of what is told of pages so far, without the FREE of each."""
 
     def parsed(self) -> Parsed:
         """All that is on it."""
@@ -125,37 +129,37 @@ class Reading:
 
     def _entries(self, root: Node) -> Iterator[Page]:
         """The threads or pastes of a list, each once."""
-        layout = self.layout
+        layout, known = self.layout, set[str]()
         found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
-        rows = [row for row in _flat(found) if not layout.where or _holds(layout.where, row)]
-        known, pages = set(), self._in_time(rows, self._channel(rows))
-        if rows and not pages and not is_element(rows[0]):  # data of another shape: not an empty list
+        rows, is_named = dict[int, Page | None](), False
+        for number, row in apart(found):
+            if not layout.where or _holds(layout.where, row):
+                rows[number] = self._entry(row)
+                is_named |= bool(layout.channel.nodes(row))
+        pages = [page for number in sorted(rows) if (page := rows[number])]
+        if rows and not pages and not is_element(found[0]):  # data of another shape: not an empty list
             raise RecordError("not_a_list")
-        for page in pages:
-            if page.url not in known:
+        channel = "" if is_named else layout.channel.text(root)  # the board of a whole page, where no entry names its own
+        for page in _in_time(found, pages):
+            if page.url not in known and self._may_yield(page.url, page.stamp, *page.facts.values()):
                 known.add(page.url)
-                yield page
+                yield replace(page, facts={**page.facts, "channel": channel}) if channel else page
 
-    def _channel(self, rows: Sequence[Node]) -> str:
-        """The board of a whole page, where its entries do not name theirs."""
-        named_there = any(self.layout.channel.nodes(row) for row in rows)
-        return "" if named_there else self.layout.channel.text(self.document.root)
+    def _may_yield(self, *parts: str | bytes) -> bool:
+        """Whether a post or page of these parts is within what the page may yield; it is counted."""
+        self._yielded += max(0, sum(map(len, parts)) - FREE)
+        is_within = self._yielded <= GROWTH * len(self.response.body)
+        self._left_out |= not is_within
+        return is_within
 
-    def _in_time(self, rows: Sequence[Node], channel: str) -> list[Page]:
-        """As the site has them; those of a JSON object, which has no order, the newest first."""
-        pages = [page for row in rows if (page := self._entry(row, channel))]
-        if any(isinstance(row, dict) and "$key" in row for row in rows):
-            pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
-        return pages
-
-    def _entry(self, row: Node, channel: str) -> Page | None:
+    def _entry(self, row: Node) -> Page | None:
         """The thread or paste of one entry; None for one that leads nowhere."""
         layout, link = self.layout, self._link(row)
         url, found = link or ("", None)
         number = layout.row_id.text(row) or (found["id"] if found else "")
         if not number or (layout.links and layout.pattern and not layout.row_id and not found):
             return None
-        facts = {"id": number, **self._facts(row, channel)}
+        facts = {"id": number, **self._facts(row)}
         places = {"id": number, "root": self._root(), "site": urljoin(url, "/").rstrip("/")}
         if layout.raw:
             shown = urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
@@ -170,7 +174,7 @@ class Reading:
             found = search(layout.pattern, url) if layout.pattern else None
         name = named(url, found) if found and layout.match == "address" else url
         stamp = " ".join(layout.stamp.texts(row)) if layout.stamp else text_of(row)
-        return Page(url, "thread", identity=name, series=name, stamp=stamp, facts=facts)
+        return Page(url, "thread", identity=name, series=name, stamp=_short(stamp), facts=facts)
 
     def _link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
         """The address of an entry, and what its pattern finds in it."""
@@ -187,15 +191,15 @@ class Reading:
     def _matched(self, url: str) -> str:
         return urlsplit(url).path if self.layout.match == "path" else url
 
-    def _facts(self, row: Node, channel: str) -> dict[str, str]:
+    def _facts(self, row: Node) -> dict[str, str]:
         """What the list alone tells, for the page behind it."""
         layout = self.layout
         link = (layout.links.nodes(row) or [""])[0] if layout.rows else row
-        title = layout.title.text(row) if layout.title else text_of(link) if is_element(link) else ""
+        title = layout.title.text(row) if layout.title else text_of(link, LONGEST_TEXT) if is_element(link) else ""
         when = self._moment(layout.row_time, row)
         told = {
             "title": title,
-            "channel": layout.channel.text(row) or channel,
+            "channel": layout.channel.text(row),
             "author": layout.row_author.text(row),
             "time": f"{when.timestamp():.0f}" if when else "",
             "posts": self._counted(row),
@@ -233,27 +237,32 @@ class Reading:
 
     def _posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[Page, ...]]:
         """The posts of a page, one without a text is none; and the files that are attached to them."""
-        layout, posts, files = self.layout, list[Post](), list[Page]()
-        series = self.page.series or self.page.name
-        for place, node in enumerate(_flat(self._first(layout.post.nodes(root))), 1):
+        layout, posts, files = self.layout, dict[int, Post](), dict[int, list[Page]]()
+        series, thread = self.page.series or self.page.name, self._thread()
+        for number, node in apart(self._first(layout.post.nodes(root))):
             body = _body(layout.body, node)
-            if body is not None:
-                post, found = self._post(node, body, place), attached(layout, node, body, self._address)
-                posts.append(replace(post, attachments=tuple(found.names), unread=tuple(found.unread)))
-                self._left_out |= found.is_cut
-                files += [of_post(page, post, series) for page in found.pages]
-        return tuple(posts), tuple(self._first(files))
+            if body is None:
+                continue
+            post, found = self._post(node, body, number + 1, thread), attached(layout, node, body, self._address)
+            told = (post.post_id, post.url, post.title, post.author, post.channel, post.reply_to, *found.names)
+            if not self._may_yield(post.body, post.wording, *told):
+                break
+            posts[number] = replace(post, attachments=tuple(found.names), unread=tuple(found.unread))
+            self._left_out |= found.is_cut
+            files[number] = [of_post(page, post, series) for page in found.pages]
+        inner = [page for number in sorted(files) for page in files[number]]
+        return tuple(posts[number] for number in sorted(posts)), tuple(self._first(inner))
 
-    def _post(self, node: Node, body: str, place: int) -> Post:
+    def _post(self, node: Node, body: str, place: int, thread: str) -> Post:
         layout, page = self.layout, self.page
         own = node.attrib.get("id", "") if is_element(node) else ""
         told = layout.id.text(node) if layout.id else own
         found = search(layout.id_pattern, told)
         own_number = found[found.re.groups and 1] if found else told
         number = own_number or f"{page.number}-{place}"
-        places = {"id": number, "thread": self._thread(), "root": self._root()}
+        places = {"id": number, "thread": thread, "root": self._root()}
         return Post(
-            post_id=layout.post_id.replace("{id}", number).replace("{thread}", places["thread"]),
+            post_id=layout.post_id.replace("{id}", number).replace("{thread}", thread),
             url=self._where(node, own, places),
             body=_decoded(body, layout.body_encoding),
             title=layout.post_title.text(node) or page.facts.get("title", ""),
@@ -263,7 +272,7 @@ class Reading:
             media_type=layout.body_type,
             charset="" if layout.body_encoding else "utf-8",
             channel=page.facts.get("channel", "") or layout.channel.text(node),
-            thread=places["thread"],
+            thread=thread,
             reply_to=layout.reply_to.text(node),
             wording=_wording(layout.body, layout.volatile, node),
             lasting=bool(own_number),
@@ -286,7 +295,7 @@ class Reading:
             found = search(pattern, url) if pattern and url else None
             if url and url not in known and (found or not pattern):
                 known.add(url)
-                title = (text_of(link) if is_element(link) else "") or self.page.facts.get("title", "")
+                title = (text_of(link, LONGEST_TEXT) if is_element(link) else "") or self.page.facts.get("title", "")
                 facts = {"id": found["id"] if found else urlsplit(url).path.strip("/"), "title": title}
                 yield Page(url, "item", identity=named(url, found) if found else url, facts=facts)
 
@@ -356,6 +365,18 @@ def answered_at(response: Response) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
+def _in_time(rows: Sequence[Node], pages: list[Page]) -> list[Page]:
+    """As the site has them; those of a JSON object, which has no order, the newest first."""
+    if any(isinstance(row, dict) and "$key" in row for row in rows):
+        pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
+    return pages
+
+
+def _short(stamp: str) -> str:
+    """What changes with `stamp`: its digest, where it is long."""
+    return stamp if len(stamp) <= LONGEST_TEXT else hashlib.sha256(stamp.encode("utf-8", "replace")).hexdigest()
+
+
 def _holds(selections: Selections, row: Node) -> bool:
     """Whether a selector finds something, or something true."""
     return any(found is not False for found in selections.nodes(row))
@@ -366,7 +387,7 @@ def _body(selections: Selections, node: Node) -> str | None:
     nodes = selections.nodes(node)
     if not nodes:
         return None
-    return "".join(_inside(found) for found in _outermost(nodes)).strip()
+    return "".join(_inside(found) for found in outermost(nodes)).strip()
 
 
 def _decoded(body: str, encoding: str) -> bytes:
@@ -397,7 +418,7 @@ def _wording(body: Selections, volatile: Selections, node: Node) -> bytes:
     Of links up to their query: sessions and signatures stand there.
     """
     left_out = {found.root for found in volatile.nodes(node) if is_element(found)}
-    found = [one for one in _outermost(body.nodes(node)) if is_element(one)]
+    found = [one for one in outermost(body.nodes(node)) if is_element(one)]
     return "\x1f".join(" ".join("".join(_said(one.root, left_out)).split()) for one in found).encode("utf-8", "replace")
 
 
@@ -410,31 +431,3 @@ def _said(root: Any, left_out: set[Any]) -> Iterator[str]:
             walk.skip_subtree()
         else:
             yield f"{element.text or ''} {QUERY.sub('', element.get('href', ''))} "
-
-
-def _outermost(nodes: Sequence[Any]) -> list[Any]:
-    """Without elements that stand in another of them."""
-    return [node for node, depth in zip(nodes, _depths(nodes), strict=True) if not depth]
-
-
-def _flat(nodes: Sequence[Any]) -> Sequence[Any]:
-    """The same; RecordError where they stand in one another so deeply that reading each would take for ever."""
-    if max(_depths(nodes), default=0) > DEEPEST:
-        raise RecordError("nested")
-    return nodes
-
-
-def _depths(nodes: Sequence[Any]) -> list[int]:
-    """In how many of the others each stands; takes as long as there are elements, however they stand."""
-    own = {node.root for node in nodes if is_element(node)}
-    known: dict[Any, int] = {}
-    for node in nodes:
-        way, above = [], node.root.getparent() if is_element(node) else None
-        while above is not None and above not in known:
-            way.append(above)
-            above = above.getparent()
-        depth = known[above] if above is not None else 0
-        for element in reversed(way):
-            depth += element in own
-            known[element] = depth
-    return [known.get(node.root.getparent(), 0) if is_element(node) else 0 for node in nodes]

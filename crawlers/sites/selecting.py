@@ -34,6 +34,10 @@ BLANK = "\ufeff \r\n\t"
 MOST_LINKS = 10_000
 """So many entries, lists, files and posts are followed of one page."""
 MOST_FOUND = MOST_LINKS + 1
+LONGEST_TEXT = 2048
+"""Characters of a name, an id or a title that are read."""
+MOST_BLANK = 8192
+"""Characters of white space before and within them."""
 RELATED = "$related"
 KEY = "$key"
 """Where the rows of a JSON object, which have names and no order, keep their names."""
@@ -127,7 +131,7 @@ class Selections:
 
     def text(self, node: Node) -> str:
         """The first text that is not blank, its white space made single; "" where there is none."""
-        return next((text for one in self.each for found in one.of(node) if (text := text_of(found))), "")
+        return next((text for one in self.each for found in one.of(node) if (text := text_of(found, LONGEST_TEXT))), "")
 
     def texts(self, node: Node) -> list[str]:
         """Every text that any of them finds."""
@@ -138,13 +142,14 @@ class Selections:
         return [(where, found) for found in self.nodes(node) if (where := link_of(found))]
 
 
-def text_of(found: Node) -> str:
-    """What a person reads of it; "" for what is no text."""
+def text_of(found: Node, most: int | None = None) -> str:
+    """What a person reads of it, `most` characters where that is given; "" for what is no text."""
     if isinstance(found, Selector):
         found = found.xpath("string()").get("") if is_element(found) else found.get()
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""
-    return " ".join(str(found).split())
+    read = str(found) if most is None else str(found)[: MOST_BLANK + most]  # one text may be every post's
+    return " ".join(read.split())[:most]
 
 
 def link_of(found: Node) -> str:

@@ -1,0 +1,67 @@
+"""Elements that a selector found and that stand in one another, as replies to replies do: each is read without those within."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lxml import etree  # type: ignore[import-untyped]  # it has no types
+
+from crawlers.sites.selecting import Node, is_element
+from ullage.errors import RecordError
+
+DEEPEST = 200
+"""So deep may rows or posts stand in one another, as replies to replies may."""
+
+
+def outermost(nodes: Sequence[Node]) -> list[Node]:
+    """Without elements that stand in another of them."""
+    return [node for node, depth in zip(nodes, _depths(nodes), strict=True) if not depth]
+
+
+def apart(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
+    """Each with its number, the innermost first; those within it are taken out of the page until all are read.
+
+    So what stands innermost is read once, and not again with each that stands around it. RecordError where they stand in one
+    another so deeply that it is an attack.
+    """
+    by_depth: dict[int, list[int]] = {}
+    for number, depth in enumerate(_depths(nodes)):
+        by_depth.setdefault(depth, []).append(number)
+    if max(by_depth, default=0) > DEEPEST:
+        raise RecordError("nested")
+    taken = list[tuple[Any, Any, str | None]]()
+    try:
+        for depth in sorted(by_depth, reverse=True):
+            for number in by_depth[depth]:
+                yield number, nodes[number]
+            if depth:
+                taken += [_taken_out(nodes[number].root) for number in by_depth[depth]]
+    finally:
+        for element, hole, tail in reversed(taken):
+            hole.getparent().replace(hole, element)
+            element.tail = tail
+
+
+def _taken_out(element: Any) -> tuple[Any, Any, str | None]:
+    """The element, the comment that is now in its place, and the text behind it, which stays."""
+    hole, tail = etree.Comment(""), element.tail
+    hole.tail, element.tail = tail, None
+    element.getparent().replace(element, hole)
+    return element, hole, tail
+
+
+def _depths(nodes: Sequence[Node]) -> list[int]:
+    """In how many of the others each stands; takes as long as there are elements, however they stand."""
+    own = {node.root for node in nodes if is_element(node)}
+    known: dict[Any, int] = {}
+    for node in nodes:
+        way, above = [], node.root.getparent() if is_element(node) else None
+        while above is not None and above not in known:
+            way.append(above)
+            above = above.getparent()
+        depth = known[above] if above is not None else 0
+        for element in reversed(way):
+            depth += element in own
+            known[element] = depth
+    return [known.get(node.root.getparent(), 0) if is_element(node) else 0 for node in nodes]
