@@ -55,6 +55,7 @@ from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.files.atomic_write import put_in_place
 from ullage.lookup import enrolled as recorded
 from ullage.security.keys import KeyStore, epochs
 from ullage.settings import Context
@@ -99,7 +100,7 @@ def load(
         place()
         installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
         home.parent.mkdir(exist_ok=True, mode=0o700)
-        target.with_suffix(".subjects").replace(home)
+        put_in_place(target.with_suffix(".subjects"), home)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
     print_report(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
@@ -112,7 +113,7 @@ def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
     home.with_name(home.name + recorded.AMENDED).unlink(missing_ok=True)
     if wanted:
         home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made.replace(home)
+        put_in_place(made, home)
     elif was_there:
         home.unlink()
         typer.echo(f"{tenant}: {home} is removed, since --enrolled was not given: a look-up has two answers again", err=True)
@@ -208,7 +209,7 @@ def build(
         builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
         place()
         for path in made:
-            (folder / path.name).replace(path)
+            put_in_place(folder / path.name, path)
         _put_list(folder / listed_at.name, listed_at, tenant, wanted=enrolled)
     print_report(builder.report, source, tenant)
     typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
@@ -294,7 +295,7 @@ def update(
         totals = Control(control) if control else None
         changes.build(additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
-            draft.replace(delta)
+            put_in_place(draft, delta)
         else:
             _note(context, "update", tenant, f"epoch {epoch}")
             installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)

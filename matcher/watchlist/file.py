@@ -50,7 +50,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import write_whole
+from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.files.parsing import read_json
 from ullage.security.tags import Tags
 
@@ -372,7 +372,7 @@ def write(path: Path, header: Header, parts: Mapping[str, IO[bytes]], key: Ed255
             file.write(start.ljust(BODY, b"\0"))
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        put_in_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return final

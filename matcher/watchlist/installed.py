@@ -17,6 +17,7 @@ from matcher.watchlist.file import ERASED_SUFFIX, Header, erased_path, read_head
 from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import put_in_place
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.check_values import check_value
 from ullage.security.keys import KeyStore, epochs, verify_key
@@ -104,7 +105,7 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         Index(draft, key).chunks.check_all()
         with draft.open("rb") as file:
             os.fsync(file.fileno())
-        draft.replace(target)
+        put_in_place(draft, target)
     finally:
         draft.unlink(missing_ok=True)
     former = [target] if header.base else [target, target.with_suffix(DELTA)]

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from matcher.columns.batch import Texts, hexed
 from ullage.errors import ConfigError, CorruptError, RecordError
+from ullage.files.atomic_write import put_in_place
 from ullage.security.keys import KeyStore
 from ullage.security.sealing import Opener, Sealer
 from ullage.security.tags import Tags
@@ -82,7 +83,7 @@ class Writer:
         self._file.write(_LENGTH.pack(0) + _LENGTH.pack(self._messages))
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._draft.replace(self._path)
+        put_in_place(self._draft, self._path)
 
 
 def _lines(handles: Tags, references: Texts) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from matcher.match.findings import findings
 from matcher.watchlist import installed
+from tests.durable import Names
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed, matcher_of, phone
 from tests.matcher.conftest import BANK
@@ -49,6 +50,23 @@ def test_load_makes_keys_installs_and_says_what_it_read(ullage, context: Context
     assert len(handles(context, phone(3), "customer4@example.com")) == 2
     assert {p.name for p in (context.data / "building").iterdir()} == {"bank.subjects"}
     assert not list(context.data.glob("build-*"))
+
+
+def test_what_is_put_in_place_stands_after_a_loss_of_power(
+    ullage, context: Context, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, more, out = Names(monkeypatch), tmp_path / "more.csv", tmp_path / "out"
+    more.write_text(listed([customer(90)]), encoding="utf-8")
+    for words in (
+        ("load", export, "--tenant", "bank", "--enrolled"),
+        ("update", more, "--tenant", "bank"),
+        ("build", export, "--tenant", "bank", "--enrolled", "--out", out),
+        ("update", more, "--tenant", "bank", "--out", out),
+    ):
+        assert ullage("watchlist", *words).exit_code == 0
+        assert {*names.undone()} <= {"head.json"}  # of the audit log, which is whole without it
+    put = {path.name for path in names.given}
+    assert {"bank.subjects", "bank-1.watchlist", "bank-1.delta", "bank.watchlist", "bank.delta", "bank.enrolled"} <= put
 
 
 def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(ullage, tmp_path: Path) -> None:

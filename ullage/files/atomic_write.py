@@ -66,6 +66,12 @@ def write_through(file: BinaryIO, content: bytes) -> None:
     os.fsync(file.fileno())
 
 
+def put_in_place(draft: Path, file: Path) -> None:
+    """Have `draft`, which is synced, stand in the place of `file`, and stand there after a loss of power too."""
+    draft.replace(file)
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

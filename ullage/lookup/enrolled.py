@@ -33,7 +33,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import write_whole
+from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.files.parsing import read_json
 from ullage.security.check_values import check_value
 from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
@@ -101,7 +101,7 @@ def write(path: Path, header: Header, pairs: Iterable[Tags], key: Ed25519Private
             file.write((MAGIC + _LENGTH.pack(len(head)) + head + key.sign(MAGIC + head)).ljust(BODY, b"\0"))
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        put_in_place(draft, path)
         path.with_name(path.name + AMENDED).unlink(missing_ok=True)
     finally:
         draft.unlink(missing_ok=True)
