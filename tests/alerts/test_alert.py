@@ -1,6 +1,7 @@
 """The stage: findings in, facts out, whatever happens in between."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -73,6 +74,20 @@ def test_a_bridge_to_an_incident_whose_sightings_have_expired_leaves_its_numbers
     fold_all(store, clock, [finding("h", [*range(10), *range(50, 60)], people="cd")])
     left = store.get(Incident, incident_id("g"))
     assert (left.customers, left.sightings, left.linked) == (1, 1, (incident_id("f"),))
+
+
+def test_what_was_written_is_filed_and_then_told_with_how_it_was_before(store, clock):
+    heard = []
+    alert = replace(
+        stage(store, clock),
+        filed=lambda before, written: heard.append(("filed", {**before}, [one.customers for one in written])),
+        tell=lambda written: heard.append(("told", [one.customers for one in written])),
+    )
+    alert.handle([record(finding("f", range(10), people="a"))])
+    assert heard == [("filed", {}, [1]), ("told", [1])]
+    before = {one.id: one for one in incidents(store)}
+    alert.handle([record(finding("g", range(10), people="ab"))])
+    assert heard[2:] == [("filed", before, [2]), ("told", [2])]
 
 
 def test_the_parts_of_a_long_finding_are_one_sighting(store, clock):

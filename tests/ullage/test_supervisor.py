@@ -142,6 +142,33 @@ def test_a_child_that_keeps_dying_is_started_ever_more_slowly(starts: list[float
     assert max(waits) <= 31.0
 
 
+def test_a_child_that_has_been_steady_is_started_at_once_again(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    """After dying often it is waited for long; after a steady minute as at the first time."""
+    starts: list[float] = []
+    ends: list[float] = []
+
+    class Steady(FakeProcess):
+        def poll(self) -> int | None:
+            lives = 0.0 if len(starts) < 8 else supervisor.STEADY_SECONDS + 1
+            if clock.seconds < starts[-1] + lives:
+                return None
+            ends.append(clock.seconds) if len(ends) < len(starts) else None
+            return 1
+
+    def start(_data: Path, _role: str, *_: object) -> FakeProcess:
+        starts.append(clock.seconds)
+        return Steady(1)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 1200), clock.as_clock()) == 0
+    waits = [start - end for start, end in zip(starts[1:], ends, strict=False)]
+    assert max(waits[5:7]) > 10
+    assert waits[7:]
+    assert max(waits[7:]) < 1.0
+
+
 def test_a_child_with_a_wrong_configuration_ends_the_whole(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:

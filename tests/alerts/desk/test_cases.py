@@ -10,7 +10,7 @@ from alerts.desk.cases import STATES, Cases, links_of, refused
 from alerts.desk.queue import Queue, View, last_shift
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work, takedown_of
-from alerts.records import Decision, Exposure, Incident, Notification, Sighting, incident_id
+from alerts.records import Decision, Exposure, Incident, Notification, Sighting, WorkItem, incident_id
 from alerts.store import QueryError, Where
 from tests.alerts.builders import finding, fold_all, handle, incident
 from ullage import audit
@@ -150,6 +150,12 @@ def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, qu
     store.put([grown])
     returns.filed({"INC-A": one}, [grown])
     assert ids(queue) == ["INC-A"]
+
+
+def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
+    store.put([one := incident("INC-A")])
+    returns.filed({}, [one])
+    assert store.get(WorkItem, "INC-A").stage == "open"
 
 
 def test_a_takedown_goes_from_state_to_state(store, cases):

@@ -1,6 +1,6 @@
 """Of several processes one sends at a time, and a dead one is followed."""
 
-from alerts.notify.lease import SLOT_SECONDS, Lease
+from alerts.notify.lease import MARGIN_SECONDS, SLOT_SECONDS, Lease
 from alerts.records import Claim
 from alerts.store import Where
 
@@ -41,6 +41,19 @@ def test_an_attempt_never_reaches_into_the_slot_of_another(store, clock):
     assert b.holds()
     clock.advance(-1)
     assert not a.holds()
+
+
+def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(store, clock):
+    at_slot_start(clock)
+    a, b = leases(store, clock, attempt=20.0)
+    assert a.holds()
+    clock.advance(SLOT_SECONDS)
+    assert b.holds()
+    for left, held in ((20 + MARGIN_SECONDS, False), (21, False), (MARGIN_SECONDS, False), (1 + 20 + MARGIN_SECONDS, True)):
+        at_slot_start(clock)
+        clock.advance(-left)
+        assert a.holds() is held, f"{left} seconds before another's slot"
+        at_slot_start(clock)
 
 
 def test_who_leaves_lets_go_at_once(store, clock):

@@ -1,0 +1,53 @@
+"""What is seen again while retention looks is kept: it goes by what it reads last, and not by what it found first."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.maintenance import retention
+from alerts.records import Exposure, Incident
+from alerts.store import IncidentStore, Where
+from tests.alerts.builders import finding, fold_all, handle
+from ullage.settings import StoreSettings
+
+KEEP = StoreSettings(exposures_days=30, incidents_days=90)
+
+
+def exposures(store: IncidentStore) -> dict[str, int]:
+    """By customer, in how many posts."""
+    return {one.subject: len(one.sightings) for one in store.scroll(Exposure, Where())}
+
+
+@pytest.mark.parametrize("moment", ["read", "delete"])
+def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatch, moment):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    clock.advance(31 * 86400)
+    act, now = getattr(store, moment), clock.as_clock().now()
+    [shown] = [one for one in store.scroll(Exposure, Where()) if one.subject == handle("a")]
+    again = [shown.model_copy(update={"last_seen": now, "sightings": ("f", "g")})]
+
+    def meanwhile(kind, *words):
+        if kind is Exposure and again:
+            store.put([again.pop()])
+        return act(kind, *words)
+
+    monkeypatch.setattr(store, moment, meanwhile)
+    removed = retention.expire(store, KEEP, now)
+    assert not again
+    assert exposures(store) == {handle("a"): 2}
+    assert removed[Exposure] == 1
+
+
+def test_the_last_sighting_counts_and_not_the_first(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    clock.advance(20 * 86400)
+    fold_all(store, clock, [finding("g", range(10), people="a", capture={"fetched_at": clock.as_clock().now()})])
+    clock.advance(11 * 86400)
+    assert retention.expire(store, KEEP, clock.as_clock().now())[Exposure] == 1
+    assert exposures(store) == {handle("a"): 2}
+    [incident] = store.scroll(Incident, Where())
+    assert incident.frozen_at == clock.as_clock().now()
+    clock.advance(timedelta(days=20).total_seconds())
+    assert retention.expire(store, KEEP, clock.as_clock().now())[Exposure] == 1
+    [again] = store.scroll(Incident, Where())
+    assert (again.frozen_at, exposures(store)) == (incident.frozen_at, {})
