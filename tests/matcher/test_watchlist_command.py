@@ -66,7 +66,7 @@ def test_what_is_put_in_place_stands_after_a_loss_of_power(
         assert ullage("watchlist", *words).exit_code == 0
         assert {*names.undone()} <= {"head.json"}  # of the audit log, which is whole without it
     put = {path.name for path in names.given}
-    assert {"bank.subjects", "bank-1.watchlist", "bank-1.delta", "bank.watchlist", "bank.delta", "bank.enrolled"} <= put
+    assert {"1.watchlist", "1.delta", "bank.subjects", "bank.watchlist", "bank.delta", "bank.enrolled"} <= put
 
 
 def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(ullage, tmp_path: Path) -> None:
