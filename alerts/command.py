@@ -67,7 +67,7 @@ from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, STORE, new_registry
+from ullage.monitoring.metrics import BUS, STORE, new_registry, show_suspension
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -119,6 +119,8 @@ def run_alert(context: Context, *, once: bool) -> None:
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
     metrics.canary.interval.set(settings.canary.interval_seconds)
     CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
+    show_suspension(registry, context.running_time)
+    context.running_time.turn()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
@@ -137,13 +139,13 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         metrics.reveals_allowed.set(settings.originals.alarm_after)
-        notifier = configured(context, store, registry, muted(store, context.clock), book.changed)
+        notifier = configured(context, store, registry, muted(store, context.running_time.believed()), book.changed)
         stack.callback(notifier.close)
         turning.append(
             maintenance := Maintenance(
                 store,
                 settings.store,
-                context.clock,
+                context.running_time,
                 metrics,
                 subscription.lag,
                 lambda: [recount() for recount in recounts],
@@ -157,7 +159,14 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
-        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed)
+        returns = Returns(
+            Work(duties_of(context, store)),
+            context.trail(),
+            verdict,
+            notifier.plan,
+            book.changed,
+            context.running_time.believed(),
+        )
         stage = Alert(
             store,
             context.clock,
@@ -177,7 +186,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
         maintenance.step = book.step
-        maintenance.late = lambda: remove_late(store, context.trail(), context.clock.now())
+        maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))

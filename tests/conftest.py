@@ -119,15 +119,33 @@ class HeldClock:
     """Time that moves only when told to. `as_clock` is what the code under test takes."""
 
     seconds: float = NOON
+    jumped: float = 0.0
+    boots: int = 0
 
     def advance(self, seconds: float) -> None:
         self.seconds += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock is set, and no time passes."""
+        self.seconds += seconds
+        self.jumped += seconds
+
+    def restart(self, off: float) -> None:
+        """The machine is off for so long, and starts anew; what its wall clock says then is another matter."""
+        self.boots += 1
+        self.seconds += off
 
     def wall(self) -> float:
         return self.seconds
 
     def as_clock(self) -> time.Clock:
-        return time.Clock(wall=self.wall, monotonic=self.wall)
+        return time.Clock(self.wall, self.running, self.running, self.boot)
+
+    def boot(self) -> str:
+        return f"boot {self.boots}"
+
+    def running(self) -> float:
+        return self.seconds - self.jumped
 
 
 @pytest.fixture
@@ -187,7 +205,9 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def open_again(backend: Backend, tmp_path: Path, clock: HeldClock) -> Iterator[Callable[..., Bus]]:
     """Opens the same bus once more, as a process that starts anew would; `keep` is its retention, wall time is held."""
     url = backend.url
-    waits = time.Clock(wall=clock.wall) if backend.embedded else time.Clock()  # polls with a timeout wait in real time
+    waits = (
+        time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot) if backend.embedded else time.Clock()
+    )  # polls with a timeout wait in real time
 
     buses: list[Bus] = []
 

@@ -30,13 +30,14 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import sync_folder, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
 from ullage.files.lock import hold
+from ullage.running_time import FOLDER as CLOCK
 from ullage.runtime.dead_letters import REPLAY_GROUP
 from ullage.settings import Context
 
 MANIFEST, VERSION = "backup.json", 1
 DATABASE = ".sqlite"
-PASSING = ("in-hand", "locks")
-"""Folders of what holds only while a process lives."""
+PASSING = ("in-hand", "locks", CLOCK)
+"""Folders of what holds only while a process lives, or on this machine."""
 PASSING_ENDINGS = (".lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
 """Databases by name, upstream first; one of another name comes behind them."""

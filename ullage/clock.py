@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
+
+
+def since_start() -> float:
+    """Seconds since this machine started, sleep included, whatever its wall clock is set to."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return float(UPTIME.read_text(encoding="ascii").split()[0])
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def boot_id() -> str:
+    """What tells this start of this machine from any other; "" where the kernel does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        return BOOT.read_text(encoding="ascii").strip()
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall time for what is stored, monotonic time for durations; both in seconds."""
+    """Wall time for what is stored, monotonic time for durations, uptime for what outlives a process; all in seconds."""
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+    uptime: Callable[[], float] = since_start
+    boot: Callable[[], str] = boot_id
 
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""

@@ -124,6 +124,9 @@ def _plans(context: Context) -> Iterator[str]:
 def check(
     ctx: typer.Context,
     plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept-clock", help="Say that this machine's clock is right, after it was set or off.")
+    ] = False,
 ) -> None:
     """Reach every configured part and say what is wrong with it."""
     if ctx.obj.faults:  # nobody knows what the parts are: but for the configuration only files are looked at
@@ -132,6 +135,9 @@ def check(
         for line in setup.plan(ctx.obj, _plans(ctx.obj)):
             typer.echo(line)
         return
+    if accept:
+        setup.require(ctx.obj)
+        typer.echo(setup.accept_clock(ctx.obj))
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
     raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
@@ -146,7 +152,7 @@ def restore(
     for line in put_back(ctx.obj, source, keys_from):
         typer.echo(line)
     ctx.obj = Context(ctx.obj.data)
-    check(ctx, plan=False)
+    check(ctx, plan=False, accept=False)
 
 
 @config.command("show")

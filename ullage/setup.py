@@ -13,11 +13,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ullage.audit import walk_all
+from ullage.audit import current_user, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
+from ullage.running_time import Reading
 from ullage.runtime import cutover, dead_letters
 from ullage.security import check_values, keys
 from ullage.security.tls import Life, Served, Trust
@@ -137,6 +138,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     for what, act in parts:
         look(what, act)
     look("audit log", lambda: _audit(context))
+    look("clock", lambda: _clock(context))
     look("cut-over to signed records", lambda: cutover.check(context.data))
     free = os.statvfs(context.data if context.data.exists() else "/")
     look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
@@ -235,6 +237,27 @@ def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: st
     with contextlib.closing(open_bus(url, context.data, keep, context.clock)) as bus:
         bus.check(topic)
         return f"{bus.lag(topic, group).records} unread by {group}"
+
+
+def _clock(context: Context) -> str:
+    reading = context.running_time.look()
+    if reading.is_suspended:
+        raise ConfigError(str(reading))
+    return str(reading)
+
+
+def accept_clock(context: Context) -> str:
+    """Take the wall clock to be right, as a person says that it is; returns what was found. The audit log has it before."""
+
+    def note(reading: Reading) -> None:
+        by = f"{reading.jump / 3600:+.1f} h from running time" if reading.spans else "the record of the clocks was damaged"
+        said = f"the wall clock is right: {reading.said}, {by}"
+        context.trail().append("clock.accepted", said, actor=current_user())
+
+    found = context.running_time.look()
+    if not found.is_suspended:
+        return f"there is nothing to accept: {found}"
+    return f"accepted, and deletion goes on by running time: {context.running_time.accept(note)}"
 
 
 def _audit(context: Context) -> str:

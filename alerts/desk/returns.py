@@ -33,6 +33,7 @@ from alerts.records import (
 from alerts.store import IncidentStore, Where
 from alerts.store.merge import Merge, merge
 from ullage.audit import Trail
+from ullage.clock import Clock
 from ullage.verdict import Rules
 
 OURSELVES = "ullage"
@@ -50,6 +51,8 @@ class Returns:
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     changed: Callable[[Collection[str]], None] = lambda _: None
     """Handed the ids of incidents that were written."""
+    believed: Clock | None = None
+    """By which a false positive is over; that of the work where there is none. A clock that was set ends none."""
 
     @property
     def _store(self) -> IncidentStore:
@@ -65,7 +68,8 @@ class Returns:
         """Bring back what is over, detach what is asked for, and renew the items of what was decided lately, or had none."""
         self.work.complete()
         now = self.work.duties.clock.now()
-        over = [one for one in self._excuses() if one.until is not None and one.until <= now]
+        believed = self.believed.now() if self.believed else now
+        over = [one for one in self._excuses() if one.until is not None and one.until <= believed]
         for incident in self._store.mget(Incident, [one.incident for one in over]).values():
             self.work.write([incident], [self._open(incident, "expired")])
         lately = list(self._store.scroll(Decision, Where(since=now - LATELY)))

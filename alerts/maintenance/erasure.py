@@ -24,6 +24,7 @@ from ullage.bus import FINDINGS
 from ullage.custody.vault import Vault
 from ullage.erasure import Looked, Order, Part
 from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
+from ullage.running_time import Reading
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
@@ -123,7 +124,7 @@ def _awaited(order: Order) -> Looked:
     return Looked("incident store, what comes late", 0, stays, (order.now + SETTLED).date())
 
 
-def remove_late(store: IncidentStore, trail: Trail, now: datetime) -> set[type[Document]]:
+def remove_late(store: IncidentStore, trail: Trail, reading: Reading) -> set[type[Document]]:
     """Remove what the store wrote after an erasure though it should not; returns of which classes.
 
     Once more when `SETTLED` is over, for alert may not have been there: what was seen since is of who is a customer again, and
@@ -132,8 +133,8 @@ def remove_late(store: IncidentStore, trail: Trail, now: datetime) -> set[type[D
     store.refresh()
     gone = set[type[Document]]()
     for one in awaited(store):
-        settled = one.at + SETTLED
-        before = settled + timedelta.resolution if now > settled else None
+        is_settled = one.at in reading.older(SETTLED.total_seconds())
+        before = one.at + SETTLED + timedelta.resolution if is_settled else None
         late = _late(store, one, before) if one.beginning else _of_tenant(store, one.tenant, before)
         found = [(kind, ids) for kind, ids in late if ids]
         if found:

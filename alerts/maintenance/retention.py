@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -40,6 +40,7 @@ from alerts.records import (
 from alerts.records.document import D, Document
 from alerts.store import IncidentStore, Where
 from alerts.store.merge import Merge, merge
+from ullage.running_time import DAY_SECONDS, Reading
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
@@ -59,28 +60,31 @@ RECORDS: tuple[type[Document], ...] = (
 def expire(
     store: IncidentStore,
     keep: StoreSettings,
-    now: datetime,
+    reading: Reading,
     owed: Collection[type[Document]] = (),
     originals: OriginalSettings | None = None,
 ) -> Counter[type[Document]]:
-    """Remove what retention no longer keeps; returns how many documents of each class went.
+    """Remove what retention no longer keeps, by running time; returns how many documents of each class went.
 
     `owed` are the classes that the last run removed something of: their bytes are asked to go once more.
     """
     removed, kept = Counter[type[Document]](), held(store)
-    oldest = now - timedelta(days=(originals or OriginalSettings()).days)
-    for sealed in _batches(store, Original, Where(before=oldest), kept):
+
+    def old(kind: type[D], days: float, kept: Collection[str] = (), **equals: Collection[str]) -> Iterator[list[D]]:
+        for since, before in reading.older(days * DAY_SECONDS).moments():
+            yield from _batches(store, kind, Where(equals, since=since, before=before), kept)
+
+    for sealed in old(Original, (originals or OriginalSettings()).days, kept):
         removed[Original] += store.delete(Original, [one.id for one in sealed])
-    for exposures in _batches(store, Exposure, Where(before=now - timedelta(days=keep.exposures_days)), kept):
-        removed[Exposure] += _expired(store, [exposure.id for exposure in exposures], now, keep.exposures_days)
-    for background in _batches(store, Background, Where(before=now - timedelta(days=keep.exposures_days))):
+    for exposures in old(Exposure, keep.exposures_days, kept):
+        removed[Exposure] += _expired(store, [exposure.id for exposure in exposures], reading, keep.exposures_days)
+    for background in old(Background, keep.exposures_days):
         removed[Background] += store.delete(Background, [document.id for document in background])
-    waiting = Where({"state": ("waiting",)}, before=now - timedelta(days=WAITING_DAYS))
-    for presences in _batches(store, Presence, waiting):
+    for presences in old(Presence, WAITING_DAYS, state=("waiting",)):
         removed[Presence] += store.delete(Presence, [presence.id for presence in presences])
     days = [*((kind, keep.coverage_days) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
     for kind, kept_days in days:
-        for documents in _batches(store, kind, Where(before=now - timedelta(days=kept_days)), kept):
+        for documents in old(kind, kept_days, kept):
             removed[kind] += store.delete(kind, [document.id for document in documents])
     return _expunged(store, removed, owed)
 
@@ -123,11 +127,11 @@ def _freeze(ids: Collection[str], now: datetime, merging: Merge) -> None:
     merging.put(i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None)
 
 
-def _expired(store: IncidentStore, ids: Collection[str], now: datetime, days: float) -> int:
+def _expired(store: IncidentStore, ids: Collection[str], reading: Reading, days: float) -> int:
     """Remove those of these exposures in which nothing was seen for so many days; one into which a finding is merged stays."""
-    read, oldest = store.read(Exposure, ids), now - timedelta(days=days)
-    old = {id_: one.version for id_, one in read.items() if one.document.last_seen < oldest}
-    merge(store, partial(_freeze, {read[id_].document.incident for id_ in old}, now))
+    read, long_ago = store.read(Exposure, ids), reading.older(days * DAY_SECONDS)
+    old = {id_: one.version for id_, one in read.items() if one.document.last_seen in long_ago}
+    merge(store, partial(_freeze, {read[id_].document.incident for id_ in old}, reading.now()))
     return store.delete(Exposure, [*old], old)
 
 

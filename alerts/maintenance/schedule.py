@@ -13,10 +13,10 @@ from alerts.records.document import Document
 from alerts.store import IncidentStore
 from ullage import log
 from ullage.bus import Lag
-from ullage.clock import Clock
 from ullage.custody.vault import Vault
 from ullage.errors import UnavailableError
 from ullage.monitoring.metrics import BUS, STORE
+from ullage.running_time import RunningTime
 from ullage.settings import OriginalSettings, StoreSettings
 
 RECOUNT_SECONDS = 15.0
@@ -33,7 +33,7 @@ class Maintenance:
 
     store: IncidentStore
     keep: StoreSettings
-    clock: Clock
+    running_time: RunningTime
     metrics: AlertMetrics
     lag: Callable[[], Lag]
     recount_more: Callable[[], object] = lambda: None
@@ -57,8 +57,9 @@ class Maintenance:
 
     def turn(self) -> None:
         """Do what is due."""
-        self._turned = self.clock.monotonic()
+        self._turned = self.running_time.clock.monotonic()
         self.metrics.loop.turned()
+        self.running_time.turn()
         self.also()
         asked = BUS
         try:
@@ -87,7 +88,7 @@ class Maintenance:
         if self.vault is not None:
             mark(self.store, self.vault)
         self.older()
-        removed = expire(self.store, self.keep, self.clock.now(), self._owed, self.originals)
+        removed = expire(self.store, self.keep, self.running_time.read(), self._owed, self.originals)
         self._owed = frozenset(removed)
         self._owed |= {*self.late()}
         if removed:
@@ -95,18 +96,18 @@ class Maintenance:
 
     def ready(self) -> bool:
         """Whether the loop has turned lately."""
-        return self.clock.monotonic() - self._turned < STALLED_SECONDS
+        return self.running_time.clock.monotonic() - self._turned < STALLED_SECONDS
 
     @contextlib.contextmanager
     def _sparing(self, what: str) -> Iterator[None]:
         """However much there is to count, findings wait for no more than SHARE of the time: it is then done less often."""
-        began = self.clock.monotonic()
+        began = self.running_time.clock.monotonic()
         yield
-        ended = self.clock.monotonic()
+        ended = self.running_time.clock.monotonic()
         self._next[what] = max(self._next[what], ended + (ended - began) * (1 / SHARE - 1))
 
     def _due(self, what: str, every: float) -> bool:
-        now = self.clock.monotonic()
+        now = self.running_time.clock.monotonic()
         if now < self._next.get(what, float("-inf")):
             return False
         self._next[what] = now + every

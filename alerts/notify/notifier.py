@@ -140,7 +140,9 @@ def configured(
         told(ids)
         work.renew(ids)
 
-    setup = Setup(settings.notify, page_of(settings), store, clock, metrics, muted, duties, was_told)
+    setup = Setup(
+        settings.notify, page_of(settings), store, clock, metrics, muted, duties, was_told, context.running_time.believed()
+    )
     leases: list[Lease] = []
     senders = []
     for name in settings.notify.channels:

@@ -43,6 +43,8 @@ class Setup:
     duties: Duties
     told: Callable[[Collection[str]], None] = lambda _: None
     """Handed the ids of the incidents that somebody was told of, of which clocks may run now; it may hear of one twice."""
+    believed: Clock | None = None
+    """By which a message is given up; `clock` where there is none. A clock that was set gives nothing up."""
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Sender:
         if self._last is None or now < self._last - AHEAD:
             self._set_back(now)
         self._last = now
-        due = self._without_stale(self._due(now), now)
+        due = self._without_stale(self._due(now))
         self.setup.metrics.oldest(self.name, min((one.due.timestamp() for one in due), default=0.0))
         if not due:
             return POLL_SECONDS
@@ -121,15 +123,15 @@ class Sender:
         self._heard -= heard - {one.id for one in due}  # what is due later a search will find by then
         return sorted(due, key=lambda one: (one.due, one.id))
 
-    def _without_stale(self, due: Sequence[Notification], now: datetime) -> list[Notification]:
+    def _without_stale(self, due: Sequence[Notification]) -> list[Notification]:
         """`due` without what has been tried for too long, which is given up."""
-        limit = timedelta(hours=self.setup.notify.retry_hours)
-        stale = [one for one in due if now - one.due > limit]
+        limit = (self.setup.believed or self.setup.clock).now() - timedelta(hours=self.setup.notify.retry_hours)
+        stale = [one for one in due if one.due < limit]
         if stale:
             self.setup.store.put([one.model_copy(update={"outcome": "failed"}) for one in stale])
             self.setup.metrics.came(self.name, "given_up", len(stale))
             log.get("alert").error("notifications_given_up", part=self.name, count=len(stale))
-        return [one for one in due if now - one.due <= limit]
+        return [one for one in due if one.due >= limit]
 
     def _needed(self, some: Sequence[Notification]) -> list[Notification]:
         """Those of `some` that somebody still has to hear of; the others are marked so."""

@@ -72,8 +72,9 @@ class Backlog:
         for partition, before in self.frontier.progress.places().items():
             place = places.get(partition)
             if place and place.first > before.position:
-                self._read_again(before.until, reading[partition].until)
-                beats = self.frontier.history.beats(before.until, reading[partition].until)
+                since, until = sorted((before.until, reading[partition].until))  # a clock may have been set back between
+                self._read_again(since, until)
+                beats = self.frontier.history.beats(since, until)
                 self.metrics.expired.inc(max(0, place.first - before.position - beats))
         self.frontier.progress.note(reading)
         self._tell(lag_of(places.values(), now).seconds)

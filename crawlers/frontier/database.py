@@ -30,6 +30,7 @@ from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.check_values import check_value
 from ullage.settings import Context
 
@@ -131,8 +132,9 @@ class Frontier:
     def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS, file: str = FILE) -> None:
         self._path = folder / file
         self._database = open_database(self._path, STEPS)
-        self.history = History(self._database, clock)
-        self.forgetting = Forgetting(self._database, clock, keep_days * 86400.0)
+        running = RunningTime(folder, clock)
+        self.history = History(self._database, running)
+        self.forgetting = Forgetting(self._database, running, keep_days * DAY_SECONDS)
         self._cipher, self._clock = FrontierCipher(key), clock
         self.progress = Progress(self._database, clock)
         self._posts = Posts(self._database, self._cipher)

@@ -12,8 +12,8 @@ from typing import Any
 
 import apsw
 
-from ullage.clock import Clock
 from ullage.files.database import sqlite_errors, transaction
+from ullage.running_time import RunningTime
 
 ROWS = 2000
 """Rows that are looked at in one go: some milliseconds."""
@@ -35,10 +35,11 @@ END = "\U0010ffff"
 
 
 class Forgetting:
-    """See the module; shares the frontier's connection. What is older than `keep_seconds` goes."""
+    """See the module; shares the frontier's connection. What is older than `keep_seconds` of running time goes."""
 
-    def __init__(self, database: apsw.Connection, clock: Clock, keep_seconds: float) -> None:
-        self._database, self._path, self._clock, self._keep = database, Path(database.filename), clock, keep_seconds
+    def __init__(self, database: apsw.Connection, running: RunningTime, keep_seconds: float) -> None:
+        self._database, self._path, self._keep = database, Path(database.filename), keep_seconds
+        self._running, self._clock = running, running.clock
         self._page, self._post = 0, ("", b"")
         self._pages_done = False
         self._rest_until = float("-inf")
@@ -47,7 +48,7 @@ class Forgetting:
         """Look at the next rows, unless the whole file has been looked at today; returns how many pages and posts went."""
         if self._clock.monotonic() < self._rest_until:
             return 0
-        before = self._clock.wall() - self._keep
+        before = self._running.look().older(self._keep).before
         with sqlite_errors(self._path), transaction(self._database, durable=False):
             return self._posts(before) if self._pages_done else self._pages(before)
 

@@ -16,9 +16,9 @@ import apsw
 from crawlers.sites.page_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, Unread
 from crawlers.sites.pages import Post
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, Span
-from ullage.clock import Clock
 from ullage.files.database import sqlite_errors, transaction
 from ullage.records.heartbeat import State
+from ullage.running_time import DAY_SECONDS, RunningTime
 
 SCHEMA = """
 alter table pages add column entries integer not null default 0;
@@ -105,8 +105,8 @@ def came_at(post: Post, now: float, *, known: bool) -> float | None:
 class History:
     """See the module; shares the frontier's connection."""
 
-    def __init__(self, database: apsw.Connection, clock: Clock) -> None:
-        self._database, self._path, self._clock = database, Path(database.filename), clock
+    def __init__(self, database: apsw.Connection, running: RunningTime) -> None:
+        self._database, self._path, self._running, self._clock = database, Path(database.filename), running, running.clock
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
         """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`.
@@ -116,7 +116,9 @@ class History:
         now = self._clock.wall()
         came = [at for post in posts if (at := came_at(post, now, known=known)) is not None]
         self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
-        self._database.execute("delete from arrivals where site = ? and hour < ?", (site, self._oldest()))
+        self._database.execute(
+            "delete from arrivals where site = ? and hour < ?", (site, int(max(0.0, self._forgotten()) // HOUR))
+        )
         had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
         self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had, now))
 
@@ -182,11 +184,15 @@ class History:
         """The first hour of the rhythm's window."""
         return int(self._clock.wall() // HOUR) - WINDOW_DAYS * DAY_HOURS
 
+    def _forgotten(self) -> float:
+        """What is before this moment is older than the rhythm's window, by running time."""
+        return self._running.look().older(WINDOW_DAYS * DAY_SECONDS).before
+
     def note_blind(self, site: str, began: float, ended: float) -> None:
         """`site` (or `EVERYWHERE`) could not be seen from `began` to `ended`; times beyond the window are forgotten."""
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or replace into blind values (?, ?, ?)", (site, began, ended))
-            self._database.execute("delete from blind where ended < ?", (ended - WINDOW_DAYS * DAY_HOURS * HOUR,))
+            self._database.execute("delete from blind where ended < ?", (self._forgotten(),))
 
     def blind(self, site: str) -> list[Span]:
         """When `site` could not be seen, alone or with all others; in order and apart from one another."""
@@ -198,7 +204,7 @@ class History:
         """A heartbeat went onto every partition of the bus."""
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or ignore into beats values (?)", (at,))
-            self._database.execute("delete from beats where at < ?", (at - keep_seconds,))
+            self._database.execute("delete from beats where at < ?", (self._running.look().older(keep_seconds).before,))
 
     def beats(self, since: float, until: float) -> int:
         """Heartbeats that went onto each partition from `since` until before `until`."""

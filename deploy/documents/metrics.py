@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -16,7 +17,8 @@ from crawlers.metrics import CrawlMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import new_registry
+from ullage.monitoring.metrics import new_registry, show_suspension
+from ullage.running_time import RunningTime
 from ullage.runtime.readiness import ROLES
 
 ROW = re.compile(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \| [a-z_`, ]* \| ([a-z, ]+) \| .+ \|$", re.MULTILINE)
@@ -47,6 +49,8 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     CollectMetrics(made["collect"], Clock())
     for registry in made.values():
         CertificateMetrics(registry, {})
+    for role in ("crawl", "match", "alert"):
+        show_suspension(made[role], RunningTime(Path(), Clock()))
     return made
 
 

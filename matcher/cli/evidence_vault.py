@@ -93,7 +93,7 @@ class Keeper:
             return
         self._due = self.context.clock.monotonic() + UPKEEP_SECONDS
         if self.vault.root.is_dir():
-            self.vault.expire(self.context.settings.evidence.days, self.context.clock.now())
+            self.vault.expire(self.context.settings.evidence.days, self.context.running_time.read())
             self._size = self.vault.size()
             kept, faults = self.vault.looked_through()
             self.metrics.kept.set(len(kept) + len(faults))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -32,10 +32,11 @@ from ullage.errors import UllageError, UnavailableError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, new_registry
+from ullage.monitoring.metrics import BUS, new_registry, show_suspension
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
+from ullage.running_time import DAY_SECONDS
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -201,6 +202,7 @@ class MatchStage:
 
     def _renew(self) -> None:
         """Read watchlists and lexicons again when a file changed or a list expired, and turn the seal keys over once a day."""
+        self.context.running_time.turn()
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
@@ -209,7 +211,8 @@ class MatchStage:
             verifier = keys.verifier(self.context.keys, CAPTURES)
             self._reception = Reception(keys.opener(self.context.keys), verifier, self.cutover, self.metrics.unknown_signers.inc)
             self._key_day = today
-        expired = any(lists.expires <= self.context.clock.now() for lists in self._matcher.lists) if self._stamp else False
+        now = self.context.running_time.look().now()  # a clock that was set ends no list
+        expired = any(lists.expires <= now for lists in self._matcher.lists) if self._stamp else False
         lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
         stamp = (installed.stamp(self.context.data, self.context.keys), expired, lexicons)
         if stamp == self._stamp:
@@ -261,19 +264,28 @@ def rotate_seal_keys(context: Context) -> None:
 
     Only where they are files of the key folder: whoever hands them over as credentials or by a key command turns them over.
     """
-    store, today = context.keys, context.clock.now()
+    store, reading = context.keys, context.running_time.read()
     if store.are_given("seal"):
         return
+    today = reading.now()
     if not store.exists(f"seal/{today:%Y%m%d}.key"):
         keys.make_seal_pair(store, f"{today:%Y%m%d}")
     bus = context.settings.bus
-    oldest = f"{today - timedelta(days=1 + max(bus.captures_hours / 24, bus.dead_letters_days)):%Y%m%d}"
+    kept = DAY_SECONDS + max(bus.captures_hours * 3600, bus.dead_letters_days * DAY_SECONDS)
+    old = reading.older(kept, witnessed=True)  # what lies unread on the bus may be as old as that
     names = store.names("seal", ".key")
     for name, successor in pairwise(names):  # a key is in use until the next one is made, which after an outage may be long
-        if Path(successor).stem < oldest:
+        if (made := _day_of(successor)) and made + timedelta(days=1) in old:
             store.destroy(name)
             if store.exists(f"{name.removesuffix('.key')}.pub"):
                 store.destroy(f"{name.removesuffix('.key')}.pub")
+
+
+def _day_of(name: str) -> datetime | None:
+    """The day on which a seal key was made, by its name."""
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(Path(name).stem, "%Y%m%d").replace(tzinfo=UTC)
+    return None
 
 
 def match(ctx: typer.Context, once: Once = False) -> None:
@@ -284,6 +296,8 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    show_suspension(registry, context.running_time)
+    context.running_time.turn()
     port = None if once or not context.settings.metrics else context.settings.match.port
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("match", registry, port))

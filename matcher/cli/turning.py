@@ -18,6 +18,7 @@ from matcher.watchlist import installed
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.lookup import enrolled as recorded
+from ullage.running_time import DAY_SECONDS
 from ullage.security.keys import epochs
 from ullage.settings import Context
 
@@ -76,7 +77,10 @@ class Turn:
         # A copy, and a restored backup, count from the day on which they were made: that errs to the safe side.
         since = datetime.fromtimestamp((self.context.keys.root / name).stat().st_ctime, UTC)
         ready = since + timedelta(days=self.context.settings.store.exposures_days)
-        if self.context.clock.now() < ready:
+        reading = self.context.running_time.read()
+        if reading.is_suspended:
+            raise ConfigError(f"nobody knows for how long {name} has been in use: {reading}")
+        if since not in reading.older(self.context.settings.store.exposures_days * DAY_SECONDS):
             raise ConfigError(
                 f"what is tagged under the old index key of {self.tenant} is kept until {ready:%Y-%m-%d %H:%M} UTC: come back "
                 "then, or say --early, and it is found by handle alone"

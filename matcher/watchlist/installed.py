@@ -227,7 +227,7 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
         for number in epochs(context.keys, tenant, "match"):
             if path_of(context.data, tenant, number).is_file():
                 opened = open_installed(context.data, context.keys, tenant, number)
-                if datetime.fromisoformat(opened.list.header.expires) > context.clock.now():
+                if datetime.fromisoformat(opened.list.header.expires) > context.running_time.look().now():
                     live.append(opened)
         if live:
             newest = max(epochs(context.keys, tenant, "index"), default=0)

@@ -15,7 +15,7 @@ from alerts.store import Outcome, Where, open_store
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
-from tests.factories import WHEN, facts, match
+from tests.factories import WHEN, clocks_at, facts, match
 from ullage.errors import RecordError, UnavailableError
 from ullage.settings import StoreSettings
 
@@ -237,7 +237,7 @@ def test_what_is_no_finding_is_named(headers, value, reason):
 def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store, clock):
     keep = StoreSettings()
     fold_all(store, clock, [finding("f", range(20), people="ab")])
-    removed = expire(store, keep, WHEN + timedelta(days=181))
+    removed = expire(store, keep, clocks_at(WHEN + timedelta(days=181)))
     old = store.get(Incident, incident_id("f"))
     assert (removed.total(), store.count(Exposure, Where()), old.customers) == (2, 0, 2)
     clock.advance(181 * 86400)

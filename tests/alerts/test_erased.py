@@ -13,7 +13,7 @@ from alerts.maintenance.retention import erase
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
-from tests.factories import WHEN
+from tests.factories import WHEN, clocks_at
 from tests.stores import Stalled, on_server_too
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
@@ -110,7 +110,7 @@ def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store
     assert (left(store, whom), store.count(Original, Where())) == ([], 0)
     stalled.arrive()
     clock.advance(3600)
-    remove_late(store, context.trail(), clock.as_clock().now())
+    remove_late(store, context.trail(), clocks_at(clock.as_clock().now()))
     assert (left(store, whom), store.count(Original, Where())) == ([], 0)
 
 
@@ -126,7 +126,7 @@ def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context
     days_after = clock.as_clock().now()
     since = finding("since", range(100, 110), people="a", capture={"fetched_at": days_after})
     fold_all(store, clock, [since])
-    remove_late(store, context.trail(), days_after)
+    remove_late(store, context.trail(), clocks_at(days_after))
     store.refresh()
     theirs = Where({"subject": (whom,)} if whom else {})
     assert [one.sightings for one in store.scroll(Exposure, theirs)] == [("since",)]
@@ -142,11 +142,11 @@ def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_e
         fold_all(stalled, clock, [finding("g", range(30, 50), "abd")])
     erased(context, store, handle("a"), now)
     assert stalled.arrive is not None
-    assert remove_late(store, context.trail(), now) == set()
+    assert remove_late(store, context.trail(), clocks_at(now)) == set()
     stalled.arrive()
     store.refresh()
     assert people(store) == {handle(one) for one in "abcd"}
-    assert remove_late(store, context.trail(), now) == {Exposure}
+    assert remove_late(store, context.trail(), clocks_at(now)) == {Exposure}
     store.refresh()
     assert people(store) == {handle(one) for one in "bcd"}
     (entry,) = [entry for _, entry in entries(context.data / AUDIT)]
@@ -159,5 +159,5 @@ def test_after_a_day_nothing_more_is_looked_for_and_who_is_a_customer_again_stay
     erased(context, store, handle("a"), WHEN)
     back = finding("back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
     fold_all(store, clock, [back])
-    assert remove_late(store, context.trail(), WHEN + SETTLED + timedelta(seconds=1)) == set()
+    assert remove_late(store, context.trail(), clocks_at(WHEN + SETTLED + timedelta(seconds=1))) == set()
     assert (people(store), store.count(Claim, LOOKED_FOR)) == ({handle("a")}, 0)

@@ -13,6 +13,7 @@ from alerts.records.document import Document
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import finding, fold_all
 from ullage.bus import Lag
+from ullage.running_time import RunningTime
 from ullage.settings import StoreSettings
 
 
@@ -31,7 +32,7 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
     with contextlib.closing(Asked(tmp_path / "i.sqlite")) as store:
         fold_all(store, clock, [finding("f", range(10), people="ab")])
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-        maintenance = Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0))
+        maintenance = Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0))
         maintenance.turn()
         assert store.asked == []
         clock.advance(200 * 86400)

@@ -18,6 +18,7 @@ from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, record, stage
 from ullage.bus import Lag
 from ullage.errors import UnavailableError
+from ullage.running_time import RunningTime
 from ullage.runtime.dead_letters import REASONS
 from ullage.settings import StoreSettings, Tenant
 
@@ -82,14 +83,16 @@ def test_nothing_on_the_bus_can_make_a_new_series(store, clock, registry):
 
 
 @pytest.fixture
-def maintenance(store, clock, registry):
+def maintenance(store, clock, registry, tmp_path):
     metrics = AlertMetrics(registry, ["bank"], clock.as_clock())
     work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
 
     def renew() -> None:
         work.renew([one.id for one in store.scroll(Incident, Where())])
 
-    return Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(7, 12.5), ledger=(renew,))
+    return Maintenance(
+        store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(7, 12.5), ledger=(renew,)
+    )
 
 
 def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maintenance):

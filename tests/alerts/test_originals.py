@@ -11,6 +11,7 @@ from alerts.metrics import AlertMetrics
 from alerts.records import Exposure, Hold, Incident, Original, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import clocks_at
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.cli import app
@@ -130,16 +131,16 @@ def test_what_is_less_than_low_keeps_none(desk: Context, store, clock) -> None:
 
 def test_they_go_after_thirty_days_unless_the_incident_is_held(desk: Context, store, clock, leak: str) -> None:
     clock.advance(29 * 86400)
-    expire(store, StoreSettings(), desk.clock.now())
+    expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, Where()) == 2
     now = desk.clock.now()
     hold = Hold(id=f"{leak}:1", tenant="bank", incident=leak, at=now, by="Li", case="C", reason="court")
     store.create([hold])
     clock.advance(2 * 86400)
-    expire(store, StoreSettings(), desk.clock.now())
+    expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, Where()) == 2
     store.create([hold.model_copy(update={"id": f"{leak}:2", "at": now + timedelta(seconds=1), "released": True})])
-    expire(store, StoreSettings(), desk.clock.now())
+    expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, Where()) == 0
     assert store.count(Exposure, Where()) == 12
 

@@ -23,6 +23,7 @@ from alerts.store import IncidentStore, Read, Where
 from alerts.store.merge import TRIES, ConflictError, Merge, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
+from tests.factories import clocks_at
 from tests.stores import Between, Stalled, on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
@@ -248,6 +249,6 @@ def test_an_exposure_into_which_a_finding_is_merged_while_it_expires_stays(store
     late = finding("g", range(20), "a", capture={"fetched_at": shown("f").capture.fetched_at + timedelta(days=40)})
     between: Any = Between(store, Incident, lambda: fold_all(store, clock, [late]))
     now = shown("f").capture.fetched_at + timedelta(days=41)
-    assert expire(between, StoreSettings(exposures_days=30), now) == {Exposure: 1}
+    assert expire(between, StoreSettings(exposures_days=30), clocks_at(now)) == {Exposure: 1}
     assert (handle("a"), "g") in facts(store)
     assert handle("b") not in {subject for subject, _ in facts(store)}

@@ -22,7 +22,7 @@ from alerts.store.sqlite import SqliteStore
 from alerts.table import incident_in_full
 from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.alerts.test_alert import Crashing
-from tests.factories import WHEN
+from tests.factories import WHEN, clocks_at
 from ullage.errors import UnavailableError
 from ullage.records import Finding
 from ullage.settings import StoreSettings, Tenant
@@ -165,7 +165,7 @@ def test_people_and_exports_are_told_and_a_takedown_has_it_as_evidence(store, cl
 
 def test_a_deletion_without_a_finding_waits_no_longer_than_one_can_come(store, clock):
     fold_all(store, clock, [withdrawn(0), shown("g", post="q"), withdrawn(1, post="q")])
-    expire(store, StoreSettings(), at(0) + timedelta(days=WAITING_DAYS, minutes=1))
+    expire(store, StoreSettings(), clocks_at(at(0) + timedelta(days=WAITING_DAYS, minutes=1)))
     store.refresh()
     assert [one.sightings for one in store.scroll(Presence, Where())] == [("g",)]
     assert [one.gone for one in store.scroll(Presence, Where())] == [(Gone(at=at(1), how="deleted"),)]

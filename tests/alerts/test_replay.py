@@ -11,7 +11,7 @@ from alerts.maintenance.retention import expire
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, sketch
-from tests.factories import WHEN
+from tests.factories import WHEN, clocks_at
 from ullage.settings import StoreSettings
 
 KINDS = ("phone", "resident_id")
@@ -95,7 +95,7 @@ def test_in_one_batch_and_in_many_it_ends_alike_and_again_too(store, clock, tmp_
 
 def test_what_expired_is_still_known_by_its_sketch(store, clock):
     fold_all(store, clock, [leak("f", range(40), range(40))])
-    expire(store, StoreSettings(), WHEN + timedelta(days=181))
+    expire(store, StoreSettings(), clocks_at(WHEN + timedelta(days=181)))
     assert store.get(Incident, incident_id("f")).frozen_at
     fold_all(store, clock, [leak("g", range(40), range(40)), leak("h", range(38), range(38), fields=(*NAMED, "LOAN"))])
     assert origin_of(store, "g")[:2] == ("recycled", incident_id("f"))

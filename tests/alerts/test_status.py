@@ -11,7 +11,7 @@ from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Audit, Decision, Exposure, Holding, Incident, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle
-from tests.factories import WHEN
+from tests.factories import WHEN, clocks_at
 from ullage.settings import StoreSettings, Tenant
 
 A, B = incident_id("f"), incident_id("g")
@@ -65,10 +65,10 @@ def test_everything_goes_when_its_time_has_come(store, clock):
     store.create([decision("confirmed")])
     store.create([Audit(id="1", tenant="", at=WHEN, who="Li", action="exposed", purpose="fraud_case", case="1")])
     keep = StoreSettings()
-    assert expire(store, keep, WHEN + timedelta(days=170)).total() == 0
-    assert expire(store, keep, WHEN + timedelta(days=400)).total() == 3
+    assert expire(store, keep, clocks_at(WHEN + timedelta(days=170))).total() == 0
+    assert expire(store, keep, clocks_at(WHEN + timedelta(days=400))).total() == 3
     assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (0, 2)
-    assert expire(store, keep, WHEN + timedelta(days=1300)).total() == 2 + 2 + 2 + 1 + 1
+    assert expire(store, keep, clocks_at(WHEN + timedelta(days=1300))).total() == 2 + 2 + 2 + 1 + 1
     assert [kind for kind in CLASSES if store.count(kind, Where())] == []
 
 

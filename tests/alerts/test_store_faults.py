@@ -20,6 +20,7 @@ from alerts.store.elasticsearch import BULK_ITEMS
 from alerts.store.mapping import index_name
 from deploy.local.elasticsearch import Server, elasticsearch
 from tests.contracts.test_incident_store import T0, claim, exposure, incident
+from tests.factories import clocks_at
 from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, require
 from ullage.errors import UnavailableError
 from ullage.settings import StoreSettings
@@ -218,12 +219,12 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
         settled(backend.server, index_name(prefix(url), kind))
     assert erase(store, "bank", handle).total() == 1
     leaves_the_disk(backend.server, erased, kept)
-    gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), T0 + timedelta(days=1, minutes=5))
+    gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), clocks_at(T0 + timedelta(days=1, minutes=5)))
     assert gone == {Exposure: 1, Incident: 1}
     for text in (expired, title):
         leaves_the_disk(backend.server, text, kept)
     settled(backend.server, index_name(prefix(url), Exposure))
-    assert expire(store, StoreSettings(), T0, owed=gone) == {}
+    assert expire(store, StoreSettings(), clocks_at(T0), owed=gone) == {}
     leaves_the_disk(backend.server, handle, kept)
     store.refresh()
     assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (401, 50)

@@ -22,6 +22,7 @@ from deploy.local.elasticsearch import Server
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
 from tests.contracts.test_incident_store import T0
+from tests.factories import clocks_at
 from tests.stores import ON_SERVERS, Backend, each_backend, empty_store, keep, requests_of, until_it_may_log_in
 from ullage.cli import app
 from ullage.clock import Clock
@@ -124,7 +125,7 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
                 with pytest.raises(Exception, match="security_exception"):
                     store._client.count(index="private")
             alert.refresh()
-            gone = expire(alert, StoreSettings(), Clock(wall=lambda: NOON + 10**9).now())
+            gone = expire(alert, StoreSettings(), clocks_at(Clock(wall=lambda: NOON + 10**9).now()))
             assert gone.total() >= 5
             alert.refresh()
             assert [alert.count(kind, Where()) for kind in (Sighting, Exposure, Decision, Incident)] == [0, 0, 0, 0]

@@ -29,7 +29,7 @@ def backend() -> SimpleNamespace:
 @pytest.fixture
 def open_again(backend: SimpleNamespace, tmp_path: Path, clock: HeldClock) -> Callable[..., Bus]:
     """As in `conftest.py`, for the spool."""
-    waits = time.Clock(wall=clock.wall)
+    waits = time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot)
     return lambda keep=KEEP: open_bus(backend.url, tmp_path, keep, waits)
 
 

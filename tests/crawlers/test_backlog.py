@@ -66,7 +66,7 @@ class Crawl:
 
 @pytest.fixture(params=["sqlite:///bus", "spool:///bus"])
 def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier) -> Crawl:
-    bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall))
+    bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot))
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics, at_once))
 

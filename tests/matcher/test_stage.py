@@ -260,6 +260,40 @@ def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: Running, 
         keys.opener(store).open(sealed, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=sealer.key_id)
 
 
+@pytest.mark.parametrize("jump", [2, 200, -30])
+def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: Running, clock, jump: float) -> None:
+    store = match.context.keys
+    posts = [phone(number) for number in range(3)]
+    for number, text in enumerate(posts):
+        match.put(text, post_id=str(number))
+    for _ in range(4):
+        clock.advance(DAY)
+        rotate_seal_keys(match.context)
+    before = store.names("seal", ".key")
+    clock.jump(jump * DAY)
+    for _ in range(20):
+        match.stage.alive()
+        clock.advance(DAY)
+    assert set(before) <= set(store.names("seal", ".key"))
+    assert len(match.drain()) == len(posts)
+    assert match.reasons() == []
+
+
+def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match: Running, clock) -> None:
+    store, first = match.context.keys, keys.sealer(match.context.keys).key_id
+    clock.advance(DAY)
+    rotate_seal_keys(match.context)
+    clock.jump(200 * DAY)
+    match.context.running_time.accept(lambda _: None)
+    for _ in range(8):
+        rotate_seal_keys(match.context)
+        assert store.exists(f"seal/{first}.key")
+        clock.advance(DAY)
+    clock.advance(2 * DAY)
+    rotate_seal_keys(match.context)
+    assert not store.exists(f"seal/{first}.key")
+
+
 def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(match: Running, clock) -> None:
     clock.advance(30 * DAY)
     match.put(phone(1))

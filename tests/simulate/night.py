@@ -85,7 +85,7 @@ def prepare(folder: Path) -> None:
     with mock.patch.object(random, "_urandom", random.Random(0).randbytes):
         folder.mkdir(parents=True)
         (folder / "ullage.toml").write_text(CONFIG, encoding="utf-8")
-        context = Context(folder, Clock(lambda: BEGAN, lambda: 0.0))
+        context = Context(folder, Clock(lambda: BEGAN, lambda: 0.0, lambda: 0.0, lambda: "night"))
         list(setup.initialise(context))
         for tenant, numbers in TENANTS.items():
             enrol(context, tenant, [customer(number) for number in numbers])
@@ -111,7 +111,7 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
     sites = {name: Site(name, timeline, planned.of(name)) for name in SITES}
     channels = {name: ScriptedChannel(name, timeline, random.Random(rng.random()), tell) for name in CHANNELS}
     script.give_moods(rng, [*sites.values()], [*channels.values()])
-    context = Context(folder, Clock(clock.wall, clock.monotonic))
+    context = Context(folder, Clock(clock.wall, clock.monotonic, clock.monotonic, lambda: "night"))
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
     told.steps, told.struck = faults.steps, faults.struck
     with _logs(tell), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):

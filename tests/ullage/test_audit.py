@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk, walk_all
 from ullage.errors import ConfigError, CorruptError
+from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore
 
 MONTH = 31 * 86400.0
@@ -235,6 +236,16 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
     oldest = next(iter(entries(trail.root)))[1]
     assert (clock.as_clock().now() - oldest.at).days < 183 + 31 + 31
     assert max(path.stat().st_size for path in files) < 1_500 + 400
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_no_entry_goes_by_a_clock_that_is_set(tmp_path, keys, clock, years):
+    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500)
+    RunningTime(tmp_path, clock.as_clock()).read()
+    write(trail, 20)
+    clock.jump(years * 12 * MONTH)
+    write(trail, 20)
+    assert (walk(tmp_path / "audit" / "search", keys).entries, faults(trail)) == (40, [])
 
 
 def test_a_file_that_retention_did_not_take_is_missed(tmp_path, keys, clock):

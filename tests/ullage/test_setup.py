@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.local.certificates import Authority
+from tests.conftest import HeldClock
 from tests.factories import outgoing
 from tests.ullage.test_tls import write
 from ullage import setup
+from ullage.audit import entries
 from ullage.bus import CAPTURES, DEAD_LETTERS
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -71,7 +73,7 @@ def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["ok"] * 8
+    assert [line.split()[0] for line in lines] == ["ok"] * 9
     assert any("tenant bank: 1 live match epoch" in line for line in lines)
 
 
@@ -89,7 +91,7 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok", "ok", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", "ok", "ok", "ok", "ok", "ok"]
     assert "make it 0600" in lines[0]
     assert "captures.sqlite is damaged" in lines[2]
 
@@ -238,3 +240,31 @@ def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a
     early = Life(context.clock.now() + DAY, context.clock.now() + 90 * DAY)
     with pytest.raises(ConfigError, match=r"own\.pem is good from .* UTC on: is this machine's clock right\?"):
         setup.lasts(path, early, context.clock.now())
+
+
+def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(context: Context, clock: HeldClock) -> None:
+    context.running_time.read()
+    clock.jump(200 * 86_400)
+    [line] = [line for line in setup.check(context, READERS) if "clock" in line]
+    assert line.startswith("FAULT  clock: the wall clock says 2027-04-09 ")
+    assert "running time makes it 2026-09-21 " in line
+    assert "`ullage check --accept-clock`" in line
+    said = setup.accept_clock(context)
+    assert said.startswith("accepted, and deletion goes on by running time: the wall clock goes as running time does, 2027-04-09")
+    [entry] = [one for _, one in entries(context.data / "audit") if one.action == "clock.accepted"]
+    assert entry.object.startswith("the wall clock is right: 2027-04-09 ")
+    assert entry.object.endswith(", +4800.0 h from running time")
+    assert next(line for line in setup.check(context, READERS) if "clock" in line).startswith("ok ")
+    assert setup.accept_clock(context).startswith("there is nothing to accept")
+    assert len(list(entries(context.data / "audit"))) == 1
+
+
+def test_a_damaged_record_of_the_clocks_is_told_and_accepted(context: Context) -> None:
+    context.running_time.read()
+    context.running_time.path.write_bytes(b"{}")
+    [line] = [line for line in setup.check(context, READERS) if "clock" in line]
+    assert line.startswith("FAULT  clock: the record of the clocks in clock/record.json is damaged")
+    setup.accept_clock(context)
+    assert not context.running_time.read().is_suspended
+    [entry] = [one for _, one in entries(context.data / "audit") if one.action == "clock.accepted"]
+    assert entry.object.endswith("the record of the clocks was damaged")

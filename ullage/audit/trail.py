@@ -12,7 +12,7 @@ import os
 import pwd
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Never
 
@@ -22,6 +22,7 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import disk_errors, write_through, write_whole
 from ullage.files.lock import turn
 from ullage.lookup.free_text_check import identifier_in
+from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.check_values import path_of
 from ullage.security.keys import KeyStore
 
@@ -92,7 +93,7 @@ class Trail:
                 self.keys.adopt(_key_name(self.chain))
             now = self.clock.now()
             if head.seq >= head.begins and self._is_full(files[-1], head, now):
-                head = self._pruned(folder, files, head, now, key)
+                head = self._pruned(folder, files, head, key)
             entries, seq, last = list[Entry](), head.seq, head.last
             for one in noted:
                 entry = Entry(
@@ -151,13 +152,14 @@ class Trail:
             first = read_line(file.readline())
         return first is not None and (first.at.year, first.at.month) != (now.year, now.month)
 
-    def _pruned(self, folder: Path, files: Sequence[Path], head: Head, now: datetime, key: bytes) -> Head:
+    def _pruned(self, folder: Path, files: Sequence[Path], head: Head, key: bytes) -> Head:
         """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
         head = head.model_copy(update={"size": 0})
-        oldest, gone = now - timedelta(days=self.keep_days), list[Path]()
+        old = RunningTime(self.root.parent, self.clock).read().older(self.keep_days * DAY_SECONDS)
+        gone = list[Path]()
         for file, following in zip(files, [*files[1:], None], strict=True):
             end = _first_of(following) if following else None
-            if end is None or end.at >= oldest:
+            if end is None or end.at not in old:
                 break
             gone.append(file)
             head = head.model_copy(update={"begins": end.seq, "before": end.previous})

@@ -6,8 +6,9 @@ What every bus must do, and `tests/contracts/test_bus.py` holds it to:
 2. A group sees each record of a topic at least once, in order within a partition, from its committed position on.
 3. `commit(record)` says that every record up to and including this one, in its partition, is dealt with. It is durable when
    it returns. After a crash the group goes on behind the last commit; records past it come again.
-4. Records expire by age and size even if no group has read them. A group whose position has expired is told how many records
-   it missed (`Subscription.expired`); it goes on with the oldest that is left.
+4. Records expire by age and size even if no group has read them. Age is counted in running time (`ullage.running_time`): a
+   wall clock that was set expires nothing. A group whose position has expired is told how many records it missed
+   (`Subscription.expired`); it goes on with the oldest that is left.
 5. Two live consumers of one group never hold the same partition at the same time.
 6. A bus that is down raises `UnavailableError`; it never drops a record silently.
 7. Keys and headers are in clear on disk: site, random id, tenant, what kind of record, schema and key ids, and nothing else.
@@ -23,6 +24,7 @@ from typing import NamedTuple, Protocol
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.faults import quoted
+from ullage.running_time import RunningTime
 from ullage.security.tls import Trust
 
 CAPTURES = "captures"
@@ -170,16 +172,17 @@ class Bus(Protocol):
 def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> Bus:
     """The bus that `url` names: `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`."""
     scheme, _, rest = url.partition("://")
+    running = RunningTime(data, clock)
     if scheme == "sqlite":
         from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
 
-        return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock)
+        return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock, running)
     if scheme == "spool":
         from ullage.bus.spool import SpoolBus  # noqa: PLC0415
 
         folder, _, options = rest.partition("?")
         place = data / folder.lstrip("/") if not folder.startswith("//") else Path(folder[1:])
-        return SpoolBus(place, options, retention, clock)
+        return SpoolBus(place, options, retention, clock, running)
     if scheme == "kafka":
         from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
 

@@ -14,10 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.files.database import check_database, damaged, open_database, sqlite_errors, transaction
 from ullage.files.lock import hold
+from ullage.running_time import Old, Reading, RunningTime
 
 IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024
@@ -37,6 +40,10 @@ COMMIT = """
 insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)
 """
 OLDEST = "select timestamp from records where offset >= ? order by offset limit 1"
+EVERYTHING_READ = "select coalesce(min(next), 0) from positions"
+TOO_OLD = """
+delete from records where offset < coalesce((select offset from records where not {old} order by offset limit 1), 9e18)
+"""
 TOO_MUCH = """
 delete from records where offset <= (
     select max(offset) from (select offset, sum(length(value)) over (order by offset desc) as total from records) where total > ?
@@ -83,11 +90,12 @@ class _Topic:
 class SqlitePublisher:
     """Appends in one transaction a call."""
 
-    def __init__(self, folder: Path, topic: str, clock: Clock) -> None:
-        self._topic, self._clock = _Topic(folder, topic), clock
+    def __init__(self, folder: Path, topic: str, clock: Clock, running: RunningTime) -> None:
+        self._topic, self._clock, self._running = _Topic(folder, topic), clock, running
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
+        self._running.turn()
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
         with sqlite_errors(self._topic.path), transaction(self._topic.database):
@@ -168,13 +176,13 @@ class SqliteSubscription:
 class SqliteBus:
     """See the module."""
 
-    def __init__(self, folder: Path, retention: Mapping[str, Retention], clock: Clock) -> None:
-        self._folder, self._retention, self._clock = folder, retention, clock
+    def __init__(self, folder: Path, retention: Mapping[str, Retention], clock: Clock, running: RunningTime) -> None:
+        self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def publisher(self, topic: str) -> SqlitePublisher:
         """See `Bus.publisher`."""
-        return SqlitePublisher(self._folder, topic, self._clock)
+        return SqlitePublisher(self._folder, topic, self._clock, self._running)
 
     def subscribe(self, topic: str, group: str) -> SqliteSubscription:
         """See `Bus.subscribe`."""
@@ -202,15 +210,16 @@ class SqliteBus:
 
     def expire(self) -> int:
         """Delete by age, then by size, oldest first; deleted pages are overwritten (`secure_delete`)."""
-        return sum(self._expire(name, keep) for name, keep in self._retention.items())
+        reading = self._running.read()
+        return sum(self._expire(name, keep, reading) for name, keep in self._retention.items())
 
-    def _expire(self, name: str, keep: Retention) -> int:
+    def _expire(self, name: str, keep: Retention, reading: Reading) -> int:
         topic = _Topic(self._folder, name)
         try:
             with sqlite_errors(topic.path):
                 with transaction(topic.database):
                     before = topic.database.total_changes()
-                    topic.database.execute("delete from records where timestamp < ?", (self._clock.wall() - keep.seconds,))
+                    _delete_old(topic.database, reading.older(keep.seconds), reading.older(keep.seconds, witnessed=True))
                     topic.database.execute(TOO_MUCH, (keep.max_bytes,))
                     gone = topic.database.total_changes() - before
                 topic.database.execute("pragma wal_checkpoint(truncate)")
@@ -220,3 +229,16 @@ class SqliteBus:
 
     def close(self) -> None:
         """Nothing is held between calls."""
+
+
+def _delete_old(database: apsw.Connection, old: Old, unread_old: Old) -> None:
+    """Delete the first records up to one that is to stay; what a group has yet to read must be old by more than its stamp."""
+    read = database.execute(EVERYTHING_READ).get
+    of_read, of_unread = _within(old), _within(unread_old)
+    condition = f"case when offset < {int(read)} then {of_read} else {of_unread} end"
+    database.execute(TOO_OLD.format(old=condition))
+
+
+def _within(old: Old) -> str:
+    """As SQL, whether a record's time is within `old`."""
+    return " or ".join(f"timestamp >= {max(begin, -1e300)!r} and timestamp < {end!r}" for begin, end in old.ranges) or "0"

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
@@ -17,11 +16,13 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import sync_folder, write_through
 from ullage.files.parsing import read_json
 from ullage.records.base import STRICT
+from ullage.running_time import DAY_SECONDS, Reading
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
 """A finding's id: a keyed digest in hex."""
 MAX_HEAD = 4096
+UNFINISHED_SECONDS = 3600.0
 
 
 class Head(BaseModel):
@@ -137,17 +138,17 @@ class Vault:
             item.path.with_suffix(HOLD).unlink()
         return len(held)
 
-    def expire(self, days: float, now: datetime) -> int:
+    def expire(self, days: float, reading: Reading) -> int:
         """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went.
 
         What is damaged stays: nobody knows how old it is.
         """
-        limit = now - timedelta(days=days)
-        gone = [item for item in self.looked_through()[0] if item.head.sealed_at < limit and not item.held]
+        old, unfinished = reading.older(days * DAY_SECONDS), reading.older(UNFINISHED_SECONDS)
+        gone = [item for item in self.looked_through()[0] if item.head.sealed_at in old and not item.held]
         for item in gone:
             item.path.unlink()
         for draft in self.root.glob(f"*/*{DRAFT}*"):
-            if draft.stat().st_mtime < (now - timedelta(hours=1)).timestamp():
+            if draft.stat().st_mtime in unfinished:
                 draft.unlink()
         return len(gone)
 

@@ -25,6 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from ullage import __version__
 from ullage.clock import Clock
 from ullage.monitoring.loopback import NOTHING, Answer, LoopbackServer
+from ullage.running_time import RunningTime
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""
@@ -75,6 +76,23 @@ class LoopMetrics:
     def reached(self, part: str, answers: bool) -> None:
         """A call to `part` came back, or failed because it is down."""
         self._up.labels(part).set(answers)
+
+
+def show_suspension(registry: CollectorRegistry, running_time: RunningTime) -> None:
+    """Tell in `registry` whether deletion is stopped because the wall clock was set."""
+    gauge = Gauge(
+        "ullage_retention_suspended",
+        "1 while nothing is deleted by age, because the wall clock and running time disagree by more than an hour.",
+        registry=registry,
+    )
+
+    def suspended() -> float:
+        try:
+            return float(running_time.look().is_suspended)
+        except OSError:  # who cannot read the record deletes nothing either
+            return 1.0
+
+    gauge.set_function(suspended)
 
 
 class CanaryMetrics:

@@ -11,6 +11,7 @@ from ullage.bus import CAPTURES, Bus, open_bus, trust_of_bus
 from ullage.bus.routed import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
 from ullage.settings.tenant import Tenant
@@ -28,6 +29,7 @@ class Context:
         self.faults = tuple(faults)
         """What is wrong with the configuration, so that `settings` are not what it says; only `ullage check` goes on then."""
         self.clock = clock or Clock()
+        self.running_time = RunningTime(data, self.clock)
         self.settings = settings or load(data)
         self.keys = KeyStore(data / self.settings.keys.folder, self.settings.keys.command, credentials_folder())
 

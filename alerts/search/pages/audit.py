@@ -33,6 +33,7 @@ DID: Mapping[str, Phrase] = {
     "account.sessions": Phrase("sessions ended"),
     "address.reveal": Phrase("original addresses shown"),
     "bait.stamp": Phrase("bait recorded"),
+    "clock.accepted": Phrase("clock said to be right"),
     "coverage.explain": Phrase("gap explained"),
     "customers.export": Phrase("handles taken out"),
     "data.backup": Phrase("data backed up"),

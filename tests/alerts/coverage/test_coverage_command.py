@@ -14,7 +14,6 @@ from alerts.coverage.when import read_time
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.audit import entries
 from ullage.cli import app
-from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 
@@ -24,7 +23,7 @@ Ask = Callable[..., Result]
 @pytest.fixture
 def ask(alert: Alert, data: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """The command line at the held time."""
-    monkeypatch.setattr("ullage.settings.context.Clock", lambda: Clock(wall=alert.clock.wall, monotonic=alert.clock.wall))
+    monkeypatch.setattr("ullage.settings.context.Clock", alert.clock.as_clock)
 
     def run(*words: str) -> Result:
         return CliRunner().invoke(app, ["--data", str(data), "coverage", *words])

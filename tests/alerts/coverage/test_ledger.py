@@ -9,6 +9,7 @@ from alerts.maintenance.retention import expire
 from alerts.records import GapReason, SiteDay
 from alerts.store import Where
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
+from tests.factories import clocks_at
 from tests.stores import Between, Stalled
 from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
@@ -179,7 +180,7 @@ def test_days_go_when_their_retention_has_passed(alert: Alert) -> None:
     alert.at(NINE + 2 * DAY)
     alert.ledger.turn()
     keep = StoreSettings(coverage_days=1.2)
-    assert expire(alert.store, keep, alert.clock.as_clock().now())[SiteDay] == 2
+    assert expire(alert.store, keep, clocks_at(alert.clock.as_clock().now()))[SiteDay] == 2
     assert [day.day for day in alert.store.scroll(SiteDay, Where())] == ["2026-09-23"]
     alert.at(NINE + 2 * DAY + HOUR)
     assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}

@@ -11,6 +11,7 @@ from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
 from alerts.store import Where, open_store
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert
 from tests.conftest import HeldClock
+from tests.factories import clocks_at
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.security import keys
 from ullage.settings import Context, StoreSettings
@@ -42,5 +43,5 @@ def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Co
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)
         store.refresh()
         assert store.count(DaySheet, Where()) == 2
-        removed = expire(store, StoreSettings(coverage_days=1.0), (NINE + 2 * DAY))
+        removed = expire(store, StoreSettings(coverage_days=1.0), clocks_at(NINE + 2 * DAY))
         assert removed[SiteDay] == 4

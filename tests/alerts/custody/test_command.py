@@ -15,6 +15,7 @@ from alerts.maintenance.schedule import Maintenance
 from alerts.records import CLASSES, Decision, Exposure, Hold, Holding, Incident, Notification, Sighting, incident_id
 from alerts.store import Where
 from tests.alerts.builders import finding, fold_all
+from tests.factories import clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries
 from ullage.cli import app
@@ -22,6 +23,7 @@ from ullage.custody.manifest import digest
 from ullage.custody.officers import make_officer
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError
+from ullage.running_time import RunningTime
 from ullage.settings import Context, StoreSettings
 
 A = incident_id("f1d0")
@@ -165,10 +167,10 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault
     assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
     assert "held" in run("evidence", "list").output
     later = clock.as_clock().now() + timedelta(days=400)
-    assert vault.expire(180, later) == 1
+    assert vault.expire(180, clocks_at(later)) == 1
     assert "with its sealed evidence (2 here)" in run("incidents", "release", A, *CASE).output
     assert held(store) == set()
-    assert vault.expire(180, later) == 2
+    assert vault.expire(180, clocks_at(later)) == 2
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
 
 
@@ -205,7 +207,7 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     ])  # fmt: skip
     holds.set(A, by="Li", case="7", reason="police")
     later = clock.as_clock().now() + timedelta(days=5_000)
-    expire(store, StoreSettings(), later)
+    expire(store, StoreSettings(), clocks_at(later))
     kept = {kind.__name__: store.count(kind, Where()) for kind in CLASSES if store.count(kind, Where())}
     assert kept == {
         "Sighting": 2,
@@ -219,7 +221,7 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     assert {one.incident for one in store.scroll(Holding, Where())} == {A}
     assert store.get(Incident, A).frozen_at is None
     holds.release(A, by="Li", case="7", reason="closed")
-    expire(store, StoreSettings(), later + timedelta(days=5_000))
+    expire(store, StoreSettings(), clocks_at(later + timedelta(days=5_000)))
     assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [0] * 6
 
 
@@ -236,7 +238,7 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     assert holds.set(A, by="Li", case="7", reason="police") == 3
     assert held(store) == {A, "INC-B"}
-    expire(store, StoreSettings(), clock.as_clock().now() + timedelta(days=5_000))
+    expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=5_000)))
     assert store.get(Exposure, "e2") is not None
     assert store.get(Incident, "INC-B") is not None
     with pytest.raises(ConfigError, match="not held"):
@@ -256,7 +258,7 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
     assert not vault.find("f1d9").held
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-    Maintenance(store, StoreSettings(), clock.as_clock(), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
+    Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
     assert vault.find("f1d9").held
     assert Context(data).settings.evidence.days == 180.0
     assert store.count(Hold, Where()) == 1

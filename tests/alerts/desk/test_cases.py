@@ -32,7 +32,7 @@ def cases(work, context) -> Cases:
 
 @pytest.fixture
 def returns(work, context) -> Returns:
-    return Returns(work, context.trail(), own_rules)
+    return Returns(work, context.trail(), own_rules, believed=context.running_time.believed())
 
 
 @pytest.fixture
@@ -120,6 +120,18 @@ def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, qu
     assert ids(queue) == ["INC-A", "INC-C"]
     excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
     assert refused(excused)
+
+
+def test_a_false_positive_does_not_end_by_a_clock_that_is_set(store, cases, queue, returns, clock, context):
+    store.put([incident("INC-A")])
+    cases.excuse("INC-A", "chance", by="Li Wei", days=30)
+    context.running_time.read()
+    clock.jump(200 * 86_400)
+    returns.turn()
+    assert ids(queue) == []
+    context.running_time.accept(lambda _: None)
+    returns.turn()
+    assert ids(queue) == ["INC-A"]
 
 
 def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(store, cases, queue, returns, clock):

@@ -11,6 +11,7 @@ from alerts.records import Background, Exposure, Holding, Incident, Sighting
 from alerts.store import Where
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post
+from tests.factories import clocks_at
 from ullage.settings import StoreSettings
 
 
@@ -75,7 +76,7 @@ def test_a_finding_in_parts_is_never_background(store, clock):
 @pytest.mark.parametrize(("days", "left"), [(179, 1), (181, 0)])
 def test_it_goes_when_exposures_go(store, clock, days, left):
     fold_all(store, clock, [own_number("f", "a")])
-    expire(store, StoreSettings(), clock.as_clock().now() + timedelta(days=days))
+    expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=days)))
     assert store.count(Background, Where()) == left
 
 

@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def notifier(store, clock, registry) -> Callable[..., Notifier]:
+def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
     """A notifier over `channels` by name; settings as of `notify_settings`."""
 
     def made(channels: dict[str, Channel], muted: Muted = lambda _: (), **changes: Any) -> Notifier:
@@ -32,7 +32,17 @@ def notifier(store, clock, registry) -> Callable[..., Notifier]:
         metrics = NotifyMetrics(registry, channels, ["bank"])
         duties = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
         renew = Work(duties).renew
-        setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, muted, duties, renew)
+        setup = Setup(
+            settings,
+            "https://page.example",
+            store,
+            clock.as_clock(),
+            metrics,
+            muted,
+            duties,
+            renew,
+            context.running_time.believed(),
+        )
         return Notifier(setup, [Sender(name, channel, setup) for name, channel in channels.items()])
 
     return made

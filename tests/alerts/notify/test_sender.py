@@ -315,6 +315,20 @@ def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_proce
     assert len(soc.sent) == 1
 
 
+def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(notifier, store, clock, soc, context):
+    context.running_time.read()
+    soc.failing = [DOWN]
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 20)
+    clock.jump(200 * 86_400)
+    soc.failing = []
+    for _ in range(5):
+        turn(running, clock, 120)
+    assert log_of(store)["INC-A:soc:high"].outcome == "sent"
+    assert [[entry.incident for entry in one.entries] for one in soc.sent] == [["INC-A"]]
+
+
 def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, soc, registry):
     soc.failing = [DOWN]
     running = notifier({"soc": soc})

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests import factories
-from tests.factories import WHEN
+from tests.factories import WHEN, clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
 from ullage.custody.manifest import decode, encode, manifest
 from ullage.custody.officers import make_officer, open_sealed, pair_of, private_key
@@ -135,10 +135,10 @@ def test_what_is_old_goes_unless_it_is_held(tmp_path, keys, vault):
     assert vault.hold(["b", "nobody"]) == 1
     later = WHEN + timedelta(days=181)
     (vault.root / "bank" / "x.partial7").write_bytes(b"a crash left this")
-    assert vault.expire(180, later) == 2
+    assert vault.expire(180, clocks_at(later)) == 2
     assert [item.head.finding for item in vault.items()] == ["b", "young"]
     assert vault.release(["b"]) == 1
-    assert vault.expire(180, later) == 1
+    assert vault.expire(180, clocks_at(later)) == 1
     assert vault.release(["b"]) == 0
 
 
@@ -146,9 +146,9 @@ def test_a_draft_that_a_crash_left_goes_in_the_end(vault, tmp_path, keys):
     seal(vault, officers(tmp_path, keys))
     draft = vault.root / "bank" / "x.partial7"
     draft.write_bytes(b"half")
-    vault.expire(100_000, datetime.now(UTC))
+    vault.expire(100_000, clocks_at(datetime.now(UTC)))
     assert draft.exists()
-    vault.expire(100_000, datetime.now(UTC) + timedelta(hours=2))
+    vault.expire(100_000, clocks_at(datetime.now(UTC) + timedelta(hours=2)))
     assert not draft.exists()
 
 

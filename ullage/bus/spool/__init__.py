@@ -41,6 +41,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import disk_errors
 from ullage.files.lock import hold
+from ullage.running_time import RunningTime
 
 IDLE_SECONDS = 0.1
 WAIT_SECONDS = 60.0
@@ -54,14 +55,15 @@ class SpoolPublisher:
     A `.partial` below the next number is therefore whole and is given its name after a crash; one beyond it never counted.
     """
 
-    def __init__(self, folder: Path, topic: str, clock: Clock) -> None:
-        self._topic, self._clock = Topic(folder, topic), clock
+    def __init__(self, folder: Path, topic: str, clock: Clock, running: RunningTime) -> None:
+        self._topic, self._clock, self._running = Topic(folder, topic), clock, running
         self._known: tuple[str, Position] | None = None
         with disk_errors(self._topic.what):
             self._topic.make()
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Durable and in completed files on return; all of `records` or none."""
+        self._running.turn()
         now = self._clock.wall()
         groups = list(grouped([frame(record, now) for record in records]))
         if not groups:
@@ -176,13 +178,15 @@ class SpoolSubscription:
 class SpoolBus:
     """See the module."""
 
-    def __init__(self, folder: Path, options: str, retention: Mapping[str, Retention], clock: Clock) -> None:
-        self._folder, self._retention, self._clock = folder, retention, clock
+    def __init__(
+        self, folder: Path, options: str, retention: Mapping[str, Retention], clock: Clock, running: RunningTime
+    ) -> None:
+        self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
         self._wait = _wait_of(options)
 
     def publisher(self, topic: str) -> SpoolPublisher:
         """See `Bus.publisher`."""
-        return SpoolPublisher(self._folder, topic, self._clock)
+        return SpoolPublisher(self._folder, topic, self._clock, self._running)
 
     def subscribe(self, topic: str, group: str) -> SpoolSubscription:
         """See `Bus.subscribe`."""
@@ -206,12 +210,12 @@ class SpoolBus:
 
     def expire(self) -> int:
         """Remove files by age, then by size, oldest first; returns how many records went."""
-        gone = 0
+        gone, reading = 0, self._running.read()
         for name, keep in self._retention.items():
             topic = Topic(self._folder, name)
             with disk_errors(topic.what):
                 if topic.path.is_dir():
-                    gone += topic.expire(keep, self._clock.wall())
+                    gone += topic.expire(reading.older(keep.seconds), keep.max_bytes)
         return gone
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ullage import log
-from ullage.bus import Place, Retention
+from ullage.bus import Place
 from ullage.bus.spool.files import (
     BAD,
     PARTIAL,
@@ -31,6 +31,7 @@ from ullage.bus.spool.files import (
 from ullage.errors import CorruptError
 from ullage.files.atomic_write import sync_folder
 from ullage.files.lock import turn
+from ullage.running_time import Old
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +163,17 @@ class Topic:
         for path in self._positions.glob(f"{self.name}.*.json"):
             read_positions(path)
 
-    def expire(self, keep: Retention, now: float) -> int:
-        """Remove what `keep` does not keep; what goes is noted durably first, so a reader can tell it from a gap."""
+    def expire(self, old: Old, max_bytes: int) -> int:
+        """Remove what is `old` or too much; what goes is noted durably first, so a reader can tell it from a gap."""
         with self.locked():
-            old = sorted(self._old(), key=lambda file: (file.timestamp, file.stream, file.number))
-            too_much = sum(file.size for file in old) - keep.max_bytes
-            going = []
-            for file in old:
-                if file.timestamp >= now - keep.seconds and too_much <= 0:
-                    break
-                going.append(file)
-                too_much -= file.size
+            files = list(self._files_by_age())
+            too_much, going, staying = sum(file.size for file in files) - max_bytes, list[_Old](), set[str]()
+            for file in files:
+                if too_much <= 0 and file.stream not in staying and file.timestamp not in old:
+                    staying.add(file.stream)  # and all behind it, of which a clock that was set may say otherwise
+                if too_much > 0 or file.stream not in staying:
+                    going.append(file)
+                    too_much -= file.size
             if going:
                 noted = self.expired()
                 for file in going:
@@ -180,25 +181,28 @@ class Topic:
                 replace_state(self._streams / f"{self.name}.expired.json", noted)
             for file in going:
                 (self.path / file_name(file.number, file.stream)).unlink(missing_ok=True)
-            self._remove_leftovers(now - keep.seconds)
+            self._remove_leftovers(old)
         return sum(file.records for file in going)
 
-    def _old(self) -> Iterator[_Old]:
-        """Completed files; within a stream time never goes back, so that what goes is always the first of it."""
+    def _files_by_age(self) -> Iterator[_Old]:
+        """Completed files, the oldest first; of a stream in its order, though a clock was set meanwhile."""
+        found = list[tuple[float, _Old]]()
         for stream, numbers in self.files()[0].items():
             latest, offset = 0.0, 0
             for number in numbers:
                 try:
-                    found = (self.path / file_name(number, stream)).lstat()
+                    status = (self.path / file_name(number, stream)).lstat()
                 except FileNotFoundError:  # carried away meanwhile
                     continue
                 header = self._header(stream, number)
-                latest = max(latest, header.timestamp if header else found.st_mtime)
+                timestamp = header.timestamp if header else status.st_mtime
+                latest = max(latest, timestamp)
                 offset = header.end if header else offset
-                yield _Old(latest, stream, number, found.st_size, header.count if header else 0, offset)
+                found.append((latest, _Old(timestamp, stream, number, status.st_size, header.count if header else 0, offset)))
+        yield from (file for _, file in sorted(found, key=lambda one: (one[0], one[1].stream, one[1].number)))
 
-    def _remove_leftovers(self, before: float) -> None:
+    def _remove_leftovers(self, old: Old) -> None:
         """Bad and unfinished files have a retention too."""
         for path in self.path.iterdir():
-            if path.name.endswith((PARTIAL, BAD)) and path.lstat().st_mtime < before:
+            if path.name.endswith((PARTIAL, BAD)) and path.lstat().st_mtime in old:
                 path.unlink(missing_ok=True)

@@ -1,0 +1,280 @@
+"""What retention goes by: running time, with which the wall clock must agree before anything is deleted.
+
+The kernel counts the seconds since the machine started, sleep included, whatever the wall clock is set to. `DATA/clock` keeps the
+last reading of both, and how much time has passed altogether. Where the wall clock went more than an hour further than that, or
+less far, it was set, or the machine was off for so long, and nobody but a person knows which: nothing is deleted until both agree
+again or `ullage check --accept-clock` says that the time is right. Time that nothing vouches for is never counted.
+
+Each piece of wall time through which the clock ran evenly is a `Span`. By them the age of a stamp is told that was written while
+the clock was wrong: a stamp that several spans may have made is as young as the youngest of them says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+
+from ullage import log
+from ullage.clock import Clock
+from ullage.errors import UnavailableError
+from ullage.files.atomic_write import disk_errors, write_whole
+from ullage.files.lock import turn
+from ullage.records.base import STRICT
+
+FOLDER, FILE = "clock", "record.json"
+JUMP_SECONDS = 3600.0
+DAY_SECONDS = 86_400.0
+TURN_SECONDS = 60.0
+"""So often both are read while a role runs."""
+AGREED_SECONDS = DAY_SECONDS
+"""So long both must agree before what lies behind is not compared any more: clocks drift, by seconds a day."""
+MOST_SPANS = 64
+"""Of the oldest ones then only is known that they ended before the next began."""
+
+
+class Span(NamedTuple):
+    """Wall time from `begin` to `end` through which the clock ran evenly, and the running time at both."""
+
+    begin: float
+    end: float
+    since: float
+    until: float
+
+
+class _Record(BaseModel):
+    """The file."""
+
+    model_config = STRICT
+
+    boot: str
+    uptime: FiniteFloat
+    agreed: tuple[FiniteFloat, FiniteFloat]
+    """Wall time and running time when both last agreed, or a person said that they do."""
+    spans: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(min_length=1, max_length=MOST_SPANS)
+    sha256: str = ""
+
+    def summed(self) -> _Record:
+        """The same with its digest."""
+        bare = self.model_copy(update={"sha256": ""})
+        return bare.model_copy(update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()})
+
+
+Range = tuple[float, float]
+TO_DO = "set the clock right, or where it is right say so with `ullage check --accept-clock`"
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """Stamps of what is old enough to go: those from the first moment of a range until before its second (Unix seconds)."""
+
+    ranges: tuple[Range, ...] = ()
+
+    def __contains__(self, stamp: float | datetime) -> bool:
+        seconds = stamp.timestamp() if isinstance(stamp, datetime) else stamp
+        return any(begin <= seconds < end for begin, end in self.ranges)
+
+    @property
+    def before(self) -> float:
+        """All that was stamped before it, however long ago, is old; minus infinity where that cannot be said."""
+        return next((end for begin, end in self.ranges if begin == -math.inf), -math.inf)
+
+    def moments(self) -> Iterator[tuple[datetime | None, datetime]]:
+        """The ranges as moments; None for one without a beginning."""
+        for begin, end in self.ranges:
+            yield None if begin == -math.inf else datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Both clocks at one moment, and what is known of the time before. `spans` is empty where the record is damaged."""
+
+    wall: float
+    boot: str
+    uptime: float
+    agreed: tuple[float, float]
+    spans: tuple[Span, ...]
+
+    @classmethod
+    def first(cls, wall: float, uptime: float = 0.0, boot: str = "") -> Reading:
+        """Of a clock of which nothing is known: it is taken to be right."""
+        return cls(wall, boot, uptime, (wall, 0.0), (Span(wall, wall, 0.0, 0.0),))
+
+    @property
+    def elapsed(self) -> float:
+        """Running time altogether, in seconds."""
+        return self.spans[-1].until if self.spans else 0.0
+
+    @property
+    def jump(self) -> float:
+        """Seconds by which the wall clock is ahead of what running time vouches for; negative where it is behind."""
+        wall, elapsed = self.agreed
+        return self.wall - wall - (self.elapsed - elapsed)
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nothing may be deleted."""
+        return not self.spans or abs(self.jump) > JUMP_SECONDS
+
+    @property
+    def said(self) -> str:
+        """What the wall clock says."""
+        return _minute(self.wall)
+
+    def now(self) -> datetime:
+        """The present moment; while the clocks disagree the earlier of both, so that nothing ends before its time."""
+        ahead = max(0.0, self.jump) if self.spans and self.is_suspended else 0.0
+        return datetime.fromtimestamp(self.wall - ahead, UTC)
+
+    def __str__(self) -> str:
+        """What the clocks say, and what to do where they disagree."""
+        if not self.is_suspended:
+            return f"the wall clock goes as running time does, {self.said}"
+        done = "nothing is deleted until then"
+        if not self.spans:
+            return f"the record of the clocks in {FOLDER}/{FILE} is damaged or of a newer ullage: {TO_DO}; {done}"
+        return f"the wall clock says {self.said}, running time makes it {_minute(self.wall - self.jump)}: {TO_DO}; {done}"
+
+    def later(self, wall: float, uptime: float, boot: str) -> Reading:
+        """The next reading."""
+        last = self.spans[-1]
+        gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
+        off = gap if 0.0 <= gap <= JUMP_SECONDS else 0.0  # for a longer time, after the machine was started anew, nothing vouches
+        passed = uptime - self.uptime if same else off
+        elapsed = last.until + passed
+        if abs(gap - passed) > JUMP_SECONDS:
+            ended = last._replace(end=last.end + passed, until=elapsed)
+            spans = (*self.spans[:-1], ended, Span(wall - passed, wall, last.until, elapsed))
+        else:
+            spans = (*self.spans[:-1], last._replace(begin=min(last.begin, wall), end=wall, until=elapsed))
+        found = Reading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
+        is_agreed = not found.is_suspended and (not same or elapsed - self.agreed[1] >= AGREED_SECONDS)
+        return found.accepted() if is_agreed else found
+
+    def accepted(self) -> Reading:
+        """The same with the wall clock taken to be right from now on."""
+        return Reading(self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans)
+
+    def older(self, seconds: float, *, witnessed: bool = False) -> Old:
+        """What is at least so old; nothing while the clocks disagree.
+
+        Stamps of before the first reading are as old as the wall clock says; with `witnessed` as old as that reading.
+        """
+        if self.is_suspended:
+            return Old()
+        target, old, young = self.elapsed - seconds, list[Range](), list[Range]()
+        for number, span in enumerate(self.spans):
+            begin, end = span.begin, math.nextafter(span.end, math.inf)
+            limit = end if target >= span.until else span.end - (span.until - target)
+            if number == 0 and (target >= span.since or not (witnessed or span.since)):
+                begin = -math.inf
+            elif number and target >= span.since and self.spans[number - 1].end < begin:  # what others wrote meanwhile
+                old.append((self.spans[number - 1].end, min(begin, self.wall - seconds)))
+            old.append((begin, limit))
+            young.append((max(limit, span.begin), end))
+        return Old(tuple(_without(old, young)))
+
+
+def _minute(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _without(ranges: list[Range], holes: list[Range]) -> Iterator[Range]:
+    """`ranges` but for `holes`, none of them empty."""
+    for hole_begin, hole_end in holes:
+        pieces = [((begin, min(end, hole_begin)), (max(begin, hole_end), end)) for begin, end in ranges]
+        ranges = [piece for pair in pieces for piece in pair if piece[0] < piece[1]] if hole_begin < hole_end else ranges
+    yield from (one for one in ranges if one[0] < one[1])
+
+
+@dataclass(slots=True)
+class RunningTime:
+    """The record of a data folder; all processes that work on that folder share it."""
+
+    data: Path
+    clock: Clock
+    _read_at: float = field(default=-math.inf)
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self.data / FOLDER / FILE
+
+    def turn(self) -> None:
+        """Read both clocks if a minute has passed since; a disk that does not take it is tried again."""
+        now = self.clock.uptime()
+        if 0.0 <= now - self._read_at < TURN_SECONDS:
+            return
+        with contextlib.suppress(UnavailableError):
+            self.read()
+            self._read_at = now
+
+    def read(self) -> Reading:
+        """Read both clocks, durably. UnavailableError when the disk does not take it: then nothing may be deleted."""
+        with disk_errors(), self._alone():
+            before = self._before()
+            found = self._next(before)
+            if found.spans:
+                self._write(found)
+        if found.is_suspended and not (before and before.is_suspended):
+            log.get("clock").error("retention_suspended", seconds=round(found.jump))
+        elif before and before.is_suspended and not found.is_suspended:
+            log.get("clock").info("retention_resumed")
+        return found
+
+    def look(self) -> Reading:
+        """Both clocks as they are now; nothing is written."""
+        return self._next(self._before())
+
+    def believed(self) -> Clock:
+        """A clock for what ends at a time and cannot be taken back; while the clocks disagree it shows the earlier of both."""
+        return replace(self.clock, wall=lambda: self.look().now().timestamp())
+
+    def accept(self, note: Callable[[Reading], None]) -> Reading:
+        """Take the wall clock to be right from now on; `note` is told before, of what was found."""
+        note(self.look())
+        with disk_errors(), self._alone():
+            found = self._next(self._before())
+            accepted = found.accepted() if found.spans else Reading.first(found.wall, found.uptime, found.boot)
+            self._write(accepted)
+        log.get("clock").info("retention_resumed")
+        return accepted
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with turn(folder / "lock"):
+            yield
+
+    def _next(self, before: Reading | None) -> Reading:
+        wall, uptime, boot = self.clock.wall(), self.clock.uptime(), self.clock.boot()
+        if before is None:
+            return Reading.first(wall, uptime, boot)
+        return before.later(wall, uptime, boot) if before.spans else Reading(wall, boot, uptime, (wall, 0.0), ())
+
+    def _before(self) -> Reading | None:
+        """The last reading; None where there was none."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            found = _Record.model_validate_json(content)
+        except ValidationError:
+            found = None
+        if found is None or found != found.summed():
+            return Reading(0.0, "", 0.0, (0.0, 0.0), ())
+        spans = tuple(Span(*one) for one in found.spans)
+        return Reading(spans[-1].end, found.boot, found.uptime, found.agreed, spans)
+
+    def _write(self, reading: Reading) -> None:
+        made = _Record(boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans)
+        write_whole(made.summed().model_dump_json().encode(), self.path, lasts=False)
