@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -28,7 +28,7 @@ MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 class Asked:
     """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader sent was encrypted.
 
-    `origin` is what a browser calls the page that it sees.
+    `source` is an address, of IPv6 the network (/64) that one reader has; `origin` is what a browser calls the page that it sees.
     """
 
     host: str
@@ -81,7 +81,7 @@ class Reach:
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
         origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
-        return Asked(known, source, is_secure, is_local, origin, self.bases.get(known, ""))
+        return Asked(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""))
 
     def _source(self, forwarded: str, peer: str) -> str:
         """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""
@@ -115,6 +115,17 @@ def host_of(url: str) -> str:
 def origin_of(url: str) -> str:
     """The origin of an address as a browser sends it."""
     return f"{urlsplit(url).scheme}://{host_of(url)}"
+
+
+def _network_of(source: str) -> str:
+    """Where somebody may have any of the addresses, as one source."""
+    try:
+        found = ip_address(source)
+    except ValueError:
+        return source
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found.packed, 64), strict=False).network_address) + "/64"
+    return str(found.ipv4_mapped if isinstance(found, IPv6Address) else found)
 
 
 def _is_loopback(peer: str) -> bool:

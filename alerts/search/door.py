@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from alerts.accounts.accounts import Accounts, User, key_of
-from alerts.accounts.attempts import Attempts
+from alerts.accounts.attempts import Attempt, Attempts
+from alerts.accounts.devices import device_in, new_device
 from alerts.accounts.passwords import PasswordError, Passwords, checked
 from alerts.accounts.roles import ALL, NOBODY, Principal
 from alerts.accounts.sessions import Sessions, digest
@@ -35,6 +36,8 @@ COOKIE, SECURE_COOKIE = "ullage_session", "__Host-ullage_session"
 BEARER = "bearer"
 PAGE = "page"
 """Who stands in the audit log for somebody who is not known."""
+LONGEST_NAME = 100
+"""Of a name that is typed, what is remembered of it at most."""
 WRONG_TOKENS, WRONG_SECONDS = 10, 60.0
 
 
@@ -61,15 +64,20 @@ class Door:
         self.attempts = Attempts(self.clock)
         self._wrong_tokens = Allowance(WRONG_TOKENS, WRONG_SECONDS, self.clock, "too many wrong tokens")
 
-    def enter(self, name: str, password: str, source: str) -> str | None:
-        """A new session's id, None for somebody who is not let in; LimitedError after too many attempts, right or wrong."""
+    def enter(self, name: str, password: str, source: str, device: str = "") -> str | None:
+        """A new session's id, None for somebody who is not let in; LimitedError after too many attempts, right or wrong.
+
+        `device` is what the browser keeps of an earlier login.
+        """
         user = self.accounts.user(name)
-        self._begin(user, name, source)
+        is_made = user is not None and user.until is not None
+        attempt = Attempt(key_of(name)[:LONGEST_NAME], source, device_in(user, device), is_made)
+        self._begin(user, attempt)
         if not self._is_right(user, password):
             self._refused(user)
             return None
         assert user is not None
-        self.attempts.right(key_of(name), source)
+        self.attempts.right(attempt)
         if user.digest and self.passwords.is_old(user.digest):
             self.accounts.renew(user.name, self.passwords.digest(password))
         return self.open(user, "password")
@@ -79,6 +87,10 @@ class Door:
         self.trail.append("account.login", f"account {user.name} by {by}", actor=user.name)
         self.logins.labels("in").inc()
         return self.sessions.open(user.name, user.changes)
+
+    def device(self, name: str) -> str:
+        """What the browser of somebody keeps who has just logged in by password."""
+        return new_device(self.accounts.named(name))
 
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
         """Change the asker's own password, which ends their sessions, and open one; None where the old one is wrong.
@@ -91,11 +103,12 @@ class Door:
         checked(new, user.name)
         if old == new:
             raise PasswordError(Phrase("that is the password of before: choose another"))
-        self._begin(user, user.name, source)
+        attempt = Attempt(key_of(user.name), source, f"session {principal.session}")
+        self._begin(user, attempt)
         if not self._is_right(user, old):
             self._refused(user)
             return None
-        self.attempts.right(key_of(user.name), source)
+        self.attempts.right(attempt)
         self.trail.append("account.password", f"account {user.name}: changed by its person", actor=user.name)
         self.accounts.set_password(user.name, self.passwords.digest(new), is_own=True)
         self.sessions.end(principal.session)
@@ -137,9 +150,9 @@ class Door:
         self.trail.append("token.refused", "a token that is none, expired or was revoked", actor=PAGE)
         return NOBODY
 
-    def _begin(self, user: User | None, name: str, source: str) -> None:
+    def _begin(self, user: User | None, attempt: Attempt) -> None:
         try:
-            self.attempts.begin(key_of(name), source)
+            self.attempts.begin(attempt)
         except LimitedError as error:
             self.logins.labels("limited").inc()
             if error.is_first:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Scope
 
+from alerts.accounts import devices
 from alerts.accounts.roles import NOBODY
 from alerts.search.asked import PLACE
 from alerts.search.door import COOKIE, SECURE_COOKIE
@@ -38,10 +39,10 @@ def routes() -> APIRouter:
     def enter(request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/") -> Response:
         place = then if PLACE.fullmatch(then) else "/"
         try:
-            session = site.door.enter(name, password, request.state.asked.source)
+            session = site.door.enter(name, password, request.state.asked.source, _device(request))
         except LimitedError as error:
             return limited(site, error, place)
-        return entered(request, session, place) if session else login_form(site, 401, place, WRONG)
+        return entered(request, session, place, site.door.device(name)) if session else login_form(site, 401, place, WRONG)
 
     @router.post("/logout")
     def leave(site: Known) -> Response:
@@ -55,9 +56,20 @@ def routes() -> APIRouter:
     return router
 
 
-def entered(request: Request, session: str, place: str) -> Response:
-    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted connections alone where this is one."""
-    return entering(request, session, RedirectResponse(place, 303))
+def entered(request: Request, session: str, place: str, device: str) -> Response:
+    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted connections alone where this is one.
+
+    `device` is what the browser keeps, to be known again.
+    """
+    answer, is_secure = entering(request, session, RedirectResponse(place, 303)), request.state.asked.is_secure
+    name = devices.SECURE_COOKIE if is_secure else devices.COOKIE
+    answer.set_cookie(name, device, max_age=devices.SECONDS, path="/", httponly=True, samesite="strict", secure=is_secure)
+    return answer
+
+
+def _device(request: Request) -> str:
+    """What the browser has kept of an earlier login; "" for none."""
+    return request.cookies.get(devices.SECURE_COOKIE if request.state.asked.is_secure else devices.COOKIE, "")
 
 
 def entering(request: Request, session: str, answer: Response) -> Response:

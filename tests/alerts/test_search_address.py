@@ -60,7 +60,7 @@ def test_a_page_address_that_is_not_encrypted_is_no_public_name(served):
 def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_this_host_alone(served):
     who = served(PROXIED)
     answer = log_in(who, proxied())
-    cookie = answer.headers["set-cookie"]
+    cookie = answer.headers.get_list("set-cookie")[0]
     assert answer.status_code == 303
     assert cookie.startswith("__Host-ullage_session=")
     assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict", "secure"}

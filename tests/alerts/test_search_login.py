@@ -1,16 +1,20 @@
 """Who gets in: people with a password, programs with a token, and how often one may try."""
 
+import asyncio
+import contextlib
 import json
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.accounts.attempts import FIRST_WAIT, LONGEST_WAIT, OF_ACCOUNT, OF_SOURCE
+from alerts.accounts.attempts import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
 from alerts.lookup.exposed import index_tags
 from alerts.search.app import create_app
 from alerts.search.door import TOKEN, WRONG_TOKENS
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
 from ullage import audit
+from ullage.runtime.allowance import LimitedError
 from ullage.security import tokens
 from ullage.security.masking import Secret
 
@@ -69,7 +73,7 @@ def test_nobody_else_asks_or_changes_anything(stranger, store, context) -> None:
 def test_name_and_password_open_a_session_whose_cookie_is_neither(stranger) -> None:
     answer = stranger.log_in(ASKER)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    cookie = answer.headers["set-cookie"]
+    cookie = answer.headers.get_list("set-cookie")[0]
     assert PASSWORD not in cookie
     assert ASKER not in cookie
     assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict"}
@@ -515,3 +519,68 @@ def test_one_of_two_values_is_not_ignored(browser) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "severity: given more than once")
     named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["error"]  # of which there may be several
     assert named.startswith("2 of these incidents are not there")
+
+
+def from_(browser: Browser, address: str, password: str = "guess", name: str = ASKER):
+    """Somebody at that address types a password."""
+    transport = httpx.ASGITransport(app=browser.app, client=(address, 4000))
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", cookies=browser.cookies) as client:
+            return await client.post("/login", data={"name": name, "password": password}, headers=OURS)
+
+    return asyncio.run(send())
+
+
+def test_nobody_elsewhere_locks_a_named_person_out(stranger, desk) -> None:
+    for _ in range(4 * OF_ACCOUNT):
+        from_(stranger, "198.51.100.7")
+    assert from_(stranger, "198.51.100.7", PASSWORD).status_code == 429
+    assert from_(Browser(desk.app), "192.0.2.7", PASSWORD).status_code == 303
+
+
+def test_whoever_guesses_from_everywhere_waits_and_a_device_that_is_known_does_not(stranger, desk, clock) -> None:
+    known = Browser(desk.app)
+    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
+    for n in range(OF_ALL):
+        from_(stranger, f"198.51.100.{n}")
+    assert from_(stranger, "203.0.113.1", PASSWORD).status_code == 429, "an account is not guessed from many places"
+    assert from_(known, "203.0.113.2", PASSWORD).status_code == 303
+    assert from_(known, "198.51.100.1", PASSWORD).status_code == 303, "nor by who is at the same address"
+
+
+def test_what_a_device_keeps_is_of_one_account_and_ends_with_the_password(stranger, desk, accounts, clock) -> None:
+    add_account(accounts, "Zhao Min", ["agent"])
+    known = Browser(desk.app)
+    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
+    for n in range(OF_ALL):
+        from_(stranger, f"198.51.100.{n}", name="Zhao Min")
+        from_(stranger, f"198.51.100.{n}")
+    assert from_(known, "192.0.2.1", PASSWORD, "Zhao Min").status_code == 429
+    known.cookies["ullage_device"] = known.cookies["ullage_device"][:-1] + "x"
+    assert from_(known, "192.0.2.1", PASSWORD).status_code == 429
+    accounts.set_password(ASKER, CHEAP.hash("other words of mine"), is_own=False)
+    assert from_(known, "192.0.2.1", "other words of mine").status_code == 303, (
+        "a password that an operator makes is the way back"
+    )
+
+
+def test_a_device_that_is_known_guesses_no_more_than_others(desk) -> None:
+    known = Browser(desk.app)
+    known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
+    assert [from_(known, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [401] * OF_ACCOUNT + [429]
+
+
+def test_what_is_remembered_of_attempts_is_bounded(clock) -> None:
+    attempts = Attempts(clock.as_clock())
+    for n in range(2 * MOST):
+        attempts.begin(Attempt(f"name{n}", f"192.0.2.{n}"))
+    assert {kind: len(known) for kind, known in attempts._tries.items()} == dict.fromkeys(attempts._tries, MOST)
+    for _ in range(OF_SOURCE):
+        with contextlib.suppress(LimitedError):
+            attempts.begin(Attempt("Li", "203.0.113.9"))
+    until = dict(attempts._tries["account"])
+    for n in range(50):
+        with contextlib.suppress(LimitedError):
+            attempts.begin(Attempt(f"another{n}", "203.0.113.9"))
+    assert len(set(attempts._tries["account"]) - set(until)) <= OF_SOURCE, "whoever waits adds nothing"

@@ -36,7 +36,9 @@ def routes() -> APIRouter:
             return _page(site, 400, error)
         except LimitedError as error:
             return _page(site, 429, error)
-        return entered(request, session, "/") if session else _page(site, 401, Phrase("The password of now is wrong."))
+        if not session:
+            return _page(site, 401, Phrase("The password of now is wrong."))
+        return entered(request, session, "/", site.door.device(site.principal.name))
 
     return router
 
