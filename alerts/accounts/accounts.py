@@ -30,7 +30,9 @@ from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
 
 FILE = "accounts.sqlite"
-NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,31}")
+NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
+"""`Wang Fang`, or `Wang Fang@bank`: so are those called whom an operator of some tenants makes, since a name without a tenant may
+be anybody's, and that it is taken would tell whom another tenant employs."""
 TAKEN = Phrase("there is an account of that name: choose another name, or change that one")
 SUBJECT_TAKEN = Phrase("there is an account for that subject: `ullage user list` shows it")
 NONE = Phrase("there is no account of that name: `ullage user list` shows them")
@@ -162,7 +164,7 @@ class Accounts:
         hours: float = UNUSED_HOURS,
     ) -> User:
         """Make an account; unless `is_own` the password has to be changed within `hours`."""
-        checked_name(name)
+        checked_home(checked_name(name), tenants)
         now = self._clock.wall()
         until = None if is_own or digest is None else now + hours * 3600
         whose = (_words(checked_roles(roles)), _words(checked_tenants(tenants)))
@@ -195,6 +197,7 @@ class Accounts:
 
     def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
         """Other roles and tenants."""
+        checked_home(self.named(name).name, tenants)
         self._change(name, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants)))
 
     def set_disabled(self, name: str, *, is_disabled: bool) -> None:
@@ -288,8 +291,24 @@ def key_of(name: str) -> str:
 def checked_name(name: str) -> str:
     """A name that an account may have: what is decided is decided in it."""
     if not NAME.fullmatch(name) or identifier_in(name):
-        raise ConfigError(Phrase("a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -"))
+        raise ConfigError(
+            Phrase(
+                "a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -, then perhaps @ and a tenant"
+            )
+        )
     return name
+
+
+def named_in(name: str, tenants: Collection[str]) -> str:
+    """The name as one of these tenants: as it is where it says one, and for somebody who sees all."""
+    return name if "@" in name or ALL in tenants or not tenants else f"{name}@{min(tenants)}"
+
+
+def checked_home(name: str, tenants: Collection[str]) -> None:
+    """ConfigError for an account that is called after a tenant and is none of that tenant's: the name is for those to give."""
+    home = name.partition("@")[2]
+    if home and not {home, ALL} & {*tenants}:
+        raise ConfigError(Phrase("an account that is called @%(tenant)s sees that tenant", tenant=home))
 
 
 def checked_roles(roles: Collection[str]) -> tuple[str, ...]:

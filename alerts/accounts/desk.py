@@ -14,11 +14,13 @@ from alerts.accounts.accounts import (
     Accounts,
     Token,
     User,
+    checked_home,
     checked_name,
     checked_roles,
     checked_scope,
     checked_tenants,
     key_of,
+    named_in,
 )
 from alerts.accounts.passwords import Passwords, checked
 from alerts.accounts.roles import ALL, Principal, permissions_of
@@ -57,14 +59,20 @@ class AccountDesk:
         return user
 
     def add(self, name: str, roles: Collection[str], tenants: Collection[str], password: str, *, is_own: bool) -> User:
-        """Make an account."""
+        """Make an account; see `named_in` for how it is called."""
+        name = self._called(name, tenants)
         whose = self._for_new(name, roles, tenants)
-        checked(password, name)
+        checked(password, name.partition("@")[0])
         self._note("account.add", f"account {name}: {whose}")
         return self.accounts.add(name, roles, tenants, digest=self.passwords.digest(password), by=self.by, is_own=is_own)
 
     def add_vouched(self, name: str, roles: Collection[str], tenants: Collection[str], subject: str) -> User:
-        """Make an account without a password, for whom an identity provider vouches as `subject`."""
+        """Make an account without a password, for whom an identity provider vouches as `subject`.
+
+        For somebody who sees all tenants: that a subject has an account would tell others whom another tenant employs.
+        """
+        if self.principal is not None and not self.principal.sees_all:
+            raise ConfigError(Phrase("accounts by a subject are made by an operator who sees all tenants"))
         whose = self._for_new(name, roles, tenants)
         if self.accounts.of_subject(subject):
             raise ConfigError(SUBJECT_TAKEN)
@@ -76,7 +84,7 @@ class AccountDesk:
         user = self.named(name)
         if user.digest is None:
             raise ConfigError(NO_PASSWORD)
-        checked(password, user.name)
+        checked(password, user.name.partition("@")[0])
         if not is_own:
             self._keep_a_manager(user, frozenset())
         self._note("account.password", f"account {user.name}")
@@ -134,11 +142,17 @@ class AccountDesk:
 
     def _for_new(self, name: str, roles: Collection[str], tenants: Collection[str]) -> str:
         """What a new account is to be, in words, if it may be made."""
-        if self.accounts.user(checked_name(name)):
-            raise ConfigError(TAKEN)
+        checked_name(name)
         whose = said(checked_roles(roles), checked_tenants(tenants))
         self._require(tenants)
+        checked_home(name, tenants)
+        if self.accounts.user(name):
+            raise ConfigError(TAKEN)
         return whose
+
+    def _called(self, name: str, tenants: Collection[str]) -> str:
+        """What a new account is called: whoever does not see all tenants has the names of their own alone to give."""
+        return name if self.principal is None or self.principal.sees_all else named_in(name, tenants)
 
     def _sees(self, tenants: Collection[str]) -> bool:
         return self.principal is None or all(map(self.principal.sees, tenants))
@@ -150,11 +164,11 @@ class AccountDesk:
     def _keep_a_manager(self, user: User, left: Collection[str]) -> None:
         """ConfigError where nobody could manage accounts any more, once `user` may do no more than `left`.
 
-        Whoever has not chosen a password yet does not count.
+        Whoever has not chosen a password yet does not count, nor anybody whom whoever asks does not see.
         """
         if MANAGE in left or not _manages(user):
             return
-        if not any(_manages(one) for one in self.accounts.users() if one.name != user.name):
+        if not any(_manages(one) for one in self.users() if one.name != user.name):
             raise ConfigError(
                 Phrase("that would leave nobody who can manage accounts: first let another operator log in and choose a password")
             )

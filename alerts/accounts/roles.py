@@ -115,6 +115,11 @@ class Principal:
         """Whether every tenant is theirs."""
         return ALL in self.tenants
 
+    @property
+    def whose(self) -> str:
+        """The tenants that they see, as one word: what is counted or kept for these is not for others'."""
+        return " ".join(sorted(self.tenants))
+
     def sees(self, tenant: str) -> bool:
         """Whether they may know anything of `tenant`."""
         return self.sees_all or tenant in self.tenants

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from ullage.clock import Clock
 
-MOST_SESSIONS = 1_000
+MOST_SESSIONS, MOST_OF_ONE = 1_000, 20
+"""Of all, and of one account: whoever logs in over and over ends sessions of their own."""
 
 
 @dataclass(slots=True)
@@ -40,8 +41,10 @@ class Sessions:
         id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
         name = digest(id_)
         with self._lock:
-            if len(self._sessions) >= MOST_SESSIONS:
-                del self._sessions[min(self._sessions, key=lambda one: self._sessions[one].used)]
+            own = [one for one, session in self._sessions.items() if session.user == user]
+            among = own if len(own) >= MOST_OF_ONE else self._sessions if len(self._sessions) >= MOST_SESSIONS else ()
+            if among:
+                del self._sessions[min(among, key=lambda one: self._sessions[one].used)]
             self._sessions[name] = Session(name, user, change, now, now)
         return id_
 

@@ -1,7 +1,9 @@
 """Whose account somebody has for whom an identity provider vouches: made for their subject, or by their groups.
 
-Nobody is taken for an account of the same name: that would be whoever may choose names at the provider. What no group grants is
-nobody's, and roles and tenants of several groups are taken together only where that grants nothing that none of them does.
+Nobody is taken for an account of the same name: that would be whoever may choose names at the provider. Who is of some tenants
+alone is called after one of them (`wang.fang@bank`), so that no name of another tenant is in the way, or told. What no group
+grants is nobody's, and roles and tenants of several groups are taken together only where that grants nothing that none of them
+does.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alerts.accounts.accounts import NAME, Accounts, User, checked_roles, checked_tenants
+from alerts.accounts.accounts import NAME, Accounts, User, checked_roles, checked_tenants, named_in
 from alerts.accounts.desk import said
 from alerts.accounts.journeys import RefusedError
 from alerts.accounts.roles import ALL
@@ -101,6 +103,7 @@ class Vouched:
                 Phrase("The identity provider gives no name for you that can be one here: an operator has to look at it."),
                 f"somebody without an account: claim {self.settings.name} has no name that can be one here",
             )
+        name = named_in(name, tenants)
         if self.accounts.user(name):
             raise RefusedError(
                 Phrase("Somebody else has an account of your name here: an operator has to make one for you."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -57,8 +57,13 @@ class Ledger:
         now = self.context.clock.now()
         return standings(self.store, seen.days, keys.verifier(self.context.keys, TOPIC), stamper_of(self.context), now)
 
-    def explain(self, trail: Trail, since: str, until: str, *, site: str, reason: str, by: str) -> GapReason:
-        """Record why nothing was seen; it is in the audit log first. ConfigError or QueryError says what is wrong."""
+    def explain(
+        self, trail: Trail, since: str, until: str, *, site: str, reason: str, by: str, tenants: Collection[str] = ()
+    ) -> GapReason:
+        """Record why nothing was seen; it is in the audit log first. ConfigError or QueryError says what is wrong.
+
+        `tenants` are those that whoever says so sees, () for all.
+        """
         now = self.context.clock.now()
         began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
         if not timedelta(0) < ended - began <= LONGEST:
@@ -66,9 +71,12 @@ class Ledger:
         why = checked_ground(reason)
         if site != EVERYWHERE:
             self._require(site)
-        made = GapReason(id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=by, reason=why)
+        made = GapReason(
+            id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=by, reason=why,
+            tenants=tuple(sorted(tenants)),
+        )  # fmt: skip
         what = f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
-        trail.append("coverage.explain", what, actor=by, reason=why)
+        trail.append("coverage.explain", what, actor=by, tenant="".join(tenants) if len(tenants) == 1 else "", reason=why)
         self.store.create([made])
         return made
 

@@ -8,7 +8,7 @@ from alerts.store import QueryError
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
 
-NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}( via [\w .·'\-]{1,32})?")
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?")
 """With the program behind it that says it, if one does."""
 MAX_NOTE = 500
 

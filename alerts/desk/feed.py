@@ -19,6 +19,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -38,6 +39,7 @@ from alerts.store import IncidentStore, QueryError, Where
 from ullage.clock import Clock
 from ullage.erasure import Looked, Order, Part
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, signer
 from ullage.security.signing import Signer
 from ullage.settings import Context
@@ -61,6 +63,10 @@ SCHEMA = (
     create index events_by_time on events (kind, at);
     """,
 )
+
+ID_DIGITS = 32
+MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")
+NO_MARK = Phrase("the page mark is not one of ours: begin with the first page")
 
 KNOWN = "select id from events where kind = ? and at >= ? and not gone"
 LOGGED = "select seq from events where id = ?"
@@ -103,18 +109,24 @@ class Feed:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
-        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up."""
+        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up.
+
+        A mark is the id of the event that was read last: its number would tell how many events others have, and is given to
+        those alone who see all.
+        """
         with self._lock, sqlite_errors(self.data / FILE):
             log = self._opened()
             name = str(log.execute("select name from feed").get)
-            last = _read_mark(name, after)
-            self._bring_up(log, name)
             whose = "true" if tenants is None else "tenant in (select value from json_each(?))"
             bound = [] if tenants is None else [json.dumps(sorted(tenants))]
-            sql = f"select seq, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
+            event = _read_mark(name, after)
+            last = _number(log, event, tenants)
+            self._bring_up(log, name)
+            sql = f"select seq, id, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
             rows: list[Any] = log.execute(sql, (last, *bound, limit + 1)).fetchall()
         items, more = rows[:limit], len(rows) > limit
-        return Events(tuple(jws for _, jws in items), f"{name}.{items[-1][0] if items else last}", more)
+        behind = items[-1][tenants is not None] if items else event or (0 if tenants is None else "")
+        return Events(tuple(jws for *_, jws in items), f"{name}.{behind}", more)
 
     def public_key(self) -> dict[str, str]:
         """What events are verified with, as a JSON Web Key (RFC 8037)."""
@@ -194,21 +206,34 @@ def _text(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def _read_mark(name: str, after: str) -> int:
-    """The number in a mark; QueryError for what is none, or of another log."""
-    feed, _, number = after.partition(".")
-    if not after:
+def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -> int:
+    """The number of the event in a mark; QueryError for one that there is not, or that is none of theirs."""
+    if not event:
         return 0
-    if not number.isdecimal() or not number.isascii() or len(number) > 18:
-        raise QueryError("the page mark is not one of ours: begin with the first page")
-    if feed != name:
+    if tenants is None:
+        if len(event) == ID_DIGITS:
+            raise QueryError(NO_MARK)
+        return int(event)
+    sql = "select seq from events where id = ? and tenant in (select value from json_each(?))"
+    found = log.execute(sql, (event, json.dumps(sorted(tenants)))).get
+    if found is None:
+        raise QueryError(NO_MARK)
+    return int(found)
+
+
+def _read_mark(name: str, after: str) -> str:
+    """The event in a mark, "" for the beginning; QueryError for what is none, or of another log."""
+    feed, _, event = after.partition(".")
+    if after and not MARK.fullmatch(event):
+        raise QueryError(NO_MARK)
+    if after and feed != name:
         raise QueryError("the page mark is of another log of events: begin with the first page")
-    return int(number)
+    return event
 
 
 def event_of(fact: Document) -> Event:
     """The event that a fact is."""
-    id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:32]
+    id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:ID_DIGITS]
     kind = type(fact).__name__
     if isinstance(fact, Incident):
         return Event(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)

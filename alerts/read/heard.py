@@ -49,6 +49,7 @@ class Listener:
             unseen=coverage.unseen,
             egress_up=coverage.egress_up,
             enrolled=beat.enrolled,
+            customers=beat.customers,
         )
         if known is None or at - known.last >= EVERY or told != known.model_copy(update={"first": told.first, "last": at}):
             self.store.put([told])

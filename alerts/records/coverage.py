@@ -87,7 +87,10 @@ def new_day(site: str, at: datetime, before: str = "") -> SiteDay:
 
 
 class GapReason(Document):
-    """Why nothing was seen of `site`, "" for all, from `since` until before `until`; somebody said so `at`."""
+    """Why nothing was seen of `site`, "" for all, from `since` until before `until`; somebody said so `at`.
+
+    It is for those who see one of `tenants`, which are those of whoever said so; () for somebody who sees all, and then for all.
+    """
 
     columns = ("site",)
     time = "until"
@@ -99,6 +102,7 @@ class GapReason(Document):
     at: datetime
     by: str
     reason: str
+    tenants: tuple[str, ...] = ()
 
 
 class DaySheet(Document):

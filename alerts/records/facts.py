@@ -208,7 +208,7 @@ class Heard(Document):
     """What alert heard of one crawl host, whose name is the id: since when, when last, and what it said then of its sites.
 
     An empty list says something only of the time in between. `sites` are counts by state; `enrolled` are the customers that match
-    looked for, None where a version before did not say.
+    looked for, `customers` how many of each tenant; None where a version before did not say.
     """
 
     time = "last"
@@ -220,6 +220,7 @@ class Heard(Document):
     """Sites in no state: not visited yet, in doubt, or with a file that cannot be read."""
     egress_up: bool = True
     enrolled: int | None = None
+    customers: dict[str, int] | None = None
 
 
 class Gone(Frozen):

@@ -100,7 +100,7 @@ def create_app(
             token_of(context.keys),
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
-        held=Held(context.clock),
+        held=Held(context.clock, len(tenants)),
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
         shifts=Shifts(context.clock),

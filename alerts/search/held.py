@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from alerts.accounts.roles import Principal
 from alerts.search.judge import Judged
@@ -15,7 +16,7 @@ from ullage.incidents import Opened
 SECONDS = 1800.0
 MOST = 16
 MOST_BYTES = 256 << 20
-"""Of all that is held; the oldest go first."""
+"""Of all that is held for those who see the same tenants; the oldest go first, and others' never."""
 FINDINGS_BYTES = 32 << 20
 """Findings of one file that are held until somebody opens them; larger ones are opened as the file is dropped, or not at all."""
 
@@ -36,34 +37,45 @@ class Dropped:
         return 3 * len(self.judged.customers) // 2 + sum(len(one["value"]) for one in self.judged.findings) + 65_536
 
 
+class _Kept(NamedTuple):
+    since: float
+    owner: str
+    whose: str
+    dropped: Dropped
+
+
 @dataclass(slots=True)
 class Held:
-    """Results by a name that nobody can guess. Threads share it."""
+    """Results by a name that nobody can guess; `tenants` share the memory. Threads share it."""
 
     clock: Clock
-    _kept: OrderedDict[str, tuple[float, str, Dropped]] = field(default_factory=OrderedDict)
+    tenants: int = 1
+    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, dropped: Dropped, principal: Principal) -> str:
         """Hold it for `principal`; the name by which it is asked for."""
-        name = secrets.token_urlsafe(24)
+        name, whose, room = secrets.token_urlsafe(24), principal.whose, MOST_BYTES // max(1, self.tenants)
         with self._lock:
-            self._kept[name] = (self.clock.monotonic(), _owner(principal), dropped)
-            while len(self._kept) > MOST or (
-                len(self._kept) > 1 and sum(one.size for *_, one in self._kept.values()) > MOST_BYTES
-            ):
-                self._kept.popitem(last=False)
+            self._kept[name] = _Kept(self.clock.monotonic(), _owner(principal), whose, dropped)
+            ours = [(one, kept.dropped.size) for one, kept in self._kept.items() if kept.whose == whose]
+            left = sum(size for _, size in ours)
+            for one, size in ours[:-1]:  # the last is kept, however large
+                if len(ours) <= MOST and left <= room:
+                    break
+                del self._kept[one]
+                ours, left = ours[1:], left - size
         return name
 
     def get(self, name: str, principal: Principal) -> Dropped | None:
         """What is held under that name for `principal`; None where there is nothing (any more)."""
         now = self.clock.monotonic()
         with self._lock:
-            for old in [one for one, (since, *_) in self._kept.items() if now - since > SECONDS]:
+            for old in [one for one, kept in self._kept.items() if now - kept.since > SECONDS]:
                 del self._kept[old]
             found = self._kept.get(name)
-        return found[2] if found and found[1] == _owner(principal) else None
+        return found.dropped if found and found.owner == _owner(principal) else None
 
 
 def _owner(principal: Principal) -> str:
-    return f"{principal.session}\n{principal.name}"
+    return f"{principal.session}\n{principal.name}\n{principal.whose}"

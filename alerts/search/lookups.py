@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
+from alerts.accounts.roles import Principal
 from ullage.clock import Clock
 from ullage.runtime.allowance import Allowance
 
@@ -44,14 +45,17 @@ class Occasions:
 
 
 class Lookups:
-    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no list of numbers is tried."""
+    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no list of numbers is tried.
+
+    All together are those who see the same tenants: others neither use up what is theirs nor learn how much that is.
+    """
 
     def __init__(self, per_minute: int, per_day: int, clock: Clock) -> None:
         self._each = Allowance(per_minute, 60.0, clock, "too many look-ups in a short time")
         self._all = Allowance(per_day, 86_400.0, clock, "too many look-ups today")
 
-    def take(self, caller: str) -> None:
+    def take(self, caller: Principal) -> None:
         """Count one of `caller`; LimitedError when none is left, to this caller or to all."""
-        self._all.check()
-        self._each.take(caller)
-        self._all.take()
+        self._all.check(caller.whose)
+        self._each.take(f"{caller.is_program} {caller.name}\n{caller.whose}")
+        self._all.take(caller.whose)

@@ -102,6 +102,7 @@ class Site:
             store=store,
             lookup=replace(self.lookup, store=store, among=principal.tenants),
             duties=replace(self.duties, store=store),
+            pages=self.pages if self.zone else templates(shown_in(self.context, principal)),
             tenants=tuple(one for one in self.tenants if principal.sees(one)),
             untold=tuple(one for one in self.untold if not one or principal.sees(one)),
         )
@@ -146,9 +147,11 @@ def _repeatable(place: str) -> str:
     return place.partition("?")[0] if identifier_in(unquote(place)) else place
 
 
-def shown_in(context: Context) -> ZoneInfo:
-    """The zone of the tenants, where they have one; else that of the hours that people type and read."""
-    zones = {tenant.zone for tenant in context.settings.tenants.values()} or {context.settings.coverage.zone}
+def shown_in(context: Context, principal: Principal | None = None) -> ZoneInfo:
+    """The zone of the tenants that are seen, where they have one; else that of the hours that people type and read."""
+    tenants = context.settings.tenants.items()
+    zones = {tenant.zone for name, tenant in tenants if principal is None or principal.sees(name)}
+    zones = zones or {context.settings.coverage.zone}
     return ZoneInfo(zones.pop() if len(zones) == 1 else context.settings.coverage.zone)
 
 

@@ -1,7 +1,7 @@
 """The store as somebody may see it who is not concerned with every tenant: of the others there is nothing.
 
 Every reading and every writing of the desk goes through here, so that no page has to think of it. What is of no tenant, such as
-when crawl was last heard, is everybody's.
+when crawl was last heard, is everybody's, but for what counts customers; what has several `tenants` is for whoever sees one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from alerts.records.document import D, Document, E
+from alerts.records.facts import Heard
 from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Read, Tally, Versions, Where
 
 
@@ -24,11 +25,11 @@ class StoreWithin:
     def get(self, kind: type[D], id_: str) -> D | None:
         """The document if it is theirs, or None."""
         found = self.whole.get(kind, id_)
-        return found if found is not None and self._sees(found) else None
+        return self._seen(found) if found is not None and self._sees(found) else None
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """Those of the documents that exist and are theirs, by id."""
-        return {id_: one for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
+        return {id_: self._seen(one) for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
         """As `mget`, each with its version."""
@@ -46,40 +47,40 @@ class StoreWithin:
 
     def count(self, kind: type[Document], where: Where) -> int:
         """How many of theirs there are, exactly."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         return self.whole.count(kind, narrowed) if narrowed else 0
 
     def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
         """A page of theirs."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         return self.whole.search(kind, narrowed, limit, after, order) if narrowed else Page((), "")
 
     def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
         """How many of theirs fit each of `parts`."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         return self.whole.counts(kind, narrowed, parts) if narrowed else [0] * len(parts)
 
     def tally(
         self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
     ) -> list[Tally]:
         """How many of theirs there are of each combination of values."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         return self.whole.tally(kind, narrowed, by, total, moments) if narrowed else []
 
     def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
         """Of theirs that have each of `values` in a set, the first."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         return self.whole.firsts(kind, narrowed, name, values, order) if narrowed else {}
 
     def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
         """All of theirs, in no promised order."""
         narrowed = self._narrowed(kind, where)
         if narrowed:
-            yield from self.whole.scroll(kind, narrowed)
+            yield from (self._seen(one) for one in self.whole.scroll(kind, narrowed) if self._sees(one))
 
     def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
         """Excerpts of all of theirs, in no promised order."""
-        narrowed = self._narrowed(kind, where)
+        narrowed = self._counted(kind, where)
         if narrowed:
             yield from self.whole.excerpts(kind, narrowed, shape)
 
@@ -103,13 +104,27 @@ class StoreWithin:
         """It stays open: others use it as well."""
 
     def _sees(self, document: Document) -> bool:
-        tenant = getattr(document, "tenant", None)
-        return tenant is None or tenant in self.tenants
+        tenant, several = getattr(document, "tenant", None), getattr(document, "tenants", ())
+        return (tenant is None or tenant in self.tenants) and (not several or not self.tenants.isdisjoint(several))
+
+    def _seen(self, document: D) -> D:
+        """The document without what it counts of others' customers."""
+        if not isinstance(document, Heard) or document.enrolled is None:
+            return document
+        theirs = document.customers and {one: count for one, count in document.customers.items() if one in self.tenants}
+        told = None if theirs is None else sum(theirs.values())
+        return document.model_copy(update={"customers": theirs, "enrolled": told})
 
     def _require(self, documents: Sequence[Document]) -> None:
         """What is of no tenant, such as that somebody was looked up, may be written and not be read."""
         if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
             raise QueryError("that is of another tenant")
+
+    def _counted(self, kind: type[Document], where: Where) -> Where | None:
+        """As `_narrowed`, of a class that a store can narrow by itself; any other is read document by document."""
+        if kind is Heard or "tenants" in kind.model_fields:
+            raise NotImplementedError
+        return self._narrowed(kind, where)
 
     def _narrowed(self, kind: type[Document], where: Where) -> Where | None:
         """`where` for their tenants alone, None where nothing can be left. Of a class without tenants it stays as it is."""

@@ -9,7 +9,7 @@ passes on the first that it sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
@@ -77,9 +77,9 @@ def outgoing(finding: Finding, signer: Signer) -> Outgoing:
     return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
 
 
-def passed_on(beat: Heartbeat, enrolled: int, signer: Signer) -> Outgoing:
-    """A heartbeat as it goes on to `findings`, signed by match, which looks for `enrolled` customers."""
-    bare = beat.bare(enrolled)
+def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> Outgoing:
+    """A heartbeat as it goes on to `findings`, signed by match, which looks for so many `customers` of each tenant."""
+    bare = beat.bare(customers)
     headers, value = bare.headers(), bare.encode()
     return Outgoing(bare.id, value, headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)))
 
@@ -99,15 +99,15 @@ class Relay:
     coverage: CoverageMetrics | None = None
     counts: FarCounts | None = None
 
-    def pass_on(self, beats: Iterable[Heartbeat], enrolled: int) -> None:
-        """Durable on return, with how many customers are looked for.
+    def pass_on(self, beats: Iterable[Heartbeat], customers: Mapping[str, int]) -> None:
+        """Durable on return, with how many customers of each tenant are looked for.
 
         One that came before is passed over, since something newer has gone on already.
         """
         for beat in beats:
             if not self.pulse.is_news(beat):
                 continue
-            self.findings.spread(passed_on(beat, enrolled, self.signer))
+            self.findings.spread(passed_on(beat, customers, self.signer))
             self.pulse.arrived(beat)
             if self.coverage and beat.coverage:
                 self.coverage.show(beat.origin, beat.coverage)

@@ -138,9 +138,9 @@ class MatchStage:
                 raise asides.error  # the worker finds out at which record
             log.get("match").error("match_failed", error=type(asides.error).__name__)
             asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])  # what is known is worth an incident
-        enrolled = sum(lists.customers for lists in self._matcher.lists if lists.tenant != CANARY)
+        customers = {lists.tenant: lists.customers for lists in self._matcher.lists if lists.tenant != CANARY}
         with self.writing():
-            self._relay.pass_on(beats, enrolled)
+            self._relay.pass_on(beats, customers)
         return asides
 
     def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:

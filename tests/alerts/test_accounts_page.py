@@ -165,3 +165,29 @@ def test_an_auditor_reads_and_changes_nothing(log_in, accounts) -> None:
     assert "<form" not in page.partition("<main")[2].partition("</main>")[0]
     for place in ("add", "roles", "close", "open", "sessions", "password", "tokens", "revoke"):
         assert auditor.post(f"/accounts/{place}", {"name": ASKER, "id": "x"}).status_code == 403
+
+
+def test_a_name_that_another_tenant_uses_is_neither_told_nor_in_the_way(log_in, accounts, context) -> None:
+    keys.make_tenant(context.keys, "shop")
+    add_account(accounts, "Zhao Min", ["analyst"], ["shop"])
+    add_account(accounts, "Zhao Min@shop", ["analyst"], ["shop"])
+    one = log_in("operator", tenants=["bank"])
+    taken, free = (one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li"))
+    assert (taken.status_code, free.status_code) == (200, 200)
+    assert accounts.named("Zhao Min@bank").tenants == ("bank",)
+    assert "Sun Li@bank" in free.text
+    stranger = Browser(one.app)
+    assert stranger.log_in("zhao min@bank", secret(taken.text)).status_code == 303
+    again, others = (one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Zhao Min@shop"))
+    assert "here is an account of that name" in again.text
+    assert "sees that tenant" in others.text
+    assert one.post("/accounts/add", {**NEW, "name": "Li", "subject": "x"}).status_code == 400
+
+
+def test_whoever_manages_elsewhere_does_not_count_for_an_operator_who_does_not_see_them(log_in, accounts) -> None:
+    one = log_in("operator", tenants=["bank"])
+    answers = [one.post("/accounts/close", {"name": "operator of bank"})]
+    add_account(accounts, "Zhao Min", ["operator"], ["shop"])
+    answers += [one.post("/accounts/close", {"name": "operator of bank"})]
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert answers[0].content == answers[1].content

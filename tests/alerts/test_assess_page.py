@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from alerts.accounts.roles import Principal
 from alerts.records import Decision, Incident
-from alerts.search.held import MOST, SECONDS, Dropped, Held
+from alerts.search.held import MOST, MOST_BYTES, SECONDS, Dropped, Held
 from alerts.search.judge import Judged
 from alerts.search.upload import MOST_FIELDS, Upload
 from alerts.store import QueryError, Where
@@ -357,7 +357,7 @@ def test_a_program_gets_the_verdict_that_the_page_shows(page, match, token, cont
     app = page.app
     while not hasattr(app, "state"):
         app = app._app
-    ((_, _, held),) = [one for key, one in app.state.site.held._kept.items() if key == name]
+    (held,) = [one.dropped for key, one in app.state.site.held._kept.items() if key == name]
     assert told["verdict"] == json.loads(json.dumps(held.judged.verdict))
     with_customers = dropped_by(page, token, "?customers=true").json()["customers"]
     assert len(with_customers) == 50
@@ -384,3 +384,14 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
 def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers) -> None:
     """Nor where a browser adds the login of a proxy before the desk by itself."""
     assert page.ask("POST", "/v1/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers).status_code == 403
+
+
+def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
+    held = Held(clock.as_clock(), tenants=2)
+    ours, theirs = (Principal.person(f"lead of {one}", ["lead"], [one]) for one in ("bank", "shop"))
+    mine = held.keep(Dropped("a.txt", "colleague", "", Judged()), ours)
+    large = Dropped("b.txt", "colleague", "", Judged(customers="x" * (MOST_BYTES // 4)))
+    names = [held.keep(large, theirs) for _ in range(3 * MOST)]
+    assert held.get(mine, ours) is not None
+    assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], "half of the memory is theirs"
+    assert held.get(names[-1], ours) is None

@@ -145,7 +145,7 @@ def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
 def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(context, store, run):
     now = datetime.now(UTC)
     beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2}))
-    context.bus().publisher(FINDINGS).append([passed_on(beat, 10, keys.signer(context.keys, "match"))])
+    context.bus().publisher(FINDINGS).append([passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))])
     run("alert", "--once")
     said = " ".join(run("incidents", "list").stdout.split())
     assert re.fullmatch(r"No incidents; crawl was first heard at .*, last at .*, and all 2 sites are read\.", said)

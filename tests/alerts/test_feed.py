@@ -189,3 +189,15 @@ def test_what_an_event_says_is_no_note_and_no_customer(leaked, follower, browser
     names = {"feed", "n", "id", "type", "tenant", "incident", "at", "by", "what"}
     assert all(set(one) == names for one in follower.seen)
     assert "called" not in json.dumps(follower.seen)
+
+
+def test_a_mark_counts_no_event_of_another_tenant_and_is_good_for_nobody_else(leaked, log_in, store, clock) -> None:
+    fold_all(store, clock, [finding(f"s{n}", range(99 * n, 99 * n + 10), people=f"{n}", tenant="shop") for n in range(5)])
+    ours, theirs = (Follower(log_in("analyst", tenants=[tenant])) for tenant in ("bank", "shop"))
+    assert (len(ours.read()), len(theirs.read())) == (2, 10)
+    feed, _, event = ours.after.partition(".")
+    assert event == ours.seen[-1]["id"]
+    for mark in (theirs.after, f"{feed}.1", f"{feed}.0", f"{feed}.{'0' * 32}"):
+        assert ours.who.get(f"/v1/events?after={mark}").status_code == 400
+    fold_all(store, clock, [finding("late", range(10), people="z")])
+    assert ours.read() == [("grew", "")]

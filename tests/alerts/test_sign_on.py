@@ -104,12 +104,12 @@ def test_who_is_in_a_group_gets_an_account_with_what_it_grants(opened, issuer, a
     assert answer.status_code == 200
     assert 'http-equiv="refresh" content="0;url=/password"' in answer.text
     assert who.get("/").status_code == 200
-    user = accounts.named("wang.fang")
+    user = accounts.named("wang.fang@bank")
     assert (user.roles, user.tenants, user.digest, user.is_mapped) == (("fraud",), ("bank",), None, True)
     assert user.subject == f"{issuer.url} {SUBJECT}"
     assert entries(context) == [
-        ("account.add", "identity provider", "account wang.fang: fraud of bank; by its groups"),
-        ("account.login", "wang.fang", "account wang.fang by the identity provider"),
+        ("account.add", "identity provider", "account wang.fang@bank: fraud of bank; by its groups"),
+        ("account.login", "wang.fang@bank", "account wang.fang@bank by the identity provider"),
     ]
 
 
@@ -263,10 +263,11 @@ def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, 
     ],
 )
 def test_whom_nothing_grants_an_account_has_none(opened, issuer, accounts, context, claims, says) -> None:
+    accounts.add(f"{ASKER}@bank", ["agent"], ["bank"], digest="x", by="test")
     who, issuer.more = opened(), {"preferred_username": "Wang Fang", **claims}
     assert back(who, begin(who, issuer)).status_code == 403
     assert who.get("/").status_code == 401
-    assert [one.name for one in accounts.users()] == [ASKER]
+    assert [one.name for one in accounts.users()] == [ASKER, f"{ASKER}@bank"]
     assert says in entries(context)[-1][2]
     assert "13800138000" not in str(entries(context))
 
@@ -279,7 +280,7 @@ def test_whoever_has_no_account_reads_by_what_one_can_be_made(opened, issuer) ->
 def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"}
     assert back(who, begin(who, issuer)).status_code == 200
-    assert (accounts.named("Wang Fang").roles, accounts.named("Wang Fang").tenants) == (("fraud", "analyst"), ("bank",))
+    assert (accounts.named("Wang Fang@bank").roles, accounts.named("Wang Fang@bank").tenants) == (("fraud", "analyst"), ("bank",))
 
 
 def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(opened, issuer, accounts, context) -> None:
@@ -288,9 +289,11 @@ def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(open
     issuer.more["groups"] = ["analysts"]
     other = Browser(who.app)
     assert back(other, begin(other, issuer)).status_code == 200
-    assert accounts.named("Wang Fang").roles == ("analyst",)
+    assert accounts.named("Wang Fang@bank").roles == ("analyst",)
     assert who.get("/").status_code == 401
-    assert ("account.roles", "identity provider", "account Wang Fang: analyst of bank; before: fraud of bank") in entries(context)
+    assert ("account.roles", "identity provider", "account Wang Fang@bank: analyst of bank; before: fraud of bank") in entries(
+        context
+    )
     issuer.more["groups"] = []
     assert back(other, begin(other, issuer)).status_code == 403
 
@@ -315,9 +318,9 @@ def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, acc
 def test_a_closed_account_stays_closed(opened, issuer, accounts, context) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
-    accounts.set_disabled("Wang Fang", is_disabled=True)
+    accounts.set_disabled("Wang Fang@bank", is_disabled=True)
     assert back(who, begin(who, issuer)).status_code == 403
-    assert entries(context)[-1][2] == "identity provider: account Wang Fang: is closed"
+    assert entries(context)[-1][2] == "identity provider: account Wang Fang@bank: is closed"
 
 
 def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, accounts) -> None:
@@ -327,7 +330,7 @@ def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, a
     assert back(who, begin(who, issuer)).status_code == 403
     issuer.info["sub"] = SUBJECT
     assert back(who, begin(who, issuer)).status_code == 200
-    assert accounts.named("Wang Fang").roles == ("fraud",)
+    assert accounts.named("Wang Fang@bank").roles == ("fraud",)
 
 
 # A provider that is not there, and one that is wrong.

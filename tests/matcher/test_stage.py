@@ -358,7 +358,7 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: R
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == [*tokens(match.context, "1", "2"), beat.bare(10)]
+    assert passed_on(match) == [*tokens(match.context, "1", "2"), beat.bare({"bank": 10})]
     labels = {"stage": "match", "origin": "crawl"}
     assert match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == beat.inserted_at.timestamp()
     assert match.registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "match"}) == 5.0
@@ -370,11 +370,11 @@ def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: Running, cl
     again = match.captures
     record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
     again.append([Outgoing(record.key, record.value, record.headers)] * 3)
-    assert passed_on(match) == [first.bare(10)]
+    assert passed_on(match) == [first.bare({"bank": 10})]
     clock.advance(60)
     second = put_beat(match)
     again.append([Outgoing(record.key, record.value, record.headers)])
-    assert passed_on(match) == [second.bare(10)]
+    assert passed_on(match) == [second.bare({"bank": 10})]
     assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
 
 

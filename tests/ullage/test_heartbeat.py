@@ -30,7 +30,8 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
     assert not is_heartbeat({"site": "board", "schema": "1"})
     assert set(sent.headers()) == {"record", "id", "schema"}
     told = Coverage(sites={"blocked": 1}, egress_up=False)
-    assert sent.bare(7) == beat(coverage=told, enrolled=7), "no state of a site is named beyond match"
+    bare = beat(coverage=told, enrolled=7, customers={"bank": 7})
+    assert sent.bare({"bank": 7}) == bare, "no state of a site is named beyond match"
 
 
 @pytest.mark.parametrize(

@@ -93,11 +93,17 @@ class Heartbeat(_Record):
     """Sites whose files were taken away: nothing of them is to be expected."""
     enrolled: Annotated[int, Field(ge=0)] | None = None
     """Customers that match looked for when it came by; match says so, and versions before did not."""
+    customers: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """The same of each tenant, so that none is told of another's."""
 
-    def bare(self, enrolled: int | None = None) -> Heartbeat:
-        """As it goes on to `findings`, without what only match is told: of states there is left how many sites are in each."""
+    def bare(self, customers: Mapping[str, int] | None = None) -> Heartbeat:
+        """As it goes on to `findings`, without what only match is told: of states there is left how many sites are in each.
+
+        `customers` are those that match looks for, by tenant.
+        """
         coverage = self.coverage and self.coverage.model_copy(update={"watched": ()})
-        return self.model_copy(update={"coverage": coverage, "counts": (), "enrolled": enrolled})
+        told = {} if customers is None else {"enrolled": sum(customers.values()), "customers": dict(customers)}
+        return self.model_copy(update={"coverage": coverage, "counts": (), "enrolled": None, "customers": None, **told})
 
     def headers(self) -> dict[str, str]:
         """What stands in clear beside it."""

@@ -174,7 +174,7 @@ class SearchSettings(Section):
         12.0, "a session is over after so long, however much it is used", "hours"
     )
     lookups_per_minute: Count = knob(30, "look-ups of one person or program: a desk asks, it does not try a list of numbers")
-    lookups_per_day: Count = knob(2000, "look-ups of all together, for many people are no way around")
+    lookups_per_day: Count = knob(2000, "look-ups of all together who see the same tenants, for many people are no way around")
     oidc: OidcSettings = OidcSettings()
 
     @field_validator("public")

@@ -61,8 +61,8 @@ def _people(router: APIRouter) -> None:
                 _desk(site).add_vouched(name, role, whose, checked_subject(settings, subject))
                 return _one(site, name)
             password = made()
-            _desk(site).add(name, role, whose, password, is_own=False)
-            return _one(site, name, secret=password)
+            user = _desk(site).add(name, role, whose, password, is_own=False)
+            return _one(site, user.name, secret=password)
 
         return _done(act, lambda error: _list(site, error, "account", typed))
 

@@ -1,7 +1,8 @@
-"""Channels: who is told by which, whether that arrives, and what was said last."""
+"""Channels: who is told by which, whether that arrives, and what was said last; of tenants that whoever asks may see."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -16,6 +17,7 @@ from alerts.search.sheets import Cell, Section, Sheet, Tone
 from alerts.search.site import Site
 from alerts.store import Where
 from ullage.phrase import Phrase
+from ullage.settings.notify import RouteSettings
 
 MENU = Entry("/channels", Phrase("Channels"), "channel.read", "state", 1)
 SHOWN = 50
@@ -33,7 +35,8 @@ def routes() -> APIRouter:
 
     @router.get("/channels")
     def shown(site: Annotated[Site, may("channel.read")]) -> HTMLResponse:
-        lines = [_line(site, name) for name in site.context.settings.notify.channels]
+        routes = _routes_of(site)
+        lines = [_line(site, name) for name in _channels_of(site, routes)]
         bad = sum(line[2].tone == "bad" for line in lines)
         verdict = (
             Phrase("Nobody is told of any incident: no channel is configured.")
@@ -42,10 +45,24 @@ def routes() -> APIRouter:
             if bad
             else Phrase("Nothing is overdue on %(all)s channels.", all=len(lines))
         )
-        sheet = Sheet(MENU.name, (_channels(lines), _routes(site), _log(site)), verdict, "bad" if bad or not lines else "good")
+        sheet = Sheet(
+            MENU.name, (_channels(lines), _routes(site, routes), _log(site)), verdict, "bad" if bad or not lines else "good"
+        )
         return site.page("state.html", sheet=sheet)
 
     return router
+
+
+def _routes_of(site: Site) -> dict[str, RouteSettings]:
+    """The routes that incidents of tenants take that may be seen."""
+    every = site.context.settings.notify.routes
+    return {name: one for name, one in every.items() if not one.tenants or any(map(site.principal.sees, one.tenants))}
+
+
+def _channels_of(site: Site, routes: Mapping[str, RouteSettings]) -> list[str]:
+    """The channels that these routes lead to; to whoever sees all tenants those as well that no route leads to."""
+    used = {name for one in routes.values() for name in (*one.channels, *one.escalate_to)}
+    return [name for name in site.context.settings.notify.channels if name in used or site.principal.sees_all]
 
 
 def _line(site: Site, name: str) -> list[Cell]:
@@ -88,17 +105,17 @@ def _channels(lines: list[list[Cell]]) -> Section:
     return Section(MENU.name, heads, lines, empty)
 
 
-def _routes(site: Site) -> Section:
+def _routes(site: Site, routes: Mapping[str, RouteSettings]) -> Section:
     anything = Phrase("all")
     rows = [
         [
             Cell(name, code=True),
-            Cell(", ".join(route.tenants) or anything),
+            Cell(", ".join(filter(site.principal.sees, route.tenants)) or anything),
             Cell(named(route.severity, "severity", READER.get().language)),
             Cell(", ".join(route.channels)),
             Cell(", ".join(route.escalate_to) or "–"),
         ]
-        for name, route in site.context.settings.notify.routes.items()
+        for name, route in routes.items()
     ]
     heads = (Phrase("Route"), Phrase("Tenants"), Phrase("From severity"), Phrase("To channels"), Phrase("Then to"))
     return Section(Phrase("Routes"), heads, rows, Phrase("None: no incident goes to any channel."))

@@ -74,9 +74,10 @@ def routes() -> APIRouter:
         window: Typed = LAST_NIGHT,
     ) -> Response:
         ledger = Ledger(site.context, site.store)
+        whose = () if site.principal.sees_all else site.principal.tenants
         try:
             for one in place:
-                ledger.explain(site.trail, since, until, site=one, reason=reason, by=site.principal.name)
+                ledger.explain(site.trail, since, until, site=one, reason=reason, by=site.principal.name, tenants=whose)
         except (ConfigError, QueryError) as error:
             kept = {"since": since, "until": until, "places": place, "reason": reason}
             return _page(site, window, "", "", refused={"reason": error}, explaining=kept)

@@ -66,7 +66,7 @@ def _page(
 def asked_of(site: Site, question: Question) -> Answer:
     """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which the audit log notes."""
     try:
-        site.allowed.take(site.principal.name)
+        site.allowed.take(site.principal)
     except LimitedError as error:
         site.metrics.lookups.labels("limited").inc()
         if error.is_first:  # a sweep must not fill the log as well

@@ -35,7 +35,7 @@ def routes() -> APIRouter:
 
 def tokens_of_name(site: Site, name: Secret) -> tuple[str, ...]:
     """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
-    site.allowed.take(site.principal.name)
+    site.allowed.take(site.principal)
     tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
     site.trail.append("lookup.seller", f"{len(tokens)} found", actor=site.actor())
     return tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -44,7 +45,7 @@ def routes() -> APIRouter:
 
 def document(app: FastAPI) -> dict[str, Any]:
     """The document: FastAPI's, with who may ask, and every answer that a route can give."""
-    found = app.openapi()
+    found = copy.deepcopy(app.openapi())  # which is kept: what is added to it would be added again for each who asks
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
