@@ -38,7 +38,7 @@ from alerts.store.selection import (
 )
 from alerts.store.tokens import index_words
 from alerts.store.ways import Way, narrow_index, way
-from ullage.files.database import Step, check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import Step, check_database, empty_log, open_database, sqlite_errors, transaction
 
 SCROLL = 500
 ABOVE = 2**62
@@ -271,7 +271,8 @@ class SqliteStore:
             rows = self._read(sql, (json.dumps([*asked]),))
             numbers = [int(n) for (n,) in rows]
             _remove(self._database, kind, numbers)
-        self._read("pragma wal_checkpoint(truncate)")
+        with self._lock, sqlite_errors(self._path):
+            empty_log(self._database)
         return len(numbers)
 
     def refresh(self, *_kinds: type[Document]) -> None:

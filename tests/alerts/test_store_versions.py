@@ -16,6 +16,7 @@ from alerts.store import IncidentStore, Where, open_store
 from alerts.store.sqlite import STEPS
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post
+from tests.upgrade.checksums import add_checksums
 from ullage.files.database import CHECKED
 
 FIRST = (Path(__file__).parent / "store_1.sql").read_text(encoding="utf-8")
@@ -29,6 +30,7 @@ def older(tmp_path: Path) -> Iterator[IncidentStore]:
     """A file as the first version made it, opened by this one."""
     with closing(apsw.Connection(str(tmp_path / "incidents.sqlite"))) as made:
         made.execute(FIRST)
+    add_checksums(tmp_path / "incidents.sqlite")
     with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
         yield store
 

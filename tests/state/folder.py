@@ -43,6 +43,7 @@ from tests.factories import WHEN, outgoing
 from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import listed as as_csv
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
+from tests.upgrade.checksums import add_checksums
 from tests.upgrade.test_data_folder import FOLDER, MADE
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
@@ -76,6 +77,8 @@ def make(data: Path) -> Path:
     live = data / "live"
     with tarfile.open(FOLDER) as archive:
         archive.extractall(live, filter="data")
+    for file in live.rglob("*.sqlite"):
+        add_checksums(file)
     context = opened(live)
     _enrol(context)
     _seal(context)

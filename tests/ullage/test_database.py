@@ -13,7 +13,17 @@ import apsw
 import pytest
 
 from ullage.errors import CorruptError, UnavailableError
-from ullage.files.database import CHECKED, check_database, open_database, sqlite_errors, transaction
+from ullage.files import database
+from ullage.files.database import (
+    CHECKED,
+    all_or_nothing,
+    back_up,
+    check_database,
+    empty_log,
+    open_database,
+    sqlite_errors,
+    transaction,
+)
 
 SCHEMA = "create table words (word text not null) strict"
 
@@ -290,62 +300,30 @@ def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> No
     assert (tmp_path / "x.sqlite.commits").read_bytes().startswith(b"%020d " % 0)
 
 
-def unchecked(path: Path) -> tuple[list[str], apsw.Connection]:
-    """A file as versions before checksums made it, its last writes in the log: what it holds, and who has it open."""
+def unchecked(path: Path) -> apsw.Connection:
+    """A file as versions before checksums made it, its last writes in the log; who has it open."""
     database = apsw.Connection(str(path))
     database.pragma("journal_mode", "wal")
     database.execute(f"{SCHEMA}; pragma user_version=1")
     for n in range(400):
         database.execute("insert into words values (?)", (f"{n:05d}" * 40,))
-    return [f"{n:05d}" * 40 for n in range(400)], database
+    return database
 
 
-def test_a_file_without_checksums_gets_them_once_and_keeps_its_content(tmp_path: Path) -> None:
-    path = tmp_path / "before" / "x.sqlite"
-    path.parent.mkdir()
-    content, before = unchecked(path)
-    shutil.copytree(path.parent, tmp_path / "killed")  # as a process left it that was killed: most is in the log
-    before.close()
-    for file in (path, tmp_path / "killed" / "x.sqlite"):
-        assert words(file) == content
-        number = file.stat().st_ino
-        assert words(file) == content
-        assert file.stat().st_ino == number
-        assert int(open_database(file, [SCHEMA]).pragma("checksum_verification")) == 1
-        assert oct(file.stat().st_mode & 0o777) == "0o600"
-        assert not list(file.parent.glob(".*"))
-
-
-def test_a_file_without_checksums_waits_for_whoever_uses_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_file_without_checksums_is_refused_and_left_as_it_is(tmp_path: Path, is_open: bool) -> None:
+    """It may be whole: nobody is told to begin anew."""
     path = tmp_path / "x.sqlite"
-    content, before = unchecked(path)
-    with pytest.raises(UnavailableError, match="an ullage from before uses it"):
+    before = unchecked(path)
+    if not is_open:
+        before.close()
+    content = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
+    with pytest.raises(CorruptError, match=r"before 0\.1\.0, whose files had no checksums: open it with what wrote it") as told:
         open_database(path, [SCHEMA])
-    before.execute("insert into words values ('later')")
+    assert "empty" not in str(told.value)
     before.close()
-    assert words(path) == [*content, "later"]
-
-
-def test_a_damaged_file_without_checksums_is_not_given_any(tmp_path: Path) -> None:
-    path = tmp_path / "x.sqlite"
-    _, before = unchecked(path)
-    before.close()
-    content = bytearray(path.read_bytes())
-    content[4096 * 7 : 4096 * 7 + 8] = bytes(8)
-    path.write_bytes(content)
-    with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
-        open_database(path, [SCHEMA])
-    assert path.read_bytes()[100:] == content[100:]
-
-
-def test_a_rewriting_that_was_cut_short_begins_again(tmp_path: Path) -> None:
-    path = tmp_path / "x.sqlite"
-    content, before = unchecked(path)
-    before.close()
-    (tmp_path / ".x.sqlite.partial").write_bytes(b"half")
-    (tmp_path / ".x.sqlite.partial-journal").write_bytes(b"half")
-    assert words(path) == content
-    assert not list(tmp_path.glob(".*"))
+    if not is_open:
+        assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix == ".sqlite"} == content
 
 
 def test_a_version_without_checksums_leaves_a_file_with_them_alone(tmp_path: Path) -> None:
@@ -363,3 +341,58 @@ def test_check_reads_the_whole_file(tmp_path: Path) -> None:
     path.write_bytes(content)
     with closing(open_database(path, [SCHEMA])) as database, pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
         check_database(database, path)
+
+
+def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path: Path) -> None:
+    """More than SQLite's cache holds: what does not fit is written before the first page is."""
+    path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
+    with closing(open_database(path, [SCHEMA])) as opened:
+        opened.pragma("wal_autocheckpoint", 0)
+        with transaction(opened):
+            opened.executemany("insert into words values (?)", ((f"{n:05d}" * 800,) for n in range(2000)))
+        back_up(path, copy)
+        assert words(copy) == words(path)
+    with copy.open("r+b") as file:
+        file.seek(4096 * 1000 + 99)
+        file.write(b"!")
+    with closing(open_database(copy, [SCHEMA])) as opened, pytest.raises(CorruptError, match=r"copy\.sqlite is damaged"):
+        check_database(opened, copy)
+
+
+def test_what_was_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    with closing(open_database(path, [SCHEMA])) as opened:
+        opened.execute("insert into words values ('planted')")
+        with closing(apsw.Connection(str(path))) as reader, all_or_nothing(reader, "begin"):
+            assert reader.execute("select word from words").get == "planted"
+            opened.execute("delete from words")
+            empty_log(opened)
+            assert any(b"planted" in file.read_bytes() for file in tmp_path.iterdir())
+        back_up(path, tmp_path / "copy.sqlite")
+        assert not any(b"planted" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_copy_of_a_damaged_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    filled(path)
+    content = bytearray(path.read_bytes())
+    content[4096 * 7 + 9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptError, match=r"/x\.sqlite is damaged"):
+        back_up(path, tmp_path / "copy.sqlite")
+
+
+def test_a_copy_that_its_disk_does_not_keep_is_found_out(tmp_path: Path, monkeypatch) -> None:
+    path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
+    filled(path)
+    copied = database._copy_pages
+
+    def lost(source: apsw.Connection, target: apsw.Connection) -> None:
+        copied(source, target)
+        with copy.open("r+b") as file:
+            file.seek(4096 * 7)
+            file.write(bytes(4096))
+
+    monkeypatch.setattr(database, "_copy_pages", lost)
+    with pytest.raises(CorruptError, match=r"/x\.sqlite does not come out whole in .*copy\.sqlite: see what `ullage check` says"):
+        back_up(path, copy)

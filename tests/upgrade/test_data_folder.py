@@ -26,6 +26,7 @@ from crawlers.frontier.database import Frontier
 from matcher.cli.authentic import Reception
 from matcher.cli.loading import build_matcher
 from tests.conftest import HeldClock
+from tests.upgrade.checksums import add_checksums
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
@@ -47,6 +48,8 @@ def older(tmp_path: Path) -> Context:
     """The folder, opened at the time when it was made."""
     with tarfile.open(FOLDER) as archive:
         archive.extractall(tmp_path / "data", filter="data")
+    for file in (tmp_path / "data").rglob("*.sqlite"):
+        add_checksums(file)
     return Context(tmp_path / "data", HeldClock(MADE).as_clock())
 
 
@@ -72,6 +75,7 @@ def test_a_store_of_the_first_schema_in_such_a_folder_is_opened(older: Context) 
         file.unlink()
     with closing(apsw.Connection(str(older.data / "incidents.sqlite"))) as made:
         made.execute(FIRST_STORE.read_text(encoding="utf-8"))
+    add_checksums(older.data / "incidents.sqlite")
     with closing(configured_store(older)) as opened:
         assert [status for _, status in listed(opened, Filters(), 50).rows] == ["confirmed"]
 

@@ -18,7 +18,7 @@ import apsw
 
 from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
 from ullage.clock import Clock
-from ullage.files.database import check_database, damaged, open_database, sqlite_errors, transaction
+from ullage.files.database import check_database, damaged, empty_log, open_database, sqlite_errors, transaction
 from ullage.files.lock import hold
 from ullage.running_time import Old, Reading, RunningTime
 
@@ -222,7 +222,7 @@ class SqliteBus:
                     _delete_old(topic.database, reading.older(keep.seconds), reading.older(keep.seconds, witnessed=True))
                     topic.database.execute(TOO_MUCH, (keep.max_bytes,))
                     gone = topic.database.total_changes() - before
-                topic.database.execute("pragma wal_checkpoint(truncate)")
+                empty_log(topic.database)
                 return gone
         finally:
             topic.database.close()

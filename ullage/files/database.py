@@ -5,7 +5,9 @@
 
 Damage is never taken for content:
 - SQLite's checksum VFS (https://sqlite.org/cksumvfs.html) keeps 8 bytes at the end of every page and looks at them whenever a
-  page is read. It looks at nothing where those bytes are not reserved, so the file's version says that they must be (`CHECKED`).
+  page is read. It looks at nothing where those bytes are not reserved, so the file's version says that they must be (`CHECKED`),
+  and a file whose version does not is refused. It fills these bytes in as it writes to the file itself; in a write-ahead log,
+  which has checksums of its own, they hold nothing.
 - A write-ahead log that is cut, damaged or gone ends early without a word: SQLite takes what follows for a write that a crash cut
   short. So each transaction counts itself in the file, and then, without waiting for the disk, in `x.sqlite.commits` beside it.
   A file that has counted fewer than that has lost transactions which somebody was told were durable.
@@ -29,6 +31,8 @@ from ullage.files.atomic_write import sync_folder
 from ullage.files.lock import turn
 
 BUSY_MILLISECONDS = 30_000
+LOG_MILLISECONDS = 250
+"""How long the log's emptying waits for whoever reads from it. Everybody who writes waits as long."""
 TRANSIENT = (apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.FullError, apsw.ReadOnlyError, apsw.CantOpenError)
 DAMAGE = (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 BAD_PAGES = {apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS}
@@ -39,14 +43,19 @@ EXTENSION, VFS = "cksumvfs", "cksmvfs"
 RESERVED = 8
 """Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
 CHECKED = 1 << 16
-"""Is added to the version of a file whose pages have checksums. An ullage from before these takes it for a newer version and
-leaves it alone: what it wrote would have none."""
+"""Is added to the version of a file, all of whose pages have checksums. A version of ullage that knows none takes it for a newer
+one's and leaves it alone: what it wrote would have none."""
 COMMITS = "create table commits (n integer not null) strict; insert into commits values (0)"
 COUNT = "update commits set n = n + 1 returning n"
 FOLLOWERS = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file."""
 COUNTED = ".commits"
 CURE = "restore it from a copy with all that stands beside it, or move these away ({name}*) to start empty"
+FOREIGN = (
+    "is no database of ours, or one of a version before 0.1.0, whose files had no checksums",
+    "open it with what wrote it, or name another data folder",
+)
+IS_IT_HERE = "see what `ullage check` says of it; if it says ok, the backup's disk is at fault: use another one"
 GO_ON = "restore it from a copy with all that stands beside it, or remove {name}.commits to go on without them"
 
 
@@ -124,9 +133,9 @@ One that stands several times among a schema's steps makes what is not there yet
 def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
     """Open or create `path`, whose schema is what `steps` make of an empty file, one after the other.
 
-    The file's version is the number of steps that it has had; an older file is brought up by those that are left, and one from
-    before there were checksums is written anew with them. Raises CorruptError when the file is damaged, is no database of
-    ours, lacks what was committed, or was written by a newer version; never resets it.
+    The file's version is the number of steps that it has had; an older file is brought up by those that are left. Raises
+    CorruptError when the file is damaged, is no database of ours, lacks what was committed, or was written by a newer version;
+    never resets it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,16 +151,25 @@ def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
         counted = _counted(path)  # before the file's own count is read: others may be writing
         connection = _connect(path)
         undo.callback(connection.close)
-        if not int(connection.pragma("user_version")) & CHECKED:
-            _rewrite(connection, path, steps)
-            connection.close()
-            connection = _connect(path)
-            undo.callback(connection.close)
+        _refuse(connection, path, steps)
         connection.execute("pragma journal_mode=wal")
-        _bring_up(connection, path, steps)
+        _bring_up(connection, steps)
         _compare(connection, path, counted)
         undo.pop_all()
     return connection
+
+
+def empty_log(connection: apsw.Connection) -> None:
+    """Write the write-ahead log back and cut it off, for it still holds pages as they were before a deletion.
+
+    A backup reads from the log for as long as it takes, and until then all writers would wait with this: it gives up after a
+    moment. Who reads the longest, the backup, does it in the end.
+    """
+    connection.set_busy_timeout(LOG_MILLISECONDS)
+    try:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    finally:
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
 
 
 def back_up(path: Path, target: Path) -> None:
@@ -162,16 +180,34 @@ def back_up(path: Path, target: Path) -> None:
     _register()
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     with sqlite_errors(path), contextlib.closing(_connect(path)) as source:
-        reserved = source.reserve_bytes()
         with contextlib.closing(_connect(target)) as copy:
-            copy.reserve_bytes(reserve=reserved)
-            with copy.backup("main", source, "main") as work:
-                work.step(-1)
+            # Pages from the log come without checksums. The VFS works them out as it writes, once it has seen a first page that
+            # reserves their bytes: without this one whatever does not fit into the cache would be written before it.
+            copy.reserve_bytes(reserve=source.reserve_bytes())
+            copy.pragma("user_version", 1)
+            _copy_pages(source, copy)
         with contextlib.closing(_connect(target)) as copy:  # opened anew it looks at the checksums
-            check_database(copy, target)
+            try:
+                check_database(copy, target)
+            except CorruptError:
+                raise damaged(path, f"does not come out whole in {target}", IS_IT_HERE) from None
             if int(copy.pragma("user_version")) & CHECKED:
                 _note(target, int(copy.execute("select n from commits").get))
+        with contextlib.suppress(*TRANSIENT):  # the copy is whole; whoever writes next meets the disk
+            empty_log(source)
     sync_folder(target.parent)
+
+
+def _copy_pages(source: apsw.Connection, copy: apsw.Connection) -> None:
+    """All pages as they are now. UnavailableError, with both names, where a disk does not give or take them."""
+    try:
+        with copy.backup("main", source, "main") as work:
+            work.step(-1)
+    except (apsw.FullError, apsw.IOError) as error:
+        if getattr(error, "extendedresult", 0) in BAD_PAGES:
+            raise
+        why = "its disk is full" if isinstance(error, apsw.FullError) else type(error).__name__
+        raise UnavailableError(f"{source.filename} cannot be copied to {copy.filename} ({why})") from error
 
 
 def check_database(connection: apsw.Connection, path: Path) -> None:
@@ -220,32 +256,6 @@ def _make(path: Path, steps: Sequence[Step]) -> None:
             connection.pragma("user_version", CHECKED | len(steps))
 
 
-def _rewrite(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
-    """Put a file with checksums in the place of one that has none; a crash leaves one or the other.
-
-    Nobody else may have the old one open: what he wrote would be lost, or have no checksums.
-    """
-    found = int(connection.pragma("user_version"))
-    _refuse(connection, path, found, steps)
-    connection.set_busy_timeout(0)
-    connection.execute("pragma locking_mode=exclusive")
-    try:
-        mode = connection.execute("pragma journal_mode=delete").get
-    except apsw.BusyError:
-        mode = "others"
-    if mode != "delete":
-        raise UnavailableError(f"{path} has to be rewritten with checksums, and an ullage from before uses it: end that one")
-    check_database(connection, path)
-    connection.reserve_bytes(reserve=RESERVED)
-    with _draft(path) as draft:
-        connection.execute("vacuum into ?", (str(draft),))
-        with contextlib.closing(_connect(draft)) as fresh, all_or_nothing(fresh):
-            fresh.execute(COMMITS)
-            fresh.pragma("user_version", CHECKED | found)
-        connection.close()
-    log.get("state").info("database_rewritten_with_checksums", path=path.name)
-
-
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[Path]:
     """An empty file to fill, which takes the place of `path`, durably, when the block ends well."""
@@ -263,27 +273,27 @@ def _draft(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def _refuse(connection: apsw.Connection, path: Path, found: int, steps: Sequence[Step]) -> None:
-    """CorruptError for a file of another program or of a newer version; `found` is its number of steps."""
-    if found > len(steps) or found < 0:
-        raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
-    if found == 0 and connection.execute("select count(*) from sqlite_schema").get:
-        raise damaged(path, "is no database of ours")
-
-
-def _bring_up(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
-    """Look at the version, and at whether checksums are looked at; give the file the steps that it lacks."""
+def _refuse(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
+    """CorruptError for a file of another program, of another version that this one does not read, or whose checksums are off."""
     version = int(connection.pragma("user_version"))
+    if not version & CHECKED:
+        raise damaged(path, *FOREIGN)
     found = version ^ CHECKED
-    if not version & CHECKED or int(connection.pragma("checksum_verification")) != 1:
+    if not 0 < found <= len(steps):
+        raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
+    if int(connection.pragma("checksum_verification")) != 1:
         raise damaged(path)
-    _refuse(connection, path, found or -1, steps)
+
+
+def _bring_up(connection: apsw.Connection, steps: Sequence[Step]) -> None:
+    """Give the file the steps that it lacks."""
+    found = int(connection.pragma("user_version")) ^ CHECKED
     if found < len(steps):
         with transaction(connection):
             for step in steps[found:]:
                 _take(connection, step)
             connection.pragma("user_version", CHECKED | len(steps))
-        connection.execute("pragma wal_checkpoint(truncate)")  # what a step has overwritten still stands in the file itself
+        empty_log(connection)  # what a step has overwritten still stands in the file itself
 
 
 def _take(connection: apsw.Connection, step: Step) -> None:
