@@ -4,8 +4,9 @@ Files are copied in the order in which records go through them, what is upstream
 from it. So what happened during the copy comes again after a restore, and what comes again changes nothing; nothing is lost. The
 audit log is last, since it says what is about to be done.
 
-Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host. What people keep secret from
-one another (two zones, the building host) stays on its host: each host is backed up by itself.
+Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host. So a file of the data folder
+that holds a private key, such as one for TLS, is left out and named. What people keep secret from one another (two zones, the
+building host) stays on its host: each host is backed up by itself.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +29,7 @@ from ullage.audit.entry import HEAD
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import sync_folder, write_new
+from ullage.files.atomic_write import OF_A_DISK, disk_errors, sync_folder, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
 from ullage.files.lock import hold
 from ullage.running_time import FOLDER as CLOCK
@@ -39,6 +41,12 @@ DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
 """Folders of what holds only while a process lives, or on this machine."""
 PASSING_ENDINGS = (".lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
+PRIVATE_KEY = re.compile(rb"-----BEGIN [^-\n]{0,40}PRIVATE KEY(?: BLOCK)?-----[ \t]{0,9}(?:[\r\n]|\\[rn])")
+"""As PEM and OpenPGP have it, or in a string of JSON; a term of a lexicon has its other columns behind it."""
+KEY_ENDINGS = {".key", ".p8", ".pk8", ".p12", ".pfx", ".jks", ".keystore", ".keytab"}
+"""Of files that may hold keys in other forms."""
+CHUNK, LONGEST = 1 << 20, 100
+"""Bytes that are looked at together, and of what is looked for, at most."""
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
 """Databases by name, upstream first; one of another name comes behind them."""
 
@@ -53,20 +61,25 @@ def backup(
     """Copy the data folder, consistent while roles run; keys go apart, or not at all."""
     context: Context = ctx.obj
     context.require_data()
-    folder, key_folder = _new(to), _new(keys_to) if keys_to else None
-    outside = [one for one in (folder, key_folder) if one and one.is_relative_to(context.data.resolve())]
-    if outside:
-        raise ConfigError(f"{outside[0]} is within the data folder: name one outside")
-    context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
-    with _replaying_nothing(context):
-        count, size = _copy(context.data, folder, _sources(context), context)
-    said = f"{count} files, {size / 2**20:.1f} MiB"
-    if key_folder:
-        keys_count, _ = _copy(context.keys.root, key_folder, _files(context.keys.root), context)
-        said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
-    else:
-        said += "; no key is in it, and without its keys it cannot be used: copy them with --keys, or restore them from KMS"
+    folder, key_folder = _new(context, to, keys_to)
+    with contextlib.ExitStack() as undo:
+        for made in filter(None, (folder, key_folder)):  # half a copy would only take the room that was missing
+            undo.callback(shutil.rmtree, made, ignore_errors=True)
+        context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
+        with _replaying_nothing(context):
+            sources, left_out = _sources(context)
+            count, size = _copy(context.data, folder, sources, context)
+        said = f"{count} files, {size / 2**20:.1f} MiB"
+        if key_folder:
+            keys = [path for path in _files(context.keys.root) if not path.is_symlink()]
+            keys_count, _ = _copy(context.keys.root, key_folder, keys, context)
+            said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
+        else:
+            said += "; no key is in it, and without its keys it cannot be used: copy them with --keys, or restore them from KMS"
+        undo.pop_all()
     typer.echo(f"{folder}: {said}")
+    for path, why in left_out.items():
+        typer.echo(f"not in it: {path} {why}")
     for part, url in _elsewhere(context):
         typer.echo(f"not in it: {part} is on {url.split('?')[0]}, which has copies of its own")
 
@@ -85,22 +98,28 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
         for name in manifest["files"]:
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            shutil.copy2(folder / name, place)
-            with place.open("rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(target)
+            _copy_file(folder / name, place)
+            _sync(place)
+        _sync_folders(target)
         yield f"{target}: {len(manifest['files'])} files of {manifest['at']}, by ullage {manifest['ullage']}"
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
 
 
-def _new(folder: Path) -> Path:
-    """The folder, made; ConfigError where it is there and not empty."""
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty: name a new folder")
-    return folder
+def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path | None]:
+    """The folders, made; ConfigError where one is there and not empty, or lies in the other or in what is copied."""
+    made = [one.resolve() for one in (to, keys_to) if one]
+    for one in made:
+        if one.exists() and any(one.iterdir()):
+            raise ConfigError(f"{one} is not empty: name a new folder")
+        places = {context.data.resolve(): "the data folder", context.keys.root.resolve(): "the folder of keys"}
+        places |= {other: "the other one" for other in made if other is not one}
+        for place, what in places.items():
+            if one.is_relative_to(place):
+                raise ConfigError(f"{one} is within {what}: name one outside")
+    for one in made:
+        one.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return made[0], made[1] if keys_to else None
 
 
 @contextlib.contextmanager
@@ -125,9 +144,20 @@ def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
     yield from ((part, url) for part, url in parts.items() if url.startswith(("kafka:", "elasticsearch:")))
 
 
-def _sources(context: Context) -> Iterator[Path]:
-    """What is copied of the data folder, in order."""
-    found = [path for path in _files(context.data) if not path.is_relative_to(context.keys.root)]
+def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
+    """What is copied of the data folder, in order, and what is not, with why."""
+    settings = context.settings
+    named = {context.data / key for key in (settings.search.key, settings.intake.key) if key}
+    found, left_out = list[Path](), dict[Path, str]()
+    for path in _files(context.data):
+        if path.is_relative_to(context.keys.root):
+            continue
+        if path.is_symlink():
+            left_out[path] = "is a link, and links are not followed: copy by hand what it leads to"
+        elif path in named or _holds_private_key(path):
+            left_out[path] = "holds a private key: copy it by hand, to where the keys are kept"
+        else:
+            found.append(path)
     rank = {name: number for number, name in enumerate(ORDER)}
 
     def place(path: Path) -> tuple[int, str]:
@@ -137,32 +167,48 @@ def _sources(context: Context) -> Iterator[Path]:
             return len(ORDER) + (2 if path.name == HEAD else 3), str(path)
         return len(ORDER) + 1, str(path)
 
-    yield from sorted(found, key=place)
+    return sorted(found, key=place), left_out
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Regular files below a folder, but for what holds nothing that lasts and what is being made."""
+    """Regular files and links below a folder, but for what holds nothing that lasts and what is being made."""
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
         is_passing = parts[0] in PASSING or any(part.startswith((".", "build-")) for part in parts) or ".partial" in path.name
-        if path.is_file() and not path.is_symlink() and not is_passing and not path.name.endswith(PASSING_ENDINGS):
+        if (path.is_file() or path.is_symlink()) and not is_passing and not path.name.endswith(PASSING_ENDINGS):
             yield path
 
 
-def _copy(root: Path, target: Path, sources: Iterator[Path], context: Context) -> tuple[int, int]:
+def _holds_private_key(path: Path) -> bool:
+    """Whether a file's name or its content says so; a database holds what ullage put there, and no key."""
+    if not KEY_ENDINGS.isdisjoint(map(str.lower, path.suffixes)):
+        return True
+    if path.suffix == DATABASE:
+        return False
+    before = b""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # it may go meanwhile
+        while chunk := file.read(CHUNK):
+            if PRIVATE_KEY.search(before + chunk):
+                return True
+            before = chunk[-LONGEST:]
+    return False
+
+
+def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context) -> tuple[int, int]:
     """Copy files and write the manifest last: a backup without one is none. How many files and bytes."""
     files: dict[str, str] = {}
     size = 0
     for path in sources:
-        name = path.relative_to(root)
-        copy = target / name
+        copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # what went meanwhile, as expired evidence does
-            _copy_one(path, copy)
+            back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
             size += copy.stat().st_size
         for made in (copy, copy.with_name(copy.name + COUNTED)):
             if made.is_file():
+                _sync(made)
                 files[str(made.relative_to(target))] = _digest(made)
+    _sync_folders(target)
     manifest = {
         "version": VERSION,
         "ullage": __version__,
@@ -174,14 +220,22 @@ def _copy(root: Path, target: Path, sources: Iterator[Path], context: Context) -
     return len(files), size
 
 
-def _copy_one(path: Path, copy: Path) -> None:
-    """A database by its own means; any other file is only added to, or replaced whole."""
-    if path.suffix == DATABASE:
-        back_up(path, copy)
-        return
-    shutil.copy2(path, copy)
-    with copy.open("rb") as file:
+def _copy_file(path: Path, copy: Path) -> None:
+    """Copy a file that is only added to, or replaced whole."""
+    with disk_errors(f"{path} or its copy {copy}", OF_A_DISK):
+        shutil.copy2(path, copy)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has what a file holds."""
+    with disk_errors(str(path)), path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _sync_folders(root: Path) -> None:
+    """Wait until the disk has all names below a folder."""
+    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        sync_folder(folder)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import apsw
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from alerts.records import Claim, Incident
 from alerts.store import Where, configured_store
@@ -17,7 +19,7 @@ from tests.factories import WHEN
 from tests.keylife.conftest import BANK, House
 from tests.matcher.bank import phone
 from ullage.audit import walk_all
-from ullage.backup import MANIFEST, restore
+from ullage.backup import CHUNK, MANIFEST, restore
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.database import open_database
 
@@ -109,6 +111,60 @@ def test_without_keys_it_says_that_none_are_in_it(leaked: House, tmp_path: Path)
     assert "FAULT  keys" in result.output
 
 
+def private_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def pem(key: ec.EllipticCurvePrivateKey, form: PrivateFormat, password: bytes = b"") -> bytes:
+    return key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(password) if password else NoEncryption())
+
+
+def keys_of_tls() -> dict[str, bytes]:
+    """By name below the data folder: a private key in each form in which one may lie there."""
+    key = private_key()
+    plain = pem(key, PrivateFormat.PKCS8)
+    certificate = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    return {
+        "tls/server.key": plain,
+        "tls/desk.pem": plain,
+        "tls/chain-and-key.pem": certificate * 40 + plain,
+        "cert": b"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n"
+        + pem(key, PrivateFormat.TraditionalOpenSSL),
+        "locked.txt": pem(key, PrivateFormat.PKCS8, b"synthetic"),
+        "rules/notes.md": key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
+        "sites.d/account.json": json.dumps({"private_key": plain.decode()}).encode(),
+        "evidence/windows.pem": plain.replace(b"\n", b"\r\n"),
+        "behind.bin": bytes(CHUNK - 20) + plain,
+        "intake.der": key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+        "store.P12.old": b"0\x82\x01",
+        "krb5.keytab": b"\x05\x02",
+    }
+
+
+def test_a_private_key_of_tls_is_left_out_and_named_wherever_it_lies(leaked: House, tmp_path: Path) -> None:
+    for name, content in keys_of_tls().items():
+        (leaked.data / name).parent.mkdir(exist_ok=True)
+        (leaked.data / name).write_bytes(content)
+    (leaked.data / "ca.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    (leaked.data / "rules" / "context.tsv").write_text("-----BEGIN RSA PRIVATE KEY-----\tcredential\n", encoding="utf-8")
+    settings = leaked.data / "ullage.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + '[intake]\ncertificate = "ca.pem"\nkey = "intake.der"\n')
+    said = House(leaked.data).done("backup", tmp_path / "copy", "--keys", tmp_path / "keys")
+    for name in keys_of_tls():
+        assert f"not in it: {leaked.data / name} holds a private key" in said
+    copied = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/**/*") if path.is_relative_to(tmp_path / "copy")}
+    assert not copied & {f"copy/{name}" for name in keys_of_tls()}
+    assert {"copy/ca.pem", "copy/rules/context.tsv", "copy/incidents.sqlite"} <= copied
+    assert said.count("not in it") == len(keys_of_tls())
+
+
+def test_a_link_is_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
+    (leaked.data / "bus").rename(tmp_path / "elsewhere")
+    (leaked.data / "bus").symlink_to(tmp_path / "elsewhere")
+    said = leaked.done("backup", tmp_path / "copy")
+    assert f"not in it: {leaked.data / 'bus'} is a link" in said
+
+
 def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tmp_path: Path) -> None:
     backed_up(leaked, tmp_path)
     for name in ("incidents.sqlite", "audit/command/head.json", "backup.json"):
@@ -129,11 +185,17 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
     for words, said in {
         ("backup", leaked.data / "within"): "is within the data folder",
         ("backup", leaked.data): "is not empty",
+        ("backup", tmp_path / "copy", "--keys", tmp_path / "copy"): "is within the other one",
+        ("backup", tmp_path / "copy", "--keys", tmp_path / "copy" / "keys"): "is within the other one",
+        ("backup", tmp_path / "keys" / "copy", "--keys", tmp_path / "keys"): "is within the other one",
+        ("backup", tmp_path / "copy", "--keys", leaked.data / "keys" / "copy"): "is within the data folder",
         ("restore", tmp_path): "is not empty",
     }.items():
         refused = leaked.ask(*words)
         assert isinstance(refused.exception, ConfigError)
         assert said in str(refused.exception)
+    assert not list(tmp_path.glob("**/copy"))
+    assert not (leaked.data / "within").exists()
     assert "is no backup" in str(House(tmp_path / "other").ask("restore", leaked.data).exception)
 
 
