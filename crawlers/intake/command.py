@@ -24,7 +24,7 @@ import typer
 
 from crawlers.intake.exports import FORMS, read_export
 from crawlers.intake.feed import FLUSH_SECONDS, Feed
-from crawlers.intake.line import Line, read_line
+from crawlers.intake.line import Line, read_line, shown
 from crawlers.intake.watched import Watched
 from ullage import log, setup
 from ullage.errors import ConfigError, RecordError
@@ -164,7 +164,7 @@ class Named:
 
     def tell(self, number: int, line: Line) -> None:
         """Name those of `line` that were in none before it."""
-        for name in line.unknown:
+        for name in shown(line.unknown) if len(self._told) < MOST_NAMED else ():
             if name not in self._told and len(self._told) < MOST_NAMED:
                 self._told.add(name)
                 typer.echo(f"line {number}: unknown field, which is left out: {name}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -72,9 +72,18 @@ class Feed:
 
     def captures(self, line: Line, now: datetime | None = None) -> list[Capture]:
         """The captures of `line`; RecordError where one is beyond a record's limits, or no text."""
-        made = list(captures_of(line, self.read_sites(), self.cipher, now or self.clock.now()))
-        for capture in made:
-            capture.encode()
+        return self.maker(now)(line)
+
+    def maker(self, now: datetime | None = None) -> Callable[[Line], list[Capture]]:
+        """What makes captures of lines, as `captures` does, by the site files as they stand now; another thread may use it."""
+        sites, at = self.read_sites(), now or self.clock.now()
+
+        def made(line: Line) -> list[Capture]:
+            captures = list(captures_of(line, sites, self.cipher, at))
+            for capture in captures:
+                capture.encode()
+            return captures
+
         return made
 
     def outbox(self) -> Outbox:

@@ -20,8 +20,9 @@ import base64
 import binascii
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -34,6 +35,8 @@ from ullage.lookup.free_text_check import identifier_in
 from ullage.records import ELSEWHERE, INGEST, Capture, category_of
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
+SHOWN = 20
+"""Fields of other names that are told of at most; to find what may have been meant takes longest of all."""
 MAX_FIELD = 40
 """Characters of a message that may be a field of a record that was sent in pieces."""
 FIELD = re.compile(r"[A-Za-z][A-Za-z_\-]{1,31}")
@@ -90,9 +93,14 @@ class Line(BaseModel):
         return joined(given) if isinstance(given, list) and given and all(isinstance(one, str) for one in given) else given
 
     @property
-    def unknown(self) -> list[str]:
-        """Fields of other names, as they may be shown."""
-        return sorted({_shown(name) for name in self.model_extra or ()})
+    def unknown(self) -> Iterable[str]:
+        """Fields of other names, as they came: `shown` makes of them what may be told."""
+        return self.model_extra or ()
+
+
+def shown(names: Iterable[str]) -> list[str]:
+    """The first `SHOWN` of these names of fields, as they may be shown."""
+    return sorted({_shown(name) for name in islice(dict.fromkeys(names), SHOWN)})
 
 
 def joined(pieces: Sequence[str]) -> str:
@@ -101,12 +109,12 @@ def joined(pieces: Sequence[str]) -> str:
     >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
     '张三 13800138000'
     """
-    text, before = "", False
+    text, before = list[str](), False
     for piece in pieces:
         is_field = len(piece) <= MAX_FIELD and len(piece.splitlines()) <= 1
-        text += (" " if is_field and before else "\n") * bool(text) + piece.strip("\n")
+        text += [" " if is_field and before else "\n", piece.strip("\n")]
         before = is_field
-    return text
+    return "".join(text[1:])
 
 
 def _shown(name: str) -> str:

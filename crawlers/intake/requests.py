@@ -6,8 +6,9 @@
     429  wait: too much waits for the bus, match is too far behind, or too many wrong tokens; `Retry-After` says how long
     503  the bus is down: the request may be sent again, with the same `Idempotency-Key`
 
-A key is remembered while the process lives, `MOST_KEYS` of them. Sent again after that a post is still the same post, by its
-message id, URL or text, and is counted once. Nothing of a request is logged, and no answer repeats what was sent.
+A key is remembered while the process lives, `MOST_KEYS` of them with their answers in `MOST_KEPT_BYTES`. Sent again after that a
+post is still the same post, by its message id, URL or text, and is counted once. Nothing of a request is logged, and no answer
+repeats what was sent. What is large is read in a thread, one body at a time, so that others are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -15,32 +16,37 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client import Counter
-from pydantic import ValidationError
-from pydantic_core import from_json
 
 from crawlers.bus.appends import PatientAppends
+from crawlers.intake.bodies import LINES, MOST_POSTS, posts_in
 from crawlers.intake.feed import Feed
-from crawlers.intake.line import Line, fault_of, read_line
+from crawlers.intake.line import SHOWN, Line, shown
 from ullage.errors import RecordError
 from ullage.records import Capture
 from ullage.runtime.allowance import Allowance, LimitedError
 
 PATH, DESCRIBED = "/v1/captures", "/v1/openapi.json"
-JSON, LINES = "application/json", ("application/x-ndjson", "application/jsonl")
+JSON = "application/json"
 KEY = re.compile(r"[!-~]{1,255}")
-MOST_POSTS = 5_000
-"""In one request."""
-MOST_KEYS = 10_000
+MOST_KEYS, MOST_KEPT_BYTES = 10_000, 16 << 20
+SMALL = 64 << 10
+"""Bytes of a body that is read at once, where it stands: a few milliseconds."""
 WAIT_SECONDS = 30.0
 """How long a request waits for the bus before it is told to come again."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 60.0
+KEPT_BYTES = 1_000
+"""What a key takes beside its answer, about."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,20 @@ class Door:
         return Answer(401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),))
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def _digest(text: str | bytes) -> bytes:
+    return hashlib.sha256(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")).digest()
+
+
+class _Kept(NamedTuple):
+    """What is remembered of a key: the digest of its body, and the answer with its body as JSON."""
+
+    digest: bytes
+    status: int
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + KEPT_BYTES
 
 
 @dataclass(slots=True)
@@ -87,60 +105,59 @@ class Captures:
     feed: Feed
     appends: PatientAppends
     refused: Counter
-    _keys: OrderedDict[str, tuple[bytes, Answer | None]] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    _kept_bytes: int = 0
+    _under_way: dict[str, bytes] = field(default_factory=dict)
+    """By key, the digest of each body that is being taken in."""
+    _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def post(self, media_type: str, key: str, body: bytes) -> Answer:
         """Take a body in, once for each `key`."""
         if key and not KEY.fullmatch(key):
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
-        known = self._keys.get(key) if key else None
-        if known and not hmac.compare_digest(known[0], _digest_of(body)):
-            return refusal(422, "Idempotency-Key: it was used with another body")
-        if known:
-            return known[1] or refusal(409, "Idempotency-Key: that request is under way", 1)
-        if key:
-            self._keys[key] = (_digest_of(body), None)
-        answer: Answer | None = None
+        digest = await self._beside(body, partial(_digest, body)) if key else b""
+        if under_way := self._under_way.get(key):
+            return _other(under_way, digest) or refusal(409, "Idempotency-Key: that request is under way", 1)
+        if known := self._kept.get(key):
+            return _other(known.digest, digest) or Answer(known.status, json.loads(known.body))
+        if not key:
+            return await self._take(media_type, body)
+        self._under_way[key] = digest
         try:
             answer = await self._take(media_type, body)
         finally:
-            self._note(key, answer)
+            del self._under_way[key]
+        self._note(key, digest, answer)
         return answer
 
-    def _note(self, key: str, answer: Answer | None) -> None:
+    def _note(self, key: str, digest: bytes, answer: Answer) -> None:
         """Remember an answer that is final; any other may be asked for again."""
-        if not key:
+        if answer.status >= 429:
             return
-        digest, _ = self._keys.pop(key)
-        if answer is not None and answer.status < 429:
-            self._keys[key] = (digest, answer)
-        while len(self._keys) > MOST_KEYS:
-            self._keys.popitem(last=False)
+        self._kept[key] = kept = _Kept(digest, answer.status, json.dumps(answer.body).encode())
+        self._kept_bytes += kept.size
+        while len(self._kept) > MOST_KEYS or self._kept_bytes > MOST_KEPT_BYTES:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].size
+
+    async def _beside(self, body: bytes, work: Callable[[], T]) -> T:
+        """What `work` gives, done in a thread where the body is large."""
+        if len(body) <= SMALL:
+            return work()
+        async with self._large:
+            return await asyncio.to_thread(work)
 
     async def _take(self, media_type: str, body: bytes) -> Answer:
         try:
-            found = list(_posts(media_type, body))
+            read = await self._beside(body, partial(_read, media_type, body, self.feed.maker()))
         except RecordError as error:
             return refusal(400, str(error))
-        captures, refused, unknown = list[Capture](), list[dict[str, Any]](), set[str]()
-        for number, line in enumerate(found, 1):
-            try:
-                if isinstance(line, RecordError):
-                    raise line
-                captures += self.feed.captures(line)
-                unknown.update(line.unknown)
-            except RecordError as error:
-                refused.append({"line": number, "error": str(error)})
-            if number % 50 == 0:
-                await asyncio.sleep(0)  # others are answered meanwhile
-        self.refused.inc(len(refused))
-        accepted = len(found) - len(refused)
-        told = {"accepted": accepted, "refused": refused, "unknown_fields": sorted(unknown)[:20]}
-        if not accepted:
+        self.refused.inc(len(read.refused))
+        told = {"accepted": read.accepted, "refused": read.refused, "unknown_fields": read.unknown}
+        if not read.accepted:
             return Answer(400, {"error": "nothing in it could be taken", **told})
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await self.appends.append(captures)
+                await self.appends.append(read.captures)
         except TimeoutError:
             return refusal(503, "the bus is down; send it again", 5)
         except RecordError as error:
@@ -148,39 +165,34 @@ class Captures:
         return Answer(202, told)
 
 
-def _digest_of(body: bytes) -> bytes:
-    return hashlib.sha256(body).digest()
+class _Read(NamedTuple):
+    """What a body holds, and what of it is no post."""
+
+    captures: list[Capture]
+    refused: list[dict[str, Any]]
+    unknown: list[str]
+    accepted: int
 
 
-def _posts(media_type: str, body: bytes) -> Iterator[Line | RecordError]:
-    """The posts in a body, and the faults of those that are none; raises RecordError for one of none, too many, or no JSON."""
-    if media_type in LINES:
-        lines = [line for line in body.split(b"\n") if line.strip()]
-        if not 0 < len(lines) <= MOST_POSTS:
-            raise RecordError("malformed", f"holds no line, or more than {MOST_POSTS}")
-        yield from map(_read, lines)
-        return
-    if not body.lstrip().startswith(b"["):
-        yield read_line(body)
-        return
-    try:
-        listed = from_json(body)
-    except ValueError:
-        raise RecordError("malformed", "is no JSON") from None
-    if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
-        raise RecordError("malformed", f"holds no post, or more than {MOST_POSTS}")
-    for one in listed:
+def _read(media_type: str, body: bytes, made: Callable[[Line], list[Capture]]) -> _Read:
+    """Read a body, with what makes captures of its lines; RecordError where it holds none, or more than is taken at once."""
+    captures, refused, unknown, number = list[Capture](), list[dict[str, Any]](), dict[str, None](), 0
+    for number, line in enumerate(posts_in(media_type, body), 1):
         try:
-            yield Line.model_validate(one)
-        except ValidationError as error:
-            yield RecordError("malformed", fault_of(error))
+            if isinstance(line, RecordError):
+                raise line
+            captures += made(line)
+            if len(unknown) < SHOWN:
+                unknown |= dict.fromkeys(islice(line.unknown, SHOWN))
+        except RecordError as error:
+            refused.append({"line": number, "error": str(error)})
+    return _Read(captures, refused, shown(unknown), number - len(refused))
 
 
-def _read(line: bytes) -> Line | RecordError:
-    try:
-        return read_line(line)
-    except RecordError as error:
-        return error
+def _other(known: bytes, digest: bytes) -> Answer | None:
+    """The refusal of a body that is not the one that a key was used with."""
+    same = hmac.compare_digest(known, digest)
+    return None if same else refusal(422, "Idempotency-Key: it was used with another body")
 
 
 def described(version: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from crawlers.bus.appends import PatientAppends
+from crawlers.intake.bodies import LINES
 from crawlers.intake.feed import Feed
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import (
@@ -25,7 +26,6 @@ from crawlers.intake.requests import (
     ATTEMPTS,
     DESCRIBED,
     JSON,
-    LINES,
     PATH,
     Answer,
     Captures,

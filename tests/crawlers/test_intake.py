@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import difflib
 import json
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
@@ -12,9 +14,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from crawlers.bus.appends import PatientAppends
+from crawlers.intake import requests
 from crawlers.intake.feed import Feed
+from crawlers.intake.line import SHOWN
 from crawlers.intake.metrics import IntakeMetrics
-from crawlers.intake.requests import Captures, described
+from crawlers.intake.requests import SMALL, Captures, described
 from crawlers.intake.service import TOKEN, Service
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
@@ -193,7 +197,8 @@ def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(house: House,
     house.feed.publisher = Down(house.feed.publisher)
     answer = house.post(idempotency_key="k")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert "k" not in house.service.captures._keys
+    assert not house.service.captures._kept
+    assert not house.service.captures._under_way
     assert house.appends._appends._waiting == [], "what the sender was told to send again waits here no more"
 
 
@@ -290,3 +295,74 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     assert process.returncode == 0
     assert SECRET not in said
     assert len(station.captures()) == 1
+
+
+def test_many_fields_of_other_names_cost_what_their_bytes_cost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = difflib.get_close_matches
+    monkeypatch.setattr(difflib, "get_close_matches", lambda *given: asked.append(1) or real(*given))
+    fields = {
+        f"field{chr(97 + n % 26)}{'abcdefghij'[n // 26 % 10]}{'x' * (n % 7)}" + "y" * (n // 260 % 17): n for n in range(9_000)
+    }
+    answer = house.post({**POST, **fields})
+    assert (answer.status_code, len(answer.json()["unknown_fields"])) == (202, SHOWN)
+    assert len(asked) == SHOWN
+    many = house.post([{**POST, "message_id": f"{n}", **dict(list(fields.items())[n : n + 30])} for n in range(500)])
+    assert (many.status_code, len(asked)) == (202, 2 * SHOWN)
+    assert house.post({**POST, **{f"f{n}": 1 for n in range(60_000)}}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({**POST, **{f"f{n}": 1 for n in range(600_000)}}).encode(),
+        b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" + b"{}," * 3_000_000 + b"{}]",
+        b"\n" * 20_000_000,
+        b'"' + b'\\"' * 5_000_000,
+        b"[" + b'"a",' * 5_000_000 + b'"a"]',
+        b"{" * 10_000_000,
+    ],
+    ids=["fields", "nested", "objects", "lines", "quotes", "strings", "begun"],
+)
+def test_what_is_made_to_be_slow_is_refused_in_linear_time(house: House, body: bytes) -> None:
+    began = time.process_time()
+    for media_type in ("application/json", "application/x-ndjson"):
+        assert house.post(body, content_type=media_type).status_code == 400
+    assert time.process_time() - began < 2 + len(body) / 2e6, "2 MB in a second of processor time, at least"
+
+
+def test_others_are_answered_while_a_large_body_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+    real = requests.posts_in
+
+    def slow(media_type: str, body: bytes):
+        if len(body) > SMALL:
+            begun.set()
+            assert go.wait(60)
+        return real(media_type, body)
+
+    monkeypatch.setattr(requests, "posts_in", slow)
+    large, small = {**POST, "text": "x" * 2 * SMALL}, {**POST, "message_id": "2"}
+
+    async def both(client: httpx.AsyncClient) -> tuple[int, int]:
+        waiting = asyncio.create_task(client.post("/v1/captures", json=large))
+        await asyncio.to_thread(begun.wait, 60)
+        answered = await client.post("/v1/captures", json=small)
+        go.set()
+        return answered.status_code, (await waiting).status_code
+
+    assert house.asked(both) == (202, 202)
+
+
+def test_what_is_remembered_of_answers_is_bounded_in_bytes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_KEPT_BYTES", 50_000)
+    wrong = [{**POST, "message_id": "1"}, *({"site": "x"} for _ in range(200))]
+    for n in range(10):
+        assert house.post(wrong, idempotency_key=f"k{n}").status_code == 202
+    captures = house.service.captures
+    assert 0 < captures._kept_bytes <= 50_000
+    assert captures._kept_bytes == sum(one.size for one in captures._kept.values())
+    assert 0 < len(captures._kept) < 10
+    again = house.post(wrong, idempotency_key="k9")
+    assert (again.status_code, len(again.json()["refused"])) == (202, 200)
