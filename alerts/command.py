@@ -159,6 +159,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         stack.callback(in_hand.close)
+        stack.enter_context(in_hand.traced())
         returns = Returns(
             Work(duties_of(context, store)),
             context.trail(),

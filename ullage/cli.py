@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from ullage import __version__, exits
+from ullage import __version__, exits, output
 from ullage.errors import ConfigError, UllageError, faults_of
 from ullage.exits import Exit
 
@@ -239,6 +239,7 @@ def _one_line(kind: type[BaseException], _error: BaseException | None, trace: ty
 
 def main() -> None:
     """Entry point: one line for every error, and never a value in it."""
+    output.guard_errors()
     os.umask(0o077)  # what is for others says so: public keys, rules
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for products of matrices that nobody asks for
     sys.excepthook = _one_line

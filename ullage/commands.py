@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from ullage import setup
+from ullage import output, setup
 from ullage.backup import backup
 from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
@@ -58,7 +58,8 @@ def run(ctx: typer.Context, once: Once = False) -> None:
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
     role.stop_on_signals(stop)
-    raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
+    with output.guarded():
+        raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
 
 
 def _more_roles(context: Context) -> list[Callable[[], list[str]]]:

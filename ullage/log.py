@@ -39,11 +39,11 @@ def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send JSON lines to `stream` (standard error by default); called once, by the command line.
+    """Send JSON lines to `stream` (standard error as it then is, by default); called once, by the command line.
 
     It takes effect with the first logger: most commands log nothing, and to import structlog takes a tenth of a second.
     """
-    _pending[:] = [partial(_configure, level, stream or sys.stderr)]
+    _pending[:] = [partial(_configure, level, stream)]
     if "structlog" in sys.modules:
         _pending.pop()()
 
@@ -52,7 +52,7 @@ _pending: list[Callable[[], None]] = []
 """The configuration that the first logger puts into effect."""
 
 
-def _configure(level: str, stream: TextIO) -> None:
+def _configure(level: str, stream: TextIO | None) -> None:
     import structlog  # noqa: PLC0415  see `configure`
 
     structlog.configure(
@@ -63,7 +63,7 @@ def _configure(level: str, stream: TextIO) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False, default=lambda value: type(value).__name__),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
 

@@ -322,6 +322,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         watchdog = context.settings.match.watchdog_seconds
         in_hand = InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop)
         stack.callback(in_hand.close)
+        stack.enter_context(in_hand.traced())
         stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
         if not once:
             stack.enter_context(assess_service.listening(context, metrics.assessed))

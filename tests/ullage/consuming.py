@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 from ullage import log
 from ullage.bus import CAPTURES, Record
 from ullage.errors import UllageError
+from ullage.runtime import memory
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
@@ -24,6 +26,8 @@ from ullage.security import keys
 from ullage.settings import Context
 
 BATCH = 4
+FREE_BYTES = 256 * 1024 * 1024
+"""What this process takes for the memory that is free."""
 
 
 def killed() -> None:
@@ -34,8 +38,20 @@ def crashed() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def ended() -> None:
+    os._exit(3)
+
+
 def exhausted() -> None:
     raise MemoryError
+
+
+def starved() -> None:
+    """Asks for more memory than there is. Where nothing but the kernel would stop it, it is killed as by the kernel."""
+    if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+        killed()
+    held = [bytearray(1 << 20) for _ in range(2 * FREE_BYTES >> 20)]
+    assert not held, "it got twice what is free"
 
 
 def hung() -> None:
@@ -53,7 +69,7 @@ def waiting() -> None:
 def harmless() -> None: ...
 
 
-WAYS = {way.__name__: way for way in (killed, crashed, exhausted, hung, waiting, harmless)}
+WAYS = {way.__name__: way for way in (killed, crashed, ended, exhausted, starved, hung, waiting, harmless)}
 
 
 def main(data: Path, way: str, watchdog: float) -> None:
@@ -67,6 +83,7 @@ def main(data: Path, way: str, watchdog: float) -> None:
     bus, act = context.bus(), WAYS[way.removeprefix("writing-")]
     subscription, letters = bus.subscribe(CAPTURES, "match"), DeadLetters(bus, keys.sealer(context.keys), "match")
     in_hand = InHand.of(data, CAPTURES, "match", surroundings(), watchdog, stop)
+    memory.free_memory = lambda: FREE_BYTES
 
     def handle(records: Sequence[Record]) -> None:
         for record in records:
@@ -78,7 +95,8 @@ def main(data: Path, way: str, watchdog: float) -> None:
             with (data / "handled").open("a") as file:
                 file.write(f"{record.offset}\n")
 
-    Worker("match", subscription, handle, letters, stop, BATCH, in_hand=in_hand).run(once=True)
+    with in_hand.traced():
+        Worker("match", subscription, handle, letters, stop, BATCH, in_hand=in_hand).run(once=True)
     in_hand.close()
 
 

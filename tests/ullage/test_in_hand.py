@@ -18,7 +18,7 @@ from ullage.bus import CAPTURES, Outgoing, Record
 from ullage.errors import ConfigError
 from ullage.runtime import dead_letters, in_hand
 from ullage.runtime.in_hand import FOLDER, InHand, Surroundings
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.role import EXIT_CODE, SUPERVISOR
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -62,25 +62,38 @@ def handled(context: Context) -> list[int]:
 
 
 WAYS = [
-    ("killed", -signal.SIGKILL),
-    ("crashed", -signal.SIGSEGV),
-    ("exhausted", 1),
-    ("hung", -signal.SIGALRM),
+    ("crashed", [-signal.SIGSEGV] * 3),
+    ("exhausted", [1] * 3),
+    ("starved", [-signal.SIGKILL, 1, 1]),
+    ("hung", [-signal.SIGALRM] * 3),
 ]
 
 
-@pytest.mark.parametrize(("way", "code"), WAYS)
-def test_the_third_death_is_the_last_and_all_others_are_handled(filled: Context, way: str, code: int) -> None:
-    codes = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
-    assert codes == [code] * 3 + [0], "once with others in hand, twice alone"
+@pytest.mark.parametrize(("way", "codes"), WAYS)
+def test_the_third_death_is_the_last_and_all_others_are_handled(filled: Context, way: str, codes: list[int]) -> None:
+    seen = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
+    assert seen == [*codes, 0], "once with others in hand, twice alone"
     assert set(handled(filled)) == {*range(1, 11)} - {POISON}
     assert letters(filled) == ["quarantined"]
     assert not list((filled.data / FOLDER).glob("*.note"))
     assert not list((filled.data / FOLDER).glob("*.suspects")), "nothing is held against anybody any more"
 
 
+def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(filled: Context) -> None:
+    seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
+    assert [run(filled, "ended", **seen) for _ in range(4)] == [3, 3, 3, 0]
+    assert letters(filled) == ["quarantined"]
+
+
+@pytest.mark.parametrize("environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}])
+def test_ten_kills_in_a_row_condemn_nobody(filled: Context, environment: dict[str, str]) -> None:
+    assert [run(filled, "killed", **environment) for _ in range(10)] == [-signal.SIGKILL] * 10
+    assert run(filled, "harmless") == 0
+    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
+
+
 def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context) -> None:
-    while run(filled, "killed"):
+    while run(filled, "crashed"):
         pass
     assert dead_letters.replay(filled.bus(), keys.opener(filled.keys)).replayed == 1
     assert run(filled, "harmless") == 0
@@ -89,10 +102,10 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context)
 
 
 def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context) -> None:
-    while run(filled, "killed"):
+    while run(filled, "crashed"):
         pass
     dead_letters.replay(filled.bus(), keys.opener(filled.keys))
-    assert [run(filled, "killed") for _ in range(3)] == [-9, -9, 0], "alone from the start, for nothing else is there"
+    assert [run(filled, "crashed") for _ in range(3)] == [-11, -11, 0], "alone from the start, for nothing else is there"
     assert letters(filled) == ["quarantined"]
 
 
@@ -133,12 +146,12 @@ def test_deaths_with_the_supervisor_condemn_nobody(filled: Context) -> None:
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
-def test_deaths_of_the_role_alone_count_twice_and_no_more(filled: Context) -> None:
-    for _ in range(3):
+def test_kills_of_the_role_alone_condemn_nobody(filled: Context) -> None:
+    for _ in range(6):
         killed = Killed(filled)
         killed.end(killed.pid)
-    assert run(filled, "waiting") == 0
-    assert letters(filled) == ["quarantined"]
+    assert run(filled, "harmless") == 0
+    assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
 def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(filled: Context) -> None:
@@ -159,11 +172,11 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)  # between two looks; the deadline decides
 
 
-def test_deaths_while_writing_condemn_nobody_unless_the_supervisor_saw_a_crash(filled: Context) -> None:
+def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(filled: Context) -> None:
     for _ in range(4):
         assert run(filled, "writing-killed") == -signal.SIGKILL
     assert letters(filled) == []
-    seen = {SUPERVISOR: str(os.getpid()), "ULLAGE_DIED_OF": str(int(signal.SIGSEGV))}
+    seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGSEGV)}
     deaths = [run(filled, "writing-crashed", **seen) for _ in range(4)]
     assert deaths.count(-signal.SIGSEGV) in (2, 3)
     assert deaths[-1] == 0
@@ -177,14 +190,14 @@ def record(offset: int, partition: int = 0) -> Record:
     return Record(CAPTURES, partition, offset, 0.0, "k", {}, b"")
 
 
-def died(folder: Path, *records: Record, around: Surroundings | None = None) -> Path:
-    """A process took these in hand and died: the note is there, and nobody has a lock on it."""
+def died(folder: Path, *records: Record, around: Surroundings | None = None, trace: bytes = in_hand.FATAL) -> Path:
+    """A process took these in hand and died, by a crash if not said otherwise: the note is there, and nobody has a lock on it."""
     hand = InHand(folder, "captures.match", around or Surroundings())
     with hand.holding(records):
         note = hand._path.read_bytes()
     hand.close()
     path = folder / f"captures.match.{secrets.token_hex(8)}.note"
-    path.write_bytes(note)
+    path.write_bytes(note.ljust(in_hand.NOTE_BYTES, b"\0") + trace if trace else note)
     return path
 
 
@@ -241,40 +254,39 @@ def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("change", "counts"),
-    [
-        ({}, True),
-        ({"_boot": "another"}, False),
-        ({"_killed_for_memory": 99}, True),
-    ],
+    ("trace", "boot", "counts"),
+    [(in_hand.FATAL, "", True), (b"Current thread", "", True), (b"", "", False), (in_hand.FATAL, "another", False)],
 )
-def test_what_of_the_surroundings_says_where_a_death_came_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], counts: bool
+def test_what_says_where_a_death_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: bytes, boot: str, counts: bool
 ) -> None:
     for _ in range(2):
-        died(tmp_path, record(4))
-    for name, value in change.items():
-        monkeypatch.setattr(in_hand, name, lambda value=value: value)
+        died(tmp_path, record(4), trace=trace)
+    if boot:
+        monkeypatch.setattr(in_hand, "_boot", lambda: boot)
     hand = opened(tmp_path)
     assert hand.suspects([record(4)])
     assert hand.condemns(record(4)) == counts
     hand.close()
 
 
-@pytest.mark.parametrize("kills", [0, 1])
-def test_the_kernel_that_killed_for_memory_is_believed_though_the_supervisor_went_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int
-) -> None:
+def test_a_crash_is_believed_though_the_supervisor_went_too(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as gone:
         for _ in range(2):
             died(tmp_path, record(4), around=Surroundings(gone.pid))
         gone.communicate(b"\n")
-    now = in_hand._killed_for_memory() + kills
-    monkeypatch.setattr(in_hand, "_killed_for_memory", lambda: now)
     hand = opened(tmp_path)
-    assert hand.suspects([record(4)])
-    assert hand.condemns(record(4)) == bool(kills)
+    assert hand.condemns(record(4))
     hand.close()
+
+
+def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_back_for_ever(tmp_path: Path) -> None:
+    for number in range(in_hand.UNEXPLAINED):
+        died(tmp_path, record(4), trace=b"")
+        hand = opened(tmp_path)
+        assert hand.suspects([record(4)])
+        assert hand.condemns(record(4)) == (number == in_hand.UNEXPLAINED - 1)
+        hand.close()
 
 
 def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_path: Path) -> None:
@@ -283,7 +295,7 @@ def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_p
     notes = sorted((tmp_path / "whole").glob("*.note"))
     opened(tmp_path / "whole").close()
     [suspects] = (tmp_path / "whole").glob("*.suspects")
-    died(tmp_path / "whole", record(7))
+    died(tmp_path / "whole", record(7), trace=b"")
     notes = [*(tmp_path / "whole").glob("*.note")]
     for path in (suspects, *notes):
         content = path.read_bytes().rstrip(b"\0")

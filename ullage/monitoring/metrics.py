@@ -7,7 +7,7 @@ tag, handle, URL or author. Each role makes its metrics in a registry of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from email.message import Message
 
 from prometheus_client import (
@@ -21,8 +21,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
-from ullage import __version__
+from ullage import __version__, output
 from ullage.clock import Clock
 from ullage.monitoring.loopback import NOTHING, Answer, LoopbackServer
 from ullage.running_time import RunningTime
@@ -50,7 +52,17 @@ def new_registry(role: str) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     Info("ullage_build", "Version and role of this process.", registry=registry).info({"version": __version__, "role": role})
+    registry.register(_LostLines())
     return registry
+
+
+class _LostLines(Collector):
+    """What `ullage.output` counts."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One counter; prometheus_client calls it at each scrape."""
+        text = "Lines of the log that could not be written: the disk is full, or nobody reads them."
+        yield CounterMetricFamily("ullage_output_lost_lines", text, value=output.lost_lines())
 
 
 class LoopMetrics:

@@ -3,16 +3,19 @@
 A record may end the process that reads it: a crash in a library, memory, a loop without end. It would come again for ever, and
 nothing behind it would be read. So each process notes the places of the records that it is about to handle (without fsync: the
 note need not outlive the machine), and whoever goes on after a death handles those one at a time. A record at which the process
-died twice while it was *alone* in hand is condemned: the worker sets it aside.
+died twice *of itself* while it was *alone* in hand is condemned: the worker sets it aside.
 
-A death from outside must condemn nobody. It does not count
+Only what the process did itself counts, and something must vouch for that:
 
-- when the machine went down, or the supervisor too: `ullage run` was killed, and its roles with it;
-- when the process had been asked to stop;
-- when the records were read already and what came of them was being written: what is there then is ours, not theirs.
+- a crash (SIGSEGV, SIGABRT, …): the process leaves its own trace in the note (`traced`), or the supervisor saw the signal;
+- the watchdog's alarm, which leaves a trace too, while the records were being read: a write may wait for somebody else;
+- an end without a word, such as a library's `exit(1)`: the supervisor saw the code;
+- want of memory, which the process says itself. A suspect that is alone may ask for what memory there is and no more, so that it
+  ends in a MemoryError and not by the kernel's hand, whose SIGKILL looks like everybody's.
 
-It counts all the same where something says that it came from within: the kernel has killed for want of memory since, the
-supervisor saw a crash or the watchdog's alarm, or the process itself said that it ran out of memory.
+Nothing else counts: not a SIGKILL, which anybody may send and the kernel when another process takes the memory, nor a loss of
+power, nor what comes after the process was asked to stop. That a record is alone in hand at one such death after the other shows
+nothing; after `UNEXPLAINED` of them it is set aside all the same, so that it does not keep back for ever what lies behind it.
 
 The notes of one group on one topic lie together in the data folder. A note is locked by its process as long as that lives, so
 that of several, as with Kafka, whoever is given a dead one's records finds its note. On another machine the count begins anew.
@@ -21,6 +24,7 @@ that of several, as with Kafka, whoever is given a dead one's records finds its 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import fcntl
 import json
 import os
@@ -39,18 +43,23 @@ from ullage.bus import Record
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
 from ullage.files.lock import turn
+from ullage.runtime.memory import within_free_memory
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 FOLDER = "in-hand"
-DEATHS = 2
-"""Deaths alone in hand after which a record is condemned."""
+DEATHS, UNEXPLAINED = 2, 30
+"""Deaths alone in hand after which a record is condemned: of itself, and for no known reason."""
 NOTE_BYTES = 64 * 1024
+"""A note is shorter; behind this place of its file comes the trace of a crash."""
+FATAL = b"Fatal Python error"
+"""How the trace of a crash begins; that of the watchdog's alarm begins otherwise."""
 CRASHES = frozenset(
-    (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP, signal.SIGALRM)
+    -number
+    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)
 )
-"""Signals that a process gives itself, the watchdog's alarm among them."""
+"""Exit codes of a process that a signal ended which it gave itself."""
 SETTLED_NS = 100_000_000
 """A folder that changed so shortly ago may change again without showing it: file systems tell time in steps of milliseconds."""
 Span = tuple[int, int, int]
@@ -59,29 +68,30 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What tells a death from outside: the supervisor's pid and the signal of which it saw this role's last process die.
+    """What is known of a death from outside the process: the supervisor's pid, and with what code it saw this role's last process end.
 
-    0 for no supervisor, and for no signal.
+    The code is as of `subprocess.Popen.returncode`; 0 for no supervisor, and for no such process.
     """
 
     supervisor: int = 0
-    died_of: int = 0
+    exit_code: int = 0
 
     def noted(self) -> dict[str, Any]:
         """What goes into a note."""
-        return {"boot": _boot(), "supervisor": _process(self.supervisor), "killed": _killed_for_memory()}
+        return {"boot": _boot(), "supervisor": _process(self.supervisor)}
 
-    def counts(self, note: dict[str, Any]) -> bool:
-        """Whether the death that left `note` may be the fault of what was in hand."""
+    def cause(self, note: dict[str, Any], trace: bytes) -> str:
+        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or `outside` where it is known to be that."""
+        supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
-            return False
-        if note["said"] or _killed_for_memory() > note["killed"]:
-            return True
-        supervisor = note["supervisor"]
-        if self.supervisor and supervisor == _process(self.supervisor) and self.died_of in CRASHES:
-            return True
+            return "outside"
+        seen = self.exit_code if self.supervisor and supervisor == _process(self.supervisor) else 0
+        crashed = trace.startswith(FATAL) or seen in CRASHES
+        ended = bool(trace) or seen > 0 or seen == -signal.SIGALRM
+        if note["said"] or (crashed and note["phase"] != "stopping") or (ended and reading):
+            return "itself"
         is_lone_death = not supervisor or supervisor == _process(supervisor[0])
-        return is_lone_death and bool(note["phase"] == "reading")
+        return "unexplained" if is_lone_death and reading else "outside"
 
 
 @dataclass(slots=True)
@@ -101,6 +111,8 @@ class InHand:
     _note: dict[str, Any] = field(init=False)
     _suspects: list[Span] = field(default_factory=list)
     _deaths: dict[str, list[str]] = field(default_factory=dict)
+    _unexplained: dict[str, list[str]] = field(default_factory=dict)
+    """By place of a record, the notes of processes that died while it was alone in hand: of themselves, and for no known reason."""
     _read_at: tuple[int, int] = (0, 0)
     _others: list[Path] = field(default_factory=list)
     """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note or the list of suspects does."""
@@ -149,27 +161,30 @@ class InHand:
         )
 
     def condemns(self, record: Record) -> bool:
-        """Whether the process died twice with this one alone in hand."""
-        return len(self._deaths.get(_place(record), ())) >= DEATHS
+        """Whether the process died twice of itself with this one alone in hand, or without end for no known reason."""
+        place = _place(record)
+        return len(self._deaths.get(place, ())) >= DEATHS or len(self._unexplained.get(place, ())) >= UNEXPLAINED
 
     def forget(self, record: Record) -> None:
         """It is dealt with: nothing is held against it, nor against what lies before it."""
         with turn(self._lock):
             self._reread()
             self._suspects = [span for span in self._suspects if span[0] != record.partition or span[2] > record.offset]
-            if self._deaths.pop(_place(record), None) is not None or not self._suspects:
+            place = _place(record)
+            known = [deaths.pop(place, None) for deaths in (self._deaths, self._unexplained)]
+            if any(known) or not self._suspects:
                 self._write_known()
 
     @contextlib.contextmanager
     def holding(self, records: Sequence[Record]) -> Iterator[None]:
         """These are being handled; whatever way that ends other than by death, or want of memory, the note of it goes."""
-        self._note |= {"at": _spans(records), "alone": len(records) == 1, "phase": "reading"}
-        if self._suspects:
-            self._note |= {"killed": _killed_for_memory()}
+        alone = len(records) == 1
+        self._note |= {"at": _spans(records), "alone": alone, "phase": "reading"}
         self._say()
         signal.setitimer(signal.ITIMER_REAL, self.watchdog)
         try:
-            yield
+            with within_free_memory() if alone and self._suspects else contextlib.nullcontext():
+                yield
         except MemoryError:
             self._note["said"] = "memory"
             self._say()
@@ -188,6 +203,18 @@ class InHand:
         yield
         self._note["phase"] = "reading"
         self._say()
+
+    @contextlib.contextmanager
+    def traced(self) -> Iterator[None]:
+        """Meanwhile a crash, or the watchdog, leaves its trace behind the note: files and lines of code, and no value."""
+        os.lseek(self._file, NOTE_BYTES, os.SEEK_SET)
+        faulthandler.enable(self._file, all_threads=False)
+        faulthandler.register(signal.SIGALRM, self._file, all_threads=False, chain=True)
+        try:
+            yield
+        finally:
+            faulthandler.unregister(signal.SIGALRM)
+            faulthandler.disable()
 
     def close(self) -> None:
         """The process ends of its own accord; if it says that it died, the note stays."""
@@ -229,22 +256,23 @@ class InHand:
         except FileNotFoundError:
             return  # another process was faster
         try:
-            note = _opened(os.pread(handle, NOTE_BYTES, 0))
+            note, trace = _opened(os.pread(handle, NOTE_BYTES, 0)), os.pread(handle, NOTE_BYTES, NOTE_BYTES)
         finally:
             os.close(handle)
         self._reread()
         if note is None:
             self._log.error("in_hand_unreadable", reason="note")
         elif note["at"]:
-            counted = note["alone"] and self.surroundings.counts(note)
+            cause = self.surroundings.cause(note, trace)
             self._suspects += [(partition, first, last) for partition, first, last in note["at"]]
-            if counted:
+            counted = {"itself": self._deaths, "unexplained": self._unexplained}.get(cause) if note["alone"] else None
+            if counted is not None:
                 partition, offset, _ = note["at"][0]
-                deaths = self._deaths.setdefault(f"{partition}:{offset}", [])
+                deaths = counted.setdefault(f"{partition}:{offset}", [])
                 deaths += [path.name] if path.name not in deaths else []
             for partition, first, last in note["at"]:
                 where = {"partition": partition, "offset": first, "records": last - first + 1}
-                self._log.error("in_hand_at_death", reason="counts" if counted else "from outside or not alone", **where)
+                self._log.error("in_hand_at_death", reason=cause if note["alone"] else f"{cause}, not alone", **where)
             self._write_known()
         path.unlink(missing_ok=True)
 
@@ -253,22 +281,28 @@ class InHand:
         try:
             found = self._known.stat()
         except FileNotFoundError:
-            self._suspects, self._deaths, self._read_at = [], {}, (0, 0)
+            self._suspects, self._deaths, self._unexplained, self._read_at = [], {}, {}, (0, 0)
             return
         if (found.st_ino, found.st_mtime_ns) == self._read_at:
             return
         known = _opened(self._known.read_bytes())
         if known is None:
             self._log.error("in_hand_unreadable", reason="suspects")
-        self._suspects = [(partition, first, last) for partition, first, last in (known or {}).get("suspects", ())]
-        self._deaths = {place: list(names) for place, names in (known or {}).get("deaths", {}).items()}
+        known = known or {}
+        self._suspects = [(partition, first, last) for partition, first, last in known.get("suspects", ())]
+        self._deaths, self._unexplained = (
+            {place: list(names) for place, names in known.get(name, {}).items()} for name in ("deaths", "unexplained")
+        )
         self._read_at = (found.st_ino, found.st_mtime_ns)
 
     def _write_known(self) -> None:
         """Whole or not at all; nothing where nothing is held against anybody."""
-        held = {place: names for place, names in self._deaths.items() if any(_covers(span, place) for span in self._suspects)}
+        counted = {
+            name: {place: names for place, names in deaths.items() if any(_covers(span, place) for span in self._suspects)}
+            for name, deaths in (("deaths", self._deaths), ("unexplained", self._unexplained))
+        }
         if self._suspects:
-            write_whole(_sealed({"suspects": self._suspects, "deaths": held}), self._known)
+            write_whole(_sealed({"suspects": self._suspects, **counted}), self._known)
         else:
             self._known.unlink(missing_ok=True)
 
@@ -336,12 +370,3 @@ def _process(pid: int) -> list[int]:
     except OSError:
         return []
     return [pid, int(words[19])] if words[0] not in ("Z", "X") else []
-
-
-def _killed_for_memory() -> int:
-    """How many processes this machine's kernel has killed for want of memory since it started; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry
 
-from ullage import log
+from ullage import log, output
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.monitoring.metrics import metrics_server
@@ -25,8 +25,8 @@ from ullage.runtime.in_hand import Surroundings
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """The variable with the pid of the supervisor that started this process."""
-DIED_OF = "ULLAGE_DIED_OF"
-"""The variable with the number of the signal that ended this role's last process, if one did."""
+EXIT_CODE = "ULLAGE_EXIT_CODE"
+"""The variable with the code with which this role's last process ended, negative where a signal ended it."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -42,7 +42,7 @@ def die_with_supervisor() -> None:
 
 def surroundings() -> Surroundings:
     """What this process knows of its supervisor and of the process before it."""
-    return Surroundings(int(os.environ.get(SUPERVISOR) or 0), int(os.environ.get(DIED_OF) or 0))
+    return Surroundings(int(os.environ.get(SUPERVISOR) or 0), int(os.environ.get(EXIT_CODE) or 0))
 
 
 def no_core_dumps() -> None:
@@ -73,12 +73,16 @@ def stop_on_signals(stop: threading.Event) -> None:
 def running(
     name: str, registry: CollectorRegistry, port: int | None, ready: Callable[[], bool] = lambda: True
 ) -> Iterator[threading.Event]:
-    """Wrap a role's work: yields the event that says stop. `port` None serves no metrics."""
+    """Wrap a role's work: yields the event that says stop. `port` None serves no metrics.
+
+    Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
+    """
     no_core_dumps()
     stop = threading.Event()
     stop_on_signals(stop)
     logger = log.get(name)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(output.guarded())
         served = None
         if port is not None:
             try:

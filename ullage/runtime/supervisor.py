@@ -16,7 +16,7 @@ from pathlib import Path
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.exits import Exit
-from ullage.runtime.role import DIED_OF, SUPERVISOR
+from ullage.runtime.role import EXIT_CODE, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
 DRAIN_SECONDS = 30.0
@@ -83,7 +83,7 @@ def _end(children: Collection[_Child], clock: Clock) -> None:
 
 def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]:
     """`exit_code` is that of the role's last process, negative where a signal ended it."""
-    told = {SUPERVISOR: str(os.getpid()), DIED_OF: str(max(0, -exit_code))}
+    told = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(exit_code)}
     return subprocess.Popen(
         command(data, *role.split()), env={**os.environ, **told}, stdin=subprocess.DEVNULL, start_new_session=True
     )

@@ -1,0 +1,151 @@
+"""No service ends because nobody takes what it prints: the disk below its log is full, the pipe is closed, there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from deploy.demo.people import people
+from tests.flow.daemon import Daemon, is_alive, page, samples, until
+from ullage.runtime.supervisor import command
+
+pytestmark = pytest.mark.flow
+SERVICES = ("crawl", "match", "alert", "search")
+LOST = "ullage_output_lost_lines_total"
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(listener.getsockname()[1]) for listener in listeners]
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> dict[str, int]:
+    """A data folder, whose services serve these ports."""
+    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, list(people(12, 5)))
+    ports = dict(zip(SERVICES, free_ports(4), strict=True))
+    settings = (daemon.data / "ullage.toml").read_text()
+    for role, port in ports.items():
+        settings = re.sub(rf"(\[{role}\][^\[]*?port = )0", rf"\g<1>{port}", settings)
+    (daemon.data / "ullage.toml").write_text(settings)
+    return ports
+
+
+@contextlib.contextmanager
+def full() -> Iterator[IO[bytes]]:
+    with Path("/dev/full").open("wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def unread() -> Iterator[IO[bytes]]:
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def stuck() -> Iterator[IO[bytes]]:
+    """A pipe that is full, and whose reader reads no more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, bytes(4096)):
+            pass
+    os.set_blocking(writer, True)
+    with os.fdopen(writer, "wb") as file, os.fdopen(reader, "rb"):
+        yield file
+
+
+WAYS = [full, unread, stuck]
+
+
+@contextlib.contextmanager
+def started(data: Path, output: IO[bytes], *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command(data, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return page(f"http://127.0.0.1:{port}/readyz") == "ready\n"
+    except OSError:
+        return False
+
+
+def is_up(process: subprocess.Popen[bytes], ports: dict[str, int], *roles: str) -> Callable[[], bool]:
+    def look() -> bool:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        return all(is_ready(ports[role]) for role in roles)
+
+    return look
+
+
+@pytest.mark.parametrize("output", WAYS)
+def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
+    tmp_path: Path, ports: dict[str, int], output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+) -> None:
+    with output() as file, started(tmp_path / "data", file, "run") as process:
+        until(is_up(process, ports, *SERVICES), "all services are ready")
+        assert samples(ports["match"])[LOST] >= 1, "its line `started`"
+        [matcher] = (pid for pid in roles(process) if "match" in words_of(pid))
+        os.kill(matcher, 9)  # what the supervisor says of it is lost, too
+        until(lambda: not is_alive(matcher), "match is killed")
+        until(is_up(process, ports, *SERVICES), "match is started again")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("role", SERVICES)
+@pytest.mark.parametrize("output", WAYS)
+def test_each_service_goes_on_by_itself(
+    tmp_path: Path, ports: dict[str, int], role: str, output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+) -> None:
+    with output() as file, started(tmp_path / "data", file, role) as process:
+        until(is_up(process, ports, role), f"{role} is ready")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_a_supervisor_without_any_output_opens_no_file_in_its_place(tmp_path: Path, ports: dict[str, int]) -> None:
+    words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command(tmp_path / "data", "run")]
+    with subprocess.Popen(words) as process:
+        try:
+            until(is_up(process, ports, *SERVICES), "all services are ready")
+            for pid in [process.pid, *roles(process)]:
+                assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {"/dev/null"}
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+def test_a_result_that_cannot_be_written_is_a_failure_all_the_same(tmp_path: Path, ports: dict[str, int]) -> None:
+    with full() as file:
+        done = subprocess.run(command(tmp_path / "data", "config", "show"), stdout=file, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, b"No space left" in done.stderr) == (1, True)
+    assert ports
+
+
+def roles(process: subprocess.Popen[bytes]) -> list[int]:
+    """Pids of the services that the supervisor has started."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in found]
+
+
+def words_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
