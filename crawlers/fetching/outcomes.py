@@ -52,7 +52,7 @@ FATES = {
     "robots_unavailable": Fate.LATER,
     "robots_unreachable": Fate.LATER,
     "busy": Fate.LATER,
-    "unavailable": Fate.LATER,
+    "unavailable": Fate.RETRY,
     "blocked": Fate.RETRY,
     "forbidden": Fate.RETRY,
     "login": Fate.RETRY,
@@ -85,7 +85,9 @@ FAILURES: dict[type[BaseException], str] = {
 }
 TLS_ERRORS = (SSL.Error, VerificationError, CertificateError)
 RESTS = frozenset({"busy", "unavailable"})
-"""The site asks for rest: the visit ends."""
+"""Rest is asked for, in seconds: by the site, or with `unavailable` by one page of it, as long as others are answered."""
+PASSES = RESTS | {"status", "dns", "timeout", "refused", "tls", "proxy", "network"}
+"""What keeps a page from being read for a while: it waits. All else is said of the page, as that it was made private."""
 STATUSES = {401: "login", 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "unavailable"}
 
 

@@ -320,15 +320,16 @@ class Frontier:
             )
         self._let_go(leased)
 
-    def postpone(self, leased: Leased, seconds: float | None = None) -> str:
+    def postpone(self, leased: Leased, seconds: float | None = None, *, at_least: float = 0.0, waits: bool = False) -> str:
         """Fetch `leased` later: after `seconds` where somebody said when, else after growing waits, at most `MAX_ATTEMPTS` times.
 
-        Returns the state that the page is in now: due or parked.
+        The waits are of `at_least` so many seconds. Where why it was not read will pass, it `waits`. Returns the state that the
+        page is in now: due or parked.
         """
-        attempts = leased.attempts + (seconds is None)
+        attempts = leased.attempts + 1 if seconds is None else max(leased.attempts, int(waits))
         state = "parked" if attempts >= MAX_ATTEMPTS else "due"
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**attempts) if seconds is None else seconds
-        self._leave(leased, state, self._clock.wall() + wait, attempts)
+        self._leave(leased, state, self._clock.wall() + max(wait, at_least), attempts, waits=waits)
         return state
 
     def entries(self, leased: Leased) -> int:
@@ -384,6 +385,15 @@ class Frontier:
         with sqlite_errors(self._path):
             row = self._database.execute(query, (site,)).fetchone()
         return Visits(*row) if row else Visits()
+
+    def waiting(self, site: str, *, untried: bool) -> int:
+        """How many pages of `site` failed and wait; with `untried` also those that are due and were never read."""
+        query = (
+            "select count(*) from pages where site = ?1 and state = 'due' "
+            "and ((waits and attempts > 0) or (?2 and done_at = 0 and due_at <= ?3))"
+        )
+        with sqlite_errors(self._path):
+            return int(self._database.execute(query, (site, int(untried), self._clock.wall())).get or 0)
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""
@@ -469,11 +479,11 @@ class Frontier:
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
         return bytes(self._database.execute(query, (leased.site, series, content, leased.name)).get or b"")
 
-    def _leave(self, leased: Leased, state: str, due_at: float, attempts: int) -> None:
+    def _leave(self, leased: Leased, state: str, due_at: float, attempts: int, *, waits: bool = False) -> None:
         with self._change() as database:
             database.execute(
-                "update pages set state = ?, due_at = ?, attempts = ? where site = ? and name = ?",
-                (state, due_at, attempts, leased.site, leased.name),
+                "update pages set state = ?, due_at = ?, attempts = ?, waits = ? where site = ? and name = ?",
+                (state, due_at, attempts, int(waits), leased.site, leased.name),
             )
         self._let_go(leased)
 

@@ -36,8 +36,10 @@ alter table sites add column whole_at real not null default 0;
 """
 HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
 """Each visit begins with these, of a site that may have a million pages."""
+WAITS = "alter table pages add column waits integer not null default 0"
+"""Whether a page failed for a reason that passes, so that it waits to be read."""
 STEPS = (
     SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS, posts.SCHEMA, history.TALLIES,
-    history.UNREAD, posts.TAKEN,
+    history.UNREAD, posts.TAKEN, WAITS,
 )  # fmt: skip
 """In the order in which they are taken; new ones come last."""

@@ -220,6 +220,7 @@ class Scheduler:
         site = visit.site
         await self._visitor.run(visit)
         await self._probe(visit)
+        visit.count_waiting()
         self._site_states.settle(site, visit.seen, visit.profile)
         succeeded = visit.end(blamed=self._site_states.egress.up) if visit.leased else False
         self._next[site.name] = self._frontier.visits(site.name)

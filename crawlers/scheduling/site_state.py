@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import EVERYWHERE, Standing, apart
 from crawlers.scheduling.egress import Egress
-from crawlers.sites.page_verdict import NONE_UNREAD, Evidence, Profile, judge, reason, unread
+from crawlers.sites.page_verdict import NONE_UNREAD, WAITING, Evidence, Profile, judge, reason, unread
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
 from ullage import log
@@ -171,8 +171,8 @@ class SiteStates:
             if (known.doubted, known.reason, known.unread) != (before.doubted, before.reason, before.unread):
                 self.frontier.history.keep(site, before)
             return state
-        if before.state not in SEEING:
-            self.frontier.try_again(site)
+        if before.state not in SEEING and self.frontier.history.standing(site).reason != WAITING:
+            self.frontier.try_again(site)  # what waited was asked for all the time, and given up for reasons of its own
         after = replace(before, state=state, since=since, former=before.state, former_since=before.since)
         self.frontier.history.keep(site, after)
         log.get("crawl").warning("site_state", site=site, state=state, reason=before.reason or "none")

@@ -48,6 +48,8 @@ NOT_ASKED = frozenset({"address", "session"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
 NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""
+WAITING = "waiting"
+"""The reason of a site of which pages wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
 """Behind the lists these say something of the page alone, as long as others are read: nobody asks for one of them again."""
 LEAST_PAGES = 3
@@ -120,6 +122,8 @@ class Evidence:
     """Threads of several pages that gave all that was counted."""
     lacking: Lacking = ""
     """Why a page is known not to have told all."""
+    waiting: int = 0
+    """Pages that are known and not read when the visit ends, though they should be."""
 
     def note_thread(self, counted: int, read: int, pages: int) -> None:
         """A thread was read to its end, which its list says has so many posts."""
@@ -127,6 +131,11 @@ class Evidence:
         self.missing += max(0, counted - read)
         self.short += read < counted
         self.over_pages += pages > 1 and read >= counted
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether posts are known to be there that were not read."""
+        return self.is_short or bool(self.lacking or self.waiting)
 
     @property
     def is_short(self) -> bool:
@@ -170,7 +179,7 @@ def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> S
         return None
     if outcome := _of_heads(seen) or _behind(seen, until_now):
         return STATE_OF[outcome]
-    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_short or seen.lacking else "ok"
+    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_incomplete else "ok"
 
 
 def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD) -> str:
@@ -180,7 +189,8 @@ def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD)
         return reasons.of_outcome(outcome, seen.causes.get(outcome, ""))
     if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
         return reasons.of_post(outcome, seen.causes.get(outcome, ""))
-    return {"layout_changed": "fields", "incomplete": seen.lacking or "fewer"}.get(shown or "", "")
+    missing = seen.lacking or ("fewer" if seen.is_short else WAITING)
+    return {"layout_changed": "fields", "incomplete": missing}.get(shown or "", "")
 
 
 def _of_heads(seen: Evidence) -> str:

@@ -40,6 +40,7 @@ MEANING: dict[str, str] = {
     "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
     "partial": "its list says itself that it does not show all (`incomplete`)",
     "links": "a page has more than 10,000 links or 400,000 tags, or a post more than 100 files: the rest is left out",
+    "waiting": "pages of it are known and not read yet, since they failed or it asked for rest: `pages due` says how many",
     "fields": "a field that every post had is in none any more",
     "file": "its file in `sites.d` is at fault: `ullage check` lists what is wrong in it",
 }

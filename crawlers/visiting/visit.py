@@ -1,7 +1,8 @@
 """One visit to one site: what is leased, what is in hand, and when to stop. The spider, middlewares and pipelines share it.
 
-A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, 503), where a browser is needed
-and not to be had, after five failures in a row, or when the process is told to stop. What is left then stays due.
+A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, or 503 at the head of a list),
+where a browser is needed and not to be had, after five failures in a row, or when the process is told to stop. What is left then
+stays due. A 503 of any other page is that page's own: it waits as long as it says, and the others are read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from crawlers.bus.appends import Appends
 from crawlers.bus.outbox import Outbox
 from crawlers.fetching import response_checks
 from crawlers.fetching.middlewares.robots import RobotsCache
-from crawlers.fetching.outcomes import FATES, RESTS, Fate
+from crawlers.fetching.outcomes import FATES, PASSES, RESTS, Fate
 from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.rendering import Browsers
@@ -202,15 +203,15 @@ class Visit:
         elif fate is Fate.GIVE_UP:
             self.frontier.park(leased)
         elif fate is Fate.LATER:
-            self.frontier.postpone(leased, wait or self.site.revisit_seconds)
-        elif self.frontier.postpone(leased) == "parked":
+            self.frontier.postpone(leased, wait or self.site.revisit_seconds, waits=outcome in PASSES)
+        elif self.frontier.postpone(leased, at_least=wait or 0.0, waits=outcome in PASSES) == "parked":
             if is_file:
                 self._note_file("failed")
             log.get("crawl").warning("page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1)
         self._failures += fate is Fate.RETRY
         if outcome in RESTS:
             self._rest = max(self._rest, wait or 0.0)
-        ends = outcome in {*RESTS, "browser"} or (outcome == "blocked" and is_head(leased))
+        ends = outcome in ("busy", "browser") or (outcome in ("blocked", "unavailable") and is_head(leased))
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome, cause)
 
@@ -233,6 +234,10 @@ class Visit:
         """Look again whether more is wanted."""
         self._changed.set()
 
+    def count_waiting(self) -> None:
+        """Note how many pages wait to be read: those that failed, and where a visit should read everything, all others, too."""
+        self.seen.waiting = self.frontier.waiting(self.site.name, untried=self._broken_off or not self.first)
+
     def end(self, *, blamed: bool = True) -> bool:
         """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off.
 
@@ -248,7 +253,7 @@ class Visit:
         else:
             failures = self.frontier.visits(self.site.name).failures if counts else 0
             wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
-        rest = min(LONGEST_REST_SECONDS, max(wait, self._rest))
+        rest = min(LONGEST_REST_SECONDS, max(wait, self._rest if self._broken_off else 0.0))
         self.frontier.end_visit(self.site.name, self.site.may_be_asked(now + rest), succeeded, counts=counts)
         if self.first and self.read:
             self.tell_left()

@@ -113,8 +113,8 @@ def of_list(row: str, answer: Answer, state: str, reason: str, **more: object) -
 
 
 def of_paste(row: str, answer: Answer, **more: object) -> Fault:
-    """A paste that cannot be read: it stays to be read, and the other one is."""
-    return Fault(row, {BAD: answer}, **more)  # type: ignore[arg-type]
+    """A paste that cannot be read: it stays to be read, which is said of the site, and the other one is."""
+    return Fault(row, {BAD: answer}, **{"state": "incomplete", "reason": "waiting", **more})  # type: ignore[arg-type]
 
 
 def served(row: str, *bodies: bytes, **more: object) -> Fault:
@@ -243,6 +243,8 @@ FAULTS: dict[str, Fault] = {
         "C7", page("", status="503 No", Retry_After="3600"), "unreachable", "unavailable", rest=(3500, 3700)
     ),
     "429 for one paste": of_paste("C7", page("", status="429 No"), left=1, read={"good0": None}),
+    "503 for one paste": of_paste("C7", page("", status="503 No", Retry_After="3600"), rest=(0, 300)),
+    "500 for one paste": of_paste("C7", page("", status="500 No")),
     "a certificate of a stranger": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("stranger")),
     "a certificate that is over": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("over")),
     "a certificate for another name": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("other")),
@@ -264,7 +266,7 @@ FAULTS: dict[str, Fault] = {
     "nothing at all": of_list("C8", b"", "unreachable", "network"),
     "a header of a megabyte": of_list("C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n", "unreachable", "network"),
     "a list that is blank": of_list("C8", page(" \n"), "layout_changed", "empty", left=0),
-    "a paste that is blank": of_paste("C8", text(b"")),
+    "a paste that is blank": Fault("C8", {BAD: text(b"")}),
     "encodings that nobody names": served("C9", *ENCODED),
     "a list in an encoding that nobody names": Fault(
         "C9", {LIST: page(lists("bad0", "good0").encode() + "客户名单".encode("gb18030") * 50)},

@@ -1,5 +1,6 @@
 """`ullage crawl` as a process against a local server: limits, refusals, stops and crashes, and what comes of them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import Frontier
+from crawlers.frontier.database import Frontier, open_frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
 from ullage.files.lock import hold
@@ -279,6 +280,52 @@ def test_a_site_that_asks_for_rest_gets_it(station: Station, server: Answers, pa
     frontier = Frontier(station.data, context.keys.read("frontier.key"), context.clock)
     assert frontier.visits("paste").due_at - context.clock.wall() > 7000
     frontier.close()
+
+
+def row_of(station: Station, site: str = "paste") -> dict[str, object]:
+    """What `ullage sites --json` says of a site."""
+    return next(row for row in map(json.loads, station.run("sites", "--json").splitlines()) if row["site"] == site)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_page_that_fails_waits_alone_and_the_site_is_not_said_to_be_read_until_it_is(
+    station: Station, server: Answers, pastes: Pastes, status: int
+) -> None:
+    texts = pastes(20)
+    server.says("/raw/paste007", status=status, Retry_After="2")
+    station.site("paste", f"{server.url}/archive")
+    assert visited(station.run("crawl", "--once"))["captures"] == 19
+    row = row_of(station)
+    assert (row["state"], row["reason"], row["due"]) == ("incomplete", "waiting", 1)
+    station.run("crawl", "--once")
+    assert row_of(station)["state"] == "incomplete", "it waits, and is not asked for yet"
+    context = Context(station.data)
+    with contextlib.closing(open_frontier(context)) as frontier:
+        assert 0 < frontier.connection.execute("select max(due_at) from pages").get - context.clock.wall() < 300
+        assert frontier.visits("paste").due_at - context.clock.wall() < 310, "the site itself does not wait"
+        frontier.connection.execute("update pages set due_at = 0")
+    server.says("/raw/paste007", texts["paste007"])
+    station.run("crawl", "--once")
+    row = row_of(station)
+    assert (row["state"], row["reason"], row["due"]) == ("ok", None, 0)
+    assert {capture.post_id: capture.body.decode() for capture in station.captures()} == texts
+
+
+def test_a_site_that_breaks_down_at_its_pages_rests_and_is_not_said_to_be_read(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    texts = pastes(20)
+    for name in sorted(texts)[:12]:
+        server.says(f"/raw/{name}", status=503, Retry_After="7200")
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once", exits=1)
+    assert len([path for path in server.asked if path.startswith("/raw/")]) < 20
+    row = row_of(station)
+    assert row["state"] != "ok"
+    assert row["due"] >= 12
+    context = Context(station.data)
+    with contextlib.closing(open_frontier(context)) as frontier:
+        assert frontier.visits("paste").due_at - context.clock.wall() > 7000
 
 
 def test_five_failures_in_a_row_end_a_visit(station: Station, server: Answers, pastes: Pastes) -> None:
