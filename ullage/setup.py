@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from ullage.audit import current_user, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
-from ullage.errors import ConfigError, CorruptError, UllageError, faults_of
+from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.running_time import Reading
 from ullage.runtime import cutover, dead_letters
@@ -24,6 +24,10 @@ from ullage.security import check_values, keys
 from ullage.security.tls import Life, Served, Trust
 from ullage.settings import FILE, Context, Settings
 
+MIB = 1 << 20
+LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
+"""Less free room than this is a fault: a batch of captures and what SQLite writes beside them may not fit. Less than the other is
+said."""
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every knob with its default, unit and reason.
 
@@ -133,16 +137,48 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     for role, shown in (("search", context.settings.search), ("intake", context.settings.intake)):
         if shown.certificate:
             look(f"{role} certificate", partial(_listener, context, role, shown.certificate, shown.key))
-    for tenant in sorted({p.parent.name for p in context.keys.root.glob("*/verify.pub")}):
+    for tenant in sorted(_with_keys(context.keys)):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
     for what, act in parts:
         look(what, act)
     look("audit log", lambda: _audit(context))
     look("clock", lambda: _clock(context))
     look("cut-over to signed records", lambda: cutover.check(context.data))
-    free = os.statvfs(context.data if context.data.exists() else "/")
-    look("disk", lambda: f"{free.f_bavail * free.f_frsize // 2**20} MiB free")
+    look("disk", lambda: _disks(context))
     return lines
+
+
+def _disks(context: Context) -> str:
+    """The room on each file system on which this machine keeps something; ConfigError where it is too little to go on."""
+    urls = (context.settings.bus.url, context.settings.bus.captures, context.settings.store.url)
+    folders = {context.data, *(place for url in urls if (place := _folder_of(url, context.data)) is not None)}
+    said, seen, tight = [], set[int](), False
+    for folder in sorted(folders):
+        while not folder.exists():  # what is made there later lies on the same file system as the folder above it
+            folder = folder.parent  # noqa: PLW2901
+        if folder.stat().st_dev in seen:
+            continue
+        seen.add(folder.stat().st_dev)
+        room = os.statvfs(folder)
+        free = room.f_bavail * room.f_frsize // MIB
+        if free < LEAST_FREE_MIB:
+            raise ConfigError(
+                f"{free} MiB free at {folder}, and services need {LEAST_FREE_MIB}: make room, or nothing is stored soon"
+            )
+        if room.f_files and not room.f_favail:
+            raise ConfigError(f"no more files can be made at {folder} (no inode is free): make room, or nothing is stored soon")
+        tight = tight or free < TIGHT_MIB
+        said.append(f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}")
+    return Warned(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)
+
+
+def _folder_of(url: str, data: Path) -> Path | None:
+    """The folder of a bus or a store that is files; None for one that is a server."""
+    scheme, _, rest = url.partition("://")
+    path = rest.partition("?")[0]
+    if scheme not in ("sqlite", "spool") or not path:
+        return None
+    return data / path.lstrip("/") if not path.startswith("//") else Path(path[1:])
 
 
 def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
@@ -271,7 +307,18 @@ def _audit(context: Context) -> str:
 
 
 def _epochs(context: Context, tenant: str) -> str:
-    return f"{len(keys.epochs(context.keys, tenant, 'match'))} live match epoch(s)"
+    """How many lists of `tenant` may be live here; ConfigError where a key is not here without which none can be."""
+    live = {purpose: keys.epochs(context.keys, tenant, purpose) for purpose in ("match", "index")}
+    for purpose, numbers in live.items():
+        if not numbers:
+            raise ConfigError(f"no {tenant}/{purpose}-N.key is in {context.keys.root}: restore it from its copy")
+    keys.verify_key(context.keys, tenant)
+    return f"{len(live['match'])} live match epoch(s)"
+
+
+def _with_keys(store: keys.KeyStore) -> set[str]:
+    """Tenants of which a key of a list is here."""
+    return {path.parent.name for kind in ("verify.pub", "match-*.key", "index-*.key") for path in store.root.glob(f"*/{kind}")}
 
 
 def _signers(context: Context) -> str:
@@ -285,13 +332,19 @@ def _signers(context: Context) -> str:
 
 
 def _keys(context: Context) -> str:
-    require(context)
-    require_keys(context)
-    keys.opener(context.keys)
+    absent = keys.missing(context.keys)
     for name in ("capture.key", "frontier.key"):
-        context.keys.read(name)
+        try:
+            context.keys.read(name)
+        except ConfigError as error:
+            absent.append(str(error))
+    if wrong := dict.fromkeys([*absent, *keys.faults(context.keys)]):
+        raise FaultsError(wrong)
+    require(context)
+    if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
+        raise ConfigError(f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or nothing is opened")
     noted = [check_values.noted(context.keys.root, name) for name in keys.all_names(context.keys)]
-    said = [f"sealing to {keys.sealer(context.keys).key_id}"]
+    said = [f"sealing to {newest}"]
     for how, words in ((check_values.MADE, "as made"), (check_values.ADOPTED, "as when their check value was adopted")):
         if number := sum(one is not None and one.how == how for one in noted):
             said.append(f"{number} {words}")

@@ -347,6 +347,24 @@ def faults(keys: KeyStore) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def missing(keys: KeyStore) -> list[str]:
+    """What is not here and was, by the check value beside it, and signers of this machine that are not here, a line each."""
+    noted = (path.relative_to(keys.root) for path in keys.root.rglob(f"*{check_values.SUFFIX}"))
+    names = {str(path).removesuffix(check_values.SUFFIX) for path in noted if not path.parts[0].startswith(".")}
+    found = []
+    for name in sorted({*names, *(f"sign/{role}.key" for role in SIGNERS)} - {*all_names(keys)}):
+        try:
+            keys.read(name)
+        except ConfigError as error:
+            found.append(str(error))
+    for role, topic in SIGNERS.items():
+        if keys.exists(f"sign/{role}.key"):
+            public = Ed25519PrivateKey.from_private_bytes(keys.read(f"sign/{role}.key")).public_key().public_bytes_raw()
+            if not keys.exists(name := f"signers/{topic}/{fingerprint(public)}.pub"):
+                found.append(f"key {keys.root / name} is missing, so what {role} signs is not believed here: run `ullage init`")
+    return found
+
+
 def all_names(keys: KeyStore) -> list[str]:
     """Every key that lies in the folder, sorted; text secrets are none, nor what was killed while it was made (`.new-…`)."""
     found = (path.relative_to(keys.root) for path in keys.root.rglob("*") if path.suffix in (".key", ".pub"))

@@ -1,0 +1,74 @@
+"""`ullage check` says ok of nothing that is not there: every key is taken away in turn, and the disk filled."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.matcher.bank import customer, enrol
+from ullage import commands, setup
+from ullage.security import check_values, keys
+from ullage.settings import Context
+
+OF_BUILDING = ("sign.key", "handle.key", "resolver.key", "resolver.pub", "desk.key", "desk.pub")
+"""Of a tenant: keys that may lie on another machine."""
+
+
+def faults(context: Context) -> list[str]:
+    return [line for line in setup.check(context, commands.READERS, commands._parts(context)) if line.startswith("FAULT")]
+
+
+@pytest.fixture
+def whole(context: Context) -> Context:
+    """A machine on which everything is, with a customer list."""
+    enrol(context, "bank", [customer(number) for number in range(3)])
+    return context
+
+
+def test_each_key_that_was_here_and_is_gone_is_named(whole: Context) -> None:
+    before = faults(whole)
+    names = keys.all_names(whole.keys)
+    assert {"sign/match.key", "bank/match-1.key", "bank/verify.pub", "frontier.key"} <= {*names}
+    for name in names:
+        path = whole.keys.root / name
+        away = path.rename(path.with_name(".away"))
+        said = [line for line in faults(whole) if line not in before]
+        away.rename(path)
+        assert any(name in line for line in said), name
+    assert faults(whole) == before
+
+
+def test_keys_that_are_gone_with_all_that_lay_beside_them_are_missed(whole: Context) -> None:
+    before = faults(whole)
+    for name in keys.all_names(whole.keys):
+        if name.endswith(OF_BUILDING) and name.startswith("bank/"):
+            continue
+        paths = [path for path in (whole.keys.root / name, check_values.path_of(whole.keys.root, name)) if path.exists()]
+        contents = [path.read_bytes() for path in paths]
+        for path in paths:
+            path.unlink()
+        said = [line for line in faults(whole) if line not in before]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+            path.chmod(0o600 if path.suffix == ".key" else 0o644)
+        assert said, name
+    assert faults(whole) == before
+
+
+def test_all_signing_keys_at_once(whole: Context) -> None:
+    (whole.keys.root / "sign").rename(whole.keys.root / ".sign")
+    said = "\n".join(faults(whole))
+    assert all(f"sign/{role}.key" in said for role in keys.SIGNERS)
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "mark"),
+    [(0, 9, "FAULT"), (255, 9, "FAULT"), (256, 9, "WARN"), (1024, 9, "ok"), (9999, 0, "FAULT")],
+)
+def test_too_little_room_is_no_ok(context: Context, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, mark: str) -> None:
+    room = os.statvfs_result((4096, 1 << 20, 9999, 9999, free, 99, inodes, inodes, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    [line] = [line for line in setup.check(context, {}) if " disk: " in line]
+    assert line.startswith(mark)
+    assert str(free) in line or "inode" in line
