@@ -10,6 +10,7 @@ import typer
 
 from matcher.watchlist import installed, subjects
 from matcher.watchlist.changes import erase_customer
+from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.tagging import handles
 from ullage.erasure import Looked, Order, Part
 from ullage.lookup.erased import EVERYBODY, SETTLED, Tombstones, tombstone
@@ -65,6 +66,8 @@ def _customer(context: Context, order: Order) -> Iterator[Looked]:
     tenant, data = order.tenant, context.data
     here = tenant in installed.tenants(data)
     count = erase_customer(data, context.keys, tenant, order.handle) if here else 0
+    if count:
+        Sizes(data, context.keys).erased(tenant)
     yield Looked("watchlists", count, "" if here else "none of this tenant is on this host")
     home = data / installed.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():
@@ -75,6 +78,7 @@ def _tenant(context: Context, order: Order) -> Iterator[Looked]:
     tenant, data = order.tenant, context.data
     folder, ways = installed.folder_of(data, tenant), list((data / installed.BUILDING).glob(f"{tenant}.*"))
     lists = len(list(folder.glob(f"*{installed.SUFFIX}")))
+    Sizes(data, context.keys).forget(tenant)  # before its lists go: match would miss them
     if folder.is_dir():
         shutil.rmtree(folder)
     yield Looked("watchlists", lists)

@@ -19,7 +19,8 @@ from matcher.match.batches import Public
 from matcher.match.capture_key import CaptureKey
 from matcher.watchlist import installed
 from matcher.watchlist.installed import TenantLists
-from ullage.errors import ConfigError
+from matcher.watchlist.sizes import Sizes
+from ullage.errors import ConfigError, FaultsError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import Context
 from ullage.vocabulary.lexicon import themes
@@ -42,9 +43,9 @@ class Known(NamedTuple):
     public: Public
 
 
-def load_known(context: Context, tenant: str = "") -> Known:
-    """Everything that is installed now, or one tenant's."""
-    lists = installed.load(context, tenant)
+def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None) -> Known:
+    """Everything that is installed now, or one tenant's; or what goes with these `lists`."""
+    lists = installed.load(context, tenant) if lists is None else lists
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
@@ -82,6 +83,10 @@ def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> 
     keep_freed_memory()
     known = load_known(context, tenant)
     known = known._replace(lists=[lists for lists in known.lists if canaries or lists.tenant != CANARY])
+    enrolled = {lists.tenant: lists.customers for lists in known.lists}
+    short = Sizes(context.data, context.keys).shortfalls(enrolled.items())
+    if refused := [said for name, said in short.items() if name in enrolled]:
+        raise FaultsError(refused)
     if not known.lists:
         whose = f"watchlist of tenant {tenant}" if tenant else "watchlist"
         raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")

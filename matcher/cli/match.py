@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,17 +19,18 @@ import typer
 from matcher.cli import assess_service, canary
 from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
-from matcher.cli.loading import build_matcher, keep_freed_memory
+from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
 from matcher.match.capture_result import Budget, Reading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
 from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installed
+from matcher.watchlist.in_use import InUse, in_use
 from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
-from ullage.errors import UllageError, UnavailableError
+from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.certificates import CertificateMetrics
@@ -51,6 +53,8 @@ from ullage.vocabulary.lexicon import themes
 
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
+LISTS_SECONDS = 1.0
+"""How often it is looked whether lists that are missing are back."""
 GROUP = "match"
 OUTBOX_BYTES = 32 * 1024 * 1024
 
@@ -110,6 +114,9 @@ class MatchStage:
     _relay: Relay = field(init=False)
     _keeper: Keeper = field(init=False)
     _budget: Budget = field(init=False)
+    _in_use: InUse = field(init=False)
+    _faults: list[str] = field(default_factory=list)
+    """What is wrong with the lists: then match is not ready."""
     _stamp: object = None
     _key_day: str = ""
     _lost: tuple[int, int, int] = (0, 0, 0)
@@ -211,26 +218,45 @@ class MatchStage:
             verifier = keys.verifier(self.context.keys, CAPTURES)
             self._reception = Reception(keys.opener(self.context.keys), verifier, self.cutover, self.metrics.unknown_signers.inc)
             self._key_day = today
+        former = self._matcher.lists if self._stamp else ()
         now = self.context.running_time.look().now()  # a clock that was set ends no list
-        expired = any(lists.expires <= now for lists in self._matcher.lists) if self._stamp else False
+        expired = any(lists.expires <= now for lists in former)
         lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
         stamp = (installed.stamp(self.context.data, self.context.keys), expired, lexicons)
         if stamp == self._stamp:
             return
         try:
-            self._matcher = build_matcher(self.context)
-        except UllageError as error:
+            used = in_use(self.context, former)
+            self._matcher = build_matcher(self.context, known=load_known(self.context, lists=used.lists))
+        except (UllageError, OSError) as error:
             if self._stamp is None:
                 raise
+            self._faults = [str(error) if isinstance(error, UllageError) else type(error).__name__]
             self.metrics.reload_success.set(0)
-            log.get("match").error("watchlist_not_reloaded", error=str(error))
         else:
+            self._in_use, self._faults = used, used.faults
             self._desks = desks(self.context, [lists.tenant for lists in self._matcher.lists])
-            self.metrics.reload_success.set(1)
-            for lists in self._matcher.lists:
-                self.metrics.customers.labels(lists.tenant).set(lists.customers)
-                self.metrics.expires.labels(lists.tenant).set(lists.expires.timestamp())
+            self.metrics.reload_success.set(not used.refused)
+            self.metrics.show_lists({lists.tenant: lists for lists in used.lists}, used.lacking)
+        for fault in self._faults:
+            log.get("match").error("watchlist_not_reloaded", error=fault)
         self._stamp = stamp
+
+    def ready(self) -> bool:
+        """Whether it looks for the customers of every tenant by the list that was installed last."""
+        return not self._faults and bool(self._matcher.lists)
+
+    def await_lists(self, stop: threading.Event, *, once: bool) -> None:
+        """Return when no list is missing that was installed here, or `stop` is set; with `once` ConfigError instead.
+
+        A post that is read meanwhile would be looked through for nobody of that tenant, and not come again.
+        """
+        while self._in_use.missing and not stop.is_set():
+            if once:
+                raise FaultsError(self._faults)
+            self.metrics.loop.turned()
+            stop.wait(LISTS_SECONDS)
+            self._renew()
 
     def _counter(self, reading: Reading, published: Published) -> Callable[[], None]:
         """What a capture adds to the counters once its findings are durable; holds none of its text."""
@@ -300,7 +326,8 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     context.running_time.turn()
     port = None if once or not context.settings.metrics else context.settings.match.port
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(running("match", registry, port))
+        made: list[MatchStage] = []  # none while the bus is waited for
+        stop = stack.enter_context(running("match", registry, port, lambda: bool(made) and made[0].ready()))
         stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",
@@ -324,12 +351,14 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         stack.callback(in_hand.close)
         stack.enter_context(in_hand.traced())
         stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
+        made.append(stage)
         if not once:
             stack.enter_context(assess_service.listening(context, metrics.assessed))
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:
             metrics.loop.turned()
+            stage.await_lists(stop, once=once)
             try:
                 stage.alive()
                 if next(expire):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from matcher.unpack.protocol import REASONS as UNREAD
+from matcher.watchlist.installed import TenantLists
 from ullage.clock import Clock
 from ullage.identifiers import kinds
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
@@ -70,13 +72,19 @@ class MatchMetrics:
             "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry
         )
         self.damaged = Counter("ullage_match_spool_damaged", "Files of a spool that cannot be read.", registry=registry)
-        self.customers = Gauge("ullage_match_watchlist_customers", "Customers enrolled.", ["tenant"], registry=registry)
+        self.customers = Gauge(
+            "ullage_match_watchlist_customers",
+            "Customers that match looks for now; 0 of a tenant whose list is missing, refused, expired or empty.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._enrolled = set[str]()
         self.expires = Gauge(
             "ullage_match_watchlist_expiry_timestamp_seconds", "When the newest watchlist expires.", ["tenant"], registry=registry
         )
         self.reload_success = Gauge(
             "ullage_match_watchlist_last_reload_success",
-            "1 when the watchlists could be read at the last change.",
+            "1 when the watchlists could be read at the last change, and none was refused because customers are missing in it.",
             registry=registry,
         )
         self.lag_records = Gauge("ullage_match_lag_records", "Captures not yet dealt with.", registry=registry)
@@ -110,6 +118,19 @@ class MatchMetrics:
             self.unread.labels(reason)
         for outcome in ASSESSED:
             self.assessed.labels(outcome)
+
+    def show_lists(self, used: Mapping[str, TenantLists], lacking: Iterable[str]) -> None:
+        """Show these lists by tenant, and of tenants that lack one that nobody is looked for."""
+        shown = {**dict.fromkeys(lacking, 0), **{tenant: lists.customers for tenant, lists in used.items()}}
+        for tenant, customers in shown.items():
+            self.customers.labels(tenant).set(customers)
+        for tenant, lists in used.items():
+            self.expires.labels(tenant).set(lists.expires.timestamp())
+        for tenant in self._enrolled - shown.keys():
+            self.customers.remove(tenant)
+            with contextlib.suppress(KeyError):  # a list of it was never used
+                self.expires.remove(tenant)
+        self._enrolled = {*shown}
 
     def lost(self, reason: str) -> None:
         """A capture became a dead letter."""

@@ -30,6 +30,7 @@ from matcher.cli.watchlist_options import (
     Files,
     Long,
     Map,
+    Shrink,
     TenantName,
     WitnessColumns,
     print_report,
@@ -43,6 +44,7 @@ from matcher.watchlist.build_report import Control
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.runs import require_room
+from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.source import CANARY, Source
 from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE
@@ -57,7 +59,7 @@ from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import put_in_place
 from ullage.lookup import enrolled as recorded
-from ullage.security.keys import KeyStore, epochs
+from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
@@ -81,6 +83,7 @@ def load(
     control: ControlFile = None,
     witness: WitnessColumns = "",
     enrolled: Enrol = False,
+    shrink: Shrink = False,
 ) -> None:
     """Build and install on one machine; keys of a new tenant are made."""
     context: Context = ctx.obj
@@ -94,11 +97,12 @@ def load(
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests, listed=enrolled)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
+        installed.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
         extras = f", {builder.report.witnesses} witnesses" if witness else ""
         extras += ", and the list of what is recorded" if enrolled else ""
         _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}")
         place()
-        installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True)
+        installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True, shrink=shrink)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         put_in_place(target.with_suffix(".subjects"), home)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
@@ -193,6 +197,7 @@ def build(
     control: ControlFile = None,
     witness: WitnessColumns = "",
     enrolled: Enrol = False,
+    shrink: Shrink = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
 ) -> None:
     """On the building host: write the signed watchlist and the sealed way back."""
@@ -206,7 +211,10 @@ def build(
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place), _draft_folder(out) as folder:
         builder = _builder(keys, tenant, digests, listed=enrolled)
-        builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
+        made_now = builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
+        if target.is_file():
+            before = installed.customers_of(target, target.with_suffix(installed.DELTA), verify_key(keys, tenant))
+            require(f"the list of {tenant}", made_now.customers, before, shrink=shrink)
         place()
         for path in made:
             put_in_place(folder / path.name, path)
@@ -243,12 +251,13 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 
 
 @app.command()
-def install(ctx: typer.Context, file: Path, tenant: TenantName) -> None:
+def install(ctx: typer.Context, file: Path, tenant: TenantName, *, shrink: Shrink = False) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     context: Context = ctx.obj
     _known(context, tenant)
+    installed.check_source(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
     _note(context, "install", tenant, "a file that was built elsewhere")
-    done = installed.install(context.data, context.keys, tenant, file, context.clock.now())
+    done = installed.install(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
     say_erased(context, tenant, done.epoch)
@@ -274,6 +283,7 @@ def update(
     delimiter: Delimiter = "",
     control: ControlFile = None,
     witness: WitnessColumns = "",
+    shrink: Shrink = False,
 ) -> None:
     """A day's changes to the list, without building it again; what was changed before stays changed."""
     context: Context = ctx.obj
@@ -295,10 +305,14 @@ def update(
         totals = Control(control) if control else None
         changes.build(additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
+            key = verify_key(context.keys, tenant)
+            before = installed.customers_of(main, delta, key)
+            require(f"the list of {tenant}", installed.customers_of(main, draft, key), before, shrink=shrink)
             put_in_place(draft, delta)
         else:
+            installed.check_source(context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink)
             _note(context, "update", tenant, f"epoch {epoch}")
-            installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True)
+            installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True, shrink=shrink)
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
@@ -320,6 +334,8 @@ def erase(
     _known(context, tenant)
     _note(context, "erase", tenant, f"customer {subject}")
     count = erase_customer(context.data, context.keys, tenant, subject)
+    if count:
+        Sizes(context.data, context.keys).erased(tenant)
     listed_at = recorded.path_of(context.data, tenant)
     if listed_at.is_file():
         count += recorded.Enrolled(listed_at, context.keys, tenant).erase(bytes.fromhex(subject))

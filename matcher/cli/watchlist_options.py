@@ -52,6 +52,9 @@ Enrol = Annotated[
         help="Also write TENANT.enrolled, by which search's host tells who is a customer: look-ups say if a value is recorded.",
     ),
 ]
+Shrink = Annotated[
+    bool, typer.Option("--shrink", help="It is meant that the list has fewer than nine tenths of its customers of before.")
+]
 SHOWN_REJECTS = 10
 
 

@@ -41,6 +41,7 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -225,6 +226,10 @@ class Header:
     def enrolled(self) -> int:
         """Entries of customers."""
         return self.entries - bool(self.self_test)
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the list may not be used any more."""
+        return datetime.fromisoformat(self.expires) <= now
 
     def encode(self) -> bytes:
         """The header's bytes, which are what is signed."""

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist import subjects
 from matcher.watchlist.file import ERASED_SUFFIX, Header, erased_path, read_header
 from matcher.watchlist.index import Index, Watchlist
+from matcher.watchlist.sizes import FOLDER as SIZES
+from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.tagging import TagKeys
-from ullage.errors import ConfigError, CorruptError
+from ullage.errors import ConfigError, CorruptError, FaultsError
 from ullage.files.atomic_write import put_in_place
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.check_values import check_value
@@ -78,21 +81,21 @@ def path_of(data: Path, tenant: str, epoch: int) -> Path:
     return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
-def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False) -> Header:
+def install(
+    data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False, shrink: bool = False
+) -> Header:
     """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was installed stays in use until then.
 
     It is copied, or with `move`, from a folder of the same file system, taken away from there.
 
-    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built under another key; and a
-    delta of another list than the installed one.
+    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built under another key; a delta of
+    another list than the installed one; and, without `shrink`, what lacks more than a tenth of the customers.
     """
-    key = verify_key(keys, tenant)
+    key, sizes = verify_key(keys, tenant), Sizes(data, keys)
     header = read_header(source, key)
-    _refuse(header, source, keys, tenant, now)
+    customers = check_source(data, keys, tenant, source, now, shrink=shrink)
     target = path_of(data, tenant, header.epoch)
     if header.base:
-        if not target.is_file() or read_header(target, key).build != header.base:
-            raise ConfigError(f"{source} amends another list than the one of epoch {header.epoch} here: install that one first")
         target = target.with_suffix(DELTA)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = target.with_name(f"{target.name}.partial")
@@ -105,6 +108,8 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         Index(draft, key).chunks.check_all()
         with draft.open("rb") as file:
             os.fsync(file.fileno())
+        if shrink:  # before match sees the list, which it would refuse else
+            sizes.write(tenant, customers)
         put_in_place(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -113,14 +118,50 @@ def install(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime
         erased_path(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
+    sizes.write(tenant, customers)
     return header
+
+
+def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool) -> int:
+    """How many customers there are once `source` is installed; ConfigError where `install` would refuse it by its header."""
+    key = verify_key(keys, tenant)
+    header = read_header(source, key)
+    _refuse(header, source, keys, tenant, now)
+    target = path_of(data, tenant, header.epoch)
+    if header.base and (not target.is_file() or read_header(target, key).build != header.base):
+        raise ConfigError(f"{source} amends another list than the one of epoch {header.epoch} here: install that one first")
+    customers = customers_of(target, source, key) if header.base else header.customers
+    check_size(data, keys, tenant, customers, shrink=shrink)
+    return customers
+
+
+def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
+    """ConfigError where a list of so many customers would leave more than a tenth of those of before to nobody."""
+    before = Sizes(data, keys).before(tenant, partial(_enrolled, data, keys, tenant), shrink=shrink)
+    require(f"the list of {tenant}", customers, before, shrink=shrink)
+
+
+def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
+    """How many customers a list has with a day's changes to it, where these are there and amend it."""
+    opened = Watchlist(main, key)
+    if delta.is_file():
+        opened.amend(delta)
+    return opened.customers
+
+
+def _enrolled(data: Path, keys: KeyStore, tenant: str) -> int:
+    """How many customers the newest list has that is installed and can be opened; 0 for none."""
+    for epoch in reversed(epochs(keys, tenant, "match")):
+        with contextlib.suppress(ConfigError, CorruptError):
+            return open_installed(data, keys, tenant, epoch).list.customers
+    return 0
 
 
 def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
     """ConfigError for a list that this host must not use."""
     if header.tenant != tenant:
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
-    if datetime.fromisoformat(header.expires) <= now:
+    if header.is_over(now):
         raise ConfigError(f"{source} expired on {header.expires[:10]}: build a new one")
     if header.epoch not in epochs(keys, tenant, "match"):
         raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
@@ -241,9 +282,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     def look() -> str:
         live = load(context)
-        if not live:
+        if not live and not Sizes(context.data, context.keys).tenants():
             raise ConfigError(f"none is live: {LOAD}")
         known = tenants_here(context) | {*tenants(context.data)} - {CANARY}
+        short = Sizes(context.data, context.keys).shortfalls((lists.tenant, lists.customers) for lists in live)
+        if short:
+            raise FaultsError(short.values())
+        if empty := [lists.tenant for lists in live if not lists.customers]:
+            raise ConfigError(f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}")
         if absent := sorted(known - {lists.tenant for lists in live}):
             raise ConfigError(f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}")
         for lists in live:
@@ -270,10 +316,11 @@ def _untested(lists: TenantLists) -> str:
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
     """Changes whenever an installed file does, or a key that is used with it: name, number of the file, time of change."""
     files = [path for path in (data / FOLDER).glob("*/*") if path.suffix in (SUFFIX, DELTA, ERASED_SUFFIX)]
+    files += (data / SIZES).glob("*")
     for pattern in ("*/match-*.key", f"*/{INDEX}*.key", "*/verify.pub"):
         files += keys.root.glob(pattern)
     found = []
     for path in sorted(files):
-        with contextlib.suppress(FileNotFoundError):  # retired between the listing and the look
+        with contextlib.suppress(OSError):  # retired between the listing and the look, or not to be read
             found.append((str(path), *_identity(path)))
     return tuple(found)

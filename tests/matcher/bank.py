@@ -52,15 +52,21 @@ def listed(customers: Sequence[dict[str, str]], delimiter: str = ",") -> str:
 
 
 def enrol(
-    context: Context, tenant: str, customers: Sequence[dict[str, str]], digests: str = "all", *, recorded: bool = False
+    context: Context,
+    tenant: str,
+    customers: Sequence[dict[str, str]],
+    digests: str = "all",
+    *,
+    recorded: bool = False,
+    shrink: bool = False,
 ) -> Report:
-    """Load a list; with `recorded` that of what is recorded as well."""
+    """Load a list; with `recorded` that of what is recorded as well, with `shrink` one that may be much smaller than before."""
     make_tenant(context.keys, tenant)
     source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
     source.write_text(listed(customers), encoding="utf-8")
     builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded)
     builder.build(Source(source, {}), target, context.clock.now())
-    installed.install(context.data, context.keys, tenant, target, context.clock.now())
+    installed.install(context.data, context.keys, tenant, target, context.clock.now(), shrink=shrink)
     source.unlink()
     if recorded:
         path = enrolled.path_of(context.data, tenant)

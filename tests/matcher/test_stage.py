@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from matcher.cli.authentic import PURPOSE, is_behind_gap
 from matcher.cli.match import GROUP, MatchStage, rotate_seal_keys
 from matcher.cli.metrics import MatchMetrics
 from matcher.watchlist import installed
+from matcher.watchlist.sizes import Sizes
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
 from tests.matcher.conftest import BANK
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
-from ullage.errors import CorruptError, RecordError
+from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
 from ullage.runtime import dead_letters
@@ -30,6 +32,7 @@ from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.worker import Worker
 from ullage.security import keys
 from ullage.settings import BusSettings, Context, Settings
+from ullage.settings.tenant import Tenant
 from ullage.vocabulary.lexicon import themes
 
 DAY = 86_400.0
@@ -170,6 +173,63 @@ def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
     assert len(match.drain()) == 1
     assert match.value("watchlist_last_reload_success") == 1
     assert match.value("watchlist_customers", tenant="bank") == 11
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is_told(
+    match: Running, tmp_path: Path, is_gone: bool
+) -> None:
+    context, folder = match.context, match.context.data / installed.FOLDER
+    assert match.stage.ready()
+    if is_gone:
+        folder.rename(tmp_path / "away")
+    else:
+        enrol(context, "bank", BANK[:8], shrink=True)
+        Sizes(context.data, context.keys).write("bank", 10)  # as if the file had been put there by hand
+    match.put(phone(9))
+    assert len(match.drain()) == 1, "the list that is in memory is used"
+    assert (match.value("watchlist_last_reload_success"), match.value("watchlist_customers", tenant="bank")) == (0, 10)
+    assert not match.stage.ready()
+    if is_gone:
+        (tmp_path / "away").rename(folder)
+    else:
+        enrol(context, "bank", BANK[:8], shrink=True)
+    match.stage.alive()
+    assert match.stage.ready()
+    assert match.value("watchlist_last_reload_success") == 1
+    assert match.value("watchlist_customers", tenant="bank") == (10 if is_gone else 8)
+
+
+def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(bank: Context, tmp_path: Path) -> None:
+    folder, stop = bank.data / installed.FOLDER, threading.Event()
+    folder.rename(tmp_path / "away")
+    with match_of(bank) as match:
+        assert not match.stage.ready()
+        assert match.value("watchlist_customers", tenant="bank") == 0
+        with pytest.raises(ConfigError, match="the list of bank with its 10 customers is not here"):
+            match.stage.await_lists(stop, once=True)
+        waiting = threading.Thread(target=match.stage.await_lists, args=(stop,), kwargs={"once": False})
+        waiting.start()
+        (tmp_path / "away").rename(folder)
+        waiting.join(60)
+        assert not waiting.is_alive()
+        assert match.stage.ready()
+        match.put(phone(1))
+        assert len(match.drain()) == 1
+
+
+def test_match_is_not_ready_while_a_tenant_of_the_settings_has_no_list(bank: Context) -> None:
+    bank.settings.tenants["shop"] = Tenant()
+    with match_of(bank) as match:
+        assert not match.stage.ready()
+        assert match.value("watchlist_customers", tenant="shop") == 0
+        enrol(bank, "shop", BANK[:1])
+        match.stage.alive()
+        assert match.stage.ready()
+        Sizes(bank.data, bank.keys).forget("shop")
+        shutil.rmtree(installed.folder_of(bank.data, "shop"))
+        match.stage.alive()
+        assert match.value("watchlist_customers", tenant="shop") == 0
 
 
 def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running) -> None:

@@ -1,0 +1,120 @@
+"""How many customers a tenant's list is known to have, kept apart from the lists, so that a list that shrinks or is gone is seen.
+
+`watchlists` holds what match uses; `watchlist-sizes/T.json` says how large it was when somebody last installed it. A list with
+fewer than nine tenths of that is refused, when it is loaded and when match reads it again, unless whoever installs it says that
+it is meant to shrink (`--shrink`). A customer who is erased is taken off the number, a tenant that is erased has none any more.
+
+The number is authenticated with `capture.key`, which every host that installs lists has: a file that was changed by hand, or is
+damaged, is refused and not believed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import write_whole
+from ullage.monitoring.canary import TENANT as CANARY
+from ullage.security.cmac import Cmac, derive_key
+from ullage.security.keys import KeyStore
+
+FOLDER, SUFFIX = "watchlist-sizes", ".json"
+KEY = "capture.key"
+TENTHS = 9
+"""So many tenths of the customers must still be there."""
+
+
+def is_shrunken(customers: int, before: int) -> bool:
+    """Whether a list of so many customers has lost more than a tenth of those that were there before."""
+    return customers * 10 < before * TENTHS
+
+
+def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
+    """ConfigError where a list would lose more than a tenth of its customers and nobody said that this is meant."""
+    if is_shrunken(customers, before) and not shrink:
+        raise ConfigError(
+            f"{what} would have {customers:,} customers instead of {before:,}, and the others would be found nowhere:"
+            " say --shrink if that is meant"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers of customers in the data folder. Canary posts' own tenant has none: its list is made anew by itself."""
+
+    data: Path
+    keys: KeyStore
+
+    def of(self, tenant: str) -> int | None:
+        """How many customers the list of `tenant` has; None where none was ever installed. CorruptError for a damaged file."""
+        path = self._path(tenant)
+        try:
+            told = json.loads(path.read_bytes())
+            customers, seal = int(told["customers"]), str(told["seal"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError):
+            customers, seal = -1, ""
+        if customers < 0 or not hmac.compare_digest(seal.encode(), self._seal(tenant, customers).encode()):
+            raise CorruptError(f"{path} is damaged: install the list of {tenant} again with --shrink, which writes it anew")
+        return customers
+
+    def tenants(self) -> set[str]:
+        """Tenants of which a list was installed here."""
+        return {path.stem for path in (self.data / FOLDER).glob(f"*{SUFFIX}")}
+
+    def before(self, tenant: str, installed: Callable[[], int], *, shrink: bool) -> int:
+        """What a new list is compared with: what is noted, or of an older version's data folder what is `installed`.
+
+        With `shrink` that is not asked for.
+        """
+        if shrink:
+            return 0
+        known = self.of(tenant)
+        return installed() if known is None else known
+
+    def write(self, tenant: str, customers: int) -> None:
+        """Note it, durably."""
+        if tenant == CANARY:
+            return
+        path = self._path(tenant)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        told = {"customers": customers, "seal": self._seal(tenant, customers)}
+        write_whole(json.dumps(told).encode(), path)
+
+    def erased(self, tenant: str) -> None:
+        """One customer was erased from the list."""
+        if before := self.of(tenant):
+            self.write(tenant, before - 1)
+
+    def forget(self, tenant: str) -> None:
+        """The tenant was erased: no list of it is missed."""
+        self._path(tenant).unlink(missing_ok=True)
+
+    def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
+        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants without a list, too."""
+        here, short = dict(found), {}
+        for tenant in sorted(self.tenants() | here.keys()):
+            try:
+                before = self.of(tenant) or 0
+            except CorruptError as error:
+                short[tenant] = str(error)
+                continue
+            if tenant not in here:
+                short[tenant] = f"the list of {tenant} with its {before:,} customers is not here: restore it, or load it again"
+            elif is_shrunken(here[tenant], before):
+                short[tenant] = (
+                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it is not used; restore it, or"
+                    " install it with --shrink if that is meant"
+                )
+        return short
+
+    def _path(self, tenant: str) -> Path:
+        return self.data / FOLDER / f"{tenant}{SUFFIX}"
+
+    def _seal(self, tenant: str, customers: int) -> str:
+        return Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant)).one(str(customers).encode()).hex()

@@ -1,0 +1,159 @@
+"""A list that would lose a tenant, or more than a tenth of its customers, is refused unless somebody says that it is meant."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from matcher.cli.loading import known_here
+from matcher.watchlist import installed
+from matcher.watchlist.sizes import FOLDER, Sizes
+from tests.matcher.bank import command, customer, listed
+from ullage import setup
+from ullage.cli import app
+from ullage.commands import READERS, _parts
+from ullage.errors import ConfigError, CorruptError
+from ullage.settings import Context
+
+Ullage = Callable[..., Result]
+ALL = 300
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
+    """A data folder with 300 customers, to be copied."""
+    folder = shutil.copytree(initialised, tmp_path_factory.mktemp("large") / "data")
+    words = command(folder, "watchlist", "load", write(folder.parent, ALL), "--tenant", "bank", "--digests", "none")
+    assert CliRunner().invoke(app, words).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def bank(context: Context, large: Path) -> Context:
+    shutil.copytree(large, context.data, dirs_exist_ok=True)
+    return Context(context.data)
+
+
+def write(folder: Path, count: int, name: str = "list.csv") -> Path:
+    path = folder / name
+    path.write_text(listed([customer(number) for number in range(count)]), encoding="utf-8")
+    return path
+
+
+def customers(context: Context) -> int:
+    [lists] = installed.load(context)
+    return lists.customers
+
+
+def load(ullage: Ullage, path: Path, *more: str) -> Result:
+    return ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none", *more)
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(0, True), (5, True), (269, True), (270, False), (300, False), (400, False)])
+def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refused: bool) -> None:
+    done = load(ullage, write(tmp_path, count))
+    assert isinstance(done.exception, ConfigError) == is_refused
+    assert customers(bank) == (ALL if is_refused else count)
+    if is_refused:
+        entries = [entry for entry in (bank.data / "audit").rglob("*") if entry.is_file()]
+        assert not any(b"watchlist.load" in entry.read_bytes() for entry in entries), "what was refused was not done"
+
+
+def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
+    assert customers(bank) == Sizes(bank.data, bank.keys).of("bank") == 5
+    assert load(ullage, write(tmp_path, 6)).exit_code == 0
+    assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
+
+
+def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    (bank.data / installed.FOLDER).rename(tmp_path / "away")
+    assert "instead of 300" in str(load(ullage, write(tmp_path, 5)).exception)
+    assert load(ullage, write(tmp_path, 300)).exit_code == 0
+
+
+def test_a_data_folder_of_before_is_compared_with_what_is_installed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    shutil.rmtree(bank.data / FOLDER)
+    assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
+    assert load(ullage, write(tmp_path, 290)).exit_code == 0
+
+
+def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code == 0
+    words = ("watchlist", "install", out / "bank.watchlist", "--tenant", "bank")
+    assert isinstance(ullage(*words).exception, ConfigError)
+    assert customers(bank) == ALL
+    assert ullage(*words, "--shrink").exit_code == 0
+    assert customers(bank) == 5
+
+
+def test_a_rotation_is_no_way_around_it(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
+    assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
+    assert load(ullage, write(tmp_path, 290)).exit_code == 0
+    assert ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire").exit_code == 0
+    assert customers(bank) == 290
+
+
+@pytest.mark.usefixtures("bank")
+def test_build_beside_a_larger_list(ullage: Ullage, tmp_path: Path) -> None:
+    words = ("watchlist", "build", "--tenant", "bank", "--out", tmp_path / "out")
+    assert ullage(*words, write(tmp_path, 300)).exit_code == 0
+    assert isinstance(ullage(*words, write(tmp_path, 200)).exception, ConfigError)
+    assert ullage(*words, write(tmp_path, 200), "--shrink").exit_code == 0
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: bool) -> None:
+    more: tuple[object, ...] = ("--out", tmp_path / "out") if out else ()
+    if out:
+        assert ullage("watchlist", "build", write(tmp_path, 300), "--tenant", "bank", *more).exit_code == 0
+    gone = tmp_path / "gone.csv"
+
+    def remove(first: int, last: int, *words: str) -> Result:
+        gone.write_text("customer_ref\n" + "".join(f"{customer(n)['customer_ref']}\n" for n in range(first, last)))
+        return ullage("watchlist", "update", "--remove", gone, "--tenant", "bank", *more, *words)
+
+    assert isinstance(remove(0, 31).exception, ConfigError)
+    assert remove(0, 30).exit_code == 0
+    assert isinstance(remove(30, 60).exception, ConfigError)
+    assert remove(30, 60, "--shrink").exit_code == 0
+    assert out or customers(bank) == 240
+
+
+def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    [lists] = installed.load(bank)
+    handles = lists.epochs[0].list.handles(lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"]))
+    for handle in [one for one in handles if one != lists.epochs[0].list.header.self_test][:40]:
+        assert ullage("watchlist", "erase", "--tenant", "bank", "--subject", handle).exit_code == 0
+    assert Sizes(bank.data, bank.keys).of("bank") == 260
+    assert load(ullage, write(tmp_path, 260)).exit_code == 0
+
+
+def test_a_number_that_was_changed_by_hand_is_not_believed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    path = bank.data / FOLDER / "bank.json"
+    path.write_text(path.read_text().replace("300", "3"))
+    with pytest.raises(CorruptError):
+        Sizes(bank.data, bank.keys).of("bank")
+    assert isinstance(load(ullage, write(tmp_path, 5)).exception, CorruptError)
+    assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
+
+
+def test_check_scan_and_assess_say_that_customers_are_missing(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+    def said() -> str:
+        lines = setup.check(bank, READERS, _parts(bank))
+        return next(line for line in lines if " watchlists: " in line)
+
+    assert said().startswith("ok")
+    load(ullage, write(tmp_path, 5), "--shrink")
+    Sizes(bank.data, bank.keys).write("bank", ALL)  # as if a small list had been put there by hand
+    assert said().startswith("FAULT")
+    with pytest.raises(ConfigError, match="5 customers instead of 300"):
+        known_here(bank)
+    installed.path_of(bank.data, "bank", 1).unlink()
+    assert "300 customers is not here" in said()
