@@ -21,9 +21,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from ullage import __version__, exits, output
+from ullage import __version__, exits
 from ullage.errors import ConfigError, UllageError, faults_of
 from ullage.exits import Exit
+from ullage.files import output
 
 GROUP = "ullage.commands"
 """The entry points of the stages' commands; `OWN` are beside them."""

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from ullage import output, setup
+from ullage import setup
 from ullage.backup import backup
 from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
@@ -21,6 +21,7 @@ from ullage.display.screen import AsJson, print_marked
 from ullage.erasure import erase
 from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.exits import Exit
+from ullage.files import output
 from ullage.runtime import dead_letters, readiness, role, supervisor
 from ullage.security import keys
 from ullage.settings import Context

@@ -128,7 +128,7 @@ def test_a_supervisor_without_any_output_opens_no_file_in_its_place(tmp_path: Pa
         try:
             until(is_up(process, ports, *SERVICES), "all services are ready")
             for pid in [process.pid, *roles(process)]:
-                assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {"/dev/null"}
+                assert {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)} == {"/dev/null"}
         finally:
             process.terminate()
             assert process.wait(60) == 0

@@ -1,7 +1,7 @@
 """Standard output and standard error that no longer end a service when nobody takes what is written to them.
 
-The disk below a log fills up, a pipe closes, a terminal hangs up, a reader stops reading: none of that is a reason to stop looking
-for leaks. A service goes on, and counts the lines that are lost (`ullage_output_lost_lines_total`).
+The disk below a log fills up, a pipe closes, a terminal hangs up, a reader stops reading: none of that is a reason to stop
+looking for leaks. A service goes on, and counts the lines that are lost (`ullage_output_lost_lines_total`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import select
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any
 
 PIECE_BYTES = select.PIPE_BUF
 """So much a pipe takes at once without blocking, where `poll` says that it takes anything."""
@@ -24,10 +24,10 @@ STANDARD = range(3)
 
 
 class Output(io.TextIOBase):
-    """Writes to the descriptor of `stream`, line by line and unbuffered; what cannot be written is lost and counted in `lost`."""
+    """Writes to an open descriptor, unbuffered; the lines that cannot be written are lost and counted in `lost`."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._descriptor = stream.fileno() if stream is not None else -1
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._lock = threading.Lock()
         self._is_torn, self._waits = False, WAIT_MILLISECONDS
         self.lost = 0
@@ -63,26 +63,24 @@ class Output(io.TextIOBase):
         return os.write(self._descriptor, piece)
 
     def fileno(self) -> int:
-        """The descriptor; OSError where there is none."""
-        if self._descriptor < 0:
-            raise io.UnsupportedOperation("fileno")
+        """The descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
         """Whether a person reads it."""
-        return self._descriptor >= 0 and os.isatty(self._descriptor)
+        return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
         """It can be written to."""
         return True
 
 
-def lossy(stream: TextIO | None) -> TextIO | None:
-    """`stream` as an `Output`; as it is where it has no descriptor, as in a test, or is one already."""
-    if stream is None or isinstance(stream, Output):
+def lossy(stream: Any, descriptor: int) -> Any:
+    """`stream` as an `Output`; as it is where it has no descriptor, as in a test, or is one already. None is `descriptor`."""
+    if isinstance(stream, Output):
         return stream
     try:
-        return Output(stream)  # type: ignore[return-value]  # a TextIO but for what nobody asks of a stream for output
+        return Output(stream.fileno() if stream is not None else descriptor)
     except (OSError, ValueError):
         return stream
 
@@ -97,14 +95,14 @@ def guard_errors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    sys.stderr = lossy(sys.stderr)  # type: ignore[assignment]  # None where it was closed
+    sys.stderr = lossy(sys.stderr, 2)  # None where it was closed
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
     """Meanwhile neither standard output nor standard error ends the process. Only for services: they print no results."""
     former = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = lossy(sys.stdout), lossy(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = lossy(sys.stdout, 1), lossy(sys.stderr, 2)
     try:
         yield
     finally:

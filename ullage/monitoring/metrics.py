@@ -24,8 +24,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from ullage import __version__, output
+from ullage import __version__
 from ullage.clock import Clock
+from ullage.files import output
 from ullage.monitoring.loopback import NOTHING, Answer, LoopbackServer
 from ullage.running_time import RunningTime
 
@@ -57,7 +58,7 @@ def new_registry(role: str) -> CollectorRegistry:
 
 
 class _LostLines(Collector):
-    """What `ullage.output` counts."""
+    """What `ullage.files.output` counts."""
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """One counter; prometheus_client calls it at each scrape."""

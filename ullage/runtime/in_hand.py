@@ -68,9 +68,9 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of a death from outside the process: the supervisor's pid, and with what code it saw this role's last process end.
+    """What is known of a death from outside the process: the supervisor, and the code with which it saw this role's last one end.
 
-    The code is as of `subprocess.Popen.returncode`; 0 for no supervisor, and for no such process.
+    `supervisor` is its pid, the code as of `subprocess.Popen.returncode`; 0 for no supervisor, and for no such process.
     """
 
     supervisor: int = 0
@@ -81,7 +81,7 @@ class Surroundings:
         return {"boot": _boot(), "supervisor": _process(self.supervisor)}
 
     def cause(self, note: dict[str, Any], trace: bytes) -> str:
-        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or `outside` where it is known to be that."""
+        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or `outside` where that is known."""
         supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
             return "outside"
@@ -111,8 +111,9 @@ class InHand:
     _note: dict[str, Any] = field(init=False)
     _suspects: list[Span] = field(default_factory=list)
     _deaths: dict[str, list[str]] = field(default_factory=dict)
+    """By place of a record, the notes of processes that died of themselves while it was alone in hand."""
     _unexplained: dict[str, list[str]] = field(default_factory=dict)
-    """By place of a record, the notes of processes that died while it was alone in hand: of themselves, and for no known reason."""
+    """The same of processes that died for no known reason."""
     _read_at: tuple[int, int] = (0, 0)
     _others: list[Path] = field(default_factory=list)
     """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note or the list of suspects does."""

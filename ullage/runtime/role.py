@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry
 
-from ullage import log, output
+from ullage import log
 from ullage.errors import ConfigError
 from ullage.exits import Exit
+from ullage.files import output
 from ullage.monitoring.metrics import metrics_server
 from ullage.runtime.in_hand import Surroundings
 
