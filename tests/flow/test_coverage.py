@@ -242,7 +242,7 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(b
     assert hours["old"] == hours["bad"] == dark
     assert set(hours["off"].values()) <= {"off", "open", "blind"}
     assert code == 5
-    passed = ["messages were passed over, or cannot be read"]
+    passed = ["posts or messages were passed over, wait to be read, or cannot be read"]
     expired = "the day until which its file lets it be read has passed"
     assert ("loans", "09:00", "10:00", passed) in gaps
     assert ("loans", "11:00", "12:00", ["no heartbeat"]) in gaps

@@ -37,7 +37,7 @@ WHY: Mapping[str, str] = {
     "r": marked("robots.txt denies it"),
     "l": marked("login expired"),
     "y": marked("its pages are not understood"),
-    "m": marked("messages were passed over, or cannot be read"),
+    "m": marked("posts or messages were passed over, wait to be read, or cannot be read"),
     "x": marked("the day until which its file lets it be read has passed"),
     "w": marked("match had no watchlist"),
 }
