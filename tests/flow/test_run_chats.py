@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.drive import configuration
+from deploy.demo.people import people
 from deploy.local.server import HOST, free_ports
 from tests.flow.daemon import Daemon, until
 from ullage.errors import UllageError
@@ -46,10 +46,9 @@ def test_chats_and_intake_are_roles_like_the_others(tmp_path: Path, monkeypatch:
     for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
         monkeypatch.setenv(f"ULLAGE_{name}", str(port))
     data = tmp_path / "data"
-    data.mkdir()
-    (data / "ullage.toml").write_text(configuration("bank") + "\n[intake]\nrun = true\n", encoding="utf-8")
-    with Daemon(data, tmp_path / "run.log") as daemon:
-        daemon.ask("init")
+    with Daemon.of_bank(data, tmp_path, list(people(3, 5))) as daemon:
+        with (data / "ullage.toml").open("a", encoding="utf-8") as file:
+            file.write("\n[intake]\nrun = true\n")
         channel(data, "loans", "matrix", "#loans:localhost")
         (data / "keys" / "collect").mkdir(mode=0o700)
         secret = data / "keys" / "collect" / "reader"
