@@ -157,9 +157,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
         background(), verdict()  # what is wrong with them is said at the start
-        in_hand = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
-        stack.callback(in_hand.close)
-        stack.enter_context(in_hand.traced())
+        notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
+        in_hand = stack.enter_context(notes.traced())
         returns = Returns(
             Work(duties_of(context, store)),
             context.trail(),

@@ -347,9 +347,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         stack.callback(letters.close)
         stack.callback(subscription.close)
         watchdog = context.settings.match.watchdog_seconds
-        in_hand = InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop)
-        stack.callback(in_hand.close)
-        stack.enter_context(in_hand.traced())
+        in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop).traced())
         stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
         made.append(stage)
         if not once:

@@ -97,7 +97,6 @@ def main(data: Path, way: str, watchdog: float) -> None:
 
     with in_hand.traced():
         Worker("match", subscription, handle, letters, stop, BATCH, in_hand=in_hand).run(once=True)
-    in_hand.close()
 
 
 if __name__ == "__main__":

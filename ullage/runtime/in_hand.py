@@ -206,16 +206,20 @@ class InHand:
         self._say()
 
     @contextlib.contextmanager
-    def traced(self) -> Iterator[None]:
-        """Meanwhile a crash, or the watchdog, leaves its trace behind the note: files and lines of code, and no value."""
+    def traced(self) -> Iterator[InHand]:
+        """This, until it is closed; meanwhile a crash, or the watchdog, leaves its trace behind the note.
+
+        That names files and lines of code, and no value.
+        """
         os.lseek(self._file, NOTE_BYTES, os.SEEK_SET)
         faulthandler.enable(self._file, all_threads=False)
         faulthandler.register(signal.SIGALRM, self._file, all_threads=False, chain=True)
         try:
-            yield
+            yield self
         finally:
             faulthandler.unregister(signal.SIGALRM)
             faulthandler.disable()
+            self.close()
 
     def close(self) -> None:
         """The process ends of its own accord; if it says that it died, the note stays."""
