@@ -281,17 +281,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here, and reads whole: every installed watchlist, its signature and its date; the way back."""
 
     def look() -> str:
-        live = load(context)
-        if not live and not Sizes(context.data, context.keys).tenants():
+        live, sizes = load(context), Sizes(context.data, context.keys)
+        known = (tenants_here(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
+        if not live and not known:
             raise ConfigError(f"none is live: {LOAD}")
-        known = tenants_here(context) | {*tenants(context.data)} - {CANARY}
-        short = Sizes(context.data, context.keys).shortfalls((lists.tenant, lists.customers) for lists in live)
-        if short:
-            raise FaultsError(short.values())
-        if empty := [lists.tenant for lists in live if not lists.customers]:
-            raise ConfigError(f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}")
-        if absent := sorted(known - {lists.tenant for lists in live}):
-            raise ConfigError(f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}")
+        enrolled = {lists.tenant: lists.customers for lists in live}
+        faults = [said for tenant, said in sizes.shortfalls(enrolled.items()).items() if tenant in enrolled]
+        if empty := [tenant for tenant, customers in enrolled.items() if not customers]:
+            faults.append(f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}")
+        if absent := sorted(known - enrolled.keys()):
+            faults.append(f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}")
+        if faults:
+            raise FaultsError(faults)
         for lists in live:
             for epoch in lists.epochs:
                 epoch.list.check()

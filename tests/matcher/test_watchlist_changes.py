@@ -55,7 +55,7 @@ def holders(context: Context, numbers: Iterable[int]) -> list[tuple[int, str]]:
 
 
 def update(ullage, *words):
-    return ullage("watchlist", "update", *words, "--tenant", "bank")
+    return ullage("watchlist", "update", *words, "--tenant", "bank", "--shrink")  # of ten customers each is a tenth
 
 
 def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, t
     assert found(loaded, phone(21)) == [handle(loaded, 21)]
     update(ullage, put(tmp_path, [BANK[4], customer(20)], "d.csv"))
     assert found(loaded, phone(4), phone(20), phone(21)) == [handle(loaded, n) for n in (4, 20, 21)]
-    ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank")
+    ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank", "--shrink")
     assert found(loaded, phone(20)) == []
     assert not installed.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
 
@@ -293,7 +293,7 @@ def test_no_match_is_lost_while_lists_and_changes_are_installed(loaded: Context,
         thread.join()
 
     for turn in range(10):
-        enrol(loaded, "bank", everybody[:20])
+        enrol(loaded, "bank", everybody[:20], shrink=True)
         change(loaded, tmp_path, everybody[20:])
         asked_until_done(
             lambda: enrol(loaded, "bank", everybody),
@@ -345,5 +345,5 @@ def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: 
             held.pop(number, None)
         elif any(held.values()):
             rows = [{"customer_ref": f"C{n:06d}", "phone": phone(p)} for n, own in held.items() for p in own]
-            ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank", "--digests", "none")
+            ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank", "--digests", "none", "--shrink")
         assert holders(context, range(12)) == sorted((p, handle(context, n)) for n, own in held.items() for p in own)
