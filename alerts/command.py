@@ -139,7 +139,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         metrics.reveals_allowed.set(settings.originals.alarm_after)
-        notifier = configured(context, store, registry, muted(store, context.running_time.believed()), book.changed)
+        notifier = configured(
+            context, store, registry, muted(replace(book.duties, clock=context.running_time.believed())), book.changed
+        )
         stack.callback(notifier.close)
         turning.append(
             maintenance := Maintenance(
@@ -235,7 +237,7 @@ def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Ca
         if until is None:
             return
         now = context.clock.now()
-        silent = silent_clocks(store, now)
+        silent = silent_clocks(book.duties)
         for name, tenant in tenants.items():
             metrics.tell(name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now))
         metrics.known(until)
@@ -332,7 +334,7 @@ def incidents_list(
         require_known(context, store, tenant)
         seller = _seller(context, store, author)
         found = queue.page(replace(view, seller=seller), limit) if seller or not author else Rows(())
-        silent = suppressed(store, [row.incident for row in found.rows], now)
+        silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
         behind = looked(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
     narrowed = view.is_narrowed or tab != "all"
@@ -389,7 +391,7 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
         book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
         owed = book.owed([found.incident])[incident]
         found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
-        silence = suppressed(store, [found.incident], now).get(incident)
+        silence = suppressed(book, [found.incident]).get(incident)
         if as_json:
             print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
             return

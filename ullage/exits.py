@@ -70,7 +70,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "incidents assign": {Exit.USAGE: "one was refused, which is named with why; the others were assigned"},
     "incidents resolve": {Exit.USAGE: "one was refused, which is named with why; the others were resolved"},
     "incidents false-positive": {Exit.USAGE: "one was refused, which is named with why; the others are false positives for now"},
-    "incidents decide": {Exit.USAGE: "a false positive was refused, and why"},
+    "incidents decide": {Exit.USAGE: "it was refused, and why: a deadline runs, or the reason of a false positive is missing"},
     "incidents handover": {Exit.NO_VERDICT: "not all was looked at, or a gap is not explained; a line says which"},
     "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
     "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},

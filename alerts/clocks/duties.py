@@ -16,7 +16,7 @@ important data or a loss. A false positive has no duties but those that were met
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -119,8 +119,13 @@ class Duties:
         made = (*decisions, *self.store.scroll(Decision, where)) if incident.parts else decisions
         return self.since(incident, made, self.moments(incident, made))
 
-    def owed(self, incidents: Sequence[Incident], made: Iterable[Decision] = ()) -> dict[str, Owed]:
-        """What is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet."""
+    def owed(
+        self, incidents: Sequence[Incident], made: Iterable[Decision] = (), known_at: datetime | None = None
+    ) -> dict[str, Owed]:
+        """What is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet.
+
+        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has yet.
+        """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
         for one in (*(self.store.scroll(Decision, Where({"incident": ids})) if ids else ()), *made):
@@ -130,9 +135,18 @@ class Duties:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
             parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
             moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
+            moments = replace(moments, acknowledged=moments.acknowledged or known_at)
             decide = _decide(incident, own, moments.learned)
             found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
         return found
+
+    def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
+        """By id the deadlines that run, of those of `incidents` that have any, as who closes or silences one is bound by them.
+
+        Whoever does so knows of the incident: what only waited for somebody to know runs as well.
+        """
+        owed = self.owed(incidents, known_at=self.clock.now())
+        return {id_: one.running for id_, one in owed.items() if one.running}
 
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
         """The statuses as people see them (`Owed.status`) of what was decided on, of `ids` or of all; all others are open."""
@@ -204,7 +218,8 @@ class Duties:
 
     def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
         """As `of`, where the moments are known."""
-        tenant, status, learned = self.tenant(incident.tenant), status_of(decisions), moments.learned
+        own = [one for one in decisions if one.incident == incident.id]  # a part that is none leaves the whole what it is
+        tenant, status, learned = self.tenant(incident.tenant), status_of(own), moments.learned
         said = [one for one in decisions if one.regime or one.status == "reported"]  # of any regime
         zone, duties = ZoneInfo(tenant.zone), list[Duty]()
         for regime in regimes_of(incident.tenant, tenant):

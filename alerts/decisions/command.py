@@ -50,7 +50,7 @@ def reported(
     with deciding(context, by, "incident.decide") as (store, who):
         found = incident_named(store, incident)
         sent = _sent(context, found, sent_at)
-        desk = Decisions(store, context.trail())
+        desk = Decisions(duties_of(context, store), context.trail())
         made = desk.make(found, chosen, by=who.name, note=note, reference=reference, sent_at=sent)
     typer.echo(f"recorded: {incident} {said(made)}")
 
@@ -65,7 +65,8 @@ def acknowledge(
 def record(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
     """Record a decision in the name of `by`, and say so."""
     with deciding(context, by, needed_for(chosen)) as (store, who):
-        made = Decisions(store, context.trail()).make(incident_named(store, incident), chosen, by=who.name, note=note)
+        desk = Decisions(duties_of(context, store), context.trail())
+        made = desk.make(incident_named(store, incident), chosen, by=who.name, note=note)
     typer.echo(f"recorded: {incident} {said(made)} by {made.by}")
 
 
@@ -84,7 +85,7 @@ def ruled(
     with deciding(context, by, needed_for(chosen)) as (store, who):
         if as_ and who.roles and as_ not in who.roles:
             raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
-        found, desk = incident_named(store, incident), Decisions(store, context.trail())
+        found, desk = incident_named(store, incident), Decisions(duties_of(context, store), context.trail())
         made = desk.make(found, chosen, by=who.name, note=note, roles=(as_,) if as_ else who.roles)
         _, half = decided(regimes()[made.regime], store.scroll(Decision, Where({"incident": (found.id,)})))
     waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""

@@ -8,13 +8,14 @@ or `telling_withdrawn`, by the data protection officer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.clocks.duties import HALVES, RULINGS, ruled, status_with_report
+from alerts.clocks.duties import HALVES, RULINGS, Duties, ruled, status_with_report
 from alerts.clocks.regimes import Regime, regimes
+from alerts.clocks.render import reported
 from alerts.decisions.checked_text import checked_ground, checked_name, checked_note
 from alerts.incidents.status import CLOSED, status_of
 from alerts.records import Act, Decision, Incident, Status
@@ -58,12 +59,37 @@ def may_be_told(decisions: Iterable[Decision]) -> bool:
     return last is not None and TELLING[last.stage]
 
 
+def ends_deadlines(said: Mapping[str, Any]) -> bool:
+    """Whether a decision would end or hide the deadlines of its incident: it closes it, or takes something out of it."""
+    return said.get("status") in CLOSED or said.get("act") in ("detached", "unlinked")
+
+
+def refuse_running(duties: Duties, incident: Incident) -> None:
+    """QueryError while a deadline of `incident` runs, whoever asks.
+
+    A report ends it, or a waiver, which takes a lead and the DPO, two people.
+    """
+    if running := duties.running([incident]).get(incident.id):
+        clocks = tuple(reported(f"{duty.regime.id} {duty.stage.id}") for duty in running)
+        raise QueryError(
+            Phrase("its deadlines run: %(clocks)s. Record the reports, or have a lead and the DPO waive them", clocks=clocks)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Where decisions are made. QueryError says what is missing or wrong, without repeating what was typed."""
+    """Where decisions are made. QueryError says what is missing or wrong, without repeating what was typed.
 
-    store: IncidentStore
+    Whatever would end or hide a deadline is refused here while one runs, so it is of every page, command and program.
+    """
+
+    duties: Duties
     trail: Trail
+
+    @property
+    def store(self) -> IncidentStore:
+        """Where they are kept."""
+        return self.duties.store
 
     def make(
         self,
@@ -131,6 +157,8 @@ class Decisions:
         )
         if (made := self.store.get(Decision, decision.id)) is not None:
             return made
+        if ends_deadlines(said):
+            refuse_running(self.duties, incident)
         self._audit(decision)
         self.store.create([decision])
         return decision

@@ -15,9 +15,8 @@ from zoneinfo import ZoneInfo
 from alerts.clocks.duties import Duty, Owed
 from alerts.clocks.render import reported
 from alerts.decisions.checked_text import checked_name
-from alerts.decisions.decide import Decisions
+from alerts.decisions.decide import Decisions, refuse_running
 from alerts.desk.work import Work, named, takedown_of
-from alerts.incidents.status import CLOSED
 from alerts.records import Decision, Incident, Sighting, WorkItem
 from alerts.store import QueryError, Where
 from ullage.audit import Trail
@@ -137,7 +136,7 @@ class Cases:
         return self.decide(id_, "acknowledged", by=by, note=note, token=token)
 
     def decide(self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any) -> Said:
-        """Decide `chosen` as `Decisions.make` takes it; says which clocks it starts, or which still run after it."""
+        """Decide `chosen` as `Decisions.make` takes it; says which clocks it starts."""
         incident = self.incident(id_)
         before = self.owed(incident)
         made = self._decisions.make(incident, chosen, by=by, note=note, token=token, **more)
@@ -146,14 +145,6 @@ class Cases:
         started = tuple(named(duty) for duty in after.running if named(duty) not in known)
         what = (made.status if made.status != "note" else chosen).replace("_", " ")
         words = {"id": id_, "what": WORDS.get(what, what), "by": made.by}
-        if made.status in CLOSED and after.running:
-            running = tuple(map(named, after.running))
-            owed = Phrase(
-                "%(id)s: %(what)s by %(by)s. Its reports are still owed: %(clocks)s",
-                clocks=tuple(map(reported, running)),
-                **words,
-            )
-            return Said(id_, owed, running)
         if started:
             starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=tuple(map(reported, started)), **words)
             return Said(id_, starts, started)
@@ -193,7 +184,6 @@ class Cases:
         if reason == "other" and not note.strip():
             raise QueryError("say in the note what the other reason is")
         incident = self.incident(id_)
-        ended = tuple(map(named, self.owed(incident).running))
         until = self.work.duties.clock.now() + timedelta(days=days)
         made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
         self._renewed(incident, made)
@@ -203,9 +193,7 @@ class Cases:
             why=REASONS[reason],
             due=self._shown(incident, until),
         )
-        if ended:
-            back = Phrase("%(what)s. No report is owed any more: %(clocks)s", what=back, clocks=tuple(map(reported, ended)))
-        return Said(id_, back, ended, made=made)
+        return Said(id_, back, made=made)
 
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
         """Say how far the takedown of what was posted has come."""
@@ -237,6 +225,9 @@ class Cases:
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
             raise QueryError("they belong to two tenants, which see nothing of each other")
+        if end:
+            for one in pair:
+                refuse_running(self.work.duties, one)
         for one, about in (pair, pair[::-1]):
             act: Literal["linked", "unlinked"] = "unlinked" if end else "linked"
             made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
@@ -268,10 +259,7 @@ class Cases:
         return [self._tried(id_, act) for id_ in dict.fromkeys(ids)]
 
     def close(self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS) -> Said:
-        """Close one of several: refused, with their names, while clocks of it run. One alone is closed by `decide`."""
-        if running := self.owed(self.incident(id_)).running:
-            clocks = tuple(reported(named(duty)) for duty in running)
-            raise QueryError(Phrase("%(clocks)s still running: record the report first", clocks=clocks))
+        """Close an incident in either way; refused, with their names, while deadlines of it run."""
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
@@ -286,7 +274,7 @@ class Cases:
 
     @property
     def _decisions(self) -> Decisions:
-        return Decisions(self.work.store, self.trail)
+        return Decisions(self.work.duties, self.trail)
 
     def _renewed(self, incident: Incident, *made: Decision) -> Owed:
         """What is owed after `made`; the incident's work item says so."""

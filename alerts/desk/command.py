@@ -91,11 +91,9 @@ def note(
 
 
 def resolve(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
-    """Say that incidents are done with. Of several, those are refused by name whose clocks run; of one it is said."""
+    """Say that incidents are done with. Those of which a deadline runs are refused by name."""
 
     def act(cases: Cases, id_: str, who: str) -> Said:
-        if len(incidents) > 1:
-            return cases.close(id_, "resolved", by=who, note=note)
         return cases.decide(id_, "resolved", by=who, note=note)
 
     _each(ctx.obj, incidents, by, act, "incident.close")
@@ -112,8 +110,6 @@ def false_positive(
     """Say that incidents are none, for a time: they come back when it is over, or when something new arrives."""
 
     def act(cases: Cases, id_: str, who: str) -> Said:
-        if len(incidents) > 1:
-            return cases.close(id_, "false_positive", by=who, note=note, reason=reason, days=days)
         return cases.excuse(id_, reason, by=who, days=days, note=note)
 
     _each(ctx.obj, incidents, by, act, "incident.close")

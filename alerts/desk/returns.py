@@ -71,6 +71,8 @@ class Returns:
         believed = self.believed.now() if self.believed else now
         over = [one for one in self._excuses() if one.until is not None and one.until <= believed]
         for incident in self._store.mget(Incident, [one.incident for one in over]).values():
+            if incident.part_of:
+                continue  # another incident answers for it
             self.work.write([incident], [self._open(incident, "expired")])
         lately = list(self._store.scroll(Decision, Where(since=now - LATELY)))
         for one in sorted(lately, key=lambda one: (one.at, one.id)):
@@ -86,15 +88,18 @@ class Returns:
     def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
         """Those of them that are false positives for a time."""
         stands = standing(self._store, [incident.id for incident in incidents]) if incidents else {}
-        return [incident for incident in incidents if incident.id in stands and stands[incident.id].act == "excused"]
+        return [one for one in incidents if not one.part_of and one.id in stands and stands[one.id].act == "excused"]
 
     def _open(self, incident: Incident, why: str) -> Decision:
-        return Decisions(self._store, self.trail).act(incident, "returned", by=OURSELVES, value=why)
+        return Decisions(self.work.duties, self.trail).act(incident, "returned", by=OURSELVES, value=why)
 
     def _detach(self, asked: Decision) -> None:
         """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
         if self._store.get(Incident, incident_id(asked.about)) is not None:
             return
+        source = self._store.get(Incident, asked.incident)
+        if source and self.work.duties.running([source]):
+            return  # a deadline began after it was asked for: what it counts stays together
         written = merge(self._store, partial(self._detached, asked))
         self.work.write(written)
         self.tell([one for one in written if one.id == incident_id(asked.about)])
@@ -159,5 +164,6 @@ def _is_news(before: Incident | None, now: Incident) -> bool:
     if before is None:
         return False
     is_graver = SEVERITIES.index(now.severity) > SEVERITIES.index(before.severity)
-    is_wider = not {*now.sites} <= {*before.sites} or not {*now.kinds} <= {*before.kinds}
+    pairs = ((now.sites, before.sites), (now.kinds, before.kinds), (now.parts, before.parts))
+    is_wider = any(not {*new} <= {*old} for new, old in pairs)
     return is_graver or is_wider or now.customers > before.customers

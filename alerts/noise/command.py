@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from alerts.decisions.command import duties_of
 from alerts.decisions.options import By, Reason, Tenant, deciding
 from alerts.noise import render
 from alerts.noise.background import BACKGROUND
@@ -36,7 +37,8 @@ def suppress(
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = Conditions(site, channel, author, rule, incident)
-        made = Desk(store, context.trail()).suppress(tenant, conditions, days=days, by=who.name, reason=reason)
+        desk = Desk(duties_of(context, store), context.trail())
+        made = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
 
@@ -49,7 +51,7 @@ def unsuppress(
     """End a suppression now."""
     context: Context = ctx.obj
     with deciding(context, by, "noise.change") as (store, who):
-        Desk(store, context.trail()).lift(suppression, by=who.name, reason=reason)
+        Desk(duties_of(context, store), context.trail()).lift(suppression, by=who.name, reason=reason)
     typer.echo(f"{suppression} is lifted")
 
 

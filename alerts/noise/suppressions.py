@@ -3,7 +3,8 @@
 A suppression names a tenant and at least one of site, channel, author, rule (a reason code or scenario), incident. All that it
 names must fit; of an incident every sighting must be covered, so the same leak on a second site is heard. One that names an
 incident covers what is like it now: when a file comes that has more in it, that is news. Severity `statutory` and bait that was
-found are never silenced, and an incident whose clock runs by its own number alone: nobody knew of it when a site was silenced.
+found are never silenced, nor is an incident of which a deadline runs; one that starts a clock by its own number alone, for nobody
+knew of it when a site was silenced.
 Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time is none.
 """
 
@@ -16,12 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.clocks.duties import Duties
 from alerts.decisions.checked_text import checked_name, checked_note
+from alerts.decisions.decide import refuse_running
 from alerts.incidents.sketch import known_share
 from alerts.records import Incident, Sighting, Suppression
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.audit import Trail
-from ullage.clock import Clock
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import NAME
@@ -62,8 +64,13 @@ def said(suppression: Suppression) -> str:
 class Desk:
     """Where suppressions are made and lifted: each is in the audit log first."""
 
-    store: IncidentStore
+    duties: Duties
     trail: Trail
+
+    @property
+    def store(self) -> IncidentStore:
+        """Where they are kept."""
+        return self.duties.store
 
     def suppress(self, tenant: str, conditions: Conditions, *, days: int, by: str, reason: str) -> Suppression:
         """Silence what fits `conditions`; QueryError says what is missing or wrong."""
@@ -81,6 +88,8 @@ class Desk:
                     Phrase("name the %(field)s as an incident shows it: a name of somebody's is not kept", field=FIELDS[name])
                 )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
+        if like:
+            refuse_running(self.duties, like)
         now = self.trail.clock.now()
         made = Suppression(
             id="SUP-" + base64.b32encode(secrets.token_bytes(7)).decode()[:10],
@@ -145,33 +154,33 @@ def active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppre
     return [one for one, lifted in suppressions(store, tenant) if lifted is None and one.at <= now < one.expires]
 
 
-def suppressed(store: IncidentStore, incidents: Iterable[Incident], now: datetime) -> dict[str, Suppression]:
+def suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppression]:
     """Of `incidents` those that are silenced now, by id, each with the newest suppression that covers some of it."""
-    in_force = active(store, now)
-    found = {}
-    for incident in incidents:
-        fitting = [one for one in in_force if _may_cover(one, incident)]
-        if fitting:
-            sightings = list(store.scroll(Sighting, Where({"incident": incident.family})))
-            if one := covering(sightings, fitting):
-                found[incident.id] = one
+    store, found = duties.store, dict[str, Suppression]()
+    in_force, known = active(store, duties.clock.now()), {incident.id: incident for incident in incidents}
+    fitting = {id_: some for id_, one in known.items() if (some := [each for each in in_force if _may_cover(each, one)])}
+    running = duties.running([known[id_] for id_ in fitting]) if fitting else {}
+    for id_ in fitting.keys() - running.keys():
+        sightings = list(store.scroll(Sighting, Where({"incident": known[id_].family})))
+        if one := covering(sightings, fitting[id_]):
+            found[id_] = one
     return found
 
 
-def muted(store: IncidentStore, clock: Clock) -> Callable[[Sequence[Incident]], set[str]]:
+def muted(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
     """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they are in the list all the same."""
 
     def those_muted(incidents: Sequence[Incident]) -> set[str]:
         noise = {incident.id for incident in incidents if incident.severity == "noise" or incident.part_of}
-        return noise | suppressed(store, incidents, clock.now()).keys()
+        return noise | suppressed(duties, incidents).keys()
 
     return those_muted
 
 
-def silent_clocks(store: IncidentStore, now: datetime) -> set[str]:
-    """Ids of the incidents whose clock runs and that are silenced now: nothing silences such a one but by its own number."""
-    named = {one.incident for one in active(store, now) if one.incident}
-    return {*suppressed(store, store.mget(Incident, named).values(), now)} if named else set()
+def silent_clocks(duties: Duties) -> set[str]:
+    """Ids of the incidents that start a clock and are silenced now: nothing silences such a one but by its own number."""
+    named = {one.incident for one in active(duties.store, duties.clock.now()) if one.incident}
+    return {*suppressed(duties, duties.store.mget(Incident, named).values())} if named else set()
 
 
 def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:

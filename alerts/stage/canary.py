@@ -24,11 +24,9 @@ from alerts.notify.plan import Muted
 from alerts.notify.sender import Sender, Setup
 from alerts.records import Incident
 from alerts.stage.pipeline import Alert, decode
-from alerts.store import IncidentStore
 from alerts.store.sqlite import SqliteStore
 from ullage import log
 from ullage.bus import Record
-from ullage.clock import Clock
 from ullage.monitoring.canary import TENANT
 from ullage.monitoring.metrics import CanaryMetrics
 from ullage.settings import ChannelSettings, NotifySettings, RouteSettings, Tenant
@@ -41,7 +39,7 @@ ROUTES = NotifySettings(
 )
 
 
-Silencer = Callable[[IncidentStore, Clock], Muted]
+Silencer = Callable[[Duties], Muted]
 """Makes of a store the rule which of its incidents nobody is told of."""
 
 
@@ -97,7 +95,7 @@ def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
     ):
         channel, apart = Nowhere(), CollectorRegistry()
         metrics, duties = NotifyMetrics(apart, ROUTES.channels, ()), Duties(store, lambda _: Tenant(), clock)
-        setup = Setup(ROUTES, "", store, clock, metrics, muted(store, clock), duties)
+        setup = Setup(ROUTES, "", store, clock, metrics, muted(duties), duties)
         notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])
         counted = AlertMetrics(apart, (), clock)
         alone = replace(  # whatever writes to the store of real incidents is left out

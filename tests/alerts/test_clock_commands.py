@@ -103,7 +103,7 @@ def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, ru
 
 def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
     clock.advance(-3600)
-    for number, status in enumerate(("confirmed", "resolved")):
+    for number, status in enumerate(("acknowledged", "confirmed")):
         form = {"status": status, "token": f"{number}" * 16}
         assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
         assert browser.get(f"/v1/incidents/{A}").json()["status"] == status

@@ -65,10 +65,10 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
         [
             ({"status": "acknowledged"}, ("acknowledged", "")),
             ({"status": "assigned", "to": "Wang Fang"}, ("assigned", "")),
-            ({"status": "confirmed"}, ("decided", "confirmed")),
             ({"status": "takedown", "state": "asked"}, ("noted", "takedown")),
             ({"status": "resolved"}, ("closed", "resolved")),
             ({"status": "excused", "reason": "chance", "days": "3"}, ("closed", "")),
+            ({"status": "confirmed"}, ("decided", "confirmed")),
         ]
     ):
         clock.advance(1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from alerts.clocks.book import Book, earliest
 from alerts.clocks.duties import Duties
+from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions
 from alerts.incidents.ties import ties_of
 from alerts.noise.suppressions import muted
@@ -128,7 +129,7 @@ def test_a_bridge_makes_the_oldest_the_head_of_what_it_ties_and_merges_nothing(s
     (head,) = shown(store)
     assert (head.id, head.parts, head.customers, head.sightings) == (incident_id("f"), (incident_id("g"),), 3, 3)
     part = store.get(Incident, incident_id("g"))
-    assert muted(store, clock.as_clock())([head, part]) == {part.id}, "nobody is told of a part"
+    assert muted(Duties(store, lambda _: Tenant(), clock.as_clock()))([head, part]) == {part.id}, "nobody is told of a part"
     assert (part.part_of, part.customers, part.sightings) == (head.id, 1, 1)
     assert (store.get(Sighting, "g").incident, store.get(Sighting, "h").incident) == (part.id, head.id)
     found = whole(store, head.id)
@@ -147,12 +148,12 @@ def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store,
     part, at = store.get(Incident, incident_id("g")), clock.as_clock().now()
     told = {"tenant": "bank", "incident": part.id, "channel": "soc", "what": "medium", "why": "new", "severity": "medium"}
     store.put([Notification(id="n", at=at, due=at, outcome="sent", sent_at=at, **told)])
-    Decisions(store, context.trail()).make(part, "confirmed", by="Li")
+    Decisions(duties_of(context, store), context.trail()).make(part, "confirmed", by="Li")
     clock.advance(3600)
     fold_all(store, clock, [said("h", 15)])
     head, part = (store.get(Incident, incident_id(name)) for name in "fg")
     with pytest.raises(QueryError, match=f"it is part of {head.id}"):
-        Decisions(store, context.trail()).make(part, "resolved", by="Li")
+        Decisions(duties_of(context, store), context.trail()).make(part, "resolved", by="Li")
     book = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
     running = {duty.regime.id: duty.since for duty in book.of(head, ()) if duty.state == "running"}
     assert running

@@ -17,6 +17,7 @@ from rich.console import Console
 from alerts.clocks.duties import Duties
 from alerts.clocks.moments import Moments
 from alerts.command import incidents_show
+from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions
 from alerts.notify.message import Entry, Facts, message
 from alerts.notify.metrics import NotifyMetrics
@@ -77,9 +78,9 @@ def test_what_was_not_read_changes_the_step(store):
 
 
 def test_a_closed_incident_asks_for_nothing_more(store, browser, context):
-    one = incident(origin="ours", severity="high", scenario="X9", customers=60)
+    one = incident(origin="ours", clock="none", severity="high", scenario="X9", customers=60)
     store.put([one])
-    Decisions(store, context.trail("search")).make(one, "false_positive", by="Li")
+    Decisions(duties_of(context, store), context.trail("search")).make(one, "false_positive", by="Li")
     shown = Console(file=(stream := io.StringIO()), width=1000)
     shown.print(incident_in_full(whole(store, one.id), ZONE))
     assert one.next_step.text not in stream.getvalue() + browser.get(f"/incidents/{one.id}").text
@@ -141,6 +142,6 @@ def test_where_nobody_has_to_decide_nothing_is_said_of_it(context, store, browse
     decided = changes.pop("decided", "")
     one = waiting(store, **changes)
     if decided:
-        Decisions(store, context.trail("search")).make(one, decided, by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(one, decided, by="Li")
     assert not any("whether it is confirmed" in text_of(text) for text in shown_everywhere(context, store, browser, clock, one))
     assert browser.get(f"/v1/incidents/{one.id}").json()["decide"] is None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions, may_be_told
 from alerts.lookup.exposed import Answer, index_tags
 from alerts.lookup.person import reply, script_of, scripts
@@ -96,7 +97,10 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
 
 def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browser, clock, context):
     leak(store, clock, context, "f")
-    incident, desk = next(iter(store.scroll(Incident, Where()))), Decisions(store, context.trail("search"))
+    incident, desk = (
+        next(iter(store.scroll(Incident, Where()))),
+        Decisions(duties_of(context, store), context.trail("search")),
+    )
     assert "indication" not in both(browser)[0]
     assert "Not approved yet" in both(browser)[0]
     with pytest.raises(QueryError):
@@ -123,7 +127,7 @@ def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(store, 
     assert store.count(Incident, Where()) == 2
     assert len(both(browser)[1]["found"]) == 1
     for incident in list(store.scroll(Incident, Where())):
-        Decisions(store, context.trail("search")).make(incident, "false_positive", by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
     store.refresh()
     page, api = both(browser)
     assert (api["answer"], api["found"]) == ("no_record", [])
@@ -175,7 +179,7 @@ def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, 
     leak(store, clock, context, "f")
     assert both(browser)[1]["answer"] == "exposed"
     for incident in list(store.scroll(Incident, Where())):
-        Decisions(store, context.trail("search")).make(incident, "false_positive", by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
     store.refresh()
     assert both(browser)[1]["answer"] == "recorded"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from alerts.decisions.command import duties_of
 from alerts.noise.suppressions import Conditions, Desk
 from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, VERSION, Background, Decision, Exposure, Hold, Incident, Suppression, incident_id
@@ -46,7 +47,7 @@ def test_a_file_of_the_first_version_keeps_everything_and_takes_what_is_new(olde
     )
     assert [i.id for i, _ in listed(older, Filters(text="四件套"), 5).rows] == [id_]
     assert older.count(Exposure, Where({"kinds": ("card",)})) == 2
-    Desk(older, context.trail()).suppress("bank", Conditions(incident=id_), days=3, by="Li", reason="known")
+    Desk(duties_of(context, older), context.trail()).suppress("bank", Conditions(site="paste"), days=3, by="Li", reason="known")
     fold_all(
         older, clock, [finding("g", range(10), people="ab", kinds=("phone", "card")), post().model_copy(update={"id": "alone"})]
     )

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from alerts.accounts.roles import PERMISSIONS, ROLES
+from alerts.clocks.duties import Duties
 from alerts.lookup.exposed import index_tags
 from alerts.noise.suppressions import Conditions, Desk
 from alerts.records import Decision, incident_id
@@ -78,7 +79,7 @@ def things(desk, store, clock, context) -> dict[str, Thing]:
         told = finding(name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"})
         found = match(subject=handle(tenant), index_tag=tag)
         fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    noise = Desk(store, context.trail())
+    noise = Desk(Duties(store, context.tenant, clock.as_clock()), context.trail())
     made = [noise.suppress(t, Conditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "zetalend")]
     return {
         "incidents": Thing(A, B, NONE),

@@ -68,12 +68,12 @@ def test_what_is_read_can_be_changed_once_and_sent_twice(leaked, soar, store, co
 def test_of_another_version_nothing_is_changed_and_the_new_one_is_said(leaked, soar, store, browser) -> None:
     version = soar.version(leaked)
     assert browser.post(f"/incidents/{leaked}/decisions", {"status": "confirmed", "token": "0" * 16}).status_code == 303
-    late = soar.change(leaked, version, decision="resolved")
+    late = soar.change(leaked, version, decision="takedown", state="asked")
     assert (late.status_code, late.headers["etag"]) == (412, soar.version(leaked))
-    for asked in ({"decision": "resolved"}, {"decision": "acknowledged", "note": "another"}):
+    for asked in ({"decision": "takedown", "state": "asked"}, {"decision": "acknowledged", "note": "another"}):
         assert soar.change(leaked, '"0123456789abcdef"', **asked).status_code == 412
     assert [one.status for one in decided(store, leaked)] == ["confirmed"]
-    assert soar.change(leaked, late.headers["etag"], decision="resolved").status_code == 200
+    assert soar.change(leaked, late.headers["etag"], decision="takedown", state="asked").status_code == 200
 
 
 @on_server_too

@@ -241,7 +241,7 @@ async def _open(site: Site, dropped: Dropped, handed: Mapping[str, str]) -> None
         incident = site.store.get(Incident, opened.incident) if opened.incident else None
         if incident is not None and not incident.part_of:
             note = f"A file that was handed in: {_why(dropped)}"
-            Decisions(site.store, site.trail).make(incident, "note", by=site.principal.name, note=note, token=id_[:16])
+            Decisions(site.duties, site.trail).make(incident, "note", by=site.principal.name, note=note, token=id_[:16])
 
 
 def _why(dropped: Dropped) -> str:

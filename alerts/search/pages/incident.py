@@ -221,7 +221,7 @@ def _page(
         "starts": [reported(named(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
         "rulings": _rulings(site, incident, owed.duties),
-        "silence": suppressed(site.store, [incident], now).get(id_),
+        "silence": suppressed(site.duties, [incident]).get(id_),
         "history": history(site.store, incident, found.decisions),
         "assignee": assignee_of(owed.decisions),
         "task": task_of(owed.decisions),

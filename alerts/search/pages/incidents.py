@@ -184,7 +184,7 @@ def queue_page(
         view=view,
         counts=queue.counts(replace(view, seller="")),
         by_severity=queue.open_by_severity(view),
-        silent=suppressed(site.store, [row.incident for row in found.rows], now),
+        silent=suppressed(site.duties, [row.incident for row in found.rows]),
         seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
         refused=refused_,
         done=done,

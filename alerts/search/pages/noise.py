@@ -54,7 +54,7 @@ def routes() -> APIRouter:
 
 
 def _desk(site: Site) -> Desk:
-    return Desk(site.store, site.trail)
+    return Desk(site.duties, site.trail)
 
 
 def _conditions(incident: Incident, what: str) -> Conditions:

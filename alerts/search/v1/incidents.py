@@ -160,7 +160,7 @@ def routes() -> APIRouter:
         queue.check(view)  # what cannot be asked is said first
         site.known(view.tenant)
         found, now = queue.page(view, limit, after), site.clock.now()
-        silent = suppressed(site.store, [row.incident for row in found.rows], now)
+        silent = suppressed(site.duties, [row.incident for row in found.rows])
         heard = looked(site.store, now)
         behind = LookedAt(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
         items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
@@ -173,7 +173,7 @@ def routes() -> APIRouter:
             return JSONResponse(MISSING, 404)
         owed = site.duties.owed([found.incident])[id_]
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
-        silence = suppressed(site.store, [found.incident], now).get(id_)
+        silence = suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
         shown = details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide)
         version = version_of(found.incident, found.decisions)

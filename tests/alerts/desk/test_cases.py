@@ -90,14 +90,15 @@ def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, du
     assert store.count(Decision, Where()) == 0
 
 
-def test_resolving_warns_of_clocks_that_run_and_the_incident_stays_in_the_queue(store, cases, queue, clock):
+def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
     told(store, "INC-A", clock.as_clock().now())
-    said = cases.decide("INC-A", "resolved", by="Li Wei")
-    assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
-    assert "still owed" in said.words()
+    with pytest.raises(QueryError, match=r"its deadlines run: .*\(brief report\), .*\(first report\)"):
+        cases.decide("INC-A", "resolved", by="Li Wei")
     assert ids(queue) == ["INC-A"]
-    assert ids(queue, tab="closed") == []
+    cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei")
+    assert cases.decide("INC-A", "resolved", by="Li Wei").words() == "INC-A: resolved by Li Wei"
+    assert ids(queue, tab="closed") == ["INC-A"]
 
 
 def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, clock):
@@ -116,7 +117,8 @@ def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, qu
     assert [one.incident for one in refused(said)] == ["INC-A", "INC-Z"]
     title = regimes()["pboc-2025"].title
     clocks = f"{title} (brief report), {title} (first report)"
-    assert said[0].words() == f"INC-A: {clocks} still running: record the report first"
+    waive = "Record the reports, or have a lead and the DPO waive them"
+    assert said[0].words() == f"INC-A: its deadlines run: {clocks}. {waive}"
     assert ids(queue) == ["INC-A", "INC-C"]
     excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
     assert refused(excused)

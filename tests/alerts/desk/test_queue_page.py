@@ -48,7 +48,7 @@ def test_closing_several_refuses_by_name_and_what_was_typed_stays(browser, store
     form = {"id": ["INC-A", "INC-B"], "act": "false_positive", "reason": "chance", "days": "30", "note": "seen before"}
     text = browser.post("/incidents/bulk", form).text
     assert {one.incident for one in store.scroll(Decision, Where({"status": ("false_positive",)}))} == {"INC-B"}
-    assert "still running: record the report first" in text
+    assert "Record the reports, or have a lead and the DPO waive them" in text
     assert 'value="INC-A" aria-label="Choose INC-A" checked' in text
     assert 'value="INC-B" aria-label' not in text
     assert 'value="seen before"' in text

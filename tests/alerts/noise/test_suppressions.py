@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from alerts.clocks.duties import Duties
 from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, active, muted, suppressed, suppressions
 from alerts.records import Incident, Sighting, Suppression, incident_id
 from alerts.store import QueryError, Where
@@ -11,14 +12,19 @@ from tests.alerts.builders import finding, fold_all
 from ullage import audit
 from ullage.errors import CorruptError
 from ullage.records import Bait
+from ullage.settings import Tenant
 
 A = incident_id("f")
 BY = {"by": "王芳", "reason": "每日招聘帖"}
 
 
 @pytest.fixture
-def desk(store, context) -> Desk:
-    return Desk(store, context.trail())
+def desk(store, clock, context) -> Desk:
+    return Desk(duties(store, clock), context.trail())
+
+
+def duties(store, clock, *regimes: str) -> Duties:
+    return Duties(store, lambda _: Tenant(regimes=regimes), clock.as_clock())
 
 
 def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes) -> None:
@@ -26,7 +32,7 @@ def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes
 
 
 def silent(store, clock) -> dict[str, str]:
-    return {id_: one.by for id_, one in suppressed(store, store.scroll(Incident, Where()), clock.as_clock().now()).items()}
+    return {id_: one.by for id_, one in suppressed(duties(store, clock), store.scroll(Incident, Where())).items()}
 
 
 def add(desk: Desk, days: int = 30, tenant: str = "bank", **conditions: str) -> Suppression:
@@ -120,7 +126,7 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
 
 def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
     fold(store, clock)
-    incident, those = store.get(Incident, A), muted(store, clock.as_clock())
+    incident, those = store.get(Incident, A), muted(duties(store, clock))
 
     def is_muted(one: Incident) -> bool:
         return those([one]) == {A}

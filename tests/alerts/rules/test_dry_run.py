@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
+from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions
 from alerts.noise.background import BACKGROUND, Rules, shipped
 from alerts.records import Background, Incident, Sighting
@@ -49,7 +50,7 @@ def rules() -> Rules:
 
 
 def test_posts_of_incidents_are_counted_with_what_people_said_of_them(raised, store, clock, context) -> None:
-    decide = Decisions(store, context.trail())
+    decide = Decisions(duties_of(context, store), context.trail())
     decide.make(store.get(Incident, raised[0]), "false_positive", by="Li Wei")
     decide.make(store.get(Incident, raised[1]), "confirmed", by="Li Wei")
     store.refresh()
