@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.maintenance.schedule import EXPIRE_SECONDS, Maintenance
+from alerts.maintenance.schedule import EXPIRE_SECONDS, SHARE, Maintenance
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure
 from alerts.records.document import Document
@@ -41,3 +42,20 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
             maintenance.turn()  # not due again
             clock.advance(EXPIRE_SECONDS)
         assert store.asked == [{Exposure}, {Exposure}]
+
+
+def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_takes(store, tmp_path, clock):
+    metrics, began = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock()), list[float]()
+
+    def work() -> None:
+        began.append(clock.seconds)
+        clock.advance(20)
+
+    running = RunningTime(tmp_path, clock.as_clock())
+    maintenance = Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), step=work)
+    for _ in range(500):
+        maintenance.turn()
+        clock.advance(1)
+    gaps = [later - sooner for sooner, later in pairwise(began)]
+    assert len(gaps) >= 2
+    assert all(20 / SHARE <= gap <= 20 / SHARE + 2 for gap in gaps)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import HeldClock
+from tests.conftest import NOON, HeldClock
 from ullage.runtime import supervisor
+from ullage.runtime.role import DIED_OF, SUPERVISOR
 
 CHILD = """
 import os, pathlib, sys
@@ -211,9 +212,32 @@ def test_what_comes_to_be_configured_is_started_and_ends_nobody(
     assert (starts.count("crawl"), starts.count("intake")) == (1, 1)
 
 
-def test_the_words_of_a_role_are_words_of_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(supervisor.subprocess, "Popen", lambda words, **_: words)
-    assert supervisor._start(tmp_path, "collect matrix")[-2:] == ["collect", "matrix"]
+def test_a_child_gets_the_words_of_its_role_and_is_told_whose_child_it_is_and_of_what_the_last_one_died(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor.subprocess, "Popen", lambda words, **more: (words, more))
+    words, more = supervisor._start(tmp_path, "collect matrix", -9)
+    assert words[-4:] == ["--data", str(tmp_path), "collect", "matrix"]
+    assert (more["stdin"], more["start_new_session"]) == (subprocess.DEVNULL, True)
+    assert (more["env"][SUPERVISOR], more["env"][DIED_OF]) == (str(os.getpid()), "9")
+    for code in (0, 1, 2):
+        assert supervisor._start(tmp_path, "match", code)[1]["env"][DIED_OF] == "0"
+    assert os.environ.items() <= more["env"].items()
+
+
+def test_each_child_is_started_over_the_data_folder_of_all(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[tuple[Path, str]] = []
+
+    def start(data: Path, role: str, *_: object) -> FakeProcess:
+        starts.append((data, role))
+        return FakeProcess(1 if len(starts) == 1 else None)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    late = lambda: ["intake"] if clock.seconds > NOON + 10 else []  # noqa: E731
+    assert supervisor.supervise(tmp_path, ("match", "alert"), Ticks(clock, 100), clock.as_clock(), late) == 0
+    assert starts == [(tmp_path, role) for role in ("match", "alert", "match", "intake")]
 
 
 def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -237,10 +261,12 @@ def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pyte
 
 
 def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = "import sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3]); sys.exit(sys.argv[2] == 'match')"
+    script = "import os, sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3] + os.environ['MADE_BY'] + ' ')"
+    script += "; sys.exit(sys.argv[2] == 'match')"
+    monkeypatch.setattr(supervisor, "SUPERVISOR", "MADE_BY")
     monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
     assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
-    assert (tmp_path / "ran").read_text() == "crawl--oncematch--oncealert--once"
+    assert (tmp_path / "ran").read_text().split() == [f"{role}--once{os.getpid()}" for role in ("crawl", "match", "alert")]
 
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:

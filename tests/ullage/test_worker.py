@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -293,6 +294,45 @@ def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None
         reach("match", act, Stop(), once=True)
     with pytest.raises(ConfigError):
         reach("match", lambda: (_ for _ in ()).throw(ConfigError("no topic")), Stop(), once=False)
+
+
+class Hand:
+    """Suspects every batch, and condemns records by their offset."""
+
+    def __init__(self, condemned: set[int]) -> None:
+        self.condemned, self.forgotten, self.held = condemned, list[int](), list[list[int]]()
+
+    def suspects(self, _records: Sequence[Record]) -> bool:
+        return True
+
+    def condemns(self, record: Record) -> bool:
+        return record.offset in self.condemned
+
+    def forget(self, record: Record) -> None:
+        self.forgotten.append(record.offset)
+
+    def holding(self, records: Sequence[Record]) -> AbstractContextManager[None]:
+        self.held.append([record.offset for record in records])
+        return nullcontext()
+
+
+def worker_with(bench: Bench, hand: Hand) -> Worker:
+    metrics = WorkerMetrics(bench.counted.append, bench.dropped.append)
+    return Worker("match", bench.feed, bench.handle, bench.letters, bench.stop, 4, metrics=metrics, in_hand=hand)  # type: ignore[arg-type]
+
+
+def test_records_at_which_a_process_died_are_handled_one_by_one_and_what_killed_it_is_set_aside() -> None:
+    bench, hand = Bench(count=6), Hand({1, 4})
+    assert worker_with(bench, hand).run(once=True) == 6
+    assert bench.calls == hand.held == [[0], [2], [3], [5]]
+    assert bench.letters.put_aside == [(1, "quarantined"), (4, "quarantined")]
+    assert (hand.forgotten, bench.feed.committed, bench.dropped) == ([*range(6)], [*range(6)], ["quarantined"] * 2)
+
+
+def test_a_suspect_that_is_not_dealt_with_stays_one_and_nothing_behind_it_is_taken() -> None:
+    bench, hand = Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)), Hand(set())
+    assert worker_with(bench, hand).run(once=True) == 1
+    assert (hand.forgotten, bench.feed.committed, bench.handled) == ([0], [0], [0])
 
 
 def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_as_handled() -> None:

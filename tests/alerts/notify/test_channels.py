@@ -1,20 +1,24 @@
 """Every kind of channel against a server that answers as the real one does, good and bad."""
 
+import base64
 import contextlib
 import json
 import logging
+import socket
 import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from alerts.notify.channels import UndeliveredError, names, open_channel
 from alerts.notify.channels.dingtalk import sign
-from alerts.notify.channels.webhook import signature
+from alerts.notify.channels.webhook import read_key, signature
 from alerts.notify.message import Entry, message
+from alerts.notify.post import post
 from deploy.local.certificates import make_certificates
 from deploy.local.webhook import Receiver, new_key
 from tests.conftest import NOON
@@ -171,6 +175,20 @@ def test_a_secret_file_that_is_wrong_is_named_and_not_repeated(tmp_path, lines, 
         opened(tmp_path, "webhook", *lines)
     assert not any(line in str(wrong.value) for line in lines)
     assert "notify/soc" in str(wrong.value)
+
+
+@pytest.mark.parametrize(("length", "taken"), [(23, False), (24, True), (64, True), (65, False)])
+def test_a_key_has_24_to_64_bytes(length, taken):
+    key = bytes(range(length))
+    with nullcontext() if taken else pytest.raises(ConfigError, match="no webhook key"):
+        assert read_key("whsec_" + base64.b64encode(key).decode()) == key
+
+
+def test_who_takes_the_message_and_never_answers_is_not_waited_for(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(UndeliveredError, match="before it answered") as failed:
+            post(f"http://127.0.0.1:{silent.getsockname()[1]}/", b"{}", {}, 0.2)
+        assert failed.value.maybe
 
 
 # --- group robots, whose refusal is a 200
@@ -359,6 +377,15 @@ def test_every_file_in_the_folder_is_a_kind(tmp_path):
     assert names() == ["dingtalk", "feishu", "mail", "slack", "teams", "webhook", "wecom"]
     with pytest.raises(ConfigError, match="kind 'pigeon' is none of dingtalk"):
         opened(tmp_path, "pigeon", "x")
+
+
+def test_a_mail_server_can_be_reached_without_a_mail(tmp_path, free_port):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        reached = opened(tmp_path, "mail", f"mailto://127.0.0.1:{port}?from=a@b.example&to=c@d.example").reach()
+    assert reached == f"127.0.0.1:{port} takes connections"
+    with pytest.raises(UndeliveredError, match="cannot be reached"):
+        opened(tmp_path, "mail", f"mailto://127.0.0.1:{free_port}?from=a@b.example&to=c@d.example").reach()
 
 
 def test_a_channel_can_be_reached_without_a_message(tmp_path, receiver, free_port):

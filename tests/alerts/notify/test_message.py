@@ -53,7 +53,9 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
         f"{PAGE}/incidents/INC-A",
     ]
     assert [line.split("  ")[1] for line in lines if "  " in line] == ["INC-A", "INC-B", "INC-C"]
-    assert len(made.payload()["incidents"]) == 10
+    told = {one["id"]: one.get("series") for one in made.payload()["incidents"]}
+    assert len(told) == 10
+    assert (told["INC-A"], told["INC-B"], told["INC-C"]) == ("series_a", "series_b", None)
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])

@@ -3,17 +3,19 @@
 import json
 import re
 import threading
+from datetime import timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.notify.channels import UndeliveredError
+from alerts.notify.command import waiting
 from alerts.notify.notifier import configured
-from alerts.records import Incident
+from alerts.records import Incident, Notification
 from deploy.local.webhook import new_key
 from tests.alerts.builders import finding, record, stage
-from tests.alerts.notify.support import Recorded, incident, log_of, store_all
+from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
 from tests.alerts.test_command import publish
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -135,6 +137,29 @@ def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
     alert.handle([record(finding("f", range(10), people="ab")), record(finding("g", range(90, 99), people="c"))])
     assert {i.id for i in told} == {i.id for i in store.mget(Incident, [i.id for i in told]).values()}
     assert len(told) == 2
+
+
+def test_a_flush_waits_for_no_group(notifier, store, soc):
+    running = notifier({"soc": soc})
+    running.plan(store_all(store, [incident()]))
+    running._stop.set()  # it would wait for what is not due yet
+    running.flush()
+    assert soc.told == [[("INC-A", "high", "new")]]
+
+
+def test_what_waits_on_a_channel_is_what_is_due_there(configured_data, store):
+    context = Context(configured_data)
+    made = {"what": "high", "tenant": "bank", "incident": "INC-A", "severity": "high", "why": "new"}
+    at, later = T0, context.clock.now() + timedelta(hours=1)
+    store.put(
+        [
+            Notification(id=f"{channel}{number}", channel=channel, outcome=outcome, at=at, due=due, **made)
+            for number, (channel, outcome, due) in enumerate(
+                [("soc", "pending", at), ("boss", "pending", at), ("soc", "sent", at), ("soc", "pending", later)]
+            )
+        ]
+    )
+    assert waiting(store, "soc", context) == 1
 
 
 def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(configured_data, receiver, run):
