@@ -1,6 +1,6 @@
 """How many customers a tenant's list is known to have, kept apart from the lists, so that a list that shrinks or is gone is seen.
 
-`watchlists` holds what match uses; `watchlist-sizes/T.json` says how large it was when somebody last installed it. A list with
+`watchlists` holds what match uses; `watchlist-sizes/T.size` says how large it was when somebody last installed it. A list with
 fewer than nine tenths of that is refused, when it is loaded and when match reads it again, unless whoever installs it says that
 it is meant to shrink (`--shrink`). A customer who is erased is taken off the number, a tenant that is erased has none any more.
 
@@ -11,7 +11,7 @@ damaged, is refused and not believed.
 from __future__ import annotations
 
 import hmac
-import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from ullage.monitoring.canary import TENANT as CANARY
 from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore
 
-FOLDER, SUFFIX = "watchlist-sizes", ".json"
+FOLDER, SUFFIX = "watchlist-sizes", ".size"
+LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")
 KEY = "capture.key"
 TENTHS = 9
 """So many tenths of the customers must still be there."""
@@ -53,14 +54,14 @@ class Sizes:
         """How many customers the list of `tenant` has; None where none was ever installed. CorruptError for a damaged file."""
         path = self._path(tenant)
         try:
-            told = json.loads(path.read_bytes())
-            customers, seal = int(told["customers"]), str(told["seal"])
+            found = LINE.fullmatch(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError):
-            customers, seal = -1, ""
-        if customers < 0 or not hmac.compare_digest(seal.encode(), self._seal(tenant, customers).encode()):
-            raise CorruptError(f"{path} is damaged: install the list of {tenant} again with --shrink, which writes it anew")
+        if not found or not hmac.compare_digest(found[2], self._seal(tenant, customers := int(found[1])).encode()):
+            raise CorruptError(
+                f"{path} is damaged, or was written by a newer ullage: use that version, or install the list of {tenant} again"
+                " with --shrink, which writes it anew"
+            )
         return customers
 
     def tenants(self) -> set[str]:
@@ -83,8 +84,7 @@ class Sizes:
             return
         path = self._path(tenant)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        told = {"customers": customers, "seal": self._seal(tenant, customers)}
-        write_whole(json.dumps(told).encode(), path)
+        write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
 
     def erased(self, tenant: str) -> None:
         """One customer was erased from the list."""

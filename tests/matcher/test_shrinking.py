@@ -141,7 +141,7 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ull
 
 
 def test_a_number_that_was_changed_by_hand_is_not_believed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
-    path = bank.data / FOLDER / "bank.json"
+    path = bank.data / FOLDER / "bank.size"
     path.write_text(path.read_text().replace("300", "3"))
     with pytest.raises(CorruptError):
         Sizes(bank.data, bank.keys).of("bank")

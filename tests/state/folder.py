@@ -35,6 +35,7 @@ from matcher.watchlist import installed, subjects
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.file import joined
 from matcher.watchlist.installed import path_of
+from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
 from tests.conftest import HeldClock
@@ -202,6 +203,11 @@ def cutovers(context: Context) -> Any:
         return [Cutover.of(context.data, bus, topic, "reads", context.clock.now()).ends for topic in (CAPTURES, FINDINGS)]
 
 
+def sizes(context: Context) -> Any:
+    known = Sizes(context.data, context.keys)
+    return {tenant: known.of(tenant) for tenant in known.tenants()}
+
+
 def watchlists(context: Context) -> Any:
     """Who is found by every tag of every list, and what `check` reads."""
     found = {}
@@ -330,6 +336,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "keys/audit/command.key": (audit, (KEYS, "audit/*/*")),
     "keys/*": (keys_and_their_use, (KEYS,)),
     "cutover/*": (cutovers, ("cutover/*", "bus/*")),
+    "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
     "enrolled/*": (recorded, (KEYS, "enrolled/*")),
     "building/bank.subjects": (partial(way_back, tenant="bank"), (KEYS, LISTS, "building/*")),

@@ -47,6 +47,7 @@ NAMES = (
     "spool/streams/captures.expired.json",
     "spool/streams/captures.json",
     "ullage.toml",
+    "watchlist-sizes/bank.size",
     *(
         f"watchlists/{name}"
         for name in ("bank/1.delta", "bank/1.watchlist", "bank/1.watchlist.amended", "spruce-bank/1.watchlist")
