@@ -46,7 +46,7 @@ def test_no_name_is_lost_with_the_power(monkeypatch: pytest.MonkeyPatch, tmp_pat
     names = Names(monkeypatch)
     WRITERS[name](tmp_path)
     assert names.given, "nothing was renamed: this looks at nothing"
-    assert names.undone() == []
+    assert {*names.undone()} <= {"record.json"}  # of the running time, which a loss of power may set back
 
 
 def test_what_need_not_last_waits_for_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
