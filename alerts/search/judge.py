@@ -16,7 +16,7 @@ from ullage.runtime import assessing
 
 LONGEST_LINE = 64 << 20
 QUEUE_SECONDS = 60.0
-"""So long the page waits for its turn."""
+"""So long the page waits until the file may come."""
 AWAY = Phrase(
     "match does not run here, and only it can look for customers: nothing was looked at. Start it and drop the file again"
 )
@@ -62,13 +62,13 @@ class Judge:
 
     data: Path
 
-    async def waiting(self) -> int:
-        """How many files are looked at or wait; NotJudgedError where match is away."""
-        async with self._asked(assessing.Question(verb="status")) as (reader, _):
+    async def waiting(self, tenants: tuple[str, ...] | None) -> int:
+        """How many files are looked at or wait of those who see `tenants`, None for all; NotJudgedError where match is away."""
+        async with self._asked(assessing.Question(verb="status", tenants=tenants)) as (reader, _):
             return int((await _line(reader)).get("waiting", 0))
 
     async def judge(self, question: assessing.Question, chunks: AsyncIterator[bytes]) -> Judged:
-        """Have the file in `chunks` judged, which are taken once it is this file's turn; BusyError where that takes too long."""
+        """Have the file in `chunks` judged, which are taken once there is room; BusyError where there is none, or no turn."""
 
         async def send(writer: asyncio.StreamWriter) -> None:
             async for some in chunks:
@@ -77,7 +77,7 @@ class Judge:
 
         return await self._answered(question, send)
 
-    async def open(self, findings: Sequence[dict[str, Any]]) -> dict[str, str]:
+    async def open(self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None) -> dict[str, str]:
         """Have findings put on the bus that were judged before; the tenant of each by its id."""
 
         async def send(writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,7 @@ class Judge:
                 writer.write(assessing.framed(json.dumps(one).encode()))
                 await writer.drain()
 
-        return (await self._answered(assessing.Question(verb="open"), send)).handed
+        return (await self._answered(assessing.Question(verb="open", tenants=tenants), send)).handed
 
     async def _answered(self, question: assessing.Question, send: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> Judged:
         async with self._asked(question) as (reader, writer):
@@ -112,13 +112,11 @@ class Judge:
 
 
 async def _turn(reader: asyncio.StreamReader) -> None:
-    """Wait until it is our turn."""
+    """Wait until there is room for the file."""
     before = 0
     try:
         async with asyncio.timeout(QUEUE_SECONDS):
             while "go" not in (said := await _line(reader)):
-                if "busy" in said:
-                    raise BusyError(int(said["busy"]["waiting"]), int(said["busy"]["retry_after"]))
                 before = int(said.get("place", before))
     except TimeoutError:
         raise BusyError(before, int(QUEUE_SECONDS)) from None
@@ -138,7 +136,7 @@ async def _heard(reader: asyncio.StreamReader) -> Judged:
 
 
 async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """The next line; NotJudgedError where there is none, or where it says why there is no verdict."""
+    """The next line; NotJudgedError where there is none, or where it says why there is no verdict; BusyError for no room."""
     try:
         line = await reader.readline()
     except (ConnectionError, ValueError):
@@ -146,6 +144,8 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
     if not line.endswith(b"\n"):
         raise NotJudgedError(BROKEN)
     said: dict[str, Any] = json.loads(line)
+    if "busy" in said:
+        raise BusyError(int(said["busy"]["waiting"]), int(said["busy"]["retry_after"]))
     if "error" in said:
         raise NotJudgedError(Phrase("there is no verdict: %(why)s", why=said["error"]))
     return said

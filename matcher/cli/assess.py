@@ -51,6 +51,7 @@ def assess(
         str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more.")
     ] = "",
     served: Annotated[int | None, typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end.")] = None,
+    received: Annotated[int, typer.Option("--file", hidden=True, help="Match's alone: what was received.")] = 0,
 ) -> None:
     """The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.
 
@@ -58,7 +59,7 @@ def assess(
     """
     context: Context = ctx.obj
     if served is not None:
-        return serve_one(context, served)
+        return serve_one(context, served, received)
     check_severity(fail_on)
     check_file(file)
     if customers is not None:

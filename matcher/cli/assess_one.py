@@ -1,20 +1,17 @@
 """One dropped file, judged in a process of its own: `ullage assess` with a socket in the place of file and screen.
 
-Match starts it (`matcher.cli.assess_service`), search is at the other end (`ullage.runtime.assessing`). The file is received into
-memory that has no name, sealed against every change, and read from there like any other file.
+Match starts it (`matcher.cli.assess_service`), search is at the other end (`ullage.runtime.assessing`). The file is whole, in
+memory that has no name and is sealed against every change, and is read from there like any other file.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import json
-import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +28,6 @@ from ullage.security import keys
 from ullage.security.signing import SIGNATURE, SIGNER, Signer, Verifier, record_parts
 from ullage.settings import Context
 
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-FRAME = 1 << 20
 LINE = 1 << 16
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
@@ -68,23 +63,21 @@ class Answer:
             self.say(read=self._read)
 
 
-def serve_one(context: Context, descriptor: int) -> None:
-    """Answer the question on standard input, with whoever is at the other end of the socket `descriptor`."""
+def serve_one(context: Context, descriptor: int, file: int) -> None:
+    """Answer the question on standard input of the file that is open as `file`, to whoever is at the socket `descriptor`."""
     no_core_dumps()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(EXPENDABLE, encoding="ascii")
     question = assessing.question_in(sys.stdin.buffer.read())
-    with socket.socket(fileno=descriptor) as connection, ExitStack() as stack:
+    with socket.socket(fileno=descriptor) as connection:
         answer = Answer(connection, context.clock)
         try:
-            answer.say(go=True)
             if question.verb == "open":
-                opened = _records(context, connection)
+                opened = _records(context, file)
                 open_incidents(context, NOBODY_WAITS, opened, 0.0)
                 answer.say(handed=opened.tenants)
             else:
-                file = stack.enter_context(received(connection))
-                _assess(context, question, file, answer)
+                _assess(context, question, Path(f"/proc/self/fd/{file}"), answer)
             answer.say(done=True)
         except UnavailableError:
             raise  # nobody is there to hear it
@@ -94,25 +87,6 @@ def serve_one(context: Context, descriptor: int) -> None:
         except MemoryError:
             answer.say(error="it needs more memory than there is")
             raise
-
-
-@contextlib.contextmanager
-def received(connection: socket.socket) -> Iterator[Path]:
-    """What comes in frames, as a file in memory that nobody can change; RecordError where it is more than a file may be."""
-    held, size = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), 0
-    try:
-        with connection.makefile("rb", buffering=0) as file:
-            for some in assessing.frames(file, FRAME):
-                size += len(some)
-                if size > assessing.MOST_BYTES:
-                    raise RecordError("too_large", "the file is larger than 1 GiB, which is the most that is taken")
-                view = memoryview(some)
-                while view:
-                    view = view[os.write(held, view) :]
-        fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
-        yield Path(f"/proc/self/fd/{held}")
-    finally:
-        os.close(held)
 
 
 def _assess(context: Context, question: assessing.Question, file: Path, answer: Answer) -> None:
@@ -150,11 +124,11 @@ def _tell_customers(examined: Examined, answer: Answer) -> None:
     answer.say(customers=held)
 
 
-def _records(context: Context, connection: socket.socket) -> Signed:
+def _records(context: Context, received: int) -> Signed:
     """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
     signer = keys.signer(context.keys, "assess")
     verifier, records, tenants = _own(signer), list[Outgoing](), dict[str, str]()
-    with connection.makefile("rb", buffering=0) as file:
+    with open(received, "rb", buffering=0, closefd=False) as file:
         for payload in assessing.frames(file):
             record = _record(payload)
             parts = record_parts(FINDINGS, record.headers, record.value)

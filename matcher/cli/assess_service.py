@@ -1,8 +1,9 @@
 """Match's side of the socket on which dropped files are judged (`ullage.runtime.assessing`).
 
-Match listens, says who is next, and has each file judged in a process of its own, executed afresh (`matcher.cli.assess_one`):
-what goes wrong with a file, goes wrong there, and its memory goes with it. Files come one at a time; who waits hears his place.
-That process is killed when its client goes, when its time is over, and with match.
+Match listens, receives each file, says who is next (`matcher.cli.assess_queue`), and has it judged in a process of its own,
+executed afresh (`matcher.cli.assess_one`): what goes wrong with a file, goes wrong there, and its memory goes with it. Files are
+judged one at a time; who waits hears his place. That process is killed when its client goes, when its time is over, and with
+match.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import socket
 import struct
 import subprocess
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import Counter
 
+from matcher.cli.assess_queue import MOST_OF_ALL, FullError, Queue, received
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
@@ -32,9 +33,9 @@ from ullage.runtime.role import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 
-MOST_WAITING = 8
-"""Connections that wait for their turn or are served; more are told to come again."""
 RETRY_AFTER = 20
+EVERYBODY = "*"
+"""In the place of tenants: of whoever sees all."""
 QUESTION_SECONDS = 5.0
 CREDENTIALS = struct.Struct("3i")
 HUNG_UP = select.POLLRDHUP | select.POLLHUP | select.POLLERR
@@ -51,52 +52,14 @@ def peer_of(connection: socket.socket) -> int:
 
 
 @dataclass(slots=True)
-class Queue:
-    """Whose turn it is, in the order of coming. Threads share it."""
-
-    waiting: deque[object] = field(default_factory=deque)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def __len__(self) -> int:
-        return len(self.waiting)
-
-    @contextlib.contextmanager
-    def turn(self, say: Callable[[int], None], seconds: float = 0.5) -> Iterator[None]:
-        """Wait until nobody is before us, and be the one meanwhile.
-
-        `say` is told how many are before us whenever that changes and every `seconds`; it raises where nobody waits any more.
-        """
-        me = object()
-        with self.changed:
-            self.waiting.append(me)
-        try:
-            while before := self._before(me, seconds, say):
-                say(before)
-            yield
-        finally:
-            with self.changed:
-                self.waiting.remove(me)
-                self.changed.notify_all()
-
-    def _before(self, me: object, seconds: float, say: Callable[[int], None]) -> int:
-        with self.changed:
-            before = self.waiting.index(me)
-            if before:
-                say(before)
-                self.changed.wait(seconds)
-                before = self.waiting.index(me)
-            return before
-
-
-@dataclass(slots=True)
 class Service:
-    """Serves connections; `users` may come, `program` is what judges one file, on the descriptor that is its last word."""
+    """Serves connections; `users` may come, `program` judges one file: it is given the descriptors of connection and file."""
 
     users: frozenset[int]
     seconds: float
     clock: Clock
     outcomes: Counter
-    program: Callable[[int], Sequence[str]]
+    program: Callable[[int, int], Sequence[str]]
     queue: Queue = field(default_factory=Queue)
     _serving: set[threading.Thread] = field(default_factory=set)
 
@@ -114,27 +77,39 @@ class Service:
         with connection:
             try:
                 question = _question(connection)
-                if question.verb == "status":
-                    _say(connection, waiting=len(self.queue))
-                    return
-                if len(self.queue) >= MOST_WAITING:
-                    self.outcomes.labels("refused").inc()
-                    _say(connection, busy={"waiting": len(self.queue), "retry_after": RETRY_AFTER})
-                    return
-                with self.queue.turn(lambda before: _told_place(connection, before)):
-                    outcome = self._judge(connection, question)
+                outcome = self._answer(connection, question, _whose(question))
             except RecordError:
                 outcome = "refused"
             except (_GoneError, UnavailableError, OSError):
                 outcome = "gone"
-            self.outcomes.labels(outcome).inc()
+            if outcome:
+                self.outcomes.labels(outcome).inc()
 
-    def _judge(self, connection: socket.socket, question: assessing.Question) -> str:
+    def _answer(self, connection: socket.socket, question: assessing.Question, whose: str) -> str:
+        """Answer a question; what became of it, "" where nothing was to be judged."""
+        if question.verb == "status":
+            _say(connection, waiting=self.queue.waiting(whose))
+            return ""
+        try:
+            with contextlib.ExitStack() as stack:
+                mine = stack.enter_context(self.queue.place(whose))
+                _say(connection, go=True)
+                file = stack.enter_context(received(connection, self.queue, mine, self.clock, framed=question.verb == "open"))
+                stack.enter_context(self.queue.turn(mine, lambda before: _told_place(connection, before), self.clock))
+                return self._judge(connection, question, file)
+        except FullError:
+            _say(connection, busy={"waiting": self.queue.waiting(whose), "retry_after": RETRY_AFTER})
+            return "refused"
+        except RecordError as error:
+            _say(connection, error=str(error))
+            return "refused"
+
+    def _judge(self, connection: socket.socket, question: assessing.Question, file: int) -> str:
         """Have it judged by a process of its own; what became of it."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         process = subprocess.Popen(
-            self.program(connection.fileno()), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment,
-            pass_fds=[connection.fileno()], start_new_session=True,
+            self.program(connection.fileno(), file), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment,
+            pass_fds=[connection.fileno(), file], start_new_session=True,
         )  # fmt: skip
         with process:
             assert process.stdin is not None
@@ -169,6 +144,11 @@ def _watched(process: subprocess.Popen[bytes], connection: socket.socket, clock:
         return "late"
     finally:
         os.close(child)
+
+
+def _whose(question: assessing.Question) -> str:
+    """Whose turn it takes: that of whoever sees the same tenants."""
+    return EVERYBODY if question.tenants is None else " ".join(sorted(question.tenants))
 
 
 def _question(connection: socket.socket) -> assessing.Question:
@@ -221,8 +201,8 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             (context.data / assessing.NAME).unlink(missing_ok=True)
 
 
-def _program(data: Path) -> Callable[[int], Sequence[str]]:
-    return lambda descriptor: command(data, "assess", "-", "--socket", str(descriptor))
+def _program(data: Path) -> Callable[[int, int], Sequence[str]]:
+    return lambda connection, file: command(data, "assess", "-", "--socket", str(connection), "--file", str(file))
 
 
 def _accept(listener: socket.socket, service: Service) -> None:
@@ -242,7 +222,7 @@ def _bound(data: Path, *, shared: bool) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, assessing.address(data) as address:
         listener.bind(address)  # whoever gets in before the next line is refused for who he is
         (data / assessing.NAME).chmod(0o660 if shared else 0o600)
-        listener.listen(MOST_WAITING)
+        listener.listen(MOST_OF_ALL)
         yield listener
 
 

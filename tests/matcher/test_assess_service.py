@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,8 +17,9 @@ from typing import Self
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from matcher.cli.assess_one import received
-from matcher.cli.assess_service import MOST_WAITING, Service, listening
+from matcher.cli import assess_queue
+from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, FullError, Queue, received
+from matcher.cli.assess_service import RETRY_AFTER, Service, listening
 from tests.matcher.bank import customer, enrol
 from tests.matcher.unpack import builders
 from ullage.bus import FINDINGS
@@ -226,38 +228,102 @@ def test_other_encodings_and_containers_are_read(served: Path, name: str) -> Non
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_files_come_one_at_a_time_and_who_waits_hears_his_place(served: Path) -> None:
-    with Client(served, verb="assess") as first:
-        first.until("go")
-        with Client(served, verb="assess") as second:
-            assert second.line() == {"place": 1}
-            with Client(served, verb="status") as asking:
-                assert asking.line() == {"waiting": 2}
-            first.close()
-            second.until("go")
-
-
-def test_more_than_may_wait_are_told_to_come_again(served: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        for number in range(MOST_WAITING):
-            client = stack.enter_context(Client(served, verb="assess"))
-            client.until("place" if number else "go")
-        late = stack.enter_context(Client(served, verb="assess"))
-        assert late.line()["busy"]["retry_after"] > 0
-        assert late.line() == {}
-
-
 def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter) -> None:
     with Client(served, verb="assess") as client:
         client.until("go")
         client.send(LEAK)
-    with Client(served, verb="assess") as following:
-        following.until("go")  # nobody is in its way any more
-        assert outcomes.labels("gone")._value.get() == 1
+    assert told(assessed(served, LEAK), "verdict"), "nobody is in its way any more"
+    assert outcomes.labels("gone")._value.get() == 1
 
 
 def service(outcomes: Counter, program: str, users: frozenset[int] = frozenset({os.getuid()}), seconds: float = 60.0) -> Service:
-    return Service(users, seconds, Clock(), outcomes, lambda _: (sys.executable, "-c", program))
+    return Service(users, seconds, Clock(), outcomes, lambda *_: (sys.executable, "-c", program))
+
+
+HOLDS = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(b'{\"judging\": 1}\\n'); s.recv(1)"
+"""Judges a file until its client sends something more."""
+
+
+class Peer(Client):
+    """A connection to a service that has no socket of its own."""
+
+    def __init__(self, made: Service, *tenants: str, verb: str = "assess") -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(60)
+        self.file = self.socket.makefile("rb")
+        made.accept(theirs)
+        self.send(json.dumps({"verb": verb, **({"tenants": tenants} if tenants else {})}).encode())
+
+    def drop(self, body: bytes = b"x") -> Self:
+        self.until("go")
+        self.send(body, b"")
+        return self
+
+
+@pytest.fixture
+def holding(outcomes: Counter) -> Service:
+    made = service(outcomes, HOLDS)
+    return dataclasses.replace(made, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection)))
+
+
+def test_a_file_that_is_still_coming_holds_nobody_up(holding: Service) -> None:
+    with Peer(holding, "bank") as slow, Peer(holding, "shop") as other:
+        slow.until("go")
+        slow.socket.sendall(assessing.framed(b"x" * 100)[:5])
+        other.drop().until("judging")
+
+
+def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        first, second, third = (stack.enter_context(Peer(holding, "bank")) for _ in range(3))
+        first.drop().until("judging")
+        second.drop().until("place")
+        third.drop().until("place")
+        other = stack.enter_context(Peer(holding, "shop")).drop()
+        assert other.until("place")[-1] == {"place": 1}
+        assert stack.enter_context(Peer(holding, "shop", verb="status")).line() == {"waiting": 1}
+        assert stack.enter_context(Peer(holding, "bank", verb="status")).line() == {"waiting": 3}
+        first.close()
+        other.until("judging")
+        other.close()
+        second.until("judging")
+        second.close()
+        third.until("judging")
+
+
+def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(holding: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_OF_ONE):
+            stack.enter_context(Peer(holding, "bank")).until("go")
+        late = stack.enter_context(Peer(holding, "bank"))
+        assert late.line()["busy"] == {"waiting": MOST_OF_ONE, "retry_after": RETRY_AFTER}
+        assert late.line() == {}
+        stack.enter_context(Peer(holding, "shop")).drop().until("judging")
+
+
+def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
+    queue, gib = Queue(), 1 << 30
+    with contextlib.ExitStack() as stack:
+        a, b, c, d = (stack.enter_context(queue.place(name)) for name in ("a", "b", "c", "a"))
+        queue.hold(a, gib)
+        queue.hold(b, gib)
+        for one, size in ((d, 1), (c, RESERVED + 1)):
+            with pytest.raises(FullError):
+                queue.hold(one, size)
+        queue.hold(c, RESERVED)
+
+
+def test_a_file_that_comes_too_slowly_is_cut_and_told_so(holding: Service, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = dataclasses.replace(holding, clock=clock.as_clock())
+    with Peer(slow, "bank") as dripping:
+        dripping.until("go")
+        dripping.socket.sendall(assessing.framed(b"x" * 100)[:5])
+        clock.advance(3600)
+        dripping.socket.sendall(b"x")
+        assert "slowly" in dripping.until("error")[-1]["error"]
+    monkeypatch.setattr(assess_queue, "SILENT_SECONDS", 0.05)
+    with Peer(holding, "bank") as silent:
+        assert "nothing of the file came" in silent.until("error")[-1]["error"]
 
 
 def answered(made: Service) -> bytes:
@@ -267,7 +333,7 @@ def answered(made: Service) -> bytes:
         ours.settimeout(60)
         made.accept(theirs)
         with contextlib.suppress(BrokenPipeError):
-            ours.sendall(assessing.framed(b'{"verb": "assess"}'))
+            ours.sendall(assessing.framed(b'{"verb": "assess"}') + assessing.framed(b""))
         heard = b""
         with contextlib.suppress(ConnectionResetError):
             while some := ours.recv(1 << 16):
@@ -277,12 +343,12 @@ def answered(made: Service) -> bytes:
 
 def test_a_process_that_dies_midway_is_told(outcomes: Counter) -> None:
     heard = answered(service(outcomes, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
-    assert b"died" in json.loads(heard)["error"].encode()
+    assert b"died" in json.loads(heard.splitlines()[-1])["error"].encode()
 
 
 def test_what_takes_too_long_is_ended_and_told(outcomes: Counter) -> None:
     heard = answered(service(outcomes, "import signal; signal.pause()", seconds=0.2))
-    assert "longer than" in json.loads(heard)["error"]
+    assert "longer than" in json.loads(heard.splitlines()[-1])["error"]
 
 
 def test_another_user_hears_nothing(outcomes: Counter) -> None:
@@ -305,23 +371,28 @@ def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+def taken(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
+    return received(theirs, (queue := Queue()), queue.place("bank").__enter__(), Clock())
+
+
 def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assessing, "MOST_BYTES", 10)
     ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
-    with ours, theirs, pytest.raises(RecordError, match="1 GiB"), received(theirs):
+    with ours, theirs, pytest.raises(RecordError, match="1 GiB"), taken(theirs):
         pass
 
 
 def test_a_body_that_ends_early_is_no_file() -> None:
     ours, theirs = framed_pair(assessing.framed(b"1234567"))
     ours.close()
-    with theirs, pytest.raises(UnavailableError), received(theirs):
+    with theirs, pytest.raises(UnavailableError), taken(theirs):
         pass
 
 
 def test_a_file_that_was_received_cannot_be_changed() -> None:
     ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b""))
-    with ours, theirs, received(theirs) as file:
+    with ours, theirs, taken(theirs) as held:
+        file = Path(f"/proc/self/fd/{held}")
         assert file.read_bytes() == b"1234567"
         with pytest.raises(PermissionError), file.open("r+b", buffering=0) as changed:
             changed.write(b"0")

@@ -2,19 +2,19 @@
 
     DIR/assess.sock   match listens; 0600, or 0660 where `match.assess_users` names who else may come
 
-A client sends one `Question` and waits. Match answers in lines of JSON, each an object of one member: `place` in the queue,
-`busy` where that is full, `go`. Then the client sends the file, or the findings that it wants opened, and an empty frame as their
-end; what it sends is in frames, a length of four bytes before each. `read` tells how far match is, and `done` is the last line:
-an answer without it is none. Whoever hangs up before has ended the work. Nothing of a file is ever written to disk.
+A client sends one `Question` and waits. Match answers in lines of JSON, each an object of one member: `go`, or `busy` where there
+is no room. Then the client sends the file, or the findings that it wants opened, and an empty frame as their end; what it sends
+is in frames, a length of four bytes before each. `place` tells how many are before it, `read` how far match is, and `done` is the
+last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a file is ever written to disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import struct
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,13 +56,13 @@ def framed(payload: bytes) -> bytes:
     return LENGTH.pack(len(payload)) + payload
 
 
-def frames(file: socket.SocketIO, most: int = MOST_FRAME) -> Iterator[bytes]:
+def frames(file: RawIOBase, most: int = MOST_FRAME) -> Iterator[bytes]:
     """Frames up to the empty one; UnavailableError where the other side hangs up before, RecordError for one that is too long."""
     while payload := frame(file, most):
         yield payload
 
 
-def frame(file: socket.SocketIO, most: int = MOST_FRAME) -> bytes:
+def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
     """The next frame; see `frames`."""
     (length,) = LENGTH.unpack(_exactly(file, LENGTH.size))
     if length > most:
@@ -78,7 +78,7 @@ def question_in(payload: bytes) -> Question:
         raise RecordError("malformed", "that is no question") from None
 
 
-def _exactly(file: socket.SocketIO, size: int) -> bytes:
+def _exactly(file: RawIOBase, size: int) -> bytes:
     held = bytearray(size)
     view = memoryview(held)
     while view:

@@ -67,7 +67,7 @@ def routes() -> APIRouter:
     @router.get("/assess")
     async def form(site: Analyst) -> HTMLResponse:
         try:
-            return _form(site, waiting=await Judge(site.context.data).waiting())
+            return _form(site, waiting=await Judge(site.context.data).waiting(_tenants(site)))
         except NotJudgedError as error:
             return _form(site, away=error)
 
@@ -108,7 +108,7 @@ async def _open_held(site: Site, name: str, dropped: Dropped) -> Response:
     """Make an incident of what was judged before, unless that was done."""
     if dropped.judged.findings and not dropped.opened:
         try:
-            await _open(site, dropped, await Judge(site.context.data).open(dropped.judged.findings))
+            await _open(site, dropped, await Judge(site.context.data).open(dropped.judged.findings, _tenants(site)))
         except (BusyError, NotJudgedError) as error:
             return _result(site, name, dropped, error, 503)
     return RedirectResponse(f"/assess/{name}#incidents", 303)
@@ -189,6 +189,11 @@ async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, An
             task.cancel()
 
 
+def _tenants(site: Site) -> tuple[str, ...] | None:
+    """Those of whoever asks, None for all."""
+    return None if site.principal.sees_all else tuple(sorted(site.principal.tenants))
+
+
 def _customers(site: Site, dropped: Dropped) -> Response:
     """The handles as a file, which the audit log notes."""
     _note_customers(site, dropped)
@@ -214,7 +219,7 @@ async def _judged(site: Site, upload: Upload, asked: Mapping[str, str], *, to_op
     question = Question(
         verb="assess",
         name=PurePath(upload.name.replace("\\", "/")).name[-255:],
-        tenants=None if site.principal.sees_all else tuple(sorted(site.principal.tenants)),
+        tenants=_tenants(site),
         to_open=to_open,
         hold_bytes=FINDINGS_BYTES,
     )
