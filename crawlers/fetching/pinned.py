@@ -9,7 +9,6 @@ names, and connections go through it alone (`crawlers.fetching.proxy`).
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IRea
 from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
+from crawlers.fetching.addresses import Address
 from crawlers.fetching.latency import answered, asked
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.old_names import unmarked
@@ -32,7 +32,6 @@ from crawlers.fetching.proxy import Proxy, Roots
 with unmarked():
     from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolved = dict[str, tuple[Address, ...]]
 """The addresses of a host, by its name in lower case, as they were when it was last let pass."""
 

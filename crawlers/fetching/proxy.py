@@ -33,7 +33,6 @@ FOLDER = "proxy"
 """Of the key folder: a file a proxy, named as it, with `user:password`."""
 SOCKS, HTTP = "socks5h", "http"
 LONGEST_HEAD = 16 * 1024
-INWARD = re.compile(r"(^|\.)(localhost|local|internal|intranet|lan|home\.arpa)$|^[^.]*$|(^|\.)(\d+|0x[0-9a-f]*)$")
 """Names without a dot, of networks of their own, and what ends in a number, which may be an address in an odd spelling."""
 Steps = Generator[tuple[bytes, int | bytes], bytes, None]
 """What is sent, and how much is waited for: so many bytes, or all up to these."""
@@ -94,15 +93,6 @@ def _proxy(context: Context, name: str) -> Proxy:
         if not (user and colon) or max(len(user.encode()), len(password.encode())) > 255:
             raise ConfigError(f"{where}.credentials: keys/{FOLDER}/{given.credentials} has no line `user:password`")
     return Proxy(parts.scheme, parts.hostname, parts.port, user, password, ca)
-
-
-def is_inward(host: str) -> bool:
-    """Whether a name may mean a machine beside the proxy, as far as its look tells; addresses are judged as everywhere."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return INWARD.search(host.rstrip(".")) is not None
-    return False
 
 
 @implementer(IOpenSSLTrustRoot)

@@ -21,6 +21,7 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.addresses import is_outside
 from crawlers.fetching.library_logs import silence_libraries
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, Rules, rules_text
@@ -97,6 +98,10 @@ class Pages:
         except (IgnoreRequest, *DOWNLOAD_ERRORS):
             return ""
         return urljoin(url, (response.headers.get("Location") or b"").decode("latin-1")) if response.status // 100 == 3 else ""
+
+    async def is_outside(self, host: str) -> bool:
+        """Whether a host leads out of this house, as far as can be told."""
+        return await is_outside(host, PAGE_SECONDS)
 
     async def _ask(self, request: Request) -> Response:
         self.asked += 1

@@ -21,12 +21,13 @@ from crawlers.platforms import Platform, platform_of
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.presets import Preset, Presets, Recognised, recognise
-from crawlers.sites.site import Site
+from crawlers.sites.site import Site, address
 from crawlers.trial import guess
 from crawlers.trial.answer import Answer, Robots
 from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.errors import ConfigError, RecordError
 
+MOST_HOSTS = 4
 MOST_LISTS = 4
 """Lists that are opened to find one that leads to threads."""
 MOST_THREADS = 2
@@ -58,6 +59,9 @@ class Asks(Protocol):
 
     async def robots(self, url: str) -> Robots:
         """What robots.txt says of `url`."""
+
+    async def is_outside(self, host: str) -> bool:
+        """Whether a host leads out of this house, as far as can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class Found:
     is_late: bool = False
     by_script: bool = False
     """Whether all was found with scripts run that the site's file does not have run."""
+    outside: frozenset[str] = frozenset()
+    """Hosts that it leads to and that may be proposed: of the open Internet, unless the site itself is of this house."""
     unrendered: str = ""
     """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.reasons`."""
 
@@ -146,6 +152,20 @@ class Found:
 
 
 async def look(found: Found, pages: Asks, presets: Presets) -> None:
+    """Fill in `found`, and tell which of the hosts that it leads to may be proposed; see `_looked`."""
+    await _looked(found, pages, presets)
+    found.outside = frozenset([one for one in _hosts(found) if found.site.allow_private or await pages.is_outside(one)])
+
+
+def _hosts(found: Found) -> list[str]:
+    """The hosts that may be proposed for a site's file, the commonest first."""
+    led_to = [found.answer.led_to] if found.answer and found.answer.led_to else []
+    listed = [page.url for page in found.list.entries if not found.site.allows(page.url)] if found.list else []
+    hosts = Counter(parts.hostname for url in (*led_to, *listed) if (parts := address(url)) and parts.hostname)
+    return [host for host, _ in hosts.most_common(MOST_HOSTS)]
+
+
+async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
     """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too.
 
     Where a new site's page has no list, those that it leads to are looked at which are called as lists are.

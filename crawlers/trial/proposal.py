@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from scrapy.http import TextResponse
 
+from crawlers.fetching.addresses import is_anybodys, literal
 from crawlers.sites import selecting
 from crawlers.sites.dates import Calendar
 from crawlers.sites.layout import layout_of
@@ -23,7 +24,7 @@ from crawlers.sites.presets import Presets
 from crawlers.sites.reading import answered_at
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
-from crawlers.trial.look import Found, Read
+from crawlers.trial.look import MOST_HOSTS, Found, Read
 from ullage.errors import ConfigError, RecordError
 from ullage.lookup.free_text_check import identifier_in
 
@@ -32,7 +33,6 @@ REVISIT_SECONDS = 300.0
 SOONEST_SECONDS = 30.0
 FULL = 10
 """A list of fewer entries may hold all that ever came: nobody can tell how much comes in less than an hour."""
-MOST_HOSTS = 4
 PART = 0.25
 """A list is looked at again when so much of its first page may be new."""
 
@@ -177,7 +177,14 @@ def mends(found: Found, presets: Presets) -> Iterator[Mend]:
             "give the address of a list of it; where nobody lists its posts, that of a page that links to them (docs/sites.md)"
         )
     elif word in ELSE:
-        yield ELSE[word]
+        yield _usual(site, word)
+
+
+def _usual(site: Site, word: str) -> Mend:
+    """What to do where nothing on the pages tells more."""
+    if word == "address" and not all(map(is_anybodys, literal(urlsplit(site.start[0]).hostname or ""))):
+        return Mend("no site is at that address: it is where a machine asks its cloud, or its neighbours, for what it needs")
+    return ELSE[word]
 
 
 def _other_software(found: Found) -> Mend:
@@ -206,14 +213,14 @@ def _elsewhere(found: Found) -> Iterator[Mend]:
     """What is to be said of other hosts: the site leads us there, or its list does."""
     site, word = found.site, found.word
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
-        yield from _moved(site, found.answer.led_to)
-    elif found.list and (hosts := _hosts_behind(site, found.list.entries)):
+        yield from _moved(site, found.answer.led_to, found.outside)
+    elif found.list and (hosts := _hosts_behind(site, found.list.entries, found.outside)):
         told = "its list leads to a host that its file does not name: if that is the same site's, name it"
         before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
         yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
 
 
-def _moved(site: Site, led_to: str) -> Iterator[Mend]:
+def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
     """The site sends us to an address that its file does not name."""
     parts = address(led_to)
     if parts is None:
@@ -222,6 +229,9 @@ def _moved(site: Site, led_to: str) -> Iterator[Mend]:
     here = urlsplit(site.start[0])
     if site.allows(led_to):
         yield Mend("it sends guests to a page to log in at: what only members see is not read without a session of a member")
+        return
+    if parts.hostname not in outside:
+        yield Mend(f"it sends us to {place}, which is of this house or this machine: no site outside does that; leave it out")
         return
     start = f"{parts.scheme}://{parts.netloc}{here.path}"
     yield Mend(
@@ -235,15 +245,16 @@ def _place(parts: SplitResult) -> str:
     return parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
 
 
-def _hosts_behind(site: Site, entries: Sequence[Page]) -> list[str]:
-    """Hosts that more than half of a list leads to and that the site's file does not name, the commonest first.
+def _hosts_behind(site: Site, entries: Sequence[Page], outside: Collection[str]) -> list[str]:
+    """Hosts that more than half of a list leads to and that the site's file does not name, those `outside`, commonest first.
 
     One in whose name an identifier can be read is not shown, nor one that an address logs in at.
     """
     strange = [page.url for page in entries if not site.allows(page.url)]
     if len(strange) * 2 <= len(entries):
         return []
-    places = Counter(_place(parts) for url in strange if (parts := address(url)) and "@" not in parts.netloc)
+    told = [parts for url in strange if (parts := address(url)) and "@" not in parts.netloc and parts.hostname in outside]
+    places = Counter(map(_place, told))
     return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
 
 

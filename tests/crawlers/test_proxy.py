@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from scrapy import Request
 
+from crawlers.fetching.addresses import is_inward
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.address import AddressGuard
-from crawlers.fetching.proxy import Proxy, is_inward, proxies_of
+from crawlers.fetching.proxy import Proxy, proxies_of
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from tests.crawlers.proxies import Http, Socks, Way, proxying

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,9 @@ from urllib.parse import urljoin
 import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
+from crawlers.fetching.addresses import is_anybodys, is_inward, is_outside, is_public, literal
+from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares.address import AddressGuard
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets, shipped
 from crawlers.sites.reasons import MEANING
@@ -44,6 +48,9 @@ class Told:
     def by_script(self) -> "Told":
         self.rendered = self.rendered or Told({})
         return self.rendered
+
+    async def is_outside(self, host: str) -> bool:
+        return not is_inward(host) and all(map(is_public, literal(host)))
 
     async def get(self, url: str) -> Answer:
         self.asked.append(url)
@@ -561,3 +568,39 @@ def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None
     assert "script" not in said(looked(spirit()))
     plain = "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
     assert "script" not in said(looked(Told({BOARD: plain})))
+
+
+WITHIN = [
+    "169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "127.1", "localhost",
+    "[::1]", "10.0.0.8", "192.168.1.1", "[fe80::1]", "[fd00:ec2::254]", "printer.local", "100.100.100.200",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", WITHIN)
+def test_no_address_of_this_house_is_proposed(host: str) -> None:
+    site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
+    for word in ("host", "login", "redirects"):
+        (mend,) = mends(looked(Told({BOARD: Answer(BOARD, word, led_to=url)}), site, known=True), Presets())
+        assert mend.lines == ()
+        assert "this house" in mend.why
+    options = {"links": "a.p", "pattern": r"/(?P<id>\\d+)$", "match": "address", "post": "p", "body": "i"}
+    page = "".join(f'<a class="p" href="{url}{n}">x</a>' for n in range(5))
+    own = make_site(platform="board", start=[BOARD], options=options)
+    listed = looked(Told({BOARD: f"<html>{page}</html>"}), own, known=True)
+    assert not [line for mend in mends(listed, Presets()) for line in mend.lines if "hosts" in line]
+
+
+def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"inside.example": "169.254.169.254", "outside.example": "93.184.215.14"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (told[host], 0))])
+    assert [asyncio.run(is_outside(host, 5.0)) for host in told] == [False, True]
+
+
+def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_meant() -> None:
+    for host in ("169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "[fe80::1]", "[fd00:ec2::254]"):
+        assert not any(map(is_anybodys, literal(host))), host
+        site = make_site(platform="spirit", start=[f"http://{host}/"], allow_private=True)
+        guard = AddressGuard(site)
+        with pytest.raises(Refused, match="address"):
+            asyncio.run(guard.process_request(Request(f"http://{host}/")))
+    assert all(map(is_anybodys, literal("127.0.0.1")))

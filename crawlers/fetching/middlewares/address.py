@@ -7,12 +7,7 @@ if the handler has ever gone elsewhere.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ipaddress
-import socket
-import threading
-from typing import Any, Self
+from typing import Self
 
 from scrapy import Request
 from scrapy.crawler import Crawler
@@ -20,62 +15,11 @@ from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.addresses import addresses_of, is_anybodys, is_inward, is_public, literal
 from crawlers.fetching.middlewares import Refused
-from crawlers.fetching.pinned import Address, Resolved
-from crawlers.fetching.proxy import HTTP, Proxy, is_inward
+from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.proxy import HTTP, Proxy
 from crawlers.sites.site import Site
-
-
-def is_public(address: Address) -> bool:
-    """Whether `address` is of the open Internet: no private, local, multicast or reserved one, nor such a one in disguise."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None:
-            return is_public(inner)
-        if address in ipaddress.IPv6Network("64:ff9b::/96"):
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def literal(host: str) -> list[Address]:
-    """The address that `host` is, if it is one in its usual spelling."""
-    try:
-        return [ipaddress.ip_address(host)]
-    except ValueError:
-        return []
-
-
-async def addresses_of(host: str, seconds: float) -> list[Address]:
-    """Every address that the system's resolver gives for `host`, odd spellings such as `127.1` and `2130706433` included.
-
-    OSError where there is none, or none within `seconds`. Each look-up has a thread of its own: asyncio's few would all be
-    held by names whose servers say nothing, and every other site would wait behind them.
-    """
-    if known := literal(host):
-        return known
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[list[Any]] = loop.create_future()
-
-    def tell(found: list[Any] | None, error: Exception | None) -> None:
-        if told.done():
-            return
-        if error is None:
-            told.set_result(found or [])
-        else:
-            told.set_exception(error)
-
-    def look_up() -> None:
-        found, failed = None, None
-        try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, found, failed)
-
-    threading.Thread(target=look_up, name="look-up", daemon=True).start()
-    async with asyncio.timeout(seconds):
-        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in await told]
 
 
 class AddressGuard:
@@ -119,7 +63,7 @@ class AddressGuard:
             raise Refused("dns") from None
         if not addresses:
             raise Refused("dns")
-        if not self._site.allow_private and not all(is_public(address) for address in addresses):
+        if not all(is_anybodys(one) and (self._site.allow_private or is_public(one)) for one in addresses):
             raise Refused("address")
         self._resolved[host] = tuple(addresses)
 
