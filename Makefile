@@ -20,7 +20,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check lint types units flow coverage contracts units-alone units-waiting faults-damage faults-kills test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check lint types patterns units flow coverage contracts units-alone units-waiting faults-damage faults-kills test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -36,7 +36,7 @@ $(STAMP):
 	@rm -f $(VENV)/.made-*
 	@touch $@
 
-check: lint types ## lint, format, types, import rules
+check: lint types patterns ## lint, format, types, import rules, regular expressions
 
 lint: env
 	$(BIN)/ruff check .
@@ -45,6 +45,9 @@ lint: env
 
 types: env
 	$(BIN)/mypy
+
+patterns: env ## whether each regular expression takes no longer than its text is long
+	$(BIN)/python -m tests.patterns
 
 units: units-alone units-waiting ## unit and contract tests
 

@@ -146,14 +146,14 @@ def _page_time(title: str) -> str | None:
 
 
 QQ_HEAD = re.compile(
-    r"^(?P<at>\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d\d:\d\d) (?P<name>.*?)(?:\((?P<id>\d{5,12})\)|<(?P<mail>[^<>\s]+@[^<>\s]+)>)?\s*$"
+    r"^(?P<at>\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d\d:\d\d) (?P<name>.*?)(?:\((?P<id>\d{5,12})\)|<(?P<mail>[^<>\s@]++@[^<>\s]++)>)? ?$"
 )
 QQ_OF = re.compile(r"^消息对象[::]\s*(.+)$", re.MULTILINE)
 WECHAT_DAY = re.compile(r"^[—\-–\s]*(\d{4})[-/年](\d{1,2})[-/月](\d{1,2})日?[—\-–\s]*$")
 WECHAT_HEAD = re.compile(r"^(?P<name>\S.{0,80}?)\s{1,4}(?P<at>\d{1,2}:\d\d(?::\d\d)?)\s*$")
 WECHAT_FULL = re.compile(
-    r"^(?:\[?(?P<at>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\]?\s+(?P<name>[^::]{1,80}?)"
-    r"|(?P<name2>\S.{0,80}?)\s+\(?(?P<at2>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\)?)[::]?\s*$"
+    r"^(?:\[?(?P<at>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\]?\s++(?P<name>[^::]{1,80}?)"
+    r"|(?P<name2>\S.{0,80}?)(?<!\s)\s++\(?(?P<at2>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\)?)[::]?$"
 )
 
 
@@ -163,7 +163,8 @@ def qq(path: Path, channel: str) -> Iterator[Said]:
     name = channel or next(iter(QQ_OF.findall(text)), "").strip()
 
     def head(line: str, _day: str) -> tuple[str, str] | None:
-        match = QQ_HEAD.match(line)
+        trimmed = line.rstrip()
+        match = QQ_HEAD.match(trimmed if trimmed == line else f"{trimmed} ")
         return (match["at"], match["id"] or match["mail"] or match["name"].strip()) if match else None
 
     yield from _messages(path, text, name, head, "QQ")
@@ -173,7 +174,7 @@ def wechat(path: Path, channel: str) -> Iterator[Said]:
     """WeChat's text: days as lines of their own and `NAME  HH:MM` above each message, or whole times beside the names."""
 
     def head(line: str, day: str) -> tuple[str, str] | None:
-        if match := WECHAT_FULL.match(line):
+        if match := WECHAT_FULL.match(line.rstrip()):
             return (match["at"] or match["at2"]).replace("/", "-"), (match["name"] or match["name2"]).strip()
         match = WECHAT_HEAD.match(line) if day else None
         return (f"{day} {match['at']}", match["name"].strip()) if match else None

@@ -166,7 +166,7 @@ class Layout(BaseModel):
     """The posts of a page."""
     id: Selector = NONE
     """In a post, its id; the element's own by default."""
-    id_pattern: Pattern = re.compile(r"\d+$")
+    id_pattern: Pattern = re.compile(r"(?<!\d)\d++$")
     """The part of it that is the id."""
     thread_id: Selector = NONE
     """On a thread's page, its id, where lists do not tell one that lasts."""

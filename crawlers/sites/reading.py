@@ -33,7 +33,7 @@ COUNTED = "counted"
 GROWTH, FREE = 8, 1024
 """A page yields at most so many times its own size, and so many bytes more for each post and each page that it leads to."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
-LAST_STEP = re.compile(r"(?P<id>[^/?&=]+)/?$")
+LAST_STEP = re.compile(r"(?<![^/?&=])(?P<id>[^/?&=]++)/?$")
 QUERY = re.compile(r"[?#].*", re.DOTALL)
 UNREAD = frozenset({"script", "style"})
 TIMES = ("datetime", "data-time", "data-timestamp", "title")

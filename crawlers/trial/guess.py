@@ -210,7 +210,7 @@ def _numbered(nodes: Sequence[HtmlElement]) -> str:
     """The attribute that numbers each of them, its own `id` before others; "" where there is none."""
     for name in ("id", *(name for name in nodes[0].attrib if name.startswith("data-"))):
         values = [str(node.get(name, "")) for node in nodes]
-        if len(set(values)) == len(values) and all(re.search(r"\d+$", value) for value in values):
+        if len(set(values)) == len(values) and all(re.search(r"\d$", value) for value in values):
             return str(name)
     return ""
 

@@ -39,7 +39,7 @@ MULTIPLIERS = {
 ALONE = frozenset(("k", "w", "万", "十万", "百万", "千万", "亿", "million", "millions", "billion", "mln", "lakh", "crore"))
 """Multipliers that make a volume without a unit."""
 _MULTIPLIER = "|".join(sorted(MULTIPLIERS, key=len, reverse=True))
-NUMBER = r"(?<![a-z0-9.,/])(?<!\d[ \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
+NUMBER = r"(?<![a-z\d.,/])(?<!\d[ \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
 UNITS = (
     r"条(?![件款码纹])|人(?![工民事才脸肉间家])|户(?![口籍名型])|行(?![业长程])|个(?!月|小时|半)|份|组(?![织长])|笔|名(?![字下单称])|位(?![置于])"
     r"|张(?=卡|银行卡|信用卡|身份证|证|照|图|[^\u4e00-\u9fff]|$)|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
@@ -76,10 +76,10 @@ CURRENCIES = {
     "GBP": "gbp|英镑|£", "TWD": "twd|台币", "JPY": "jpy|日元", "BTC": "btc|比特币", "XMR": "xmr|门罗币?", "ETH": "eth|以太币?",
 }  # fmt: skip
 _BEFORE = r"us\$|hk\$|[$¥￥€£]|usdt|usd|rmb|cny|eur|gbp|人民币"
-_AMOUNT = r"(\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d{1,7}(?:\.\d{1,8})?)"
+_AMOUNT = r"(\d{1,3}(?:,\d{3})++(?:\.\d{1,2})?|\d{1,7}(?:\.\d{1,8})?)"
 PRICE = re.compile(
     rf"(?<![a-z])({_BEFORE})\s?{_AMOUNT}(?![\d.,]*\d)\s?([kw万千百亿])?(?![a-z])"
-    rf"|(?<![a-z0-9.,/])(?<!\d[ \-]){_AMOUNT}\s?([kw万千百亿])?\s?(?:个|枚)?({'|'.join(CURRENCIES.values())})(?![a-z])"
+    rf"|(?<![a-z\d.,/])(?<!\d[ \-]){_AMOUNT}\s?([kw万千百亿])?\s?(?:个|枚)?({'|'.join(CURRENCIES.values())})(?![a-z])"
     rf"|([一二两三四五六七八九十百千万零〇]{{1,8}})(元|块钱?|u(?![a-z0-9])|美金|刀)"
 )
 _CURRENCY = {name: re.compile(pattern) for name, pattern in CURRENCIES.items()}
@@ -113,7 +113,7 @@ CONTACTS = {
     "threema": r"threema",
     "batchat": r"batchat|蝙蝠",
     "letstalk": r"letstalk",
-    "wechat": r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4,})"
+    "wechat": r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4})"
     rf"|{_ASKING}\s?(?:我)?\s?(?:微信|薇信|威信|v信|微x|(?:wechat|vx|wx|v)(?![a-z]))|薇信|威信|v信|微x",
     "qq": r"(?<![a-z])(?:qq|扣扣|企鹅|q群|扣)(?=[\s:群号+]{0,3}\d{5,11}(?!\d))"
     rf"|{_ASKING}\s?(?:我)?\s?(?:qq|扣扣|企鹅|扣|q(?![a-z]))|qq群|扣扣|企鹅",

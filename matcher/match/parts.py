@@ -246,17 +246,18 @@ NAMES = "!/"
 """How the path of a container's list of names ends."""
 OFFICE = frozenset(("docx", "xlsx", "pptx", "odf"))
 ABOUT_OFFICE = re.compile(
-    r".*!/(?:docProps/(?:core|app)\.xml|docMetadata/LabelInfo\.xml|customXml/itemProps\d*\.xml"
-    r"|META-INF/manifest\.xml|(?:.*/)?meta\.xml|manifest\.rdf|mimetype)",
+    r"docProps/(?:core|app)\.xml|docMetadata/LabelInfo\.xml|customXml/itemProps\d*\.xml"
+    r"|META-INF/manifest\.xml|(?:.*/)?meta\.xml|manifest\.rdf|mimetype",
     re.DOTALL,
 )
-"""Paths of what an office file tells of itself beside what is in it."""
+"""Paths within an office file of what it tells of itself beside what is in it."""
 WORD = re.compile(r"\w")
 IN_MARKUP = re.compile(r"(?:\A|>|<!\[CDATA\[|<!--)[^<>\w]*\w")
 """A letter or digit outside of tags."""
 IN_ATTRIBUTE = re.compile(r"""\s(?!xmlns[:=]|[\w.-]*:?schemaLocation)[\w:.-]+\s*=\s*(?:"[^"<]*\w|'[^'<]*\w)""")
 """A letter or digit in the value of an attribute that names no namespace."""
-DECLARED = re.compile(r"<\?[^>]*>")
+DECLARED = re.compile(r"<\?[^>]*+(>?)")
+"""What is no mark-up and no text; one that does not end is a match too, so that no search begins anew within it, and stays."""
 SCHEMAS = re.compile(r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b")
 """Namespaces of custom XML that describes columns and forms of a library of documents, which are nobody's data."""
 STYLED = re.compile(r"officeDocument/2006/bibliography\b|schemas\.microsoft\.com/office/2006/metadata/properties\b")
@@ -292,7 +293,7 @@ def watched(
     is_blank, why = True, "empty"
     for piece in pieces:
         yield piece
-        if piece.path.endswith(NAMES) or (piece.container in OFFICE and ABOUT_OFFICE.fullmatch(piece.path)):
+        if piece.path.endswith(NAMES) or (piece.container in OFFICE and _is_about_office(piece.path)):
             continue
         if is_blank:
             is_blank = not has_words(piece)
@@ -307,6 +308,11 @@ def watched(
         on_skipped(Outcome(path, why))
 
 
+def _is_about_office(path: str) -> bool:
+    _, parted, within = path.rpartition("!/")
+    return bool(parted) and ABOUT_OFFICE.fullmatch(within) is not None
+
+
 def has_words(piece: Piece) -> bool:
     """Whether there is a letter or digit in it, outside of tags."""
     text = piece.decoded
@@ -314,7 +320,7 @@ def has_words(piece: Piece) -> bool:
     if len(head) > REPEATED and head == head[0] * len(head):
         text = text.lstrip(head[0])
     if piece.container in OFFICE and piece.path.endswith(".xml"):
-        return _has_data(DECLARED.sub("", text))
+        return _has_data(DECLARED.sub(lambda found: "" if found[1] else found[0], text))
     return (IN_MARKUP if piece.markup else WORD).search(text) is not None
 
 

@@ -141,10 +141,10 @@ MOST_TRIES = 1024
 LONGEST_HEAD = 8192
 Labels = tuple[Field | None, ...]
 NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
-INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")\s*(?:\(([^()]{1,4096})\))?\s*values?\s*")
+INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*\(([^()]{1,4096})\))?+\s*values?\s*")
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(
-    rb"(?m)^[\s,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
+    rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
 )
 """The name of a column, and what its comment calls it."""
 BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
@@ -196,7 +196,7 @@ def labels_in(names: bytes) -> Labels:
 
 def _column_labels(body: bytes) -> Labels:
     """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column a line, up to the keys."""
-    lines = re.split(rb"\n\s*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
+    lines = re.split(rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
     named = ((name.decode("utf-8", "replace"), comment.decode("utf-8", "replace")) for name, comment in COLUMN.findall(lines))
     return tuple(label_of(name) or (label_of(comment) if comment else None) for name, comment in named)
 

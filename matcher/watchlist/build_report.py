@@ -16,7 +16,7 @@ KEPT_REJECTS = 1000
 MAX_REJECTED_SHARE = 0.05
 FEWEST_CHOSEN = 10
 """Chosen rows of which none can be read, from which the columns must be others."""
-_LINE = re.compile(r"\s*([^\s=:,;]+)\s*(?:[=:,;]|\s)\s*(\d+)\s*")
+_LINE = re.compile(r"\s*+([^\s=:,;]+)(?:\s*[=:,;]\s*|\s+)(\d+)\s*")
 
 
 class Reject(NamedTuple):

@@ -11,9 +11,9 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 from email.errors import HeaderParseError
+from email.feedparser import BufferedSubFile, BytesFeedParser, NeedMoreData  # type: ignore[attr-defined]  # stubs lack what is its own
 from email.header import decode_header
 from email.message import Message
-from email.parser import BytesParser
 from functools import partial
 
 from matcher.unpack import protocol
@@ -25,18 +25,74 @@ from matcher.unpack.walk import Body, Walk, slices
 NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
 LONG_FIELD = re.compile(rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
+DASHES = "--"
+"""How a line begins that parts two parts."""
 LONGEST_FIELD = 2048
+DEEPEST = 16
+"""So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a file is 6."""
 LONGEST_WORDS = 8192
 WORDS = re.compile(r".{1,8192}(?=\s|$)|.{1,8192}", re.DOTALL)
 """Pieces of a header that is longer, parted before white space if there is any."""
-FROM_LINE = re.compile(rb"^From \S+ .*\d\d:\d\d.*\r?\n", re.MULTILINE)
+_FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
+FROM_LINE = re.compile(rb"^" + _FROM, re.MULTILINE)
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
 CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 
 def message(walk: Walk, body: Body, path: str, depth: int) -> None:
     """One mail."""
-    _message(walk, BytesParser().parsebytes(LONG_FIELD.sub(_tamed, body)), path, depth, len(body))
+    parser = Parser()
+    for piece in slices(LONG_FIELD.sub(_tamed, body)):
+        parser.feed(piece)
+        if parser.begun > walk.budget.entries:  # of the first of which one too many is told
+            break
+    _message(walk, parser.close(), path, depth, len(body))
+
+
+class Flat(Message):
+    """A mail or part that holds no other: what it holds is read as a text."""
+
+    def get_content_type(self) -> str:
+        """What it is, whatever it says."""
+        return "text/plain"
+
+
+class Lines(BufferedSubFile):  # type: ignore[misc]
+    """The library's, which looks at each line once for every part around it: of a body it gets all up to the next dashes."""
+
+    is_body, _is_alone = False, False
+
+    def readline(self) -> str:
+        """A line, or in a body several of which only the first may begin with dashes."""
+        first: str = super().readline()
+        is_alone, self._is_alone = self._is_alone, first is not NeedMoreData and first.startswith(DASHES)
+        waiting = self._lines
+        if not self.is_body or is_alone or self._is_alone or not first or first is NeedMoreData:
+            return first
+        held = [first]
+        while waiting and not waiting[0].startswith(DASHES):
+            held.append(waiting.popleft())
+        return "".join(held)
+
+
+class Parser(BytesFeedParser):
+    """The library's with the `Lines` above; what stands in more than DEEPEST parts is one text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._input, self._msgstack = Lines(), list[Message]()
+        self.begun = 0
+        """Mails and parts so far."""
+
+    def _new_message(self) -> None:
+        self._input.is_body, self.begun = False, self.begun + 1
+        self._factory = Flat if len(self._msgstack) >= DEEPEST else Message
+        super()._new_message()  # type: ignore[misc]
+
+    def _parse_headers(self, lines: list[str]) -> None:
+        super()._parse_headers(lines)  # type: ignore[misc]
+        around = (part.get_content_type() for part in self._msgstack)
+        self._input.is_body = "message/delivery-status" not in around  # whose parts end with a blank line
 
 
 def _tamed(field: re.Match[bytes]) -> bytes:
@@ -115,6 +171,8 @@ def decoded(value: str) -> str:
     '张某 <a@example.com>'
     """
     unfolded = " ".join(value.splitlines())
+    if "=?" not in unfolded:
+        return unfolded
     if len(unfolded) > LONGEST_WORDS:  # the library's time grows with the square of their number
         return "".join(decoded(piece) for piece in WORDS.findall(unfolded))
     try:
@@ -147,7 +205,7 @@ MAIL_SURE = re.compile(
 MAIL_FIELD = re.compile(
     rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
 )
-MBOX_START = re.compile(rb"From \S+ .*\d\d:\d\d.*\r?\n")
+MBOX_START = re.compile(_FROM)
 
 
 def is_mailbox(head: bytes, _name: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import itertools
 import re
 import struct
 import sys
@@ -227,7 +228,11 @@ def library() -> Pdfium | None:
 
 END, NEAR_END = b"%%EOF", 4096
 ENCRYPT = b"/Encrypt"
-STREAM = re.compile(rb">>\s{0,4}stream\r?\n")
+STREAM_END = b"endstream"
+MARK = re.compile(rb">>\s{0,4}stream\r?\n|" + STREAM_END)
+"""Where a stream begins, and where it ends."""
+MOST_UNENDED = 64
+"""Streams that another one begins in: a document that was cut off has one, one in which others stand unpacked has a few."""
 MOST_SAID = 400
 """Bytes before a stream in which its filters are named."""
 OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Decode|/Crypt")
@@ -236,10 +241,7 @@ OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Deco
 
 def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
     """One member with the text of all pages; pages that are scans are handed on as pictures, or said once."""
-    pdfium = library()
-    if pdfium is None:
-        raise Halt("unsupported")
-    document = pdfium.open(body)
+    document = opened(body)
     try:
         scanned: list[int] = []
         place = f"{path}{SEPARATOR}text"
@@ -261,6 +263,17 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
         raise EOFError("the document ends early")
 
 
+def opened(body: Body) -> Document:
+    """The document; ValueError where it is damaged, of streams without end before PDFium looks for the end of each."""
+    pdfium = library()
+    if pdfium is None:
+        raise Halt("unsupported")
+    marks = (mark[0] == STREAM_END for mark in MARK.finditer(body))
+    if sum(not (one or other) for one, other in itertools.pairwise(marks)) > MOST_UNENDED:
+        raise ValueError("damaged document")
+    return pdfium.open(body)
+
+
 def has_damage(body: Body) -> bool:
     """Whether a compressed stream does not end as it should: PDFium shows what is before the damage, or a blank page.
 
@@ -268,13 +281,18 @@ def has_damage(body: Body) -> bool:
     """
     if body.find(ENCRYPT) >= 0:
         return False
-    for begin in STREAM.finditer(body):
-        said = bytes(body[max(0, begin.start() - MOST_SAID) : begin.start()])
-        said = said[said.rfind(b"obj") + 1 :]
-        if b"/FlateDecode" in said and not OTHERWISE.search(said):
-            end = body.find(b"endstream", begin.end())
-            if not _is_whole(body, begin.end(), end if end >= 0 else len(body), armoured=b"/ASCII85Decode" in said):
-                return True
+    marks = MARK.finditer(body)
+    begin = next(marks, None)
+    while begin:
+        behind = next(marks, None)  # what ends it: a stream goes no further than to where the next one begins
+        if begin[0] != STREAM_END:
+            said = bytes(body[max(0, begin.start() - MOST_SAID) : begin.start()])
+            said = said[said.rfind(b"obj") + 1 :]
+            if b"/FlateDecode" in said and not OTHERWISE.search(said):
+                end = behind.start() if behind else len(body)
+                if not _is_whole(body, begin.end(), end, armoured=b"/ASCII85Decode" in said):
+                    return True
+        begin = behind
     return False
 
 

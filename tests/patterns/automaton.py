@@ -1,0 +1,401 @@
+"""A regular expression as an automaton of the characters that it takes, with which repetitions can take the same text.
+
+`re` tries one way after another: where two repetitions can take the same characters, or one can begin anew at each place of what
+it takes itself, it tries as many ways as the square of the text's length, or more. The theory is that of the degree of ambiguity
+(Weber and Seidl, 1991): time is more than linear if a word leads from a repetition to itself, from it to another one, and from
+that one to itself. A search begins with a repetition of anything. Possessive repetitions and atomic groups are left in one way.
+
+What looks ahead or behind by one character is kept; of what looks further nothing is assumed. Repetitions of up to `SHORT` are
+taken for few, longer ones for endless.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from re import _compiler, _constants, _parser
+from typing import NamedTuple
+
+SHORT = 64
+MOST_STATES = 300_000
+"""Of the product of three automata: a pattern that needs more is said to be too large to be judged."""
+SPACES = "\t\n\v\f\r \x1c\x85\xa0\u2028\u3000"
+SAMPLES = [*map(chr, range(256)), *SPACES, *"一鿿王０９Ａｚ＠一", "\u0301", "\u200b", "İ", "ſ", "K", "𝟏", "٣"]
+CHARACTERS = {_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN, _constants.CATEGORY, _constants.RANGE}
+REPEATS = {_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT}
+
+
+class Step(NamedTuple):
+    """A way to the next state: which characters may have stood before and may come. -1 is the end, where the pattern matches.
+
+    Whether a possessive repetition goes round on it, and whether it is open to all that the masks tell: what looks further than
+    one character may close it.
+    """
+
+    target: int
+    before: int
+    ahead: int
+    goes_round: bool = False
+    is_sure: bool = True
+
+
+@dataclass
+class Automaton:
+    """See the module. Sets of characters are bits of `letters`; START and END are two bits more."""
+
+    pattern: re.Pattern
+    is_searched: bool = True
+    is_whole: bool = False
+    """Whether it must match up to the end of the text."""
+    taken: dict[int, int] = field(default_factory=dict)
+    """The characters that a state takes."""
+    edges: list[list[Step]] = field(default_factory=list)
+    atomic: list[frozenset[int]] = field(default_factory=list)
+    """The atomic groups that a state stands in."""
+    lazy: set[int] = field(default_factory=set)
+    """States of repetitions that leave off as soon as they may: what comes behind is tried before they go on."""
+    _groups: tuple[int, ...] = ()
+    _lazy: int = 0
+
+    def __post_init__(self) -> None:
+        self.parsed = _parser.parse(self.pattern.pattern, self.pattern.flags & ~re.DEBUG)
+        self.letters = self._letters()
+        self.every = (1 << len(self.letters)) - 1
+        self.start_bit, self.end_bit = 1 << len(self.letters), 2 << len(self.letters)
+        self.all_before, self.all_ahead = self.every | self.start_bit, self.every | self.end_bit
+        self.word = self._mask(_constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags)
+        self.line_end = self._mask(_constants.LITERAL, 10, 0)
+        self.start = self._new()
+        at = self.start
+        self.anywhere = -1
+        if self.is_searched:
+            self.anywhere = self._new(self.every)
+            at = self._new()
+            self._link(self.start, at)
+            self._link(self.start, self.anywhere)
+            self._link(self.anywhere, self.anywhere)
+            self._link(self.anywhere, at)
+        at = self._sequence(self.parsed, at, self.pattern.flags)
+        self.accepted = self._new()
+        self._link(at, self.accepted, ahead=self.end_bit if self.is_whole else None)
+
+    # Characters
+
+    def _letters(self) -> list[str] | list[bytes]:
+        """One of each kind of characters that the pattern tells from others."""
+        sets = list(dict.fromkeys((op, repr(arg), flags) for op, arg, flags in _characters(self.parsed, self.pattern.flags)))
+        known = {(op, repr(arg), flags): arg for op, arg, flags in _characters(self.parsed, self.pattern.flags)}
+        if isinstance(self.pattern.pattern, bytes):
+            samples: list = [bytes((byte,)) for byte in range(256)]
+        else:
+            ends = {end for _, arg, _ in _characters(self.parsed, 0) for end in _ends(arg)}
+            near = {n for end in ends for n in (end - 1, end, end + 1) if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
+            samples = list(dict.fromkeys([*SAMPLES, *map(chr, sorted(near))]))
+        tests = [_compiled(op, known[op, written, flags], flags) for op, written, flags in sets]
+        tests += [_compiled(_constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags)]
+        tests += [_compiled(_constants.LITERAL, 10, 0)]
+        preferred = sorted(samples, key=lambda sample: (not sample.isalnum(), not 32 < ord(sample) < 127))
+        kinds: dict[tuple[bool, ...], object] = {}
+        for sample in preferred:
+            kinds.setdefault(tuple(test.fullmatch(sample) is not None for test in tests), sample)
+        self._masks: dict[tuple[object, str, int], int] = {}
+        return list(kinds.values())  # type: ignore[return-value]
+
+    def _mask(self, op: object, arg: object, flags: int) -> int:
+        key = (op, repr(arg), flags)
+        if key not in self._masks:
+            test = _compiled(op, arg, flags)
+            self._masks[key] = sum(1 << n for n, letter in enumerate(self.letters) if test.fullmatch(letter))
+        return self._masks[key]
+
+    def letter(self, mask: int) -> str | bytes:
+        """One of the characters of a set."""
+        return self.letters[(mask & -mask).bit_length() - 1]
+
+    # Building
+
+    def _new(self, taken: int | None = None) -> int:
+        self.edges.append([])
+        self.atomic.append(frozenset(self._groups))
+        if taken is not None:
+            self.taken[len(self.edges) - 1] = taken
+            if self._lazy:
+                self.lazy.add(len(self.edges) - 1)
+        return len(self.edges) - 1
+
+    def _link(
+        self,
+        one: int,
+        other: int,
+        before: int | None = None,
+        ahead: int | None = None,
+        *,
+        round_: bool = False,
+        sure: bool = True,
+    ) -> None:
+        before = self.all_before if before is None else before
+        ahead = self.all_ahead if ahead is None else ahead
+        self.edges[one].append(Step(other, before, ahead, round_, sure))
+
+    def _sequence(self, items: object, at: int, flags: int) -> int:
+        for op, arg in items:  # type: ignore[attr-defined]
+            at = self._item(op, arg, at, flags)
+        return at
+
+    def _item(self, op: object, arg: object, at: int, flags: int) -> int:  # noqa: PLR0911  a case for each kind of item
+        if op in CHARACTERS:
+            taking = self._new(self._mask(op, arg, flags))
+            self._link(at, taking)
+            return taking
+        if op is _constants.BRANCH:
+            ends = [self._sequence(branch, at, flags) for branch in arg[1]]
+            joined = self._new()
+            for end in ends:
+                self._link(end, joined)
+            return joined
+        if op is _constants.SUBPATTERN:
+            return self._sequence(arg[3], at, (flags | arg[1]) & ~arg[2])
+        if op in REPEATS:
+            return self._repeat(op, *arg, at, flags)
+        if op is _constants.ATOMIC_GROUP:
+            if len(arg) == 1 and arg[0][0] is _constants.MAX_REPEAT:
+                return self._repeat(_constants.POSSESSIVE_REPEAT, *arg[0][1], at, flags)
+            return self._in_group(arg, at, flags)
+        if op in (_constants.ASSERT, _constants.ASSERT_NOT):
+            return self._looked(arg[0], arg[1], at, flags, positive=op is _constants.ASSERT)
+        if op is _constants.AT:
+            return self._placed(arg, at, flags)
+        if op is _constants.GROUPREF_EXISTS:
+            joined = self._new()
+            for branch in (arg[1], arg[2] or []):
+                self._link(self._sequence(branch, at, flags), joined)
+            return joined
+        left = self._new()
+        self._link(at, left, sure=False)  # a reference to a group: as if it were empty
+        return left
+
+    def _in_group(self, items: object, at: int, flags: int) -> int:
+        outside, self._groups = self._groups, (*self._groups, len(self.edges))
+        inner = self._new()
+        self._link(at, inner)
+        end = self._sequence(items, inner, flags)
+        self._groups = outside
+        left = self._new()
+        self._link(end, left)
+        return left
+
+    def _repeat(self, op: object, least: int, most: int, items: object, at: int, flags: int) -> int:
+        is_kept = op is _constants.POSSESSIVE_REPEAT
+        single = self._certain(items, flags) if len(items) == 1 and _width(items) == 1 else 0  # type: ignore[arg-type]
+        ahead = self.all_ahead & ~single if is_kept and single else None
+        outside = self._groups
+        if is_kept:
+            self._groups = (*outside, len(self.edges))
+        first = self._new()
+        self._link(at, first)
+        at = first
+        for _ in range(min(least, 4 if single else 2)):
+            at = self._sequence(items, at, flags)
+        self._groups, inside = outside, self._groups
+        end = self._new()
+        self._groups = inside
+        if most > SHORT:
+            turn = self._new()
+            self._link(at, turn)
+            self._lazy += op is _constants.MIN_REPEAT
+            self._link(self._sequence(items, turn, flags), turn, round_=is_kept)
+            self._lazy -= op is _constants.MIN_REPEAT
+            self._link(turn, end, ahead=ahead)
+        else:
+            for _ in range(min(most - least, 2)):
+                self._link(at, end, ahead=ahead)
+                at = self._sequence(items, at, flags)
+            self._link(at, end)
+        self._groups = outside
+        return end
+
+    def _looked(self, way: int, items: object, at: int, flags: int, *, positive: bool) -> int:
+        left = self._new()
+        if way > 0:
+            if _has_endless(items):
+                self._in_group(items, at, flags)  # it leads nowhere, and takes its time
+            seen = self._first(items, flags) if positive else self.all_ahead & ~self._certain(items, flags)
+            self._link(at, left, ahead=seen, sure=self._is_told(items, seen, self.all_ahead, flags, positive=positive))
+        else:
+            seen = self._last(items, flags) if positive else self.all_before & ~self._certain(items, flags)
+            self._link(at, left, before=seen, sure=self._is_told(items, seen, self.all_before, flags, positive=positive))
+        return left
+
+    def _is_told(self, items: object, seen: int, every: int, flags: int, *, positive: bool) -> bool:
+        """Whether one character tells all that is looked for."""
+        certain = self._certain(items, flags) & every
+        may = self._first(items, flags) & every if every == self.all_ahead else self._last(items, flags) & every
+        return certain == seen if positive else certain == may and seen == every & ~certain
+
+    def _placed(self, where: object, at: int, flags: int) -> int:
+        left = self._new()
+        if where in (_constants.AT_BEGINNING, _constants.AT_BEGINNING_STRING):
+            lines = self.line_end if flags & re.MULTILINE and where is _constants.AT_BEGINNING else 0
+            self._link(at, left, before=self.start_bit | lines)
+        elif where in (_constants.AT_END, _constants.AT_END_STRING):
+            self._link(at, left, ahead=self.end_bit | (self.line_end if where is _constants.AT_END else 0))
+        else:
+            other_before, other_ahead = self.all_before & ~self.word, self.all_ahead & ~self.word
+            is_edge = where is _constants.AT_BOUNDARY
+            self._link(at, left, before=self.word, ahead=other_ahead if is_edge else self.word)
+            self._link(at, left, before=other_before, ahead=self.word if is_edge else other_ahead)
+        return left
+
+    def _first(self, items: object, flags: int) -> int:
+        """Characters with which it may begin, END among them."""
+        found = 0
+        for op, arg in items:  # type: ignore[attr-defined]
+            if op in CHARACTERS:
+                return found | self._mask(op, arg, flags)
+            if op is _constants.BRANCH:
+                inner = [self._first(branch, flags) for branch in arg[1]]
+                found |= union(inner)
+                if not any(_width(branch) == 0 for branch in arg[1]):
+                    return found
+            elif op is _constants.SUBPATTERN:
+                found |= self._first(arg[3], (flags | arg[1]) & ~arg[2])
+                if _width(arg[3]):
+                    return found
+            elif op in REPEATS:
+                found |= self._first(arg[2], flags)
+                if arg[0] and _width(arg[2]):
+                    return found
+            elif op is _constants.ATOMIC_GROUP:
+                found |= self._first(arg, flags)
+                if _width(arg):
+                    return found
+            elif op is _constants.AT and arg in (_constants.AT_END, _constants.AT_END_STRING):
+                return found | self.end_bit | (self.line_end if arg is _constants.AT_END else 0)
+        return self.all_ahead
+
+    def _last(self, items: object, flags: int) -> int:
+        """Characters that may stand at its end."""
+        parts = list(items)  # type: ignore[call-overload]
+        if not parts:
+            return self.all_before
+        op, arg = parts[-1]
+        if op in CHARACTERS:
+            return self._mask(op, arg, flags)
+        if op is _constants.BRANCH and all(map(len, arg[1])):
+            return union([self._last(branch, flags) for branch in arg[1]])
+        if op is _constants.SUBPATTERN:
+            return self._last(arg[3], (flags | arg[1]) & ~arg[2])
+        if op in REPEATS and arg[0]:
+            return self._last(arg[2], flags)
+        return self.all_before
+
+    def _certain(self, items: object, flags: int) -> int:  # noqa: PLR0911  as above
+        """Characters each of which is enough to match it."""
+        parts = list(items)  # type: ignore[call-overload]
+        if not parts:
+            return self.all_before | self.all_ahead
+        (op, arg), rest = parts[0], parts[1:]
+        if _width(rest) or any(one in (_constants.ASSERT, _constants.ASSERT_NOT, _constants.AT) for one, _ in rest):
+            return 0
+        if op in CHARACTERS:
+            return self._mask(op, arg, flags)
+        if op is _constants.BRANCH:
+            return union([self._certain(branch, flags) for branch in arg[1]])
+        if op is _constants.SUBPATTERN:
+            return self._certain(arg[3], (flags | arg[1]) & ~arg[2])
+        if op in REPEATS and arg[0] == 1:
+            return self._certain(arg[2], flags)
+        if op is _constants.AT and arg in (_constants.AT_END, _constants.AT_END_STRING):
+            return self.end_bit
+        return 0
+
+    # Ways between characters
+
+    @cached_property
+    def steps(self) -> dict[int, list[Step]]:
+        """From the start and from each state that takes a character to the next ones; a way that exists twice stands twice."""
+        return {state: list(self._ways(state)) for state in (self.start, *self.taken)}
+
+    def _ways(self, state: int) -> Iterator[Step]:
+        waiting = [(Step(state, self.all_before, self.all_ahead), frozenset({state}))]
+        while waiting:
+            way, seen = waiting.pop()
+            if way.target == self.accepted:
+                yield way._replace(target=-1)
+            for edge in self.edges[way.target]:
+                before, ahead = way.before & edge.before, way.ahead & edge.ahead
+                to = Step(edge.target, before, ahead, way.goes_round or edge.goes_round, way.is_sure and edge.is_sure)
+                if edge.target in self.taken:
+                    ahead &= self.taken[edge.target]
+                    if before and ahead:
+                        yield to._replace(ahead=ahead)
+                elif before and ahead and edge.target not in seen:
+                    waiting.append((to, seen | {edge.target}))
+
+
+def union(masks: list[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
+
+
+def _compiled(op: object, arg: object, flags: int) -> re.Pattern:
+    """The pattern of one character."""
+    state = _parser.State()
+    state.flags, state.str = flags, ""
+    return _compiler.compile(_parser.SubPattern(state, [(op, arg)]), flags & ~re.DEBUG)
+
+
+def _inner(arg: object) -> Iterator[object]:
+    """The patterns within an item."""
+    for part in arg if isinstance(arg, tuple) else (arg,):
+        for one in part if isinstance(part, list) else [part]:
+            if isinstance(one, _parser.SubPattern):
+                yield one
+
+
+def _characters(items: object, flags: int) -> Iterator[tuple[object, object, int]]:
+    for op, arg in items:  # type: ignore[attr-defined]
+        if op in CHARACTERS:
+            yield op, arg, flags
+        within = (flags | arg[1]) & ~arg[2] if op is _constants.SUBPATTERN else flags
+        for one in _inner(arg):
+            yield from _characters(one, within)
+
+
+def _ends(arg: object) -> Iterator[int]:
+    """Codes that stand in a set of characters."""
+    if isinstance(arg, int):
+        yield int(arg)
+    elif isinstance(arg, list | tuple):
+        for one in arg:
+            yield from _ends(one)
+
+
+def _has_endless(items: object) -> bool:
+    return any(
+        (op in REPEATS and arg[1] > SHORT) or any(map(_has_endless, _inner(arg)))
+        for op, arg in items  # type: ignore[attr-defined]
+    )
+
+
+def _width(items: object) -> int:
+    """The least number of characters that it takes."""
+    if isinstance(items, _parser.SubPattern):
+        return min(items.getwidth()[0], 1 << 20)
+    width = 0
+    for op, arg in items:  # type: ignore[attr-defined]
+        if op in CHARACTERS:
+            width += 1
+        elif op in REPEATS:
+            width += arg[0] * _width(arg[2])
+        elif op is _constants.BRANCH:
+            width += min(map(_width, arg[1]))
+        elif op is _constants.SUBPATTERN:
+            width += _width(arg[3])
+        elif op is _constants.ATOMIC_GROUP:
+            width += _width(arg)
+    return width

@@ -1,0 +1,130 @@
+"""Every regular expression of the program, and how it is used: tried at each place of a text, at one, or on the whole of it.
+
+Patterns are noted as they are compiled while all modules are imported, those made of parts among them, and read from the source
+where they are written in a call. Of one that has a name all uses of the name count; any other use counts as a search.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("ullage", "matcher", "crawlers", "alerts")
+SEARCH = "search"
+USES = frozenset(("search", "match", "fullmatch", "finditer", "findall", "sub", "subn", "split"))
+AT_ONE_PLACE = frozenset(("match", "fullmatch", "pattern", "flags", "groupindex", "groups"))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pattern, its name or place (`matcher.reference.HEX`, `matcher/reference.py:17`), and how it is used."""
+
+    pattern: re.Pattern
+    name: str
+    is_searched: bool = True
+    is_whole: bool = False
+
+
+def collected() -> list[Found]:
+    """All of them; a pattern that stands under two names stands here twice."""
+    made = _made_at_import()
+    trees = {
+        path.relative_to(ROOT): ast.parse(path.read_text())
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    found, known = list[Found](), Uses.within(trees)
+    for path, tree in trees.items():
+        names = dict(_named(tree))
+        for line, pattern in made.get(str(path), []):
+            name = next((name for name, lines in names.items() if line in lines), "")
+            uses = known.of.get((_module(path), name), {SEARCH})
+            place = f"{_module(path)}.{name}" if name else f"{path}:{line}"
+            found.append(Found(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"}))
+        found += [Found(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)]
+    return list(dict.fromkeys(found))
+
+
+def _module(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _made_at_import() -> dict[str, list[tuple[int, re.Pattern]]]:
+    """By file, the line in which each was compiled."""
+    made, own = dict[str, list[tuple[int, re.Pattern]]](), re._compile
+    ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
+
+    def noted(pattern, flags=0):
+        compiled, frame = own(pattern, flags), sys._getframe(2)
+        if frame.f_code.co_filename.startswith(ours) and isinstance(compiled, re.Pattern):
+            made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append((frame.f_lineno, compiled))
+        return compiled
+
+    re._compile = noted
+    try:
+        for package in PACKAGES:
+            for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+                if not module.name.endswith("__main__"):
+                    importlib.import_module(module.name)
+    finally:
+        re._compile = own
+    return made
+
+
+def _named(tree: ast.Module) -> Iterator[tuple[str, range]]:
+    """Names that a module gives, and the lines of what they are given."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+            names = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+            for name, value in zip(names, values * (len(names) if len(values) == 1 else 1), strict=False):
+                if isinstance(name, ast.Name) and isinstance(value, ast.Call):
+                    yield name.id, range(value.lineno, (value.end_lineno or value.lineno) + 1)
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What each file does with names: of its own, imported, and of modules (`module.NAME`)."""
+
+    of: dict[tuple[str, str], set[str]]
+
+    @classmethod
+    def within(cls, trees: dict[Path, ast.Module]) -> Uses:
+        """Read once for all names; a match at a place that is told is a SEARCH, as is any other use."""
+        of = dict[tuple[str, str], set[str]]()
+        for path, tree in trees.items():
+            nodes = list(ast.walk(tree))
+            held = {id(node.value): node for node in nodes if isinstance(node, ast.Attribute)}
+            called = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
+            origin = {alias.name: node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+            for node in nodes:
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id.isupper():
+                    key = origin.get(node.id, _module(path)), node.id
+                elif isinstance(node, ast.Attribute) and node.attr.isupper() and isinstance(node.value, ast.Name):
+                    key = f"{origin.get(node.value.id, '')}.{node.value.id}", node.attr
+                else:
+                    continue
+                method = held.get(id(node))
+                call = called.get(id(method)) if method else None
+                use = method.attr if method and (call is None or len(call.args) == 1) else SEARCH
+                of.setdefault(key, set()).add(use)
+        return cls(of)
+
+
+def _written(tree: ast.Module) -> Iterator[tuple[int, re.Pattern, bool, bool]]:
+    """Patterns that stand in a call of `re`: `re.sub("a+", …)`."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
+            continue
+        use = node.func.attr
+        if node.func.value.id == "re" and use in USES and isinstance(node.args[0], ast.Constant):
+            yield node.lineno, re.compile(node.args[0].value), use not in AT_ONE_PLACE, use == "fullmatch"

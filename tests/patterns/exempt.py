@@ -1,0 +1,23 @@
+"""Patterns that the check finds fault with and that are fast all the same, each with its bound or its reason."""
+
+from __future__ import annotations
+
+BOUNDED = {
+    "crawlers.sites.dates.MONTH_FIRST": "LONGEST",
+    "crawlers.sites.dates.AGO": "LONGEST",
+    "matcher.records.values.TERMS": "LONGEST",
+}
+"""By the constant of their module that is the longest text they are given: the worst of that length must take no time."""
+OURS = {
+    "alerts.search.language._LEADS": "reads templates of ours",
+    "alerts.search.pages.coverage.STYLE": "reads a style sheet of ours",
+}
+"""Of what nobody outside writes."""
+PROVEN = {
+    "matcher.records.logins.PICTURE": "asked at most ATTEMPTS times of a row, of 256 bytes each",
+    "matcher.text.unescape.JSON_ESCAPE": "begins at no backslash behind two, and so once in a run of them",
+    "matcher.unpack.readers.mail.WORDS": "what the first form leaves the second takes, and the search goes on behind it",
+    "matcher.unpack.readers.office.TOKEN": "each `<` looks ahead to the next, and what the first form leaves the second takes",
+    "ullage.identifiers.email.PATTERN": "begins anew at `--` alone, where what it took before ends",
+}
+"""What looks further than one character makes these linear; they are held to it by measurement, as all others are."""
