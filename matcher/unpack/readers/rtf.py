@@ -14,12 +14,6 @@ from matcher.unpack.kinds import Format
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
-TOKEN = re.compile(
-    rb"((?:\\'[0-9a-fA-F]{2})+)|((?:\\u-?\d{1,5} ?\?)+)|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\([^a-zA-Z])|([{}])"
-    rb"|([^\\{}\r\n]+)|[\r\n]+|\\"
-)
-"""Bytes in hex, characters by number with a `?` for old readers, a word with its number, a sign, a brace, and plain text; the end
-of a line says nothing."""
 NUMBER = re.compile(rb"-?\d+")
 SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t", b"nestcell": "\t", b"tab": "\t",
          b"nestrow": "\n", b"emdash": "—", b"endash": "–", b"bullet": "•"}  # fmt: skip
@@ -35,6 +29,20 @@ PAGES = {932: "cp932", 936: "gb18030", 949: "cp949", 950: "big5", 54936: "gb1803
 """Code pages by the number of `ansicpg`; any other is read as that of western languages."""
 CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
 """Code pages by the number of a font's `fcharset`."""
+
+
+TOLD = b"|".join(sorted([*SHOWN, *SILENT, *WORDS, *EMBEDDED, b"u", b"bin", b"uc", b"ansicpg", b"f", b"fcharset"]))
+TOKEN = re.compile(
+    rb"((?:\\'[0-9a-fA-F]{2})++)|((?:\\u-?\d{1,5} ?\?)++)"
+    rb"|(?:\\(?!(?:" + TOLD + rb")(?![a-zA-Z]))[a-zA-Z]{1,32}+(?:-?\d{1,10})?+ ?)++"
+    rb"|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\(\\(?:\\\\)*+|[^a-zA-Z])|((?:\{\})++|\{\\\*|\{++|\}++)|([^\\{}\r\n]+)|[\r\n]+|\\"
+)
+"""Bytes in hex, characters by number with a `?` for old readers, words of layout, a word that tells something with its number, a
+sign, braces, and plain text; the end of a line says nothing, and neither do words of layout."""
+
+
+HEXED, CHARACTERS, WORD, NUMBERED, SIGN, BRACE, PLAIN = range(1, 8)
+"""Groups of TOKEN."""
 
 
 class Group(NamedTuple):
@@ -56,20 +64,26 @@ class Reader:
 
     def take(self, token: re.Match[bytes]) -> int:
         """One token; how many bytes of a binary follow it that are none."""
-        hexed, characters, word, number, sign, brace, plain = token.groups()
-        if hexed or plain:
-            self._plain(bytes.fromhex(hexed.translate(None, b"\\'").decode()) if hexed else plain)
-        elif characters:
-            self._characters(characters)
-        elif brace:
+        kind = token.lastindex
+        if kind is None:  # layout
+            return 0
+        said = token[kind]
+        if kind == PLAIN:
+            self._plain(said)
+        elif kind == BRACE:
             self.flush()
-            self._brace(brace)
-        elif word:
-            return self._word(word, int(number or 0), is_numbered=number is not None)
-        elif sign == b"*":
-            self._group = self._group._replace(target=self._group.target or b"*")
-        elif sign in SIGNS:
-            self._show(SIGNS[sign])
+            self._brace(said)
+        elif kind == HEXED:
+            self._plain(bytes.fromhex(said.translate(None, b"\\'").decode()))
+        elif kind == SIGN:
+            if said == b"*":
+                self._group = self._group if self._group.target else self._group._replace(target=said)
+            elif said[:1] in SIGNS:
+                self._show(SIGNS[said[:1]] * ((len(said) + 1) // 2))  # of backslashes there may be many
+        elif kind == CHARACTERS:
+            self._characters(said)
+        else:
+            return self._word(token[WORD], int(token[NUMBERED] or 0), is_numbered=kind == NUMBERED)
         return 0
 
     def flush(self) -> None:
@@ -80,10 +94,16 @@ class Reader:
             self._bytes.clear()
 
     def _brace(self, brace: bytes) -> None:
-        if brace == b"{":
+        if brace[:2] == b"{}":  # groups that hold nothing
+            pass
+        elif brace == b"{\\*":
             self._around.append(self._group)
+            self._group = self._group._replace(target=self._group.target or b"*")
+        elif brace[:1] == b"{":
+            self._around += [self._group] * len(brace)
         elif self._around:
-            self._group = self._around.pop()
+            self._group = self._around[-len(brace) :][0]
+            del self._around[-len(brace) :]
         self._skip = 0
 
     def _plain(self, said: bytes) -> None:
@@ -176,11 +196,17 @@ def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 def _words(reader: Reader, body: Body) -> Iterator[bytes]:
     at, size = 0, len(body)
-    while at < size and (token := TOKEN.match(body, at)):
-        at = token.end() + reader.take(token)
-        if len(reader.parts) > CHUNK:
-            yield "".join(reader.parts).encode("utf-8", "replace")
-            reader.parts.clear()
+    while at < size:
+        for token in TOKEN.finditer(body, at):
+            binary = reader.take(token)
+            if len(reader.parts) > CHUNK:
+                yield "".join(reader.parts).encode("utf-8", "replace")
+                reader.parts.clear()
+            if binary:
+                at = token.end() + binary
+                break
+        else:
+            break
     reader.flush()
     yield "".join(reader.parts).encode("utf-8", "replace")
 
