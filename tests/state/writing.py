@@ -19,9 +19,9 @@ from alerts.store import Where, open_store
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.database import KEY, Frontier
 from crawlers.sites.pages import Page
-from tests.conftest import HeldClock
 from tests.factories import WHEN, outgoing
 from ullage.bus import CAPTURES, Bus, Retention, open_bus
+from ullage.clock import Clock
 from ullage.settings import Context
 
 AT_FIRST = 256
@@ -47,11 +47,11 @@ class Part:
 
 
 def bus_of(data: Path) -> Bus:
-    return open_bus("sqlite:///bus", data, ALL, HeldClock(WHEN.timestamp()).as_clock())
+    return open_bus("sqlite:///bus", data, ALL, Clock())
 
 
 def frontier_of(data: Path) -> Frontier:
-    return Frontier(data, Context(data).keys.read(KEY), HeldClock(WHEN.timestamp()).as_clock())
+    return Frontier(data, Context(data).keys.read(KEY), Clock())
 
 
 def to_bus(data: Path) -> Callable[[range], None]:
