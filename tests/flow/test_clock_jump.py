@@ -1,0 +1,65 @@
+"""The clock of the machine is wrong, as services of the embedded bus and store see it: each is a process of its own.
+
+Only what Python calls the time is shifted, so the kernel's uptime is the real one; the machine's clock is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alerts.records import Exposure
+from alerts.store import Where, configured_store
+from deploy.demo.people import people
+from tests.flow.daemon import Daemon
+from ullage.settings import Context
+
+POSTS = 90
+DAY = 86_400
+SHIFTED = """
+import sys, time
+real, by = time.time, float(sys.argv.pop(1))
+time.time = lambda: real() + by
+from ullage.cli import main
+main()
+"""
+
+
+def shifted(daemon: Daemon, days: float, *words: str) -> subprocess.CompletedProcess[str]:
+    """`ullage` with those words, in a process whose wall clock is so many days ahead."""
+    line = [sys.executable, "-c", SHIFTED, str(days * DAY), "--data", str(daemon.data), *words]
+    return subprocess.run(line, env={**os.environ}, capture_output=True, text=True, check=False)
+
+
+def stored(daemon: Daemon) -> int:
+    """How many customers the store has."""
+    with contextlib.closing(configured_store(Context(daemon.data))) as store:
+        return store.count(Exposure, Where())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("days", [200, -30])
+def test_what_was_accepted_is_read_and_kept_whatever_the_clock_says(tmp_path: Path, days: float) -> None:
+    customers = list(people(POSTS, 23))
+    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
+    texts = [f"{one.name},{one.phone}" for one in customers]
+    lines = [{"site": "x", "url": f"http://x.example/{n}", "text": text} for n, text in enumerate(texts)]
+    daemon.ask("ingest", "-", text="\n".join(map(json.dumps, lines)))
+    match = shifted(daemon, days, "match", "--once")
+    assert (match.returncode, match.stderr.count("retention_suspended")) == (0, 1), match.stderr
+    assert daemon.ask("dead-letters", "list", "--json") == ""
+    daemon.ask("alert", "--once")
+    assert stored(daemon) == POSTS
+    assert shifted(daemon, days, "alert", "--once").returncode == 0
+    assert stored(daemon) == POSTS
+    assert "clock: the wall clock says" in shifted(daemon, days, "check").stdout
+    accepted = shifted(daemon, days, "check", "--accept-clock")
+    assert "FAULT  clock" not in accepted.stdout
+    assert shifted(daemon, days, "alert", "--once").returncode == 0
+    assert stored(daemon) == POSTS
