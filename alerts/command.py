@@ -67,7 +67,7 @@ from ullage.exits import Exit
 from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, STORE, new_registry, show_suspension
+from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -119,14 +119,14 @@ def run_alert(context: Context, *, once: bool) -> None:
     metrics = AlertMetrics(registry, settings.tenants, context.clock)
     metrics.canary.interval.set(settings.canary.interval_seconds)
     CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
-    show_suspension(registry, context.running_time)
-    context.running_time.turn()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
         port = settings.alert.port if settings.metrics and not once else None
         turning: list[Maintenance] = []  # none while the bus is waited for
-        stop = stack.enter_context(running("alert", registry, port, lambda: bool(turning) and turning[0].ready()))
+        stop = stack.enter_context(
+            running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready())
+        )
         is_embedded = settings.store.url.startswith("sqlite:")  # opening it has brought it up
         if not is_embedded and _gathered(context, store, stop, once, metrics) is None:
             return

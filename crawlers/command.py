@@ -32,7 +32,7 @@ from ullage.errors import ConfigError, FaultsError, UnavailableError, faults_of
 from ullage.exits import Exit
 from ullage.files.trusted import read_trusted
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, new_registry, show_suspension
+from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
 from ullage.runtime.worker import reach
 from ullage.security.check_values import check_value
@@ -62,10 +62,8 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, context.clock)
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
-    show_suspension(registry, context.running_time)
-    context.running_time.turn()
     port = context.settings.crawl.port if context.settings.metrics and not once else None
-    with role.running("crawl", registry, port) as stop:
+    with role.running("crawl", registry, port, context.running_time) as stop:
         silence_libraries()
         scheduler = reach(
             "crawl", lambda: Scheduler(context, names or [], metrics), stop, once, partial(metrics.loop.reached, BUS)

@@ -59,7 +59,6 @@ class Maintenance:
         """Do what is due."""
         self._turned = self.running_time.clock.monotonic()
         self.metrics.loop.turned()
-        self.running_time.turn()
         self.also()
         asked = BUS
         try:

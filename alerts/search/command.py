@@ -31,7 +31,7 @@ def search(ctx: typer.Context) -> None:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
         listener, hosts, address = _listening(context, stack)
-        stop = stack.enter_context(running("search", registry, None))
+        stop = stack.enter_context(running("search", registry, None, context.running_time))
         app = create_app(context, store, accounts, registry, hosts, upkeep=stack)
         typer.echo(f"search page: {address}")
         if first := first_login(accounts, context.trail("search")):

@@ -97,10 +97,10 @@ def _take_file(feed: Feed, path: Path, read: Lines) -> tuple[int, int]:
 
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     """Take what is put into `folder` until the process is told to stop."""
-    watched = Watched(folder, context.clock, remove)
+    watched = Watched(folder, context.running_time.believed(), remove)  # one that was set ahead takes no half file
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(running("ingest", registry, None))
+        stop = stack.enter_context(running("ingest", registry, None, context.running_time))
         hold(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
         feed = _feed(context, stop)
 

@@ -68,7 +68,9 @@ def intake(ctx: typer.Context) -> None:
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
         made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None
-        stop = stack.enter_context(running("intake", registry, metrics_port, lambda: bool(made) and made[0].up))
+        stop = stack.enter_context(
+            running("intake", registry, metrics_port, context.running_time, lambda: bool(made) and made[0].up)
+        )
         feed = reach("intake", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
             return

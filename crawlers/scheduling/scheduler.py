@@ -65,7 +65,6 @@ class Scheduler:
         read: Read = by_scrapy,
     ) -> None:
         self._crawl, self._clock, self._metrics = context.settings.crawl, context.clock, metrics
-        self._running_time = context.running_time
         self._frontier = open_frontier(context)
         bus, self._closing = context.bus(), ExitStack()
         publisher = bus.publisher(CAPTURES)
@@ -129,7 +128,6 @@ class Scheduler:
                 await self._beats.send(self._sites.watched)
             while not once and not stop.done():
                 self._metrics.loop.turned()
-                self._running_time.turn()
                 await self._backlog.turn()
                 await self._expiry.turn()
                 self._frontier.forgetting.turn()

@@ -49,8 +49,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     CollectMetrics(made["collect"], Clock())
     for registry in made.values():
         CertificateMetrics(registry, {})
-    for role in ("crawl", "match", "alert"):
-        show_suspension(made[role], RunningTime(Path(), Clock()))
+        show_suspension(registry, RunningTime(Path(), Clock()))
     return made
 
 

@@ -34,7 +34,7 @@ from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, new_registry, show_suspension
+from ullage.monitoring.metrics import BUS, new_registry
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
@@ -209,7 +209,6 @@ class MatchStage:
 
     def _renew(self) -> None:
         """Read watchlists and lexicons again when a file changed or a list expired, and turn the seal keys over once a day."""
-        self.context.running_time.turn()
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
@@ -322,12 +321,10 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
-    show_suspension(registry, context.running_time)
-    context.running_time.turn()
     port = None if once or not context.settings.metrics else context.settings.match.port
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
-        stop = stack.enter_context(running("match", registry, port, lambda: bool(made) and made[0].ready()))
+        stop = stack.enter_context(running("match", registry, port, context.running_time, lambda: bool(made) and made[0].ready()))
         stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",

@@ -1,24 +1,33 @@
 """A role drains on the first signal, ends on the second, leaves no core file, and dies with its supervisor."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import HeldClock
+from ullage.running_time import RunningTime
 from ullage.runtime import role
 
 ROLE = """
-import sys
+import pathlib, sys, tempfile
 from ullage import log
+from ullage.clock import Clock
+from ullage.running_time import RunningTime
 from ullage.runtime import role
 from ullage.monitoring.metrics import new_registry
 log.configure("info")
-with role.running("match", new_registry("match"), {port}) as stop:
+with tempfile.TemporaryDirectory() as data, role.running(
+    "match", new_registry("match"), {port}, RunningTime(pathlib.Path(data), Clock())
+) as stop:
     print("up", flush=True)
     {work}
 print("drained", flush=True)
@@ -68,6 +77,25 @@ def test_the_second_signal_ends_at_once() -> None:
 def test_no_core_file_is_ever_written() -> None:
     with running("import resource; print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)") as process:
         assert [first_line(process) for _ in range(2)] == ["up", "(0, 0)"]
+
+
+def test_a_role_reads_both_clocks_at_its_start() -> None:
+    with running("print(pathlib.Path(data, 'clock', 'record.json').is_file(), flush=True)") as process:
+        assert [first_line(process) for _ in range(2)] == ["up", "True"]
+
+
+def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(tmp_path: Path, clock: HeldClock) -> None:
+    read, running_time, began = [], RunningTime(tmp_path, clock.as_clock()), clock.running()
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            read.append(json.loads(running_time.path.read_bytes())["uptime"] - began)
+            clock.advance(timeout or 0.0)
+            return len(read) == 4
+
+    running_time.turn()
+    role._count(running_time, Stop())
+    assert read == [0.0, 60.0, 120.0, 180.0]
 
 
 def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:

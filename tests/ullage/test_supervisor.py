@@ -18,12 +18,14 @@ from ullage.runtime.role import DIED_OF, SUPERVISOR
 CHILD = """
 import os, pathlib, sys
 from ullage import log
+from ullage.clock import Clock
+from ullage.running_time import RunningTime
 from ullage.runtime import role
 from ullage.monitoring.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
 role.die_with_supervisor()
-with role.running(name, new_registry(name), None) as stop:
+with role.running(name, new_registry(name), None, RunningTime(folder / name, Clock())) as stop:
     os.write(1, f"{name} {os.getpid()}\\n".encode())  # one write: three children share the pipe
     stop.wait(120)
 (folder / f"{name}.drained").touch()

@@ -21,7 +21,8 @@ from ullage import log
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files import output
-from ullage.monitoring.metrics import metrics_server
+from ullage.monitoring.metrics import metrics_server, show_suspension
+from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
 
 SUPERVISOR = "ULLAGE_SUPERVISOR"
@@ -72,7 +73,11 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 @contextlib.contextmanager
 def running(
-    name: str, registry: CollectorRegistry, port: int | None, ready: Callable[[], bool] = lambda: True
+    name: str,
+    registry: CollectorRegistry,
+    port: int | None,
+    running_time: RunningTime,
+    ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[threading.Event]:
     """Wrap a role's work: yields the event that says stop. `port` None serves no metrics.
 
@@ -84,6 +89,9 @@ def running(
     logger = log.get(name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(output.guarded())
+        show_suspension(registry, running_time)
+        running_time.turn()
+        threading.Thread(target=_count, args=(running_time, stop), name="running time", daemon=True).start()
         served = None
         if port is not None:
             try:
@@ -93,6 +101,12 @@ def running(
         logger.info("started", pid=os.getpid(), port=served)
         yield stop
         logger.info("stopped", pid=os.getpid())
+
+
+def _count(running_time: RunningTime, stop: threading.Event) -> None:
+    """Read both clocks each minute, whatever the role waits for."""
+    while not stop.wait(TURN_SECONDS):
+        running_time.turn()
 
 
 def spare_what_stands(young: int = 0) -> None:
