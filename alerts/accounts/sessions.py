@@ -1,7 +1,8 @@
 """Sessions: somebody who has logged in, as a random id in a cookie of which only a digest is kept, in memory.
 
 One is over when it is not used for a while, after some hours however much it is used, when its person logs out, and as soon as
-the account changes: it holds the account's number of changes at which it began. All are over when search ends.
+the account changes: it holds the account's number of changes at which it began. One for whose person an identity provider vouches
+is over much sooner, and the provider is asked again: what it says may have changed. All are over when search ends.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Session:
     change: int
     began: float
     used: float
+    longest: float
+    is_vouched: bool = False
 
 
 class Sessions:
@@ -34,10 +37,14 @@ class Sessions:
     def __init__(self, idle_seconds: float, longest_seconds: float, clock: Clock) -> None:
         self._idle, self._longest, self._clock = idle_seconds, longest_seconds, clock
         self._sessions: dict[str, Session] = {}
+        self._to_vouch: dict[str, None] = {}
         self._lock = threading.Lock()
 
-    def open(self, user: str, change: int) -> str:
-        """A new session's id; where there are too many, the one that was used longest ago ends."""
+    def open(self, user: str, change: int, vouched_seconds: float | None = None) -> str:
+        """A new session's id; where there are too many, the one that was used longest ago ends.
+
+        `vouched_seconds` is for how long what a provider said of its person is taken to be so.
+        """
         id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
         name = digest(id_)
         with self._lock:
@@ -45,7 +52,8 @@ class Sessions:
             among = own if len(own) >= MOST_OF_ONE else self._sessions if len(self._sessions) >= MOST_SESSIONS else ()
             if among:
                 del self._sessions[min(among, key=lambda one: self._sessions[one].used)]
-            self._sessions[name] = Session(name, user, change, now, now)
+            longest = self._longest if vouched_seconds is None else min(self._longest, vouched_seconds)
+            self._sessions[name] = Session(name, user, change, now, now, longest, vouched_seconds is not None)
         return id_
 
     def find(self, id_: str) -> Session | None:
@@ -55,11 +63,20 @@ class Sessions:
             session = self._sessions.get(name)
             if session is None:
                 return None
-            if now - session.used > self._idle or now - session.began > self._longest:
+            if now - session.used > self._idle or now - session.began > session.longest:
                 del self._sessions[name]
+                if session.is_vouched and now - session.used <= self._idle:
+                    self._to_vouch[name] = None
+                    if len(self._to_vouch) > MOST_SESSIONS:
+                        del self._to_vouch[next(iter(self._to_vouch))]
                 return None
             session.used = now
         return session
+
+    def is_to_be_vouched(self, id_: str) -> bool:
+        """Whether a session of that id was in use when what a provider said of its person grew old; told once."""
+        with self._lock:
+            return self._to_vouch.pop(digest(id_), True) is None
 
     def end(self, name: str) -> None:
         """End the session of that name."""

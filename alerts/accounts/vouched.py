@@ -66,7 +66,13 @@ class Vouched:
             raise RefusedError(CLOSED, f"account {user.name}: is closed")
         if user and not user.is_mapped:
             return user
-        roles, tenants = self._granted(claims, user)
+        try:
+            roles, tenants = self._granted(claims, user)
+        except RefusedError:
+            if user:
+                self.trail.append("account.sessions", f"account {user.name}: its sessions end", actor=BY)
+                self.accounts.end_sessions(user.name)
+            raise
         if user is None:
             return self._made(claims, subject, roles, tenants)
         if (set(user.roles), set(user.tenants)) != (set(roles), set(tenants)):

@@ -98,6 +98,7 @@ def create_app(
             trail,
             metrics.logins,
             token_of(context.keys),
+            settings.oidc.minutes * 60,
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         held=Held(context.clock, len(tenants)),

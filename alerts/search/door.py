@@ -57,6 +57,8 @@ class Door:
     trail: Trail
     logins: Counter
     token: str | None = None
+    vouched_seconds: float = 900.0
+    """After which a provider has to vouch again for whom it vouches."""
     attempts: Attempts = field(init=False)
     _wrong_tokens: Allowance = field(init=False)
 
@@ -86,7 +88,11 @@ class Door:
         """A session of somebody who has shown who they are, `by` what."""
         self.trail.append("account.login", f"account {user.name} by {by}", actor=user.name)
         self.logins.labels("in").inc()
-        return self.sessions.open(user.name, user.changes)
+        return self.sessions.open(user.name, user.changes, None if user.subject is None else self.vouched_seconds)
+
+    def is_to_be_vouched(self, headers: Mapping[str, str], asked: Asked) -> bool:
+        """Whether who sent a request is to be led to the identity provider, that it may vouch for them again."""
+        return self.sessions.is_to_be_vouched(_cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE))
 
     def device(self, name: str) -> str:
         """What the browser of somebody keeps who has just logged in by password."""

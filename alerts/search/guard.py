@@ -39,6 +39,8 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "x-frame-options": "DENY",
 }
+HSTS = {"strict-transport-security": "max-age=31536000"}
+"""RFC 6797: for a year a browser asks this name over TLS alone. Where what its reader sent was not encrypted it means nothing."""
 
 
 class Beneath:
@@ -109,7 +111,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
                 own = {name.decode("latin-1").lower() for name, _ in message["headers"]}  # such as a policy for a page of its own
-                ours = [(n.encode(), value.encode()) for n, value in {**HEADERS, **closing}.items() if n not in own]
+                asked = state.get("asked")
+                wanted = {**HEADERS, **closing, **(HSTS if asked and asked.is_secure else {})}
+                ours = [(n.encode(), value.encode()) for n, value in wanted.items() if n not in own]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -89,11 +90,18 @@ def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
         return RedirectResponse("/password", 303)
     place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
     place = place if scope["method"] == "GET" and PLACE.fullmatch(place) else "/"
+    if not error and site.sign_on and scope["method"] == "GET" and _is_to_be_vouched(site, scope):
+        return RedirectResponse(f"/login/provider?{urlencode({'then': place})}", 303)
     if isinstance(error, LimitedError):
         return limited(site, error, place)
     if error:
         return site.page("problem.html", _status(error), title=Phrase("That did not work"), message=error)
     return login_form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
+
+
+def _is_to_be_vouched(site: Site, scope: Scope) -> bool:
+    cookies = "; ".join([value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"])
+    return site.door.is_to_be_vouched({"cookie": cookies}, scope["state"]["asked"])
 
 
 def _denied_program(error: UllageError | None) -> Response:

@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from crawlers.sites.site import TAKEN, Site
+from crawlers.sites.site import TAKEN, Site, not_an_identifier
 from ullage.errors import ConfigError
 from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
@@ -63,7 +63,7 @@ class Channel(BaseModel):
     def _name(cls, name: str) -> str:
         if not is_name(name) or name in TAKEN:
             raise ValueError("is no name of a channel: use a-z, 0-9, '.', '_' and '-', at most 64")
-        return name
+        return not_an_identifier(name)
 
     @field_validator("access")
     @classmethod

@@ -29,6 +29,7 @@ from ullage.files.faults import faults_of as wrong_in
 from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
 from ullage.files.trusted import read_trusted
+from ullage.lookup.free_text_check import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
@@ -108,7 +109,7 @@ class Site(BaseModel):
     def _name(cls, name: str) -> str:
         if not is_name(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
-        return name
+        return not_an_identifier(name)
 
     @field_validator("night")
     @classmethod
@@ -243,6 +244,13 @@ def _folder(parts: SplitResult) -> str:
 
 Check = Callable[[Site], object]
 """Raises ConfigError where a site is not what its platform needs."""
+
+
+def not_an_identifier(name: str) -> str:
+    """The name of a site or channel, ValueError for one that findings could not say: in their place stands `other`."""
+    if what := identifier_in(name):
+        raise ValueError(f"reads like {what}, so that findings would call it `other`: choose another name")
+    return name
 
 
 def read_site(path: Path, check: Check = lambda _: None) -> Site:

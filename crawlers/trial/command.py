@@ -26,8 +26,11 @@ from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_new
+from ullage.lookup.free_text_check import identifier_in
 from ullage.settings import Context
 
+UNNAMED = "site"
+"""What a site is called whose host reads like somebody's number, such as an address."""
 UNSAID = "-"
 """Stands for ground and owner of a site that has no file yet; it is written nowhere."""
 NAME_SIGNS = re.compile(r"[^a-z0-9._-]+")
@@ -139,11 +142,14 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
     if parts.username or parts.password:
         raise ConfigError("the address holds a user name or password: a site is read as anybody reads it")
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
+    named = UNNAMED if identifier_in(named) and not name else named
     known = {"name": named, "platform": "board", "start": [url], "allow_private": allow_private, "script": is_route(url)}
     try:
         return Site.model_validate({**known, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:
-        raise ConfigError(f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-'") from None
+        raise ConfigError(
+            f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-', that reads like no number"
+        ) from None
 
 
 def _write(file: Path, text: str, presets: Presets) -> None:

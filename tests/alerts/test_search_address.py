@@ -92,6 +92,14 @@ def test_a_proxy_that_keeps_its_own_host_says_the_public_one_beside_it(served):
     assert who.get("/login", headers={"host": HOST, "x-forwarded-host": "evil.example"}).status_code == 421
 
 
+def test_a_browser_that_came_over_tls_is_told_to_come_so_always(served):
+    who = served(PROXIED)
+    assert who.get("/login", headers=proxied()).headers["strict-transport-security"] == "max-age=31536000"
+    assert who.get("/nowhere", headers=proxied()).headers["strict-transport-security"]
+    assert "strict-transport-security" not in who.get("/login").headers
+    assert "strict-transport-security" not in served(PAGE).get("/login", headers={"x-forwarded-proto": "https"}).headers
+
+
 def test_one_reader_behind_a_proxy_makes_no_other_wait(served):
     who = served(PROXIED)
     for n in range(OF_SOURCE):

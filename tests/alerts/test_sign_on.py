@@ -113,6 +113,23 @@ def test_who_is_in_a_group_gets_an_account_with_what_it_grants(opened, issuer, a
     ]
 
 
+def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(opened, issuer, clock) -> None:
+    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+    back(who, begin(who, issuer))
+    clock.advance(899)
+    assert who.get("/").status_code == 200
+    clock.advance(2)
+    led = who.get("/noise?x=1")
+    assert (led.status_code, led.headers["location"]) == (303, "/login/provider?then=%2Fnoise%3Fx%3D1")
+    assert who.get("/noise").status_code == 401, "once, so that nobody goes in circles"
+    assert back(who, begin(who, issuer)).status_code == 200
+    assert who.get("/").status_code == 200
+    other = Browser(who.app)
+    issuer.more["groups"] = []
+    assert back(other, begin(other, issuer)).status_code == 403
+    assert who.get("/").status_code == 401, "what is learned holds for every session of theirs"
+
+
 def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
     who, issuer.more = opened(), {"groups": "fraud-desk", "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)

@@ -98,6 +98,13 @@ def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
         read_site(tmp_path / "Bad Name.toml")
 
 
+@pytest.mark.parametrize("name", ["13800138000", "forum-13800138000", "123456789012", "board.1-2345-6789-0"])
+def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.toml").write_text(GOOD)
+    with pytest.raises(ConfigError, match=r"name: reads like .* would call it `other`: choose another name"):
+        read_site(tmp_path / f"{name}.toml")
+
+
 @pytest.mark.parametrize("name", ["other", "ullage-canary"])
 def test_no_site_has_a_name_that_stands_for_something_else(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.toml").write_text(GOOD)

@@ -133,6 +133,9 @@ class OidcSettings(Section):
     )
     proxy: str = knob("", "http://HOST:PORT by which it is asked; directly by default, the environment's proxies are not used")
     seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "one answer of it; somebody waits for it", "seconds")
+    minutes: Annotated[float, Field(gt=0, le=720)] = knob(
+        15.0, "after so long it is asked again whether it still vouches for somebody, and in which groups they are", "minutes"
+    )
     grants: dict[str, GrantSettings] = knob(
         {}, "one table a group; without any only those enter whose account was made for them by `user add --subject`"
     )
