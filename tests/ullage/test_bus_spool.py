@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -412,7 +414,26 @@ def test_everything_the_bus_writes_is_private(gap: Gap) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.parametrize("options", ["wait=soon", "wait=-1", "wait=nan", "patience=3"])
+def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_name_says(gap: Gap) -> None:
+    gap.put("a")
+    path = gap.outer / gap.ready()[0]
+    whole = path.read_bytes()
+    for magic, said in ((files.MAGIC[:-1] + bytes([files.MAGIC[-1] + 1]), "newer ullage"), (b"?" * len(files.MAGIC), "its name")):
+        head = magic + whole[len(magic) : files._HEADER.size]
+        path.write_bytes(head + files._CRC.pack(zlib.crc32(head)) + whole[files.HEADER_BYTES :])
+        with pytest.raises(files.DamagedFileError, match=said):
+            files.read_file(path, CAPTURES)
+
+
+def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:
+    gap.put("a")
+    path = gap.outer / gap.ready()[0]
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(files.DamagedFileError, match=re.escape(str(path))):
+        files.read_file(path, CAPTURES)
+
+
+@pytest.mark.parametrize("options", ["wait=soon", "wait=-1", "wait=nan", "wait=", "patience=3"])
 def test_an_option_that_is_none_is_a_configuration_error(tmp_path: Path, options: str) -> None:
     with pytest.raises(ConfigError, match="wait=SECONDS"):
         open_bus(f"spool:///bus?{options}", tmp_path, KEEP, Clock())

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.conftest import KEEP
 from tests.factories import outgoing
 from ullage.bus import CAPTURES, open_bus
+from ullage.bus.sqlite import SCHEMA
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, UnavailableError
+from ullage.files.database import open_database
 
 VALUES = [f"{n:04d}".encode() * 400 for n in range(40)]
 
@@ -84,6 +87,17 @@ def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: P
         open_bus(url, tmp_path / "data", KEEP, Clock()).publisher(CAPTURES).append([outgoing("a")])
     assert (tmp_path / "data" / "inside" / "captures.sqlite").is_file()
     assert (tmp_path / "outside" / "captures.sqlite").is_file()
+
+
+@pytest.mark.parametrize("headers", ["[]", "{", "null"])
+def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(whole: Path, headers: str) -> None:
+    """As a program of somebody else leaves it: the page is whole."""
+    with closing(open_database(whole / "captures.sqlite", [SCHEMA])) as database:
+        database.execute("update records set headers = ? where offset = 6", (headers,))
+    subscription = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock()).subscribe(CAPTURES, "match")
+    with pytest.raises(CorruptError, match=r"captures\.sqlite has a damaged record \(offset 6\)"):
+        subscription.poll(10, 0.0)
+    subscription.close()
 
 
 def test_files_of_the_bus_are_private(whole: Path) -> None:
