@@ -1,0 +1,78 @@
+"""What is mutated, by area, and the quick tests that are related to it.
+
+Left out is what only a real server can tell: `ullage/bus/kafka`, and Elasticsearch's side of `alerts/store`. The contract suites
+hold these to the same behaviour (`make contracts`), at seconds a test and not at milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Files and folders, and the tests that are to notice a change of them."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def paths(self) -> list[Path]:
+        """Every file of it."""
+        found = [ROOT / one for one in self.files]
+        return sorted(path for one in found for path in (one.rglob("*.py") if one.is_dir() else [one]))
+
+
+def _files(folder: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}.py" for name in names.split())
+
+
+def _tests(folder: str, names: str) -> tuple[str, ...]:
+    return tuple(f"tests/{folder}/test_{name}.py" for name in names.split())
+
+
+AREAS = {
+    "bus": Area(
+        (*_files("ullage/bus", "__init__ routed sqlite"), "ullage/bus/spool"),
+        (
+            *_tests("contracts", "bus clock_jump spool"),
+            *_tests("ullage", "bus_spool bus_sqlite durable"),
+            *_tests("state", "newer torn"),
+        ),
+    ),
+    "store": Area(
+        (
+            *_files("alerts/store", "merge older rows_with selection sqlite tokens within"),
+            *_files("ullage/files", "atomic_write database lock"),
+        ),
+        (
+            *_tests("contracts", "incident_store joined_posts"),
+            *_tests("alerts", "older store_damage store_plans store_versions tokens within"),
+            *_tests("state", "newer torn"),
+            *_tests("ullage", "atomic_write database durable"),
+            *_tests("upgrade", "stores"),
+        ),
+    ),
+    "grouping": Area(
+        ("alerts/incidents", "alerts/stage"),
+        (
+            *_tests(
+                "alerts", "alert authentic canary erased fold heartbeat joined key_checks overtaken presence projection replaced"
+            ),
+            *_tests("alerts", "replay sellers sketch status tenants turns"),
+            *_tests("contracts", "joined_posts"),
+            "tests/alerts/noise",
+        ),
+    ),
+    "retention": Area(
+        ("alerts/maintenance",),
+        (*_tests("alerts", "erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
+    ),
+    "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),
+    "supervisor": Area(
+        ("ullage/clock.py", *_files("ullage/runtime", "supervisor worker")),
+        _tests("ullage", "clock supervisor worker"),
+    ),
+}

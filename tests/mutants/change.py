@@ -1,0 +1,127 @@
+"""The mutants of a file: one small change each, inside a function.
+
+The changes are mutmut's, without those of strings, which mostly are words for people; and two that it lacks: a statement that is
+left out, and a `with` that is entered without what it holds. Annotations, decorators, assertions and what is said in logs are no
+behaviour that a test is asked to hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+from mutmut.mutation.mutators import mutation_operators, operator_string
+
+OPERATORS = [(kind, operator) for kind, operator in mutation_operators if operator is not operator_string]
+WORDS = (cst.Is, cst.IsNot, cst.In, cst.NotIn, cst.Break, cst.Continue)
+"""What is mutated without being an expression or a statement: all else is spared mutmut's matchers, which are slow."""
+SKIPPED = (cst.Annotation, cst.Decorator, cst.Assert, cst.Import, cst.ImportFrom, cst.Parameters)
+
+
+def left_out(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A statement that does something, and is not done."""
+    if isinstance(node, cst.SimpleStatementLine):
+        [first, *more] = node.body
+        calls = isinstance(first, cst.Expr) and isinstance(first.value, cst.Call)
+        ends = isinstance(first, cst.Raise | cst.Return | cst.Break | cst.Continue | cst.Assign | cst.AugAssign | cst.Del)
+        if not more and (calls or ends):
+            yield node.with_changes(body=[cst.Pass()])
+
+
+def without_context(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """A `with` that lacks one of its contexts whose value has no name."""
+    if isinstance(node, cst.With):
+        for place, item in enumerate(node.items):
+            if item.asname is None:
+                rest = [one for at, one in enumerate(node.items) if at != place]
+                nothing = cst.WithItem(cst.parse_expression("__import__('contextlib').nullcontext()"))
+                kept = [one.with_changes(comma=cst.MaybeSentinel.DEFAULT) for one in rest]
+                yield node.with_changes(items=kept or [nothing])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mutant:
+    """One change of one file. `lines` are those that it changes, `statement` those of the statement around it."""
+
+    path: Path
+    module: cst.Module
+    node: cst.CSTNode
+    new: cst.CSTNode
+    lines: range
+    statement: range
+
+    def source(self) -> str:
+        """The file with the change."""
+        changed = self.module.deep_replace(self.node, self.new)
+        assert isinstance(changed, cst.Module)
+        return changed.code
+
+    def diff(self) -> list[str]:
+        """What is taken out and put in, line by line."""
+        lines = difflib.unified_diff(self.module.code.splitlines(), self.source().splitlines(), lineterm="", n=0)
+        return [line[0] + " " + line[1:].strip() for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+
+
+def mutants_of(path: Path) -> list[Mutant]:
+    """Every mutant of a file, in its order."""
+    wrapper = MetadataWrapper(cst.parse_module(path.read_text(encoding="utf-8")), unsafe_skip_copy=True)
+    positions = wrapper.resolve(PositionProvider)
+    found: list[Mutant] = []
+
+    def look(node: cst.CSTNode, statement: range, in_function: bool) -> None:
+        if isinstance(node, SKIPPED) or _logs(node):
+            return
+        is_code = isinstance(node, (cst.BaseExpression, cst.BaseSmallStatement, cst.BaseStatement, cst.ComparisonTarget, *WORDS))
+        here = positions.get(node)
+        lines = range(here.start.line, here.end.line + 1) if isinstance(here, CodeRange) else statement
+        if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
+            statement = lines
+        if in_function and is_code and not _is_docstring(node):
+            found.extend(Mutant(path, wrapper.module, node, new, lines, statement) for new in changes(node))
+        for child in node.children:
+            look(child, statement, in_function or isinstance(node, cst.FunctionDef))
+
+    look(wrapper.module, range(0), False)
+    return found
+
+
+def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """What may stand in the place of `node`."""
+    yield from left_out(node)
+    yield from without_context(node)
+    for kind, operator in OPERATORS:
+        if isinstance(node, kind):
+            yield from operator(node)
+
+
+def _logs(node: cst.CSTNode) -> bool:
+    """Whether it is a call of `log.get(…)`."""
+    if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Expr):
+        return _logs(node.body[0].value)
+    return isinstance(node, cst.Call) and cst.Module([]).code_for_node(node.func).startswith("log.get(")
+
+
+def _is_docstring(node: cst.CSTNode) -> bool:
+    return (
+        isinstance(node, cst.SimpleStatementLine)
+        and isinstance(node.body[0], cst.Expr)
+        and isinstance(node.body[0].value, cst.SimpleString)
+    )
+
+
+def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
+    """So many of them, the same ones for a seed and these files; all for 0."""
+    chosen = set(random.Random(seed).sample(range(len(mutants)), count)) if 0 < count < len(mutants) else set(range(len(mutants)))
+    return [one for at, one in enumerate(mutants) if at in chosen]
+
+
+def without(mutants: Iterable[Mutant], known: Iterable[tuple[str, ...]]) -> list[Mutant]:
+    """Those that are not known to change nothing: file, the line before and the line after."""
+    same = set(known)
+    named = {name for name, *_ in same}
+    return [one for one in mutants if one.path.name not in named or (one.path.name, *one.diff()) not in same]

@@ -1,0 +1,73 @@
+"""`make mutants` makes the changes that matter, puts them into what runs, and says when too few were noticed."""
+
+from collections import Counter
+
+import pytest
+
+from tests.mutants.__main__ import GOAL, score
+from tests.mutants.areas import AREAS, ROOT
+from tests.mutants.change import Mutant, mutants_of, sample
+from tests.mutants.session import plant
+from ullage.clock import Backoff
+
+CLOCK = ROOT / "ullage" / "clock.py"
+
+
+def those(path: str, before: str, after: str) -> list[Mutant]:
+    """The mutants of a file that put one line in the place of another."""
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    near = [one for one in mutants_of(ROOT / path) if before in lines[one.lines.start - 1]]
+    return [one for one in near if one.diff() == [f"- {before}", f"+ {after}"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        (
+            "ullage/bus/sqlite.py",
+            "with sqlite_errors(self._topic.path), transaction(self._topic.database):",
+            "with sqlite_errors(self._topic.path):",
+        ),
+        (
+            "alerts/notify/lease.py",
+            "slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
+            "slots = range(int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
+        ),
+        ("ullage/files/database.py", "sync_folder(path.parent)", "pass"),
+        ("ullage/runtime/supervisor.py", "child.backoff.reset()", "pass"),
+        ("alerts/stage/pipeline.py", "self.filed(batch.stored, incidents)", "pass"),
+    ],
+)
+def test_what_once_lived_is_among_the_changes(path: str, before: str, after: str) -> None:
+    assert (ROOT / path) in [one for area in AREAS.values() for one in area.paths()]
+    assert those(path, before, after)
+
+
+def test_a_mutant_is_put_into_the_function_that_is_there() -> None:
+    backoff, reset = Backoff(), Backoff.reset.__code__
+    backoff.next()
+    try:
+        [mutant] = those("ullage/clock.py", "self._step = 0", "pass")
+        plant(mutant)
+        backoff.reset()
+        assert backoff._step == 1
+    finally:
+        Backoff.reset.__code__ = reset
+    backoff.reset()
+    assert backoff._step == 0
+
+
+def test_a_seed_chooses_the_same_mutants_and_all_files_are_there() -> None:
+    mutants = mutants_of(CLOCK)
+    assert len(mutants) > 50
+    assert sample(mutants, 20, 7) == sample(mutants, 20, 7) != sample(mutants, 20, 8)
+    assert sample(mutants, 0, 7) == mutants
+    for area in AREAS.values():
+        assert area.paths()
+        assert [test for test in area.tests if not (ROOT / test).exists()] == []
+
+
+def test_who_survives_or_is_reached_by_no_test_counts_and_what_compiles_to_the_same_does_not() -> None:
+    assert score(Counter(killed=8, timeout=1, survived=1)) == GOAL
+    assert score(Counter(killed=9, untested=1, invalid=5)) == GOAL
+    assert score(Counter(killed=8, survived=1, untested=1)) < GOAL
