@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import NOON, HeldClock
 from ullage.runtime import supervisor
-from ullage.runtime.role import DIED_OF, SUPERVISOR
+from ullage.runtime.role import EXIT_CODE, SUPERVISOR
 
 CHILD = """
 import os, pathlib, sys
@@ -221,9 +221,9 @@ def test_a_child_gets_the_words_of_its_role_and_is_told_whose_child_it_is_and_of
     words, more = supervisor._start(tmp_path, "collect matrix", -9)
     assert words[-4:] == ["--data", str(tmp_path), "collect", "matrix"]
     assert (more["stdin"], more["start_new_session"]) == (subprocess.DEVNULL, True)
-    assert (more["env"][SUPERVISOR], more["env"][DIED_OF]) == (str(os.getpid()), "9")
+    assert (more["env"][SUPERVISOR], more["env"][EXIT_CODE]) == (str(os.getpid()), "-9")
     for code in (0, 1, 2):
-        assert supervisor._start(tmp_path, "match", code)[1]["env"][DIED_OF] == "0"
+        assert supervisor._start(tmp_path, "match", code)[1]["env"][EXIT_CODE] == str(code)
     assert os.environ.items() <= more["env"].items()
 
 
