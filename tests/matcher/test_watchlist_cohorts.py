@@ -133,7 +133,7 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(ullage, 
 
 def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_path: Path) -> None:
     ullage("watchlist", "rotate-key", "--tenant", "bank")
-    ullage("watchlist", "load", put(tmp_path, MANY[:50]), "--tenant", "bank", "--digests", "none")
+    ullage("watchlist", "load", put(tmp_path, MANY[:50]), "--tenant", "bank", "--digests", "none", "--shrink")
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
     assert told(loaded, range(50))["export=E1"] == 40
     assert finding_of(loaded, range(50)).epoch == 2

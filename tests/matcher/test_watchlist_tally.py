@@ -86,7 +86,9 @@ def test_a_list_without_header_and_one_with_a_row_an_identifier(ullage, context:
     done = ullage("watchlist", "load", path, "--tenant", "bank", "--columns", "customer_ref,-,phone")
     assert done.stdout.startswith("bank: 2 customers, 2 identifiers")
     path.write_text(f"r\tk\tv\nC1\ttel\t{phone(1)}\nC1\temail\tc1@example.com\n", encoding="utf-8")
-    done = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k,v", "--map", "tel=phone", "--delimiter", "\\t")
+    done = ullage(
+        "watchlist", "load", path, "--tenant", "bank", "--long", "r,k,v", "--map", "tel=phone", "--delimiter", "\\t", "--shrink"
+    )
     assert done.stdout.startswith("bank: 1 customers, 2 identifiers")
     wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
     assert "--long r,k: name three columns" in str(wrong)
