@@ -124,14 +124,15 @@ class Sender:
         return sorted(due, key=lambda one: (one.due, one.id))
 
     def _without_stale(self, due: Sequence[Notification]) -> list[Notification]:
-        """`due` without what has been tried for too long, which is given up."""
+        """`due` without what has been tried for too long, which is given up. A machine that was off for days tries once."""
         limit = (self.setup.believed or self.setup.clock).now() - timedelta(hours=self.setup.notify.retry_hours)
-        stale = [one for one in due if one.due < limit]
+        stale = [one for one in due if one.attempts and one.due < limit]
         if stale:
             self.setup.store.put([one.model_copy(update={"outcome": "failed"}) for one in stale])
             self.setup.metrics.came(self.name, "given_up", len(stale))
             log.get("alert").error("notifications_given_up", part=self.name, count=len(stale))
-        return [one for one in due if one.due >= limit]
+        given_up = {one.id for one in stale}
+        return [one for one in due if one.id not in given_up]
 
     def _needed(self, some: Sequence[Notification]) -> list[Notification]:
         """Those of `some` that somebody still has to hear of; the others are marked so."""

@@ -342,6 +342,13 @@ def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, so
     assert soc.sent == []
 
 
+def test_what_became_due_while_the_machine_was_off_for_days_is_told(notifier, store, clock, soc):
+    running = notifier({"soc": soc})
+    tell(running, store, incident())
+    turn(running, clock, 3 * 86_400)
+    assert log_of(store)["INC-A:soc:high"].outcome == "sent"
+
+
 def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, soc, registry):
     mute = set()
     running = notifier({"soc": soc}, muted=lambda some: mute & {i.id for i in some})
