@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from unittest import mock
 
+import alerts.incidents.fold
+import alerts.incidents.presence
+import alerts.incidents.ties
 import alerts.notify.sender
 import alerts.stage.pipeline
+import ullage.bus.sqlite
+import ullage.files.atomic_write
+import ullage.files.database
 from alerts.notify.channels import UndeliveredError
 from alerts.notify.message import Message
 from alerts.notify.sender import Sender
 from alerts.records import Notification
+from alerts.records.document import Document
+from alerts.store import Outcome
 from alerts.store.sqlite import SqliteStore
+from crawlers.frontier.database import Frontier, Leased
+from crawlers.intake.feed import FLUSH_SECONDS, Feed
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.visiting.pipelines.publish import PublishPipeline
 from crawlers.visiting.spider import PageRead
+from crawlers.visiting.visit import Visit
+from matcher.match.capture_key import CaptureKey
 from ullage.bus import Record
+from ullage.bus.sqlite import SqliteSubscription
 from ullage.records.hours import SEEN
+from ullage.running_time import Old, Reading
 from ullage.runtime.worker import Worker
 
 
@@ -94,6 +111,159 @@ def _new_id_each_time() -> Any:
     return mock.patch.object(Sender, "_compose", composed)
 
 
+def _told_first() -> Any:
+    """It is written that a message goes out, and under which id, only when it has gone out."""
+    deliver, put = Sender._deliver, SqliteStore.put
+
+    def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
+        def unless_under_way(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[Outcome]:
+            kept = [one for one in documents if not (isinstance(one, Notification) and one.outcome == "pending" and one.message)]
+            return put(store, kept, *over)
+
+        with mock.patch.object(SqliteStore, "put", unless_under_way):
+            return deliver(sender, some)
+
+    return mock.patch.object(Sender, "_deliver", delivered)
+
+
+def _taken_first() -> Any:
+    """Whoever hands a message in is told that it is durable before it is."""
+    flush = Feed.flush
+
+    def later(feed: Feed) -> None:
+        if feed._waiting and feed.clock.monotonic() - feed._since >= FLUSH_SECONDS:
+            flush(feed)
+
+    return mock.patch.object(Feed, "flush", later)
+
+
+def _values_of_all() -> Any:
+    """What an incident holds is told apart by its value alone: a tenant finds another's."""
+    return mock.patch.object(alerts.incidents.fold, "claim_id", lambda _, of, value: f"{of}:{value}")
+
+
+def _ties_of_all() -> Any:
+    """What the same seller says belongs to one incident, whoever the customers are of."""
+    return mock.patch.object(alerts.incidents.ties, "claim_id", lambda _, of, value: f"{of}:{value}")
+
+
+def _posts_of_all() -> Any:
+    """Whether a post is there is kept of the post, not of a tenant's post."""
+    return mock.patch.object(alerts.incidents.presence, "presence_id", lambda _, post: post)
+
+
+def _incidents_of_all() -> Any:
+    """The finding of a post has one id, and with it the incident that it opens, whoever the customers are of."""
+    identity = CaptureKey.identity
+    return mock.patch.object(CaptureKey, "identity", lambda key, served, _tenant: identity(key, served, ""))
+
+
+def _messages_of_all() -> Any:
+    """What is due goes into one message, whoever is to read it."""
+
+    def by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
+        for id_ in sorted({one.message for one in due}, reverse=True):
+            yield id_, [one for one in due if one.message == id_]
+
+    return mock.patch.object(alerts.notify.sender, "by_message", by_message)
+
+
+def _kept_after_all() -> Any:
+    """A page stays leased when it is done, until the next visit."""
+    return mock.patch.object(Frontier, "_let_go", return_value=None)
+
+
+def _kept_after_failure() -> Any:
+    """A page that was not read stays leased."""
+    leave = Frontier._leave
+
+    def left(frontier: Frontier, leased: Leased, *how: Any, **more: Any) -> None:
+        leave(frontier, leased, *how, **more)
+        frontier._held.setdefault(leased.site, set()).add(leased.name)
+
+    return mock.patch.object(Frontier, "_leave", left)
+
+
+def _kept_after_break_off() -> Any:
+    """What a visit had in hand when it was broken off stays leased."""
+    return mock.patch.object(Frontier, "recover", return_value=0)
+
+
+def _kept_after_crash() -> Any:
+    """A lease is noted on the disk, and whoever begins anew does not take it back."""
+    lease = Frontier.lease
+
+    def leased(frontier: Frontier, site: str) -> Leased | None:
+        if (found := lease(frontier, site)) is not None:
+            with frontier._change(durable=False) as database:
+                database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, found.name))
+        return found
+
+    return mock.patch.object(Frontier, "lease", leased)
+
+
+def _permit_kept() -> Any:
+    """Who waits for a page that is not read keeps its place among the requests under way."""
+
+    def kept(visit: Visit, name: bytes) -> None:
+        if timer := visit._permitted.pop(name, None):
+            timer.cancel()
+
+    return mock.patch.object(Visit, "_yield_permit", kept)
+
+
+def _goes_back() -> Any:
+    """A group's offset is whatever was committed last."""
+    return mock.patch.object(
+        ullage.bus.sqlite, "COMMIT", ullage.bus.sqlite.COMMIT.replace("max(next, excluded.next)", "excluded.next")
+    )
+
+
+def _begins_before() -> Any:
+    """Whoever begins takes the record again that was committed last."""
+    begin = SqliteSubscription.__init__
+
+    def begun(subscription: SqliteSubscription, *args: Any) -> None:
+        begin(subscription, *args)
+        subscription._next = max(1, subscription._next - 1)
+
+    return mock.patch.object(SqliteSubscription, "__init__", begun)
+
+
+def _commits_back() -> Any:
+    """When a batch is committed its first record is committed once more, and the offset may go back."""
+    commit = Worker._commit
+
+    def committed(worker: Worker, records: Sequence[Record]) -> bool:
+        return commit(worker, records) and worker._patiently(lambda: worker.subscription.commit(records[0]))
+
+    return _both(_goes_back(), mock.patch.object(Worker, "_commit", committed))
+
+
+def _two_at_once() -> Any:
+    """Whoever comes second takes a group's place all the same."""
+    return mock.patch.object(ullage.bus.sqlite, "hold", lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT))
+
+
+def _names_not_synced() -> Any:
+    """A file takes the place of another one before its folder is synced, and never after."""
+    return _both(*(mock.patch.object(module, "sync_folder") for module in (ullage.files.atomic_write, ullage.files.database)))
+
+
+def _not_waited_for() -> Any:
+    """What is appended is not waited for until the disk has it."""
+    return mock.patch.object(ullage.bus.sqlite, "transaction", partial(ullage.bus.sqlite.transaction, durable=False))
+
+
+def _trusts_the_clock() -> Any:
+    """What is old is so by the wall clock, whatever it was set to."""
+
+    def older(reading: Reading, seconds: float, **_: bool) -> Old:
+        return Old(((-math.inf, reading.wall - seconds),))
+
+    return mock.patch.multiple(Reading, older=older, is_suspended=False)
+
+
 def _always_seen() -> Any:
     """The ledger says that every site is seen, whatever came of its visits."""
     return mock.patch.object(SiteStates, "letter", return_value=SEEN)
@@ -102,6 +272,14 @@ def _always_seen() -> Any:
 def _overwrites() -> Any:
     """What was read is written over whatever is there by now. It was so; here a write that comes late takes something away."""
     return mock.patch.object(SqliteStore, "_others", return_value=frozenset())
+
+
+@contextlib.contextmanager
+def _both(*patches: Any) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
 
 
 BUGS: dict[str, Callable[[], Any]] = {
@@ -113,6 +291,25 @@ BUGS: dict[str, Callable[[], Any]] = {
     "new-id-each-time": _new_id_each_time,
     "always-seen": _always_seen,
     "overwrites": _overwrites,
+    "told-first": _told_first,
+    "taken-first": _taken_first,
+    "values-of-all": _values_of_all,
+    "ties-of-all": _ties_of_all,
+    "posts-of-all": _posts_of_all,
+    "incidents-of-all": _incidents_of_all,
+    "messages-of-all": _messages_of_all,
+    "kept-after-all": _kept_after_all,
+    "kept-after-failure": _kept_after_failure,
+    "kept-after-break-off": _kept_after_break_off,
+    "kept-after-crash": _kept_after_crash,
+    "permit-kept": _permit_kept,
+    "goes-back": _goes_back,
+    "begins-before": _begins_before,
+    "commits-back": _commits_back,
+    "two-at-once": _two_at_once,
+    "names-not-synced": _names_not_synced,
+    "trusts-the-clock": _trusts_the_clock,
+    "not-waited-for": _not_waited_for,
 }
 
 

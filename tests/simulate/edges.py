@@ -44,7 +44,9 @@ from ullage.runtime.in_hand import InHand
 PACE_SECONDS = 60.0
 LOOKS_SECONDS = 300.0
 """How often alert looks at what grows with the history; a minute for others."""
-CHECKPOINT_PAGES = 1000
+CHECKPOINT_PAGES = 100
+CACHE_PAGES = 10
+"""Few, as a database is large for SQLite that does not fit: it writes pages before a transaction ends, and checkpoints often."""
 
 
 @contextlib.contextmanager
@@ -89,6 +91,7 @@ def _disk(supervisor: Supervisor, faults: Faults) -> Iterator[tuple[str, Any]]:
             fsync(handle)
             return
         faults.before(process, FSYNC)
+        faults.disk.synced(handle)
         faults.after(process, FSYNC)
 
     def closed(handle: int) -> None:
@@ -96,16 +99,21 @@ def _disk(supervisor: Supervisor, faults: Faults) -> Iterator[tuple[str, Any]]:
             process.locks.discard(handle)
         close(handle)
 
-    def unless_dead(act: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def unless_dead(act: Callable[..., Any], watch: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
         process = supervisor.current
         if process is not None and process.dead:
             supervisor.die(process)
+        if process is not None:
+            watch(*args)
         return act(*args, **kwargs)
 
     yield "fsync", synced
     yield "close", closed
-    for name in ("pwrite", "replace", "unlink", "rename"):
-        yield name, partial(unless_dead, getattr(os, name))
+    disk = faults.disk
+    for name, watch in (("pwrite", lambda handle, *_: disk.writes(handle)), ("unlink", disk.removes)):
+        yield name, partial(unless_dead, getattr(os, name), watch)
+    for name in ("replace", "rename"):
+        yield name, partial(unless_dead, getattr(os, name), disk.moves)
 
 
 def _flock(flock: Callable[[Any, int], None], supervisor: Supervisor, handle: Any, how: int) -> None:
@@ -126,8 +134,13 @@ def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection)
         return False
 
     def after(database: apsw.Connection, name: str, pages: int) -> int:
+        if database not in process.cramped:  # not sooner: that reads the file, of which it is then too late to say how it is made
+            database.pragma("cache_size", CACHE_PAGES)
+            process.cramped.add(database)
+        faults.disk.committed(database, pages)
         if pages > CHECKPOINT_PAGES:
             database.wal_checkpoint(name)
+            faults.disk.checkpointed(database)
         faults.after(process, step)
         return apsw.SQLITE_OK
 

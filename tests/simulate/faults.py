@@ -16,6 +16,7 @@ from functools import partial
 
 import apsw
 
+from tests.simulate.disk import Disk
 from tests.simulate.process import RESTART_SECONDS, Process, Supervisor
 from tests.simulate.timeline import Timeline, VirtualClock
 from ullage.bus import Outgoing
@@ -24,10 +25,23 @@ from ullage.errors import UnavailableError
 ROLES = ("crawl", "chats", "match", "alert")
 BUS, STORE, FSYNC = "bus", "store", "fsync"
 PARTS = {"crawl": (BUS,), "chats": (BUS,), "match": (BUS,), "alert": (BUS, STORE)}
-KINDS = ("crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "late", "clock")
+KINDS = (
+    "crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "late", "late", "clock", "calendar",
+    "power", "double",
+)  # fmt: skip
 JUMPS = (3600.0, -3600.0)
+DAY = 86_400.0
+DAYS = (2 * DAY, 200 * DAY, -30 * DAY)
+"""What a clock jumps by whose battery is empty, or that somebody set: it stays so for longer."""
 LATE = (1, 2)
 """A late write arrives when the same was written so often: alert has tried again, and folded more of the same."""
+READERS = ("match", "alert")
+"""Roles of which one process works at a time."""
+LATE_SECONDS = 900.0
+"""So long writes may come late, at least: one of them has to be made meanwhile."""
+LONGER = 3
+ASKED_SECONDS = 600.0
+"""So soon a person looks at a clock that jumped by days."""
 MOST_STEPS = 40
 """Within so many steps an armed crash strikes."""
 
@@ -41,6 +55,9 @@ class Faults:
     clock: VirtualClock
     supervisor: Supervisor
     tell: Callable[[str, str], None]
+    disk: Disk
+    accept: Callable[[], None]
+    """A person says that the clock is right."""
     calm: bool = False
     steps: Counter[str] = field(default_factory=Counter)
     """Durable steps that were made, by role and what it was."""
@@ -48,7 +65,7 @@ class Faults:
     """Faults that happened, by kind."""
     skewed: list[tuple[float, float]] = field(default_factory=list)
     """When the clock was wrong, in virtual time."""
-    _armed: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    _armed: dict[str, tuple[int, bool, str]] = field(default_factory=dict)
     _full_until: float = 0.0
     _until: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """By fault, role and part, how long calls go wrong."""
@@ -62,7 +79,8 @@ class Faults:
             role = self.rng.choice(ROLES)
             part, lasts = self.rng.choice(PARTS[role]), self.rng.choice((20.0, 120.0, 900.0, 2400.0))
             if kind == "late":
-                role, part = "alert", STORE
+                role = self.rng.choice(READERS)
+                part, lasts = self.rng.choice(PARTS[role]), max(lasts, LATE_SECONDS)
             self.timeline.at(when, lambda k=kind, r=role, p=part, n=lasts: self._begin(k, r, p, n))
 
     def end(self) -> None:
@@ -72,6 +90,14 @@ class Faults:
         self._until.clear()
         self._full_until = 0.0
         self.set_clock(0.0)
+        self.timeline.at(self.timeline.now + ASKED_SECONDS, self.confirm)
+
+    def confirm(self) -> None:
+        """A person looks at the clock and says that it is right; while there is no power later."""
+        if any(process.dead for process in self.supervisor.running.values()):
+            self.timeline.at(self.timeline.now + RESTART_SECONDS, self.confirm)
+            return
+        self.accept()
 
     def set_clock(self, skew: float) -> None:
         """Let wall time jump to so many seconds from the truth."""
@@ -88,18 +114,25 @@ class Faults:
     def _begin(self, kind: str, role: str, part: str, lasts: float) -> None:
         if self.calm:
             return
-        if kind == "crash":
-            self._armed[role] = (self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5)
+        if kind in {"crash", "power"}:
+            self._armed[role] = (self.rng.randint(1, MOST_STEPS), self.rng.random() < 0.5, kind)
             return
         self.struck[kind] += 1
         self.tell("fault", f"{kind} {role} {part} {lasts:.0f} s")
         if kind == "stop":
             self.supervisor.running[role].stop.set()
+        elif kind == "double":
+            self.supervisor.double(role if role in READERS else self.rng.choice(READERS))
         elif kind == "full":
             self._full_until = self.timeline.now + lasts
         elif kind == "clock":
             self.set_clock(self.rng.choice(JUMPS))
             self.timeline.at(self.timeline.now + lasts, lambda: self.set_clock(0.0))
+        elif kind == "calendar":
+            self.set_clock(self.rng.choice(DAYS))
+            if self.rng.random() < 0.5:  # and takes it for right, as it may have been wrong before
+                self.timeline.at(self.timeline.now + ASKED_SECONDS, self.confirm)
+            self.timeline.at(self.timeline.now + LONGER * lasts, lambda: self.set_clock(0.0))
         else:
             self._until[kind, role, part] = self.timeline.now + lasts
 
@@ -122,15 +155,19 @@ class Faults:
         self._strike(process, step, after=True)
 
     def _strike(self, process: Process, step: str, *, after: bool) -> None:
-        left, is_after = self._armed.get(process.role, (0, False))
+        left, is_after, kind = self._armed.get(process.role, (0, False, ""))
         if not left or is_after is not after:
             return
         if left > 1:
-            self._armed[process.role] = left - 1, is_after
+            self._armed[process.role] = left - 1, is_after, kind
             return
         del self._armed[process.role]
-        self.struck["crash"] += 1
-        self.tell("fault", f"crash {process.role} {'after' if after else 'before'} {step}")
+        self.struck[kind] += 1
+        self.tell("fault", f"{kind} {process.role} {'after' if after else 'before'} {step}")
+        if kind == "power":
+            image = self.disk.root.with_name(f"{self.disk.root.name}-image")
+            self.tell("disk", f"lost {', '.join(self.disk.after_power(image)) or 'nothing'}")
+            self.supervisor.cut(image, self.disk.root)
         self.supervisor.die(process)
 
     # Calls between roles and the parts that they share.
@@ -151,14 +188,17 @@ class Faults:
         if self._is("lost reply", process, part) and self.rng.random() < 0.5:
             raise UnavailableError(f"the {part} has not answered")
 
-    def is_late(self, process: Process) -> bool:
+    def is_late(self, process: Process, part: str) -> bool:
         """Whether what goes out now arrives when nobody waits for it any more."""
-        return self._is("late", process, STORE) and self.rng.random() < 0.5
+        return self._is("late", process, part) and self.rng.random() < 0.5
 
-    def hold(self, ids: Collection[str], act: Callable[[], str]) -> None:
-        """Fail now, and do `act`, which tells what came of it, when of `ids` something was written again, by whatever process."""
-        self._held.append((frozenset(ids), self.rng.choice(LATE), act))
-        raise UnavailableError("the store has not answered")
+    def hold(self, ids: Collection[str], act: Callable[[], str], *, times: int = 0) -> None:
+        """Fail now, and do `act`, which tells what came of it, when of `ids` something was written again, by whatever process.
+
+        That is so many `times`, by default any of `LATE`.
+        """
+        self._held.append((frozenset(ids), times or self.rng.choice(LATE), act))
+        raise UnavailableError("it has not answered")
 
     def written(self, ids: Collection[str]) -> None:
         """These were written: what was held back of them arrives."""
@@ -170,7 +210,7 @@ class Faults:
                 self.timeline.at(self.timeline.now, partial(self._arrive, act))
 
     def _arrive(self, act: Callable[[], str]) -> None:
-        if self.supervisor.running["alert"].dead:  # what it had begun is undone first
+        if any(process.dead for process in self.supervisor.running.values()):  # what it had begun is undone first
             self.timeline.at(self.timeline.now + RESTART_SECONDS, partial(self._arrive, act))
             return
         self.tell("fault", f"arrives late: {act()}")

@@ -13,23 +13,28 @@ from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
 from alerts.incidents import replaced
 from alerts.notify.plan import routes_for
-from alerts.records import DutyRecord, Exposure, Incident, Notification, Sighting
+from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
 from alerts.store import IncidentStore, Where, configured_store
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer
 from tests.simulate.channels import ScriptedChannel
 from tests.simulate.edges import LOOKS_SECONDS
 from tests.simulate.faults import Faults
+from tests.simulate.offsets import Offsets
 from tests.simulate.script import CHATS, FAULTY_SECONDS, Leak, Script
 from tests.simulate.sites import REVISIT_SECONDS, Site
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, FINDINGS
+from ullage.errors import UllageError
 from ullage.records.hours import WHY
 from ullage.runtime.dead_letters import REASONS, waiting_or_parked
 from ullage.settings import Context
 
 HOUR = 3600.0
+VISITS = 2
+"""So often each site is read after the faults before a night is over."""
+OF_INCIDENTS = (Sighting, Exposure, Original, Holding, Notification)
 PROMISE_SECONDS = 600.0
 """So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel may have asked, a wait of one
 minute between two tries, 20 seconds in which news are gathered, and a turn of each loop."""
@@ -46,48 +51,79 @@ class Night:
     faults: Faults
     taken: set[str]
     """Chat messages that were acknowledged."""
+    kept: set[str]
+    """Sites of which a visit that had ended left pages in hand."""
+    offsets: Offsets
 
 
 def broken(night: Night) -> list[str]:
     """A line for everything that does not hold; none of a good night."""
+    try:
+        return _broken(night)
+    except UllageError as error:
+        return [f"what is left cannot be read: {error}"]
+
+
+def _broken(night: Night) -> list[str]:
     with contextlib.closing(configured_store(night.context)) as store:
         heads = [one for one in store.scroll(Incident, Where()) if not one.part_of]
         return [
             *_incidents(night, store, heads),
+            *_tenants(night, store, heads),
             *_facts(store, heads),
             *_told(night, store, heads),
             *_clocks(night, store, heads),
             *_duty_records(night, store),
+            *_read(night),
             *_coverage(night, store),
+            *night.offsets.broken,
             *_drained(night),
             *_audit(night),
+            *_retention(night),
         ]
 
 
 def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Every leak is an incident once, with its customers and no others; no incident is of anything else."""
-    who = {
-        id_: {one.subject for one in store.scroll(Exposure, Where({"incident": one_.family}))}
-        for id_, one_ in ((h.id, h) for h in heads)
-    }
-    expected = [(leak, _handles(night.context, leak)) for leak in night.script.leaks]
-    for leak, people in expected:
-        found = [id_ for id_, exposed in who.items() if exposed & people]
-        name = f"the leak of {leak.posts[0][1].id}"
-        if not found and (leak.must_be_found() or _was_taken(night, leak)):
-            yield f"{name} is lost"
-        if len(found) > 1:
-            yield f"{name} is {len(found)} incidents"
-        for id_ in found:
-            if who[id_] != people:
-                yield f"{name} is incident {id_} with {len(who[id_] - people)} too many and {len(people - who[id_])} missing"
-    known = set().union(*(people for _, people in expected))
-    for id_, exposed in who.items():
-        if not exposed & known:
-            yield f"incident {id_} is of no leak"
+    """Every leak is one incident of each tenant, with its customers and no others; no incident is of anything else."""
+    who = {head.id: {one.subject for one in store.scroll(Exposure, Where({"incident": head.family}))} for head in heads}
+    known = set[str]()
+    for leak in night.script.leaks:
+        for tenant in leak.tenants:
+            people = _handles(night.context, tenant, leak.customers(tenant))
+            sure = _handles(night.context, tenant, leak.customers(tenant, always=True, taken=_taken(night, leak)))
+            known |= people
+            found = [id_ for id_, exposed in who.items() if exposed & people]
+            name = f"the leak of {tenant} in {leak.posts[0][1].id}"
+            if not found and sure:
+                yield f"{name} is lost"
+            if len(found) > 1:
+                yield f"{name} is {len(found)} incidents"
+            for id_ in found:
+                if not sure <= who[id_] <= people:
+                    yield f"{name} is incident {id_} with {len(who[id_] - people)} too many and {len(sure - who[id_])} missing"
     for head in heads:
+        if not who[head.id] & known:
+            yield f"incident {head.id} is of no leak"
         if head.customers != len(who[head.id]):
             yield f"incident {head.id} counts {head.customers} customers of {len(who[head.id])}"
+
+
+def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """What is known of an incident or a post is of its tenant, and no message tells of several."""
+    whose = {one.id: one.tenant for one in store.scroll(Incident, Where())}
+    for kind in OF_INCIDENTS:
+        for one in store.scroll(kind, Where()):
+            if one.incident in whose and one.tenant != whose[one.incident]:
+                yield f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of {whose[one.incident]}"
+    seen = {one.id: one.tenant for one in store.scroll(Sighting, Where())}
+    for post in store.scroll(Presence, Where()):
+        if any(seen.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
+            yield f"what is known of a post of {post.tenant} has sightings of others"
+    for name, channel in night.channels.items():
+        told: dict[str, set[str]] = defaultdict(set)
+        for arrived in channel.arrived:
+            told[arrived.message].add(whose.get(arrived.incident, ""))
+        yield from (f"message {id_} on {name} tells of {len(some)} tenants" for id_, some in told.items() if len(some) > 1)
 
 
 def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
@@ -102,13 +138,14 @@ def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
             yield f"incident {head.id} counts {head.sightings} sightings of {count}"
 
 
-def _was_taken(night: Night, leak: Leak) -> bool:
-    return any(place in CHATS and post.id in night.taken for place, post in leak.posts)
+def _taken(night: Night, leak: Leak) -> set[str]:
+    """Messages of a leak that were acknowledged to who handed them in."""
+    return {post.id for place, post in leak.posts if place in CHATS} & night.taken
 
 
-def _handles(context: Context, leak: Leak) -> set[str]:
-    references = [customer(number)["customer_ref"] for number in leak.customers]
-    return {bytes(tag).hex() for tag in handles(context.keys, leak.tenant, references)}
+def _handles(context: Context, tenant: str, numbers: set[int]) -> set[str]:
+    references = [customer(number)["customer_ref"] for number in sorted(numbers)]
+    return {bytes(tag).hex() for tag in handles(context.keys, tenant, references)}
 
 
 def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
@@ -128,6 +165,8 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
                 yield f"incident {head.id} was told as new {count} times on {name}"
     yield from _in_time(night, store)
     for one in store.scroll(Notification, Where({"outcome": ("failed",)})):
+        if one.attempts and night.faults.struck["calendar"]:
+            continue  # by a clock that was right in the end it was tried for days
         yield f"{one.what} of {one.incident} on {one.channel} was given up"
 
 
@@ -176,6 +215,16 @@ def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
         yield f"duties are known until {until}, and it is {now}"
 
 
+def _read(night: Night) -> Iterator[str]:
+    """When all is well again every site is visited again and again, and every post that is up was fetched."""
+    for name, site in sorted(night.sites.items()):
+        if sum(at > FAULTY_SECONDS for at in site.listed) < VISITS:
+            yield f"{name} is left alone since {max(site.listed, default=0.0) / HOUR:.1f} h, and was due"
+        if unread := [post.id for post in site.posts if post.stays and post.id not in site.read]:
+            yield f"{', '.join(unread)} of {name} {'was' if len(unread) == 1 else 'were'} never read"
+    yield from (f"{name} had pages in hand after its visit had ended" for name in sorted(night.kept))
+
+
 def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
     """An hour in which a site was not read stands in the ledger as blind with a reason; those of a wrong clock are not judged."""
     timeline, began = night.faults.timeline, night.faults.clock.began
@@ -203,6 +252,12 @@ def _drained(night: Night) -> Iterator[str]:
                 yield f"{waiting} records of {topic} wait for {group}"
         for letter in waiting_or_parked(bus):
             yield f"a dead letter of {letter.stage}: {letter.reason}{'' if letter.reason in REASONS else ', which is none'}"
+
+
+def _retention(night: Night) -> Iterator[str]:
+    """Once a person has said that the clock is right, what is old enough is deleted again."""
+    if (reading := night.context.running_time.look()).is_suspended:
+        yield f"retention is suspended: {reading}"
 
 
 def _audit(night: Night) -> Iterator[str]:

@@ -20,9 +20,10 @@ import structlog
 from tests.matcher.bank import customer, enrol
 from tests.simulate import script
 from tests.simulate.channels import ScriptedChannel
+from tests.simulate.disk import Disk
 from tests.simulate.edges import edges
 from tests.simulate.faults import ROLES, Faults
-from tests.simulate.invariants import PROMISE_SECONDS, Night, broken
+from tests.simulate.invariants import PROMISE_SECONDS, VISITS, Night, broken
 from tests.simulate.parts import IDLE_SECONDS
 from tests.simulate.process import Supervisor
 from tests.simulate.roles import Roles
@@ -105,16 +106,26 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
         told.trace.append(f"{timeline.now:10.3f} {who}: {what.replace(str(folder), 'DATA')}")
 
     clock = VirtualClock(timeline, BEGAN)
+    disk = Disk(folder, random.Random(seed))
     supervisor = Supervisor(timeline, tell)
-    faults = Faults(random.Random(rng.random()), timeline, clock, supervisor, tell)
+    faults = Faults(
+        random.Random(rng.random()),
+        timeline,
+        clock,
+        supervisor,
+        tell,
+        disk,
+        lambda: tell("operator", setup.accept_clock(context)),
+    )
     planned = script.script_of(rng)
     sites = {name: Site(name, timeline, planned.of(name)) for name in SITES}
     channels = {name: ScriptedChannel(name, timeline, random.Random(rng.random()), tell) for name in CHANNELS}
     script.give_moods(rng, [*sites.values()], [*channels.values()])
-    context = Context(folder, Clock(clock.wall, clock.monotonic, clock.monotonic, lambda: "night"))
+    context = Context(folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot))
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
     told.steps, told.struck = faults.steps, faults.struck
-    with _logs(tell), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
+    hands = Hands()
+    with _logs(tell, hands), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
         for role, main in roles.mains().items():
             supervisor.start(role, main)
         faults.plan(FAULTY_SECONDS, rng.randint(4, 16))
@@ -128,10 +139,13 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
             supervisor.running[role].stop.set()
             timeline.run(timeline.now + 2 * IDLE_SECONDS)
         timeline.end()
-        for process in supervisor.running.values():
+        for process in (*supervisor.running.values(), *supervisor.doubles):
             process.free()
     told.lives = supervisor.lives
-    told.broken = [*supervisor.faults, *broken(Night(context, planned, sites, channels, faults, roles.taken))]
+    told.broken = [
+        *supervisor.faults,
+        *broken(Night(context, planned, sites, channels, faults, roles.taken, hands.kept, roles.offsets)),
+    ]
     told.trace += [f"broken: {one}" for one in told.broken]
     return told
 
@@ -141,17 +155,35 @@ def _drain(timeline: Timeline, supervisor: Supervisor, sites: dict[str, Site]) -
     began = timeline.now
     while timeline.now < LONGEST_SECONDS and not supervisor.ending:
         timeline.run(timeline.now + 300.0)
-        if all(sum(at > began for at in site.listed) >= 2 for site in sites.values()):
+        if all(sum(at > began for at in site.listed) >= VISITS for site in sites.values()):
             break
     timeline.run(timeline.now + SETTLED_SECONDS)
 
 
+@dataclass
+class Hands:
+    """Which sites a visit left with pages in hand although it was not broken off, by what crawl logs."""
+
+    kept: set[str] = field(default_factory=set)
+    _broken_off: set[str] = field(default_factory=set)
+
+    def hear(self, name: str, site: str) -> None:
+        """Crawl says this of a site."""
+        if name == "leased_pages_due_again" and site not in self._broken_off:
+            self.kept.add(site)
+        if name == "visit_broken_off":
+            self._broken_off.add(site)
+        if name == "visited":
+            self._broken_off.discard(site)
+
+
 @contextlib.contextmanager
-def _logs(tell: Any) -> Iterator[None]:
+def _logs(tell: Any, hands: Hands) -> Iterator[None]:
     """What the product logs is told."""
 
     def told(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         role, name = event.pop("role", "?"), event.pop("event", "?")
+        hands.hear(name, event.get("site", ""))
         tell(f"log {role}", " ".join([str(name), *(f"{key}={value}" for key, value in sorted(event.items()))]))
         raise structlog.DropEvent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import Any
 from alerts.records import Exposure, Incident, Presence, Sighting
 from alerts.records.document import Document
 from alerts.store import IncidentStore, configured_store
-from tests.simulate.faults import BUS, STORE, Faults
+from tests.simulate.faults import BUS, LATE, STORE, Faults
+from tests.simulate.offsets import Offsets
 from tests.simulate.process import Process
 from ullage.bus import Bus, Lag, Outgoing, Place, Publisher, Record, Subscription
 from ullage.settings import Context
@@ -31,6 +33,8 @@ class Appended:
     """How much was appended to each topic: what lets those who wait for it go on."""
 
     count: Counter[str] = field(default_factory=Counter)
+    offsets: Offsets = field(default_factory=Offsets)
+    """How far those who read have come."""
 
 
 class SimulatedContext(Context):
@@ -67,7 +71,10 @@ class _Bus:
 
     def subscribe(self, topic: str, group: str) -> Subscription:
         self.faults.call(self.process, BUS, "subscribe")
-        return _Subscription(self.inner.subscribe(topic, group), topic, self)
+        found = _Subscription(self.inner.subscribe(topic, group), topic, group, self)
+        self.appended.offsets.joined(topic, group, self.process)
+        found.look()
+        return found
 
     def lag(self, topic: str, group: str) -> Lag:
         self.faults.call(self.process, BUS, "lag")
@@ -114,25 +121,53 @@ class _Publisher:
 class _Subscription:
     inner: Any
     topic: str
+    group: str
     bus: _Bus
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         process, faults, count = self.bus.process, self.bus.faults, self.bus.appended.count
         faults.call(process, BUS, f"poll {self.topic}")
-        found: list[Record] = self.inner.poll(max_records, 0.0)
+        found = self._read(max_records)
         if found or not timeout:
             return found
         before = count[self.topic]
         faults.timeline.wait(IDLE_SECONDS, lambda: process.stop.is_set() or count[self.topic] != before)
-        return list(self.inner.poll(max_records, 0.0))
+        return self._read(max_records)
+
+    def _read(self, max_records: int) -> list[Record]:
+        found: list[Record] = self.inner.poll(max_records, 0.0)
+        self.bus.appended.offsets.handed(self.topic, self.group, found)
+        return found
+
+    def look(self) -> None:
+        """Where the group stands now."""
+        self.bus.appended.offsets.stand(self.topic, self.group, self.bus.inner.places(self.topic, self.group))
 
     def commit(self, record: Record) -> None:
-        self.bus.faults.call(self.bus.process, BUS, f"commit {self.topic}")
+        process, faults, of = self.bus.process, self.bus.faults, f"{self.topic} {self.group}"
+        faults.call(process, BUS, f"commit {self.topic}")
+        if faults.is_late(process, BUS):
+            faults.hold({of}, partial(self._arrive, record), times=max(LATE))
         self.inner.commit(record)
-        self.bus.faults.answer(self.bus.process, BUS, f"commit {self.topic}")
+        faults.written({of})
+        self.look()
+        faults.answer(process, BUS, f"commit {self.topic}")
+
+    def _arrive(self, record: Record) -> str:
+        """A commit that was under way comes after others, maybe of a process that has the group's place no more."""
+        late, topic = copy.copy(self.inner), self.inner._topic
+        late._topic = type(topic)(topic.path.parent, topic.name)
+        with contextlib.closing(late._topic.database):
+            late.commit(record)
+        self.look()
+        return f"commit {self.topic} {record.offset}"
 
     def lag(self) -> Lag:
         return self.inner.lag()
+
+    def close(self) -> None:
+        self.inner.close()
+        self.bus.appended.offsets.left(self.topic, self.group, self.bus.process)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -152,7 +187,7 @@ class _Store:
         def call(*args: Any, **kwargs: Any) -> Any:
             self._faults.call(self._process, STORE, name)
             merged = {one.id for one in args[0] if isinstance(one, MERGED)} if name == "put" else set[str]()
-            if merged and self._faults.is_late(self._process):
+            if merged and self._faults.is_late(self._process, STORE):
                 self._faults.hold(merged, partial(self._arrive, *args))
             done = act(*args, **kwargs)
             if merged:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 import traceback
 from collections.abc import Callable
@@ -17,11 +18,13 @@ from pathlib import Path
 import apsw
 
 from tests.simulate.timeline import Killed, Loop, Timeline
-from ullage.errors import UllageError
+from ullage.errors import CorruptError, UllageError
 
 RESTART_SECONDS = 2.0
+DARK_SECONDS = 60.0
+"""So long the power is away."""
 MOST_FAULTS = 5
-"""A night in which so many processes ended with a traceback goes no further."""
+"""A night in which so many processes ended for what should not be goes no further."""
 
 
 @dataclass(eq=False)
@@ -34,6 +37,8 @@ class Process:
     dead: bool = False
     locks: set[int] = field(default_factory=set)
     databases: list[apsw.Connection] = field(default_factory=list)
+    cramped: set[apsw.Connection] = field(default_factory=set)
+    """Of these the ones that SQLite holds little of in memory."""
     loop: Loop | None = None
 
     def free(self) -> None:
@@ -56,8 +61,19 @@ class Supervisor:
         self.running: dict[str, Process] = {}
         self.lives = 0
         self.faults: list[str] = []
-        """Deaths that no fault explains: errors that are none of ours."""
+        """Deaths that no fault explains: errors that are none of ours, and damage."""
+        self.doubles: list[Process] = []
         self.ending = False
+        self._begins_at = 0.0
+        """Until then there is no power."""
+
+    def uptime(self) -> float:
+        """Seconds since the machine started."""
+        return self._timeline.now - self._begins_at
+
+    def boot(self) -> str:
+        """What tells this start of the machine from others."""
+        return f"since {self._begins_at:.0f}"
 
     @property
     def current(self) -> Process | None:
@@ -81,6 +97,33 @@ class Supervisor:
         if self.current is process:
             raise Killed
 
+    def double(self, role: str) -> None:
+        """Begin a second process of a role beside the first, as a person might; it has to see that, and end."""
+        self.lives += 1
+        process = Process(role, self.lives)
+        self.doubles.append(process)
+
+        def live() -> None:
+            self._run(process)
+            self._timeline.at(self._timeline.now + RESTART_SECONDS, process.free)
+
+        self._timeline.spawn(f"{role} again", live, process)
+
+    def cut(self, image: Path, root: Path) -> None:
+        """The power is gone: every process dies, and what `image` holds is on the disk when the power is back."""
+        for process in (*self.running.values(), *self.doubles):
+            if process is not self.current and not process.dead:
+                process.dead = True
+                self._tell(process.role, "died")
+                self._timeline.kill(process)
+
+        def back() -> None:
+            shutil.rmtree(root)
+            image.rename(root)
+
+        self._begins_at = self._timeline.now + DARK_SECONDS
+        self._timeline.at(self._begins_at, back)
+
     def _begin(self, role: str) -> None:
         if self.ending:
             return
@@ -98,24 +141,32 @@ class Supervisor:
     def _blame(self, process: Process, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = f"{type(error).__name__} in {where.name} ({Path(where.filename).name}:{where.lineno}): {error}"
-        self.faults.append(f"{process.role} ended with a traceback: {said}")
         self._tell(process.role, f"ended with a traceback: {said}")
+        self._fault(f"{process.role} ended with a traceback: {said}")
+
+    def _fault(self, what: str) -> None:
+        self.faults.append(what)
         if len(self.faults) == MOST_FAULTS:
             self.ending = True
 
     def _live(self, process: Process) -> None:
+        self._run(process)
+        self._timeline.at(self._timeline.now + RESTART_SECONDS, lambda: self._again(process))
+
+    def _run(self, process: Process) -> None:
         try:
             self._roles[process.role](process)
         except Killed:
             process.dead = True
         except (UllageError, OSError) as error:  # `ullage.cli` makes one line of either
             self._tell(process.role, f"ended: {type(error).__name__} {error}")
+            if isinstance(error, CorruptError):
+                self._fault(f"{process.role} found damage: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a fault that the night has found
             self._blame(process, error)
         process.dead = True
         self._timeline.kill(process)
-        self._timeline.at(self._timeline.now + RESTART_SECONDS, lambda: self._again(process))
 
     def _again(self, process: Process) -> None:
         process.free()
-        self._begin(process.role)
+        self._timeline.at(self._begins_at, lambda: self._begin(process.role))

@@ -25,6 +25,7 @@ class Roles:
     def __init__(self, context: Context, faults: Faults, said: dict[str, list[Post]]) -> None:
         self._context, self._faults, self._said = context, faults, said
         self._appended = Appended()
+        self.offsets = self._appended.offsets
         self.taken: set[str] = set()
         """Messages of chats that were acknowledged to who hands them in."""
 

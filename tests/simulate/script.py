@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from tests.matcher.bank import customer
@@ -13,7 +13,10 @@ from tests.simulate.sites import Post, Site
 HOUR = 3600.0
 FAULTY_SECONDS = 4 * HOUR
 """So long things go wrong; then the night goes on until everything is drained."""
-TENANTS = {"north": range(200), "south": range(1000, 1200)}
+OWN = {"north": range(200), "south": range(1000, 1200)}
+SHARED = range(2000, 2100)
+"""These are customers of both tenants."""
+TENANTS = {name: (*own, *SHARED) for name, own in OWN.items()}
 SITES = ("alpha", "beta", "gamma")
 CHATS = ("delta", "epsilon")
 CHANNELS = ("pager", "desk", "siem")
@@ -24,15 +27,22 @@ CHANNEL_MOODS = ("down", "refuses", "slow", "loses answers")
 
 @dataclass
 class Leak:
-    """Customers of a tenant, by number, and where they are offered: posts on sites, or messages in a chat."""
+    """What one seller offers, and so one incident for each tenant of whom there are customers in it.
 
-    tenant: str
-    customers: tuple[int, ...]
+    `posts` are on sites or in chats; of customers, by number, each post says which it shows.
+    """
+
     posts: list[tuple[str, Post]] = field(default_factory=list)
 
-    def must_be_found(self) -> bool:
-        """Whether it can be read when all is well again."""
-        return any(post.gone == float("inf") for _, post in self.posts)
+    @property
+    def tenants(self) -> list[str]:
+        """Whose customers there are."""
+        return [tenant for tenant in TENANTS if self.customers(tenant)]
+
+    def customers(self, tenant: str, *, always: bool = False, taken: Container[str] = ()) -> set[int]:
+        """Those of `tenant`: `always`, which any reading must show that is made when all is well or of what was `taken`."""
+        shown = {one for _, post in self.posts if not always or post.stays or post.id in taken for one in post.people}
+        return shown.intersection(TENANTS[tenant])
 
 
 @dataclass
@@ -49,9 +59,9 @@ class Script:
 
 
 def script_of(rng: random.Random) -> Script:
-    """Leaks of people who are in no other, each in one post or in several of the same words, and posts that are none."""
+    """Leaks of people who are in no other, and posts that are none."""
     numbers = iter(range(10_000))
-    left = {tenant: rng.sample(range_, len(range_)) for tenant, range_ in TENANTS.items()}
+    left = {whose: rng.sample(range_, len(range_)) for whose, range_ in (*OWN.items(), ("both", SHARED))}
     leaks = [_leak(rng, left, numbers) for _ in range(LEAKS)]
     harmless = [
         (rng.choice((*SITES, *CHATS)), _post(rng, numbers, f"今天天气不错 {rng.random()} 有人一起拼车吗", 0.3))
@@ -61,13 +71,34 @@ def script_of(rng: random.Random) -> Script:
 
 
 def _leak(rng: random.Random, left: dict[str, list[int]], numbers: Iterator[int]) -> Leak:
-    tenant = rng.choice(list(left))
-    chosen = tuple(left[tenant].pop() for _ in range(rng.choice((9, 10, 12))))
-    text = text_of(chosen, rng.choice(("一手料 全格式 可走样", "出一批资料 精准 带身份证", "")))
-    leak = Leak(tenant, chosen)
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        leak.posts.append((rng.choice((*SITES, *CHATS)), _post(rng, numbers, text, 0.15)))
-    return leak
+    """People of one tenant, of two, or who are customers of both: in posts of the same words, shortened, or in one talk."""
+    whose = rng.choice((("north",), ("south",), ("both",), tuple(OWN), tuple(OWN)))
+    words = rng.choice(("一手料 全格式 可走样", "出一批资料 精准 带身份证", ""))
+
+    def people(count: int) -> tuple[int, ...]:
+        return tuple(left[one].pop() for one in whose for _ in range(count))
+
+    shape = rng.choice(("once", "once", "again", "shortened", "talk"))
+    if shape == "talk":
+        return _talk(rng, numbers, words, [people(9), people(9)])
+    whole = people(12 if shape == "shortened" else rng.choice((9, 10, 12)))
+    shown = [whole] * (1 if shape == "once" else rng.choice((2, 3)))
+    if shape == "shortened":
+        shown[1:] = [tuple(one for number, one in enumerate(whole) if number % 4)] * (len(shown) - 1)
+        rng.shuffle(shown)
+    return Leak([(rng.choice((*SITES, *CHATS)), _post(rng, numbers, text_of(some, words), 0.15, some)) for some in shown])
+
+
+def _talk(rng: random.Random, numbers: Iterator[int], words: str, shown: list[tuple[int, ...]]) -> Leak:
+    """Different people in the messages of one author. They come at once: with a clock that jumps in between nobody could tell."""
+    chat, at, author = rng.choice(CHATS), rng.uniform(0.0, FAULTY_SECONDS), f"author{next(numbers)}"
+    names = (f"post{next(numbers):04}" for _ in shown)
+    return Leak(
+        [
+            (chat, Post(name, text_of(some, words), at, author=author, people=some))
+            for name, some in zip(names, shown, strict=True)
+        ]
+    )
 
 
 def text_of(customers: tuple[int, ...], words: str) -> str:
@@ -76,10 +107,10 @@ def text_of(customers: tuple[int, ...], words: str) -> str:
     return f"{words}\n姓名,手机号,身份证\n" + "".join(f"{r['name']},{r['phone']},{r['resident_id']}\n" for r in rows)
 
 
-def _post(rng: random.Random, numbers: Iterator[int], text: str, goes: float) -> Post:
+def _post(rng: random.Random, numbers: Iterator[int], text: str, goes: float, people: tuple[int, ...] = ()) -> Post:
     at, number = rng.uniform(0.0, FAULTY_SECONDS), next(numbers)
     gone = at + rng.uniform(600.0, 3 * HOUR) if rng.random() < goes else float("inf")
-    return Post(f"post{number:04}", text, at, gone, f"author{number}")
+    return Post(f"post{number:04}", text, at, gone, f"author{number}", people)
 
 
 def give_moods(rng: random.Random, sites: list[Site], channels: list[ScriptedChannel]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,13 @@ class Post:
     at: float
     gone: float = float("inf")
     author: str = ""
+    people: tuple[int, ...] = ()
+    """Customers that it shows, by number."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it can be read when all is well again."""
+        return self.gone == float("inf")
 
     def is_up(self, now: float) -> bool:
         """Whether it can be read now."""
@@ -71,6 +79,8 @@ class Site:
     moods: list[tuple[float, float, str]] = field(default_factory=list)
     listed: list[float] = field(default_factory=list)
     """When its list was read as it should be."""
+    read: set[str] = field(default_factory=set)
+    """Posts that somebody was given."""
 
     @property
     def mood(self) -> str:
@@ -78,8 +88,8 @@ class Site:
         now = self.timeline.now
         return next((mood for since, until, mood in self.moods if since <= now < until), "")
 
-    def answer(self, path: str) -> tuple[int, bytes, str]:
-        """Status, body and media type; raises as a download does."""
+    def answer(self, path: str, known: bytes = b"") -> tuple[int, bytes, str]:
+        """Status, body and media type, 304 where the body has the tag that is `known`; raises as a download does."""
         mood, now = self.mood, self.timeline.now
         if mood == "down":
             raise DownloadConnectionRefusedError("refused")
@@ -94,9 +104,13 @@ class Site:
         if mood == "error":
             return 500, b"internal error", "text/plain"
         if path == "/archive":
-            return 200, self._list(now, new_layout=mood == "layout"), "text/html; charset=utf-8"
+            listed = self._list(now, new_layout=mood == "layout")
+            return (304, b"", "") if tag(listed) == known else (200, listed, "text/html; charset=utf-8")
         post = next((post for post in self.posts if f"/raw/{post.id}" == path and post.is_up(now)), None)
-        return (200, post.text.encode(), "text/plain; charset=utf-8") if post else (404, b"", "text/html")
+        if post is None:
+            return 404, b"", "text/html"
+        self.read.add(post.id)
+        return 200, post.text.encode(), "text/plain; charset=utf-8"
 
     def _list(self, now: float, *, new_layout: bool) -> bytes:
         up = [post for post in reversed(self.posts) if post.is_up(now)]
@@ -104,6 +118,11 @@ class Site:
         if not new_layout:
             self.listed.append(now)
         return f"<html>{MENU}<ul>{''.join(link.format(post.id) for post in up)}</ul></html>".encode()
+
+
+def tag(body: bytes) -> bytes:
+    """By what a site knows what it answered."""
+    return b'"%08x"' % zlib.crc32(body)
 
 
 Read = Callable[[CrawlSettings, Visit], Any]
@@ -133,8 +152,8 @@ def reader(timeline: Timeline, sites: dict[str, Site]) -> Read:
 
 def _response(request: Request, site: Site) -> Response:
     path = "/" + request.url.partition("://")[2].partition("/")[2]
-    status, body, media = site.answer(path)
-    headers = Headers({"Content-Type": media})
+    status, body, media = site.answer(path, request.headers.get("If-None-Match") or b"")
+    headers = Headers({"Content-Type": media, "ETag": tag(body)})
     kind = responsetypes.from_args(headers=headers, url=request.url, body=body)
     return kind(request.url, status=status, headers=headers, body=body, request=request)
 
