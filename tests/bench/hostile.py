@@ -3,9 +3,9 @@
 A class passes if in each doubling of its length time grows 2.2-fold at most, and each length is read at 5 MB/s at least, in CPU
 time. Doublings are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a window shows,
 and those of a full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member
-costs and hardly its bytes, so these are measured by the member, up to as many as a capture may have. A text that holds a file
-written as letters is given to a child once, whatever its length: that start is measured and taken off. What misses is measured
-again after all others, in turns that lie minutes apart, and the least that a length ever took counts: another load, or a
+costs and hardly its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a text in which
+one is written as letters, goes to a child once, whatever its length: that start is measured and taken off. What misses is
+measured again after all others, in turns that lie minutes apart, and the least that a length ever took counts: another load, or a
 neighbour of this machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed seed, looks for
 worse inputs than those that were thought of. `make bench ONLY=hostile` fails where a class misses.
 """
@@ -33,6 +33,7 @@ from tests.bench import engines
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person
 from tests.bench.detect import captures, ours
+from tests.bench.hostile_files import FILES, TEXTS
 from tests.bench.table import row
 from ullage import setup
 from ullage.settings import Context
@@ -252,6 +253,8 @@ def hostile(folder: Path) -> list[str]:
         found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
         inputs |= {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
         classes = [HostileClass(name, make, partial(cost, page=name in PAGES), start) for name, make in inputs.items()]
+        classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
+        classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
         classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
         return [each.name for each in missing(classes, start)]
 
@@ -268,6 +271,8 @@ class HostileClass:
     regimes: Sequence[Sequence[int]] = (SHORT, LONG)
     least: float = LEAST_RATE * MB
     unit: str = "MB"
+    is_file: bool = False
+    """Whether a child reads it at every length."""
     measured: dict[int, float] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
     """Lengths of which a child was given something to read."""
@@ -278,7 +283,7 @@ class HostileClass:
             body = self.make(length)
             spent = _least(partial(self.cost, body))
             self.measured[length] = min(self.measured.get(length, math.inf), spent)
-            if may_hold(body):
+            if self.is_file or may_hold(body):
                 self.given.add(length)
             if spent > PATIENCE:
                 return False

@@ -25,8 +25,6 @@ from matcher.unpack.walk import Body, Walk, slices
 NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
 LONG_FIELD = re.compile(rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
-DASHES = "--"
-"""How a line begins that parts two parts."""
 LONGEST_FIELD = 2048
 DEEPEST = 16
 """So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a file is 6."""
@@ -58,19 +56,21 @@ class Flat(Message):
 
 
 class Lines(BufferedSubFile):  # type: ignore[misc]
-    """The library's, which looks at each line once for every part around it: of a body it gets all up to the next dashes."""
+    """The library's, which looks at each line once for every part around it: of a body it gets all up to the next boundary."""
 
     is_body, _is_alone = False, False
+    boundaries: tuple[str, ...] = ()
+    """How lines begin that part the parts around."""
 
     def readline(self) -> str:
-        """A line, or in a body several of which only the first may begin with dashes."""
+        """A line, or in a body several of which only the first may be a boundary."""
         first: str = super().readline()
-        is_alone, self._is_alone = self._is_alone, first is not NeedMoreData and first.startswith(DASHES)
-        waiting = self._lines
+        is_alone, self._is_alone = self._is_alone, first is not NeedMoreData and first.startswith(self.boundaries)
+        waiting, boundaries = self._lines, self.boundaries
         if not self.is_body or is_alone or self._is_alone or not first or first is NeedMoreData:
             return first
         held = [first]
-        while waiting and not waiting[0].startswith(DASHES):
+        while waiting and not waiting[0].startswith(boundaries):
             held.append(waiting.popleft())
         return "".join(held)
 
@@ -81,6 +81,8 @@ class Parser(BytesFeedParser):
     def __init__(self) -> None:
         super().__init__()
         self._input, self._msgstack = Lines(), list[Message]()
+        self._kinds = list[tuple[str, str | None]]()
+        """Type and boundary of each part around."""
         self.begun = 0
         """Mails and parts so far."""
 
@@ -91,8 +93,13 @@ class Parser(BytesFeedParser):
 
     def _parse_headers(self, lines: list[str]) -> None:
         super()._parse_headers(lines)  # type: ignore[misc]
-        around = (part.get_content_type() for part in self._msgstack)
-        self._input.is_body = "message/delivery-status" not in around  # whose parts end with a blank line
+        del self._kinds[len(self._msgstack) - 1 :]
+        part = self._msgstack[-1]
+        self._kinds.append((part.get_content_type(), part.get_boundary()))
+        self._input.is_body = all(
+            kind != "message/delivery-status" for kind, _ in self._kinds
+        )  # whose parts end with a blank line
+        self._input.boundaries = tuple(f"--{boundary}" for _, boundary in self._kinds if boundary is not None)
 
 
 def _tamed(field: re.Match[bytes]) -> bytes:

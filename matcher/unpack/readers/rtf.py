@@ -32,10 +32,13 @@ CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
 
 
 TOLD = b"|".join(sorted([*SHOWN, *SILENT, *WORDS, *EMBEDDED, b"u", b"bin", b"uc", b"ansicpg", b"f", b"fcharset"]))
+LAYOUT = rb"\\(?!(?:" + TOLD + rb")(?![a-zA-Z]))[a-zA-Z]{1,32}+(?:-?\d{1,10})?+ ?"
 TOKEN = re.compile(
     rb"((?:\\'[0-9a-fA-F]{2})++)|((?:\\u-?\d{1,5} ?\?)++)"
-    rb"|(?:\\(?!(?:" + TOLD + rb")(?![a-zA-Z]))[a-zA-Z]{1,32}+(?:-?\d{1,10})?+ ?)++"
-    rb"|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\(\\(?:\\\\)*+|[^a-zA-Z])|((?:\{\})++|\{\\\*|\{++|\}++)|([^\\{}\r\n]+)|[\r\n]+|\\"
+    rb"|(?:" + LAYOUT + rb")++"
+    rb"|\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\(\\(?:\\\\)*+|[^a-zA-Z])|((?:\{\})++|(?:\{\\\*(?:"
+    + LAYOUT
+    + rb")?+)++|\{++|\}++)|([^\\{}\r\n]+)|[\r\n]+|\\"
 )
 """Bytes in hex, characters by number with a `?` for old readers, words of layout, a word that tells something with its number, a
 sign, braces, and plain text; the end of a line says nothing, and neither do words of layout."""
@@ -96,9 +99,10 @@ class Reader:
     def _brace(self, brace: bytes) -> None:
         if brace[:2] == b"{}":  # groups that hold nothing
             pass
-        elif brace == b"{\\*":
+        elif brace[:3] == b"{\\*":  # groups in groups that older readers pass over
             self._around.append(self._group)
             self._group = self._group._replace(target=self._group.target or b"*")
+            self._around += [self._group] * (brace.count(b"{") - 1)
         elif brace[:1] == b"{":
             self._around += [self._group] * len(brace)
         elif self._around:
