@@ -46,8 +46,8 @@ def faults(service: dict[str, Any]) -> list[str]:
         "memory": "mem_limit" in service,
         "processes": "pids_limit" in service,
         "health": "healthcheck" in service,
-        "version": re.search(r"(:v?\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})$", VARIABLE.sub(r"\2", service.get("image", "")))
-        is not None,
+        "version": re.search(r":v?\d+\.\d+\.\d+@?$", VARIABLE.sub(r"\2", service.get("image", ""))) is not None,
+        "digest": re.search(r"^\$\{ULLAGE_IMAGE:-localhost/|@\$\{[A-Z]+_DIGEST:\?", service.get("image", "")) is not None,
         "ports": all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])),
         "privileged": not service.keys() & {"privileged", "pid", "ipc", "devices"} and service.get("network_mode") != "host",
         "socket": not any("docker.sock" in volume for volume in service.get("volumes", [])),
@@ -70,6 +70,7 @@ def test_what_is_not_locked_in_is_seen() -> None:
         "memory",
         "health",
         "version",
+        "digest",
         "ports",
         "privileged",
         "secrets",

@@ -218,6 +218,7 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
         ("config=", "config"),
         ("image.tag=latest", "tag"),
         ("image.digest=sha256:abc", "digest"),
+        ("image.repository=registry.example.com/ullage", "digest"),
         ("proxy.image=nginx", "proxy/image"),
         ("network.bus.ports[0]=0", "ports"),
         ("network.readers.peers[0].cidr=0.0.0.0/0", "peers"),
