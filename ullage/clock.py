@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""What is outside of these is no time of anything here: between them no zone and no sum of days leads beyond what there is."""
 UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -39,6 +41,17 @@ class Clock:
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
         return datetime.fromtimestamp(self.wall(), UTC)
+
+
+def in_range(moment: datetime | None) -> datetime | None:
+    """`moment`, which others gave, aware or taken for UTC; None for one that is outside of the range, whatever its zone."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return aware if EARLIEST <= aware.astimezone(UTC) < LATEST else None
+    except OverflowError:
+        return None
 
 
 def behind(now: datetime, earlier: Iterable[datetime]) -> datetime:

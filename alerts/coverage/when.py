@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
 
+from ullage.clock import in_range
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
@@ -35,9 +36,12 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) 
         return (there if there <= local else datetime.combine(local.date() - timedelta(days=1), at, zone)).astimezone(now.tzinfo)
     try:
         given = datetime.fromisoformat(" ".join(words))
+        aware = in_range(given if given.tzinfo else given.replace(tzinfo=zone))
     except ValueError:
-        raise ConfigError(NO_END if ends else NO_BEGINNING) from None
-    return (given if given.tzinfo else given.replace(tzinfo=zone)).astimezone(now.tzinfo)
+        aware = None
+    if aware is None:
+        raise ConfigError(NO_END if ends else NO_BEGINNING)
+    return aware.astimezone(now.tzinfo)
 
 
 def _time(word: str) -> time_of_day | None:

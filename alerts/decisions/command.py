@@ -20,6 +20,7 @@ from alerts.decisions.options import By, deciding
 from alerts.read.query import incident_named
 from alerts.records import Decision, Incident
 from alerts.store import IncidentStore, Where
+from ullage.clock import in_range
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -109,10 +110,12 @@ def _sent(context: Context, incident: Incident, typed: str) -> datetime | None:
         return None
     try:
         local = datetime.fromisoformat(typed)
+        aware = in_range(local if local.tzinfo else local.replace(tzinfo=ZoneInfo(context.tenant(incident.tenant).zone)))
     except ValueError:
-        raise ConfigError("--sent-at is no time: use 2026-11-25T14:30") from None
+        aware = None
+    if aware is None:
+        raise ConfigError("--sent-at is no time: use 2026-11-25T14:30")
     now = context.clock.now()
-    aware = local if local.tzinfo else local.replace(tzinfo=ZoneInfo(context.tenant(incident.tenant).zone))
     if aware > now:
         raise ConfigError("--sent-at is in the future: record a report when it is sent")
     return aware.astimezone(now.tzinfo)

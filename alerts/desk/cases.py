@@ -20,6 +20,7 @@ from alerts.desk.work import Work, named, takedown_of
 from alerts.records import Decision, Incident, Sighting, WorkItem
 from alerts.store import QueryError, Where
 from ullage.audit import Trail
+from ullage.clock import in_range
 from ullage.phrase import Phrase
 
 REASONS: Mapping[str, Phrase] = {
@@ -87,7 +88,9 @@ def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
         local = datetime.fromisoformat(typed if len(typed) > 10 else f"{typed}T18:00")
     except ValueError:
         raise QueryError("that is no date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none") from None
-    aware = local if local.tzinfo else local.replace(tzinfo=zone)
+    aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
+    if aware is None:
+        raise QueryError("that date is out of range: something is due in the time to come, before 2100")
     if aware < now:
         raise QueryError("that date has passed: something is due in the time to come")
     return aware.astimezone(now.tzinfo)
@@ -100,9 +103,12 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
         return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
     try:
         local = datetime.fromisoformat(typed.strip())
+        aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
     except ValueError:
-        raise QueryError("that is no time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d") from None
-    return (local if local.tzinfo else local.replace(tzinfo=zone)).astimezone(now.tzinfo)
+        aware = None
+    if aware is None:
+        raise QueryError("that is no time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d")
+    return aware.astimezone(now.tzinfo)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from alerts.records import Band, Exposure, Fraud, FraudOutcome, Incident, exposure_id
 from alerts.store import IncidentStore, QueryError, Where
 from ullage.audit import Trail
-from ullage.clock import behind
+from ullage.clock import behind, in_range
 from ullage.phrase import Phrase
 
 MOST_MINOR = 10**15
@@ -132,6 +132,8 @@ class Outcomes:
     def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
         if incident.part_of:
             raise QueryError(Phrase("it is part of %(other)s, which answers for it: report on that one", other=incident.part_of))
+        if in_range(happened_at) is None:
+            raise QueryError("that is no time at which anything can have happened: say when it did")
         if happened_at > self.trail.clock.now():
             raise QueryError("that is still to come: say when it happened")
         there = self.store.mget(Exposure, [exposure_id(one, subject) for one in incident.family])

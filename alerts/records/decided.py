@@ -7,6 +7,7 @@ from typing import Literal
 
 from alerts.records.document import Document
 from alerts.records.words import Act, Band, Fraud, Sketched, Status
+from ullage.records.base import MaybeMoment
 
 
 class Decision(Document):
@@ -30,11 +31,11 @@ class Decision(Document):
     regime: str = ""
     stage: str = ""
     reference: str = ""
-    sent_at: datetime | None = None
+    sent_at: MaybeMoment = None
     act: Act = ""
     value: str = ""
     about: str = ""
-    until: datetime | None = None
+    until: MaybeMoment = None
 
 
 class Suppression(Document):

@@ -11,6 +11,7 @@ from alerts.records.document import Document, Frozen
 from alerts.records.traits import Traits
 from alerts.records.words import Sketched
 from ullage.records import Bait, Claims, Cohort, RowGroup
+from ullage.records.base import MaybeMoment
 from ullage.vocabulary.kept import GAP
 
 TEXT_RULE = 3
@@ -45,7 +46,7 @@ class Sighting(Document):
     author: str
     channel: str
     thread: str
-    published_at: datetime | None
+    published_at: MaybeMoment
     fetched_at: datetime
     matched_at: datetime
     truncated: bool
@@ -194,7 +195,7 @@ class Background(Document):
     index_epoch: int
     url: str
     title: str
-    published_at: datetime | None
+    published_at: MaybeMoment
     fetched_at: datetime
     traits: Traits
     text_rule: int = 2

@@ -13,6 +13,7 @@ from alerts.records.document import Document, Frozen
 from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
 from ullage.display.next_step import Step, next_step
 from ullage.records import Claims
+from ullage.records.base import MaybeMoment
 from ullage.verdict.severity import decide_minutes
 
 PART = "part"
@@ -45,7 +46,7 @@ class Incident(Document):
     updated_at: datetime
     first_seen: datetime
     last_seen: datetime
-    published_at: datetime | None
+    published_at: MaybeMoment
     publish_seconds: float | None
     """From the publication of the post that opened it to this incident."""
     severity: Severity

@@ -7,6 +7,7 @@ from typing import Literal
 
 from alerts.records.document import Document
 from alerts.records.words import News, Severity
+from ullage.records.base import MaybeMoment
 
 
 class Notification(Document):
@@ -29,12 +30,12 @@ class Notification(Document):
     what: str
     why: News
     severity: Severity
-    published_at: datetime | None = None
+    published_at: MaybeMoment = None
     """Of a first message: when the post was published that opened the incident."""
     outcome: Literal["pending", "sent", "failed", "suppressed"] = "pending"
     message: str = ""
     attempts: int = 0
-    sent_at: datetime | None = None
+    sent_at: MaybeMoment = None
 
 
 class Audit(Document):

@@ -21,7 +21,7 @@ import binascii
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -33,6 +33,7 @@ from crawlers.sites.site import Site
 from ullage.errors import RecordError
 from ullage.lookup.free_text_check import identifier_in
 from ullage.records import ELSEWHERE, INGEST, Capture, category_of
+from ullage.records.base import MaybeMoment
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
 SHOWN = 20
@@ -71,7 +72,7 @@ class Line(BaseModel):
     text: str
     title: str = Field(default="", max_length=MAX_TEXT)
     author: str = Field(default="", max_length=MAX_TEXT)
-    published_at: datetime | None = None
+    published_at: MaybeMoment = None
     category: str = Field(default="", max_length=200)
     channel: str = Field(default="", max_length=MAX_ID)
     thread: str = Field(default="", max_length=MAX_ID)
@@ -165,9 +166,6 @@ def captures_of(line: Line, sites: Mapping[str, Site], cipher: FrontierCipher, n
 
 
 def _post(line: Line, site: Site | None, cipher: FrontierCipher, now: datetime) -> Capture:
-    published = line.published_at
-    if published is not None and published.tzinfo is None:
-        published = published.replace(tzinfo=UTC)
     name = cipher.name(line.site, _identity(line)).hex()
     return Capture(
         id=new_id(),
@@ -180,7 +178,7 @@ def _post(line: Line, site: Site | None, cipher: FrontierCipher, now: datetime) 
         section=site.section_of(line.url) if site else "",
         title=line.title,
         author=line.author,
-        published_at=published,
+        published_at=line.published_at,
         fetched_at=now,
         kind="message" if line.channel or line.message_id else "post",
         category=(site and site.category) or category_of(line.category),

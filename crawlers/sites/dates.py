@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal
 
+from ullage.clock import in_range
+
 LONGEST = 200
 Order = Literal["MDY", "DMY"]
 MONTHS: dict[str, int] = {
@@ -96,7 +98,8 @@ class Calendar:
             return None
         here = now.astimezone(self.zone) if now else None
         try:
-            return self._by_format(text) or _unix(text) or self._by_date(text, here) or (_relative(text, here) if here else None)
+            read = self._by_format(text) or _unix(text) or self._by_date(text, here)
+            return in_range(read or (_relative(text, here) if here else None))
         except (ValueError, OverflowError):
             return None
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
-from ullage.records.base import STRICT, framed, unframed
+from ullage.records.base import STRICT, MaybeMoment, Moment, framed, unframed
 from ullage.records.heartbeat import Name, is_name
 
 CAPTURE_SCHEMA = 4
@@ -67,8 +67,8 @@ class Capture(BaseModel):
     section: str = ""
     title: str = ""
     author: str = ""
-    published_at: AwareDatetime | None = None
-    fetched_at: AwareDatetime
+    published_at: MaybeMoment = None
+    fetched_at: Moment
     kind: Literal["post", "paste", "attachment", "message"] = "post"
     category: Category = ""
     media_type: str = "text/plain"

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
-from ullage.records.base import STRICT
+from ullage.records.base import STRICT, MaybeMoment, Moment
 from ullage.records.capture import ELSEWHERE, INGEST, category_of
 from ullage.records.heartbeat import is_name
 from ullage.vocabulary.kept import GAP, terms_in
@@ -207,8 +207,8 @@ class CaptureFacts(_Record):
     edited: bool = False
     deleted: bool = False
     claims: Claims = Claims()
-    published_at: AwareDatetime | None
-    fetched_at: AwareDatetime
+    published_at: MaybeMoment
+    fetched_at: Moment
     truncated: bool
 
 
@@ -219,7 +219,7 @@ class Finding(_Record):
     tenant: str
     part: int
     parts: int
-    matched_at: AwareDatetime
+    matched_at: Moment
     epoch: int
     index_epoch: int
     customers: int

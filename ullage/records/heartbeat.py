@@ -15,10 +15,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
-from ullage.records.base import STRICT
+from ullage.records.base import STRICT, Moment
 from ullage.records.hours import MOST_TOLD, SiteHour
 
 HEARTBEAT_SCHEMA = 3
@@ -84,7 +84,7 @@ class Heartbeat(_Record):
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     origin: Name
-    inserted_at: AwareDatetime
+    inserted_at: Moment
     coverage: Coverage | None = None
     counts: tuple[Count, ...] = Field(default=(), max_length=200)
     hours: tuple[SiteHour, ...] = Field(default=(), max_length=MOST_TOLD)
