@@ -25,13 +25,12 @@ import typer
 
 from ullage import __version__
 from ullage.audit import current_user
-from ullage.audit.entry import HEAD
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors, sync_folder, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
-from ullage.files.lock import hold
+from ullage.files.lock import hold, turn
 from ullage.running_time import FOLDER as CLOCK
 from ullage.runtime.dead_letters import REPLAY_GROUP
 from ullage.settings import Context
@@ -66,13 +65,13 @@ def backup(
         for made in filter(None, (folder, key_folder)):  # half a copy would only take the room that was missing
             undo.callback(shutil.rmtree, made, ignore_errors=True)
         context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
-        with _replaying_nothing(context):
+        with _replaying_nothing(context), contextlib.ExitStack() as still:
             sources, left_out = _sources(context)
-            count, size = _copy(context.data, folder, sources, context)
+            count, size = _copy(context.data, folder, _stilled(sources, context.data / AUDIT, still), context)
+            keys = [path for path in _files(context.keys.root) if not path.is_symlink()]
+            keys_count = _copy(context.keys.root, key_folder, keys, context)[0] if key_folder else 0
         said = f"{count} files, {size / 2**20:.1f} MiB"
         if key_folder:
-            keys = [path for path in _files(context.keys.root) if not path.is_symlink()]
-            keys_count, _ = _copy(context.keys.root, key_folder, keys, context)
             said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
         else:
             said += "; no key is in it, and without its keys it cannot be used: copy them with --keys, or restore them from KMS"
@@ -163,11 +162,20 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
     def place(path: Path) -> tuple[int, str]:
         if path.suffix == DATABASE:
             return rank.get(path.stem, len(ORDER)), str(path)
-        if path.is_relative_to(context.data / AUDIT):  # the head before the entries, which may be more by then
-            return len(ORDER) + (2 if path.name == HEAD else 3), str(path)
-        return len(ORDER) + 1, str(path)
+        return len(ORDER) + (2 if path.is_relative_to(context.data / AUDIT) else 1), str(path)
 
     return sorted(found, key=place), left_out
+
+
+def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) -> Iterator[Path]:
+    """These sources; from when the audit log comes, which is last, nobody adds to it until `still` ends.
+
+    So what its chains say of one another, and their marks beside the keys, are of one moment.
+    """
+    yield from (path for path in sources if not path.is_relative_to(log))
+    for lock in sorted(log.glob("*/lock")):
+        still.enter_context(turn(lock))
+    yield from (path for path in _files(log) if not path.is_symlink())
 
 
 def _files(root: Path) -> Iterator[Path]:

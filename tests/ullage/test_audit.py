@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk, walk_all
+from ullage.audit import mark as marks
+from ullage.audit.mark import Mark
 from ullage.errors import ConfigError, CorruptError
 from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore
@@ -33,6 +35,10 @@ def write(trail: Trail, count: int, actor: str = "王芳") -> None:
 
 def faults(trail: Trail) -> list[str]:
     return [fault.what for fault in walk(trail.root / trail.chain, trail.keys).faults]
+
+
+def mark_of(trail: Trail) -> Path:
+    return marks.path_of(trail.root, trail.keys, trail.chain)
 
 
 def only_file(trail: Trail) -> Path:
@@ -147,7 +153,8 @@ def test_a_head_that_is_not_as_written_is_told_and_nothing_is_appended(chain, ha
 
 def test_a_chain_that_is_gone_is_missed_by_its_key(chain):
     shutil.rmtree(chain.root / "search")
-    assert [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults] == ["the whole chain is gone"]
+    told = [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults]
+    assert told == ["the whole chain is gone, its last known entry is 6"]
 
 
 def test_a_chain_without_its_key_is_not_called_good(chain):
@@ -155,13 +162,15 @@ def test_a_chain_without_its_key_is_not_called_good(chain):
     assert "its key is not here" in faults(chain)[0]
 
 
-def test_an_older_copy_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
+def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
     shutil.copytree(chain.root, tmp_path / "copy")
+    shutil.copytree(chain.keys.root, tmp_path / "copied keys")
     write(chain, 2)
     (noted,) = walk_all(chain.root, chain.keys)
-    shutil.rmtree(chain.root)
-    shutil.copytree(tmp_path / "copy", chain.root)
-    assert faults(chain) == [], "the folder alone cannot tell"
+    for copy, place in ((tmp_path / "copy", chain.root), (tmp_path / "copied keys", chain.keys.root)):
+        shutil.rmtree(place)
+        shutil.copytree(copy, place)
+    assert faults(chain) == [], "folder and mark alone cannot tell"
     (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
     assert [fault.what for fault in found.faults] == ["entry 8 was noted and is not there"]
 
@@ -169,7 +178,9 @@ def test_an_older_copy_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
 def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
     (noted,) = walk_all(chain.root, chain.keys)
     shutil.rmtree(chain.root)
+    marks.write(mark_of(chain), Mark(), (chain.keys.root / "audit" / "search.key").read_bytes())
     write(chain, 6, actor="someone else")
+    assert faults(chain) == [], "who has the key can do that"
     (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
     assert [fault.what for fault in found.faults] == ["entry 6 is not the one that was noted: the chain was written anew"]
 
@@ -177,12 +188,13 @@ def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(
 @pytest.mark.parametrize("kept", [0, 1, 40, -1])
 def test_a_write_that_a_crash_cut_short_is_taken_away_and_a_whole_one_stays(chain, kept):
     """The head was not written: whoever appended was never told."""
-    folder, old = chain.root / "search", (chain.root / "search" / "head.json").read_bytes()
+    folder, old, mark = chain.root / "search", (chain.root / "search" / "head.json").read_bytes(), mark_of(chain).read_bytes()
     before = only_file(chain).read_bytes()
     write(chain, 1)
     added = only_file(chain).read_bytes()[len(before) :]
     (folder / "head.json").write_bytes(old)
     only_file(chain).write_bytes(before + (added if kept == -1 else added[:kept]))
+    mark_of(chain).write_bytes(mark)
     assert faults(chain) == []
     write(chain, 1)
     assert faults(chain) == []

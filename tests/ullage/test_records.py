@@ -27,7 +27,7 @@ from ullage.records.base import framed
 from ullage.records.capture import CATEGORIES
 
 TEXT = st.text(max_size=30)
-TIMES = st.datetimes(timezones=st.just(UTC))
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  it adds the zone
 CAPTURES = st.builds(
     Capture,
     id=TEXT,

@@ -8,7 +8,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ullage.records.base import STRICT
 
@@ -16,16 +16,23 @@ ORIGIN = "0" * 64
 """What stands as the digest before the first entry."""
 SUFFIX = ".jsonl"
 HEAD = "head.json"
+GAP = "audit.gap"
+"""The action of an entry that says that entries before it are gone."""
+LATER = frozenset(("seen", "marked"))
+Seen = dict[str, tuple[int, str]]
+"""Of other chains, by name, number and digest of the last entry."""
 
 
-class _Signed(BaseModel):
+class Signed(BaseModel):
+    """What carries its own digest under a key."""
+
     model_config = STRICT
 
     digest: str = ""
 
     def signed(self, key: bytes) -> str:
         """The digest that this must have under `key`."""
-        body = json.dumps(self.model_dump(mode="json", exclude={"digest"}), ensure_ascii=False, separators=(",", ":"))
+        body = self._json({"digest"})
         return hmac.new(key, f"ullage audit {type(self).__name__}\x1f{body}".encode(), hashlib.sha256).hexdigest()
 
     def is_genuine(self, key: bytes) -> bool:
@@ -34,13 +41,18 @@ class _Signed(BaseModel):
 
     def line(self) -> bytes:
         """As it stands in a file."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        return self._json(set()).encode() + b"\n"
+
+    def _json(self, without: set[str]) -> str:
+        """In one line, without `without` and what is empty of the members that came later: old lines stay as they are."""
+        body = self.model_dump(mode="json", exclude=without | {name for name in LATER if not getattr(self, name, None)})
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-class Entry(_Signed):
+class Entry(Signed):
     """One change: `actor` did `action` to `object` (a kind of thing and its id) because of `reason`.
 
-    `previous` is the digest of the entry before it.
+    `previous` is the digest of the entry before it; `seen` is how far other chains had gone, where that is news.
     """
 
     seq: int
@@ -51,12 +63,14 @@ class Entry(_Signed):
     tenant: str = ""
     reason: str = ""
     previous: str
+    seen: Seen = Field(default_factory=dict)
 
 
-class Head(_Signed):
+class Head(Signed):
     """Where a chain begins and ends.
 
     `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes into the file that it is in.
+    `seen` is what its entries told last of other chains, `marked` that the chain has a high-water mark.
     """
 
     begins: int = 1
@@ -64,6 +78,8 @@ class Head(_Signed):
     seq: int
     last: str
     size: int
+    seen: Seen = Field(default_factory=dict)
+    marked: bool = False
 
 
 def read_line(line: bytes) -> Entry | None:

@@ -10,23 +10,26 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Never
 
-from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segment, segments
+from ullage.audit import mark as marks
+from ullage.audit.entry import GAP, HEAD, ORIGIN, Entry, Head, Seen, read_head, read_line, segment, segments
+from ullage.audit.mark import MOST, Mark, heads, key_name
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import disk_errors, write_through, write_whole
 from ullage.files.lock import turn
 from ullage.lookup.free_text_check import identifier_in
 from ullage.running_time import DAY_SECONDS, RunningTime
-from ullage.security.check_values import path_of
-from ullage.security.keys import KeyStore
+from ullage.security.check_values import path_of as check_value_of
+from ullage.security.keys import KEY_BYTES, KeyStore
 
-FOLDER = "audit"
+FOLDER = marks.FOLDER
 MAX_SEGMENT = 16 * 1024 * 1024
 MAX_TEXT = 500
 LONGEST_LINE = 8 * 1024
@@ -38,17 +41,6 @@ def current_user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-def _key_name(chain: str) -> str:
-    return f"{FOLDER}/{chain}.key"
-
-
-def audit_key(keys: KeyStore, chain: str) -> bytes:
-    """The key of `chain`, made with its first entry unless a key command or a credential gives it."""
-    name = _key_name(chain)
-    given = keys.command or (keys.credentials and (keys.credentials / name.replace("/", ".")).is_file())
-    return keys.read(name) if given else keys.make(name)
 
 
 class Noted(NamedTuple):
@@ -87,25 +79,73 @@ class Trail:
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
         with disk_errors(f"audit chain {self.root / self.chain}"), self._alone() as folder:
-            key, files = audit_key(self.keys, self.chain), segments(folder)
-            head = self._end(folder, files, key)
-            if head.seq and not path_of(self.keys.root, _key_name(self.chain)).exists():  # else the key was held to it above
-                self.keys.adopt(_key_name(self.chain))
+            key, files = self._key(), segments(folder)
+            head, others = self._end(folder, files, key), dict(heads(self.root, self.chain))
+            if head.seq and not self._has_check_value():  # else the key was held to it above
+                self.keys.adopt(key_name(self.chain))
+            head, gap = self._beyond(head, key, others)
             now = self.clock.now()
-            if head.seq >= head.begins and self._is_full(files[-1], head, now):
+            if not gap and head.seq >= head.begins and self._is_full(files[-1], head, now):
                 head = self._pruned(folder, files, head, key)
-            entries, seq, last = list[Entry](), head.seq, head.last
-            for one in noted:
-                entry = Entry(
-                    seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
-                    reason=one.reason[:MAX_TEXT], previous=last,
-                )  # fmt: skip
-                entry = entry.model_copy(update={"digest": entry.signed(key)})
-                entries.append(entry)
-                seq, last = entry.seq, entry.digest
+            seen = {name: (one.seq, one.last) for name, one in others.items()}
+            news = {name: last for name, last in seen.items() if head.seen.get(name) != last}
+            told = [Noted(GAP, gap, current_user())] if gap else []
+            entries = _following(head, [*told, *noted], news, now, key)
             path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
-            self._write(path, head, entries, key)
-            return entries
+            self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}, "marked": True}), entries, key)
+            self._mark(Mark(seq=entries[-1].seq, last=entries[-1].digest), key)
+            return entries[len(told) :]
+
+    def _key(self) -> bytes:
+        """The chain's key, made with its first entry unless a key command or a credential gives it; ConfigError where it is lost.
+
+        The mark is made before it: where there is a key and no mark, there was one.
+        """
+        name = key_name(self.chain)
+        if self._is_given() or self.keys.exists(name):
+            return self.keys.read(name)
+        if self._has_check_value():
+            raise ConfigError(f"key {self.keys.root / name} is gone, and its check value is there: restore it from its copy")
+        key = secrets.token_bytes(KEY_BYTES)
+        (self.keys.root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._mark(Mark(), key)
+        self.keys.write(name, key)
+        return key
+
+    def _is_given(self) -> bool:
+        """Whether the key is no file here."""
+        credentials, name = self.keys.credentials, key_name(self.chain)
+        return bool(self.keys.command or (credentials and (credentials / name.replace("/", ".")).is_file()))
+
+    def _marked(self, key: bytes) -> Mark | None:
+        return marks.read(marks.path_of(self.root, self.keys, self.chain), key)
+
+    def _mark(self, mark: Mark, key: bytes) -> None:
+        marks.write(marks.path_of(self.root, self.keys, self.chain), mark, key)
+
+    def _beyond(self, head: Head, key: bytes, others: Mapping[str, Head]) -> tuple[Head, str]:
+        """`head`, or what the next entry follows where entries are known to be gone, and what an entry is to tell of that.
+
+        Numbers that were given once are not given again, so the gap shows in every later walk.
+        """
+        mark = self._marked(key)
+        known = max([(mark.seq, mark.last) if mark else (0, ORIGIN), *_told_of(self.chain, others)])
+        beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
+        if known[0] > head.seq:
+            return beyond, f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before and are gone"
+        if mark is not None or not (head.marked or (not head.seq and self._was_there())):
+            return head, ""
+        if head.seq:
+            return head, f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+        unknown = f"chain {self.chain}: it is gone with its high-water mark, and how long it was is not known"
+        return beyond.model_copy(update={"seq": 1}), unknown
+
+    def _was_there(self) -> bool:
+        """Whether a chain of which nothing is left but its key had entries; a mark is made before a key that is a file."""
+        return not self._is_given() or self._has_check_value()
+
+    def _has_check_value(self) -> bool:
+        return check_value_of(self.keys.root, key_name(self.chain)).exists()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -120,12 +160,10 @@ class Trail:
         try:
             head = read_head(folder / HEAD)
         except FileNotFoundError:
-            if files:
-                self._damaged("head.json is gone")
-            return Head(seq=0, last=ORIGIN, size=0)
+            return self._unheaded(files, key)
         if head is None or not head.is_genuine(key):
             if head and files and _is_of_another_key(files[-1], key):
-                name = self.keys.root / _key_name(self.chain)
+                name = self.keys.root / key_name(self.chain)
                 raise ConfigError(f"{folder} was written under another key than {name}: restore that key from its copy")
             self._damaged("head.json is not what was written")
         owned = [file for file in files if int(file.stem) <= head.seq]
@@ -136,6 +174,19 @@ class Trail:
             self._damaged("its last entry is not what was written")
         for file in files[len(owned) - 1 :]:
             head = _grown(head, file, 0 if file != owned[-1] else head.size, key)
+        return head
+
+    def _unheaded(self, files: Sequence[Path], key: bytes) -> Head:
+        """Where a chain without a head ends: it is new, or a crash came before its first one, or else the head was taken away."""
+        head = Head(seq=0, last=ORIGIN, size=0)
+        if not files:
+            return head
+        mark = self._marked(key)
+        if mark is None or int(files[0].stem) <= mark.seq:
+            self._damaged("head.json is gone")
+        head = head.model_copy(update={"seq": mark.seq, "last": mark.last})
+        for file in files:
+            head = _grown(head, file, 0, key)
         return head
 
     def _damaged(self, what: str) -> Never:
@@ -188,6 +239,28 @@ class Trail:
     @staticmethod
     def _put_head(folder: Path, head: Head, key: bytes, *, lasts: bool = True) -> None:
         write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD, lasts=lasts)
+
+
+def _told_of(chain: str, others: Mapping[str, Head]) -> Iterator[tuple[int, str]]:
+    """What the other chains say of how far this one had gone."""
+    for head in others.values():
+        seq, last = head.seen.get(chain, (0, ORIGIN))
+        if 0 < seq < MOST:
+            yield seq, last
+
+
+def _following(head: Head, noted: Iterable[Noted], news: Seen, now: datetime, key: bytes) -> list[Entry]:
+    """The entries behind `head`; the first says how far other chains have gone, if that is news."""
+    entries, seq, last = list[Entry](), head.seq, head.last
+    for one in noted:
+        entry = Entry(
+            seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
+            reason=one.reason[:MAX_TEXT], previous=last, seen={} if entries else news,
+        )  # fmt: skip
+        entry = entry.model_copy(update={"digest": entry.signed(key)})
+        entries.append(entry)
+        seq, last = entry.seq, entry.digest
+    return entries
 
 
 def _line_before(path: Path, end: int) -> Entry | None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ullage.audit.entry import HEAD, ORIGIN, Entry, Head, read_head, read_line, segments
+from ullage.audit import mark as marks
+from ullage.audit.entry import GAP, HEAD, ORIGIN, Entry, Head, read_head, read_line, segments
+from ullage.audit.mark import Mark
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
@@ -48,19 +50,34 @@ def chain_names(root: Path, keys: KeyStore) -> list[str]:
 
 
 def walk_all(root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()) -> list[Chain]:
-    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody noted earlier."""
+    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody noted earlier.
+
+    What the chains tell of one another must lie on them as well.
+    """
     noted: dict[str, dict[int, str]] = {}
-    for name, seq, digest in expected:
+    for name, seq, digest in (*_told(root), *expected):
         noted.setdefault(name, {})[seq] = digest
     return [walk(root / name, keys, noted.get(name, {})) for name in sorted({*chain_names(root, keys), *noted})]
 
 
+def _told(root: Path) -> Iterator[tuple[str, int, str]]:
+    """What entries say of how far other chains had gone; read before those are walked, which may grow meanwhile."""
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        for file in segments(folder):
+            for line in file.read_bytes().splitlines(keepends=True):
+                entry = read_line(line) if b'"seen":' in line else None
+                for name, (seq, digest) in entry.seen.items() if entry else ():
+                    yield name, seq, digest
+
+
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> Chain:
-    """Walk the chain in `folder` from its first entry to its head."""
-    chain = Chain(folder.name)
+    """Walk the chain in `folder` from its first entry to its head, and hold it against its high-water mark and what was noted."""
+    chain, noted = Chain(folder.name), noted or {}
+    mark = _mark(folder, keys)
     files = segments(folder)
     if not files:
-        chain.fault(folder, 0, "the whole chain is gone")
+        last = max([mark.seq if mark else 0, *noted])
+        chain.fault(folder, 0, f"the whole chain is gone{f', its last known entry is {last}' if last else ''}")
         return chain
     try:
         key = keys.read(f"{FOLDER}/{folder.name}.key")
@@ -71,11 +88,21 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     head = _head(chain, folder, key)
     if head:
         chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
-    left = dict(noted or {})
+        if head.marked and mark is None:
+            chain.fault(folder, 0, "its high-water mark is gone, or not what was written")
+    left = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
     for number, file in enumerate(files):
         _walk_file(chain, file, key, left, is_last=number == len(files) - 1)
     _compare(chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins})
     return chain
+
+
+def _mark(folder: Path, keys: KeyStore) -> Mark | None:
+    try:
+        key = keys.read(marks.key_name(folder.name))
+    except ConfigError:
+        return None
+    return marks.read(marks.path_of(folder.parent, keys, folder.name), key)
 
 
 def _head(chain: Chain, folder: Path, key: bytes) -> Head | None:
@@ -118,6 +145,8 @@ def _follow(chain: Chain, file: Path, number: int, entry: Entry, key: bytes) -> 
         chain.fault(file, number, f"entry {entry.seq} stands behind entry {chain.seq}")
     elif chain.last and entry.previous != chain.last:
         chain.fault(file, number, f"entry {entry.seq} does not follow the entry before it")
+    if entry.action == GAP:
+        chain.fault(file, number, f"entry {entry.seq} tells of a gap: {entry.object}")
     chain.entries += 1
     chain.seq, chain.last = entry.seq, entry.digest
 
@@ -126,8 +155,9 @@ def _compare(chain: Chain, file: Path, head: Head | None, noted: dict[int, str])
     """Compare the end that was reached with the head, and with what was noted and not met."""
     if head and chain.seq < head.seq:
         chain.fault(file, 0, f"entries {chain.seq + 1} to {head.seq} are missing at its end")
-    for seq in sorted(noted):
-        chain.fault(file, 0, f"entry {seq} was noted and is not there")
+    if noted:
+        others = f", nor are {len(noted) - 1} before it that were" if len(noted) > 1 else ""
+        chain.fault(file, 0, f"entry {max(noted)} was noted and is not there{others}")
 
 
 def of_watchlists(root: Path) -> list[Entry]:

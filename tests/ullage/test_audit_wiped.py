@@ -1,0 +1,200 @@
+"""What was wiped from the audit log without a key stays provable, and whoever writes it can go on."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import HeldClock
+from ullage.audit import Trail, entries, walk_all
+from ullage.audit import mark as marks
+from ullage.audit.entry import Head, read_head
+from ullage.errors import ConfigError
+from ullage.security.keys import KeyStore
+
+CHAINS = ("command", "search")
+
+
+@pytest.fixture(params=["files", "command"])
+def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyStore:
+    """Keys that are files, and keys that a command gives, of which nothing is on the disk."""
+    return KeyStore(tmp_path / "keys", ("printf", "ab" * 32 + "%.0s") if request.param == "command" else ())
+
+
+@pytest.fixture
+def trails(tmp_path: Path, keys: KeyStore, clock: HeldClock) -> dict[str, Trail]:
+    """Of two chains, the one six entries long, the other written after it, and before it two more came."""
+    made = {name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), max_segment=900) for name in CHAINS}
+    write(made["command"], 6)
+    write(made["search"], 1)
+    return made
+
+
+def write(trail: Trail, count: int) -> list[int]:
+    return [trail.append("account", f"account {number}: operator", actor="mallory").seq for number in range(count)]
+
+
+def faults(trail: Trail) -> dict[str, list[str]]:
+    return {chain.name: told for chain in walk_all(trail.root, trail.keys) if (told := [fault.what for fault in chain.faults])}
+
+
+def mark_of(trail: Trail) -> Path:
+    return marks.path_of(trail.root, trail.keys, trail.chain)
+
+
+def wipe(trail: Trail, _: Path) -> None:
+    shutil.rmtree(trail.root / trail.chain)
+
+
+def wipe_with_its_mark(trail: Trail, _: Path) -> None:
+    wipe(trail, _)
+    mark_of(trail).unlink()
+
+
+def roll_back(trail: Trail, copy: Path) -> None:
+    shutil.rmtree(trail.root / trail.chain)
+    shutil.copytree(copy / "audit" / trail.chain, trail.root / trail.chain)
+
+
+def roll_back_and_drop_the_mark(trail: Trail, copy: Path) -> None:
+    roll_back(trail, copy)
+    mark_of(trail).unlink()
+
+
+def roll_back_with_its_mark(trail: Trail, copy: Path) -> None:
+    roll_back(trail, copy)
+    shutil.copy(copy / mark_of(trail).relative_to(trail.root.parent), mark_of(trail))
+
+
+def drop_the_mark(trail: Trail, _: Path) -> None:
+    mark_of(trail).unlink()
+
+
+def spoil_the_mark(trail: Trail, _: Path) -> None:
+    mark_of(trail).write_bytes(mark_of(trail).read_bytes().replace(b'"seq":', b'"seq":9'))
+
+
+HARMS = [
+    wipe, wipe_with_its_mark, roll_back, roll_back_and_drop_the_mark, roll_back_with_its_mark, drop_the_mark, spoil_the_mark,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_is_wiped_is_told_at_once_and_for_ever(trails, tmp_path, harm: Callable[[Trail, Path], None]):
+    chain = trails["command"]
+    for name in ("audit", "keys"):
+        shutil.copytree(tmp_path / name, tmp_path / "copy" / name) if (tmp_path / name).exists() else None
+    write(chain, 2)
+    write(trails["search"], 1)
+    assert faults(chain) == {}
+    harm(chain, tmp_path / "copy")
+    told = faults(chain)
+    assert list(told) == ["command"]
+    if harm not in (drop_the_mark, spoil_the_mark):
+        assert any("8" in what for what in told["command"]), "the last known entry is named"
+    assert write(chain, 1)[0] > 8, "no number is given twice"
+    for _ in range(3):
+        write(chain, 3)
+        write(trails["search"], 1)
+        assert list(faults(chain)) == ["command"]
+    (gap,) = [one for name, one in entries(chain.root) if one.action == "audit.gap"]
+    assert "command" in gap.object
+    assert any("tells of a gap" in what for what in faults(chain)["command"])
+
+
+def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trails, tmp_path):
+    """Every chain and every mark are wiped: the keys tell that there was something."""
+    chain, has_files = trails["command"], not trails["command"].keys.command
+    for trail in trails.values():
+        mark_of(trail).unlink()
+    shutil.rmtree(chain.root)
+    if not has_files:
+        pytest.skip("where no file of a key is here, nothing tells: print verify --json elsewhere")
+    assert [what for told in faults(chain).values() for what in told] == ["the whole chain is gone"] * 2
+    assert write(chain, 2) == [3, 4]
+    assert any("how long it was is not known" in what for what in faults(chain)["command"])
+
+
+def test_the_very_first_entry_is_number_1_and_no_gap_is_told(trails):
+    assert [one.seq for name, one in entries(trails["command"].root) if name == "search"] == [1]
+    assert faults(trails["command"]) == {}
+
+
+def test_a_chain_of_before_there_were_marks_gets_one_with_its_next_entry(trails, keys):
+    """As earlier versions left it: no mark, and a head that speaks of none."""
+    chain = trails["command"]
+    path = chain.root / "command" / "head.json"
+    head, key = read_head(path), keys.read("audit/command.key")
+    assert head
+    old = Head(begins=head.begins, before=head.before, seq=head.seq, last=head.last, size=head.size)
+    path.write_bytes(old.model_copy(update={"digest": old.signed(key)}).line())
+    mark_of(chain).unlink()
+    assert b"marked" not in path.read_bytes()
+    assert faults(chain) == {}
+    assert write(chain, 1) == [7]
+    assert faults(chain) == {}
+    mark_of(chain).unlink()
+    assert faults(chain) == {"command": ["its high-water mark is gone, or not what was written"]}
+
+
+def test_a_crash_before_the_first_head_of_all_loses_nothing(trails):
+    """The first entry, or the first behind a gap, is in its file, and the head is not written."""
+    chain = trails["search"]
+    (chain.root / "search" / "head.json").unlink()
+    mark = marks.Mark()
+    marks.write(mark_of(chain), mark, chain.keys.read("audit/search.key"))
+    assert write(chain, 1) == [2]
+    assert faults(chain) == {}
+
+
+def test_a_mark_that_a_crash_left_behind_is_no_fault(trails):
+    chain = trails["command"]
+    old = mark_of(chain).read_bytes()
+    write(chain, 1)
+    mark_of(chain).write_bytes(old)
+    assert faults(chain) == {}
+    assert write(chain, 1) == [8]
+    assert faults(chain) == {}
+
+
+def test_a_mark_costs_no_sync_and_keeps_its_place(trails, monkeypatch):
+    chain, synced = trails["command"], []
+    place = mark_of(chain).stat()
+    monkeypatch.setattr("ullage.files.atomic_write.os.fsync", synced.append)
+    write(chain, 1)
+    assert len(synced) <= 3, "an entry and its head, and of a new file its folder"
+    assert (mark_of(chain).stat().st_ino, mark_of(chain).stat().st_size) == (place.st_ino, 512)
+
+
+def test_a_key_that_is_gone_is_not_made_anew(trails):
+    chain = trails["command"]
+    if chain.keys.command:
+        pytest.skip("this key is no file")
+    (chain.keys.root / "audit" / "command.key").unlink()
+    shutil.rmtree(chain.root / "command")
+    with pytest.raises(ConfigError, match="is gone, and its check value is there: restore it"):
+        write(chain, 1)
+
+
+def test_what_cannot_be_read_of_another_chain_is_left_out(trails):
+    other = trails["search"].root / "search" / "head.json"
+    other.write_bytes(b"no head")
+    assert write(trails["command"], 1) == [7]
+    assert list(faults(trails["command"])) == ["search"]
+
+
+def test_chains_tell_of_one_another_where_there_is_news(trails):
+    write(trails["search"], 2)
+    told = [(name, one.seq, one.seen.get("command", (0,))[0]) for name, one in entries(trails["search"].root) if one.seen]
+    assert told == [("search", 1, 6)]
+
+
+def test_pruning_leaves_nothing_to_be_missed(tmp_path, keys, clock):
+    made = {name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), keep_days=60, max_segment=900) for name in CHAINS}
+    for _ in range(8):
+        for trail in made.values():
+            write(trail, 4)
+        clock.advance(31 * 86400.0)
+        assert faults(made["search"]) == {}
+    assert min(one.seq for _, one in entries(tmp_path / "audit")) > 1
