@@ -23,17 +23,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crawlers.bus.outbox import new_id
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.sites.site import Site
+from ullage.clock import in_range
 from ullage.errors import RecordError
 from ullage.lookup.free_text_check import identifier_in
 from ullage.records import ELSEWHERE, INGEST, Capture, category_of
-from ullage.records.base import MaybeMoment
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
 SHOWN = 20
@@ -72,7 +72,7 @@ class Line(BaseModel):
     text: str
     title: str = Field(default="", max_length=MAX_TEXT)
     author: str = Field(default="", max_length=MAX_TEXT)
-    published_at: MaybeMoment = None
+    published_at: Annotated[datetime | None, AfterValidator(in_range)] = None
     category: str = Field(default="", max_length=200)
     channel: str = Field(default="", max_length=MAX_ID)
     thread: str = Field(default="", max_length=MAX_ID)

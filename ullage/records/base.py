@@ -24,7 +24,7 @@ def _required(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_required)]
 """A time; a record with one that is out of range is refused."""
-MaybeMoment = Annotated[datetime | None, AfterValidator(in_range)]
+MaybeMoment = Annotated[AwareDatetime | None, AfterValidator(in_range)]
 """A time that others said; one that is out of range is not known, also where it was stored before that was looked at."""
 
 
