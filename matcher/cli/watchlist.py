@@ -91,7 +91,7 @@ def load(
     home = context.data / installed.BUILDING / f"{valid_name(tenant)}.subjects"
     source = source_of(file, map_, columns, long, delimiter, witness)
     listed_at = recorded.path_of(context.data, tenant)
-    made = (installed.folder_of(context.data, tenant), home, listed_at)
+    made = (installed.folder_of(context.data, tenant), home, listed_at, Sizes(context.data, context.keys).path(tenant))
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
         installed.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"

@@ -52,7 +52,7 @@ class Sizes:
 
     def of(self, tenant: str) -> int | None:
         """How many customers the list of `tenant` has; None where none was ever installed. CorruptError for a damaged file."""
-        path = self._path(tenant)
+        path = self.path(tenant)
         try:
             found = LINE.fullmatch(path.read_bytes())
         except FileNotFoundError:
@@ -82,7 +82,7 @@ class Sizes:
         """Note it, durably."""
         if tenant == CANARY:
             return
-        path = self._path(tenant)
+        path = self.path(tenant)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
 
@@ -93,7 +93,7 @@ class Sizes:
 
     def forget(self, tenant: str) -> None:
         """The tenant was erased: no list of it is missed."""
-        self._path(tenant).unlink(missing_ok=True)
+        self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
         """Of lists by tenant and number of customers: what is missing, by tenant; of tenants without a list, too."""
@@ -113,7 +113,8 @@ class Sizes:
                 )
         return short
 
-    def _path(self, tenant: str) -> Path:
+    def path(self, tenant: str) -> Path:
+        """Where the number of a tenant lies."""
         return self.data / FOLDER / f"{tenant}{SUFFIX}"
 
     def _seal(self, tenant: str, customers: int) -> str:
