@@ -7,7 +7,7 @@ from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, Decision, Exposure, Incident, Sighting, incident_id
-from alerts.store import QueryError, Where
+from alerts.store import First, QueryError, Where
 from alerts.store.within import StoreWithin
 from tests.alerts.builders import finding, fold_all
 from ullage.settings import Tenant
@@ -36,6 +36,15 @@ def test_another_tenant_is_not_there_by_any_way(two):
     for kind in (Sighting, Exposure):
         assert {one.tenant for one in two.scroll(kind, Where())} == {"bank"}
         assert list(two.scroll(kind, Where({"incident": (B,)}))) == []
+
+
+def test_what_is_counted_apart_or_found_by_a_set_is_its_own(two):
+    assert two.firsts(Incident, Where(), "sites", ["paste", "forum"], "time") == {"paste": First(A, 1)}
+    assert two.firsts(Incident, Where({"tenant": ("shop",)}), "sites", ["paste"], "time") == {}
+    assert two.counts(Incident, Where(), [Where({"tenant": ("shop",)}), Where()]) == [0, 1]
+    assert two.counts(Incident, Where({"tenant": ("shop",)}), [Where()]) == [0]
+    assert [one.values for one in two.tally(Incident, Where(), ("tenant",))] == [("bank",)]
+    assert two.tally(Incident, Where({"tenant": ("shop",)}), ("tenant",)) == []
 
 
 def test_what_reads_it_counts_its_own_alone(two):

@@ -48,8 +48,8 @@ AREAS = {
             *_files("ullage/files", "atomic_write database lock"),
         ),
         (
-            *_tests("contracts", "incident_store joined_posts"),
-            *_tests("alerts", "older store_damage store_plans store_versions tokens within"),
+            *_tests("contracts", "duty_records incident_store joined_posts"),
+            *_tests("alerts", "older overtaken store_damage store_plans store_versions tenants tokens within"),
             *_tests("state", "newer torn"),
             *_tests("ullage", "atomic_write database durable"),
             *_tests("upgrade", "stores"),

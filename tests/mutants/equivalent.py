@@ -1,3 +1,29 @@
 """Mutants that change nothing that anybody could see, and why: the file's name, then what is taken out and put in."""
 
-EQUIVALENT: dict[tuple[str, ...], str] = {}
+EQUIVALENT: dict[tuple[str, ...], str] = {
+    (
+        "database.py",
+        "- work.step(-1)",
+        "+ work.step(-2)",
+    ): "SQLite copies all that is left for any number below zero",
+    (
+        "atomic_write.py",
+        "- handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)",
+        "+ handle = os.open(folder, os.O_RDONLY & os.O_DIRECTORY | os.O_CLOEXEC)",
+    ): "what is opened is a folder in any case",
+    (
+        "database.py",
+        '- number, _, check = file.read_bytes().strip().partition(b" ")',
+        '+ number, _, check = file.read_bytes().strip().rpartition(b" ")',
+    ): "there is one blank in the line, and any other line is damaged either way",
+    (
+        "database.py",
+        "- os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))",
+        "+ os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, ))",
+    ): "the empty file is narrowed by the connection before anything is in it",
+    (
+        "plan.py",
+        "- return []",
+        "+ pass",
+    ): "what follows of nothing to say is an empty list as well",
+}

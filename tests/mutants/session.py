@@ -83,6 +83,11 @@ class Session:
                     self.tell(f"mutants: {len(self.outcomes)} of {len(self.mutants)}")
         return True
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Say what could not be collected: nobody else does."""
+        if report.failed:
+            self.tell(report.longreprtext)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember what failed."""
         if report.failed:
