@@ -124,7 +124,8 @@ def _flock(flock: Callable[[Any, int], None], supervisor: Supervisor, handle: An
 
 def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection) -> None:
     """A connection of a process: its commits are durable steps."""
-    if (process := supervisor.current) is None:
+    if (process := supervisor.current) is None:  # what arrives late, and the operator
+        connection.set_wal_hook(partial(_noted, faults))
         return
     process.databases.append(connection)
     step = f"commit {os.path.basename(connection.filename).strip('.').partition('.')[0]}"  # noqa: PTH119
@@ -146,6 +147,11 @@ def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection)
 
     connection.set_commit_hook(before)
     connection.set_wal_hook(after)
+
+
+def _noted(faults: Faults, database: apsw.Connection, _name: str, pages: int) -> int:
+    faults.disk.committed(database, pages)
+    return apsw.SQLITE_OK
 
 
 def _threads(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, str, Any]]:
