@@ -87,7 +87,7 @@ class Nowhere:
     def finish(self, *_: object, **__: object) -> Finished:
         return Finished()
 
-    def postpone(self, *_: object) -> str:
+    def postpone(self, *_: object, **__: object) -> str:
         return "due"
 
     def park(self, *_: object) -> None: ...

@@ -203,6 +203,11 @@ def cutovers(context: Context) -> Any:
         return [Cutover.of(context.data, bus, topic, "reads", context.clock.now()).ends for topic in (CAPTURES, FINDINGS)]
 
 
+def clocks(context: Context) -> Any:
+    reading = context.running_time.look()
+    return reading.spans or Told([str(reading)])
+
+
 def sizes(context: Context) -> Any:
     known = Sizes(context.data, context.keys)
     return {tenant: known.of(tenant) for tenant in known.tenants()}
@@ -336,6 +341,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "keys/audit/command.key": (audit, (KEYS, "audit/*/*")),
     "keys/*": (keys_and_their_use, (KEYS,)),
     "cutover/*": (cutovers, ("cutover/*", "bus/*")),
+    "clock/*": (clocks, ("clock/*",)),
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
     "enrolled/*": (recorded, (KEYS, "enrolled/*")),

@@ -26,6 +26,7 @@ NAMES = (
     "audit/command/head.json",
     "building/bank.subjects",
     "building/spruce-bank.subjects",
+    "clock/record.json",
     *(f"{name}.sqlite{ending}" for name in ("accounts", "bus/findings", "frontier", "incidents") for ending in DATABASE),
     "cutover/findings.json",
     "enrolled/bank.enrolled",
