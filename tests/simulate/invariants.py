@@ -156,18 +156,22 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
         for one in channel.arrived:
             if one.why == "new":
                 messages[name, one.incident].add(one.message)
+    failed = list(store.scroll(Notification, Where({"outcome": ("failed",)})))
+    # By a clock that somebody took for right these were tried for days.
+    outdated = {one.id for one in failed if one.attempts and night.faults.struck["calendar"]}
+    given_up = {(one.channel, one.incident) for one in failed if one.id in outdated}
     for head in heads:
         for name in sorted({name for route in routes_for(notify, head) for name in route.channels}):
             count = len(messages[name, head.id])
-            if not any(one.incident in head.family for one in night.channels[name].arrived):
+            told = any(one.incident in head.family for one in night.channels[name].arrived)
+            if not told and given_up.isdisjoint((name, id_) for id_ in head.family):
                 yield f"incident {head.id} ({head.severity}) was never told on {name}"
             if count > 1:
                 yield f"incident {head.id} was told as new {count} times on {name}"
     yield from _in_time(night, store)
-    for one in store.scroll(Notification, Where({"outcome": ("failed",)})):
-        if one.attempts and night.faults.struck["calendar"]:
-            continue  # by a clock that was right in the end it was tried for days
-        yield f"{one.what} of {one.incident} on {one.channel} was given up"
+    for one in failed:
+        if one.id not in outdated:
+            yield f"{one.what} of {one.incident} on {one.channel} was given up"
 
 
 def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
