@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import random
 import shutil
 from collections import Counter
@@ -103,7 +104,8 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
     timeline = Timeline(random.Random(rng.random()))
 
     def tell(who: str, what: str) -> None:
-        told.trace.append(f"{timeline.now:10.3f} {who}: {what.replace(str(folder), 'DATA')}")
+        said = what.replace(str(folder), "DATA").replace(f"process {os.getpid()} ", "this process ")
+        told.trace.append(f"{timeline.now:10.3f} {who}: {said}")
 
     clock = VirtualClock(timeline, BEGAN)
     disk = Disk(folder, random.Random(seed))
