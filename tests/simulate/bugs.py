@@ -126,6 +126,27 @@ def _told_first() -> Any:
     return mock.patch.object(Sender, "_deliver", delivered)
 
 
+def _sent_first() -> Any:
+    """It is written that a message was sent before it is."""
+    deliver, put = Sender._deliver, SqliteStore.put
+
+    def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
+        def as_sent(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[Outcome]:
+            at = sender.setup.clock.now()
+            kept = [
+                one.model_copy(update={"outcome": "sent", "sent_at": at})
+                if isinstance(one, Notification) and one.outcome == "pending" and one.message
+                else one
+                for one in documents
+            ]
+            return put(store, kept, *over)
+
+        with mock.patch.object(SqliteStore, "put", as_sent):
+            return deliver(sender, some)
+
+    return mock.patch.object(Sender, "_deliver", delivered)
+
+
 def _taken_first() -> Any:
     """Whoever hands a message in is told that it is durable before it is."""
     flush = Feed.flush
@@ -292,6 +313,7 @@ BUGS: dict[str, Callable[[], Any]] = {
     "always-seen": _always_seen,
     "overwrites": _overwrites,
     "told-first": _told_first,
+    "sent-first": _sent_first,
     "taken-first": _taken_first,
     "values-of-all": _values_of_all,
     "ties-of-all": _ties_of_all,

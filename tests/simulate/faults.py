@@ -1,7 +1,7 @@
 """What goes wrong in a night: at durable steps, between roles, with the disk and with the clock. All of it from the seed.
 
 A durable step is a commit, an fsync, an append, a call of the store. A crash is armed for one role and strikes at one of its next
-steps, right before or right after it: over many seeds it strikes at each.
+steps, right before or right after it: over many seeds it strikes at each. Some strike in every night (`tests.simulate.aims`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from functools import partial
 
 import apsw
 
+from tests.simulate.aims import Aim, aims
+from tests.simulate.channels import Written
 from tests.simulate.disk import Disk
 from tests.simulate.process import RESTART_SECONDS, Process, Supervisor
 from tests.simulate.timeline import Timeline, VirtualClock
@@ -42,6 +44,8 @@ LATE_SECONDS = 900.0
 LONGER = 3
 ASKED_SECONDS = 600.0
 """So soon a person looks at a clock that jumped by days."""
+AIMED_SECONDS = 120.0
+"""So long a disk is full that is so from a certain step on."""
 MOST_STEPS = 40
 """Within so many steps an armed crash strikes."""
 
@@ -59,6 +63,9 @@ class Faults:
     accept: Callable[[], None]
     """A person says that the clock is right."""
     calm: bool = False
+    broken: dict[str, str] = field(default_factory=dict)
+    """The first of each kind that was seen to go wrong on the way."""
+    notices: Written = field(default_factory=Written)
     steps: Counter[str] = field(default_factory=Counter)
     """Durable steps that were made, by role and what it was."""
     struck: Counter[str] = field(default_factory=Counter)
@@ -66,6 +73,7 @@ class Faults:
     skewed: list[tuple[float, float]] = field(default_factory=list)
     """When the clock was wrong, in virtual time."""
     _armed: dict[str, tuple[int, bool, str]] = field(default_factory=dict)
+    _aimed: list[Aim] = field(default_factory=list)
     _full_until: float = 0.0
     _until: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """By fault, role and part, how long calls go wrong."""
@@ -73,7 +81,11 @@ class Faults:
     """Writes that are on their way: of which documents, how often these are to be written before it arrives, and what does it."""
 
     def plan(self, until: float, count: int) -> None:
-        """Faults at random times before `until`."""
+        """Faults at random times before `until`, and those of every night."""
+        for when, aim in aims(self.rng):
+            self.timeline.at(when, partial(self._aimed.append, aim))
+        for role in READERS:  # a commit that comes late is how an offset moves back
+            self.timeline.at(self.rng.uniform(300.0, until / 2), partial(self._begin, "late", role, BUS, LATE_SECONDS * LONGER))
         for _ in range(count):
             kind, when = self.rng.choice(KINDS), self.rng.uniform(300.0, until)
             role = self.rng.choice(ROLES)
@@ -83,10 +95,20 @@ class Faults:
                 part, lasts = self.rng.choice(PARTS[role]), max(lasts, LATE_SECONDS)
             self.timeline.at(when, lambda k=kind, r=role, p=part, n=lasts: self._begin(k, r, p, n))
 
+        self.timeline.at(since := self.rng.uniform(until / 2, until - LONGER * LATE_SECONDS), self._jump)
+        self.timeline.at(since + 60.0, lambda: self._armed.setdefault("alert", (1, False, "crash")))
+
+    def _jump(self) -> None:
+        """The calendar jumps ahead: what begins meanwhile finds everything old."""
+        self.struck["calendar"] += 1
+        self.set_clock(max(DAYS))
+        self.timeline.at(self.timeline.now + LATE_SECONDS, lambda: self.set_clock(0.0))
+
     def end(self) -> None:
         """From now on nothing goes wrong; the clock is right again."""
         self.calm = True
         self._armed.clear()
+        self._aimed.clear()
         self._until.clear()
         self._full_until = 0.0
         self.set_clock(0.0)
@@ -155,20 +177,43 @@ class Faults:
         self._strike(process, step, after=True)
 
     def _strike(self, process: Process, step: str, *, after: bool) -> None:
+        if kind := self._aimed_at(process, step, after) or self._counted_down(process, after):
+            self._let(kind, process, step, after=after)
+
+    def _aimed_at(self, process: Process, step: str, after: bool) -> str:
+        found = next((aim for aim in self._aimed if aim.place == (process.role, step, after)), None)
+        if found is None:
+            return ""
+        self._aimed.remove(found)
+        return found.kind
+
+    def _counted_down(self, process: Process, after: bool) -> str:
         left, is_after, kind = self._armed.get(process.role, (0, False, ""))
         if not left or is_after is not after:
-            return
+            return ""
         if left > 1:
             self._armed[process.role] = left - 1, is_after, kind
-            return
+            return ""
         del self._armed[process.role]
+        return kind
+
+    def _let(self, kind: str, process: Process, step: str, *, after: bool) -> None:
         self.struck[kind] += 1
         self.tell("fault", f"{kind} {process.role} {'after' if after else 'before'} {step}")
+        if kind == "full":
+            self._full_until = self.timeline.now + AIMED_SECONDS
+            return
         if kind == "power":
             image = self.disk.root.with_name(f"{self.disk.root.name}-image")
             self.tell("disk", f"lost {', '.join(self.disk.after_power(image)) or 'nothing'}")
             self.supervisor.cut(image, self.disk.root)
         self.supervisor.die(process)
+
+    def sends(self, when: str) -> None:
+        """Whoever sends a message may die right before or after it goes out."""
+        process = self.supervisor.current
+        assert process is not None, "only roles send"
+        (self.before if when == "before" else self.after)(process, "channel.send")
 
     # Calls between roles and the parts that they share.
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import apsw
+
 from alerts.clocks.book import FRESH, known, records
 from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
@@ -15,6 +17,7 @@ from alerts.incidents import replaced
 from alerts.notify.plan import routes_for
 from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
 from alerts.store import IncidentStore, Where, configured_store
+from crawlers.frontier.database import FILE as FRONTIER
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer
 from tests.simulate.channels import ScriptedChannel
@@ -34,6 +37,8 @@ from ullage.settings import Context
 HOUR = 3600.0
 VISITS = 2
 """So often each site is read after the faults before a night is over."""
+LONGEST_PAGE_SECONDS = 3 * REVISIT_SECONDS
+"""No page is due for longer when all is well: each visit reads what there is."""
 OF_INCIDENTS = (Sighting, Exposure, Original, Holding, Notification)
 PROMISE_SECONDS = 600.0
 """So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel may have asked, a wait of one
@@ -76,7 +81,10 @@ def _broken(night: Night) -> list[str]:
             *_duty_records(night, store),
             *_read(night),
             *_coverage(night, store),
+            *_pages(night),
             *night.offsets.broken,
+            *night.faults.broken.values(),
+            *night.faults.notices.broken.values(),
             *_drained(night),
             *_audit(night),
             *_retention(night),
@@ -227,6 +235,18 @@ def _read(night: Night) -> Iterator[str]:
         if unread := [post.id for post in site.posts if post.stays and post.id not in site.read]:
             yield f"{', '.join(unread)} of {name} {'was' if len(unread) == 1 else 'were'} never read"
     yield from (f"{name} had pages in hand after its visit had ended" for name in sorted(night.kept))
+
+
+def _pages(night: Night) -> Iterator[str]:
+    """Every page waits for its time, is done, or was given up after so many attempts: nobody keeps one that is due."""
+    late = night.context.clock.wall() - LONGEST_PAGE_SECONDS
+    with contextlib.closing(apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)) as database:
+        kept = database.execute(
+            "select site, count(*) from pages "
+            "where state not in ('done', 'parked') and (state <> 'due' or due_at < ?) group by site",
+            (late,),
+        )
+        yield from (f"{count} pages of {site} are due and nobody reads them" for site, count in kept)
 
 
 def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:

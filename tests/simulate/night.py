@@ -36,7 +36,7 @@ from ullage.clock import Clock
 from ullage.settings import Context
 
 BEGAN = datetime(2026, 11, 26, 22, tzinfo=UTC).timestamp()
-"""After two hours the day of UTC ends, and with it a seal key."""
+"""So that the day of UTC ends when `DAY_TURNS_SECONDS` have passed."""
 LONGEST_SECONDS = 30 * HOUR
 """A site that failed for long is left alone for a day at most."""
 SETTLED_SECONDS = 1.5 * PROMISE_SECONDS
@@ -45,6 +45,10 @@ metrics = false
 [crawl]
 user_agent = "ullage (a simulated night; nobody@example.com)"
 heartbeat_seconds = 300
+[bus]
+findings_days = 1.5
+[store]
+exposures_days = 1.5
 [tenants.north]
 medium_clock = "run"
 [tenants.south]
@@ -121,7 +125,10 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
     )
     planned = script.script_of(rng)
     sites = {name: Site(name, timeline, planned.of(name)) for name in SITES}
-    channels = {name: ScriptedChannel(name, timeline, random.Random(rng.random()), tell) for name in CHANNELS}
+    channels = {
+        name: ScriptedChannel(name, timeline, random.Random(rng.random()), tell, faults.sends, faults.notices)
+        for name in CHANNELS
+    }
     script.give_moods(rng, [*sites.values()], [*channels.values()])
     context = Context(folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot))
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})

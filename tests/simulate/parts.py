@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from alerts.records import Exposure, Incident, Presence, Sighting
+from alerts.records import Exposure, Incident, Notification, Presence, Sighting
 from alerts.records.document import Document
 from alerts.store import IncidentStore, configured_store
 from tests.simulate.faults import BUS, LATE, STORE, Faults
@@ -33,6 +33,8 @@ class Appended:
     """How much was appended to each topic: what lets those who wait for it go on."""
 
     count: Counter[str] = field(default_factory=Counter)
+    by: Counter[int] = field(default_factory=Counter)
+    """How many records each process has appended, by its number."""
     offsets: Offsets = field(default_factory=Offsets)
     """How far those who read have come."""
 
@@ -105,6 +107,7 @@ class _Publisher:
         faults.call(process, BUS, f"append {self.topic}")
         ordered = faults.order(records)
         self.inner.append(ordered)
+        self.bus.appended.by[process.life] += len(ordered)
         if faults.is_twice(process, BUS):
             self.inner.append(ordered)
         self.bus.appended.count[self.topic] += 1
@@ -190,6 +193,8 @@ class _Store:
             if merged and self._faults.is_late(self._process, STORE):
                 self._faults.hold(merged, partial(self._arrive, *args))
             done = act(*args, **kwargs)
+            if name in WRITES:
+                self._look(args)
             if merged:
                 self._faults.written(merged)
             if name in WRITES:
@@ -197,6 +202,12 @@ class _Store:
             return done
 
         return call
+
+    def _look(self, args: Sequence[Any]) -> None:
+        """What stands in the log of notifications now."""
+        documents = args[0] if isinstance(args[0], Sequence) else ()
+        if ids := [one.id for one in documents if isinstance(one, Notification)]:
+            self._faults.notices.stand(self._inner.mget(Notification, ids))
 
     def _arrive(self, documents: Sequence[Document], *over: Any) -> str:
         with contextlib.closing(self._again()) as store:

@@ -103,11 +103,7 @@ class Supervisor:
         process = Process(role, self.lives)
         self.doubles.append(process)
 
-        def live() -> None:
-            self._run(process)
-            self._timeline.at(self._timeline.now + RESTART_SECONDS, process.free)
-
-        self._timeline.spawn(f"{role} again", live, process)
+        self._timeline.spawn(f"{role} again", lambda: self._run(process), process, lambda: self._later(process.free))
 
     def cut(self, image: Path, root: Path) -> None:
         """The power is gone: every process dies, and what `image` holds is on the disk when the power is back."""
@@ -129,7 +125,10 @@ class Supervisor:
             return
         self.lives += 1
         process = self.running[role] = Process(role, self.lives)
-        self._timeline.spawn(role, lambda: self._live(process), process)
+        self._timeline.spawn(role, lambda: self._run(process), process, lambda: self._later(lambda: self._again(process)))
+
+    def _later(self, act: Callable[[], None]) -> None:
+        self._timeline.at(self._timeline.now + RESTART_SECONDS, act)
 
     def attend(self, process: Process, run: Callable[[], object]) -> None:
         """Run a thread of a process; what ends it ends no other."""
@@ -148,10 +147,6 @@ class Supervisor:
         self.faults.append(what)
         if len(self.faults) == MOST_FAULTS:
             self.ending = True
-
-    def _live(self, process: Process) -> None:
-        self._run(process)
-        self._timeline.at(self._timeline.now + RESTART_SECONDS, lambda: self._again(process))
 
     def _run(self, process: Process) -> None:
         try:

@@ -51,7 +51,7 @@ class Roles:
     def _chats(self, process: Process) -> None:
         """Whoever hands messages in keeps each until it was told that it is durable, as a collector does."""
         timeline = self._faults.timeline
-        feed = Feed.of(self._own(process), process.stop)
+        feed, put = Feed.of(self._own(process), process.stop), 0
         while not process.stop.is_set():
             due = [
                 (chat, post)
@@ -60,9 +60,13 @@ class Roles:
                 if post.at <= timeline.now and post.id not in self.taken
             ]
             for chat, post in due:
-                feed.put(feed.captures(self._line(chat, post)))
+                feed.put(captures := feed.captures(self._line(chat, post)))
+                put += len(captures)
             feed.flush()
             self.taken |= {post.id for _, post in due}
+            if self._appended.by[process.life] < put:
+                self._faults.broken.setdefault("acknowledged", "chats acknowledged what was not appended to the bus")
+            self._faults.after(process, "acknowledge")
             process.stop.wait(20.0)
         feed.end()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.matcher.bank import customer
 from tests.simulate.channels import ScriptedChannel
@@ -13,6 +14,8 @@ from tests.simulate.sites import Post, Site
 HOUR = 3600.0
 FAULTY_SECONDS = 4 * HOUR
 """So long things go wrong; then the night goes on until everything is drained."""
+DAY_TURNS_SECONDS = 2 * HOUR
+"""Then the day of UTC ends, and with it a seal key."""
 OWN = {"north": range(200), "south": range(1000, 1200)}
 SHARED = range(2000, 2100)
 """These are customers of both tenants."""
@@ -21,6 +24,9 @@ SITES = ("alpha", "beta", "gamma")
 CHATS = ("delta", "epsilon")
 CHANNELS = ("pager", "desk", "siem")
 LEAKS, HARMLESS = 12, 16
+SHAPES = ("once", "once", "again", "shortened", "talk")
+BOTH = tuple((whose, shape) for shape in ("once", "again", "shortened", "talk") for whose in (tuple(OWN), ("both",)))
+"""Leaks that every night has: whatever holds for one tenant, in each shape, must not reach the other."""
 SITE_MOODS = ("down", "hangs", "wall", "slow", "layout", "error")
 CHANNEL_MOODS = ("down", "refuses", "slow", "loses answers")
 
@@ -62,7 +68,7 @@ def script_of(rng: random.Random) -> Script:
     """Leaks of people who are in no other, and posts that are none."""
     numbers = iter(range(10_000))
     left = {whose: rng.sample(range_, len(range_)) for whose, range_ in (*OWN.items(), ("both", SHARED))}
-    leaks = [_leak(rng, left, numbers) for _ in range(LEAKS)]
+    leaks = [_leak(rng, left, numbers, *kind) for kind in (*BOTH, *[()] * (LEAKS - len(BOTH)))]
     harmless = [
         (rng.choice((*SITES, *CHATS)), _post(rng, numbers, f"今天天气不错 {rng.random()} 有人一起拼车吗", 0.3))
         for _ in range(HARMLESS)
@@ -70,15 +76,14 @@ def script_of(rng: random.Random) -> Script:
     return Script(leaks, harmless)
 
 
-def _leak(rng: random.Random, left: dict[str, list[int]], numbers: Iterator[int]) -> Leak:
+def _leak(rng: random.Random, left: dict[str, list[int]], numbers: Iterator[int], *kind: Any) -> Leak:
     """People of one tenant, of two, or who are customers of both: in posts of the same words, shortened, or in one talk."""
-    whose = rng.choice((("north",), ("south",), ("both",), tuple(OWN), tuple(OWN)))
+    whose, shape = kind or (rng.choice((("north",), ("south",), ("both",), tuple(OWN), tuple(OWN))), rng.choice(SHAPES))
     words = rng.choice(("一手料 全格式 可走样", "出一批资料 精准 带身份证", ""))
 
     def people(count: int) -> tuple[int, ...]:
         return tuple(left[one].pop() for one in whose for _ in range(count))
 
-    shape = rng.choice(("once", "once", "again", "shortened", "talk"))
     if shape == "talk":
         return _talk(rng, numbers, words, [people(9), people(9)])
     whole = people(12 if shape == "shortened" else rng.choice((9, 10, 12)))

@@ -61,9 +61,9 @@ class Timeline:
         self._number += 1
         heapq.heappush(self._events, (when, self._number, act))
 
-    def spawn(self, name: str, act: Callable[[], object], owner: Any = None) -> Task:
-        """A task that does `act` from now on; what it raises is its own affair."""
-        task = Task(name, owner, greenlet(lambda: self._body(task, act), self._hub), self.now)
+    def spawn(self, name: str, act: Callable[[], object], owner: Any = None, then: Callable[[], object] = lambda: None) -> Task:
+        """A task that does `act` from now on, and `then` even if it is killed before; what it raises is its own affair."""
+        task = Task(name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now)
         self._tasks.append(task)
         return task
 
@@ -129,12 +129,14 @@ class Timeline:
             self._tasks.remove(task)
 
     @staticmethod
-    def _body(task: Task, act: Callable[[], object]) -> None:
+    def _body(task: Task, act: Callable[[], object], then: Callable[[], object]) -> None:
         try:
             if not task.killed:
                 act()
         except (Killed, GreenletExit):
             pass
+        finally:
+            then()
 
 
 class Loop(asyncio.SelectorEventLoop):
