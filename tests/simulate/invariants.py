@@ -24,7 +24,7 @@ from tests.simulate.channels import ScriptedChannel
 from tests.simulate.edges import LOOKS_SECONDS
 from tests.simulate.faults import Faults
 from tests.simulate.offsets import Offsets
-from tests.simulate.script import CHATS, FAULTY_SECONDS, Leak, Script
+from tests.simulate.script import CHATS, FAULTY_SECONDS, TENANTS, Leak, Script
 from tests.simulate.sites import REVISIT_SECONDS, Site
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
@@ -74,6 +74,7 @@ def _broken(night: Night) -> list[str]:
         heads = [one for one in store.scroll(Incident, Where()) if not one.part_of]
         return [
             *_incidents(night, store, heads),
+            *_posts(night, store),
             *_tenants(night, store, heads),
             *_facts(store, heads),
             *_told(night, store, heads),
@@ -114,6 +115,19 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
             yield f"incident {head.id} is of no leak"
         if head.customers != len(who[head.id]):
             yield f"incident {head.id} counts {head.customers} customers of {len(who[head.id])}"
+
+
+def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
+    """Every post that can still be read, or was acknowledged, is a sighting of each tenant of whom it shows somebody."""
+    seen, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
+    for one in store.scroll(Sighting, Where()):
+        seen[one.tenant, one.site].add(one.post_id)
+    for place, post in (both for leak in night.script.leaks for both in leak.posts):
+        if post.stays or post.id in night.taken:
+            sure.update((tenant, place) for tenant, people in TENANTS.items() if not set(post.people).isdisjoint(people))
+    for (tenant, place), count in sorted(sure.items()):
+        if len(found := seen[tenant, place]) < count:
+            yield f"{tenant} has sightings of {len(found)} posts of {place}, of at least {count}"
 
 
 def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:

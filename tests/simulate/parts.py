@@ -17,6 +17,7 @@ from tests.simulate.faults import BUS, LATE, STORE, Faults
 from tests.simulate.offsets import Offsets
 from tests.simulate.process import Process
 from ullage.bus import Bus, Lag, Outgoing, Place, Publisher, Record, Subscription
+from ullage.records.heartbeat import is_heartbeat
 from ullage.settings import Context
 
 IDLE_SECONDS = 60.0
@@ -102,19 +103,19 @@ class _Publisher:
     topic: str
     bus: _Bus
 
-    def append(self, records: Sequence[Outgoing]) -> None:
+    def append(self, records: Sequence[Outgoing], how: str = "append") -> None:
         process, faults = self.bus.process, self.bus.faults
-        faults.call(process, BUS, f"append {self.topic}")
+        faults.call(process, BUS, f"{how} {self.topic}")
         ordered = faults.order(records)
         self.inner.append(ordered)
         self.bus.appended.by[process.life] += len(ordered)
         if faults.is_twice(process, BUS):
             self.inner.append(ordered)
         self.bus.appended.count[self.topic] += 1
-        faults.answer(process, BUS, f"append {self.topic}")
+        faults.answer(process, BUS, f"{how} {self.topic}")
 
     def spread(self, record: Outgoing) -> None:
-        self.append([record])
+        self.append([record], "spread")
 
     def close(self) -> None:
         self.inner.close()
@@ -148,13 +149,14 @@ class _Subscription:
 
     def commit(self, record: Record) -> None:
         process, faults, of = self.bus.process, self.bus.faults, f"{self.topic} {self.group}"
-        faults.call(process, BUS, f"commit {self.topic}")
+        what = f"commit {self.topic}{' at a heartbeat' if is_heartbeat(record.headers) else ''}"
+        faults.call(process, BUS, what)
         if faults.is_late(process, BUS):
             faults.hold({of}, partial(self._arrive, record), times=max(LATE))
         self.inner.commit(record)
         faults.written({of})
         self.look()
-        faults.answer(process, BUS, f"commit {self.topic}")
+        faults.answer(process, BUS, what)
 
     def _arrive(self, record: Record) -> str:
         """A commit that was under way comes after others, maybe of a process that has the group's place no more."""
