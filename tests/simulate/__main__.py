@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -60,13 +60,21 @@ def seeds(text: str) -> list[int]:
     return found
 
 
-def nights(wanted: list[int], bug: str = "") -> Iterator[Told]:
+def bugs(text: str) -> list[str]:
+    """Names of bugs, with commas between."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in BUGS]:
+        raise argparse.ArgumentTypeError(f"there is no bug {unknown[0]!r}; there are {', '.join(sorted(BUGS))}")
+    return names
+
+
+def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[Told]:
     """One night after the other, each in a folder of its own that goes with it."""
     with tempfile.TemporaryDirectory(prefix="night-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         root = Path(folder)
         prepare(root / "prepared")
         for seed in wanted:
-            with planted(bug):
+            with planted(bugs):
                 yield night(seed, root / "prepared", root / "night")
             shutil.rmtree(root / "night")
 
@@ -75,7 +83,7 @@ def main(words: list[str]) -> int:
     """Run the nights; 1 where something does not hold, or where a planted bug is not found."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulate", description=__doc__.splitlines()[0])
     parser.add_argument("seeds", type=seeds, help="17, 1-200 or 3,5,7")
-    parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant a bug, and stop where it is found")
+    parser.add_argument("--bug", type=bugs, default=(), help="plant bugs, with commas between, and stop where one is found")
     asked = parser.parse_args(words)
     count, failed, steps, struck = 0, list[int](), Counter[str](), Counter[str]()
     progress = Progress(len(asked.seeds), sys.stderr)

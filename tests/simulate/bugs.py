@@ -336,7 +336,7 @@ BUGS: dict[str, Callable[[], Any]] = {
 
 
 @contextlib.contextmanager
-def planted(name: str) -> Iterator[None]:
-    """The product with that bug; none where it is ""."""
-    with BUGS[name]() if name else contextlib.nullcontext():
+def planted(names: Sequence[str]) -> Iterator[None]:
+    """The product with these bugs."""
+    with _both(*(BUGS[name]() for name in names)):
         yield

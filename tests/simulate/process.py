@@ -99,6 +99,8 @@ class Supervisor:
 
     def double(self, role: str) -> None:
         """Begin a second process of a role beside the first, as a person might; it has to see that, and end."""
+        if self._timeline.now < self._begins_at:
+            return
         self.lives += 1
         process = Process(role, self.lives)
         self.doubles.append(process)

@@ -36,10 +36,33 @@ def test_what_must_hold_holds_and_a_seed_gives_the_same_night_each_time() -> Non
     assert trace(first.stdout) == trace(again.stdout)
 
 
-@pytest.mark.parametrize(("bug", "seeds"), [("no-claims", "1-2"), ("values-of-all", "5")])
-def test_a_bug_that_is_planted_is_found(bug: str, seeds: str) -> None:
-    done = simulate(seeds, "--bug", bug)
+WATCHED = {
+    "taken-first": "chats acknowledged what was not appended to the bus",
+    "told-first": "before it was written that it does",
+    "goes-back": "moved back from",
+}
+"""Bugs that are seen as they happen, and the words that tell of each: one night finds all of them."""
+
+
+@pytest.mark.parametrize(
+    ("bugs", "words"),
+    [
+        (",".join(WATCHED), list(WATCHED.values())),
+        ("values-of-all", ["is 2 incidents"]),
+        ("kept-after-crash", ["nobody reads them"]),
+    ],
+)
+def test_bugs_that_are_planted_are_found(bugs: str, words: list[str]) -> None:
+    done = simulate("1", "--bug", bugs)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    found = next(line for line in done.stdout.splitlines() if line.startswith("seed 1: "))
+    assert [one for one in words if one not in found] == []
+
+
+def test_a_bug_of_no_name_is_refused_in_one_line() -> None:
+    done = simulate("1", "--bug", "none-such")
+    assert done.returncode == 2
+    assert "there is no bug 'none-such'" in done.stderr.splitlines()[-1]
 
 
 class Terminal(io.StringIO):
