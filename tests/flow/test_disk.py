@@ -73,7 +73,8 @@ class Small:
         self.folder = tmp_path / "disk"
         self.folder.mkdir()
         self.environment = dict[str, str]()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", self.folder], check=True)
+        # more than `ullage check` asks for
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384m", "none", self.folder], check=True)
 
     def failed(self) -> int:
         """Not to be known here: that it is full is seen by what is said."""

@@ -73,16 +73,23 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path):
             act("Record")
             calls = take("Call list (handles)").read_text(encoding="utf-8").splitlines()
             report = take("Report draft").read_bytes()
+            sent, reports = page.get_by_role("button", name="Report was sent", exact=True), 0
+            while sent.count():  # as many as the law asks for: no deadline may run when it is closed
+                sent.first.click()
+                page.wait_for_load_state()
+                reports += 1
             page.select_option("#decisions select", "resolved")
             act("Record")
             seconds = time.monotonic() - start
-            assert "its reports are still owed" in page.inner_text("main")
             assert faults == []
         decided = sorted(made.store.scroll(Decision, Where({"incident": (path.rpartition("/")[2],)})), key=lambda one: one.at)
         name = made.name
-    sys.stdout.write(f"{actions} actions, {seconds:.1f} s\n")
+    sys.stdout.write(f"{actions} actions and {reports} reports, {seconds:.1f} s\n")
     assert {one.by for one in decided} == {name}
-    assert [one.status for one in decided if one.status != "note"] == ["acknowledged", "resolved"]
+    statuses = [one.status for one in decided if one.status != "note"]
+    assert reports
+    assert (statuses[0], statuses[-1]) == ("acknowledged", "resolved")
+    assert statuses.count("reported") == reports
     assert len(calls) == 41
     assert report.startswith(b"PK")
     assert actions <= MOST_ACTIONS
