@@ -101,7 +101,7 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened, page
     log_in_by_provider(page, made, "/exposed", "fraud.wang")
     page.wait_for_url(f"{made.url}/exposed")
     assert page.get_by_role("heading", level=1).inner_text()
-    assert page.locator(".who").inner_text() == "fraud.wang"
+    assert page.locator(".who").inner_text() == "fraud.wang@bank"  # whose groups are of one tenant
     assert said(made, "account.add") == ["account fraud.wang: fraud of bank; by its groups"]
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("link", name="Log out there as well").click()
