@@ -102,7 +102,7 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened, page
     page.wait_for_url(f"{made.url}/exposed")
     assert page.get_by_role("heading", level=1).inner_text()
     assert page.locator(".who").inner_text() == "fraud.wang@bank"  # whose groups are of one tenant
-    assert said(made, "account.add") == ["account fraud.wang: fraud of bank; by its groups"]
+    assert said(made, "account.add") == ["account fraud.wang@bank: fraud of bank; by its groups"]
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("link", name="Log out there as well").click()
     page.get_by_role("button", name="Yes, sign me out").click()
