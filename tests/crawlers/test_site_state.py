@@ -289,9 +289,9 @@ def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(frontier: Fron
 
 
 def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
-    for site, began, ended in (("", 10, 20), ("board", 15, 30), ("board", 50, 60), ("other", 0, 99)):
-        frontier.history.note_blind(site, began, ended)
-    assert frontier.history.blind("board") == [(10, 30), (50, 60)]
+    for site, began, ended in (("", 20, 10), ("board", 30, 15), ("board", 60, 50), ("other", 99, 0)):
+        frontier.history.note_blind(site, NOON - began, NOON - ended)
+    assert frontier.history.blind("board") == [(NOON - 60, NOON - 50), (NOON - 30, NOON - 10)]
 
 
 def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Frontier, clock: HeldClock) -> None:
@@ -310,10 +310,11 @@ def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Fron
     assert (head.entries, head.size) == (2, 5_000)
 
 
-def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier) -> None:
+def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier, clock: HeldClock) -> None:
     for second in range(10):
         frontier.history.note_beat(NOON + second, 100.0)
     assert frontier.history.beats(NOON + 2, NOON + 5) == 3
+    clock.advance(200)
     frontier.history.note_beat(NOON + 200, 100.0)
     assert frontier.history.beats(0, NOON + 1_000) == 1
 
