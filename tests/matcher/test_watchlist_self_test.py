@@ -168,6 +168,7 @@ def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_buil
     (there.keys.root / "bank").mkdir(mode=0o700)
     for name in ("match-1.key", "index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, there.keys.root / "bank" / name)
+    shutil.copy(context.keys.root / "capture.key", there.keys.root / "capture.key")  # match's own
     path = installed.path_of(context.data, "bank", 1)
     installed.install(there.data, there.keys, "bank", path, there.clock.now())
     assert installed.load(there)[0].customers == 1
