@@ -139,9 +139,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         metrics.reveals_allowed.set(settings.originals.alarm_after)
-        notifier = configured(
-            context, store, registry, muted(replace(book.duties, clock=context.running_time.believed())), book.changed
-        )
+        believed = context.running_time.believed()
+        notifier = configured(context, store, registry, muted(replace(book.duties, clock=believed)), book.changed)
         stack.callback(notifier.close)
         turning.append(
             maintenance := Maintenance(
@@ -161,14 +160,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
         in_hand = stack.enter_context(notes.traced())
-        returns = Returns(
-            Work(duties_of(context, store)),
-            context.trail(),
-            verdict,
-            notifier.plan,
-            book.changed,
-            context.running_time.believed(),
-        )
+        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed, believed)
         stage = Alert(
             store,
             context.clock,

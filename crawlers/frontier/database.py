@@ -25,7 +25,7 @@ from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
-from crawlers.frontier.schema import STEPS
+from crawlers.frontier.schema import STEPS, WAITING
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -388,12 +388,8 @@ class Frontier:
 
     def waiting(self, site: str, *, untried: bool) -> int:
         """How many pages of `site` failed and wait; with `untried` also those that are due and were never read."""
-        query = (
-            "select count(*) from pages where site = ?1 and state = 'due' "
-            "and ((waits and attempts > 0) or (?2 and done_at = 0 and due_at <= ?3))"
-        )
         with sqlite_errors(self._path):
-            return int(self._database.execute(query, (site, int(untried), self._clock.wall())).get or 0)
+            return int(self._database.execute(WAITING, (site, int(untried), self._clock.wall())).get or 0)
 
     def counts(self, site: str) -> Mapping[str, int]:
         """Pages of `site` a state."""

@@ -43,3 +43,8 @@ STEPS = (
     history.UNREAD, posts.TAKEN, WAITS,
 )  # fmt: skip
 """In the order in which they are taken; new ones come last."""
+
+WAITING = """
+select count(*) from pages where site = ?1 and state = 'due'
+and ((waits and attempts > 0) or (?2 and done_at = 0 and due_at <= ?3))
+"""
