@@ -127,16 +127,19 @@ class Queue:
 
 
 @contextlib.contextmanager
-def received(connection: socket.socket, queue: Queue, mine: Place, clock: Clock, *, framed: bool = False) -> Iterator[int]:
+def received(
+    connection: socket.socket, queue: Queue, mine: Place, clock: Clock, began: float, *, framed: bool = False
+) -> Iterator[int]:
     """What comes in frames, as the descriptor of a file in memory that nobody can change; with the frames where they are wanted.
 
+    `began` is when the sender was told to go, in seconds of `clock.monotonic`: what is slow is measured from there.
     RecordError for what is larger than a file may be, or comes too slowly; FullError where there is no room for it.
     """
     held = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         try:
             connection.settimeout(SILENT_SECONDS)
-            _pour(_Pieces(connection, clock, clock.monotonic()), held, queue, mine, framed=framed)
+            _pour(_Pieces(connection, clock, began), held, queue, mine, framed=framed)
             connection.settimeout(None)
         except TimeoutError:
             raise RecordError("slow", f"nothing of the file came for {SILENT_SECONDS:.0f} s") from None

@@ -93,8 +93,11 @@ class Service:
         try:
             with contextlib.ExitStack() as stack:
                 mine = stack.enter_context(self.queue.place(whose))
+                began = self.clock.monotonic()
                 _say(connection, go=True)
-                file = stack.enter_context(received(connection, self.queue, mine, self.clock, framed=question.verb == "open"))
+                file = stack.enter_context(
+                    received(connection, self.queue, mine, self.clock, began, framed=question.verb == "open")
+                )
                 stack.enter_context(self.queue.turn(mine, lambda before: _told_place(connection, before), self.clock))
                 return self._judge(connection, question, file)
         except FullError:

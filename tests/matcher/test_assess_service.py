@@ -317,9 +317,8 @@ def test_a_file_that_comes_too_slowly_is_cut_and_told_so(holding: Service, clock
     slow = dataclasses.replace(holding, clock=clock.as_clock())
     with Peer(slow, "bank") as dripping:
         dripping.until("go")
-        dripping.socket.sendall(assessing.framed(b"x" * 100)[:5])
         clock.advance(3600)
-        dripping.socket.sendall(b"x")
+        dripping.socket.sendall(assessing.framed(b"x" * 100)[:5])
         assert "slowly" in dripping.until("error")[-1]["error"]
     monkeypatch.setattr(assess_queue, "SILENT_SECONDS", 0.05)
     with Peer(holding, "bank") as silent:
@@ -372,7 +371,7 @@ def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
 
 
 def taken(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
-    return received(theirs, (queue := Queue()), queue.place("bank").__enter__(), Clock())
+    return received(theirs, (queue := Queue()), queue.place("bank").__enter__(), Clock(), Clock().monotonic())
 
 
 def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
