@@ -16,12 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
 
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.trusted import read_trusted
 from ullage.security.keys import credentials_folder
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 WRONG_NAME = (62, 64)
 """OpenSSL's codes of a certificate for another host name, and for another address."""
@@ -144,6 +147,7 @@ class Trust:
     def fresh(self) -> ssl.SSLContext:
         """A context of the files as they are now; ConfigError says which is wrong."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # since Python 3.10: TLS 1.2 or newer, and names are checked
+        context.sslsocket_class = _ClientSocket
         try:
             if self.cafile is None:
                 context.load_default_certs()
@@ -310,6 +314,31 @@ class _ReadAgain(ssl.SSLContext):
         except OSError as error:
             _close_lost(error)
             raise
+
+
+class _ClientSocket(ssl.SSLSocket):
+    """One that says why it was refused, also where the other end went before what is written could reach it.
+
+    In TLS 1.3 a client has shaken hands before the server looks at its certificate. What it writes then may find the connection
+    closed, while the alert that says why lies there unread.
+    """
+
+    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+        """As that of the standard library."""
+        try:
+            return super().send(data, flags)
+        except (ssl.SSLEOFError, ConnectionError):
+            self._raise_alert()
+            raise
+
+    def _raise_alert(self) -> None:
+        try:
+            self.read(1)  # waits for nothing: nothing more can come
+        except ssl.SSLError as error:
+            if error.reason in REFUSALS:
+                raise
+        except OSError:
+            pass
 
 
 def _close_lost(error: OSError) -> None:
