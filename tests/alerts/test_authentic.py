@@ -63,6 +63,13 @@ def test_a_finding_of_a_schema_without_signatures_is_a_downgrade(context: Contex
     assert alert(context, store, old) == ({incident_id("f")}, ["downgrade"])
 
 
+@pytest.mark.parametrize("schema", ["", "x", "-1", "\u0663"])
+def test_a_finding_whose_schema_is_no_number_is_a_dead_letter(context: Context, store, alert, schema: str) -> None:
+    odd = signed(context.keys, FORGED.encode(), id_="forged")
+    odd = Outgoing(odd.key, odd.value, {**odd.headers, "schema": schema})
+    assert alert(context, store, odd, signed(context.keys, GOOD)) == ({incident_id("f")}, ["schema"])
+
+
 def test_the_signature_of_a_stranger_is_none(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     by = stranger().headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))

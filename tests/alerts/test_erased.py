@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.erased import LATE, bury
+from alerts.incidents.erased import LATE, Awaited, awaited, bury, wait_for
 from alerts.maintenance.erasure import _customer, _tenant, remove_late
 from alerts.maintenance.retention import erase
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
@@ -19,7 +19,7 @@ from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import Order
 from ullage.errors import UnavailableError
-from ullage.lookup.erased import EVERYBODY, SETTLED
+from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
 
 
 def people(store) -> set[str]:
@@ -49,6 +49,32 @@ def test_another_tenant_s_customer_of_the_same_handle_is_kept(store, clock) -> N
     bury(store, "shop", handle("a"), WHEN)
     fold_all(store, clock, [finding("f", range(10), people="a")])
     assert people(store) == {handle("a")}
+
+
+def test_a_tombstone_that_an_earlier_version_set_still_holds(store, clock) -> None:
+    """It is found by its id, which no version may change."""
+    ids = ("bank:erased:last", f"bank:erased:{tombstone('bank', handle('a'))}")
+    store.put([Claim(id=id_, tenant="bank", incident="", at=WHEN) for id_ in ids])
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    assert people(store) == {handle("b")}
+
+
+def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_when_last(store) -> None:
+    later, same = WHEN + timedelta(hours=1), tombstone("bank", handle("a"))
+    wait_for(store, "bank", handle("a"), later, ["o:1", "o:2"])
+    wait_for(store, "bank", handle("a"), WHEN)
+    wait_for(store, "bank", EVERYBODY, WHEN)
+    store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])  # of one tenant nothing is another's
+    store.refresh()
+
+    def told(one: Awaited) -> tuple[object, ...]:
+        return one.tenant, one.mark, one.beginning, one.at, sorted(one.originals), len(one.claims)
+
+    assert {told(one)[:3]: told(one)[3:] for one in awaited(store)} == {
+        ("bank", same, handle("a")[:4]): (later, ["o:1", "o:2"], 3),
+        ("bank", tombstone("bank", EVERYBODY), ""): (WHEN, [], 1),
+        ("shop", same, "0a0a"): (WHEN, [], 1),
+    }
 
 
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])

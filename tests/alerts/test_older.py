@@ -161,6 +161,13 @@ def test_places_are_ours_where_crawl_was_there_too(made: IncidentStore) -> None:
     assert outside(made.scroll(Sighting, Where())) == set()
 
 
+def test_what_is_kept_under_this_rule_names_no_place_of_another_collector(made: IncidentStore) -> None:
+    seen = [one.model_copy(update={"platform": "ingest"}) for one in made.scroll(Sighting, Where())]
+    assert seen
+    assert outside(seen) == set()
+    assert outside(one.model_copy(update={"text_rule": TEXT_RULE - 1}) for one in seen) == {one.site for one in seen}
+
+
 def test_a_finding_that_still_lay_on_the_bus_is_reduced_when_it_is_read(made: IncidentStore, clock) -> None:
     old = json.loads(finding("h", range(200, 210), people="z").encode())
     old["capture"] |= {**TEXTS, "site": "chat of wen", "category": "慕容"}

@@ -5,10 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
+from alerts.incidents.exposures import MAX_GROUPS, exposures_of, merged, one_each
 from alerts.read.query import whole
 from alerts.records import Incident, Sighting, incident_id
 from alerts.table import incident_in_full, incidents_table
-from tests.alerts.builders import finding, fold_all
+from tests.alerts.builders import finding, fold_all, handle
 from ullage.records import Bait, Cohort, Term
 
 
@@ -29,6 +30,26 @@ def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
     assert (incident.customers, incident.verified, incident.sensitive, incident.minors) == (5, 3, 3, 2)
     assert incident.people_by_class == {"A": 3, "B": 2}
     assert incident.fields == ("BALANCE", "ID", "NAME", "ORDER", "PHONE")
+
+
+def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown():
+    named = exposures_of(finding("f", people="ab", fields=("NAME", "PHONE")), "INC-A")
+    paid = exposures_of(finding("g", people="a", kinds=("resident_id",), fields=("BALANCE",), site="forum"), "INC-B")
+    both, other = sorted(one_each([*named.values(), *paid.values()]), key=lambda one: one.subject != handle("a"))
+    assert (both.kinds, both.fields, both.sites) == (
+        ("phone", "resident_id"),
+        ("BALANCE", "ID", "NAME", "PHONE"),
+        ("forum", "paste"),
+    )
+    assert (other.subject, other.fields) == (handle("b"), ("NAME", "PHONE"))
+
+
+def test_of_a_customer_s_field_sets_the_largest_are_kept_in_whatever_order_they_came():
+    [one] = exposures_of(finding("f", people="a", fields=("NAME", "PHONE", "BALANCE")), "INC-A").values()
+    [largest] = one.groups
+    small = one.model_copy(update={"groups": tuple((f"F{number:02}",) for number in range(MAX_GROUPS + 8))})
+    for two in (merged(one, small), merged(small, one)):
+        assert two.groups == (largest, *small.groups[: MAX_GROUPS - 1])
 
 
 def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(store, clock):

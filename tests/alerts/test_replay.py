@@ -39,6 +39,15 @@ def test_rows_mixed_from_several_earlier_leaks_are_recycled(store, clock):
     assert store.get(Sighting, "h").replayed == 1.0
 
 
+@pytest.mark.parametrize(("first", "second", "of"), [(3, 2, "INC-A"), (2, 3, "INC-B"), (2, 2, "INC-A"), (0, 0, "")])
+def test_the_incident_in_which_most_of_them_stood_is_named(first, second, of):
+    """Of equals the one whose name comes first, so that it is always the same one."""
+    had = frozenset(NAMED)
+    seen = {handle(n): {"INC-A": had} for n in range(first)} | {handle(n): {"INC-B": had} for n in range(10, 10 + second)}
+    found = replay_of(leak("f", range(40), [*range(3), *range(10, 13)]), (), seen, ())
+    assert found == Replay((first + second) / 6, of)
+
+
 @pytest.mark.parametrize(("status", "expected"), [("acknowledged", (2, "noise")), ("note", (10, "medium"))])
 def test_what_was_known_is_noise_only_after_somebody_acknowledged_it(store, clock, status, expected):
     fold_all(store, clock, [leak("f", range(40), range(40))])

@@ -51,7 +51,7 @@ AREAS = {
             *_tests("contracts", "duty_records incident_store joined_posts"),
             *_tests("alerts", "older overtaken store_damage store_plans store_versions tenants tokens within"),
             *_tests("state", "newer torn"),
-            *_tests("ullage", "atomic_write database durable"),
+            *_tests("ullage", "atomic_write database durable lock"),
             *_tests("upgrade", "stores"),
         ),
     ),

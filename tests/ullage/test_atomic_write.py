@@ -1,5 +1,6 @@
 """Reports and exports are written whole or not at all, for their owner alone."""
 
+import errno
 import io
 import os
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ullage.files.atomic_write import write_out
+from ullage.errors import UnavailableError
+from ullage.files.atomic_write import disk_errors, write_out
 
 
 def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):
@@ -58,3 +60,26 @@ def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp
     write_out("客户\n".encode(), file)
     assert out.getvalue() == "客户\n".encode()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "says"),
+    [
+        (OSError(28, "No space left on device", "/a/b"), "", "/a/b cannot be read or written (No space left on device)"),
+        (
+            OSError(28, "No space left on device", "/a/b"),
+            "the spool",
+            "the spool cannot be read or written (No space left on device)",
+        ),
+        (TimeoutError(), "", "the disk cannot be read or written (TimeoutError)"),
+    ],
+)
+def test_an_error_of_the_disk_says_where_and_why_in_one_line(error, what, says):
+    with pytest.raises(UnavailableError) as raised, disk_errors(what):
+        raise error
+    assert str(raised.value) == says
+
+
+def test_an_error_that_is_not_asked_for_stays_what_it_is():
+    with pytest.raises(PermissionError), disk_errors(only=[errno.ENOSPC]):
+        raise PermissionError(errno.EACCES, "Permission denied", "/a/b")

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
-from ullage.bus import CAPTURES, FINDINGS, Bus, Subscription, open_bus
+from ullage.bus import CAPTURES, FINDINGS, Bus, Retention, Subscription, open_bus
 from ullage.bus.spool import files
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
@@ -406,6 +406,28 @@ def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(gap: Gap, cloc
     clock.advance(3601.0)
     assert (gap.inside.expire(), list(gap.inner.iterdir())) == (1, [])
     assert (values(reader), reader.expired) == ([], 0)
+
+
+def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(gap: Gap, clock: HeldClock) -> None:
+    """Two streams, in turn: of each the older file goes."""
+    here = gap.inside.publisher(CAPTURES)
+    for value in ("1", "2"):
+        gap.put(f"outer {value}")
+        clock.advance(10.0)
+        here.append([outgoing(f"inner {value}")])
+        clock.advance(10.0)
+    gap.carry(*gap.ready())
+    sizes = sum(path.stat().st_size for path in gap.inner.glob("*.spool"))
+    keep = {CAPTURES: Retention(3600.0, sizes // 2)}
+    assert open_bus(f"spool:///{gap.inner.parent}", gap.inner.parent, keep, clock.as_clock()).expire() == 2
+    assert sorted(values(gap.reader())) == ["inner 2", "outer 2"]
+
+
+def test_a_group_that_cannot_join_for_its_disk_tries_again_later(gap: Gap) -> None:
+    shutil.rmtree(gap.inner)
+    gap.inner.write_text("no folder")
+    with pytest.raises(UnavailableError, match="cannot be read or written"):
+        gap.reader()
 
 
 def test_everything_the_bus_writes_is_private(gap: Gap) -> None:

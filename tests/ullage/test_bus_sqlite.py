@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import KEEP
+from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
 from ullage.bus import CAPTURES, open_bus
-from ullage.bus.sqlite import SCHEMA
+from ullage.bus.sqlite import SCHEMA, _Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 from ullage.files.database import open_database
@@ -80,6 +80,29 @@ def test_a_place_is_free_again_when_joining_failed_half_way(whole: Path) -> None
     assert read(whole) == "CorruptError"
     (whole / "captures.sqlite").write_bytes(content)
     assert read(whole) == VALUES[5:]
+
+
+def test_what_expires_while_it_is_polled_is_counted(tmp_path: Path, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at what is kept and the look at the records another process may remove some."""
+    bus = open_bus("sqlite:///bus", tmp_path, KEEP, clock.as_clock())
+    publisher = bus.publisher(CAPTURES)
+    for value in ("a", "b"):
+        publisher.append([outgoing(value)])
+        clock.advance(3000.0)
+    subscription, bounds = bus.subscribe(CAPTURES, "match"), _Topic.bounds
+
+    def bounds_then_expiry(topic: _Topic) -> tuple[int, int]:
+        monkeypatch.setattr(_Topic, "bounds", bounds)
+        before = topic.bounds()
+        assert bus.expire() == 1
+        return before
+
+    monkeypatch.setattr(_Topic, "bounds", bounds_then_expiry)
+    assert [record.value for record in subscription.poll(10, 0.0)] == [b"b"]
+    assert subscription.expired == 1
+    assert (subscription.poll(10, 0.0), subscription.expired) == ([], 1)
+    subscription.close()
+    publisher.close()
 
 
 def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
     assert words(tmp_path / "deep" / "x.sqlite") == ["a"]
 
 
+def test_a_file_that_others_may_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:
+    open_database(tmp_path / "x.sqlite", [SCHEMA]).close()
+    (tmp_path / "x.sqlite").chmod(0o644)
+    open_database(tmp_path / "x.sqlite", [SCHEMA]).close()
+    assert oct((tmp_path / "x.sqlite").stat().st_mode & 0o777) == "0o600"
+
+
 def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
     database = open_database(tmp_path / "x.sqlite", [SCHEMA])
     database.execute("insert into words values ('planted')")

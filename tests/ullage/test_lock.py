@@ -1,0 +1,38 @@
+"""One process at a time: who is refused learns who holds the place, and leaves nothing open."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ullage.files.lock import HeldError, hold
+
+
+def opened() -> list[Path]:
+    return [file for one in Path("/proc/self/fd").iterdir() if (file := one.resolve()).suffix == ".lock"]
+
+
+def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.lock"
+    held = hold(path, "a.lock is held")
+    with pytest.raises(HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"):
+        hold(path, "a.lock is held")
+    assert opened() == [path]
+    os.close(held)
+    os.close(hold(path, "a.lock is held"))
+    assert opened() == []
+
+
+def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
+    held = hold(tmp_path / "a.lock", "it is held")
+    os.ftruncate(held, 0)
+    with pytest.raises(HeldError, match="it is held by process unknown already"):
+        hold(tmp_path / "a.lock", "it is held")
+    os.close(held)
+
+
+def test_the_name_of_an_earlier_holder_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "a.lock").write_text("12345678901234567890\n")
+    held = hold(tmp_path / "a.lock", "it is held")
+    assert (tmp_path / "a.lock").read_text() == f"{os.getpid()}\n"
+    os.close(held)
