@@ -16,7 +16,6 @@ OURS = {
 PROVEN = {
     "matcher.records.logins.PICTURE": "asked at most ATTEMPTS times of a row, of 256 bytes each",
     "matcher.text.unescape.JSON_ESCAPE": "begins at no backslash behind two, and so once in a run of them",
-    "matcher.unpack.readers.mail.WORDS": "what the first form leaves the second takes, and the search goes on behind it",
     "matcher.unpack.readers.office.TOKEN": "each `<` looks ahead to the next, and what the first form leaves the second takes",
     "ullage.identifiers.email.PATTERN": "begins anew at `--` alone, where what it took before ends",
 }

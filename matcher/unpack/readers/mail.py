@@ -10,9 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from email.errors import HeaderParseError
 from email.feedparser import BufferedSubFile, BytesFeedParser, NeedMoreData  # type: ignore[attr-defined]  # stubs lack what is its own
-from email.header import decode_header
 from email.message import Message
 from functools import partial
 
@@ -26,11 +24,12 @@ NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
 LONG_FIELD = re.compile(rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
 LONGEST_FIELD = 2048
+MOST_LINES = 2000
+"""Lines of one part's headers that are read as fields; a mail that went through many lists has 200."""
 DEEPEST = 16
 """So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a file is 6."""
-LONGEST_WORDS = 8192
-WORDS = re.compile(r".{1,8192}(?=\s|$)|.{1,8192}", re.DOTALL)
-"""Pieces of a header that is longer, parted before white space if there is any."""
+ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,40}+)(?:\*[^?\s]{1,40}+)?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?")
+"""RFC 2047, section 2, with the language of RFC 2231; the white space between two of them is none."""
 _FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
 FROM_LINE = re.compile(rb"^" + _FROM, re.MULTILINE)
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
@@ -45,6 +44,9 @@ def message(walk: Walk, body: Body, path: str, depth: int) -> None:
         if parser.begun > walk.budget.entries:  # of the first of which one too many is told
             break
     _message(walk, parser.close(), path, depth, len(body))
+    if parser.surplus:
+        surplus = "".join(f"{decoded(line)}\n" for line in parser.surplus)
+        walk.text(f"{path}{SEPARATOR}more headers", [surplus.encode("utf-8", "replace")])
 
 
 class Flat(Message):
@@ -85,6 +87,8 @@ class Parser(BytesFeedParser):
         """Type and boundary of each part around."""
         self.begun = 0
         """Mails and parts so far."""
+        self.surplus = list[str]()
+        """Lines of headers beyond MOST_LINES: the library needs 4 µs for each field, so they are read as a text."""
 
     def _new_message(self) -> None:
         self._input.is_body, self.begun = False, self.begun + 1
@@ -92,7 +96,9 @@ class Parser(BytesFeedParser):
         super()._new_message()  # type: ignore[misc]
 
     def _parse_headers(self, lines: list[str]) -> None:
-        super()._parse_headers(lines)  # type: ignore[misc]
+        end = next((n for n in range(MOST_LINES, len(lines)) if lines[n][0] not in " \t"), len(lines))
+        self.surplus += lines[end:]
+        super()._parse_headers(lines[:end])  # type: ignore[misc]
         del self._kinds[len(self._msgstack) - 1 :]
         part = self._msgstack[-1]
         self._kinds.append((part.get_content_type(), part.get_boundary()))
@@ -172,31 +178,42 @@ def headers(parsed: Message) -> str:
 
 
 def decoded(value: str) -> str:
-    """A header's value as a person reads it; as it stands where it cannot be decoded.
+    """A header's value as a person reads it; words that cannot be decoded as they stand.
 
-    >>> decoded("=?gb2312?B?1cXE5g==?= <a@example.com>")
+    Of words that follow one another the octets are joined before they are decoded: many programs part them within a character.
+
+    >>> decoded("=?gb2312?B?1cXEsw==?= <a@example.com>")
     '张某 <a@example.com>'
     """
     unfolded = " ".join(value.splitlines())
     if "=?" not in unfolded:
         return unfolded
-    if len(unfolded) > LONGEST_WORDS:  # the library's time grows with the square of their number
-        return "".join(decoded(piece) for piece in WORDS.findall(unfolded))
-    try:
-        pieces = decode_header(unfolded)
-    except (HeaderParseError, LookupError, ValueError):
-        return unfolded
-    return "".join(_word(piece, charset) for piece, charset in pieces)
+    pieces, held, end, charset = list[str](), list[bytes](), 0, ""
+    for found in ENCODED_WORD.finditer(unfolded):
+        if found.start() != end or found[1] != charset:
+            pieces += [_text(held, charset), unfolded[end : found.start()]]
+            held, charset = [], found[1]
+        held.append(_octets(found))
+        end = found.end()
+    return "".join([*pieces, _text(held, charset), unfolded[end:]])
 
 
-def _word(piece: bytes | str, charset: str | None) -> str:
-    if isinstance(piece, str):
-        return piece
-    named = (charset or "utf-8").lower()
+def _octets(word: re.Match[str]) -> bytes:
+    """What an encoded word holds, or the word where that cannot be said."""
     try:
-        return piece.decode(CHARSETS.get(named, named), "replace")
+        if word[2] in "qQ":
+            return binascii.a2b_qp(word[3], header=True)
+        return binascii.a2b_base64(word[3] + "=" * (-len(word[3]) % 4))
+    except ValueError:
+        return word[0].encode("utf-8", "replace")
+
+
+def _text(held: list[bytes], charset: str) -> str:
+    octets, named = b"".join(held), charset.lower()
+    try:
+        return octets.decode(CHARSETS.get(named, named or "utf-8"), "replace")
     except (LookupError, ValueError):
-        return piece.decode("latin-1")
+        return octets.decode("latin-1")
 
 
 MAIL_START = re.compile(

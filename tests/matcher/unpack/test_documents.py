@@ -330,3 +330,10 @@ def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> N
     assert once.split() == whole.split() or b"".join(once.split()) == b"".join(whole.split())
     wide = whole.decode().encode("utf-16")
     assert b"".join(one_a_line([wide[:9], wide[9:]])) == wide
+
+
+def test_no_line_of_a_long_header_is_lost() -> None:
+    fields = "".join(f"X-{number}: {15400000000 + number}\n" for number in range(5000))
+    came = out_of(f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello".encode())
+    read = "".join(came.texts.values())
+    assert all(str(15400000000 + number) in read for number in range(5000))

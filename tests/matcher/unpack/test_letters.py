@@ -130,3 +130,17 @@ def test_what_stands_in_the_words_keeps_nothing_else_from_being_read() -> None:
     came = out_of(body, limits=QUICK._replace(depth=1))
     assert came.texts["!/object 1"] == "15400000001"
     assert came.outcomes == [("!/text", "too_deep")]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("=?utf-8?b?5byg?= =?UTF-8?b?5p+Q?=", "张某"),
+        ("=?utf-8?b?5by?= =?utf-8?b?oA==?=", "张"),
+        ("=?utf-8?q?=E5=BC?=\r\n =?utf-8?q?=A0?=", "张"),
+        ("=?gb2312*zh?B?1cXEsw==?= b =?x-none?q?=41?=!", "张某 b A!"),
+        ("a =?utf-8?q??= b =?utf-8?b?QUJDR?=", "a  b =?utf-8?b?QUJDR?="),
+    ],
+)
+def test_encoded_words_are_read(value: str, read: str) -> None:
+    assert mail.decoded(value) == read
