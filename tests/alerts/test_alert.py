@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.maintenance.retention import expire
 from alerts.records import Exposure, Holding, Incident, Sighting, incident_id
+from alerts.stage import facts as read
 from alerts.stage.pipeline import decode
 from alerts.store import Outcome, Where, open_store
 from alerts.store.sqlite import SqliteStore
@@ -208,6 +209,13 @@ def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(store, clo
     (exposure,) = store.scroll(Exposure, Where())
     assert exposure.corroborated is corroborated
     assert set(own) <= set(exposure.own_fields)
+
+
+def test_customers_are_held_of_so_many_incidents_at_once_as_fit(monkeypatch):
+    """And those of one that has more than that are not held at all."""
+    monkeypatch.setattr(read, "HELD", 10)
+    sizes = {"a": 6, "b": 4, "c": 1, "d": 30, "e": 5, "f": 5, "g": 0}
+    assert [*read._groups({one: (one,) for one in sizes}, sizes)] == [["a", "b"], ["c"], ["d"], ["e", "f", "g"]]
 
 
 def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(store, clock, monkeypatch):

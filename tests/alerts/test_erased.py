@@ -77,6 +77,18 @@ def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_
     }
 
 
+def test_an_erasure_says_what_it_removed_or_that_nothing_named_them(store, clock, context) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+
+    def told(whom: str) -> list[tuple[str, int, str]]:
+        order = Order("bank", handle(whom), WHEN)
+        return [(one.place, one.removed, one.stays) for one in _customer(context, store, order)][:-1]
+
+    assert told("nobody") == [("incident store", 0, "nothing there named this customer")]
+    assert told("a") == [("incident store, Exposure", 1, "")]
+    assert people(store) == {handle("b")}
+
+
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize("kind", [Exposure, Background])
 def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind: type) -> None:

@@ -2,18 +2,25 @@
 
 import contextlib
 from collections.abc import Collection
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.maintenance import retention
+from alerts.maintenance.retention import erase, expire, remove
 from alerts.maintenance.schedule import EXPIRE_SECONDS, SHARE, Maintenance
 from alerts.metrics import AlertMetrics
-from alerts.records import Exposure
+from alerts.records import CLASSES, Background, Claim, Exposure, Holding, Incident, Original, Sighting
 from alerts.records.document import Document
+from alerts.store import Where
 from alerts.store.sqlite import SqliteStore
-from tests.alerts.builders import finding, fold_all
+from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import WHEN, clocks_at
 from ullage.bus import Lag
+from ullage.errors import UnavailableError
 from ullage.running_time import RunningTime
 from ullage.settings import StoreSettings
 
@@ -59,3 +66,67 @@ def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_t
     gaps = [later - sooner for sooner, later in pairwise(began)]
     assert len(gaps) >= 2
     assert all(20 / SHARE <= gap <= 20 / SHARE + 2 for gap in gaps)
+
+
+@pytest.fixture
+def full(store, clock, monkeypatch):
+    """A store with several documents of some classes, of which one goes at a time."""
+    monkeypatch.setattr(retention, "BATCH", 1)
+    plain = [finding(f"plain-{n}", people=(f"p{n}",), fields=("PHONE",)) for n in range(3)]
+    sealed = {"original": "sealed", "original_key": "k"}
+    leaks = [finding(f"f{n}", range(n, n + 20, 2), people=("a", f"b{n}"), verified=12, **sealed) for n in range(3)]
+    fold_all(store, clock, [*plain, *leaks])
+    store.put([Original(id=f"o{n}", tenant="bank", incident="INC", at=WHEN, sealed="x", key_id="k") for n in range(3)])
+    assert all(store.count(kind, Where()) > 1 for kind in (Exposure, Background, Original, Sighting, Incident, Holding))
+    return store
+
+
+def test_what_went_is_counted_by_class_however_often_it_is_asked_for(full):
+    there = {kind: n for kind in CLASSES if (n := full.count(kind, Where()))}
+    assert dict(expire(full, StoreSettings(), clocks_at(WHEN + timedelta(days=5000)))) == there
+    assert {kind for kind in CLASSES if full.count(kind, Where())} == set()
+
+
+def test_of_an_erased_customer_all_is_counted_that_went(full):
+    whose = Where({"tenant": ("bank",), "subject": (handle("a"),)})
+    exposures = full.count(Exposure, whose)
+    assert exposures > 1
+    assert erase(full, "bank", handle("a"))[Exposure] == exposures
+    ids = [one.id for one in full.scroll(Background, Where())]
+    assert remove(full, [(Background, ids[:1]), (Claim, []), (Background, ids[1:])]) == {Background: len(ids)}
+
+
+def test_what_cannot_be_reached_is_told_and_all_else_is_done_at_the_next_turn(store, tmp_path, clock, registry):
+    """Whether it is the bus or the store, by the part that was asked."""
+    metrics, down, looked = AlertMetrics(registry, ["bank"], clock.as_clock()), [True], list[float]()
+
+    def lag() -> Lag:
+        if down:
+            raise UnavailableError("the bus is down")
+        return Lag(0, 0.0)
+
+    running = RunningTime(tmp_path, clock.as_clock())
+    more = lambda: looked.append(clock.seconds)  # noqa: E731
+    maintenance = Maintenance(store, StoreSettings(), running, metrics, lag, recount_more=more)
+    maintenance.turn()
+    assert (up(registry, "bus"), looked) == (0.0, [])
+    down.clear()
+    maintenance.turn()
+    assert (up(registry, "store"), len(looked)) == (1.0, 1)
+    maintenance.turn()
+    assert len(looked) == 1, "once a minute"
+    clock.advance(60)
+    maintenance.turn()
+    assert len(looked) == 2
+    maintenance.ledger = (refuse,)
+    clock.advance(60)
+    maintenance.turn()
+    assert (up(registry, "store"), len(looked)) == (0.0, 2)
+
+
+def refuse() -> None:
+    raise UnavailableError("the store is down")
+
+
+def up(registry: CollectorRegistry, part: str) -> float | None:
+    return registry.get_sample_value("ullage_dependency_up", {"dependency": part})

@@ -10,7 +10,7 @@ from alerts.read.query import whole
 from alerts.records import Incident, Sighting, incident_id
 from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all, handle
-from ullage.records import Bait, Cohort, Term
+from ullage.records import Bait, Cohort, Statistics, Term
 
 
 def incident_of(store, name="f"):
@@ -50,6 +50,21 @@ def test_of_a_customer_s_field_sets_the_largest_are_kept_in_whatever_order_they_
     small = one.model_copy(update={"groups": tuple((f"F{number:02}",) for number in range(MAX_GROUPS + 8))})
     for two in (merged(one, small), merged(small, one)):
         assert two.groups == (largest, *small.groups[: MAX_GROUPS - 1])
+
+
+NUMBERS = sorted(
+    name
+    for name in Statistics.model_fields.keys() & Sighting.model_fields.keys()
+    if Statistics.model_fields[name].annotation is int
+)
+
+
+def test_every_number_of_a_finding_is_that_of_its_sighting(store, clock):
+    told = {name: 100 + place for place, name in enumerate(NUMBERS)}
+    fold_all(store, clock, [finding("f", range(10), people="a", statistics=told)])
+    seen = store.get(Sighting, "f")
+    assert {name: getattr(seen, name) for name in NUMBERS} == told
+    assert {"own_card_rows", "own_cards", "rows_of_others"} <= told.keys()
 
 
 def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(store, clock):

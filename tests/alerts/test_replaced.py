@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alerts.incidents.replaced import claim_of, current
 from alerts.read.query import whole
 from alerts.read.view import details, incompleteness, summary
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
@@ -87,6 +88,14 @@ def test_a_late_incomplete_one_is_ignored_whatever_came_before(store: SqliteStor
     before = everything(store)
     fold_all(store, clock, [cut("xyz")])
     assert everything(store) == before
+
+
+def test_one_that_is_ignored_takes_nothing_with_it() -> None:
+    """What stands behind it in the batch is current."""
+    whole, late, other = full(), cut(), finding("other", people="x")
+    assert current([whole, late, other], ()) == [whole, other]
+    assert current([late, other], {claim_of(late): None}) == [other]
+    assert current([late, whole, other], ()) == [late, whole, other]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])

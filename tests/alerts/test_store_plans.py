@@ -4,15 +4,20 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import apsw
 import pytest
 
 from alerts.clocks.duties import Owed
 from alerts.desk.work import item_of
-from alerts.records import Exposure, Incident, WorkItem
+from alerts.records import CLASSES, Exposure, Incident, WorkItem
 from alerts.store import Where, open_store, ways
+from alerts.store.selection import mark_behind
+from alerts.store.sqlite import _schema, table_of
 from tests.alerts.builders import handle, incident
+from tests.factories import WHEN
 
 DAY = timedelta(days=1)
+SORTED = "USE TEMP B-TREE FOR ORDER BY"
 
 
 @pytest.fixture
@@ -44,6 +49,108 @@ def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) ->
     assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
     assert "exposure_by_subject" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
+
+
+@pytest.fixture
+def steps(store):
+    """A function that gives the steps in which the last statement of a question finds what it answers with."""
+
+    def of(ask) -> list[str]:
+        asked, database = list[tuple[str, Any]](), store._database
+        database.exec_trace = lambda _, sql, bound: asked.append((sql, bound)) or True
+        ask()
+        database.exec_trace = None
+        sql, bound = asked[-1]
+        told = [step for *_, step in database.execute(f"explain query plan {sql}", bound)]
+        return told[told.index("MATERIALIZE found") + 1 : told.index("SCAN found")] if "SCAN found" in told else told
+
+    return of
+
+
+def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) -> None:
+    """However many customers of others have the same value of a set."""
+    where = Where({"incident": (leaked,), "kinds": ("phone",)})
+    first, *_, last = steps(lambda: store.search(Exposure, where))
+    assert first == "SEARCH exposure USING INDEX exposure_by_incident (incident=?)"
+    assert last == SORTED
+    assert {one.subject for one in store.search(Exposure, where).items} >= {handle("a")}
+    assert "exposure_sets USING PRIMARY KEY" in " ".join(steps(lambda: store.search(Exposure, Where({"kinds": ("phone",)}))))
+
+
+@pytest.mark.parametrize(
+    ("where", "is_collected"),
+    [
+        (Where(ids=("INC-A",)), True),
+        (Where(text="客户"), True),
+        (Where({"kinds": ("phone",)}), True),
+        (Where(since=WHEN), True),
+        (Where(), False),
+        (Where({"tenant": ("bank",)}), False),
+    ],
+)
+def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(store, steps, where, is_collected) -> None:
+    found = steps(lambda: store.search(Incident, where))
+    assert (SORTED in found) is is_collected
+
+
+@pytest.mark.parametrize(
+    ("where", "order", "first"),
+    [
+        (Where({"stage": ("open",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
+        (Where({"stage": ("open",), "tenant": ("bank",)}), "", "SCAN workitem USING INDEX workitem_by_time"),
+        (Where({"stage": ("open",)}), "burns", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
+        (
+            Where({"stage": ("open",), "severity": ("high",)}),
+            "due",
+            "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)",
+        ),
+        (Where({"stage": ("open",)}, text="客户"), "due", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
+    ],
+)
+def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_columns(
+    store, steps, monkeypatch, where, order, first
+) -> None:
+    monkeypatch.setattr(ways, "FEW", -1)
+    assert steps(lambda: store.search(WorkItem, where, order=order))[0] == first
+    monkeypatch.undo()
+    assert SORTED in steps(lambda: store.search(WorkItem, where, order=order)), "of little all is collected"
+
+
+def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad) -> None:
+    tallied = Where({"stage": ("open",), "tenant": ("bank",)})
+    assert steps(lambda: store.tally(WorkItem, tallied, ("severity",))) == [
+        "SEARCH workitem USING COVERING INDEX workitem_by_stage_severity_tenant (stage=?)"
+    ]
+    other = Where({"stage": ("open",), "status": ("resolved",)})
+    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, other, ("severity",)))[0]
+    some = Where({"stage": ("open",), "tenant": ("bank",)}, since=WHEN)
+    assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, some, ("severity",)))[0]
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_the_tables_of_a_class_are_made_once_with_what_it_is_found_by(kind) -> None:
+    """Whatever is in them is there when a newer version opens the file."""
+    name, database = table_of(kind), apsw.Connection(":memory:")
+    for _ in range(2):
+        list(database.execute(_schema(kind)))
+    tables = {one for (one,) in database.execute("select name from sqlite_schema where type = 'table'")}
+    wanted = {name} | ({f"{name}_sets"} if kind.sets else set()) | ({f"{name}_words"} if kind.searchable else set())
+    assert {one for one in tables if not one.startswith(f"{name}_words_")} == wanted
+    if kind.searchable:
+        told = database.execute(f"select v from {name}_words_config where k = 'secure-delete'").get
+        assert told == 1, "words of what was erased are overwritten"
+    indexed = " ".join(sql for (sql,) in database.execute("select sql from sqlite_schema where type = 'index' and sql not null"))
+    assert all(f"({column}, time)" in indexed for column in kind.columns)
+    assert not kind.sets or f"on {name}_sets (n)" in indexed
+
+
+@pytest.mark.parametrize("order", ["", "time", "-time", "burns", "-due", "exposure"])
+def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None:
+    store.put([item(f"INC-{n}", "x", exposure=n % 3, customers=n) for n in range(6)])
+    shown = store.search(WorkItem, Where(), order=order).items
+    for number, one in enumerate(shown):
+        rest = store.search(WorkItem, Where(), after=mark_behind(one, order), order=order).items
+        assert [other.id for other in rest] == [other.id for other in shown[number + 1 :]]
 
 
 @pytest.mark.parametrize("days", [None, 1])

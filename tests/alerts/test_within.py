@@ -6,10 +6,11 @@ from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed, whole
-from alerts.records import CLASSES, Decision, Exposure, Incident, Sighting, incident_id
+from alerts.records import CLASSES, Decision, Exposure, Heard, Incident, Sighting, WorkItem, incident_id
 from alerts.store import First, QueryError, Where
 from alerts.store.within import StoreWithin
 from tests.alerts.builders import finding, fold_all
+from tests.factories import WHEN
 from ullage.settings import Tenant
 
 A, B = incident_id("fa"), incident_id("fb")
@@ -45,6 +46,28 @@ def test_what_is_counted_apart_or_found_by_a_set_is_its_own(two):
     assert two.counts(Incident, Where({"tenant": ("shop",)}), [Where()]) == [0]
     assert [one.values for one in two.tally(Incident, Where(), ("tenant",))] == [("bank",)]
     assert two.tally(Incident, Where({"tenant": ("shop",)}), ("tenant",)) == []
+
+
+def test_what_is_added_up_is_its_own(two):
+    """Work items have numbers to add up; those of the other tenant are not among them."""
+    [mine] = two.tally(WorkItem, Where(), ("tenant",), "customers")
+    assert (mine.values, mine.count, mine.total) == (("bank",), 1, 1)
+
+
+@pytest.mark.parametrize("customers", [None, {}, {"bank": 3, "shop": 7}, {"shop": 7}])
+def test_of_customers_that_are_looked_for_it_is_told_of_its_own(two, store, customers):
+    store.put([Heard(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)])
+    theirs = customers and {one: count for one, count in customers.items() if one == "bank"}
+    told = two.get(Heard, "crawl-1")
+    assert (told.customers, told.enrolled) == (theirs, None if theirs is None else sum(theirs.values()))
+    assert [*two.scroll(Heard, Where())] == [told]
+
+
+def test_what_is_of_nobody_is_not_counted_or_found_by_a_store_that_cannot_narrow_it(two):
+    for kind in (Heard, *(kind for kind in CLASSES if "tenants" in kind.model_fields)):
+        for ask in (two.count, two.search):
+            with pytest.raises(NotImplementedError):
+                ask(kind, Where())
 
 
 def test_what_reads_it_counts_its_own_alone(two):

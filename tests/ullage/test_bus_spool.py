@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -447,6 +448,22 @@ def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_na
             files.read_file(path, CAPTURES)
 
 
+def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -> None:
+    """Though every sum in it is right: what else is there is nobody's."""
+    gap.put("a")
+    gap.carry(*gap.ready())
+    [name] = gap.ready()
+    header, _ = files.read_file(gap.inner / name, CAPTURES)
+    frame = (gap.inner / name).read_bytes()[files.HEADER_BYTES :]
+    content = bytearray(files.pack(header.stream, files.Position(header.number, header.first), [frame, frame], header.timestamp))
+    count, sums = files._HEADER.size - 20, files._HEADER.size
+    struct.pack_into(">I", content, count, 1)
+    struct.pack_into(">I", content, sums, zlib.crc32(content[:sums]))
+    (gap.inner / name).write_bytes(content)
+    with pytest.raises(files.DamagedFileError, match="has more than its records"):
+        files.read_file(gap.inner / name, CAPTURES)
+
+
 def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:
     gap.put("a")
     path = gap.outer / gap.ready()[0]
@@ -468,6 +485,14 @@ def test_captures_may_be_on_a_bus_of_their_own(tmp_path: Path, clock: HeldClock)
         bus.publisher(topic).append([outgoing(topic)])
         assert values(bus.subscribe(topic, "look")) == [topic]
         assert bus.lag(topic, "look").records == 1
+    [file] = (tmp_path / "gap" / CAPTURES).glob("*.spool")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    bus.check(FINDINGS)
+    with pytest.raises(CorruptError, match="has a damaged record"):
+        bus.check(CAPTURES)
+    file.write_bytes(whole)
+    bus.check(CAPTURES)
     clock.advance(8 * 86400.0)
     assert bus.expire() == 2
     bus.close()

@@ -9,12 +9,13 @@ import pytest
 
 from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
-from ullage.bus import CAPTURES, open_bus
+from ullage.bus import CAPTURES, Retention, open_bus
 from ullage.bus.sqlite import SCHEMA, _Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 from ullage.files.database import open_database
 
+PAGE_BYTES = 4096
 VALUES = [f"{n:04d}".encode() * 400 for n in range(40)]
 
 
@@ -103,6 +104,15 @@ def test_what_expires_while_it_is_polled_is_counted(tmp_path: Path, clock: HeldC
     assert (subscription.poll(10, 0.0), subscription.expired) == ([], 1)
     subscription.close()
     publisher.close()
+
+
+def test_a_damaged_file_of_which_something_is_to_expire_is_named(whole: Path) -> None:
+    file = whole / "captures.sqlite"
+    content = file.read_bytes()
+    file.write_bytes(content[: 3 * PAGE_BYTES] + bytes(len(content) - 3 * PAGE_BYTES))
+    little = {topic: Retention(3600.0, 1) for topic in KEEP}
+    with pytest.raises(CorruptError, match=r"captures\.sqlite"):
+        open_bus(f"sqlite:///{whole}", Path("/"), little, Clock()).expire()
 
 
 def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:

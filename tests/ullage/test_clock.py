@@ -2,11 +2,13 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.clock import Backoff, Clock, behind
+from ullage import clock
+from ullage.clock import Backoff, Clock, behind, boot_id, since_start
 
 
 def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> None:
@@ -19,6 +21,21 @@ def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> 
 class Highest(random.Random):
     def uniform(self, a: float, b: float) -> float:
         return b
+
+
+def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(monkeypatch, tmp_path: Path) -> None:
+    before = since_start()
+    for content in (None, "", "x y"):
+        if content is not None:
+            (tmp_path / "uptime").write_text(content)
+        monkeypatch.setattr(clock, "UPTIME", tmp_path / "uptime")
+        assert before - 1 <= since_start() <= before + 60
+
+
+def test_a_start_that_the_kernel_does_not_name_has_no_name(monkeypatch, tmp_path: Path) -> None:
+    assert boot_id() == boot_id() != ""
+    monkeypatch.setattr(clock, "BOOT", tmp_path / "boot_id")
+    assert boot_id() == ""
 
 
 def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:

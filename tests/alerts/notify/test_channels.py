@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from alerts.notify.by_apprise import ByApprise
 from alerts.notify.channels import UndeliveredError, names, open_channel
 from alerts.notify.channels.dingtalk import sign
 from alerts.notify.channels.webhook import read_key, signature
@@ -274,6 +275,17 @@ def test_feishus_refusal_is_a_failure(feishu, receiver, answer):
     with pytest.raises(UndeliveredError, match="did not take it"):
         feishu.send(TOLD)
     assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("answer of the other side"), ConnectionResetError()])
+def test_what_apprise_lets_through_is_a_failure_that_repeats_nothing(error):
+    class Broken:
+        def notify(self, **_: object) -> bool:
+            raise error
+
+    with pytest.raises(UndeliveredError) as raised:
+        ByApprise(Broken(), "h", 443, tls=True, timeout=1.0).send(TOLD)
+    assert str(raised.value) == f"apprise failed ({type(error).__name__})"
 
 
 @pytest.mark.parametrize(("body", "taken"), [(b"ok", True), (b"invalid_token", False), (b'{"ok": false}', False)])

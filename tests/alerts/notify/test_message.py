@@ -80,6 +80,16 @@ def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
     assert ("bank" in said, "48" in said, "paste" in said, "False loan" in said) == (detail == "facts",) * 4
 
 
+@pytest.mark.parametrize(("language", "says"), [("en", "no known scenario"), ("zh", "无已知诈骗场景")])
+def test_of_what_no_scenario_fits_that_is_said(language, says):
+    facts = Facts.of(incident("A", sites=("paste",)))
+    assert says in entry_text(facts, language)
+
+
+def entry_text(facts: Facts, language: str) -> str:
+    return message("m", [entry("A", facts=facts, language=language)], PAGE).text()
+
+
 def test_facts_are_tenant_counts_scenario_and_configured_sites():
     made = message("m", [entry("A", facts=Facts.of(A))], PAGE)
     assert made.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"

@@ -184,6 +184,19 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store
     }
 
 
+def test_who_was_not_told_yet_is_told_of_a_new_incident_however_it_has_risen(notifier, store, clock, soc):
+    soc.failing = [DOWN]
+    running = notifier({"soc": soc})
+    tell(running, store, incident(severity="medium"))
+    turn(running, clock, 20)
+    tell(running, store, incident(severity="statutory"))
+    turn(running, clock, 20)
+    soc.failing = []
+    for _ in range(60):
+        turn(running, clock, 20)
+    assert soc.told == [[("INC-A", "statutory", "new")]]
+
+
 def test_attempts_on_a_channel_that_is_down_become_rarer_and_obey_it(notifier, store, clock, soc):
     soc.failing = [UndeliveredError("answers 429", retry_after=45.0), DOWN]
     running = notifier({"soc": soc})
