@@ -39,7 +39,7 @@ class Tenant(Section):
     """One financial platform: what names it in a text."""
 
     brands: tuple[str, ...] = knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
-    domains: tuple[str, ...] = knob((), "its own domains, for login lines in stealer logs")
+    domains: tuple[str, ...] = knob((), "its own domains and the packages of its apps (com.bank.app): logins there are counted")
     bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
     others: tuple[str, ...] = knob(
         (),

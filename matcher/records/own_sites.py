@@ -1,0 +1,231 @@
+"""Where a tenant's own sites are named: host names at or below its domains, app packages, and whether they are its people's.
+
+A site is named by a host that stands alone: `mybank.example`, `bank.example.com` and the domain of a mail address are others'. In
+the address of another's site, behind its host or before its `@`, ours names nothing: `https://other.example/?to=bank.example`.
+An app is named by its package behind the certificate's digest, `android://DIGEST@com.bank.app/`: the package is one of the
+domains as they are set, or begins with one of them reversed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from matcher.columns.batch import Batch, Bytes, Flags, Places
+from matcher.columns.bitset import is_word
+from matcher.columns.literals import Literals
+
+LONGEST = 1024
+"""Bytes of a line before and behind a host that are looked at."""
+FAILURES = 256
+"""Hosts of one line, one behind the other, beside which nothing is found, after which the rest of the line is left out."""
+LONGEST_PATH = 64
+"""Bytes behind a host that say whether an address is for administrators."""
+LONGEST_HOST = 253
+"""Characters of a host name (RFC 1035)."""
+LONGEST_SCHEME = 160
+AT, DOT, HYPHEN = b"@.-"
+HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
+SCHEME = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+]{1,15}:)?//(?:[!-.0-9:-?A-~]{1,128}@)?$")
+"""The beginning of an address, with whoever signs in by it."""
+IN_ADDRESS = bytes(set(range(33, 127)) - set(b"\"'<>`"))
+"""What an address, and a line without spaces, is made of."""
+USER_INFORMATION = re.compile(rb"(?::[^\s/?#@]{0,128})?@[A-Za-z0-9.\-]{1,253}(?::[0-9]{1,5})?[/?#]|:[0-9]{1,5}@")
+"""Behind what looks like a host and is a name before somebody else's."""
+NO_NAME = re.compile(rb"[/?#:@&=]")
+PARTS = re.compile(rb"[|,;(\[{]|-{3,}")
+NAMED = re.compile(
+    rb"(?i)(?:[a-z0-9_\-]{1,63}\.){1,8}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|mo|sg|my|jp|kr|us|uk|eu|de|fr|ru|in|br|au|ca|ch|at|nl"
+    rb"|it|es|pl|se|gov|edu|mil|info|biz|vip|app|dev|me|tv|co|example|test)(?![a-z0-9.\-@])"
+    rb"|(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z]{2,24}(?::[0-9]{1,5})?/"
+)
+"""The beginning of what is a site's name, by its top-level domain or a path behind it: `li.na` is a login."""
+PACKAGE = re.compile(rb"(?:\.[A-Za-z0-9_]{1,63}){1,8}")
+OF_STAFF = re.compile(
+    rb"(?:admin|administrator|console|oa|vpn|sslvpn|erp|crm|scm|hr|ehr|mail|webmail|owa|exchange|jump|jumpserver|bastion|git|gitlab"
+    rb"|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
+    rb"|backoffice|boss|cms|callcenter|supplier|vendor)[0-9]*"
+)
+"""Words in the names of hosts below a tenant's domain where its people and suppliers sign in, and no customer does."""
+ADMIN_PATH = re.compile(
+    rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
+)
+"""The beginning of an address for administrators."""
+ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"superadmin"))
+
+
+class Host(NamedTuple):
+    """A host name that is a tenant's: document, line [line, line_end), name [begin, end), end of the document, tenant number.
+
+    Of a long line [line, line_end) is what stands around the host; `number` is that of the whole line.
+    """
+
+    document: int
+    line: int
+    begin: int
+    end: int
+    line_end: int
+    document_end: int
+    tenant: int
+    number: int = 0
+
+
+class Site(NamedTuple):
+    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece: `login:password:`."""
+
+    begin: int
+    before: bytes
+    has_scheme: bool
+    is_app: bool
+
+
+class OwnSites:
+    """Finds what names the sites of tenants: `domains` maps a domain, without www, or an app's package to its tenant.
+
+    `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains that are theirs. Addresses of
+    the tenant's own domains are its people's too, as are hosts and paths that are named so, such as `vpn` and `/admin`.
+    """
+
+    def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._domains = [_named(domain) for domain in domains]
+        self._hosts_of_staff: dict[str, list[bytes]] = {}
+        self._mails_of_staff: dict[str, list[bytes]] = {}
+        for domain, tenant in domains.items():
+            self._mails_of_staff.setdefault(tenant, []).append(_named(domain))
+        for tenant, named in (staff or {}).items():
+            for name in named:
+                of = self._mails_of_staff if name.startswith("@") else self._hosts_of_staff
+                of.setdefault(tenant, []).append(_named(name))
+            domains = {name: tenant for name in named if not name.startswith("@")} | dict(domains)
+        self.tenants = tuple(sorted(set(domains.values())))
+        known = {_named(domain): tenant for domain, tenant in domains.items()}
+        words = {_reversed(word): tenant for word, tenant in known.items()} | known
+        self._known, self._packages = tuple(known), tuple(words)
+        self._length = np.array([len(word) for word in words], np.int64)
+        self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
+        self._literals = Literals(list(words))
+
+    def hosts(self, batch: Batch, raw: bytes) -> Iterator[Host]:
+        """Hosts and packages that are a tenant's, in order of place; `raw` is the buffer's bytes."""
+        number, end = self._literals.find(batch.data)
+        if not len(end):
+            return
+        start = end - self._length[number]
+        order = np.lexsort((start, end))
+        order = order[_stands_alone(batch.data, start[order], end[order])]
+        order = order[np.diff(end[order], prepend=-1) > 0]  # of two domains that end together the longer is meant
+        start, end, tenant = start[order], end[order], self._tenant[number[order]]
+        lines, documents = batch.lines(start), batch.documents(start)
+        line = np.maximum(batch.line_starts[lines], start - LONGEST)
+        line_end = np.minimum(batch.line_starts[lines + 1] - 1, end + LONGEST)
+        columns = (documents, line, start, end, line_end, batch.ends[documents], tenant, lines)
+        for host in map(Host._make, zip(*(c.tolist() for c in columns), strict=True)):
+            yield _whole(raw, host)
+
+    def site(self, raw: bytes, host: Host) -> Site | None:
+        """The address of `host`, None where it stands in somebody else's, or in one of mail."""
+        site, name = site_of(raw, host), raw[host.begin : host.end].lower()
+        if site and site.is_app:
+            return site if any(_is_of(name, package) for package in self._packages) else None
+        return site if any(_is_below(name, domain) for domain in self._known) else None
+
+    def is_staff(self, host: Host, raw: bytes, login: bytes = b"") -> bool:
+        """Whether a login, or without one a host, is of the tenant's own people, by where it is and by its address."""
+        tenant, name = self.tenants[host.tenant], raw[host.begin : host.end].lower()
+        path = raw[host.end : min(host.end + LONGEST_PATH, host.line_end)]
+        _, at, mail = login.rpartition(b"@")
+        if any(_is_below(name, own) for own in self._hosts_of_staff.get(tenant, ())):
+            return True
+        domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
+        if any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", name[: -len(domain)]))):
+            return True
+        if login in ADMINISTRATORS or ADMIN_PATH.match(path):
+            return True
+        return bool(at) and any(_is_below(mail, own) for own in self._mails_of_staff.get(tenant, ()))
+
+
+def site_of(raw: bytes, host: Host) -> Site | None:
+    """The address that `host` is the host of; None where it is part of another's or of a mail address."""
+    before = raw[max(host.line, host.begin - LONGEST_SCHEME) : host.begin]
+    scheme = SCHEME.search(before)
+    begin = host.begin - (len(scheme[0]) if scheme else 0)
+    if scheme and NAMED.match(scheme[0].partition(b"//")[2]):
+        return None  # `https://other.example:li.na@bank.example:…` is a mail address at another's site
+    behind = raw[host.end : min(host.end + LONGEST_SCHEME, host.line_end)]
+    if raw[begin - 1] == AT or behind[:1] == b"@" or (scheme and USER_INFORMATION.match(behind)):
+        return None
+    is_app = scheme is not None and scheme[0][:8].lower() == b"android:"
+    line = raw[host.line : begin]
+    piece = line[len(line.rstrip(IN_ADDRESS)) :]
+    if not _may_precede(piece, has_scheme=scheme is not None):
+        return None
+    return Site(begin, PARTS.split(piece)[-1], scheme is not None, is_app)
+
+
+def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
+    """Whether an address begins behind `piece`, what stands before it without a space: it is no other's address.
+
+    Right before an address with a scheme a site's name may stand in a cell of its own.
+    """
+    *parts, last = PARTS.split(piece[-LONGEST_SCHEME:])
+    name = parts.pop() if parts and has_scheme and not NO_NAME.search(parts[-1]) else b""
+    first = piece if parts else b""
+    if b"://" in piece or NAMED.match(last) or NAMED.match(first):
+        return False
+    if last[-1:] == b"=":
+        return not any(sign in last for sign in (b"/", b"?", b"&"))
+    return bool(name) or not last or last[-1:] in b":*-" or piece[-1:] in b")]}|"
+
+
+def looks_named(text: bytes) -> bool:
+    """Whether a text is an address or the name of a site.
+
+    >>> looks_named(b"https://a.b/"), looks_named(b"shop.com"), looks_named(b"li.na"), looks_named(b"li.na@shop.com")
+    (True, True, False, False)
+    """
+    return b"://" in text[:24] or NAMED.match(text) is not None
+
+
+def _named(domain: str) -> bytes:
+    """A domain as it is looked for."""
+    return domain.strip("@. ").lower().encode()
+
+
+def _reversed(domain: bytes) -> bytes:
+    """What the packages of a domain's owner begin with."""
+    return b".".join(reversed(domain.split(b".")))
+
+
+def _is_below(name: bytes, domain: bytes) -> bool:
+    """Whether a host name is that domain or below it."""
+    return name == domain or name.endswith(b"." + domain)
+
+
+def _is_of(name: bytes, package: bytes) -> bool:
+    """Whether a package is that one or begins with it."""
+    return name == package or name.startswith(package + b".")
+
+
+def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
+    """Which of [start, end) are no part of a longer label, nor above one: `mybank.example` and `bank.example.com` are others.
+
+    Hyphens in a row are no part of a label, and an app's package goes on behind its owner's name.
+    """
+    before, behind = data[start - 1], data[end]
+    hyphen = (before == HYPHEN) & (data[start - 2] != HYPHEN) | (behind == HYPHEN) & (data[end + 1] != HYPHEN)
+    longer = is_word(before) | is_word(behind) | hyphen
+    alone: Flags = ~(longer | (behind == DOT) & is_word(data[end + 1]) & (before != AT))
+    return alone
+
+
+def _whole(raw: bytes, host: Host) -> Host:
+    """`host` from where its name begins, an app's package to where it ends."""
+    if raw[host.begin - 1] == AT and (behind := PACKAGE.match(raw, host.end, host.line_end)):
+        return host._replace(end=behind.end())
+    if raw[host.begin - 1] != DOT:
+        return host
+    before = raw[max(host.begin - LONGEST_HOST, 0) : host.begin]
+    return host._replace(begin=host.begin - len(before) + len(before.rstrip(HOST)))
