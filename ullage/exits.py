@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "coverage verify": {Exit.FAILED: "the sheet is not as it was signed, or by nobody who is known here"},
     "coverage": {
         Exit.FAILED: "a day is not as it was signed",
+        Exit.NO_VERDICT: "there is no gap so far, but a site was not seen of late, which cannot be judged yet",
         Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
     },
     "collect status": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},

@@ -45,7 +45,10 @@ def show(
     lang: Annotated[Literal["zh", "en"] | None, typer.Option(help="Of that page; without it the tenants' `language`.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap."""
+    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
+
+    It ends with 3 where there is none, and some sites were not seen of late: that cannot be judged yet.
+    """
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
@@ -62,7 +65,7 @@ def show(
         _print(context, seen, sheets, everything)
     if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
-    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.DONE)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if seen.pending() else Exit.DONE)
 
 
 @app.command()

@@ -76,6 +76,13 @@ class Row:
     unwatched: str = ""
     revisit: int = 0
     lives: int = 0
+    pending: str = ""
+    """What was heard of the time that is not judged yet, as letters."""
+
+    @property
+    def is_blind_now(self) -> bool:
+        """Whether it was not seen in the time that is not judged yet, as far as somebody said so."""
+        return any(letter in WHY for letter in self.pending)
 
     @property
     def is_short_lived(self) -> bool:
@@ -110,6 +117,11 @@ class Seen:
     def unexplained(self) -> list[Gap]:
         """Those that nobody explained."""
         return [gap for gap in self.gaps() if gap.explained is None]
+
+    def pending(self) -> list[Row]:
+        """Sites of which it cannot be said yet whether they are seen: they were not of late, or nothing of any is judged."""
+        judged = any(row.was_read for row in self.rows) or bool(self.gaps())
+        return [row for row in self.rows if row.pending and (row.is_blind_now or not judged)]
 
 
 @dataclass(slots=True)
@@ -161,7 +173,7 @@ def coverage(
     cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
         row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons, cell)
-        if not cells or row.unwatched or row.was_read or not slots.is_over(judged):
+        if not cells or row.unwatched or row.was_read or row.pending or not slots.is_over(judged):
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
     before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
@@ -260,7 +272,13 @@ def _row(
         UNWATCHED.get(last.stays() if last else "", ""),
         last.revisit if last else 0,
         last.lives if last else 0,
+        _heard(slots.letters[max(0, until_slot) : max(0, _slot(until) - slots.first)]),
     )
+
+
+def _heard(letters: str) -> str:
+    """Of letters, those that somebody told of a site that is to be read."""
+    return "".join(letter for letter in letters if letter == SEEN or (letter in WHY and letter != UNHEARD))
 
 
 def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> Cell:

@@ -126,6 +126,9 @@ def verdict(seen: Seen, sheets: Sequence[Standing]) -> Verdict:
         return Verdict(
             "bad", one if bare == 1 else Phrase("We were blind at times, and %(gaps)s gaps are not explained.", gaps=bare), more
         )
+    if late := len(seen.pending()):
+        text = Phrase("Sites of which it cannot be said yet whether they are seen: %(sites)s.", sites=late)
+        return Verdict("open", text, more)
     if gaps:
         return Verdict("open", Phrase("We were blind at times; it is known why."), more)
     if not told["hours_seen"]:

@@ -138,11 +138,16 @@ def legend(rows: Sequence[Row]) -> str:
 
 
 def apart_lines(seen: Seen) -> Iterator[Phrase]:
-    """What is known and not watched, and whose posts come and go too fast."""
+    """What is known and not watched, what cannot be judged yet, and whose posts come and go too fast."""
     why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
         yield Phrase("known and not watched: %(sites)s: %(why)s", sites=sites, why=Phrase(reason))
+    late = sorted((next((x for x in reversed(row.pending) if x in WHY), ""), row.site) for row in seen.pending())
+    for letter, group in groupby(late, key=lambda pair: pair[0]):
+        sites = ", ".join(safe(site) for _, site in group)
+        last = Phrase(WHY[letter]) if letter else Phrase("seen so far")
+        yield Phrase("pending, of the last quarter of an hour: %(sites)s: %(why)s", sites=sites, why=last)
     for row in seen.rows:
         if row.is_short_lived:
             yield Phrase(
@@ -158,7 +163,7 @@ def totals(seen: Seen) -> Mapping[str, Any]:
     cells = [cell for row in seen.rows for cell in row.cells]
     states, blind = Counter([cell.state for cell in cells]), [cell.blind for cell in cells if cell.state in {"blind", "partly"}]
     return {
-        "sites": len([row for row in seen.rows if row.was_read]),
+        "sites": len([row for row in seen.rows if row.was_read or row.pending]),
         "hours_seen": states["seen"],
         "hours_blind": states["blind"],
         "hours_partly": states["partly"],
@@ -166,6 +171,7 @@ def totals(seen: Seen) -> Mapping[str, Any]:
         "posts": sum([cell.posts for cell in cells]),
         "gaps": len(seen.gaps()),
         "unexplained": len(seen.unexplained()),
+        "pending": [row.site for row in seen.pending()],
         "short_lived": [row.site for row in seen.rows if row.is_short_lived],
         "unwatched": {row.site: row.unwatched for row in seen.rows if row.unwatched},
     }
@@ -181,8 +187,11 @@ def total_line(seen: Seen) -> str:
         if bare
         else f"{told['gaps']} gap{'s' * (told['gaps'] != 1)}, all explained"
         if told["gaps"]
+        else "no gap so far"
+        if told["pending"]
         else "no gap"
     )
+    end += f", {len(told['pending'])} pending" if told["pending"] else ""
     return f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen, {told['posts']} posts; {end}"
 
 

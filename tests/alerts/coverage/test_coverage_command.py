@@ -102,6 +102,32 @@ def test_a_whole_night_without_a_gap_ends_with_0(ask: Ask, night: Alert) -> None
     assert ask("--since", "17:00", "--until", "21:00", "--site", "pastes").exit_code == Exit.DONE
 
 
+def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at_all(ask: Ask, alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR / 6, "board pastes forum", "u")
+    alert.at(NINE + HOUR / 6)
+    said = ask("--since", "17:00")
+    assert said.exit_code == Exit.NO_VERDICT, said.output
+    assert "pending, of the last quarter of an hour: board, forum, pastes: unreachable" in said.output
+    assert "3 sites, 0 of 0 site-hours seen, 9 posts; no gap so far, 3 pending" in said.output
+    (board,) = [line for line in said.output.splitlines() if line.startswith("board")]
+    assert board.split()[1] == "…"
+    total = json.loads(ask("--since", "17:00", "--json").stdout.splitlines()[-1])
+    assert (total["sites"], total["pending"]) == (3, ["board", "forum", "pastes"])
+
+
+def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(ask: Ask, alert: Alert) -> None:
+    alert.hears(NINE, NINE + HOUR / 6, "board")
+    said = ask("--since", "17:00")
+    assert (said.exit_code, "board: seen so far" in said.output) == (Exit.NO_VERDICT, True), said.output
+    alert.hears(NINE + HOUR / 6, NINE + 2 * HOUR, "board")
+    assert ask("--since", "17:00").exit_code == Exit.DONE
+    alert.hears(NINE + 2 * HOUR, NINE + 2.1 * HOUR, "board", "b")
+    said = ask("--since", "17:00")
+    assert (said.exit_code, "board: blocked" in said.output) == (Exit.NO_VERDICT, True), said.output
+    alert.hears(NINE + 2.1 * HOUR, NINE + 3 * HOUR, "board", "b")
+    assert ask("--since", "17:00").exit_code == Exit.GAP
+
+
 def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, tmp_path: Path) -> None:
     sheet = tmp_path / "night.html"
     assert ask("--since", "17:00", "--sheet", str(sheet), "--lang", "en").exit_code == Exit.GAP
