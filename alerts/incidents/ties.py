@@ -1,6 +1,7 @@
 """Which posts of one seller belong together, whatever they say: ties, names that two posts share exactly if they do.
 
-    talk       one author in one channel, within the same or neighbouring stretches of 15 minutes (`alert.together_minutes`)
+    talk       one author in one channel, or on one site of a chat that names none, within the same or neighbouring stretches of
+               15 minutes (`alert.together_minutes`)
     thread     one author in one thread
     template   one author with the same words of the trade, two or more; in channels, on the same day
 
@@ -18,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from alerts.records import claim_id
-from ullage.records import Finding
+from ullage.records import INGEST, Finding
 
 APART = timedelta(minutes=15)
 DAY = 86_400
@@ -63,17 +64,28 @@ def ties_of(finding: Finding, apart: timedelta = APART) -> Ties:
         own.append(_tie(tenant, of, *named, stretch))
         near.extend(_tie(tenant, of, *named, next_) for next_ in (stretch - 1, stretch + 1) if 0 <= next_ <= last)
 
-    if channel:
+    def talk() -> None:
         length = max(1, int(apart.total_seconds()))
         tie("talk", at % DAY // length, where.site, channel, where.author, at // DAY, length, last=(DAY - 1) // length)
+
+    if channel:
+        talk()
     elif where.thread:
         tie("thread", at // WEEKS, where.site, where.thread, where.author)
+    elif _is_chat(finding):
+        talk()
     terms = _template(finding)
     if terms and channel:
         tie("advert", 0, where.author, at // DAY, *terms, last=0)
     elif terms:
         tie("template", at // WEEKS, where.author, *terms)
     return Ties(tuple(own), tuple(near))
+
+
+def _is_chat(finding: Finding) -> bool:
+    """Whether a post is a line of a chat, or of what hands in no address and no channel, and so may well be one."""
+    where = finding.capture
+    return where.category == "chat" or (where.platform == INGEST and not where.url)
 
 
 def _template(finding: Finding) -> tuple[str, ...]:

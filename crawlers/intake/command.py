@@ -15,6 +15,7 @@ import os
 import select
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import typer
 
 from crawlers.intake.exports import FORMS, read_export
 from crawlers.intake.feed import FLUSH_SECONDS, Feed
-from crawlers.intake.line import Line, read_line, shown
+from crawlers.intake.line import Line, missing, read_line, shown
 from crawlers.intake.watched import Watched
 from ullage import log, setup
 from ullage.errors import ConfigError, RecordError
@@ -40,7 +41,13 @@ MAX_LINE_BYTES = 6 * MAX_BODY_BYTES
 BLOCK_BYTES = 2**18
 MOST_NAMED = 20
 """Fields of other names that are told of in one run."""
-
+WITHOUT = {
+    "author": "nothing joins them with what the same seller says",
+    "channel": "they are joined by site, author and time alone",
+    "message_id": "each is known by its text, so an edit or a deletion is not told of it",
+    "published_at": "the time at which they were handed in counts",
+}
+"""What follows where a line without an address lacks a field."""
 
 Form = Annotated[str, typer.Option("--as", metavar="FORM", help="FILE is an export: telegram, qq, wechat or mail.")]
 File = Annotated[str, typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input.")]
@@ -153,21 +160,31 @@ def _take_numbered(feed: Feed, numbered: Iterable[tuple[int, bytes | None]]) -> 
         named.tell(number, read)
         feed.put(captures)
         accepted += 1
+    named.tell_missing()
     return accepted, refused
 
 
 class Named:
-    """Tells of fields of other names, each once."""
+    """Tells of fields of other names, each once, and in the end of those that lines lack."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
+        self._missing: Counter[str] = Counter()
+        self._lines = 0
 
     def tell(self, number: int, line: Line) -> None:
         """Name those of `line` that were in none before it."""
+        self._lines += 1
+        self._missing.update(missing(line))
         for name in shown(line.unknown) if len(self._told) < MOST_NAMED else ():
             if name not in self._told and len(self._told) < MOST_NAMED:
                 self._told.add(name)
                 typer.echo(f"line {number}: unknown field, which is left out: {name}", err=True)
+
+    def tell_missing(self) -> None:
+        """Say what is missing, and what follows from that."""
+        for name, count in sorted(self._missing.items()):
+            typer.echo(f"{count} of {self._lines} lines have no {name}: {WITHOUT[name]}", err=True)
 
 
 def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

@@ -99,6 +99,19 @@ class Line(BaseModel):
         return self.model_extra or ()
 
 
+def missing(line: Line) -> list[str]:
+    """What would tell a line from others, or join it with them, and is not in it; nothing of a post that has an address."""
+    if line.url:
+        return []
+    needed = {
+        "author": line.author,
+        "channel": line.channel or line.thread,
+        "message_id": line.message_id,
+        "published_at": line.published_at,
+    }
+    return [name for name, value in needed.items() if not value]
+
+
 def shown(names: Iterable[str]) -> list[str]:
     """The first `SHOWN` of these names of fields, as they may be shown."""
     return sorted({_shown(name) for name in islice(dict.fromkeys(names), SHOWN)})

@@ -77,6 +77,26 @@ def test_what_is_not_tied_stays_apart(store, clock, where):
     assert {incident.joined for incident in shown(store)} == {0}
 
 
+@pytest.mark.parametrize("where", [{"category": "chat"}, {"platform": "ingest", "url": ""}], ids=["a chat", "handed in"])
+def test_lines_of_a_chat_that_names_no_channel_are_joined_by_site_author_and_time(store, clock, where):
+    where = {"channel": "", "thread": "", "kind": "post", "category": "other", **where}
+    fold_all(store, clock, [said(f"line {n}", n, where=where) for n in range(15)])
+    assert [(incident.customers, incident.joined) for incident in shown(store)] == [(15, 15)]
+    apart = [
+        said("another", 1, where={**where, "author": "@b"}),
+        said("nobody", 1, where={**where, "author": ""}),
+        said("later", 60, where=where),
+    ]
+    fold_all(store, clock, apart)
+    assert sorted(incident.customers for incident in shown(store)) == [1, 1, 1, 15]
+
+
+def test_posts_elsewhere_that_name_no_channel_are_not_joined_by_time(store, clock):
+    where = {"channel": "", "thread": "", "kind": "paste", "category": "paste", "platform": "bepasty"}
+    fold_all(store, clock, [said("f", where=where), said("g", 1, where=where)])
+    assert len(shown(store)) == 2
+
+
 def test_the_words_behind_a_channels_token_do_not_part_it(store, clock):
     fold_all(store, clock, [said("f"), said("g", 1, where={"channel": "#c 内料"})])
     assert len(shown(store)) == 1

@@ -106,6 +106,19 @@ def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(context: Con
     assert len(set(names)) == 5
 
 
+def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
+    context: Context, station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = [row(number, url="", author="li") for number in range(15)]
+    whole = row(16, url="", author="li", channel="c", message_id=1, published_at="2026-01-02T03:04:05Z")
+    assert take(context, feed(*bare, whole, row(17))) == (17, 0)
+    assert capsys.readouterr().err.splitlines() == [
+        "15 of 17 lines have no channel: they are joined by site, author and time alone",
+        "15 of 17 lines have no message_id: each is known by its text, so an edit or a deletion is not told of it",
+        "15 of 17 lines have no published_at: the time at which they were handed in counts",
+    ]
+
+
 def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
