@@ -16,70 +16,91 @@ from ullage.clock import in_range
 
 LONGEST = 200
 Order = Literal["MDY", "DMY"]
-MONTHS: dict[str, int] = {
+MONTHS = {
     name: number
     for number, names in enumerate(
-        (
-            "jan january januar janvier janv enero ene gennaio gen janeiro janv января янв январь ocak styczeń stycznia",
-            "feb february februar février févr fév febrero febbraio fevereiro fev февраля фев февраль şubat luty lutego",
-            "mar march märz mär mars marzo março марта мар март mart marzec marca",
-            "apr april avril avr abril abr aprile апреля апр апрель nisan kwiecień kwietnia",
-            "may mai mayo maggio mag maio мая май mayıs maj maja",
-            "jun june juni juin junio giugno giu junho июня июн июнь haziran czerwiec czerwca",
-            "jul july juli juillet juil julio luglio lug julho июля июл июль temmuz lipiec lipca",
-            "aug august août aoû agosto ago августа авг август ağustos sierpień sierpnia",
-            "sep sept september septembre septiembre settembre set setembro сентября сен сент сентябрь eylül wrzesień września",
-            "oct okt october oktober octobre octubre ottobre ott outubro out октября окт октябрь ekim październik października",
-            "nov november novembre noviembre novembro ноября ноя нояб ноябрь kasım listopad listopada",
-            "dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık grudzień grudnia",
-        ),
+        """
+jan january januar janvier janv enero ene gennaio gen janeiro января янв январь ocak styczeń stycznia januari ledna
+leden січня січ tammikuuta tammikuu sty oca ιανουαρίου ιαν يناير ינואר janúar január;
+feb february februar février févr fév febrero febbraio fevereiro fev февраля фев февраль şubat luty lutego februari
+února únor лютого лют helmikuuta helmikuu şub φεβρουαρίου φεβ فبراير פברואר;
+mar march märz mär mars marzo março марта мар март mart marzec marca maret maart mrt března březen березня бер
+maaliskuuta maaliskuu marz μαρτίου μαρ مارس מרץ március;
+apr april avril avr abril abr aprile апреля апр апрель nisan kwiecień kwietnia dubna duben квітня квіт huhtikuuta
+huhtikuu nis kwi απριλίου απρ أبريل אפריל április;
+may mai mayo maggio mag maio мая май mayıs maj maja mei maí května květen травня трав toukokuuta toukokuu μαΐου μαΐ
+مايو מאי május;
+jun june juni juin junio giugno giu junho июня июн июнь haziran czerwiec czerwca června červen червня черв kesäkuuta
+kesäkuu haz cze ιουνίου ιουν يونيو יוני június;
+jul july juli juillet juil julio luglio lug julho июля июл июль temmuz lipiec lipca července červenec липня лип
+heinäkuuta heinäkuu tem lip ιουλίου ιουλ يوليو יולי július;
+aug august août aoû agosto ago августа авг август ağustos sierpień sierpnia agustus augusti augustus agu srpna srpen
+серпня серп elokuuta elokuu elo ağu sie αυγούστου αυγ أغسطس אוגוסט augusztus;
+sep sept september septembre septiembre settembre set setembro сентября сен сент сентябрь eylül wrzesień września září
+вересня вер syyskuuta syyskuu eyl wrz σεπτεμβρίου σεπ سبتمبر ספטמבר szeptember;
+oct okt october oktober octobre octubre ottobre ott outubro out октября окт октябрь ekim październik października
+října říjen жовтня жовт lokakuuta lokakuu eki paź οκτωβρίου οκτ أكتوبر אוקטובר október;
+nov november novembre noviembre novembro ноября ноя нояб ноябрь kasım listopad listopada nopember listopadu листопада
+лист marraskuuta marraskuu kas lis νοεμβρίου νοε نوفمبر נובמבר;
+dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık grudzień grudnia
+desember prosince prosinec грудня груд joulukuuta joulukuu ara gru δεκεμβρίου δεκ ديسمبر דצמבר
+""".split(";"),
         1,
     )
     for name in names.split()
 }
 UNITS: dict[str, float] = {
     word: seconds
-    for seconds, words in (
-        (
-            1,
-            "second seconds sec secs s 秒 秒钟 秒前 sekunde sekunden seconde secondes segundo segundos секунд секунды секунду 초",
-        ),
-        (60, "minute minutes min mins m 分 分钟 分鐘 minuten minuto minutos минут минуты минуту мин 분"),
-        (3600, "hour hours hr hrs h 小时 小時 时间 時間 个小时 stunde stunden heure heures hora horas часов часа час 시간"),
-        (86400, "day days d 天 日 tag tage tagen jour jours día días dia dias день дня дней 일"),
-        (7 * 86400, "week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели недель"),
-        (30 * 86400, "month months mo 个月 個月 ヶ月 monat monate monaten mois mes meses месяц месяца месяцев"),
-        (365 * 86400, "year years yr y 年 jahr jahre jahren an ans año años ano anos год года лет"),
+    for seconds, words in zip(
+        (1, 60, 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400),
+        """
+second seconds sec secs s 秒 秒钟 秒前 sekunde sekunden seconde secondes segundo segundos секунд секунды секунду 초;
+minute minutes min mins m 分 分钟 分鐘 minuten minuto minutos минут минуты минуту мин 분 minuti minuta minuty dakika phút
+menit minuter minutter minuuttia хвилин хвилини;
+hour hours hr hrs h 小时 小時 时间 時間 个小时 stunde stunden heure heures hora horas часов часа час 시간 ore ora godzin godzinę
+godziny saat giờ jam uur timmar timer tuntia годин години;
+day days d 天 日 tag tage tagen jour jours día días dia dias день дня дней 일 giorni giorno dni dzień gün ngày hari dagen
+dagar dager päivää днів;
+week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели недель;
+month months mo 个月 個月 ヶ月 monat monate monaten mois mes meses месяц месяца месяцев;
+year years yr y 年 jahr jahre jahren an ans año años ano anos год года лет
+""".split(";"),
+        strict=True,
     )
     for word in words.split()
 }
-DAYS: dict[str, int] = {
-    word: days
-    for days, words in (
-        (0, "today heute aujourd'hui hoy oggi hoje сегодня 今天 今日 오늘"),
-        (1, "yesterday gestern hier ayer ieri ontem вчера 昨天 昨日 어제"),
-        (2, "vorgestern позавчера 前天"),
+DAYS = {
+    word.replace("~", " "): days
+    for days, words in enumerate(
+        """
+today dzisiaj dziś bugün hôm~nay vandaag idag tänään dnes сьогодні heute aujourd'hui hoy oggi hoje сегодня 今天 今日 오늘;
+yesterday wczoraj dün hôm~qua gisteren igår eilen včera вчора gestern hier ayer ieri ontem вчера 昨天 昨日 어제;
+vorgestern позавчера 前天
+""".split(";")
     )
     for word in words.split()
 }
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ZONES = {"UTC": 0, "GMT": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
 NOW = re.compile(r"(?i)just now|moments? ago|a few seconds ago|刚刚|剛剛|刚才|たった今|gerade eben|à l'instant|только что|방금")
-YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})日?T?")
-MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?\s+(\d{1,2})(?:st|nd|rd|th)?\s*(?:,\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))")
-DAY_FIRST = re.compile(r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?(?:[\s-]+(?:de\s+)?(\d{4}))?")
+YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年년]\s*(\d{1,2})\s*[-/.月월]\s*(\d{1,2})[日일]?T?")
+MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[\s/-]+(\d{1,2})(?:st|nd|rd|th)?\s*(?:[,/-]\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))")
+DAY_FIRST = re.compile(
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s/-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?(?:[\s/-]+(?:de\s+)?(\d{4}))?"
+)
+VIETNAMESE = re.compile(r"(?i)(?<!\d)(\d{1,2})\s+(?:tháng|thg)\s+(\d{1,2}),?\s+(\d{4})(?!\d)")
 NUMBERS = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?!\d)")
 MONTH_DAY = re.compile(r"(?<!\d)(\d{1,2})月(\d{1,2})日")
 HALF = "上午 下午 凌晨 早上 中午 晚上 午前 午後 오전 오후"
 LATER_HALF = frozenset("下午 晚上 午後 오후 p".split())
 CLOCK = re.compile(
     rf"(?i)(?:(?P<half>{HALF.replace(' ', '|')})\s*)?(?<!\d)(?P<hour>\d{{1,2}})"
-    r"(?:[:：时](?P<minute>\d{2})(?:[:：分](?P<second>\d{2}))?(?:[.,]\d+)?(?:\s*(?P<m1>[ap])\.?m\b\.?)?|\s*(?P<m2>[ap])\.?m\b\.?)"
+    r"(?:[:：时h시](?P<minute>\d{2})(?:[:：分](?P<second>\d{2}))?(?:[.,]\d+)?(?:\s*(?P<m1>[ap])\.?m\b\.?)?|\s*(?P<m2>[ap])\.?m\b\.?)"
     r"(?:\s*(?P<zone>Z\b|[A-Z]{3}\b|[+-]\d{2}:?\d{2}))?"
 )
 AGO = re.compile(
-    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>(?<!\d)\d{1,6}|an?|one|半|half an)\s*(?P<unit>[^\W\d_]+?)"
-    r"\s*(?:ago|前|以前|назад|전|\Z|,)"
+    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>(?<!\d)\d{1,6}|(?<!\w)(?:an?|one|half an)(?=\s)|半)\s*(?P<unit>[^\W\d_]+?)"
+    r"\s*(?:ago|前|以前|назад|тому|전|fa|temu|önce|trước|lalu|yang lalu|geleden|sedan|siden|sitten|\Z|,)"
 )
 
 
@@ -132,6 +153,8 @@ class Calendar:
                 number = MONTHS.get(found[month].casefold())
                 if number and (found[3] or here):
                     yield *_year(found[3], number, int(found[day]), here), found.end()
+        if found := VIETNAMESE.search(text):
+            yield int(found[3]), int(found[2]), int(found[1]), found.end()
         if found := NUMBERS.search(text):
             first, second, year = int(found[1]), int(found[3]), int(found[4])
             day_first = first > 12 or (second <= 12 and (self.order == "DMY" or found[2] == "."))

@@ -1,6 +1,6 @@
 """How the pages of one kind of site software are laid out: the options of `board` and `feed`, in a preset or a site's file.
 
-Every selector may be a list, of which the first that finds something counts; `crawlers.sites.selecting` tells how one is written.
+Every selector, and every pattern with an `id`, may be a list, of which the first that finds something counts;
 `{id}`, `{thread}`, `{page}` and the like in a template are filled in by `filled`.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from re import _parser  # type: ignore[attr-defined]  # the only one who reads a pattern as Python does
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
@@ -64,11 +66,22 @@ def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
     return False
 
 
-def _naming(value: object) -> re.Pattern[str]:
-    pattern = _pattern(value)
-    if "id" not in pattern.groupindex:
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Alternatives, each with a group `id`: the first that finds something counts."""
+
+    each: tuple[re.Pattern[str], ...]
+
+    def search(self, text: str, start: int = 0, end: int = sys.maxsize) -> re.Match[str] | None:
+        """What the first finds that finds any."""
+        return next((found for one in self.each if (found := one.search(text, start, end))), None)
+
+
+def _naming(value: object) -> Patterns:
+    each = tuple(map(_pattern, value if isinstance(value, list | tuple) else (value,)))
+    if not each or any("id" not in pattern.groupindex for pattern in each):
         raise ValueError("has no group (?P<id>…)")
-    return pattern
+    return Patterns(each)
 
 
 def _template(value: object) -> str:
@@ -95,7 +108,7 @@ def _zone(value: object) -> ZoneInfo:
 
 Selector = Annotated[Selections, BeforeValidator(_selections)]
 Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-Naming = Annotated[re.Pattern[str], BeforeValidator(_naming)]
+Naming = Annotated[Patterns, BeforeValidator(_naming)]
 Template = Annotated[str, BeforeValidator(_template)]
 OfOne = Annotated[str, BeforeValidator(_of_one)]
 NONE = Selections()
@@ -119,7 +132,10 @@ class Layout(BaseModel):
     links: Selector = NONE
     """In an entry, the link to its thread or paste."""
     pattern: Naming | None = None
-    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no part of its name."""
+    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no part of its name.
+
+    Where it fits no link of an entry, and `row_id` tells its id, the first link counts: addresses may be rewritten.
+    """
     match: Literal["address", "path"] = "address"
     """What `pattern` is looked for in."""
     row_id: Selector = NONE
@@ -257,7 +273,7 @@ def _layout(options: str, language: Language) -> Layout:
     return Layout.model_validate(json.loads(options), context={"language": language})
 
 
-def search(pattern: re.Pattern[str], address: str) -> re.Match[str] | None:
+def search(pattern: re.Pattern[str] | Patterns, address: str) -> re.Match[str] | None:
     """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the site wrote it, of any length."""
     return pattern.search(address, 0, LONGEST_SEARCHED)
 

@@ -46,6 +46,25 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
         ("Dec 24", "2025-12-24T00:00"),
         ("刚刚", "2026-11-26T12:00"),
         ("2073 55 3 小时前", "2026-11-26T09:00"),
+        ("Nov 14, 2015", "2015-11-14T00:00"),
+        ("Nov-14-2015, 04:02 PM", "2015-11-14T16:02"),
+        ("14/Nov/2015 16:02:33", "2015-11-14T16:02:33"),
+        ("le 14 novembre 2015 à 16h02", "2015-11-14T16:02"),
+        ("2015년 11월 14일 16:02", "2015-11-14T16:02"),
+        ("14 lis 2015, 16:02", "2015-11-14T16:02"),
+        ("14 Kas 2015", "2015-11-14T00:00"),
+        ("16:02, 14 Tháng 11 2015", "2015-11-14T00:00"),
+        ("14 листопада 2015", "2015-11-14T00:00"),
+        ("14. prosince 2015", "2015-12-14T00:00"),
+        ("14 Mei 2015 16:02", "2015-05-14T16:02"),
+        ("14 augusti 2015 kl. 16:02", "2015-08-14T16:02"),
+        ("14 Νοε 2015", "2015-11-14T00:00"),
+        ("14 نوفمبر 2015", "2015-11-14T00:00"),
+        ("Hôm qua, 10:20", "2026-11-25T10:20"),
+        ("wczoraj 10:20", "2026-11-25T10:20"),
+        ("5 minuti fa", "2026-11-26T11:55"),
+        ("5 phút trước", "2026-11-26T11:55"),
+        ("5 dakika önce", "2026-11-26T11:55"),
     ],
 )
 def test_a_moment_is_read(text: str, moment: str) -> None:
@@ -54,7 +73,7 @@ def test_a_moment_is_read(text: str, moment: str) -> None:
 
 def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
     calendar = Calendar()
-    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0", "2073557 小时前"):
+    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0", "2073557 小时前", "he sells all day", "phone s"):
         assert calendar.moment(text, NOW) is None, text
     for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
         assert calendar.moment(text) is None, text
