@@ -31,7 +31,10 @@ LOOKED_AT = 64 * 1024
 """Bytes of a page in which marks are looked for: whoever challenges does so at its head."""
 LARGE_BYTES = 512
 SHARE_OF_FORMER = 0.25
-"""A list without entries is a list that cannot be read, not an empty one, when so much is left of what it was."""
+"""A list without entries is a list that cannot be read, not an empty one, when so much is left of what it was.
+
+That its first page is empty is believed only where the site's file says that it may be.
+"""
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
 PAGE_ENDINGS = frozenset({"htm", "html", "xhtml", "mht", "mhtml", "shtml"})
 WITHHELD: dict[str, Withheld] = {
@@ -260,7 +263,8 @@ def _of_empty_list(leased: Leased, response: Response, parsed: Parsed, site: Sit
         return "ok" if parsed.pages or (site.may_be_empty and response.body.strip()) else "empty"
     size = len(response.body) if response.body.strip() else 0
     emptied = is_head and not parsed.pages and is_for_programs(response)
-    if not emptied and 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
+    may_be_empty = site.may_be_empty or not is_head
+    if may_be_empty and not emptied and 0 < size < max(LARGE_BYTES, SHARE_OF_FORMER * leased.size):
         return "ok"
     if leased.entries:
         return "layout"

@@ -45,6 +45,8 @@ MOST_VISITS = 250
 """Visits at once, which take turns at the requests that may be under way: each costs 0.2 MiB, and some 10 ms to begin."""
 BEGIN_TOGETHER = 4
 """Visits that are begun before pages under way have their turn again."""
+FIRST_STATE_SECONDS = 60.0
+"""A site that is new has a state after so long, though its first visit goes on: it may have no end."""
 HOLD_BACK_SECONDS = 5.0
 """How long a site is left alone after something on our side was down."""
 
@@ -251,6 +253,18 @@ class Scheduler:
                 del self._visits[name]
                 self._settle(name, task)
                 self._plan(name)
+        self._judge_new()
+
+    def _judge_new(self) -> None:
+        """Give sites that are new a state while their first visit goes on."""
+        now = self._clock.wall()
+        for name, (visit, _) in self._visits.items():
+            if visit.is_judged or not visit.first or now - visit.began < FIRST_STATE_SECONDS or not visit.seen.answered:
+                continue
+            visit.is_judged = True
+            if self._frontier.history.standing(name).state is None:
+                self._site_states.settle(visit.site, visit.so_far(), visit.profile)
+                self._beats.show(self._sites.watched)
 
     def _settle(self, name: str, task: asyncio.Task[None]) -> None:
         """Look at how a visit's task ended; what is down outside is tried again later, at `--once` by whoever called."""

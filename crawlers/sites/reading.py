@@ -20,6 +20,7 @@ from parsel import Selector
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
+from crawlers.sites.absent import far_ids
 from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
 from crawlers.sites.elements import apart, outermost
@@ -29,7 +30,12 @@ from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Document, Node, S
 from ullage.errors import RecordError
 
 COUNTED = "counted"
-"""The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet."""
+"""The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet.
+
+Its value is where two ids would be that nobody has.
+"""
+BARREN, MOST_BARREN = "barren", 5
+"""The fact of a list that so many before it, each of which led to the next, listed nothing; beyond that it is a calendar."""
 GROWTH, FREE = 8, 1024
 """A page yields at most so many times its own size, and so many bytes more for each post and each page that it leads to."""
 COUNT = re.compile(r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)")
@@ -49,10 +55,16 @@ def starts(layout: Layout, urls: Sequence[str]) -> list[Page]:
 
 def _counted(layout: Layout, url: str, numbers: range) -> Iterator[Page]:
     """The pastes of some ids, of a site that lists none."""
+
+    def raw_of(number: int) -> str:
+        return urljoin(url, filled(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/")))
+
     for number in numbers:
-        raw = urljoin(url, filled(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/")))
+        raw, absent = raw_of(number), " ".join(map(raw_of, far_ids(number)))
         shown = urljoin(url, filled(layout.page, id=number)) if layout.page else raw
-        yield Page(raw, "item", identity=shown, series=urljoin(url, "/"), number=number, facts={"id": str(number), COUNTED: "1"})
+        yield Page(
+            raw, "item", identity=shown, series=urljoin(url, "/"), number=number, facts={"id": str(number), COUNTED: absent}
+        )
 
 
 def _list_of(layout: Layout, url: str) -> str:
@@ -95,6 +107,8 @@ class Reading:
     response: Response
     document: Document
     now: datetime | None
+    _rows: int = 0
+    """Entries on the page, those that do not count among them."""
     _left_out: bool = False
     """Whether there is more of something than is followed."""
     _yielded: int = 0
@@ -123,7 +137,7 @@ class Reading:
             return Parsed(posts, pages, gone=not posts and bool(layout.gone.nodes(root)))
         entries = list(self._entries(root)) if layout.leads_on else []
         older = self._next(len(posts) + len(entries), of_thread=False)
-        return Parsed(posts, (*entries, *attached, *self._lists(root), *older))
+        return Parsed(posts, (*entries, *attached, *self._lists(root, is_barren=not (posts or entries)), *older))
 
     # Lists
 
@@ -132,6 +146,7 @@ class Reading:
         layout, known = self.layout, set[str]()
         found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
         rows, is_named = dict[int, Page | None](), False
+        self._rows = len(found)
         for number, row in apart(found):
             if not layout.where or _holds(layout.where, row):
                 rows[number] = self._entry(row)
@@ -173,20 +188,23 @@ class Reading:
             url = self.response.urljoin(filled(layout.thread, **places))
             found = search(layout.pattern, url) if layout.pattern else None
         name = named(url, found) if found and layout.match == "address" else url
-        stamp = " ".join(layout.stamp.texts(row)) if layout.stamp else text_of(row)
+        if link and not found and layout.pattern and layout.row_id:  # the address may change with the title
+            name = urljoin(url, f"/#{number}")
+        stamp = " ".join(layout.stamp.texts(row)) or text_of(row)
         return Page(url, "thread", identity=name, series=name, stamp=_short(stamp), facts=facts)
 
     def _link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
         """The address of an entry, and what its pattern finds in it."""
         layout = self.layout
-        links = layout.links.links(row) if layout.rows else [(link_of(row), row)] if layout.links else []
+        links, first = layout.links.links(row) if layout.rows else [(link_of(row), row)] if layout.links else [], ""
         for where, _ in links:
             if where and (url := self._address(where.replace("{root}", self._root()))):
                 if layout.pattern is None:
                     return url, search(LAST_STEP, url)
                 if found := search(layout.pattern, self._matched(url)):
                     return url, found
-        return None
+                first = first or url
+        return (first, None) if first and layout.row_id and not layout.raw else None
 
     def _matched(self, url: str) -> str:
         return urlsplit(url).path if self.layout.match == "path" else url
@@ -213,11 +231,15 @@ class Reading:
             return ""
         return str(int(re.sub(r"\D", "", found["count"])) + self.layout.counts_replies)
 
-    def _lists(self, root: Node) -> Iterator[Page]:
-        """Other lists."""
+    def _lists(self, root: Node, *, is_barren: bool) -> Iterator[Page]:
+        """Other lists; of one that lists nothing itself and stands behind others which do not, none: calendars have no end."""
         layout = self.layout
         if layout.lists_not_on and search(layout.lists_not_on, self.response.url):
             return
+        barren = int(self.page.facts.get(BARREN, "0")) + 1 if is_barren else 0
+        if barren > MOST_BARREN:
+            return
+        facts = {BARREN: str(barren)} if barren else {}
         known = set()
         for where, _ in self._first(layout.lists.links(root)):
             url = self._address(where)
@@ -225,7 +247,7 @@ class Reading:
             name = named(url, found) if found else url
             if url and name not in known and (found or not layout.lists_pattern):
                 known.add(name)
-                yield Page(url, "list", identity=name)
+                yield Page(url, "list", identity=name, facts=facts)
 
     def _root(self) -> str:
         """The address of this page up to where it is a list's."""
@@ -337,6 +359,8 @@ class Reading:
             return []
         if not links and not (template and (count or held)):
             return []
+        if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows):
+            return []  # behind an empty page of a list come more of them, without end
         number, series = page.number + 1, page.series or page.name
         if template:
             thread = self._thread()

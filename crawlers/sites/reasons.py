@@ -33,7 +33,7 @@ MEANING: dict[str, str] = {
     "parse": "its platform cannot read its pages",
     "script": "scripts that fill its pages do not end within `crawl.script_seconds`, or lack what they ask for: `hosts` may help",
     "browser": "scripts fill its pages, and no browser can render them here: `ullage check` says what is missing",
-    "too_large": "a list is larger than `crawl.download_bytes`",
+    "too_large": "a list or a thread's page is larger than `crawl.download_bytes`: what is behind that is not read",
     "posts_gone": "its lists are read, but what they lead to is gone (404, 410): did its address (`raw`, `thread`) move?",
     "posts_host": "its lists are read, but what they lead to lies on a host or port that its file does not name: `hosts` may",
     "posts_large": "its lists are read, but what they lead to is larger than `crawl.download_bytes`",

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from scrapy import Request, Spider, signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
+from scrapy.http.request import NO_CALLBACK
 from twisted.python.failure import Failure
 
 from crawlers.fetching import response_checks
@@ -17,11 +19,13 @@ from crawlers.fetching.conditional import conditions, validators
 from crawlers.fetching.middlewares import Refused
 from crawlers.fetching.middlewares.script import RENDER
 from crawlers.fetching.middlewares.size import STOPPED
-from crawlers.fetching.outcomes import RESTS, of_error, retry_after
+from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, of_error, retry_after
 from crawlers.fetching.response_headers import answered
 from crawlers.frontier.database import Leased
 from crawlers.sites import reasons
-from crawlers.sites.pages import PARENT, Parsed, Post
+from crawlers.sites.absent import Absent, absent_of, far_ids
+from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
+from crawlers.sites.reading import COUNTED
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError
@@ -96,15 +100,35 @@ class PageSpider(Spider):
         else:
             async with visit.one_large:
                 outcome, parsed = await asyncio.to_thread(self._parsed, leased, response)
+        if COUNTED in leased.page.facts and outcome in {"ok", "empty"} and await self._is_absent(leased.page, response):
+            outcome = "gone"
         if outcome != "ok" and not (outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
             self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
-        parsed = replace(parsed, whole=not truncated)
+        cut: Lacking = "too_large" if truncated and leased.page.role != "item" else ""
+        parsed = replace(parsed, whole=not truncated, lacking=parsed.lacking or cut)
         known = leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
         kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
+
+    async def _is_absent(self, page: Page, response: Response) -> bool:
+        """Whether a paste that was counted up to is not there, by how the site answers for two that surely are not."""
+        visit, urls = self.visit, page.facts[COUNTED].split()
+        if visit.absent is None:
+            numbers = map(str, far_ids(page.number))
+            asked = [(await self._body(url), number) for url, number in zip(urls, numbers, strict=False)]
+            visit.absent = absent_of([(body, number) for body, number in asked if body is not None]) or Absent(())
+        return not response.body.strip() or visit.absent.is_like(response.body, page.facts["id"])
+
+    async def _body(self, url: str) -> bytes | None:
+        """What the site answers for `url`, None where it does not with 200."""
+        try:
+            response = await self.crawler.engine.download_async(Request(url, callback=NO_CALLBACK, dont_filter=True))
+        except (IgnoreRequest, *DOWNLOAD_ERRORS):
+            return None
+        return response.body if response_checks.of_answer(url, response) == "ok" else None
 
     def _parsed(self, leased: Leased, response: Response) -> tuple[str, Parsed]:
         """The outcome of a response and what it holds; touches nothing of the visit."""

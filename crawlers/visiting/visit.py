@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawlers.bus.appends import Appends
 from crawlers.bus.outbox import Outbox
@@ -24,6 +24,7 @@ from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier,
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, read_as
+from crawlers.sites.absent import Absent
 from crawlers.sites.page_verdict import LEAST_PAGES, UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import PARENT, Parsed
 from crawlers.sites.reading import COUNTED
@@ -79,6 +80,10 @@ class Visit:
     """What came of the pages, for `crawlers.sites.page_verdict`."""
     profile: Profile = UNKNOWN
     """What the site's posts were like before this visit."""
+    absent: Absent | None = None
+    """How the site answers for pastes that are not there, where it was asked; see `crawlers.sites.absent`."""
+    is_judged: bool = False
+    """Whether the site, which is new, got a state before the visit was over."""
     fault: Exception | None = None
     """An error that must end the process, such as a damaged frontier."""
     _held: set[bytes] = field(default_factory=set)
@@ -237,6 +242,11 @@ class Visit:
     def count_waiting(self) -> None:
         """Note how many pages wait to be read: those that failed, and where a visit should read everything, all others, too."""
         self.seen.waiting = self.frontier.waiting(self.site.name, untried=self._broken_off or not self.first)
+
+    def so_far(self) -> Evidence:
+        """What came of the pages until now; where no post was read, all that is due waits."""
+        due = 0 if self.seen.posts else self.frontier.counts(self.site.name)["due"]
+        return replace(self.seen, waiting=due)
 
     def end(self, *, blamed: bool = True) -> bool:
         """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off.

@@ -532,6 +532,60 @@ def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(station: Statio
     assert (known["due"] + known["done"], known["parked"]) == (7, 0)
 
 
+MISSING = "<html><title>Paste {id}</title><body>Paste {id} was not found. Made at {at}. Token {token}</body></html>"
+
+
+def test_pastes_that_are_counted_up_come_to_an_end_where_missing_ones_answer_200(station: Station, server: Answers) -> None:
+    for number in (*range(100, 140), *range(1_000_000, 1_000_200), *range(2_000_000, 2_000_300)):
+        server.says(f"/raw/{number}", MISSING.format(id=number, at=f"12:00:{number % 60:02}", token=f"{number * 7919:08x}"))
+    server.says("/raw/104", "")
+    texts = {100: "text", 101: "<title>Paste 101</title>13800138000", 103: MISSING.format(id=103, at="now", token="") + " no"}
+    for number, text in texts.items():
+        server.says(f"/raw/{number}", text)
+    station.site("paste", f"{server.url}/", platform="board", more='[options]\nraw = "/raw/{id}"\nfirst = 100\nahead = 3')
+    found = visited(station.run("crawl", "--once"))
+    assert (found["captures"], found["status"]) == (3, "ok")
+    assert sorted(capture.post_id for capture in station.captures()) == ["100", "101", "103"]
+    assert len(server.asked) < 12, "the pastes, those ahead of them, two that are surely missing, robots.txt"
+
+
+def test_lists_without_end_that_list_nothing_keep_no_post_from_being_read(station: Station, server: Answers) -> None:
+    for number in range(900, 1100):
+        body = f'<a href="/calendar/{number + 1}">next month</a> <a href="/calendar/{number - 1}">last month</a>'
+        server.says(f"/calendar/{number}", body)
+    server.says("/", '<ul><li><a href="/t/1">thread</a></li></ul><a href="/calendar/1000">calendar</a>')
+    server.says("/t/1", "<p id=p1><b>text</b></p>")
+    lists = "\nlists = \"a[href*=calendar]\"\nlists_pattern = '/calendar/(?P<id>[0-9]+)'\n"
+    station.site("paste", f"{server.url}/", platform="board", more=BOARD + lists)
+    found = visited(station.run("crawl", "--once"))
+    assert (found["captures"], found["status"], where(station)) == (1, "ok", ("ok", None))
+    assert len([path for path in server.asked if "calendar" in path]) < 20
+    station.site("paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a[href*=calendar]"\n')
+    asked = len(server.asked)
+    assert visited(station.run("crawl", "--once"))["status"] == "ok"
+    assert len(server.asked) - asked < 60, "behind an empty page of a list nothing comes"
+
+
+def test_a_list_that_is_larger_than_the_limit_or_empty_all_at_once_is_no_site_that_is_read(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
+    pastes(3)
+    station.site("paste", f"{server.url}/archive")
+    station.run("crawl", "--once")
+    assert where(station) == ("ok", None)
+    full = server.pages["/archive"]
+    server.says("/archive", full[1] + b"<p>more</p>" * 40_000)
+    for _ in range(2):
+        station.run("crawl", "--once", crawl__download_bytes="100000")
+        assert where(station) == ("incomplete", "too_large")
+    server.says("/archive", "<html><body></body></html>")
+    station.run("crawl", "--once")
+    assert where(station) == ("layout_changed", "layout")
+    server.pages["/archive"] = full
+    station.run("crawl", "--once")
+    assert where(station) == ("ok", None)
+
+
 BOARD = """
 [options]
 rows = "li"

@@ -114,8 +114,9 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
         (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
         (LIST, "{}", Parsed(), (20, 5_000), "layout"),
-        (LIST, "<p>no pastes</p>", Parsed(), (20, 5_000), "ok"),
-        (LIST, FILLER, Parsed(), (20, 50_000), "ok"),
+        (LIST, "<p>no pastes</p>", Parsed(), (20, 5_000), "layout"),
+        (LIST, FILLER, Parsed(), (20, 50_000), "layout"),
+        (Page("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", Parsed(), (20, 5_000), "ok"),
         (LIST, CHALLENGE, Parsed(), (20, 50_000), "blocked"),
         (LIST, f"{FILLER}<form><input type='password'></form>", Parsed(), (0, 0), "login"),
         (LIST, "抱歉，您需要登录后才可以继续浏览", Parsed(), (0, 0), "login"),
@@ -124,7 +125,7 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (item(1), "\n", Parsed((post(),)), (0, 0), "empty"),
         (LIST, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
         (LIST, REFRESH.format("0; url=/list"), Parsed(), (20, 5_000), "redirects"),
-        (LIST, REFRESH.format("300; url=/list"), Parsed(), (20, 500), "ok"),
+        (LIST, REFRESH.format("300; url=/list"), Parsed(), (20, 500), "layout"),
         (LIST, REFRESH.format("0; url=/forum"), Parsed(pages=(item(1),)), (0, 0), "ok"),
         (THREAD, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
         (item(1), REFRESH.format("0; url=/forum"), Parsed((post(),)), (0, 0), "ok"),
@@ -136,6 +137,11 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
 )
 def test_a_page_that_holds_nothing(page: Page, body: str, parsed: Parsed, former: tuple[int, int], outcome: str) -> None:
     assert page_outcome(page, body, parsed, *former) == outcome
+
+
+def test_an_empty_list_is_an_answer_only_where_its_file_says_so() -> None:
+    assert page_outcome(LIST, "<p>no pastes</p>", Parsed(), 20, 5_000, may_be_empty=True) == "ok"
+    assert page_outcome(LIST, FILLER, Parsed(), 20, 5_000, may_be_empty=True) == "layout", "as large as ever"
 
 
 DISCUZ = '<div id="um"><form id="lsform" action="member.php?mod=logging"><input type="password" class="px"></form></div>'

@@ -12,7 +12,9 @@ from structlog.testing import capture_logs
 from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
-from crawlers.scheduling.scheduler import BEGIN_TOGETHER, Scheduler
+from crawlers.scheduling.scheduler import BEGIN_TOGETHER, FIRST_STATE_SECONDS, Scheduler
+from crawlers.sites.pages import Page, Parsed
+from crawlers.visiting.visit import Visit
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import make_site
 from ullage.errors import UnavailableError
@@ -92,6 +94,33 @@ def test_pages_under_way_have_their_turn_between_the_beginnings_of_many_visits(
     assert len(scheduler._visits) == BEGIN_TOGETHER
     assert scheduler._begin_due() > 0.0
     assert scheduler._visits.keys() == sites.keys()
+
+
+def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(context: Context, data: Path, clock: HeldClock) -> None:
+    (data / "sites.d" / "paste.toml").write_text(SITE)
+
+    async def visits() -> tuple[str | None, str]:
+        read, over = asyncio.Event(), asyncio.Event()
+
+        async def reader(_: object, visit: Visit) -> None:
+            older = Page("http://127.0.0.1:1/archive?2", "list", number=2)
+            visit.finished(await visit.next_page(), Parsed(pages=(older,)), 0)
+            read.set()
+            await over.wait()
+
+        scheduler = Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock), read=reader)
+        scheduler._read_sites(strict=True)
+        scheduler._begin(scheduler._sites.crawled["paste"])
+        await read.wait()
+        clock.advance(FIRST_STATE_SECONDS)
+        stop = asyncio.get_running_loop().create_future()
+        await scheduler._wait(stop, 0.0)
+        standing = scheduler._frontier.history.standing("paste")
+        over.set()
+        await asyncio.gather(*(task for _, task in scheduler._visits.values()))
+        return standing.state, standing.reason
+
+    assert asyncio.run(visits()) == ("incomplete", "waiting")
 
 
 def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
