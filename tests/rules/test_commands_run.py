@@ -203,6 +203,8 @@ def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequ
             assert (command.line, code) == (command.line, code_of(command)), said
         else:
             done = subprocess.run(["bash", "-ec", command.line], capture_output=True, text=True, check=False)
+            if "openssl: command not found" in done.stderr:
+                pytest.skip("there is no openssl")
             assert (command.line, done.returncode) == (command.line, 0), done.stderr
 
 

@@ -16,15 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
 from ullage.files.trusted import read_trusted
 from ullage.security.keys import credentials_folder
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 WRONG_NAME = (62, 64)
 """OpenSSL's codes of a certificate for another host name, and for another address."""
@@ -323,7 +320,7 @@ class _ClientSocket(ssl.SSLSocket):
     closed, while the alert that says why lies there unread.
     """
 
-    def send(self, data: ReadableBuffer, flags: int = 0) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         """As that of the standard library."""
         try:
             return super().send(data, flags)
