@@ -70,8 +70,9 @@ def steps(store):
 def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) -> None:
     """However many customers of others have the same value of a set."""
     where = Where({"incident": (leaked,), "kinds": ("phone",)})
-    first, *_, last = steps(lambda: store.search(Exposure, where))
+    first, then, last = steps(lambda: store.search(Exposure, where))
     assert first == "SEARCH exposure USING INDEX exposure_by_incident (incident=?)"
+    assert "exposure_sets_by_n" in then
     assert last == SORTED
     assert {one.subject for one in store.search(Exposure, where).items} >= {handle("a")}
     assert "exposure_sets USING PRIMARY KEY" in " ".join(steps(lambda: store.search(Exposure, Where({"kinds": ("phone",)}))))
@@ -98,6 +99,7 @@ def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(s
     [
         (Where({"stage": ("open",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
         (Where({"stage": ("open",), "tenant": ("bank",)}), "", "SCAN workitem USING INDEX workitem_by_time"),
+        (Where({"stage": ("open",)}, {"severity": ("low",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
         (Where({"stage": ("open",)}), "burns", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
         (
             Where({"stage": ("open",), "severity": ("high",)}),
