@@ -25,7 +25,7 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
     clock.advance(31 * 86400)
     act, now = getattr(store, moment), clock.as_clock().now()
     [shown] = [one for one in store.scroll(Exposure, Where()) if one.subject == handle("a")]
-    again = [shown.model_copy(update={"last_seen": now, "sightings": ("f", "g")})]
+    again = [shown.model_copy(update={"last_seen": now - timedelta(days=29), "sightings": ("f", "g")})]
 
     def meanwhile(kind, *words):
         if kind is Exposure and again:

@@ -7,7 +7,8 @@ from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, listed, whole
 from alerts.records import CLASSES, Decision, Exposure, Heard, Incident, Sighting, WorkItem, incident_id
-from alerts.store import First, QueryError, Where
+from alerts.records.document import Excerpt
+from alerts.store import First, Outcome, QueryError, Where
 from alerts.store.within import StoreWithin
 from tests.alerts.builders import finding, fold_all
 from tests.factories import WHEN
@@ -89,6 +90,23 @@ def test_what_is_of_another_tenant_is_not_written(two, store, clock):
         with pytest.raises(QueryError):
             write([made.model_copy(update={"tenant": "bank", "id": "x"}), made])
     assert store.count(Decision, Where()) == 0
+
+
+def test_what_others_wrote_meanwhile_is_not_written_over(two, store):
+    read = {id_: one.version for id_, one in two.read(Incident, [A]).items()}
+    newer = store.get(Incident, A).model_copy(update={"customers": 99})
+    store.put([newer])
+    assert two.put([newer.model_copy(update={"customers": 1})], read) == [Outcome.CONFLICT]
+    assert two.get(Incident, A) == newer
+
+
+class Whose(Excerpt):
+    tenant: str
+
+
+def test_excerpts_are_of_its_own(two):
+    assert {one.tenant for one in two.excerpts(Exposure, Where(), Whose)} == {"bank"}
+    assert [*two.excerpts(Exposure, Where({"tenant": ("shop",)}), Whose)] == []
 
 
 def test_nobody_sees_anything(store, clock):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import disk_errors, write_out
+from ullage.files.atomic_write import disk_errors, write_new, write_out, write_whole
 
 
 def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):
@@ -44,6 +44,15 @@ def test_when_it_fails_the_old_file_stands_and_nothing_is_left_beside_it(tmp_pat
         write_out(b"new", target)
     assert target.read_bytes() == b"older"
     assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle)))
+    for write in (write_whole, write_new):
+        synced.clear()
+        write(b"abc", tmp_path / write.__name__)
+        assert synced == [(tmp_path / write.__name__).stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
