@@ -18,7 +18,8 @@ from ullage.security.keys import KeyStore, epochs
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 SCRIPT = Path(deploy.__file__).parent / "keys" / "pkcs11.sh"
 NEEDS = "apt install softhsm2 opensc"
-pytestmark = pytest.mark.skipif(not (MODULE.exists() and shutil.which("pkcs11-tool")), reason=NEEDS)
+IS_HERE = MODULE.exists() and all(map(shutil.which, ("pkcs11-tool", "softhsm2-util")))
+pytestmark = pytest.mark.skipif(not IS_HERE, reason=NEEDS)
 
 
 class Token:
