@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "restore": {Exit.FAILED: "what was restored has a line that says FAULT, or the backup is damaged and nothing was restored"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {
-        Exit.FAILED: "no post could be read there; a line says why, and no file was written",
+        Exit.FAILED: "no post could be read there, or not all of what its pages show; a line says why, and no file was written",
         Exit.USAGE: "a file of that name is there, or nobody said on what ground it is read and who answers for it; none was"
         " written",
     },

@@ -45,10 +45,15 @@ class Board:
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return reading.raw_post(layout, page, response)
-        document = self.document(response)
+        return self.reading(page, response, site).parsed()
+
+    def reading(self, page: Page, response: Response, site: Site) -> reading.Reading:
+        """A page in hand; where no preset says how pages look, what is read of it is held against what it shows."""
+        layout, document = self._layout(site), self.document(response)
         if layout.embedded:
             document = selecting.embedded(document, layout.embedded)
-        return reading.Reading(layout, page, response, document, reading.answered_at(response)).parsed()
+        is_own = site.platform == "board"
+        return reading.Reading(layout, page, response, document, reading.answered_at(response), is_own)
 
     @staticmethod
     def _layout(site: Site) -> Layout:

@@ -170,6 +170,8 @@ class Layout(BaseModel):
     """Addresses of lists whose `lists` are not followed."""
     next: Selector = NONE
     """The link to the next page of a list, and of a thread where nothing is said of its own."""
+    numbered: bool = False
+    """Whether a link to the next number is followed, of lists and threads, where no other leads on."""
     next_page: Template = ""
     """The address of the next page, where a link does not tell it; of one that begins with `&` the parameters alone."""
     count: Selector = NONE

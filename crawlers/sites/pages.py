@@ -10,8 +10,8 @@ from typing import Literal
 Role = Literal["list", "thread", "item"]
 Withheld = Literal["picture", "login", "page", "robots", "host", "address", "too_large", "gone", "failed"]
 """Why a file that is attached to a post is not read; `docs/sites.md` tells each."""
-Lacking = Literal["", "partial", "links", "too_large"]
-"""Why a page is known not to have told all: it says so itself, leads to more than is followed, or was cut off."""
+Lacking = Literal["", "partial", "links", "too_large", "fewer"]
+"""Why a page is known not to have told all: it says so itself, leads to more than is followed, was cut off, or shows more."""
 PARENT = "parent"
 """The fact of a page that it is a file, and the id of the post that it is attached to."""
 

@@ -24,9 +24,11 @@ from crawlers.sites.absent import far_ids
 from crawlers.sites.attached import attached, of_post
 from crawlers.sites.content_type import declared
 from crawlers.sites.elements import apart, outermost
+from crawlers.sites.further import numbered
 from crawlers.sites.layout import NONE, Layout, filled, named, search
 from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
 from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
+from crawlers.sites.shortfall import shortfall
 from ullage.errors import RecordError
 
 COUNTED = "counted"
@@ -107,6 +109,8 @@ class Reading:
     response: Response
     document: Document
     now: datetime | None
+    is_own: bool = False
+    """Whether the site's own file says how its pages are laid out: then what is read is held against what they show."""
     _rows: int = 0
     """Entries on the page, those that do not count among them."""
     _left_out: bool = False
@@ -117,11 +121,16 @@ class Reading:
     def parsed(self) -> Parsed:
         """All that is on it."""
         parsed = self._parsed()
-        return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking())
+        return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking(parsed))
 
-    def _said_lacking(self) -> Lacking:
+    def _said_lacking(self, parsed: Parsed) -> Lacking:
         is_told = self.page.role == "list" and self.layout.incomplete and _holds(self.layout.incomplete, self.document.root)
-        return "partial" if is_told else ""
+        return "partial" if is_told else "fewer" if self.is_own and self.shortfall(parsed) else ""
+
+    def shortfall(self, parsed: Parsed) -> str:
+        """What the page shows beside what was read of it, as a sentence; "" for nothing."""
+        read = parsed.posts, parsed.pages
+        return shortfall(self.layout, self.page, self.response.url, self.document.root, read)
 
     def _first(self, links: list[Any]) -> list[Any]:
         """As many as are followed."""
@@ -353,6 +362,9 @@ class Reading:
             count, per_page = NONE if of_thread else layout.count, layout.per_page
         found = links.nodes(self.document.root)
         url = next((link for node in found if (link := self._address(link_of(node)))), "")
+        if not url and layout.numbered and not template:
+            url = numbered(layout, page, self.response.url, self.document.root, held)
+            links = layout.next or layout.links
         if links and not url and not any(node is True for node in found):
             return []
         if count and page.number * per_page >= int(count.text(self.document.root) or 0):

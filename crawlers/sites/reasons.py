@@ -37,7 +37,7 @@ MEANING: dict[str, str] = {
     "posts_gone": "its lists are read, but what they lead to is gone (404, 410): did its address (`raw`, `thread`) move?",
     "posts_host": "its lists are read, but what they lead to lies on a host or port that its file does not name: `hosts` may",
     "posts_large": "its lists are read, but what they lead to is larger than `crawl.download_bytes`",
-    "fewer": "its threads give fewer posts than its lists count: does `next` lead through all their pages?",
+    "fewer": "its threads give fewer posts than its lists count, or its pages show more than is read: is `next` right?",
     "partial": "its list says itself that it does not show all (`incomplete`)",
     "links": "a page has more than 10,000 links or 400,000 tags, or a post more than 100 files: the rest is left out",
     "waiting": "pages of it are known and not read yet, since they failed or it asked for rest: `pages due` says how many",

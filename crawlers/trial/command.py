@@ -64,9 +64,9 @@ def try_site(
         print_row(as_json(found, shown, tuple(mends(found, presets))))
     else:
         console().print(table(shown))
-    if not found.posts:
+    if not found.posts or found.doubts:
         if not json_out:
-            _print_mends(tuple(mends(found, presets)))
+            _print_why_not(found, presets)
         raise typer.Exit(Exit.FAILED)
     if dry_run:
         return
@@ -160,6 +160,14 @@ def _write(file: Path, text: str, presets: Presets) -> None:
     except ConfigError:
         file.unlink()
         raise
+
+
+def _print_why_not(found: Found, presets: Presets) -> None:
+    """Why no file is written."""
+    if found.doubts:
+        console().print(f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False)
+    else:
+        _print_mends(tuple(mends(found, presets)))
 
 
 def _print_mends(said: Sequence[Mend]) -> None:

@@ -18,11 +18,12 @@ from scrapy.http import Response, TextResponse
 from crawlers.fetching import response_checks
 from crawlers.frontier.database import Leased
 from crawlers.platforms import Platform, platform_of
+from crawlers.platforms.board import PLATFORM
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.presets import Preset, Presets, Recognised, recognise
 from crawlers.sites.site import Site, address
-from crawlers.trial import guess
+from crawlers.trial import checks, guess
 from crawlers.trial.answer import Answer, Robots
 from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.errors import ConfigError, RecordError
@@ -44,7 +45,7 @@ LIST_NAME = re.compile(
 MOST_GUESSED = 3
 """Threads that are opened to find one with several posts."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
-NO_POST = {"post": "no-post", "body": "no-post"}
+NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
 UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -119,6 +120,8 @@ class Found:
     is_elsewhere: bool = False
     """Whether `start` is not the address that was given, but one that it leads to."""
     is_late: bool = False
+    doubts: tuple[str, ...] = ()
+    """What is short of what was guessed, a sentence each: no file is written then."""
     by_script: bool = False
     """Whether all was found with scripts run that the site's file does not have run."""
     outside: frozenset[str] = frozenset()
@@ -168,14 +171,17 @@ def _hosts(found: Found) -> list[str]:
 async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
     """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too.
 
-    Where a new site's page has no list, those that it leads to are looked at which are called as lists are.
+    Where a new site's page has no list, or a guessed one, those are looked at that it leads to and that are called as lists are.
     """
     await _look(found, pages.by_script() if found.site.script else pages, presets)
-    if not found.is_known and found.word == "empty" and not (found.lists or found.thread_of or found.unreadable):
+    is_unsure = found.word == "empty" or bool(found.doubts)
+    is_guess = bool(found.posts) and found.read_as is not None and found.read_as.platform == "board"
+    if not found.is_known and (is_unsure or is_guess) and not (found.lists or found.thread_of or found.unreadable):
         for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
             other = Found(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
             await _look(other, pages, presets)
-            if other.posts:
+            is_known = other.read_as is not None and other.read_as.platform != "board"
+            if other.posts and (is_known or (is_unsure and not other.doubts)):
                 for one in fields(other):
                     setattr(found, one.name, getattr(other, one.name))
                 return
@@ -204,8 +210,12 @@ def _called_lists(response: Response | None) -> list[str]:
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return []
     urls = dict.fromkeys(urldefrag(response.urljoin(href.strip())).url for href in response.css("a::attr(href)").getall())
-    here = urlsplit(response.url).netloc
-    return [url for url in urls if urlsplit(url).netloc == here and LIST_NAME.search(urlsplit(url).path) and url != response.url]
+    here, path = urlsplit(response.url).netloc, urlsplit(response.url).path
+    return [
+        url
+        for url in urls
+        if urlsplit(url).netloc == here and LIST_NAME.search(urlsplit(url).path) and urlsplit(url).path != path
+    ]
 
 
 async def _look(found: Found, pages: Asks, presets: Presets) -> None:
@@ -226,7 +236,8 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
     for site in _readings(found, response, presets):
         if await _read(found, site, pages, presets):
             return
-    if found.list is None and (found.is_known or not found.lists):
+    reads_no_post = not found.is_known and found.thread is not None and found.thread.word in LOST
+    if (found.list is None and (found.is_known or not found.lists)) or reads_no_post:
         await _guessed(found, pages, presets)
     if found.list is None:
         found.thread_of = next((one.name for one in found.recognised if _is_thread(found, one.name, response, presets)), "")
@@ -275,26 +286,61 @@ async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
     response, above = found.answer.response if found.answer else None, guess.Options()
     while response is not None:
         listed = guess.of_list(response)
-        entries = _entries_of(found.site, listed, response, presets) if listed else ()
-        behind = [answer.response for entry in entries if (answer := await pages.get(entry.url)).response and not answer.word]
+        entries, few = _entries_of(found.site, listed, response, presets) if listed else ((), ())
+        listing = response
+        answers = [(entry, await pages.get(entry.url)) for entry in entries]
+        answers = [(entry, answer) for entry, answer in answers if answer.response and not answer.word]
+        behind = [answer.response for _, answer in answers if answer.response]
         response = None
-        if behind and not above and guess.is_list(behind[0]):
-            response, above = behind[0], {"lists": listed["links"], "lists_pattern": listed["pattern"]}
+        inner = next((page for page in behind if guess.is_list(page)), None) if not above else None
+        if inner is not None:
+            response, above = inner, {"lists": listed["links"], "lists_pattern": listed["pattern"]}
         elif behind and (raw := guess.raw_of(behind[0], entries[0].facts.get("id", ""))):
-            told: guess.Options = {name: value for name, value in listed.items() if name in {"links", "pattern", "next"}}
+            told = {name: value for name, value in listed.items() if name in {"links", "pattern", "next"}}
             await _read(found, _board(found.site, {**told, **above, **raw}), pages, presets)
         elif behind and (posts := guess.of_threads(behind)):
-            await _read(found, _board(found.site, {**listed, **above, **posts}), pages, presets)
+            more = [(entry, await pages.get(entry.url)) for entry in few]
+            options = {**listed, **above, **posts}
+            site = _board(found.site, {**options, **_counted(found.site, options, listing, [*answers, *more])})
+            if await _read(found, site, pages, presets):
+                await _check(found, site, answers, pages)
 
 
-def _entries_of(site: Site, listed: guess.Options, response: Response, presets: Presets) -> Sequence[Page]:
-    """A few entries of a list, those before others of which it shows a large number, as of replies."""
+async def _check(found: Found, site: Site, answers: Sequence[tuple[Page, Answer]], pages: Asks) -> None:
+    """Hold what was guessed against what the list and a few threads show, the next page of each among it."""
+    listed = {page.name: page for page in found.list.entries} if found.list else {}
+    told = [(listed.get(page.name, page), answer, page.stamp) for page, answer in answers]
+    if found.list is not None:
+        told.append((found.list.page, found.list.answer, ""))
+    if found.older is not None:
+        told.append((found.older.page, found.older.answer, ""))
+    for page, answer in answers:
+        first = _made_of(page, answer, PLATFORM, site)
+        if first.older is not None:
+            second = _made_of(first.older, await pages.get(first.older.url), PLATFORM, site)
+            known = {post.body for post in first.parsed.posts}
+            if not any(post.body not in known for post in second.parsed.posts):
+                found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
+            break
+    said = checks.doubts(site, [(page, answer) for page, answer, _ in told], [row for _, _, row in told])
+    found.doubts = tuple(dict.fromkeys((*found.doubts, *said)))
+
+
+def _counted(site: Site, options: guess.Options, listing: Response, answers: Sequence[tuple[Page, Answer]]) -> guess.Options:
+    """Where the list says how many posts its threads have."""
+    reads = [_made_of(page, answer, PLATFORM, _board(site, options)) for page, answer in answers if answer.response]
+    lengths = {read.page.url: len(read.parsed.posts) for read in reads if read.parsed.posts and not read.older}
+    return guess.counted_in(listing, str(options.get("rows", "")), lengths)
+
+
+def _entries_of(site: Site, listed: guess.Options, response: Response, presets: Presets) -> tuple[Sequence[Page], Sequence[Page]]:
+    """A few entries of a list, those before others of which it shows a large number, as of replies; and a few of the others."""
     read = _tried(_board(site, {**listed, **NO_POST}).model_copy(update={"start": (response.url,)}), response, presets)
     entries = sorted(read.entries if read else (), key=lambda page: -max(map(int, NUMBER.findall(page.stamp)), default=0))
-    return entries[:MOST_GUESSED]
+    return entries[:MOST_GUESSED], entries[MOST_GUESSED:][-MOST_GUESSED:]
 
 
-def _board(site: Site, options: Mapping[str, str]) -> Site:
+def _board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
     return site.model_copy(update={"platform": "board", "options": options})
 
 

@@ -247,7 +247,12 @@ def _late(found: Found, *_: object) -> Iterator[Line]:
         yield Line("time", "WARN", "was up before all was looked at")
 
 
-PARTS = (_robots, _answer, _script, _software, _list, _thread, _rate, _late)
+def _checks(found: Found, *_: object) -> Iterator[Line]:
+    for said in found.doubts[:1]:
+        yield Line("incomplete", "FAULT", said)
+
+
+PARTS = (_robots, _answer, _script, _software, _list, _thread, _checks, _rate, _late)
 
 
 def table(shown: Sequence[Line]) -> Table:

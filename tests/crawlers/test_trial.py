@@ -28,6 +28,7 @@ from tests.crawlers.support import Answers, make_site
 from tests.reach.boards import boards
 from tests.reach.content import Content
 from tests.reach.planted import plan
+from tests.reach.unknown import programs
 from ullage.display.screen import console
 
 BOARD = "http://board.example/"
@@ -169,6 +170,19 @@ def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
     found = looked(Told({**told.pages, **lists, BOARD: home}))
     assert (found.site.start, len(found.posts)) == ((f"{BOARD}forum/",), 1)
     assert said(found)["address"] == ("WARN", "no list is on it; it leads to /forum/, at which all below was found")
+
+
+def test_software_that_is_known_behind_a_front_page_goes_before_what_the_front_page_looks_like() -> None:
+    told, program = spirit(), programs()[1]
+    home = "".join(f'<p class="news"><a href="/news/{n}">What is new in version {n}</a></p>' for n in range(6))
+    news = {
+        f"{BOARD}news/{n}": program.site()["/t/offer-of-the-base-customers-in-lot-offer/31"].replace("user", f"{n}")
+        for n in range(6)
+    }
+    lists = {f"{BOARD}forum/": told.pages[BOARD]}
+    home = f'<html><body><nav><a href="/forum/">Forum</a></nav>{home}</body></html>'
+    found = looked(Told({**told.pages, **news, **lists, BOARD: home}))
+    assert (found.site.start, found.read_as and found.read_as.platform) == ((f"{BOARD}forum/",), "spirit")
 
 
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
@@ -484,6 +498,16 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     assert read_site(station.data / "sites.d" / "feed.toml", platform_of).platform == "feed"
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
     assert "is there already" in station.run("sites", "try", url, "--name", "feed", *given, exits=2)
+
+
+def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server: Answers) -> None:
+    program = next(one for one in programs() if one.short)
+    for path, page in program.site().items():
+        server.says(path, page)
+    given = ("--allow-private", "--name", "board", "--legal-basis", "PIPL 13", "--owner", "team")
+    told = station.run("sites", "try", server.url + program.start, *given, exits=1)
+    assert f"no file is written, since not all is read: {program.short}" in told
+    assert not list((station.data / "sites.d").glob("*.toml"))
 
 
 def test_doctor_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(station: Station, server: Answers) -> None:

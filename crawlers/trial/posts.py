@@ -1,0 +1,226 @@
+"""What the posts of unknown software look like, guessed from a few threads: what repeats, has a date, and holds what differs.
+
+Elements are grouped by what could select them: a class, an attribute, a place below a parent. Of the groups that hold nearly
+all of the text that the threads do not share, that with the most elements is the posts: larger ones hold several posts each.
+Where a post is a row that says who and when, and the next row what, the text is looked for behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+
+from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
+
+from crawlers.sites.dates import Calendar
+
+NO_POSTS = frozenset(
+    {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
+)
+NO_BODIES = frozenset(
+    {"a", "span", "h1", "h2", "h3", "h4", "h5", "h6", "li", "button", "footer", "header", "aside", "b", "i", "font"}
+)
+IDENT = re.compile(r"-?[_a-zA-Z][\w-]*")
+NUMBERED = re.compile(r"\d")
+ID_PREFIX = re.compile(r"([A-Za-z][A-Za-z_-]*?)[_-]?\d+")
+BODY = re.compile(r"(?i)content|body|text|message|cooked|words")
+BODY_BONUS = 3
+AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
+PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?")
+MOMENT = Calendar()
+MOST_CLASSES = 3
+MOST_GROUPS = 80
+"""Groups that are looked at, those with the most text first."""
+NEARLY = 0.85
+"""So much of what the best group holds must another hold to be thought of."""
+LEAST_COVER = 0.5
+"""So much of what threads do not share must posts hold."""
+DATED = (0.9, 0.6, 0.0)
+BEHIND = "xpath:following-sibling::*[1]"
+LONGEST_DATE, LONGEST_NAME = 60, 40
+LONGEST_SAID, LONGEST_AGO = 80, 30
+"""Letters of a text that may be a date, or an age: whoever writes "today" in a post dates nothing."""
+KEPT = 0.6
+"""So much of a post must its text be; else all of the post is read."""
+Options = dict[str, str | list[str] | bool]
+
+
+@dataclass(slots=True)
+class _Group:
+    selector: str
+    nodes: list[HtmlElement]
+    cover: int
+    dated: float
+    number: str
+    behind: bool = False
+
+
+def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
+    """Options that read the posts of threads of one site; {} where nothing in them looks like one."""
+    texts = [Counter(text for one in root.itertext() if (text := one.strip())) for root in roots]
+    same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
+    whole = sum(fresh(body(root), same) for root in roots)
+    groups = [made for found in _grouped(roots) for made in _measured(*found, same, now)]
+    best = max((group.cover for group in groups), default=0)
+    if not whole or best < LEAST_COVER * whole:
+        return {}
+    near = [group for group in groups if group.cover >= NEARLY * best]
+    dated = next(found for least in DATED if (found := [group for group in near if group.dated >= least]))
+    chosen = max(dated, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+    told: Options = {"post": chosen.selector, **_in_posts(chosen, same, now)}
+    return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
+
+
+def body(root: HtmlElement) -> HtmlElement:
+    """What is shown of a page."""
+    found = root.find("body")
+    return found if found is not None else root
+
+
+def fresh(one: HtmlElement, same: AbstractSet[str]) -> int:
+    """How much of its text not all threads have."""
+    return sum(
+        len(text.strip())
+        for element in one.iter()
+        if isinstance(element.tag, str) and element.tag not in {"script", "style", "title"}
+        for text in (element.text, element.tail if element is not one else None)
+        if text and text.strip() and text.strip() not in same
+    )
+
+
+def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]]:
+    """Elements by what selects them, where all pages have one and there are several."""
+    groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
+    for place, root in enumerate(roots):
+        for one in body(root).iterdescendants():
+            if isinstance(one.tag, str) and one.tag not in NO_POSTS:
+                for selector in _selectors(one):
+                    groups[selector][place].append(one)
+    found = [(name, outermost([node for page in pages for node in page])) for name, pages in groups.items() if all(pages)]
+    found = [(name, nodes) for name, nodes in found if len(nodes) > 1]
+    return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
+
+
+def _selectors(one: HtmlElement) -> Iterator[str]:
+    """All by which an element and its like could be selected."""
+    tag = str(one.tag)
+    classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
+    yield from (f"{tag}.{name}" for name in dict.fromkeys(classes))
+    for name, value in one.attrib.items():
+        if name == "id" and (found := ID_PREFIX.fullmatch(value)):
+            yield f"{tag}[id^='{found[1]}']"
+        elif name in {"itemprop", "itemtype", "role"} and "'" not in value:
+            yield f"{tag}[{name}='{value}']"
+        elif name not in {"class", "id", "style"} and IDENT.fullmatch(name):
+            yield f"{tag}[{name}]"
+    if (above := one.getparent()) is not None:
+        yield f"{_way(above)} > {tag}"
+
+
+def _way(one: HtmlElement) -> str:
+    """An element by its class or id, or by the tags that lead to it from one that has any."""
+    steps = list[str]()
+    while one is not None and one.tag != "body" and len(steps) < 6:
+        classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
+        own = one.get("id") or ""
+        if classes or is_kind(own):
+            return " > ".join([f"{one.tag}.{classes[0]}" if classes else f"{one.tag}#{own}", *steps])
+        steps.insert(0, str(one.tag))
+        one = one.getparent()
+    return " > ".join(["body", *steps])
+
+
+def _measured(selector: str, nodes: list[HtmlElement], same: AbstractSet[str], now: datetime | None) -> Iterator[_Group]:
+    dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
+    cover = sum(fresh(node, same) for node in nodes)
+    number = numbered(nodes)
+    yield _Group(selector, nodes, cover, dated, number)
+    ours = set(nodes)
+    behind = [next_ for node in nodes if (next_ := node.getnext()) is not None and next_ not in ours]
+    if dated >= DATED[0] and len(behind) == len(nodes):
+        more = sum(fresh(node, same) for node in behind)
+        if more > cover / 2:
+            yield _Group(selector, nodes, cover + more, dated, number, behind=True)
+
+
+def _in_posts(chosen: _Group, same: AbstractSet[str], now: datetime | None) -> Options:
+    """What a post holds: its text, its author, its time."""
+    posts, sizes, dated, named, weak = chosen.nodes, Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    kept = Counter[str]()
+    for post in posts:
+        for one in (inner for inner in post.iterdescendants() if isinstance(inner.tag, str)):
+            size, moment, made = len(text(one)), moment_in(one, now), own(one)
+            named_so = f"{one.get('class', '')} {one.get('itemprop', '')}"
+            if made != one.tag and one.tag not in NO_BODIES and moment_in(one, None) is None:
+                weight = fresh(one, same)
+                kept[made] += weight
+                sizes[made] += weight * (BODY_BONUS if BODY.search(named_so) else 1)
+            if moment is not None and (one.tag in {"time", "meta"} or size < LONGEST_DATE):
+                dated[made] += 1
+            profile = PROFILE.search(one.get("href", "")) if one.tag == "a" else None
+            if 0 < size < LONGEST_NAME and moment is None and (profile or AUTHOR.search(named_so)):
+                named[made if made != one.tag or not profile else f"a[href*='{profile[0].strip('?&')}']"] += 1
+            elif 0 < size < LONGEST_NAME and one.tag in {"b", "strong"}:
+                weak[made] += 1
+    told: Options = {"body": BEHIND if chosen.behind else _body_of(sizes, kept, sum(fresh(post, same) for post in posts))}
+    for name, found in (("time", dated), ("author", named or weak)):
+        if found:  # what each post has once
+            told[name] = min(found, key=lambda made, found=found: abs(found[made] - len(posts)))  # type: ignore[misc]
+    return told
+
+
+def _body_of(sizes: Counter[str], kept: Counter[str], whole: int) -> str:
+    """What of a post is its text; all of it where no part holds most."""
+    best = sizes.most_common(1)[0][0] if sizes else ""
+    return best if best and kept[best] >= KEPT * whole else "xpath:."
+
+
+def numbered(nodes: Sequence[HtmlElement]) -> str:
+    """The attribute that numbers each of them, its own `id` before others; "" where there is none."""
+    for name in ("id", *(name for name in nodes[0].attrib if name.startswith("data-"))):
+        values = [str(node.get(name, "")) for node in nodes]
+        if len(set(values)) == len(values) and all(re.search(r"\d$", value) for value in values):
+            return str(name)
+    return ""
+
+
+def outermost(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
+    """Without those that stand in another."""
+    ours = set(nodes)
+    return [node for node in nodes if not any(above in ours for above in node.iterancestors())]
+
+
+def own(one: HtmlElement) -> str:
+    """Tag and first class that is a name of a kind, or what it is a property of; the tag alone where there is none."""
+    classes = next((f"{one.tag}.{name}" for name in (one.get("class") or "").split() if is_kind(name)), "")
+    property_ = one.get("itemprop", "")
+    return classes or (f"{one.tag}[itemprop='{property_}']" if IDENT.fullmatch(property_) else str(one.tag))
+
+
+def is_kind(name: str) -> bool:
+    """Whether it is the name of a kind, and not of one thing."""
+    return bool(IDENT.fullmatch(name)) and not NUMBERED.search(name)
+
+
+def text(one: HtmlElement) -> str:
+    """What a person reads of it."""
+    return " ".join((one.text_content() or "").split())
+
+
+def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
+    """A date in it, in a text of its own or an attribute."""
+    for inner in one.iter():
+        if isinstance(inner.tag, str):
+            for said in _texts_of(inner, is_self=inner is one):
+                if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
+                    return found
+    return None
+
+
+def _texts_of(one: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
+    content = one.get("content") if one.tag == "meta" else None
+    return one.get("datetime"), one.get("title"), content, one.text, None if is_self else one.tail
