@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, Kind, iban, kinds, masked, phone, resident_id, without_glued_words
+from ullage.identifiers import Candidate, Kind, claims, iban, kinds, masked, phone, resident_id, without_glued_words
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
@@ -120,5 +120,5 @@ def _winners(cluster: list[Candidate]) -> list[Candidate]:
 
 def _claim(c: Candidate) -> tuple[bool, bool, int, int]:
     """The lower, the stronger: a digest is weaker than every kind, and what is weak than what is not."""
-    ranks = {name: kind.rank for name, kind in kinds().items()}
-    return not c.valid, c.weak, ranks.get(c.kind, len(ranks) + 1), c.start
+    plain, abroad = claims(c.kind)
+    return not c.valid, c.weak, abroad if c.normal[:1] == "+" else plain, c.start

@@ -1,21 +1,24 @@
 """Candidates as columns: an array a fact, no Python object for what matches nobody; and who wins where two claim one stretch.
 
-A valid one wins before an invalid one, then the kind of lower rank.
+A valid one wins before an invalid one, then the kind of lower rank. What wins counts; a watchlist is asked for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
-from ullage.identifiers import kinds
+from ullage.identifiers import claims
 
 FULL = np.uint64(0x0101010101010101)
 """Eight truth values that are all true, as one number."""
+PLUS, INVALID = 43, 100
+"""What the normal form of a phone from abroad begins with; what the claim of an invalid one is weaker by."""
 CASE_BIT = np.uint64(5)
 """The number of the bit that makes a letter lower case."""
 
@@ -126,22 +129,36 @@ class Candidates:
         return cls(names, start.take(order), end.take(order), kind.take(order), valid.take(order))
 
 
-def without_overlaps(segments: Sequence[Segment]) -> list[Segment]:
-    """`segments` without the candidates that lose to another; linear but for the sort, and free where nothing overlaps."""
+class Settled(NamedTuple):
+    """Candidates of which none overlap, and the valid ones that lost to another: each may still be what stands there."""
+
+    segments: list[Segment]
+    beaten: list[Segment]
+
+
+def settle(segments: Sequence[Segment]) -> Settled:
+    """Settle which of `segments` win where several claim one stretch; linear but for the sort, free where nothing overlaps."""
     if not segments:
-        return []
+        return Settled([], [])
     start, end = np.concatenate([s.start for s in segments]), np.concatenate([s.end for s in segments])
     order = np.argsort(start, kind="stable")
     ascending, ends = start.take(order), end.take(order)
     if (ends[:-1] <= ascending[1:]).all():
-        return list(segments)
-    ranks = {name: kind.rank for name, kind in kinds().items()}
-    claims = np.concatenate([np.where(s.valid, 0, 100) + ranks.get(s.kind, len(ranks)) for s in segments])
-    losers = order.take(_losers(ascending, ends, claims.take(order)))
+        return Settled(list(segments), [])
+    losers = order.take(_losers(ascending, ends, np.concatenate([*map(_claims, segments)]).take(order)))
     kept = np.ones(len(start), bool)
     kept[losers] = False
     cuts = np.cumsum([len(s) for s in segments])[:-1]
-    return [segment.where(own) for segment, own in zip(segments, np.split(kept, cuts), strict=True) if own.any()]
+    fates = list(zip(segments, np.split(kept, cuts), strict=True))
+    won = [segment.where(own) for segment, own in fates if own.any()]
+    return Settled(won, [segment.where(~own & segment.valid) for segment, own in fates if (~own & segment.valid).any()])
+
+
+def _claims(segment: Segment) -> Places:
+    """How strong the claim of each is, the lower the stronger: i64[n]."""
+    plain, abroad = claims(segment.kind)
+    own = np.where(segment.normal[:, 0] == PLUS, abroad, plain)
+    return np.where(segment.valid, own, own + INVALID)
 
 
 def _losers(start: Places, end: Places, claims: Places) -> Places:

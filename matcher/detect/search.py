@@ -40,7 +40,7 @@ from matcher.columns.bitset import (
 )
 from matcher.columns.literals import Joined, Patterns, stretches
 from matcher.detect import labelled
-from matcher.detect.candidates import Segment, without_overlaps
+from matcher.detect.candidates import Segment, Settled, settle
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
 from matcher.text.unescape import patterns as escapes
@@ -55,7 +55,7 @@ APART = ("email", "qq", "wechat", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
 
 
-def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
+def search(batch: Batch, beside: Sequence[Segment] = ()) -> Settled:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = Classes.of(batch.data)
     runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
@@ -70,7 +70,8 @@ def search(batch: Batch, beside: Sequence[Segment] = ()) -> list[Segment]:
     others = [segment for segment in beside if segment.kind in APART or segment.weak]
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
     boxes = [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]  # `QQ: 12345@qq.com` is one number
-    return [*without_overlaps(numbers), *mail, *boxes, *find_digests(batch, words), *others]
+    settled = settle(numbers)
+    return settled._replace(segments=[*settled.segments, *mail, *boxes, *find_digests(batch, words), *others])
 
 
 Hits = tuple[Places, Places]

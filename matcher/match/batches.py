@@ -63,9 +63,11 @@ class Searched:
     def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
         beside = [*find_labelled(self.batch, laid.seen.labelled), *find_masked(self.batch, laid.seen.masked)]
-        self.segments = public.left_out(search(self.batch, beside))
-        self.unlikely = labelled_cards(self.batch, self.segments, laid.seen.card_headers)
-        """Cards that fail Luhn behind a label: asked for, since such cards are issued, but no sign of a genuine file."""
+        settled = search(self.batch, beside)
+        self.segments, beaten = public.left_out(settled.segments), public.left_out(settled.beaten)
+        self.unlikely = [*beaten, labelled_cards(self.batch, self.segments, laid.seen.card_headers)]
+        """What is asked for and no sign of a genuine file: readings that lost to another of the same characters, and cards that
+        fail Luhn behind a label, since such cards are issued."""
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
     def only(self, numbers: Sequence[int]) -> Searched:
@@ -77,7 +79,7 @@ class Searched:
     @cached_property
     def asked(self) -> Sequence[Question]:
         """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
-        return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), self.unlikely]))
+        return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]))
 
     @cached_property
     def candidates(self) -> Candidates:

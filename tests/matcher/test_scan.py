@@ -94,7 +94,7 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     labelled = [s for s in find_labelled(batch, PRESCAN.find(batch.data).labelled) if s.kind == "qq"]
     rows = [
         (start, s.kind, s.form, normal[:length].tobytes().decode(), bool(valid))
-        for s in search(batch, labelled)
+        for s in search(batch, labelled).segments
         for start, normal, length, valid in zip(s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True)
     ]
     return [row[1:] for row in sorted(rows)]
@@ -139,7 +139,8 @@ EXAMPLES = [(kind.name, text, normal) for kind in kinds().values() for text, nor
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
 def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
     batch = Batch.of([fold(unescape(text, markup=False)).utf8])
-    segments = [s for s in search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)) if s.kind == kind]
+    found = search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled))
+    segments = [s for s in found.segments if s.kind == kind]
     assert normal in {bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]}
 
 
@@ -215,7 +216,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
 @given(st.lists(st.sampled_from([PHONE, ID, CARD, EITHER, "a@example.com", "-", " ", "9", "x", "\n", "62"]), max_size=30))
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
     batch = Batch.of(["".join(parts).encode()])
-    table = Candidates.merged(search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)))
+    table = Candidates.merged(search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)).segments)
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))

@@ -149,7 +149,7 @@ def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str)
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]
     batch = Batch.of([f"a,{separator.join(parts)},1".encode()])
-    [found] = search(batch)
+    [found] = search(batch).segments
     assert (found.kind, bytes(found.normal[0, : found.length[0]]).decode()) == (shape.kind, number)
     assert batch.text(found.start[0], found.end[0]).decode() == separator.join(parts)
 
@@ -168,7 +168,7 @@ def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str)
 )
 def test_other_groups_are_no_number(text: str) -> None:
     batch = Batch.of([text.encode()])
-    assert search(batch) == []
+    assert search(batch) == ([], [])
 
 
 LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"

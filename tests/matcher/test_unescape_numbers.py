@@ -48,7 +48,7 @@ def found(text: str) -> set[str]:
     """Valid values in `text`; the search in columns says the same as the plain one, and each stands in the text."""
     folded = read(text.encode())
     plain = {(c.kind, c.normal) for c in find(folded.text) if c.valid and not c.weak}
-    segments = search(Batch.of([folded.utf8]))
+    segments = search(Batch.of([folded.utf8])).segments
     columns = {
         (segment.kind, normal[:length].tobytes().decode())
         for segment in segments

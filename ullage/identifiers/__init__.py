@@ -16,7 +16,7 @@ from functools import cache
 from ullage.identifiers.base import Candidate, Kind
 from ullage.vocabulary.fields import Field
 
-__all__ = ["Candidate", "Kind", "field_by_kind", "glued_words", "is_verified", "kinds", "without_glued_words"]
+__all__ = ["Candidate", "Kind", "claims", "field_by_kind", "glued_words", "is_verified", "kinds", "without_glued_words"]
 
 GLUED = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]++(?=\+?[0-9])|(?<=[0-9])[A-Za-z]++(?![0-9])")
 """Letters between which and a number nothing stands."""
@@ -28,6 +28,18 @@ def kinds() -> dict[str, Kind]:
     modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
     found = sorted((m.KIND for m in modules if hasattr(m, "KIND")), key=lambda kind: (kind.rank, kind.name))
     return {kind.name: kind for kind in found}
+
+
+@cache
+def claims(name: str) -> tuple[int, int]:
+    """How strong the claim of a kind is on a stretch of text, the lower the stronger: as a rule, and where a plus sign begins it.
+
+    A number with a calling code fits the plan of a country, so a phone from abroad goes before a card: one number in ten passes
+    Luhn. Names that are no kinds, as a digest's, come last.
+    """
+    ranks = {kind: 2 * found.rank for kind, found in kinds().items()}
+    plain = ranks.get(name, 2 * len(ranks) + 2)
+    return plain, ranks["card"] - 1 if name == "phone" else plain
 
 
 @cache

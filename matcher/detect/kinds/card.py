@@ -112,7 +112,7 @@ SHAPES = tuple(Shape(KIND, groups, _accepts) for groups in card.GROUPS)
 
 
 def find(runs: DigitRuns, eighteens: Numbers, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
-    """The cards of a batch, valid or not; `eighteens` are the runs of 18 digits that are no resident IDs."""
+    """The cards of a batch, valid or not; `eighteens` are the runs of 18 digits that may be some."""
     pieces = [(length, eighteens if length == AMBIGUOUS else runs.of(length)) for length in card.LENGTHS]
     pieces += [(shape.size, numbers) for shape, numbers in of_shapes(grouped, KIND)]
     found = [(length, numbers.where(in_range(numbers.text, length))) for length, numbers in pieces]

@@ -91,7 +91,7 @@ SHAPES = tuple(Shape(KIND, groups, _accepts, with_x=with_x) for groups in reside
 
 
 def find(runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> tuple[list[Segment], Numbers]:
-    """The IDs of a batch, valid or not; and the runs of 18 digits that are none, which may be cards."""
+    """The IDs of a batch, valid or not; and the runs of 18 digits that may be cards."""
     eighteen, others = _split(runs.of(LENGTH))
     found = [_segment(runs.before_x), _expanded(runs.of(OLD_LENGTH)), eighteen]
     found += [_segment(numbers) for _, numbers in of_shapes(grouped, KIND)]
@@ -107,13 +107,13 @@ def _segment(found: Numbers) -> Segment:
 
 
 def _split(found: Numbers) -> tuple[Segment, Numbers]:
-    """IDs among runs of 18 digits, and the other runs. An ID whose check fails, and which is a valid card, is the card."""
+    """IDs among runs of 18 digits; and the other runs, with those that are valid cards as well, whatever their check as IDs."""
     own = is_id(found.text)
     valid = own & (check_characters(found.text) == found.text[:, LENGTH - 1])
-    unsure = np.flatnonzero(own & ~valid)
-    own[unsure] = ~card.is_valid(found.text.take(unsure, axis=0), LENGTH)
-    others = found.where(~own)
-    return found.where(own).segment(KIND, LENGTH, valid[own]), others
+    others = own.copy()
+    others[own] = card.is_valid(found.text[own], LENGTH)
+    cards = found.where(others | ~own)
+    return found.where(own).segment(KIND, LENGTH, valid[own]), cards
 
 
 def _expanded(found: Numbers) -> Segment:
