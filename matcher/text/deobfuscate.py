@@ -12,83 +12,87 @@ only over texts in which its gate was seen. What is rewritten takes the room tha
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.bitset import Places, Ranks, begins_character, where
-from matcher.columns.literals import ONCE, TEXT, Literals, Patterns, stretches
-from matcher.text.fold import FILL, fit
-from ullage.identifiers import card, phone, resident_id
-from ullage.identifiers.base import BEFORE, GAP
+from matcher.columns.bitset import Places
+from matcher.columns.literals import BYTES, TEXT, Literals, stretches
+from matcher.text import spellings
+from matcher.text.chains import ROOM, chain_starts
+from matcher.text.fold import FILL, fit, fold_all
+from matcher.text.spellings import BEHIND_LABEL, LONGEST_BETWEEN, Rule, chain_plain, is_valid, words_of
+from ullage.identifiers import phone
+from ullage.identifiers.base import BEFORE
 
 WORD = "[0-9A-Za-z]"
-BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
 BEFORE_GATE, BEHIND_GATE = 64, 160
 """Characters around the end of what a gate saw, in which a number stands whole, but for a long text in hexadecimal."""
 SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""
-
-
-class Rule(NamedTuple):
-    """One form: where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match.
-
-    A gate leaves what stands around it open: it sees some texts before they are folded and some after, in which a digit or
-    letter beside it may be another. What replaces a match is as long, and the match itself where it is none.
-    """
-
-    gate: str
-    pattern: re.Pattern[str]
-    plain: Callable[[re.Match[str]], str]
+WIDE_COMMA, LIST_COMMA = "，、"
+"""A comma that parts no cells, unlike the plain one that it is folded to; and what is read in its stead."""
 
 
 def reveal_numbers(text: str) -> str:
-    """`text` with such numbers made plain, exactly as long as before."""
-    data = np.frombuffer(f"\n{text}\n".encode("utf-8", "replace"), np.uint8)
-    number, end = _gates().find(data)
-    if not len(number):
+    """`text` with such numbers made plain, exactly as long as before.
+
+    They are looked for in the folded text, where every digit is a plain one, and replaced where they stand in this one.
+    """
+    folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
+    data = np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8)
+    gate, end = _found_by_gates().find(data)
+    chains = chain_starts(data)
+    if not len(gate) and not len(chains):
         return text
-    if len(data) != len(text) + 2:
-        end = Ranks(where(data, begins_character)).of(end)
-    for each in np.unique(number).tolist():
-        text = _rewritten(text, rules()[each], end[number == each] - 1)
-    return text
-
-
-def _rewritten(text: str, rule: Rule, seen: Places) -> str:
-    """`text` with what `rule` finds around the characters `seen` made plain; all the rest is not looked at."""
-    pattern, plain = rule.pattern, rule.plain
+    number = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()]).take(gate)
+    end = folded.chars(np.minimum(end - len(ROOM), len(folded.utf8)))
+    found = [(start, *chain_plain(folded.text, start)) for start in folded.chars(chains - len(ROOM)).tolist()]
+    found += [one for each in np.unique(number).tolist() for one in _found(folded.text, rules()[each], end[number == each])]
     made, copied = list[str](), 0
+    for start, stop, plain in sorted(found, key=lambda one: one[0]):
+        first, last = folded.span(start, stop)
+        if plain and first >= copied:
+            made += [text[copied:first], fit(plain, last - first)]
+            copied = last
+    return "".join([*made, text[copied:]])
+
+
+def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]]:
+    """Where what `rule` finds around the characters `seen` begins and ends, and what it is; all the rest is not looked at."""
+    pattern, group = rule.pattern, rule.pattern.groupindex.get("value", 0)
+    done = 0
     for first, last in stretches(seen - BEFORE_GATE, seen + BEHIND_GATE, len(text), 0):
-        for near in pattern.finditer(text, max(first, copied), last):
-            start, end = near.span()
-            match = pattern.match(text, start) if end == last else near  # it may go on
-            if match is not None:
-                made.append(text[copied:start])
-                made.append(plain(match))
-                copied = match.end()
-    return "".join([*made, text[copied:]]) if made else text
+        for near in pattern.finditer(text, max(first, done), last):
+            start, end = near.span(group)
+            if start < done:
+                continue
+            match = pattern.match(text, near.start()) if end + LONGEST_BETWEEN > last else near  # it may go on
+            plain = rule.plain(match) if match is not None else ""
+            if match is not None and plain and plain != match[group]:
+                done = match.end(group)
+                yield start, done, plain
 
 
 @cache
-def patterns() -> Patterns:
-    """The gates of all rules."""
-    return Patterns(tuple(rule.gate.encode() for rule in rules()), TEXT | ONCE)
+def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    """The gates of all rules, and the flags of each."""
+    every = [gate for rule in rules() for gate in rule.gates]
+    wanted = tuple(gate if isinstance(gate, bytes) else gate.encode() for gate in every)
+    return wanted, tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
 
 
 @cache
-def _gates() -> Literals:
-    return Literals(patterns().wanted, TEXT)
+def _found_by_gates() -> Literals:
+    return Literals(*gates())
 
 
 @cache
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the order in which they run."""
-    return (*_spreadsheet(), *_hexadecimal(), *_grouped(), *_spelt())
+    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *_mails())
 
 
 def _spreadsheet() -> Iterable[Rule]:
@@ -97,7 +101,7 @@ def _spreadsheet() -> Iterable[Rule]:
     Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
     """
     yield Rule(
-        r"(?:1\.[3-9][0-9]{6,9}|8\.61[3-9][0-9]{6,9})e\+?1[02]",
+        (r"(?:1\.[3-9][0-9]{6,9}|8\.61[3-9][0-9]{6,9})e\+?1[02]",),
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
@@ -106,91 +110,38 @@ def _spreadsheet() -> Iterable[Rule]:
     thousands, groups = r"1[3-9],[0-9]{3},[0-9]{3},[0-9]{3}", r"1[3-9][0-9](?P<comma>, ?)[0-9]{4}(?P=comma)[0-9]{4}"
     labels = phone.HEADERS
     yield Rule(  # commas part the cells of a row, so a label must stand before
-        rf"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}1[3-9][0-9]?,",
-        re.compile(rf"(?i)((?:{_words(labels)}){BEHIND_LABEL})({thousands}|{groups})(?![0-9A-Za-z]|, ?[0-9])"),
+        (rf"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}1[3-9][0-9]?,",),
+        re.compile(rf"(?i)((?:{words_of(labels)}){BEHIND_LABEL})({thousands}|{groups})(?![0-9A-Za-z]|, ?[0-9])"),
         lambda m: m[1] + fit(m[2].replace(",", "").replace(" ", ""), len(m[2])),
     )
-
-
-def _words(labels: Iterable[str]) -> str:
-    """Any of `labels`, those in Latin letters apart from what precedes them; the longest first."""
-    return "|".join(f"{BEFORE if word.isascii() else ''}{re.escape(word)}" for word in sorted(labels, key=len, reverse=True))
 
 
 def _hexadecimal() -> Iterable[Rule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
     yield Rule(
-        r"0x0{0,7}[34][0-9a-f]{8}",
+        (r"0x0{0,7}[34][0-9a-f]{8}",),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
-        lambda m: fit(number, len(m[0])) if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else m[0],
+        lambda m: fit(number, len(m[0])) if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
     yield Rule(
-        rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",
+        (rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",),
         re.compile(rf"{BEFORE}(?:0[xX]|[xX]')((?:[0-9a-fA-F]{{2}}){{{SHORTEST_TEXT},}}+)(?!{WORD})"),
         _text_of_hex,
     )
 
 
 def _text_of_hex(match: re.Match[str]) -> str:
-    """Each character in the place of its own octets; the match itself where they are no text that can be printed."""
+    """Each character in the place of its own octets; "" where they are no text that can be printed."""
     try:
         plain = bytes.fromhex(match[1]).decode()
     except UnicodeDecodeError:
-        return match[0]
+        return ""
     if not plain.isprintable():
-        return match[0]
+        return ""
     sign = " '" if match[0][1] == "'" else ""
     first = "" if sign else FILL * 2
     body = FILL.join([*plain, ""]) if plain.isascii() else "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
     return sign + body[:1] + first + body[1:]
-
-
-LITERAL_SEPARATORS = (" - ", " / ", " . ", "/", " /", "/ ", "**", " ** ")
-HAN_SEPARATORS = (
-    *"加减乘除杠横转接连再然后下点的呀啊哦喔嗯呢吧爱你我他她是不有在请打拨",
-    *("空格", "逗号", "斜线", "斜杠", "横杠", "横线", "减号", "加号", "中间", "然后", "接着"),
-)
-"""Words that people put between the groups of a number. Units and words that list are none: `150元1000元5000`."""
-_SEPARATORS = sorted((*LITERAL_SEPARATORS, *HAN_SEPARATORS), key=len, reverse=True)
-SEPARATOR = rf"(?:{'|'.join(map(re.escape, _SEPARATORS))})"
-GROUPS = ((r"1[3-9]\d", r"\d{4}", r"\d{4}"), (r"[1-9]\d{5}", r"\d{8}", r"\d{3}[\dXx]"), (r"[3-6]\d{3}", *[r"\d{4}"] * 3))
-"""Patterns of the groups of a mobile number, a resident ID and a card."""
-
-
-def _grouped() -> Iterable[Rule]:
-    """Groups with more between them than one space, dash or dot: `138 - 0013 - 8000`, `138/0013/8000`, `138加0013加8000`.
-
-    The same stands between all, and nothing like it around them.
-    """
-    shapes = []
-    for number, (first, *others) in enumerate(GROUPS):
-        again = f"(?P=s{number})"
-        more = rf"(?:{again}\d{{1,3}})?" if len(others) > 2 else ""  # of a card of seventeen digits and more
-        shapes.append(f"{first}(?P<s{number}>{SEPARATOR}){again.join(others)}{more}(?!{again}[0-9])")
-    pattern = re.compile(rf"(?<![0-9A-Za-z/_])(?:{'|'.join(shapes)})(?![0-9A-Za-z/_])", re.ASCII)
-    gates = [rf"[0-9]{{3}}{re.escape(sign)}[0-9]{{4,8}}{re.escape(sign)}[0-9]{{3}}" for sign in LITERAL_SEPARATORS]
-    gates += [rf"[0-9]{{3}}{word}[0-9]{{4}}" for word in HAN_SEPARATORS]
-    yield Rule("|".join(gates), pattern, _group_plain)
-
-
-def _group_plain(match: re.Match[str]) -> str:
-    """The digits of a grouped number if they are one that is valid."""
-    written, separator, start = match[0], match[match.lastindex or 0], match.start()
-    bare = written.replace(separator, "")
-    if len(bare) != phone.LENGTH and not _is_valid(bare.upper()):
-        return written
-    beyond = start - len(separator) - 1
-    if beyond >= 0 and match.string.endswith(separator, beyond, start) and match.string[beyond] in string.digits:
-        return written
-    return fit(bare, len(written))
-
-
-def _is_valid(bare: str) -> bool:
-    """Whether digits are a mobile number, or a resident ID or card whose check holds."""
-    if len(bare) == phone.LENGTH:
-        return phone.SHAPE.fullmatch(bare) is not None
-    some_id = resident_id.normalise(bare)
-    return bool(some_id and resident_id.check(some_id)) or bool(card.normalise(bare) and card.luhn(bare))
 
 
 SPELT = {
@@ -214,7 +165,7 @@ def _spelt() -> Iterable[Rule]:
         if (one == "1" and two in "3456789") or one + two == "20"
     ]
     yield Rule(
-        "|".join(beginnings),
+        ("|".join(beginnings),),
         re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?:[ \-]?x(?![A-Za-z]))?"),
         _spelt_plain,
     )
@@ -225,7 +176,7 @@ def _spelt_plain(match: re.Match[str]) -> str:
     bare = "".join(SPELT[word] for word in SPELT_WORD.findall(written)) if len(written) <= LONGEST_SPELT else ""
     last = written.rstrip("x").rstrip(" -") if len(bare) == phone.LENGTH else written
     bare += "X" * (last[-1] == "x")
-    return fit(bare, len(last)) + match[0][len(last) :] if _is_valid(bare) else match[0]
+    return fit(bare, len(last)) + match[0][len(last) :] if is_valid(bare) else ""
 
 
 OPENING, CLOSING = "[({（【［", "])}）】］"
@@ -245,6 +196,49 @@ LOCAL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}\Z")
 NO_WORD = re.compile(r"[0-9._+\-]")
 SPELT_DOT = re.compile(" dot ")
 LONGEST_LOCAL = 64
+
+
+NAMES_OF_AT = r"at|a|@|＠|圈a|艾特|爱特|小老鼠"
+HAN_AT = r"艾特|爱特|小老鼠|at符号"
+COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co"
+_LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z][0-9A-Za-z._%+\-]{1,63})"
+_DOT = r" ?(?:[.．。点丶·]|[\[({（【<_](?:dot|点|\.)[\])}）】>_]) ?"
+_LABEL = r"[0-9A-Za-z\-]{1,63}"
+_DOMAIN = rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP}))(?![0-9A-Za-z\-])"
+_AT = (
+    rf"(?: ?[\[({{（【［<＜*_\-]{{1}}(?:{NAMES_OF_AT}|AT|At)[\])}}）】］>＞*_\-]{{1}} ?"
+    rf"| ?(?:{HAN_AT}) ?| @ | ?[@＠] ?|@@|[#＃◎㊣ⓐ]| (?:at|AT) )"
+)
+WRITTEN_MAIL = re.compile(rf"(?a){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
+WRITTEN_DOT = re.compile(_DOT)
+
+
+def _mails() -> Iterable[Rule]:
+    """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
+    top = f"(?:{COMMON_TOP})"
+    domain = rf"[0-9a-z\-.]{{1,40}}[.]{top}"
+    yield Rule(
+        (
+            rf"[0-9a-z] @ ?{domain}|[0-9a-z]@ {domain}|[0-9a-z]@@{domain}",
+            rf"[0-9a-z] ?(?:{HAN_AT}) ?[0-9a-z]",
+            rf"[0-9a-z][#◎㊣]{domain}",
+            r"[0-9a-z] ?[\[({（【<*_\-](?:a|at|圈a|艾特|爱特)[\])}）】>*_\-] ?[0-9a-z\-]{2,40}(?:[.点]| ?[\[({（【<])",
+            rf"[0-9a-z] ?@ ?[0-9a-z\-]{{1,40}}(?: ?[。点丶·] ?| [.] ?|[.] | dot ){top}",
+            r"[0-9a-z] ?@ ?[0-9a-z\-]{1,40} ?[\[({（【<_](?:dot|点|[.])[\])}）】>_]",
+        ),
+        WRITTEN_MAIL,
+        _mail_plain,
+    )
+
+
+def _mail_plain(match: re.Match[str]) -> str:
+    """The address; "" where it only looks like one: a mention with a space before, a page's fragment."""
+    local, at, domain = match["local"], match["at"], match["domain"]
+    if at == " @" and not NO_WORD.search(local):
+        return ""
+    if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
+        return ""
+    return f"{local}@{WRITTEN_DOT.sub('.', domain)}"
 
 
 def reveal_addresses(text: str) -> str:

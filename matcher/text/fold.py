@@ -11,7 +11,7 @@ The way back to the decoded text is worked out when somebody asks: a character b
 of those that were dropped.
 
 Han digits: 一二三 is a word and 壹 a name, so they become plain ones in a run of at least seven digits alone, Han or plain, with
-at most one space, dash or dot between two of them. Those before and after a plain number that is whole without them stay
+at most one sign between two of them. Those before and after a plain number that is whole without them stay
 (张三13800138000, 13800138000一手). Look-alikes of a resident ID's X are read there too, and a full-width plus is one where a
 number begins (＋８６…); elsewhere it parts columns, while a plain one may stand in an address. Few texts hold any such number,
 and most prose holds single Han digits: `may_hold_numbers` says, from the bytes of many texts, in which lines `read_numbers` must
@@ -43,6 +43,8 @@ WRITTEN = (
 DIGITS = {han: digit for digit, written in enumerate(WRITTEN) for han in written}
 PLAIN_DIGITS = str.maketrans({han: str(digit) for han, digit in DIGITS.items()})
 SEPARATORS = " -."
+BETWEEN_HAN = f"{SEPARATORS},/|:;_~*+#=·•・、。丨"
+"""Signs of which one may stand between two Han digits of a number."""
 SHORTEST_RUN = 7
 WHOLE_NUMBER = 11
 WIDE_PLUS = "＋"
@@ -50,11 +52,12 @@ X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
 HAN = "".join(DIGITS)
 DIGIT = f"[0-9{HAN}]"
-RUN = re.compile(rf"{DIGIT}(?:[{re.escape(SEPARATORS)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+")
+RUN = re.compile(rf"{DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+")
 BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
 GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
 CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")
 """An X look-alike behind the seventeen digits of a resident ID, in one piece or grouped by one separator throughout."""
+WITHOUT_SIGNS = str.maketrans("", "", BETWEEN_HAN)
 FIRST_WIDE, LAST_DIGIT = 0x80, 57
 """The lowest byte that is not ASCII, and that of the digit nine."""
 HAN_SIZE, STEP, SAMPLE = 3, 16, 6
@@ -73,7 +76,7 @@ def _read_run(run: re.Match[str]) -> str:
     text = run[0]
     if text.isascii():  # as most are in a line that has one of the others
         return text
-    core = text.strip(HAN + SEPARATORS)
+    core = text.strip(HAN + BETWEEN_HAN)
     if core.isascii():  # the plain ones stand together
         inner = _digits(core)
         if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= _digits(text):
@@ -83,7 +86,7 @@ def _read_run(run: re.Match[str]) -> str:
 
 def _digits(run: str) -> int:
     """How many digits a run has: what is in it that is no separator."""
-    return len(run) - run.count(" ") - run.count("-") - run.count(".")
+    return len(run.translate(WITHOUT_SIGNS))
 
 
 def may_hold_numbers(data: Bytes) -> Places:
@@ -146,7 +149,7 @@ def _may_be_read() -> Flags:
 @cache
 def _pairs() -> Flags:
     """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run of Han digits."""
-    digits, signs = ([char.encode() for char in chars] for chars in (DIGITS, SEPARATORS))
+    digits, signs = ([char.encode() for char in chars] for chars in (DIGITS, BETWEEN_HAN))
     inside = (pair for char in (*digits, *signs) for pair in pairwise(char))
     behind_digits = product({digit[-1] for digit in digits}, {char[0] for char in (*digits, *signs)})
     behind_signs = product({sign[-1] for sign in signs}, {digit[0] for digit in digits})

@@ -29,6 +29,7 @@ from matcher.columns.batch import ranges, texts_holding
 from matcher.columns.bitset import CASE, DASH, Bytes, Chain, Flags, Places, Ranks, behind, where
 from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
 from matcher.text import deobfuscate
+from matcher.text.chains import chain_starts
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
@@ -292,9 +293,10 @@ def needs_unescape(data: Bytes, first: Places, last: Places, *, seen: bool) -> n
     """Which of the folded texts [first, last) of `data`, UTF-8, are to be unescaped: bool[texts].
 
     `seen` says whether any of `patterns` was seen in `data`. Each asks for more than is undone, and folding hides none, since
-    ASCII stays. Only base64 blocks are looked for by the exact test, since digests and web addresses are as long.
+    ASCII stays. Base64 blocks, since digests and web addresses are as long, and chains of digits are looked for
+    by tests of their own.
     """
-    held = texts_holding(base64_starts(data), first)
+    held = texts_holding(base64_starts(data), first) | texts_holding(chain_starts(data), first)
     if seen:
         own = list(zip((first - 1).tolist(), (last + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
@@ -317,7 +319,8 @@ def patterns() -> Patterns:
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
     own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
-    return Patterns((*own, *deobfuscate.patterns().wanted), TEXT | ONCE)
+    gates, flags = deobfuscate.gates()
+    return Patterns((*own, *gates), tuple(flag | ONCE for flag in (*[TEXT] * len(own), *flags)))
 
 
 @cache

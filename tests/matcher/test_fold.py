@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.bitset import WINDOW
 from matcher.text import fold, fold_all
-from matcher.text.fold import DIGITS, X_ALIKE, becomes
+from matcher.text.fold import BETWEEN_HAN, DIGITS, X_ALIKE, becomes
 
 PHONE = "13800138000"
 DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
@@ -114,7 +114,7 @@ def in_columns(text: str) -> str:
     return fold_all([text.encode("utf-8", "surrogatepass")])[0].text
 
 
-HAN_RUN = re.compile(rf"[0-9{''.join(DIGITS)}](?:[ \-.]?[0-9{''.join(DIGITS)}]){{6,}}")
+HAN_RUN = re.compile(rf"[0-9{''.join(DIGITS)}](?:[{re.escape(BETWEEN_HAN)}]?[0-9{''.join(DIGITS)}]){{6,}}")
 BEFORE_X = re.compile(r"(?:[0-9]{17}|[0-9]{6}([ .\-])[0-9]{8}\1[0-9]{3}\1?)\Z")
 
 
@@ -128,7 +128,7 @@ def slow_fold(text: str) -> str:
 
 def slow_run(match: re.Match[str]) -> str:
     run = match.group()
-    core = run.strip("".join(DIGITS) + " -.")
+    core = run.strip("".join(DIGITS) + BETWEEN_HAN)
     inner, whole = (len(re.findall(f"[0-9{''.join(DIGITS)}]", part)) for part in (core, run))
     return run if core.isascii() and inner >= 7 and not inner < 11 <= whole else plain_digits(run)
 
@@ -137,7 +137,7 @@ def plain_digits(text: str) -> str:
     return "".join(str(DIGITS.get(c, c)) for c in text)
 
 
-@given(st.text(st.sampled_from("0123456789一三零壹幺 -.|×Х１＋③٣\u200b😀𝟖张\r\na"), max_size=60) | st.text(max_size=40))
+@given(st.text(st.sampled_from("0123456789一三零壹幺 -.|、·×Х１＋③٣\u200b😀𝟖张\r\na"), max_size=60) | st.text(max_size=40))
 @example("\U000118e0")
 def test_folding_in_columns_does_what_folding_by_hand_does(text: str) -> None:
     assert fold(text).text == in_columns(text) == slow_fold(text)

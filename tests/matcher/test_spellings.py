@@ -1,0 +1,251 @@
+"""Values in pieces, with other signs, or glued to something are read; what only looks like them stays."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.columns.batch import Batch
+from matcher.columns.literals import Patterns
+from matcher.detect.search import Prescan, search
+from matcher.match.parts import Piece, read
+from matcher.text import unescape
+from matcher.text.chains import ROOM, chain_starts
+from matcher.text.spellings import chain_plain
+from tests.bench.corpus_disguise import grouped
+
+PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"
+GERMAN, IBAN = "+4917096259826", "DE89370400440532013000"
+AMEX, DINERS = "378282246310005", "30569309025904"
+PRESCAN = Prescan(Patterns((b"no such word",)))
+AROUND = ("{}", "李某,{},x", "联系{}。", "电子： {} 北京")
+SINGLES = (" ", "-", ".", "/", "·", "、", "，", "_", "*", "~", "+", "x", " - ", "。", "丨", "  ", "\u3000", "→", "☆", "加")
+SIGNS = (" ", "-", "/", "x", "·", "。", "，", "丨", "、", "_", "•", " · ", " / ", " x ", "🔥")
+SCRIPTS = ("零一二三四五六七八九", "０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨")
+GROUPS = {
+    PHONE: ((4, 4, 3), (5, 6), (6, 5), (4, 7), (3, 4, 4), (3, 8), (7, 4),
+        (3, 3, 5), (3, 3, 3, 2), (2, 2, 2, 2, 2, 1), (2, 3, 3, 3)),
+    ID: ((6, 8, 4), (6, 4, 4, 4), (6, 4, 2, 2, 4), (3, 3, 4, 4, 4), (4, 4, 4, 4, 2), (6, 6, 6), (3,) * 6, (2,) * 9, (6, 8, 3, 1)),
+    CARD: ((4, 4, 4, 4), (8, 8), (2,) * 8, (5, 5, 5, 1), (6, 10), (4, 12)),
+    AMEX: ((4, 4, 4, 3), (4, 6, 5), (5, 5, 5)),
+    DINERS: ((4, 4, 4, 2), (4, 6, 4)),
+}  # fmt: skip
+LABELS = {PHONE: "手机：", ID: "身份证：", CARD: "卡号："}
+
+
+def found(texts: Sequence[str]) -> list[set[str]]:
+    """Valid values in each of `texts`, which are read as a capture's are."""
+    laid = read([Piece(0, "", text.encode(), len(text)) for text in texts], PRESCAN)
+    values: list[set[str]] = [set() for _ in texts]
+    for segment in search(laid.batch).segments:
+        parts = laid.batch.documents(segment.start).tolist()
+        for part, row, length, valid in zip(parts, segment.normal, segment.length.tolist(), segment.valid.tolist(), strict=True):
+            values[part].update({row[:length].tobytes().decode()} if valid and segment.kind != "qq" else ())
+    return values
+
+
+def missed(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Those texts, in some surroundings, in which anything but their value is read."""
+    texts = [(value, around.format(text)) for value, text in pairs for around in AROUND]
+    got = found([text for _, text in texts])
+    return [text for (value, text), values in zip(texts, got, strict=True) if values != {value}]
+
+
+@pytest.mark.parametrize("value", [PHONE, ID, CARD])
+def test_single_digits_are_read_whatever_stands_between(value: str) -> None:
+    assert missed((value, sign.join(value)) for sign in SINGLES) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("value", [PHONE, ID, CARD])
+def test_single_digits_are_read_in_any_script(value: str, script: str) -> None:
+    written = value.translate(str.maketrans("0123456789", script))
+    assert missed((value, sign.join(written)) for sign in (" ", "-", "、", "·", "，", "/")) == []
+
+
+def test_single_digits_are_read_with_one_sign_and_another() -> None:
+    assert missed([(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")]) == []
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("value", GROUPS)
+def test_groups_are_read_whatever_stands_between(value: str, sign: str) -> None:
+    assert missed((value, grouped(value, sizes, sign)) for sizes in GROUPS[value]) == []
+
+
+@pytest.mark.parametrize("value", LABELS)
+def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
+    written = [grouped(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
+    assert missed((value, LABELS[value] + text) for text in written) == []
+    assert found([text for text in written if "\t" not in text]) == [set()] * (len(written) * 3 // 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("(138)0013-8000", "【138】0013 8000", "[138]0013-8000"),
+        *("（138）0013－8000", "138(0013)8000", "【138】【0013】【8000】"),
+        *("「138」0013-8000", "{138}00138000", "(1380)0138000", "138-(0013)-8000", "138号段：0013-8000", "138开头，0013 8000"),
+        *("138號段：0013-8000", "号段138 尾号00138000"),
+        *('="1380"&"0138000"', '=CONCATENATE("138","0013","8000")', "'138'||'00138000'"),
+        *('"138"+"0013"+"8000"', "=138&“00138000”", r"\n13800138000"),
+        *(r"\t13800138000", r"\\n+86 138 0013 8000", "86 1380 0138 000"),
+    ],
+)  # fmt: skip
+def test_a_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
+    assert missed([(PHONE, text)]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("+49-17096259826", "+49.17096259826", "(+49)17096259826"),
+        *("(+49) 170 96259826", "+49(0)17096259826", "+49 (0)170/96259826"),
+        *("00 49 170 96259826", "0049-170-96259826", "00 49 17096259826"),
+        *("+49 17 09 62 59 82 6", "(0049) 17096259826", "+ 49 170 96259826"),
+        *("+49/170/96259826", "+(49) 17096259826", "+49 - 170 - 96259826"),
+        *("0049 (0)170 96259826", "00-49-170-96259826", "+49·170·96259826"),
+        *("[+49] 17096259826", "+49_17096259826", "+49 0170 96259826", "(+49)(0)17096259826"),
+    ],
+)  # fmt: skip
+def test_a_number_from_abroad_is_read_however_it_is_written(text: str) -> None:
+    assert missed([(GERMAN, text)]) == []
+
+
+@pytest.mark.parametrize(
+    "written", ["{c}-{n}", "{c}.{n}", "({c}){n}", "({c}) {p}", "00 {d} {n}", "00 {d}{n}", "{c} {p}", "{c}/{n}", "00{d}-{p}"]
+)
+def test_pairs_and_plans_of_other_countries(written: str) -> None:
+    numbers = (
+        ("+33", "612345678"),
+        ("+34", "612345678"),
+        ("+39", "3123456789"),
+        ("+44", "7400123456"),
+        ("+43", "6641234567"),
+        ("+48", "512345678"),
+    )
+    pairs = {
+        n: " ".join((n[:1] * (len(n) % 2), *(n[i : i + 2] for i in range(len(n) % 2, len(n), 2)))).strip() for _, n in numbers
+    }
+    assert missed((c + n, written.format(c=c, d=c[1:], n=n, p=pairs[n])) for c, n in numbers) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"IBAN{IBAN}", f"iban{IBAN}", rf"\n{IBAN}", *(grouped(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  "))],
+)
+def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
+    assert missed([(IBAN, text)]) == []
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        " @ ",
+        "@ ",
+        "(a)",
+        "#",
+        "艾特",
+        " 艾特 ",
+        "[a]",
+        "{at}",
+        "<at>",
+        "_at_",
+        "（艾特）",
+        "(@)",
+        "@@",
+        "*at*",
+        "(圈a)",
+        "＠",
+        " ＠ ",
+    ],
+)
+def test_an_address_is_read_with_another_at_sign(at: str) -> None:
+    assert missed([(MAIL, MAIL.replace("@", at))]) == []
+
+
+@pytest.mark.parametrize("dot", ["[dot]", "点", "[.]", "(.)", " . ", "。", "{dot}", "[点]", "·"])
+@pytest.mark.parametrize("at", ["@", "[at]", "艾特", " @ "])
+def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
+    local, domain = MAIL.split("@")
+    assert missed([(MAIL, f"{local}{at}{domain.replace('.', dot)}")]) == []
+
+
+NOBODYS = [
+    *("138--0013--8000", "138元0013元8000元", "/a/138/0013/8000/b"),
+    *("138,0013,8000", "1380,0138,000", "13800,138000", "13800.138000"),
+    *("1,3,8,0,0,1,3,8,0,0,0", "1|3|8|0|0|1|3|8|0|0|0", "192.168.100.34", "1985-12-31-123", "15:30:22:12345"),
+    *("138x0013x8000x1", "1x138x0013x8000", "1 3 8 0 0 1 3 8 0 0 0 0"),
+    *("2 1 3 8 0 0 1 3 8 0 0 0", "138·0013 8000", "13800 138000 17"),
+    *("[2019] 13800138", "IBANDE89370400440532013001", "+49-17096259826123456", "x\\m13800138000", "138号段：0013-800"),
+    *("see page#example.com/x", "https://a.example/b#c.example.com", "hi @john.com"),
+    *("1920x1080x16", "110105x19491231x0021", "6200x0000x0000x0006"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOBODYS)
+def test_what_only_looks_like_one_stays(text: str) -> None:
+    assert found([text, f"李某：{text}。"]) == [set(), set()]
+
+
+def test_a_number_beside_others_stays_what_it_is() -> None:
+    texts = [
+        "17 13800138000 18",
+        "3412 13800138000",
+        "3412 138 0013 8000",
+        f"{PHONE} {ID} {CARD}",
+        f"{PHONE},{PHONE}",
+        f"{PHONE}/{PHONE}",
+    ]
+    assert found(texts) == [{PHONE}, {PHONE}, {PHONE}, {PHONE, ID, CARD}, {PHONE}, {PHONE}]
+
+
+PIECES = (
+    "1",
+    "13",
+    "138",
+    "0013",
+    "8000",
+    "x",
+    "·",
+    " ",
+    "-",
+    ",",
+    "、",
+    "，",
+    ".",
+    "/",
+    "\n",
+    "李",
+    "110105",
+    "19491231",
+    "002X",
+    "86",
+    "+49",
+    "(",
+    ")",
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30))
+def test_what_is_read_takes_the_room_that_it_had(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert len(unescape(text, markup=False)) == len(text)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30))
+def test_a_chain_that_is_a_number_is_told_by_its_beginning(parts: list[str]) -> None:
+    """Where the plain pattern reads a number in groups, the search in columns says that one may begin, or finds it by itself."""
+    text = "".join(parts).replace("，", "、")
+    starts = set(chain_starts(np.frombuffer(ROOM + text.encode() + ROOM, np.uint8)) - len(ROOM))
+    for place in range(len(text)):
+        _, plain = chain_plain(text, place)
+        if plain:
+            known = {
+                row[:length].tobytes().decode()
+                for segment in search(Batch.of([text.encode()])).segments
+                for row, length in zip(segment.normal, segment.length, strict=True)
+            }
+            assert len(text[:place].encode()) in starts or plain in known
