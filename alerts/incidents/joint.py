@@ -26,6 +26,7 @@ LARGEST_APART, OFFERS_APART = 4, 2
 good as never worse."""
 SUMMED = (
     "rows matched_rows corroborated_rows own_cards known_cards own_card_rows rows_of_others stealer_rows logins staff_logins"
+    " cookies staff_cookies live_cookies live_staff_cookies session_cookies device_rows"
     " minors customers matches witnesses_comparable witnesses_agreeing bytes"
 ).split()
 LARGEST = "watchlist longest_run cards_enrolled cohort_labels canaries_enrolled".split()
@@ -91,7 +92,15 @@ def with_sums(facts: Facts, joint: Sighting) -> Facts:
     """`facts`, of which those that are else the most in any post are sums."""
     logins, staff = joint.logins, joint.staff_logins
     minors = min(joint.minors, facts.people.customers)
-    return replace(facts, logins=logins, staff_logins=staff, minors=minors, unread=joint.unread)
+    facts = replace(facts, logins=logins, staff_logins=staff, minors=minors, unread=joint.unread)
+    return replace(
+        facts,
+        cookies=joint.cookies,
+        staff_cookies=joint.staff_cookies,
+        live_cookies=joint.live_cookies,
+        live_staff_cookies=joint.live_staff_cookies,
+        session_cookies=joint.session_cookies,
+    )
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -30,7 +30,7 @@ from ullage.verdict import Crowd, Facts, Reason, Rules, judge
 from ullage.verdict import Exposure as ExposureVerdict
 from ullage.verdict import Origin as OriginVerdict
 from ullage.vocabulary.fields import SENSITIVE, class_of, shows
-from ullage.vocabulary.lexicon import is_wanted
+from ullage.vocabulary.lexicon import SUSPICION, is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
@@ -200,6 +200,14 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
         logins=statistics.logins,
         staff_logins=statistics.staff_logins,
         stealer_rows=statistics.stealer_rows,
+        cookies=statistics.cookies,
+        staff_cookies=statistics.staff_cookies,
+        live_cookies=statistics.live_cookies,
+        live_staff_cookies=statistics.live_staff_cookies,
+        session_cookies=statistics.session_cookies,
+        cookies_until=statistics.cookies_until,
+        device_rows=statistics.device_rows,
+        suspicion=SUSPICION in statistics.context,
         own_cards=statistics.own_cards,
         known_cards=statistics.known_cards,
         own_card_rows=statistics.own_card_rows,
@@ -284,6 +292,14 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         wanted=all(s.wanted for s in sightings if s.alarm),
         logins=max((s.logins for s in sightings), default=0),
         staff_logins=max((s.staff_logins for s in sightings), default=0),
+        cookies=max((s.cookies for s in sightings), default=0),
+        staff_cookies=max((s.staff_cookies for s in sightings), default=0),
+        live_cookies=max((s.live_cookies for s in sightings), default=0),
+        live_staff_cookies=max((s.live_staff_cookies for s in sightings), default=0),
+        session_cookies=max((s.session_cookies for s in sightings), default=0),
+        cookies_until=max((s.cookies_until for s in sightings if s.cookies_until), default=None),
+        device_rows=base.device_rows,
+        suspicion=any(s.suspicion for s in sightings),
         claimed=claimed(sightings).volume or 0,
         incomplete=any(s.incomplete or s.truncated for s in sightings),
         replay_told=base.replay_of in setting.acknowledged,

@@ -140,7 +140,12 @@ def worst_way(hit: Exposed) -> tuple[Way, Scenario] | None:
     """The worst that the fields of this very person's rows allow, and by which of them: others there may be worse off."""
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in _ways():
-        of_post = (not way.terms or way.terms & terms) and (not way.brand or hit.incident.brands) and not way.logins
+        of_post = (
+            (not way.terms or way.terms & terms)
+            and (not way.brand or hit.incident.brands)
+            and not way.logins
+            and not way.suspicion
+        )
         if of_post and (way.every or way.some) and any(way.allowed_by(group) for group in groups):
             return way, scenario
     return None

@@ -78,6 +78,14 @@ class Sighting(Document):
     logins: int = 0
     staff_logins: int = 0
     stealer_rows: int = 0
+    cookies: int = 0
+    staff_cookies: int = 0
+    live_cookies: int = 0
+    live_staff_cookies: int = 0
+    session_cookies: int = 0
+    cookies_until: date | None = None
+    device_rows: int = 0
+    suspicion: bool = False
     own_cards: int = 0
     known_cards: int = 0
     own_card_rows: int = 0

@@ -29,7 +29,7 @@ from ullage.files.atomic_write import is_standard_output, write_whole
 from ullage.incidents import Opened
 from ullage.settings import Context
 from ullage.verdict import Reason, in_words
-from ullage.verdict.words import counted
+from ullage.verdict.words import cookies_in_words, counted
 
 NOBODY = "no incident: nothing in it concerns a tenant"
 
@@ -201,6 +201,9 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     )
     if verdict.logins:
         grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites")
+    if verdict.cookies:
+        lasting = verdict.staff_cookies, verdict.live_cookies, verdict.session_cookies, verdict.cookies_until
+        grid.add_row("cookies", f"{verdict.cookies:,} of the tenant's own sites: {cookies_in_words(*lasting)[0]}")
     if verdict.own_cards:
         grid.add_row("own cards", f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled")
     grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")

@@ -20,7 +20,7 @@ from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
 from ullage.verdict.severity import ORDER, decide_minutes
-from ullage.vocabulary.lexicon import is_wanted
+from ullage.vocabulary.lexicon import SUSPICION, is_wanted
 
 ORIGIN_WORDS = {
     "ours": "OURS: these rows agree with our own records",
@@ -74,6 +74,12 @@ class Verdict:
     matched_rows: int
     corroborated_rows: int
     logins: int
+    cookies: int
+    staff_cookies: int
+    live_cookies: int
+    session_cookies: int
+    cookies_until: str
+    """The day on which the last of the live ones expires, "" where none has a day."""
     own_cards: int
     expected_by_chance: float
     exposure: Exposure
@@ -119,8 +125,8 @@ class Assessment:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether a customer is in it, or a login at a tenant's own site."""
-        return any(verdict.customers or verdict.logins for verdict in self.tenants)
+        """Whether a customer is in it, or a login at a tenant's own site, or a cookie of one."""
+        return any(verdict.customers or verdict.logins or verdict.cookies for verdict in self.tenants)
 
     @property
     def is_whole(self) -> bool:
@@ -192,6 +198,11 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
         matched_rows=found.rows,
         corroborated_rows=found.corroborated,
         logins=whole.logins,
+        cookies=whole.cookies,
+        staff_cookies=whole.staff_cookies,
+        live_cookies=whole.live_cookies,
+        session_cookies=whole.session_cookies,
+        cookies_until=str(whole.cookies_until or ""),
         own_cards=whole.own_cards,
         expected_by_chance=chance_matches(facts),
         exposure=exposure,
@@ -245,6 +256,14 @@ def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantL
         logins=whole.logins,
         staff_logins=whole.staff_logins,
         stealer_rows=whole.stealer_rows,
+        cookies=whole.cookies,
+        staff_cookies=whole.staff_cookies,
+        live_cookies=whole.live_cookies,
+        live_staff_cookies=whole.live_staff_cookies,
+        session_cookies=whole.session_cookies,
+        cookies_until=whole.cookies_until,
+        device_rows=whole.device_rows,
+        suspicion=SUSPICION in whole.context,
         minors=len(found.minors),
         own_cards=whole.own_cards,
         known_cards=whole.known_cards,

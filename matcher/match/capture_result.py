@@ -5,7 +5,9 @@ from __future__ import annotations
 import hmac
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 from matcher.lexicon import RECORD, Records, Terms
 from matcher.match.capture_key import CaptureKey
@@ -14,6 +16,8 @@ from matcher.match.counts import Found
 from matcher.match.parts import Piece, Step
 from matcher.match.statistics import Part, Tally
 from matcher.match.whose_rows import OwnCards
+from matcher.records.cookies import SESSION, Cookie
+from matcher.records.device_logs import DeviceLogs
 from matcher.text import Folded
 from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
 from matcher.unpack.protocol import LOSES_NOTHING, Outcome
@@ -111,6 +115,10 @@ class Reading:
         """Keys of different logins at a tenant's own domains."""
         self.staff_logins: dict[str, set[int]] = defaultdict(set)
         """Those of them of the tenant's own people."""
+        self.cookies: dict[str, dict[int, Cookie]] = defaultdict(dict)
+        """Different cookies of a tenant's own sites, by their keys."""
+        self.device_logs = DeviceLogs()
+        """Which of its files are of stealers' logs."""
         self.own_cards: dict[str, OwnCards] = defaultdict(OwnCards)
         """Cards of a tenant's own ranges."""
         self.rows_of_others: Counter[str] = Counter()
@@ -189,9 +197,24 @@ class Reading:
 
     def concerns(self, tenant: str) -> bool:
         """Whether there is something to report to a tenant."""
-        if tenant in self.offered or self.logins.get(tenant) or (self.found and self.best(tenant)):
+        if tenant in self.offered or self.logins.get(tenant) or self.cookies.get(tenant) or (self.found and self.best(tenant)):
             return True
         return bool(self.unread) and self.is_unread and tenant in self.terms.brands
+
+    def cookie_counts(self, tenant: str) -> dict[str, Any]:
+        """How many cookies of a tenant's own sites there are, and how long they last, as fields of `Statistics`."""
+        found = self.cookies[tenant].values()
+        now = self.capture.fetched_at.timestamp()
+        live = [one for one in found if one.opens and (one.expires == SESSION or one.expires > now)]
+        until = max((one.expires for one in live), default=SESSION)
+        return {
+            "cookies": len(found),
+            "staff_cookies": sum(one.is_staff for one in found),
+            "live_cookies": len(live),
+            "live_staff_cookies": sum(one.is_staff for one in live),
+            "session_cookies": sum(one.expires == SESSION for one in live),
+            "cookies_until": datetime.fromtimestamp(until, UTC).date() if until else None,
+        }
 
     @property
     def is_unread(self) -> bool:

@@ -179,6 +179,8 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
             "groups": matched_groups(whole.groups, found.matched() if found else ()),
             "logins": len(reading.logins[tenant]),
             "staff_logins": len(reading.staff_logins[tenant]),
+            **reading.cookie_counts(tenant),
+            "device_rows": reading.device_logs.rows(tenant, found.epoch) if found else 0,
             "own_cards": cards.others,
             "known_cards": cards.known,
             "own_card_rows": cards.rows,

@@ -145,6 +145,8 @@ class Matcher:
             terms = searched.terms
         for part, reading, own, count in zip(searched.parts, readings, terms, valid, strict=True):
             reading.valid += count
+            if count or part.piece.path:
+                reading.device_logs.see(part.piece.path, part.text.utf8)
             with step("lexicon"):
                 reading.go_on(part.text, own, streamed=part.piece.streamed)
         with step("lexicon"):
@@ -227,14 +229,17 @@ class Matcher:
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             reading = readings[number]
             into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
-            into.add(found.take(slice(*own)), rows.counts(slice(*held)))
+            counts = rows.counts(slice(*held))
+            into.add(found.take(slice(*own)), counts)
+            path = searched.parts[number].piece.path
+            reading.device_logs.add(lists.tenant, epoch.number, path, counts.total())
             if self._detailed and not (looked.listed and into.list_matches(looked.listed.take(slice(*own)))):
                 reading.incomplete.add("matches")
         for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
             readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
 
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
-        """Count logins at tenants' own domains."""
+        """Count logins at tenants' own domains, and cookies of them."""
         if self._logins:
             lines = self._logins.find(searched.batch)
             columns = (lines.document, lines.tenant, lines.key, lines.staff)
@@ -242,6 +247,8 @@ class Matcher:
                 readings[number].logins[lines.tenants[tenant]].add(key)
                 if is_staff:
                     readings[number].staff_logins[lines.tenants[tenant]].add(key)
+            for cookie in self._logins.cookies.find(searched.batch):
+                readings[cookie.document].cookies[lines.tenants[cookie.tenant]][cookie.key] = cookie
 
     def _count_others(self, searched: Searched, readings: Sequence[Reading], concerned: Places) -> None:
         """Count rows that name another platform."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.records import Rows
+from matcher.records.cookies import CookieFinder
 from matcher.records.login_forms import PERSON, Login, Page, login_beside
 from matcher.records.own_sites import FAILURES, Host, OwnSites, looks_named, site_of
 from ullage.vocabulary.fields import Field
@@ -55,6 +56,8 @@ class LoginFinder:
 
     def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
         self._sites = OwnSites(domains, staff)
+        self.cookies = CookieFinder(self._sites)
+        """Finds cookies of the same sites."""
 
     def find(self, batch: Batch) -> LoginLines:
         """Every record with a login, in order of place."""

@@ -124,6 +124,19 @@ class Statistics(_Record):
     """Those of them that are of staff, an administrator or a supplier."""
     stealer_rows: int = 0
     """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
+    cookies: int = 0
+    """Different cookies of the tenant's own sites."""
+    staff_cookies: int = 0
+    """Those of them of hosts where the tenant's people sign in."""
+    live_cookies: int = 0
+    """Those that may sign somebody in and had not expired, or end with the browser's session."""
+    live_staff_cookies: int = 0
+    session_cookies: int = 0
+    """Of the live ones, those that end with the browser's session: only the site knows whether it still takes them."""
+    cookies_until: date | None = None
+    """The day on which the last of the live ones expires; None where none has a day."""
+    device_rows: int = 0
+    """Rows with a customer that stand in files of a stealer's log."""
     own_cards: int = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
     known_cards: int = 0

@@ -106,7 +106,13 @@ def _unread(crowd: Crowd, facts: Facts) -> Reason:
 
 def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
     """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs the brand or a login."""
-    if (way.terms and not way.terms & set(facts.terms)) or (way.logins and not facts.logins) or (way.brand and not facts.brand):
+    if (
+        (way.terms and not way.terms & set(facts.terms))
+        or (way.logins and not (facts.logins or facts.live_cookies))
+        or (way.brand and not facts.brand)
+    ):
+        return False
+    if way.suspicion and not facts.suspicion:
         return False
     if way.every or way.some:
         return any(way.allowed_by(fields) for fields in crowd.groups)
@@ -115,15 +121,19 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
 
 def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
     labels, terms = sorted(way.every | way.some & crowd.fields), _written(way.terms, facts)
-    logins = (
-        [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
-        if way.logins
-        else []
-    )
+    logins = _ways_in(facts) if way.logins else []
     english = " ".join([*map(str, labels), *terms, *(pair[0] for pair in logins)])
     chinese = "、".join([*([fields_in_words(frozenset(labels))[1]] if labels else []), *terms, *(pair[1] for pair in logins)])
     said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
     return Reason(scenario.id, way.points, *said)
+
+
+def _ways_in(facts: Facts) -> list[tuple[str, str]]:
+    """Logins at the tenant's own sites, or else cookies of them that have not expired."""
+    if facts.logins:
+        return [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
+    told = f"{counted(facts.live_cookies, 'cookie')} of the tenant's own sites, not expired"
+    return [(told, f"本单位网站未过期Cookie{facts.live_cookies}个")]
 
 
 def _written(terms: frozenset[str], facts: Facts) -> list[str]:

@@ -3,8 +3,8 @@
     fabricated   checksums fail, numbers run in steps, or own cards that nobody holds; and hardly a row agrees with a customer
     recycled     the same customers stood with the same fields in incidents before; `beneath` says whose it is all the same
     partner      bait that was given only to one party, in a verified row
-    devices      logins at our own sites, or half of the passwords beside addresses of others', of stealer logs: from the
-                 computers of customers or staff, not from ours
+    devices      logins at our own sites or cookies of them, what stands in the files of stealers' logs, or half of the passwords
+                 beside addresses of others' in their form: from the computers of customers or staff, not from ours
     ours         cards of our own ranges, fields or cohorts that only we hold
     elsewhere    another platform is named in half of the rows
     ours, elsewhere   by the witnesses (amount and date of a loan): half of them agree, or hardly one does
@@ -30,7 +30,7 @@ from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.tail_probability import binomial_tail, hypergeometric_tail
-from ullage.verdict.words import counted
+from ullage.verdict.words import cookies_in_words, counted
 
 SHOWN_COHORTS = 3
 
@@ -95,15 +95,28 @@ def _verdict(facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[
         return "fabricated"
     if len(canaries) == 1:
         return "partner"
-    if not canaries and facts.logins and facts.corroborated_rows <= facts.logins:
-        return "devices"
-    if not canaries and _is_of_stealers(facts, rules):
+    if not canaries and (_explain_logins(facts, rules) or _is_of_stealers(facts, rules) or _is_of_devices(facts, rules)):
         return "devices"
     if canaries or _only_ours(facts, base, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
         return "ours"
     if facts.rows_of_others and facts.rows_of_others >= rules.named * facts.rows:
         return "elsewhere"
     return _by_witnesses(facts, rules) or _by_share(facts, base, rules)
+
+
+def _explain_logins(facts: Facts, rules: OriginRules) -> bool:
+    """Whether logins at our own sites, or cookies of them, stand there beside hardly a row that agrees."""
+    few = rules.few_rows - 1 if facts.cookies else 0
+    return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(facts.logins, few)
+
+
+def _is_of_devices(facts: Facts, rules: OriginRules) -> bool:
+    """Whether what matched stands in the files of stealers' logs, but for a row or two, however many of them agree.
+
+    A browser's forms hold name, phone and ID of whoever filled them in: they agree with our records, and are not from us.
+    """
+    others = facts.matched_rows - facts.device_rows
+    return facts.device_rows > 0 and others < max(rules.few_rows, rules.corroborated * facts.matched_rows)
 
 
 def _is_of_stealers(facts: Facts, rules: OriginRules) -> bool:
@@ -284,11 +297,28 @@ def _shown(facts: Facts) -> Iterator[Reason]:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
         chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(facts.staff_logins)
         yield Reason("O14", 0, f"{counted(facts.logins, 'login')} at our own sites{whose}", chinese)
+    yield from _of_devices(facts)
     if facts.stealer_rows:
         told = f"{counted(facts.stealer_rows, 'row')} in the form of a stealer log"
         chinese = f"{facts.stealer_rows}行呈窃密木马日志格式"
         elsewhere, zh = (", logins at others' sites", "，系他方网站登录信息") if not facts.logins else ("", "")
         yield Reason("O17", 0, told + elsewhere, chinese + zh)
+
+
+def _of_devices(facts: Facts) -> Iterator[Reason]:
+    """Cookies of our own sites, and rows in the files of stealers' logs."""
+    if facts.cookies:
+        lasting = facts.staff_cookies, facts.live_cookies, facts.session_cookies, facts.cookies_until
+        told, chinese = cookies_in_words(*lasting)
+        yield Reason(
+            "O18",
+            0,
+            f"{counted(facts.cookies, 'cookie')} of our own sites: {told}",
+            f"我方网站Cookie{facts.cookies}个：{chinese}",
+        )
+    if facts.device_rows:
+        told = f"{facts.device_rows} of {facts.matched_rows} rows with a customer stand in the files of a stealer log"
+        yield Reason("O19", 0, told, f"含本单位客户的{facts.matched_rows}行中{facts.device_rows}行位于窃密木马日志文件")
 
 
 def _unsure(facts: Facts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:

@@ -34,7 +34,10 @@ class Way(_Rules):
     some: frozenset[Label] = Field(frozenset(), alias="any")
     terms: frozenset[str] = frozenset()
     logins: bool = False
+    """A login at the tenant's own sites, or a cookie of one that has not expired."""
     brand: bool = False
+    suspicion: bool = False
+    """The post speaks of reports on suspicious transactions."""
 
     def allowed_by(self, fields: frozenset[str]) -> bool:
         """Whether a row with `fields` is enough, as far as rows go."""
@@ -132,6 +135,13 @@ class When(_Rules):
     """All of it was read."""
     customer_logins: int = 0
     staff_logins: int = 0
+    customer_cookies: int = 0
+    """Cookies of own sites that have not expired, at least."""
+    staff_cookies: int = 0
+    cookies: int = 0
+    """Cookies of own sites, expired ones among them, at least."""
+    codes: int = 0
+    """Customers in rows with a one-time code, at least."""
     days: int | None = None
     """The newest date in it is at most so many days old, or there is none."""
     known: Share = 0.0

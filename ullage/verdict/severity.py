@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from ullage.identifiers import kinds
 from ullage.verdict.facts import Crowd, Facts
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Row, Severity, SeverityRules, Told, When
@@ -114,10 +115,23 @@ def _holds(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bo
         and _post_holds(when, facts, rules)
         and facts.logins - facts.staff_logins >= when.customer_logins
         and facts.staff_logins >= when.staff_logins
+        and _cookies_hold(when, facts)
+        and (not when.codes or _with_codes(facts) >= when.codes)
         and (when.days is None or facts.newest_date is None or (facts.today - facts.newest_date).days <= when.days)
         and (not when.known or (origin.verdict == "recycled" and facts.replayed >= when.known))
         and (not when.acknowledged or facts.replay_told)
     )
+
+
+def _cookies_hold(when: When, facts: Facts) -> bool:
+    """What is asked of cookies of own sites."""
+    staff, customers = facts.live_staff_cookies, facts.live_cookies - facts.live_staff_cookies
+    return facts.cookies >= when.cookies and staff >= when.staff_cookies and customers >= when.customer_cookies
+
+
+def _with_codes(facts: Facts) -> int:
+    """Rows with a customer and a one-time code."""
+    return min(facts.people.customers, sum(number for fields, number in facts.people.groups.items() if Field.OTP in fields))
 
 
 def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
@@ -129,7 +143,7 @@ def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules)
         and not (when.alone and facts.agreeing.customers)
         and not (when.half and facts.agreeing_share < 0.5)
         and (when.chance is None or _is_chance(facts, origin, when.chance, rules.few))
-        and when.passwords in (None, bool(facts.logins) or Field.PASSWORD in facts.people.fields)
+        and when.passwords in (None, bool(facts.logins or facts.cookies) or Field.PASSWORD in facts.people.fields)
     )
 
 
@@ -180,12 +194,28 @@ def _who(facts: Facts, origin: Origin) -> tuple[str, str]:
     if origin.beneath == "devices" and logins:
         english, chinese = ("staff login", "员工") if facts.staff_logins else ("customer login", "客户")
         return f"{counted(logins, english)} at our own sites", f"我方网站{chinese}登录信息{logins:,}条"
+    if origin.beneath == "devices" and facts.live_cookies:
+        staff = facts.live_staff_cookies
+        english, chinese = ("staff cookie", "员工") if staff else ("customer cookie", "客户")
+        number = staff or facts.live_cookies
+        return f"{counted(number, english)} of our own sites, not expired", f"我方网站{chinese}未过期Cookie{number:,}个"
     crowd = facts.agreeing if facts.agreeing.customers else facts.people
     if not crowd.customers:
         return "nobody of ours was found", "未发现我方客户"
+    if crowd is facts.people and facts.matched_kinds:
+        return _by_one_value(facts)
     english, chinese = fields_in_words(_largest(crowd))
     of_ours = "of our customers" if crowd.customers > 1 else "customer of ours"
     return f"{crowd.customers:,} {of_ours} with {english}", f"我方客户{crowd.customers:,}人，含{chinese}"
+
+
+def _by_one_value(facts: Facts) -> tuple[str, str]:
+    """How many were found by which values: what else stands in their rows may be somebody else's."""
+    customers = facts.people.customers
+    found = sorted(facts.matched_kinds, key=lambda kind: (-facts.matched_kinds[kind], kind))
+    english, chinese = fields_in_words(frozenset(kinds()[kind].field for kind in found if kind in kinds()))
+    of_ours = "of our customers" if customers > 1 else "customer of ours"
+    return f"{customers:,} {of_ours} by {english} alone", f"我方客户{customers:,}人，仅{chinese}相符"
 
 
 def _largest(crowd: Crowd) -> frozenset[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from ullage.vocabulary.fields import Field
 
 FIELDS: dict[str, tuple[str, str]] = {
@@ -44,6 +46,14 @@ def counted(number: int, noun: str) -> str:
     ('1 login', '1,200 rows')
     """
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def cookies_in_words(staff: int, live: int, session: int, until: date | str | None) -> tuple[str, str]:
+    """How many cookies are of staff hosts, how many have not expired, and until when; `session` of them end with the session."""
+    last, last_zh = (f", the last until {until}", f"，最晚{until}到期") if until else ("", "")
+    ends, ends_zh = (f", {session:,} of them end with the session", f"，其中{session:,}个随会话结束") if session else ("", "")
+    of_staff, of_staff_zh = (f"{staff:,} of staff hosts, ", f"员工系统{staff:,}个，") if staff else ("", "")
+    return f"{of_staff}{live:,} not expired{last}{ends}", f"{of_staff_zh}未过期{live:,}个{last_zh}{ends_zh}"
 
 
 def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:

@@ -98,6 +98,10 @@ def is_complaint(context: Mapping[str, int], sample: int) -> bool:
     return context.get(COMPLAINT, 0) >= asked and sample < SAMPLE_ROWS
 
 
+SUSPICION = "suspicion"
+"""The theme of reports on suspicious transactions, which nobody may be told of."""
+
+
 def is_wanted(context: Mapping[str, int], sample: int) -> bool:
     """Whether a post asks for data: it is of the trade, and no sale."""
     return context.get(WANTED, 0) > 0 and not context.get(SALE, 0) and sample < SAMPLE_ROWS

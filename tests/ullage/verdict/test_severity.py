@@ -68,6 +68,16 @@ def logins(number: int, staff: int = 0, **changes) -> Facts:
     return nobody(logins=number, staff_logins=staff, **changes)
 
 
+def cookies(number: int, staff: int = 0) -> Facts:
+    """Cookies of our own sites that have not expired."""
+    return nobody(cookies=number, live_cookies=number, staff_cookies=staff, live_staff_cookies=staff)
+
+
+def filled_in(customers: int) -> Facts:
+    """Forms of customers in the logs of their devices, which all agree with our records."""
+    return ours(*IDENTITY, customers=customers, device_rows=customers)
+
+
 def stolen(customers: int) -> Facts:
     """Passwords of customers at others' sites."""
     group = RowGroup(fields=PASSWORDS, rows=customers, matched=customers)
@@ -146,8 +156,21 @@ ROWS = [
     (14, some(*LOANS, customers=1, among=ELSEWHERE), "low digest none"),
     (14, some(*NAMED, customers=50), "low digest none"),
     (14, some(*NAMED, customers=49), "notice digest none"),
-    (14, some(*NAMED, customers=500, rows=40_000), "medium fraud_morning none"),
-    (14, some(*NAMED, customers=499, rows=40_000), "low digest none"),
+    (14, some(*NAMED, customers=100, rows=40_000), "medium fraud_morning none"),
+    (14, some(*NAMED, customers=99, rows=40_000), "low digest none"),
+    (14, some(Field.PHONE, Field.ID, customers=400), "medium fraud_morning none"),
+    (14, some(Field.PHONE, Field.ID, customers=400, among=ELSEWHERE), "medium fraud_morning none"),
+    (5, cookies(1, staff=1), "high lead if confirmed 60"),
+    (6, cookies(1), "medium fraud_queue none"),
+    (6, cookies(49), "medium fraud_queue none"),
+    (6, cookies(50), "high anti_fraud none"),
+    (14, nobody(cookies=9), "low digest none"),
+    (14, filled_in(3), "low digest none"),
+    (6, filled_in(10), "medium fraud_queue none"),
+    (7, alone(Field.PHONE, Field.OTP, customers=3, brand=True), "high lead if confirmed 60"),
+    (7, alone(Field.PHONE, Field.OTP, customers=3, brand=True, among=ALL_OURS), "high lead if confirmed 60"),
+    (11, alone(Field.PHONE, Field.OTP, customers=3), "low desk if confirmed 60"),
+    (11, alone(Field.PHONE, Field.OTP, customers=2, brand=True), "low desk if confirmed 60"),
     (15, nobody(**OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (15, nobody(**OFFER, claimed=999), "notice digest none"),
     (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
@@ -194,6 +217,13 @@ def test_a_duty_officer_reads_what_applied() -> None:
     assert reason.evidence_zh == (
         "高：我方客户60人，含手机号、身份证号、贷款，以我方名义兜售，自称500,000条，与我方记录相符；第7行"
     )
+
+
+def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> None:
+    judged, _ = judge(alone(*IDENTITY, Field.HEALTH, customers=60, matched_kinds={"resident_id": 60}))
+    assert "60 of our customers by ID alone" in judged.reasons[-1].evidence
+    assert "我方客户60人，仅身份证号相符" in judged.reasons[-1].evidence_zh
+    assert "health" not in judged.reasons[-1].evidence
 
 
 @pytest.mark.parametrize(

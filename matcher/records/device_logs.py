@@ -1,0 +1,106 @@
+"""Which files of a capture are a stealer's log of one device: what matches in them comes from that device, and not from us.
+
+Families copy each other and resellers put their own marks on them, so a log is known by what its files are and say, whatever its
+name: a file of the system with the labels of one, forms that were filled in, or files of two sorts in one folder. Files that were
+taken along, and tables, are somebody's documents: whose they are, the log does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+
+HEAD = 8192
+"""Bytes at the beginning of a file that say what it is."""
+FEW_LABELS, ENOUGH_LABELS = 2, 4
+"""Labels of a system, from which on a file so named, or any file, is that of a log."""
+_FILE = r"(?:[_ \[].{0,64})?(?:\.txt)?$"
+SORTS = {
+    sort: re.compile(rf"(?i)(?:^|[_ ])(?:{names}){_FILE}")
+    for sort, names in {
+        "passwords": "(?:all|unique)?_?passwords?(?:_list)?|logins|keychain",
+        "cookies": "cookies?|cookie_list",
+        "autofill": "(?:important)?auto_?fills?",
+        "cards": "credit_?cards?|cards|cc|credits",
+        "rest": "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore|googleaccounts|google_?tokens"
+        "|filegrabber|accounttokens|steam_tokens|useragents|history|downloads|telegram|discord",
+    }.items()
+}
+"""Names of files and folders in a log, a sort."""
+SYSTEM_FILE = re.compile(
+    r"(?i)(?:^|/)_?(?:user_?info(?:rmation)?|system(?:[_ ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?|info|pc_info"
+    r"|identification)\.(?:txt|json)$"
+)
+SYSTEM_LABEL = re.compile(
+    rb"(?im)^[ \t\-*|>\"]{0,6}(hwid|hardware ?id|machine ?id|machine ?name|machine ?uuid"
+    rb"|hardware ?uuid|guid|lid|bot[_ ]?id"
+    rb""
+    rb"|build ?(?:id|name|date|tag|compile date)?"
+    rb"|log ?date|local (?:date|time)|system (?:date|time)|user time|save ?time"
+    rb"|last seen|launched at|launch time|computer ?name|computer|pc ?name|netbios|user ?name|work ?dir|file ?location"
+    rb"|execut(?:ion|e) ?path|screen ?(?:size|resolution)|display resolution|time ?zone|keyboard ?(?:layout"
+    rb"|languages?)?|anti ?virus(?:es)?|cpu(?: name)?"
+    rb"|processors?|gpu|ram|memory|operation ?system|os(?: version)?|windows|ip(?: ?address| info)?|country|traffic name"
+    rb"|install date|hardwares?|uac|active window|lan ?ip|monitors?|location|zip ?code)[\"']?[ \t]{0,16}[:=]"
+)
+OF_DEVICE = re.compile(
+    rb"(?i)hwid|hardware ?id|machine ?(?:id|uuid)|hardware ?uuid|bot[_ ]?id|build ?(?:id|name|date|tag|compile)|file ?location"
+    rb"|work ?dir|execut(?:ion|e) ?path|log ?date|\blid\b|traffic name|pc ?name|machine ?name|save ?time"
+)
+"""A label that no form and no list has."""
+FORMS = re.compile(
+    rb"(?im)^[ \t]{0,4}form[ \t]{0,4}:[^\n]{0,256}\n[ \t]{0,4}value[ \t]{0,4}:|^[ \t]{0,4}field: [^\n|]{1,128}\| ?value: "
+)
+NAMED_FORMS = re.compile(rb"(?im)^[ \t]{0,4}name: [^\n]{1,128}\n[ \t]{0,4}value: ")
+MOST_FORMS = 3
+"""Fields of a form from which on a text is a browser's memory of forms."""
+DOCUMENT = re.compile(
+    r"(?i)\.(?:csv|tsv|xlsx?|ods|docx?|pdf|sql|db|sqlite|eml|pst|mdb|dbf|parquet)(?:/|$)|(?:^|/)(?:filegrabber|files|grabber)/"
+)
+
+
+class DeviceLogs:
+    """What the files of one capture say of being a device's log, and how many rows with a customer each folder has."""
+
+    def __init__(self) -> None:
+        self._sorts: dict[str, set[str]] = defaultdict(set)
+        self._rows: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+
+    def see(self, path: str, head: bytes) -> None:
+        """Take note of what a file is, by its path in a container ("" for the capture itself) and its beginning."""
+        folder, _, name = path.rpartition("/")
+        sorts = {sort for sort, pattern in SORTS.items() if path and pattern.search(name)}
+        parts = folder.rpartition("/")
+        inside = {sort for sort, pattern in SORTS.items() if path and pattern.search(parts[2])}
+        head = head[:HEAD]
+        labels = {found.lower().replace(b" ", b"") for found in SYSTEM_LABEL.findall(head)}
+        is_named = SYSTEM_FILE.search(path) is not None
+        is_device = any(map(OF_DEVICE.fullmatch, labels))
+        if (is_device and len(labels) >= (FEW_LABELS if is_named else ENOUGH_LABELS)) or (
+            is_named and len(labels) >= ENOUGH_LABELS
+        ):
+            sorts |= {"system", "log"}
+        if len(FORMS.findall(head)) + len(NAMED_FORMS.findall(head)) >= MOST_FORMS:
+            sorts |= {"autofill", "log"}
+        self._sorts[folder] |= sorts | inside
+        if inside:
+            self._sorts[parts[0]] |= sorts | inside
+
+    def add(self, tenant: str, epoch: int, path: str, rows: int) -> None:
+        """Count rows with a customer."""
+        if not DOCUMENT.search(path):
+            self._rows[tenant, epoch][path.rpartition("/")[0]] += rows
+
+    def rows(self, tenant: str, epoch: int) -> int:
+        """How many rows with a customer stand in files of a log."""
+        return sum(rows for folder, rows in self._rows[tenant, epoch].items() if self._is_log(folder))
+
+    def _is_log(self, folder: str) -> bool:
+        """Whether a folder, or one around it, is of a log."""
+        while True:
+            sorts = self._sorts.get(folder, set())
+            if "log" in sorts or len(sorts) > 1:
+                return True
+            if "/" not in folder:
+                return False
+            folder = folder.rpartition("/")[0]

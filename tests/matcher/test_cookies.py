@@ -1,0 +1,195 @@
+"""Cookies of a tenant's own sites: counted in every layout, with how long they last, and never kept."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from matcher.columns.batch import Batch
+from matcher.records.cookies import SESSION, Cookie, seconds
+from matcher.records.logins import LoginFinder
+from matcher.text import fold
+from tests.matcher.bank import customer, enrol
+from tests.matcher.unpack.builders import zip_of
+from ullage.settings import Context
+
+FINDER = LoginFinder({"bank.example": "bank"}, {"bank": ("sso.vendor.example",)}).cookies
+IN_2033 = 2_000_000_000
+
+
+def cookies(text: str) -> list[Cookie]:
+    return FINDER.find(Batch.of([fold(text).utf8]))
+
+
+PEOPLE = [customer(7 * n * n % 9001) for n in range(300)]
+"""Customers whose numbers run in no steps."""
+
+
+def line(domain: str, name: str, value: str, expires: object = IN_2033, before: str = "") -> str:
+    return f"{before}{domain}\tTRUE\t/\tTRUE\t{expires}\t{name}\t{value}\n"
+
+
+def extension(domain: str, name: str, value: str, expires: object = IN_2033) -> dict[str, object]:
+    kept = {"domain": domain, "hostOnly": False, "httpOnly": True, "name": name, "path": "/", "value": value}
+    return {**kept, "expirationDate": expires} if expires else {**kept, "session": True}
+
+
+TWO = [("JSESSIONID", "a1b2"), ("remember-me", "c3d4")]
+FORMS = {
+    "Netscape": "# Netscape HTTP Cookie File\n" + "".join(line(".bank.example", *two) for two in TWO),
+    "Netscape without a header": "".join(line("www.bank.example", *two) for two in TWO),
+    "HttpOnly": "".join(line(".bank.example", *two, before="#HttpOnly_") for two in TWO),
+    "HttpOnly of a host": "".join(line("m.bank.example", *two, before="#HttpOnly_") for two in TWO),
+    "Netscape with spaces": "".join(line(".bank.example", *two).replace("\t", "    ") for two in TWO),
+    "an extension's array": json.dumps([extension(".bank.example", *two) for two in TWO]),
+    "an extension's pretty array": json.dumps([extension(".bank.example", *two) for two in TWO], indent=4),
+    "DevTools": json.dumps({"cookies": [{"name": n, "value": v, "domain": "bank.example", "expires": 2e9} for n, v in TWO]}),
+    "header": "GET /account HTTP/1.1\nHost: www.bank.example\nCookie: JSESSIONID=a1b2; remember-me=c3d4\n\n",
+    "header before the host": "GET / HTTP/1.1\nCookie: JSESSIONID=a1b2; remember-me=c3d4\nHost: bank.example\n\n",
+    "curl": "curl 'https://www.bank.example/account' -H 'Cookie: JSESSIONID=a1b2; remember-me=c3d4'\n",
+    "answers": "".join(f"Set-Cookie: {n}={v}; Domain=.bank.example; Path=/; Max-Age=600; HttpOnly\n" for n, v in TWO),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_cookies_of_own_sites_are_counted_in_each_layout(form: str) -> None:
+    found = cookies(f"first line\n\n{FORMS[form]}")
+    assert len({cookie.key for cookie in found}) == 2
+    assert all(cookie.opens for cookie in found)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_cookies_of_others_are_none(form: str) -> None:
+    assert not cookies(FORMS[form].replace("bank.example", "shop.other.example"))
+    assert not cookies(FORMS[form].replace("bank.example", "bank.example.other.example"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        line(".other.example", "next", "https://bank.example/"),
+        json.dumps([extension(".other.example", "next", "https://bank.example/")]),
+        "GET / HTTP/1.1\nHost: other.example\nReferer: https://bank.example/\n\nno cookies\n",
+        "our cookies policy is at https://bank.example/cookies TRUE",
+        "bank.example TRUE",
+    ],
+)
+def test_what_only_names_our_site_is_no_cookie(text: str) -> None:
+    assert not cookies(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2000000000", IN_2033),
+        ("2000000000.25", IN_2033),
+        ("2000000000000", IN_2033),
+        ("2000000000000000", IN_2033),
+        ("13644473600000000", IN_2033),
+        ("136444736000000000", IN_2033),
+        ("Wed, 18 May 2033 03:33:20 GMT", IN_2033),
+        ("2033-05-18T03:33:20.000Z", IN_2033),
+        ("0", SESSION),
+        ("-1", SESSION),
+        ("Session", SESSION),
+        ("99999999999999999999", 253370764800),
+    ],
+)
+def test_expiry_is_read_in_every_clock(written: str, expected: int) -> None:
+    assert seconds(written.encode()) == expected
+
+
+def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() -> None:
+    text = (
+        line("vpn.bank.example", "SVPNCOOKIE", "x1")
+        + line("sso.vendor.example", "sid", "x2")
+        + line(".bank.example", "_ga", "x3")
+    )
+    assert [(cookie.is_staff, cookie.opens) for cookie in cookies(text)] == [(True, True), (True, True), (False, False)]
+
+
+def test_no_name_or_value_is_kept() -> None:
+    found = cookies(line(".bank.example", "li.na@mail.example", "secret-value"))
+    assert "li.na" not in repr(found)
+    assert "secret-value" not in repr(found)
+
+
+@pytest.fixture
+def judge(data: Path, ullage: Callable, tmp_path: Path) -> Callable[[str], dict]:
+    """What is said of a file, for a bank of three hundred customers."""
+    (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n')
+    enrol(Context(data), "bank", PEOPLE)
+
+    def judged(text: str | bytes) -> dict:
+        path = tmp_path / ("logs.zip" if isinstance(text, bytes) else "cookies.txt")
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        said = ullage("assess", path, "--json").stdout
+        assert "secret-value" not in said
+        shown = ullage("assess", path).stdout
+        assert "secret-value" not in shown
+        answer = json.loads(said)
+        return {"verdict": answer["verdict"], "shown": shown, **answer["tenants"][0]}
+
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (line("vpn.bank.example", "sid", "secret-value"), ("high", 5)),
+        (line("www.bank.example", "sid", "secret-value"), ("medium", 6)),
+        (line("www.bank.example", "sid", "secret-value", 0), ("medium", 6)),
+        ("".join(line("www.bank.example", "sid", f"secret-value{n}") for n in range(50)), ("high", 6)),
+        (line("www.bank.example", "sid", "secret-value", 1_600_000_000), ("low", 14)),
+        (line("www.bank.example", "_ga", "secret-value"), ("low", 14)),
+    ],
+)
+def test_cookies_that_have_not_expired_are_rated(judge: Callable, text: str, expected: tuple[str, int]) -> None:
+    told = judge(text)
+    assert (told["exposure"]["severity"], told["exposure"]["row"]) == expected
+    assert (told["verdict"], told["origin"]["verdict"]) == ("exposed", "devices")
+
+
+def test_a_verdict_tells_the_cookies_and_how_long_they_last(judge: Callable) -> None:
+    told = judge(line(".bank.example", "sid", "secret-value") + line("oa.bank.example", "t", "secret-value", 0))
+    counts = [told[name] for name in ("cookies", "staff_cookies", "live_cookies", "session_cookies", "cookies_until")]
+    assert counts == [2, 1, 2, 1, "2033-05-18"]
+    assert "2 of the tenant's own sites: 1 of staff hosts, 2 not expired, the last until 2033-05-18" in " ".join(
+        told["shown"].replace("│", " ").split()
+    )
+
+
+PERSON = [("first", "name"), ("tel", "phone"), ("mail", "email"), ("id", "resident_id")]
+SYSTEMS = {
+    "UserInformation.txt": "Build ID: a1\nIP: 192.0.2.1\nHWID: A1B2\nMachineName: PC\nLog date: 3/4/2026 2:05:09 PM\n",
+    "System.txt": "- LID: a1\n- HWID: A1\n- Computer: PC\n- User: li\n- IP Address: 192.0.2.1\n- Local Date: 04.03.2026\n",
+    "information.txt": "Version: 1\nDate: 04/03/2026 14:05:09\nMachineID: a1\nGUID: {a1}\nWork Dir: C:\\\nComputer Name: PC\n",
+    "pc_info.json": '{\n"Hwid": "a1",\n"PcName": "PC",\n"OS": "Windows"\n}\n',
+}
+AUTOFILLS = {
+    "form and value": ("Chrome/Default/Autofills.txt", "FORM: {0}\nVALUE: {1}\n"),
+    "name and value": ("Autofills.txt", "Name: {0}\nValue: {1}\n" + "=" * 50 + "\n"),
+    "field and value": ("Autofills/Google_[Chrome]_Default.txt", "Field: {0} | Value: {1}\n"),
+    "columns": ("autofill/Chrome_Default.txt", "{0}\t{1}\n"),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("form", AUTOFILLS)
+def test_filled_in_forms_of_our_customers_come_from_their_devices(judge: Callable, system: str, form: str) -> None:
+    name, field = AUTOFILLS[form]
+    members = {}
+    for n in range(25):
+        person = PEOPLE[n]
+        members[f"CN_192.0.2.{n}/{name}"] = "".join(field.format(label, person[kind]) for label, kind in PERSON).encode()
+        members[f"CN_192.0.2.{n}/{system}"] = SYSTEMS[system].encode()
+    told = judge(zip_of(members))
+    assert (told["customers"], told["origin"]["verdict"]) == (25, "devices")
+    assert "PIPL 57" not in told["next_step"]
+
+
+def test_a_list_beside_a_stealers_log_is_not_the_devices(judge: Callable) -> None:
+    rows = "".join("{name},{phone},{resident_id}\n".format(**person) for person in PEOPLE[:200])
+    members = {"CN_1/System.txt": SYSTEMS["System.txt"].encode(), "CN_1/FileGrabber/customers.csv": rows.encode()}
+    assert judge(zip_of(members))["origin"]["verdict"] == "ours"
