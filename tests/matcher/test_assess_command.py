@@ -172,7 +172,7 @@ def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Con
     path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
     shown = " ".join(ullage("assess", path).stdout.split())
     assert "NOISE exposure 12/100 ELSEWHERE" in shown
-    assert "noise: 1 customer of ours with phone, chance alone" in shown
+    assert "noise: 1 customer of ours by phone alone, chance alone" in shown
 
 
 def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:

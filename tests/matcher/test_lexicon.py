@@ -214,7 +214,7 @@ def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> 
 
 
 def test_words_of_context_are_data_of_closed_themes_without_weight() -> None:
-    themes = ("record", "reporting", "shop", "wanted", "complaint", "sale")
+    themes = ("record", "reporting", "shop", "wanted", "complaint", "sale", "suspicion")
     assert {tuple(row[3:7]) for row in CONTEXT} == {("CONTEXT", theme, "0", "L") for theme in themes}
     assert len({row[0] for row in CONTEXT}) == len(CONTEXT)
 
