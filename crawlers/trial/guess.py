@@ -30,8 +30,8 @@ MOST_CLASSES = 3
 LIST_SHARE = 0.3
 """So much of a page's text is links to what it lists, if it is a list."""
 NUMBERED = re.compile(r"\d")
-TITLE = re.compile(r"[^/-]+-[^/]+-|[^/]{25,}")
-"""A step of an address that is somebody's words."""
+DASHES, LONGEST_STEP = 2, 25
+"""A step of an address with so many dashes, or so many letters, is somebody's words."""
 NO_BOARD = re.compile(r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b")
 """Addresses that are no thread and no board."""
 COUNT = re.compile(r"\D{0,12}(\d{1,3}(?:,\d{3})+|\d{1,6})\D{0,12}")
@@ -117,7 +117,10 @@ def of_threads(responses: Sequence[Response]) -> Options:
 def _shape(url: str) -> str:
     """An address without what tells one of its kind from another: numbers, and titles."""
     parts = urlsplit(url)
-    path = "/".join("*" if TITLE.search(step) else re.sub(r"\d+", "*", step) for step in parts.path.split("/"))
+    path = "/".join(
+        "*" if (step.count("-") >= DASHES or len(step) >= LONGEST_STEP) else re.sub(r"\d+", "*", step)
+        for step in parts.path.split("/")
+    )
     return f"{path}?{re.sub(r'[0-9]+', '*', parts.query)}"
 
 
