@@ -14,7 +14,9 @@ from ullage.identifiers import Candidate, Kind, claims, iban, kinds, masked, pho
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
-HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])")
+HEX = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{128}|[0-9a-fA-F]{96}|[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9A-Za-z])"
+)
 
 LOOK_ALIKE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9]\.)(?![0-9]{11})[1lI][3-9][0-9OolI]{9}(?![0-9A-Za-z])")
 TWO_FIELDS = re.compile(r"(?<![0-9A-Za-z])[0-9]{29}(?![0-9A-Za-z])")

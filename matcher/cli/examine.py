@@ -152,6 +152,7 @@ def _read(context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes
 
     pieces = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named)
     [read] = matcher.gather(_heard(watched(pieces, printable(named), outcomes, on_skipped), wanted.heard), [reading])
+    outcomes += read.told
     return read
 
 

@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
+import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
@@ -18,6 +19,7 @@ from matcher.match.batches import Searched, batches
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
 from matcher.match.parts import Piece, numbered, pieces_of_member, watched
+from matcher.match.unread_values import UnreadValues, count_values, forms_of
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
@@ -50,6 +52,7 @@ def scan(
     known = known_here(ctx.obj)
     count, blank, unread, current, exposed = 0, 0, Unread(), "", False
     outcomes, limits = list[Outcome](), limits_here(ocr=ocr)
+    values, read = dict[str, UnreadValues](), set[str]()
 
     def on_skipped(outcome: Outcome) -> None:
         nonlocal blank
@@ -73,11 +76,14 @@ def scan(
 
     for searched in batches(pieces(), known.lexicon, known.public):
         for lists in known.lists:
-            lines = _found(lists, searched)
-            exposed = exposed or bool(lines)
+            lines, forms = _found(lists, searched)
+            exposed, read = exposed or bool(lines), read | forms
             sys.stdout.write("".join(lines))
         for row in _terms(searched) if alarms else ():
             _write(row)
+        _count(searched, values)
+    for outcome in _told(values.values(), read, forms_of(known.lists)):
+        on_skipped(outcome)
     typer.echo(f"{counted(count, 'file')} scanned, {unread if unread.files or count else 'there was nothing to read'}", err=True)
     code = Exit.DONE if exposed or (count > blank and not unread.matters) else Exit.NO_VERDICT
     raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
@@ -87,8 +93,26 @@ def _write(row: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _found(lists: TenantLists, searched: Searched) -> list[str]:
-    """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most."""
+def _count(searched: Searched, values: dict[str, UnreadValues]) -> None:
+    """Count the values of a batch that no list can be asked for, by the path of their text."""
+
+    def into(number: int) -> UnreadValues | None:
+        path = searched.parts[number].piece.path
+        return values.setdefault(path, UnreadValues()) if number in searched.unread else values.get(path)
+
+    if searched.unread or values:
+        count_values(searched, into)
+
+
+def _told(values: Iterable[UnreadValues], read: set[str], enrolled: Collection[str]) -> Iterator[Outcome]:
+    """What is told of such values, where customers were found by those of the forms `read`."""
+    for one in values:
+        one.read |= read
+        yield from one.outcomes(enrolled)
+
+
+def _found(lists: TenantLists, searched: Searched) -> tuple[list[str], set[str]]:
+    """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most, and the forms of those."""
     by_epoch = [(look_up(epoch, searched, in_full=False), epoch) for epoch in lists.epochs]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
     found["document"] = searched.batch.documents(found["start"])
@@ -96,13 +120,14 @@ def _found(lists: TenantLists, searched: Searched) -> list[str]:
     paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
     named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
     columns = (found[name].tolist() for name in ("document", "first", "last", "question"))
-    return [
+    lines = [
         f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
         f'"confidence": {confidence}}}\n'
         for document, first, last, question, handle, confidence in zip(
             *columns, best.list.handles(found["subject"]), confidences(found).tolist(), strict=True
         )
     ]
+    return lines, {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
 
 
 def _terms(searched: Searched) -> Iterator[dict[str, object]]:

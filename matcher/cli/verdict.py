@@ -10,7 +10,7 @@ from matcher.match.capture_result import Reading
 from matcher.match.counts import Found
 from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
-from matcher.unpack.protocol import IN_CHINESE, LOSES_NOTHING, REASONS, Outcome
+from matcher.unpack.protocol import LOSES_NOTHING, Outcome
 from matcher.watchlist.installed import TenantLists
 from ullage.display.next_step import Decide, Step, next_step
 from ullage.errors import ConfigError
@@ -44,6 +44,10 @@ ASK: Mapping[str, str] = {
     "unsupported": "for the data as text or CSV",
     "empty": "whether this is the right file: there is nothing in it",
     "denied": "somebody who may read it to run this",
+    "masked": "for the values in clear",
+    "spelt": "for the numbers as plain digits",
+    "digests": "what was digested and how, or for the values in clear",
+    "salted": "what was digested and how (salt, rounds), or for the values in clear",
 }
 """By reason what to ask whoever sent the file."""
 IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
@@ -155,8 +159,9 @@ class Assessment:
             {
                 "path": one.path,
                 "reason": one.reason,
-                "said": REASONS[one.reason],
-                "said_zh": IN_CHINESE[one.reason],
+                "count": one.number,
+                "said": one.words()[0],
+                "said_zh": one.words()[1],
                 "ask": ASK.get(one.reason, IN_PARTS),
             }
             for one in self.outcomes[:MOST_LISTED]

@@ -6,7 +6,7 @@
 field. What a number is say the modules in `kinds`.
 
 `find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says which of them are digests:
-hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16 its middle, 40 SHA-1, 64 SHA-256.
+hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
 
 A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table, which takes half the look-ups.
 """
@@ -355,24 +355,28 @@ LAST_HEX = 5
 class WordRuns(NamedTuple):
     """Runs of at least SHORTEST_WORD letters and digits, not all digits: where they begin and how long they are, i64[n].
 
-    Those of more than 64 characters have length 65.
+    Those of more than 128 characters have length 129.
     """
 
     start: Places
     length: Places
 
     def of(self, length: int) -> Places:
-        """Where those of exactly `length` characters, at most 64, begin."""
+        """Where those of exactly `length` characters, at most 128, begin."""
         own: Places = self.start[self.length == length]
         return own
 
 
-def find_words(batch: Batch, classes: Classes, led: Places) -> WordRuns:
+def find_words(classes: Classes, led: Places) -> WordRuns:
     """All words of a batch; `led` are those whose first 16 characters are digits, as `DigitRuns` knows them."""
     long = classes.words.of(SHORTEST_WORD)
     start = np.concatenate((places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST_WORD)), led))
     length = lowest(~windows(classes.word, start))
-    return WordRuns(start, length + ((length == BITS) & is_word(batch.data.take(start + length))))
+    for longest in (BITS, 2 * BITS):
+        on = np.flatnonzero(length == longest)
+        more = lowest(~windows(classes.word, start[on] + longest))
+        length[on] += more if longest == BITS else np.minimum(more, 1)
+    return WordRuns(start, length)
 
 
 def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:

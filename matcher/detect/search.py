@@ -39,7 +39,7 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.columns.literals import Joined, Patterns, stretches
-from matcher.detect import labelled
+from matcher.detect import labelled, unread
 from matcher.detect.candidates import Segment, Settled, settle
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
@@ -59,7 +59,7 @@ def search(batch: Batch, beside: Sequence[Segment] = ()) -> Settled:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = Classes.of(batch.data)
     runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
-    words = find_words(batch, seen, runs.led)
+    words = find_words(seen, runs.led)
     mail, strange_at = email.find(batch, places(seen.at))
     rare = find_by_pattern(batch, seen, strange_at)
     mail += [segment for segment in rare if segment.kind == "email"]
@@ -86,13 +86,16 @@ class Seen(NamedTuple):
     undone: Hits
     card_headers: Hits
     masked: Hits
+    unread: Hits
 
 
 class Prescan:
     """The pass for `words`, those of a lexicon, and for what is the same with every lexicon."""
 
     def __init__(self, words: Patterns) -> None:
-        self._joined = Joined((words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns()))
+        self._joined = Joined(
+            (words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns(), unread.patterns())
+        )
 
     def find(self, data: Bytes) -> Seen:
         """What is seen in `data`, UTF-8 between line ends as in `Batch`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +13,7 @@ from matcher.detect.candidates import Candidates, Segment
 from matcher.detect.kinds.masked import find_masked
 from matcher.detect.labelled import find_labelled, labelled_cards
 from matcher.detect.search import search
+from matcher.detect.unread import unread_values
 from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
 from matcher.match.parts import Laid, Piece, Steps, read, strictly
@@ -80,6 +81,11 @@ class Searched:
     def asked(self) -> Sequence[Question]:
         """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
         return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]))
+
+    @cached_property
+    def unread(self) -> Mapping[int, Counter[str]]:
+        """How many values no list can be asked for, by number of part and by form."""
+        return unread_values(self.batch, self.segments, self._seen.unread)
 
     @cached_property
     def candidates(self) -> Candidates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,12 +16,13 @@ from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import Found
 from matcher.match.parts import Piece, Step
 from matcher.match.statistics import Part, Tally
+from matcher.match.unread_values import UnreadValues
 from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
 from matcher.records.device_logs import DeviceLogs
 from matcher.text import Folded
 from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
-from matcher.unpack.protocol import LOSES_NOTHING, Outcome
+from matcher.unpack.protocol import LOSES_NOTHING, Outcome, Values
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 
@@ -124,6 +126,9 @@ class Reading:
         self.rows_of_others: Counter[str] = Counter()
         """Rows that name another platform than a tenant's."""
         self.unread: Counter[str] = Counter()
+        self.values = UnreadValues()
+        self.told = list[Values]()
+        """What is told of `values` so far."""
         self.incomplete: set[str] = set()
         """See `reasons`; words of `ullage.records.incomplete`."""
         self.spent = Spent(budget) if budget else None
@@ -137,9 +142,17 @@ class Reading:
 
     def skip(self, outcome: Outcome) -> None:
         """Something in the capture was not read."""
-        self.unread[outcome.reason] += 1
+        self.unread[outcome.reason] += outcome.number
         if self.spent and outcome.reason in OF_OUTCOME:
             self.incomplete.add(OF_OUTCOME[outcome.reason])
+
+    def tell_values(self, enrolled: Collection[str]) -> None:
+        """Take in what `values` say so far; `enrolled` are the forms that lists have."""
+        for outcome in self.told:
+            del self.unread[outcome.reason]
+        self.told = self.values.outcomes(enrolled)
+        for outcome in self.told:
+            self.skip(outcome)
 
     def refuses(self, piece: Piece) -> bool:
         """Whether the budget is used up, so that `piece` and all behind it is left out."""

@@ -29,6 +29,7 @@ from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, listed, list
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
 from matcher.match.statistics import Part as Counted
+from matcher.match.unread_values import count_values, forms_of
 from matcher.match.whose_rows import NOTHING, Compared, OtherNames, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
@@ -64,6 +65,7 @@ class Matcher:
     ) -> None:
         self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
         self.public = own.public
+        self._forms = forms_of(lists)
         self._others = OtherNames(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
@@ -156,6 +158,8 @@ class Matcher:
                 self._find(searched, readings, lists, epoch, step)
             with step("evidence"):
                 self._find_own_cards(searched, readings, lists)
+        with step("statistics"):
+            self._count_unread(searched, readings)
         self._find_offers(searched, readings, terms, step)
         with step("statistics"):
             self._count(searched, readings)
@@ -174,6 +178,14 @@ class Matcher:
             for number in numbers.tolist():
                 readings[number].tally(counted, number)
             self._count_others(searched, readings, numbers)
+
+    def _count_unread(self, searched: Searched, readings: Sequence[Reading]) -> None:
+        """Count the values that no list can be asked for."""
+        counted = {n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread}
+        if counted:
+            count_values(searched, lambda number: readings[number].values if number in counted else None)
+        for number in counted:
+            readings[number].tell_values(self._forms)
 
     def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, step: Steps) -> None:
         """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
@@ -219,6 +231,7 @@ class Matcher:
     def _add(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, looked: _Looked) -> None:
         """Add what was found to the readings of its parts."""
         found, rows = looked.found, looked.rows
+        forms = {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
         numbers, first = np.unique(found["document"], return_index=True)
         of_row = searched.rows.document[rows.rows] if len(rows.rows) else rows.rows
         borders = zip(
@@ -228,6 +241,7 @@ class Matcher:
         )
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             reading = readings[number]
+            reading.values.read |= forms
             into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
             counts = rows.counts(slice(*held))
             into.add(found.take(slice(*own)), counts)

@@ -12,7 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from matcher.unpack.kinds import formats
 
@@ -35,6 +35,10 @@ REASONS = {
     "denied": "cannot be opened, not read",
     "empty": "empty, there is nothing to read",
     "link": "a link, which is not followed: name what it leads to",
+    "masked": "masked values, not looked up, since each fits many people",
+    "spelt": "eleven-digit strings in spellings that are not read",
+    "digests": "digests in a form that is not enrolled",
+    "salted": "digests of which none is of an enrolled value: salted, digested twice, or of others",
 }
 """The closed list of reasons, each as it is said to a person. The keys are metric labels."""
 IN_CHINESE = {
@@ -56,10 +60,18 @@ IN_CHINESE = {
     "denied": "无法打开，未读取",
     "empty": "为空，没有可读内容",
     "link": "链接，未跟随：请直接指明其目标",
+    "masked": "个脱敏值，每个都可能对应许多人，未查询",
+    "spelt": "个十一位数字，写法无法读取",
+    "digests": "个摘要，其形式未登记",
+    "salted": "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
 }
 """The same in Chinese."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
+
+
+VALUES = frozenset(("masked", "spelt", "digests", "salted"))
+"""Of these so many values were not read; of all else a file, a page or an entry."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +84,40 @@ class Outcome(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {REASONS[self.reason]}"
+        return f"{self.path}: {self.words()[0]}"
+
+    @property
+    def number(self) -> int:
+        """How many there are of it."""
+        return 1
+
+    def words(self) -> tuple[str, str]:
+        """Why it was not read, in English and Chinese."""
+        return REASONS[self.reason], IN_CHINESE[self.reason]
+
+
+class Values(Outcome):
+    """So many values in a text that no list can be asked for; `form` is what digests probably are."""
+
+    _number: int
+    _form: str
+
+    def __new__(cls, path: str, reason: str, number: int, form: str = "") -> Self:  # noqa: D102
+        made = super().__new__(cls, path, reason)
+        made._number, made._form = number, form
+        return made
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return self._number
+
+    def words(self) -> tuple[str, str]:
+        """How many, and why they were not read."""
+        english, chinese = super().words()
+        english = english.replace("values", "value", 1) if self._number == 1 else english
+        probably = (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
+        return f"{self._number:,} {english}{probably[0]}", f"{self._number:,}{chinese}{probably[1]}"
 
 
 class Unread:
@@ -85,7 +130,7 @@ class Unread:
 
     def add(self, outcome: Outcome, file: str) -> None:
         """Something in a file; of one file all is told before anything of the next."""
-        self.reasons[outcome.reason] += 1
+        self.reasons[outcome.reason] += outcome.number
         self.files += file != self._last
         self._last = file
 

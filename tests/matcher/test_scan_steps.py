@@ -38,7 +38,7 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
 def words_of(batch: Batch) -> tuple[DigitRuns, WordRuns]:
     seen = Classes.of(batch.data)
     runs = DigitRuns(batch, seen)
-    return runs, find_words(batch, seen, runs.led)
+    return runs, find_words(seen, runs.led)
 
 
 @given(EIGHT, st.lists(st.lists(st.booleans(), min_size=32, max_size=32), max_size=6))

@@ -25,8 +25,8 @@ DIGESTS = {"md5": (WHOLE, MIDDLE), "sha1": (WHOLE,), "sha256": (WHOLE,)}
 """The digests, and which characters of their hex stand for them."""
 FORM_OF_LENGTH = {
     len(hashlib.new(form, usedforsecurity=False).hexdigest()[part]): form for form, parts in DIGESTS.items() for part in parts
-}
-"""The digest by how many digits stand for it."""
+} | {96: "sha384", 128: "sha512"}
+"""The digest by how many digits stand for it; the last two are in no list, and are told as unread."""
 PREFIXES = {"phone": ("", "86", "+86")}
 """What is written before a value that is digested, where more than nothing is; something only before a domestic number."""
 DOMESTIC = {"phone": 11, "resident_id": 18}

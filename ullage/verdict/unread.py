@@ -23,6 +23,13 @@ IN_WORDS = {
     "denied": ("that cannot be opened", "无法打开"),
     "empty": ("empty", "空文件"),
     "link": ("links, which are not followed", "链接（未跟随）"),
+    "masked": ("masked values", "脱敏值"),
+    "spelt": ("eleven-digit strings in spellings that are not read", "写法无法读取的十一位数字"),
+    "digests": ("digests in a form that is not enrolled", "形式未登记的摘要"),
+    "salted": (
+        "digests of nobody enrolled (salted, digested twice, or of others)",
+        "不属于已登记值的摘要（可能加盐、二次摘要或属于他人）",
+    ),
 }
 """By reason, English and Chinese."""
 

@@ -1,0 +1,221 @@
+"""Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
+
+Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
+SHA-512, a digest in base64, `1~3~8~0~0~1~3~8~0~0~0`. A gate, which hyperscan looks for in the one pass over all texts, says where
+one may stand; around it a pattern of Python says whether one does. Each is linear: what repeats in it is bounded.
+
+Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts, and none whose label or
+header names a thing that has digests or random ids of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+
+import hyperscan
+import numpy as np
+
+from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.literals import Patterns, stretches
+from matcher.detect.candidates import Segment
+from matcher.detect.numbers import DIGEST
+from ullage.identifiers.masked import FORM as MASKED
+
+SPELT = "spelt"
+"""What is counted, beside MASKED and the forms of digests."""
+SIZES = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+MOST = 1 << 12
+"""Places of one text that are looked at; beyond them as many values are counted as are told by these."""
+AROUND = 96
+"""Bytes on either side of the end of what a gate saw."""
+HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
+"""What hides a character, in UTF-8: `*●•×`."""
+WORD = "[A-Za-z0-9._+-]"
+MASKS = re.compile(
+    rf"(?<![\w*@.+])(?:"
+    rf"\+?\d{{1,10}}[ -]?(?:{HIDES}{{3,14}}[ -]?){{1,4}}\d{{0,6}}[\dXx]"  # 138****8000, 6222 **** **** 1234
+    rf"|{HIDES}{{4,14}}[ -]?\d{{4}}[\dXx]?"  # ****-8000
+    rf"|1[3-9]\d{{1,6}}{HIDES}{{4,8}}"  # 138********
+    rf"|1[3-9]\d####\d{{4}}"
+    rf"|{WORD}{{0,24}}{HIDES}{{2,20}}{WORD}{{0,24}}@[A-Za-z0-9*.-]{{1,60}}\.[A-Za-z*]{{2,12}}"
+    rf")(?![\w*])".encode(),
+    re.ASCII,
+)
+SIGNS = "~ → · 。 丨 ^ # ・ • ● ｜ ‖ ° ′ ★ ☆ ◆ ♥ 、 … — – ➜ `".split()
+GAPS = tuple(gap for sign in SIGNS for gap in (sign, sign * 2, sign * 3, f" {sign} "))
+"""What may stand between groups: nothing that parts cells, dates, addresses or amounts."""
+SMALL_GAPS = (*GAPS, *("_", "+", "=", "&", "-", " ", ".", "/", "--", "  ", " - ", " . ", " / "))
+"""What may stand between single digits."""
+
+
+def _any(gaps: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(gaps, key=len, reverse=True)))
+
+
+SINGLE = rf"(?P<s>{_any(SMALL_GAPS)})[3-9](?:(?P=s)[0-9]){{9}}(?!(?P=s)?[0-9])"
+GROUPS = ((3, 4, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (2, 3, 3, 3), (3, 2, 2, 2, 2), (1, 2, 2, 2, 2, 2), (5, 6), (3, 8), (7, 4))
+
+
+def _in_groups(number: int, sizes: Sequence[int]) -> str:
+    """A number of eleven digits in such groups behind its 1, with the same between them and not behind them."""
+    first = "[3-9]" * (sizes[0] > 1) + f"[0-9]{{{max(0, sizes[0] - 2)}}}"
+    more = "".join(f"(?P=g{number})[0-9]{{{size}}}" for size in sizes[2:])
+    return f"{first}(?P<g{number}>{_any(GAPS)})[0-9]{{{sizes[1]}}}{more}(?!(?P=g{number})|[0-9])"
+
+
+SPELLINGS = re.compile(
+    rf"1(?<![0-9A-Za-z.]1)(?:{SINGLE}|{'|'.join(_in_groups(number, sizes) for number, sizes in enumerate(GROUPS))})"
+    r"(?![0-9A-Za-z])".encode()
+)
+LAST = r"[AEIMQUYcgkosw048]"
+"""The last character of base64 that stands for one byte and two thirds."""
+BASE64 = re.compile(
+    rf"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/]{{21}}[AQgw]=|[A-Za-z0-9+/]{{26}}{LAST}|[A-Za-z0-9+/]{{42}}{LAST}"
+    r"|[A-Za-z0-9+/]{85}[AQgw]=)=(?![A-Za-z0-9+/=])".encode()
+)
+OF_BASE64 = {24: "md5", 28: "sha1", 44: "sha256", 88: "sha512"}
+CELL_BEFORE = re.compile(rb"""(?:[\n,;\t|:=>({\[]|--|[\x80-\xff]) ?["'`]?\Z""")
+CELL_BEHIND = re.compile(rb"""["'`]? ?(?:[\n\r,;\t|<)}\]]|--|\Z)""")
+MOST_LOOKED_AT = 256
+"""Digests of one text whose surroundings are looked at; the others are taken to be like them."""
+LINE = 1024
+"""Bytes before a digest in which its label, or the cells before it, are looked for."""
+LABEL = re.compile(rb"""([A-Za-z_][\w. -]{0,40})["'`]? ?[:=]>? ?["'`({\[]*\Z""")
+THING = re.compile(
+    rb"""(?:\A|.*[\W_])(?:u?u?id|guid|oid|etag|commit|tree|parent|object|blob|rev|revision|sha|sha\d+|sha\d*sums?|md5sums?|checksums?
+    |crc|integrity|tokens?|session|sid|csrf|nonce|trace|span|request|transaction|tx|txid|block|order|file|path|image|layer|build
+    |version|cache|cookie|key|secret|signature|sign|salt|passw(?:or)?d|pwd|pass|hmac|content|resolved|ref|url|node)
+    (?:[\W_]?(?:id|hash|hex|key|sha|sums?|digest|md5|sha\d+))?\Z""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+"""Names of what has digests or random ids and is no person."""
+PERSON = re.compile(rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client|user|iban|ssn")
+DELIMITERS = tuple(bytes((sign,)) for sign in b"\t|;,")
+GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
+"""What stands before the digest of an image, a package or a file."""
+
+
+@cache
+def patterns() -> Patterns:
+    """Gates: what hides beside a digit or an at sign; digits, or groups of them, with the like between; padded base64."""
+    one = [re.escape(gap).encode() for gap in GAPS]
+    each = [re.escape(gap).encode() for gap in SMALL_GAPS]
+    hides = [re.escape(sign).encode() for sign in "*●•×"]
+    return Patterns((
+        *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
+        *(sign * 2 + rb"[A-Za-z0-9._+\-]{0,8}@" for sign in hides),
+        *(rb"1[3-9][0-9]{1,6}" + sign * 4 for sign in hides),
+        rb"1[3-9][0-9]####",
+        *(rb"[0-9]" + gap + rb"[0-9]{2}" for gap in one),
+        *(rb"1" + gap + rb"[3-9]" + gap + rb"[0-9]" + gap for gap in each),
+        rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
+    ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
+
+
+def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]) -> dict[int, Counter[str]]:
+    """How many such values there are, by number of text and by form; none of what `segments` have read.
+
+    `hits` are what was found of `patterns` in the batch.
+    """
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
+    hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
+    if not (len(hits[0]) or weak or hexed):
+        return found
+    text = batch.data.data
+    for start in weak:
+        _count(batch, start, MASKED, found)
+    for segment in hexed:
+        _count(batch, _people(batch, text, segment.start, segment.end), SIZES[int(segment.length[0])], found)
+    seen = hits[1][~_are_read(segments, hits[1] - 1, hits[1])]
+    for document, own in _by_text(batch, np.sort(seen)):
+        for form, count in _around(batch, segments, text, own[:MOST]).items():
+            found[document][form] += count * len(own) // min(len(own), MOST)
+    return found
+
+
+def _by_text(batch: Batch, seen: Places) -> Iterator[tuple[int, Places]]:
+    """The number of each text, and what of `seen`, in order, is in it."""
+    document = batch.documents(seen)
+    first = np.flatnonzero(np.diff(document, prepend=-1))
+    yield from zip(document[first].tolist(), np.split(seen, first[1:]), strict=True) if len(seen) else ()
+
+
+def _around(batch: Batch, segments: Sequence[Segment], text: memoryview, seen: Places) -> Counter[str]:
+    """What stands around these places of one text, by form."""
+    around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
+    counts = Counter[str]()
+    for form, pattern in ((MASKED, MASKS), (SPELT, SPELLINGS)):
+        start, end = _places(pattern, text, around)
+        counts[form] = len(start) - int(_are_read(segments, start, end).sum())
+    start, end = _places(BASE64, text, around)
+    for size, form in OF_BASE64.items():
+        own = end - start == size
+        counts[form] = len(_people(batch, text, start[own], end[own]))
+    return +counts
+
+
+def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[str]]) -> None:
+    """Add the values that begin at `start` to those of their texts."""
+    if len(start):
+        documents, counts = np.unique(batch.documents(start), return_counts=True)
+        for document, count in zip(documents.tolist(), counts.tolist(), strict=True):
+            found[document][form] += count
+
+
+def _places(pattern: re.Pattern[bytes], text: memoryview, around: Sequence[tuple[int, int]]) -> tuple[Places, Places]:
+    """Where what matches begins and ends."""
+    spans = [match.span() for first, last in around for match in pattern.finditer(text, first, last)]
+    columns = np.array(spans, np.int64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
+
+
+def _are_read(segments: Sequence[Segment], start: Places, end: Places) -> Flags:
+    """Which of the stretches [start, end) overlap with one that was read: bool[n]."""
+    first = np.concatenate([segment.start for segment in segments] or [np.empty(0, np.int64)])
+    order = np.argsort(first, kind="stable")
+    last = np.concatenate([segment.end for segment in segments] or [np.empty(0, np.int64)])[order]
+    behind = np.maximum.accumulate(last)
+    before = np.searchsorted(first[order], end) - 1
+    read: Flags = (before >= 0) & (behind.take(np.maximum(before, 0), mode="clip") > start) if len(first) else before >= 0
+    return read
+
+
+def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Places:
+    """Those of the digests [start, end) that may stand for people; of those of a text in which many do not, as many fewer."""
+    if not len(start):
+        return start
+    kept = np.zeros(len(start), bool)
+    document = batch.documents(start)
+    for each, first, count in zip(
+        *(column.tolist() for column in np.unique(document, return_index=True, return_counts=True)), strict=True
+    ):
+        step = -(-count // MOST_LOOKED_AT)
+        begin = int(batch.starts[each])
+        head = bytes(text[begin : begin + LINE]).partition(b"\n")[0]
+        for place in range(first, first + count, step):
+            kept[place : place + step] = _is_person(
+                text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place]), head
+            )
+    return start[kept]
+
+
+def _is_person(text: memoryview, first: int, start: int, end: int, head: bytes) -> bool:
+    """Whether a digest is a cell of a row, and no label before it or name above it says that it is of a thing."""
+    before, behind = bytes(text[first:start]), bytes(text[end : end + 8])
+    line = before.rpartition(b"\n")[2]
+    if not CELL_BEHIND.match(behind) or GLUED.search(before[-16:]) or not CELL_BEFORE.search(b"\n" + before[-8:]):
+        return False
+    label = LABEL.search(line[-64:])
+    if label:
+        return _names_person(label[1])
+    delimiter = max(DELIMITERS, key=head.count)
+    cells, number = head.split(delimiter), line.count(delimiter)
+    return number >= len(cells) or _names_person(cells[number].strip(b" \"'`"))
+
+
+def _names_person(name: bytes) -> bool:
+    return PERSON.search(name) is not None or THING.fullmatch(name) is None

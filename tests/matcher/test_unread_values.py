@@ -1,0 +1,221 @@
+"""What stands for people and cannot be looked up is counted, and where nobody was found in a column of it there is no verdict."""
+
+import base64
+import hashlib
+import json
+import random
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from matcher.match.pipeline import Matcher
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone
+from tests.matcher.conftest import BANK
+from tests.matcher.test_match import found
+from ullage.exits import Exit
+from ullage.settings import Context
+
+NUMBERS = [phone(number) for number in range(900, 960)]
+CHANCE = random.Random(28)
+
+
+@pytest.fixture
+def context(data: Path) -> Context:
+    """The command line goes by the real clock."""
+    return Context(data)
+
+
+def digest(form: str, value: str) -> str:
+    return hashlib.new(form, value.encode(), usedforsecurity=False).hexdigest()
+
+
+def in_base64(form: str, value: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest(form, value))).decode()
+
+
+def digits(sign: str, *sizes: int) -> Callable[[str], str]:
+    """A number in groups of these sizes, or single digits, with a sign between."""
+
+    def write(value: str) -> str:
+        ends = [sum(sizes[: n + 1]) for n in range(len(sizes))] or [*range(1, 12)]
+        return sign.join(value[end - size : end] for end, size in zip(ends, sizes or [1] * 11, strict=True))
+
+    return write
+
+
+UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
+    "sha512": ("digests", lambda value: digest("sha512", value)),
+    "sha384": ("digests", lambda value: digest("sha384", value)),
+    "sha512 in capitals": ("digests", lambda value: digest("sha512", value).upper()),
+    "sha512 in base64": ("digests", lambda value: in_base64("sha512", value)),
+    "md5 of md5": ("salted", lambda value: digest("md5", digest("md5", value))),
+    "md5 with salt": ("salted", lambda value: digest("md5", f"x9{value}")),
+    "sha256 with salt": ("salted", lambda value: digest("sha256", f"{value}pepper")),
+    "sha1 of md5": ("salted", lambda value: digest("sha1", digest("md5", value))),
+    "masked": ("masked", lambda value: f"{value[:3]}****{value[7:]}"),
+    "masked but for four": ("masked", lambda value: f"****{value[7:]}"),
+    "masked, hyphen": ("masked", lambda value: f"****-{value[7:]}"),
+    "masked with bullets": ("masked", lambda value: f"{value[:3]}●●●●{value[7:]}"),
+    "masked at the end": ("masked", lambda value: f"{value[:7]}****"),
+    "masked mail": ("masked", lambda value: f"{value[8]}***@mail{value[7:]}.example"),
+    "masked card": ("masked", lambda value: f"6222 **** **** {value[7:]}"),
+    "tildes": ("spelt", digits("~")),
+    "bars": ("spelt", digits("~", 3, 4, 4)),
+    "arrows": ("spelt", digits("→", 4, 3, 4)),
+}
+ROWS = {
+    "alone": "{}",
+    "cells": "{number},{},Li",
+    "pipes": "{number}|{}|2024-01-02",
+    "JSON": '{{"n":{number},"phone":"{}"}}',
+    "label": "phone: {}",
+}
+
+
+@pytest.fixture(scope="module")
+def matcher(enrolled: Path) -> Matcher:
+    """A matcher of the bank's ten customers, for all that only reads."""
+    return matcher_of(Context(enrolled))
+
+
+def unread(matcher: Matcher, body: str) -> dict[str, int]:
+    """What of a post was not read."""
+    [reading] = matcher.read([capture(body=body.encode())])
+    assert reading.is_unread == bool(reading.unread)
+    return dict(reading.unread)
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("how", UNREAD)
+def test_a_column_of_it_is_counted(matcher: Matcher, how: str, row: str) -> None:
+    reason, write = UNREAD[how]
+    body = "\n".join(ROWS[row].format(write(value), number=n + 1) for n, value in enumerate(NUMBERS))
+    assert unread(matcher, body) == {reason: len(NUMBERS)}
+
+
+@pytest.mark.parametrize("how", ["sha512", "md5 with salt", "masked", "tildes"])
+def test_a_column_of_it_gives_no_verdict(ullage, bank: Context, tmp_path: Path, how: str) -> None:
+    reason, write = UNREAD[how]
+    path = tmp_path / "leak.txt"
+    path.write_text("\n".join(map(write, NUMBERS)), encoding="utf-8")
+    done = ullage("assess", path, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["verdict"]) == (Exit.NO_VERDICT, "no verdict")
+    assert [(one["reason"], one["count"]) for one in told["not_read"]] == [(reason, len(NUMBERS))]
+    assert told["unread"] == {reason: len(NUMBERS)}
+
+
+def test_it_is_said_in_words(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "leak.txt"
+    path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
+    shown = " ".join(ullage("assess", path).stdout.split())
+    assert "60 digests in a form that is not enrolled (probably SHA-512)" in shown
+    assert "NO VERDICT" in shown
+    assert "ask what was digested and how" in shown
+    path.write_text("138****8000")
+    assert "1 masked value, not looked up" in " ".join(ullage("assess", path).stdout.split())
+
+
+def test_scan_says_it_and_has_no_verdict(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "leak.txt"
+    path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
+    done = ullage("scan", path)
+    assert done.exit_code == Exit.NO_VERDICT
+    assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in done.stderr
+
+
+def test_digests_that_no_list_has_are_in_no_enrolled_form(ullage, context: Context, tmp_path: Path) -> None:
+    enrol(context, "bank", BANK, "none")
+    path = tmp_path / "leak.txt"
+    path.write_text("\n".join(digest("md5", value) for value in NUMBERS))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    assert [(one["reason"], one["said"]) for one in told["not_read"]] == [
+        ("digests", "60 digests in a form that is not enrolled (probably MD5)")
+    ]
+
+
+def test_digests_by_which_somebody_is_found_are_read(ullage, bank: Context, tmp_path: Path) -> None:
+    path = tmp_path / "leak.txt"
+    path.write_text("\n".join(digest("md5", value) for value in (*NUMBERS, BANK[3]["phone"])))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    assert (told["verdict"], told["not_read"]) == ("exposed", [])
+    done = ullage("scan", path)
+    assert (done.exit_code, "digests" in done.stderr) == (Exit.DONE, False)
+
+
+def test_beside_customers_it_is_counted_in_the_finding(bank: Context) -> None:
+    rows = [BANK[1]["phone"], *(f"{value[:3]}****{value[7:]}" for value in NUMBERS)]
+    [finding] = found(matcher_of(bank), "\n".join(rows))
+    assert (finding.total_subjects, finding.statistics.unread) == (1, {"masked": 60})
+
+
+def test_beside_the_brand_it_makes_a_finding(bank: Context) -> None:
+    rows = "\n".join(digest("sha512", value) for value in NUMBERS)
+    [finding] = found(matcher_of(bank, brands={"bank": ["示例银行"]}), f"示例银行客户\n{rows}")
+    assert (finding.total_subjects, finding.statistics.unread) == (0, {"digests": 60})
+
+
+def test_it_is_counted_over_the_windows_of_a_long_text(ullage, bank: Context, tmp_path: Path) -> None:
+    path, count = tmp_path / "leak.csv", 60_000
+    path.write_text("\n".join(f"{n},{digest('sha512', str(n))}" for n in range(count)))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    assert [(one["reason"], one["count"]) for one in told["not_read"]] == [("digests", count)]
+
+
+def hexed(size: int) -> str:
+    return CHANCE.randbytes(size // 2).hex()
+
+
+def lines(row: Callable[[int], str], head: str = "") -> str:
+    return "\n".join([*([head] if head else []), *(row(n) for n in range(80))])
+
+
+ORDINARY = {
+    "git log": lines(lambda n: f"commit {hexed(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),
+    "git log in a line each": lines(lambda n: f"{hexed(40)} mend the {n}th thing"),
+    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {hexed(40)}..{hexed(40)} 100644\n+one\n-two\n"),
+    "sha256sum": lines(lambda n: f"{hexed(64)}  file{n}.tar.gz"),
+    "sha512sum, BSD": lines(lambda n: f"SHA512 (file{n}.iso) = {hexed(128)}"),
+    "requirements": lines(lambda n: f"package{n}==1.{n} \\\n    --hash=sha256:{hexed(64)}"),
+    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{hexed(86)}=="\n}},'),
+    "images": lines(lambda n: f"image: registry.example/app{n}@sha256:{hexed(64)}"),
+    "etags": lines(lambda n: f'HTTP/1.1 200 OK\nETag: "{hexed(32)}"\nContent-Length: {n}\n'),
+    "uuids": lines(lambda n: f"{uuid.UUID(int=CHANCE.getrandbits(128))},{n},paid", "id,n,state"),
+    "ids without hyphens": lines(lambda n: f"{hexed(32)},{n},paid", "id,n,state"),
+    "ids in JSON": lines(lambda n: f'{{"uuid":"{hexed(32)}","etag":"{hexed(40)}","n":{n}}}'),
+    "sessions": lines(lambda n: f"2024-01-0{n % 9 + 1} GET /a?session={hexed(32)} 200"),
+    "rows in clear with ids": lines(lambda n: f"{hexed(32)},{phone(2000 + n)},{n}"),
+    "logins with digests": lines(lambda n: f"user{n}@mail.example:{hexed(32)}"),
+    "order numbers": lines(lambda n: f"2024010{n % 9}15{CHANCE.randrange(10**10):010d},shipped"),
+    "addresses": lines(lambda n: f"192.168.100.{n + 10} - 172.16.100.{n + 100} 10.0.0.{n}"),
+    "times": lines(lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"),
+    "amounts": lines(lambda n: f"13,800,{n + 100},000.00 EUR; 1 380 013; 19.12.2023 15:30"),
+    "coordinates": lines(lambda n: f"35.{CHANCE.randrange(10**6):06d}, 139.{CHANCE.randrange(10**8):08d}"),
+    "small numbers": lines(lambda n: f"1, 3, 5, 7, 9, 11, 13, {n}"),
+    "matrix": lines(lambda n: "1 4 9 16 25 36 49 64 81 100"),
+    "dates": lines(lambda n: f"2024-01-02 10:{n % 60:02d} 19-12-2023"),
+    "markdown": lines(lambda n: f"#### 2024 plan {n}\n\n**1234** and *x* ** y\n\n---\n"),
+    "stars": lines(lambda n: f"/*** {n} ***/ a = b ** 2; rating ****"),
+    "prices of tiers": lines(lambda n: "130元1200元5000元"),
+    "one hash": f"fixed in {hexed(40)}, thanks",
+    "one masked value in a long page": "\n".join(["a line of a page about nothing"] * 80 + ["winner: 138****8000"]),
+    "base64 of no digest": lines(lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_an_ordinary_text_is_read_whole(matcher: Matcher, name: str) -> None:
+    assert unread(matcher, ORDINARY[name]) == {}
+
+
+def test_masks_by_which_somebody_is_found_are_read(ullage, context: Context, tmp_path: Path) -> None:
+    people = [customer(n) for n in range(60)]
+    enrol(context, "bank", people)
+    path = tmp_path / "leak.txt"
+    rows = (f"{p['phone'][:3]}****{p['phone'][7:]},{p['resident_id'][:6]}********{p['resident_id'][14:]}" for p in people)
+    path.write_text("\n".join(rows))
+    told = json.loads(ullage("assess", path, "--json").stdout)
+    assert (told["verdict"], told["not_read"], told["tenants"][0]["customers"]) == ("exposed", [], 60)
