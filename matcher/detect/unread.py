@@ -107,7 +107,7 @@ def patterns() -> Patterns:
     return Patterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
         *(sign * 2 + rb"[A-Za-z0-9._+\-]{0,8}@" for sign in hides),
-        *(rb"1[3-9][0-9]{1,6}" + sign * 4 for sign in hides),
+        *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         *(rb"[0-9]" + gap + rb"[0-9]{2}" for gap in one),
         *(rb"1" + gap + rb"[3-9]" + gap + rb"[0-9]" + gap for gap in each),

@@ -20,7 +20,7 @@ import numpy as np
 
 from matcher.columns.bitset import Places
 from matcher.columns.literals import BYTES, TEXT, Literals, stretches
-from matcher.text import spellings
+from matcher.text import cells, spellings
 from matcher.text.chains import ROOM, chain_starts
 from matcher.text.fold import FILL, fit, fold_all
 from matcher.text.spellings import BEHIND_LABEL, LONGEST_BETWEEN, Rule, chain_plain, is_valid, words_of
@@ -92,7 +92,8 @@ def _found_by_gates() -> Literals:
 @cache
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the order in which they run."""
-    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *_mails())
+    read_in_cells = (Rule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
+    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *read_in_cells, *_mails())
 
 
 def _spreadsheet() -> Iterable[Rule]:

@@ -33,6 +33,7 @@ from matcher.text.chains import chain_starts
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
+from matcher.text.unfold import GATES, unfold
 
 SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")
@@ -244,13 +245,28 @@ ENTITY = re.compile(rf"&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A
 JSON_ESCAPE = re.compile(rf"\\(?<!\\\\)\\*+{FILL}*+u[0-9a-fA-F]{{4}}")
 OCTETS = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}(?:%{FILL}*+[0-9a-fA-F]{{2}})*+")
 OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
+HEXED = r"(?:(?:3[0-9]){11}|(?:[2-7][0-9a-fA-F]){1,40}40(?:[2-7][0-9a-fA-F]){1,40}2[eE])"
+"""A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes: `text.cells` reads it."""
+ESCAPED_OCTETS = re.compile(rf"(?<!\\)(?:\\x(?!{HEXED})[0-9a-fA-F]{{2}})+")
+OCTAL = re.compile(r"(?<!\\)(?:\\[01][0-7]{2}(?![0-9]))+")
+WRITTEN_END = re.compile(r"(?<!\\)\\[nrt](?=\+?[0-9])")
+CODE_POINT = re.compile(r"(?<!\\)\\u\{([0-9a-fA-F]{1,6})\}")
 
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR, between texts that are unescaped in one go: no escape, block, number or address goes across it."""
 LONG, HEAD = 1 << 16, 1 << 12
 """Bytes of a text whose beginning is looked at first, and of that beginning."""
-ESCAPES = ("&#", "&[a-z][a-z0-9]{1,24};", "%[0-9a-f]{2}", r"\\u[0-9a-f]{4}")
+ESCAPES = (
+    "&#",
+    "&[a-z][a-z0-9]{1,24};",
+    "%[0-9a-f]{2}",
+    r"\\u[0-9a-f]{4}",
+    r"\\x[0-9a-f]{2}",
+    r"\\u\{",
+    r"\\[01][0-7]{2}",
+    r"\\[nrt]\+?[0-9]",
+)
 AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""
 
@@ -278,7 +294,7 @@ def unescape(text: str, *, markup: bool) -> str:
 
 def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     """Each of `texts` unescaped as it would be alone, in one go: on a short text the calls cost more than their work."""
-    text = _escapes(BETWEEN.join(map(untag, texts) if markup else texts))
+    text = _escapes(BETWEEN.join(map(unfold, map(untag, texts) if markup else texts)))
     for _ in range(2):
         revealed = reveal_base64(text)
         if revealed is text:
@@ -319,6 +335,7 @@ def patterns() -> Patterns:
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
     own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
+    own += tuple(gate.encode() for gate in GATES)
     gates, flags = deobfuscate.gates()
     return Patterns((*own, *gates), tuple(flag | ONCE for flag in (*[TEXT] * len(own), *flags)))
 
@@ -341,6 +358,8 @@ def _escapes(text: str) -> str:
             text = ENTITY.sub(Memo(_entity).of, text)
         if "\\" in text:
             text = JSON_ESCAPE.sub(Memo(_json_escape).of, text)
+            text = ESCAPED_OCTETS.sub(Memo(_escaped_octets).of, CODE_POINT.sub(_code_point, text))
+            text = WRITTEN_END.sub(Memo(_written_end).of, OCTAL.sub(Memo(_octal).of, text))
         if "%" in text:
             text = OCTETS.sub(Memo(_octets).of, text)
     return text
@@ -377,6 +396,31 @@ def _entity(whole: str) -> str:
 def _json_escape(whole: str) -> str:
     code = int(whole[-4:], 16)
     return whole if 0xD800 <= code <= 0xDFFF else fit(chr(code), len(whole))
+
+
+def _code_point(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return fit(chr(code), len(match[0])) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else match[0]
+
+
+def _escaped_octets(whole: str) -> str:
+    return _in_place(whole, bytes.fromhex(whole.replace("\\x", "")))
+
+
+def _octal(whole: str) -> str:
+    return _in_place(whole, bytes([int(code, 8) for code in whole.split("\\")[1:]]))
+
+
+def _in_place(whole: str, raw: bytes) -> str:
+    """What octets of four characters each stand for, as UTF-8 or else Latin-1; what is ASCII in the place of its own."""
+    plain = raw.decode("utf-8" if _holds(raw, "utf-8") else "latin-1")
+    if CONTROL.search(plain):
+        return whole
+    return (FILL * 3).join([*plain, ""]) if plain.isascii() else fit(plain, len(whole))
+
+
+def _written_end(whole: str) -> str:
+    return ("\t" if whole == r"\t" else "\n") + FILL
 
 
 def _octets(whole: str) -> str:

@@ -55,9 +55,9 @@ UU_START = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n[!-M][ -`]{4}", re
 UU = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n((?:[ -`]{1,80}+(?:\r?\n|\Z))++)", re.MULTILINE)
 """A file in uuencode (POSIX): lines without a small letter, up to one that says `end`."""
 OCTETS = rb"(?:[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})?(?:[ \t]{1,2}|(?=[\r\n]|\Z))){2,16}"
-DUMP = re.compile(rb"^[0-9A-Fa-f]{6,16}:?[ \t]{1,3}" + OCTETS + rb"[^\r\n]*\r?\n?", re.MULTILINE)
+DUMP = re.compile(rb"^(?:[0-9A-Fa-f]{6,16}:?|[0-9A-Fa-f]{4,5}:)[ \t]{1,3}" + OCTETS + rb"[^\r\n]*\r?\n?", re.MULTILINE)
 DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
-"""A line of xxd, hexdump or od, and its octets: behind the address, before what they look like."""
+"""A line of xxd, hexdump, od or `curl --trace`, and its octets: behind the address, before what they look like."""
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
@@ -67,9 +67,9 @@ TELLING = 3 * HEAD
 """Letters of a block that say what it is: what stands in them is a head at least."""
 DASHES = b"----"
 """What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
-SECOND_LINE = b"00000010"
+SECOND_LINES = (b"00000010", b"\n0010: ")
 """Address of the second line of a dump."""
-DUMP_BEGUN = re.compile(rb"^0{0,8}" + SECOND_LINE + rb":?[ \t]{1,3}" + OCTETS, re.MULTILINE)
+DUMP_BEGUN = re.compile(rb"^(?:0{0,8}00000010:?|0010:)[ \t]{1,3}" + OCTETS, re.MULTILINE)
 """That line: a phone and a card in groups of four look like one of another address."""
 Found = tuple[str, bytes]
 """Name and bytes of a file."""
@@ -80,7 +80,7 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
     `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
     """
-    if SECOND_LINE in text and DUMP_BEGUN.search(text):
+    if any(second in text for second in SECOND_LINES) and DUMP_BEGUN.search(text):
         return True
     if b"begin " in text and UU_START.search(text):
         return True
@@ -222,7 +222,7 @@ def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
 def _dumps(text: bytes | mmap) -> Iterator[bytes]:
     """Dumps: lines with addresses that stand one below the other."""
     plain, end = bytearray(), -1
-    for match in DUMP.finditer(text) if text.find(SECOND_LINE) >= 0 else ():
+    for match in DUMP.finditer(text) if any(text.find(second) >= 0 for second in SECOND_LINES) else ():
         if match.start() != end:
             yield bytes(plain)
             plain.clear()

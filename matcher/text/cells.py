@@ -1,0 +1,84 @@
+r"""Numbers and addresses that a program has encoded one by one: a cell in base64 or hex, a number behind a backslash.
+
+`MTU0MDAwMDAwMDE=`, `3135343030303030303031`, `\x3135…`, `31 35 34 …`, `YUBiLmNvbQ==`, `+AEA-`. Base64 of 24 characters and more,
+and hex behind `0x`, are read elsewhere. A cell is read only where all of it is a number of eleven digits or more, or an address:
+of what else is as long, keys and ids, next to none decodes to either.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Iterator
+
+from matcher.text.fold import fit
+
+Form = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
+"""Where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match."""
+EDGE, END = r"(?<![A-Za-z0-9+/=_-])", r"(?![A-Za-z0-9+/=_-])"
+VALUE = re.compile(
+    r"\+?\d{11,19}[Xx]?|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}", re.ASCII
+)
+THREE = "[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
+"""Three digits in base64."""
+ASCII_THREE = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/]"
+"""Three characters of ASCII, which no random letters are for long."""
+DIGITS = f"(?:{THREE}){{3,}}[A-Za-z0-9+/]{{0,3}}"
+DOMAINS = tuple("com cn net org de example fr uk it es io hk tw jp eu edu gov".split())
+"""How addresses end, by whose base64 a cell of one is seen; what ends otherwise is seen by two signs of padding."""
+
+
+def _endings() -> Iterator[str]:
+    """How base64 of an address ends, whichever of three bytes its domain's dot is."""
+    for domain in DOMAINS:
+        for before in range(3):
+            written = binascii.b2a_base64(b"\0" * before + b"." + domain.encode(), newline=False).decode()
+            yield re.escape(written[(0, 2, 3)[before] :])
+
+
+OCTET = "[2-7][0-9a-fA-F]"
+OCTET_SIGNS = " :"
+"""What parts octets that are written apart."""
+PRINTED = f"(?:{OCTET}){{1,60}}"
+
+
+def forms() -> Iterator[Form]:
+    """Every form."""
+    yield (
+        f"(?:m[tz][mquycgk][w-z0-5]|odyx){THREE}{THREE}[MNO]",
+        re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
+        _base64,
+    )
+    yield (
+        f"[aqgw]==[^a-z0-9+/=]|(?:{'|'.join(_endings())})[^a-z0-9+/=]",
+        re.compile(rf"{EDGE}(?:{ASCII_THREE}){{2,5}}[A-Za-z0-9+/]{{0,3}}={{0,2}}{END}"),
+        _base64,
+    )
+    yield (
+        r"(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",
+        re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
+        lambda match: _hex(match, match[1]),
+    )
+    yield (
+        "|".join(f"(?:3[0-9]{sign}){{10}}3[0-9](?:[^0-9{sign}]|{sign}(?:[^3]|3[^0-9]))" for sign in OCTET_SIGNS),
+        re.compile(rf"(?<![0-9A-Za-z])(?:2[bB][{OCTET_SIGNS}])?3[0-9](?:[{OCTET_SIGNS}]3[0-9]){{10,18}}(?![0-9A-Za-z])"),
+        lambda match: _hex(match, re.sub(f"[{OCTET_SIGNS}]", "", match[0])),
+    )
+    yield r"\+AEA-", re.compile(r"\+AEA-"), lambda match: fit("@", len(match[0]))
+
+
+def _base64(match: re.Match[str]) -> str:
+    letters = match[0].rstrip("=")
+    if len(letters) % 4 == 1:
+        return match[0]
+    return _plain(match, binascii.a2b_base64(letters + "=" * (-len(letters) % 4)))
+
+
+def _hex(match: re.Match[str], digits: str) -> str:
+    return _plain(match, bytes.fromhex(digits))
+
+
+def _plain(match: re.Match[str], decoded: bytes) -> str:
+    """The value that a match stands for; the match itself where it is none."""
+    text = decoded.decode("latin-1")
+    return fit(text, len(match[0])) if VALUE.fullmatch(text) else match[0]

@@ -1,0 +1,49 @@
+"""Lines that a format has folded or encoded by property: vCard, iCalendar and LDIF, statements of account in SWIFT's MT940.
+
+A value goes on behind a line end and a blank (RFC 6350, RFC 5545, RFC 2849), in quoted-printable behind an equals sign (vCard
+2.1). What field 86 of a statement says is cut into lines of 65 characters and has its subfields behind `?20` to `?63`, glued
+to what they hold. Each text is made as long as before: what was taken out is filled up behind the line.
+"""
+
+from __future__ import annotations
+
+import quopri
+import re
+
+from matcher.text.fold import fit
+
+CARD = re.compile(r"^(?:BEGIN:V(?:CARD|CALENDAR)|dn::? ?\w+=)", re.IGNORECASE | re.MULTILINE)
+FOLDED = re.compile(r"^[^\r\n]*(?:\r?\n[ \t](?=\S)[^\r\n]*)+", re.MULTILINE)
+FOLD = re.compile(r"\r?\n[ \t]")
+QUOTED = re.compile(r"(?<=ENCODING=QUOTED-PRINTABLE)([^:\r\n]{0,80}:)((?:[^\r\n]*=\r?\n)*[^\r\n]*)", re.IGNORECASE)
+STATEMENT = re.compile(r"^:86:[^\r\n]*(?:\r?\n(?![:-])[^\r\n]+)*", re.MULTILINE)
+SUBFIELD = re.compile(r"\?[0-6][0-9]")
+GATES = (r"begin:v(?:card|calendar)", r"\ndn::? ?[a-z]+=", r":86:[0-9]{3}\?")
+"""Where there may be such a text, for hyperscan, in any case."""
+
+
+def unfold(text: str) -> str:
+    """`text` with its folded lines whole, exactly as long as before."""
+    if "BEGIN:V" in text or "dn:" in text:
+        if "QUOTED-PRINTABLE" in text:
+            text = QUOTED.sub(_unquoted, text)
+        if CARD.search(text):
+            text = FOLDED.sub(lambda match: fit(FOLD.sub("", match[0]), len(match[0])), text)
+    return STATEMENT.sub(_statement, text) if ":86:" in text else text
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    raw = match[2].encode("utf-8", "surrogatepass")
+    plain = quopri.decodestring(raw)
+    try:
+        said = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        said = plain.decode("gb18030", "replace")
+    return fit(match[1] + said, len(match[0])) if len(said) <= len(match[2]) else match[0]
+
+
+def _statement(match: re.Match[str]) -> str:
+    if SUBFIELD.search(match[0]) is None:
+        return match[0]
+    whole = SUBFIELD.sub(" ", re.sub(r"\r?\n", "", match[0]))
+    return fit(whole, len(match[0]))
