@@ -52,7 +52,7 @@ class MatchMetrics:
         )
         self.unread = Counter(
             "ullage_match_unread",
-            "Members and pages of captures that were not read, or not wholly.",
+            "Members, pages and values of captures that were not read, or not wholly.",
             ["reason"],
             registry=registry,
         )
