@@ -15,7 +15,7 @@ from matcher.text.fold import fit
 CARD = re.compile(r"^(?:BEGIN:V(?:CARD|CALENDAR)|dn::? ?\w+=)", re.IGNORECASE | re.MULTILINE)
 FOLDED = re.compile(r"^[^\r\n]*(?:\r?\n[ \t](?=\S)[^\r\n]*)+", re.MULTILINE)
 FOLD = re.compile(r"\r?\n[ \t]")
-QUOTED = re.compile(r"(?<=ENCODING=QUOTED-PRINTABLE)([^:\r\n]{0,80}:)((?:[^\r\n]*=\r?\n)*[^\r\n]*)", re.IGNORECASE)
+QUOTED = re.compile(r"ENCODING=QUOTED-PRINTABLE[^:\r\n]{0,80}:", re.IGNORECASE)
 STATEMENT = re.compile(r"^:86:[^\r\n]*(?:\r?\n(?![:-])[^\r\n]+)*", re.MULTILINE)
 SUBFIELD = re.compile(r"\?[0-6][0-9]")
 GATES = (r"begin:v(?:card|calendar)", r"\ndn::? ?[a-z]+=", r":86:[0-9]{3}\?")
@@ -26,20 +26,35 @@ def unfold(text: str) -> str:
     """`text` with its folded lines whole, exactly as long as before."""
     if "BEGIN:V" in text or "dn:" in text:
         if "QUOTED-PRINTABLE" in text:
-            text = QUOTED.sub(_unquoted, text)
+            text = _unquoted(text)
         if CARD.search(text):
             text = FOLDED.sub(lambda match: fit(FOLD.sub("", match[0]), len(match[0])), text)
     return STATEMENT.sub(_statement, text) if ":86:" in text else text
 
 
-def _unquoted(match: re.Match[str]) -> str:
-    raw = match[2].encode("utf-8", "surrogatepass")
-    plain = quopri.decodestring(raw)
+def _unquoted(text: str) -> str:
+    """`text` with its properties in quoted-printable readable."""
+    made, copied = list[str](), 0
+    for match in QUOTED.finditer(text):
+        start = end = match.end()
+        if start < copied:
+            continue
+        while (line_end := text.find("\n", end)) >= 0 and text.endswith(("=", "=\r"), end, line_end):
+            end = line_end + 1
+        end = len(text) if line_end < 0 else line_end - text.endswith("\r", end, line_end)
+        said = _said(text[start:end])
+        made += [text[copied:start], fit(said, end - start)] if len(said) <= end - start else [text[copied:end]]
+        copied = end
+    return "".join([*made, text[copied:]])
+
+
+def _said(value: str) -> str:
+    """What a value in quoted-printable says."""
+    plain = quopri.decodestring(value.encode("utf-8", "surrogatepass"))
     try:
-        said = plain.decode("utf-8")
+        return plain.decode("utf-8")
     except UnicodeDecodeError:
-        said = plain.decode("gb18030", "replace")
-    return fit(match[1] + said, len(match[0])) if len(said) <= len(match[2]) else match[0]
+        return plain.decode("gb18030", "replace")
 
 
 def _statement(match: re.Match[str]) -> str:
