@@ -15,7 +15,8 @@ from matcher.text.fold import fit
 CARD = re.compile(r"^(?:BEGIN:V(?:CARD|CALENDAR)|dn::? ?\w+=)", re.IGNORECASE | re.MULTILINE)
 FOLDED = re.compile(r"^[^\r\n]*(?:\r?\n[ \t](?=\S)[^\r\n]*)+", re.MULTILINE)
 FOLD = re.compile(r"\r?\n[ \t]")
-QUOTED = re.compile(r"ENCODING=QUOTED-PRINTABLE[^:\r\n]{0,80}:", re.IGNORECASE)
+QUOTED, LONGEST = re.compile("ENCODING=QUOTED-PRINTABLE", re.IGNORECASE), 80
+"""What says that a value is quoted, and how far behind it the value may begin."""
 STATEMENT = re.compile(r"^:86:[^\r\n]*(?:\r?\n(?![:-])[^\r\n]+)*", re.MULTILINE)
 SUBFIELD = re.compile(r"\?[0-6][0-9]")
 GATES = (r"begin:v(?:card|calendar)", r"\ndn::? ?[a-z]+=", r":86:[0-9]{3}\?")
@@ -36,8 +37,8 @@ def _unquoted(text: str) -> str:
     """`text` with its properties in quoted-printable readable."""
     made, copied = list[str](), 0
     for match in QUOTED.finditer(text):
-        start = end = match.end()
-        if start < copied:
+        start = end = text.find(":", match.end(), match.end() + LONGEST) + 1
+        if start <= copied or "\n" in text[match.end() : start]:
             continue
         while (line_end := text.find("\n", end)) >= 0 and text.endswith(("=", "=\r"), end, line_end):
             end = line_end + 1

@@ -107,7 +107,7 @@ def test_words_are_runs_of_letters_and_digits_that_are_not_all_digits(parts: lis
     text = "".join(piece * count + end for piece, count, end in parts).encode()
     batch = Batch.of([text])
     found = words_of(batch)[1]
-    wanted = [(m.start(), min(len(m.group()), 65)) for m in re.finditer(rb"[0-9A-Za-z]{16,}", text) if not m.group().isdigit()]
+    wanted = [(m.start(), min(len(m.group()), 129)) for m in re.finditer(rb"[0-9A-Za-z]{16,}", text) if not m.group().isdigit()]
     begin = int(batch.starts[0])
     assert sorted(zip((found.start - begin).tolist(), found.length.tolist(), strict=True)) == wanted
 
