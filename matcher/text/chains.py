@@ -50,6 +50,8 @@ HAN_SEPARATORS = (
 """Strokes that pass for signs, and words that people put between the groups of a number. Units and words that list are none:
 `150元1000元5000`."""
 COMMON_HAN, HAN_LEADS = np.uint8(0xE4), 5
+ZERO, LAST_X = np.uint8(ord("0")), 17
+"""And before which digit of a resident ID an X may stand."""
 SMALL_X, COMMA, LINE_END, HYPHENS = ord("x"), ord(","), 10, 0x2D2D
 
 
@@ -131,6 +133,9 @@ class _Chains:
         self.start, self._gap, self._sign = start, gap, sign
         self._total, self._code, self._groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
         self._single, self._no_address = first == 1, self._is_no_octet(start, first)
+        self._mixed = np.zeros(len(start), bool)
+        self._value = np.zeros((len(start), MOST), np.uint8)
+        self._write(np.arange(len(start)), start, first)
         self._follow(start + first + gap)
 
     def _is_no_octet(self, place: Places, size: Places) -> Flags:
@@ -145,6 +150,7 @@ class _Chains:
             if not len(own):
                 return
             size = lowest(~windows(self._digit, place))
+            self._write(own, place, size, self._total[own])
             self._total[own] += size
             self._groups[own] = group + 1
             if group < 16:
@@ -159,14 +165,43 @@ class _Chains:
             near = loose[gap[loose] <= LOOSE_SIGNS]
             text = _signs(self._data, place[near], gap[near]).view(np.uint8).reshape(-1, 8)
             on[near] = (is_one_of(text, LOOSE) | (np.arange(8) >= gap[near, None])).all(1)
+            self._mixed[own[near]] |= on[near]
             on &= self._total[own] <= MOST
             own, place = own[on], (place + gap)[on]
+
+    def _write(self, own: Places, place: Places, size: Places, behind: Places | int = 0) -> None:
+        """Put the digits of a group of each chain into its value, `behind` the digits that are there."""
+        column = np.arange(min(MOST, int(size.max(initial=0))))
+        to = np.asarray(behind).reshape(-1, 1) + column
+        chain, at = np.nonzero((column < size[:, None]) & (to < MOST))
+        self._value[own[chain], np.broadcast_to(to, (len(own), len(column)))[chain, at]] = (
+            self._data.take(place[chain] + at) - ZERO
+        )
+
+    def _are_valid(self) -> Flags:
+        """Which values may be a mobile number, or a resident ID or card whose check holds; an X may stand behind the former.
+
+        Where signs are mixed, a part may be one.
+        """
+        value, total = self._value, self._total
+        sum_of_id = value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64)
+        valid: Flags = (
+            self._mixed | (total == LAST_X) | ((total == LAST_X + 1) & (value[:, LAST_X] == (12 - sum_of_id % 11) % 11))
+        )
+        doubled = ((total[:, None] - np.arange(MOST)) % 2 == 0) & (np.arange(MOST) < total[:, None])
+        twice = value * np.uint8(2)
+        valid |= (total > FEWEST + 1) & (np.where(doubled, twice - 9 * (value > 4), value).sum(1) % 10 == 0)
+        for prefix in phone.PREFIXES:
+            size = len(prefix)
+            digits = (*map(int, prefix), 1)
+            begins = (value[:, : size + 1] == digits).all(1) & (value[:, size + 1] >= 3)
+            valid |= (total == FEWEST + size) & begins
+        return valid
 
     def are_numbers(self) -> Flags:
         """Which chains may be a number that the search does not find by itself."""
         begin = self._data.take(self.start)
-        usable: Flags = (self._total >= FEWEST) & (self._total <= MOST)
-        usable &= (self._total > FEWEST) | (begin == ord("1"))
+        usable: Flags = (self._total >= FEWEST) & (self._total <= MOST) & self._are_valid()
         by_itself = np.isin(self._sign, SPACE_DASH_DOT) & (self._gap == 1)
         usable &= ~(by_itself & np.isin(self._code, _known()) & ((begin != ord("1")) | (self._groups < FIVE)))  # no card
         dotted = self._sign == SPACE_DASH_DOT[2]
