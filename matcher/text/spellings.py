@@ -268,7 +268,8 @@ def _dialled(digits: str) -> str:
     return next((f"+{form}" for form in forms if len(form) >= SHORTEST_ABROAD and phone.is_number(form)), "")
 
 
-NO_X = rb"[^0-9a-z\n\xe4-\xe9]{1,4}"
+NO_X = rb"(?:[^0-9a-z\n\xe4-\xe9 ][^0-9a-z\n\xe4-\xe9]{0,3}| [^0-9a-z\n\xe4-\xe9]{1,3})"
+"""Between groups of an IBAN: not a single space, with which the search reads it."""
 IBAN_APART = r"(?: ?(?:(?![0-9A-Za-z\s])[^\w]|[_丨丶]){1,2} ?| {1,3})"
 
 
