@@ -86,7 +86,7 @@ class CookieFinder:
         for host in self._sites.hosts(batch, raw):
             if host.begin < taken or raw[host.begin - 1] == AT:
                 continue
-            start = int(batch.starts[host.document])
+            start = max(int(batch.starts[host.document]), taken)  # what was taken for a host is no other's
             cookies, taken = _beside(raw, host, start)
             is_staff = bool(cookies) and self._sites.is_staff(host, raw)
             name = raw[host.begin : host.end].lower()

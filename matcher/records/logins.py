@@ -77,8 +77,9 @@ class LoginFinder:
             failed = 0 if login else failed + 1
             if login:
                 taken = login.end
-                keys = (self._key(raw, host, login.login), self._key(raw, host, login.other or login.login))
-                records.append((host.document, host.tenant, *keys[0], *keys[1], login.order))
+                key = self._key(raw, host, login.login)
+                other = self._key(raw, host, login.other) if login.other else key
+                records.append((host.document, host.tenant, *key, *other, login.order))
         return _decided(self._sites.tenants, records)
 
     def _key(self, raw: bytes, host: Host, login: bytes) -> tuple[int, int]:

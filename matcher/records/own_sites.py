@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ LONGEST_PATH = 64
 LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
 LONGEST_SCHEME = 160
+MOST_NAMES = 1024
+"""Hosts of which it is remembered whether they are of a tenant's people."""
 AT, DOT, HYPHEN = b"@.-"
 HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
 SCHEME = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+]{1,15}:)?//(?:[!-.0-9:-?A-~]{1,128}@)?$")
@@ -107,6 +110,7 @@ class OwnSites:
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
+        self._is_host_of_staff = lru_cache(MOST_NAMES)(self._names_staff)  # a list of logins has few hosts
 
     def hosts(self, batch: Batch, raw: bytes) -> Iterator[Host]:
         """Hosts and packages that are a tenant's, in order of place; `raw` is the buffer's bytes."""
@@ -134,17 +138,21 @@ class OwnSites:
 
     def is_staff(self, host: Host, raw: bytes, login: bytes = b"") -> bool:
         """Whether a login, or without one a host, is of the tenant's own people, by where it is and by its address."""
-        tenant, name = self.tenants[host.tenant], raw[host.begin : host.end].lower()
+        tenant = self.tenants[host.tenant]
         path = raw[host.end : min(host.end + LONGEST_PATH, host.line_end)]
         _, at, mail = login.rpartition(b"@")
-        if any(_is_below(name, own) for own in self._hosts_of_staff.get(tenant, ())):
-            return True
-        domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
-        if any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", name[: -len(domain)]))):
+        if self._is_host_of_staff(tenant, raw[host.begin : host.end].lower()):
             return True
         if login in ADMINISTRATORS or ADMIN_PATH.match(path):
             return True
         return bool(at) and any(_is_below(mail, own) for own in self._mails_of_staff.get(tenant, ()))
+
+    def _names_staff(self, tenant: str, name: bytes) -> bool:
+        """Whether a host is of the tenant's people by its name."""
+        if any(_is_below(name, own) for own in self._hosts_of_staff.get(tenant, ())):
+            return True
+        domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
+        return any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", name[: -len(domain)])))
 
 
 def site_of(raw: bytes, host: Host) -> Site | None:

@@ -109,6 +109,13 @@ def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() ->
     assert [(cookie.is_staff, cookie.opens) for cookie in cookies(text)] == [(True, True), (True, True), (False, False)]
 
 
+def test_cookies_of_the_request_before_are_counted_there_alone() -> None:
+    requests = "".join(
+        f"Host: {host}\nCookie: {name}=1\n" for host, name in (("bank.example", "SID"), ("m.bank.example", "JSESSIONID"))
+    )
+    assert len(cookies(requests)) == 2
+
+
 def test_no_name_or_value_is_kept() -> None:
     found = cookies(line(".bank.example", "li.na@mail.example", "secret-value"))
     assert "li.na" not in repr(found)
