@@ -138,6 +138,14 @@ class Counts:
         return found
 
 
+COUNTS = (
+    "groups candidates failures longest_run newest_date skeleton brands bytes unread logins staff_logins stealer_rows cookies"
+    " staff_cookies live_cookies live_staff_cookies session_cookies cookies_until device_rows own_cards known_cards own_card_rows"
+    " rows_of_others sketch_of"
+).split()
+"""What a sighting takes of a finding's statistics as it is."""
+
+
 def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
@@ -186,32 +194,9 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
         rows=statistics.rows,
         matched_rows=sum(group.matched for group in statistics.groups),
         corroborated_rows=sum(group.corroborated for group in statistics.groups),
-        groups=statistics.groups,
-        candidates=statistics.candidates,
-        failures=statistics.failures,
-        longest_run=statistics.longest_run,
-        newest_date=statistics.newest_date,
-        skeleton=statistics.skeleton,
         terms={term.id: term.count for term in statistics.terms},
         written={term.id: term.shown for term in statistics.terms},
-        brands=statistics.brands,
-        bytes=statistics.bytes,
-        unread=statistics.unread,
-        logins=statistics.logins,
-        staff_logins=statistics.staff_logins,
-        stealer_rows=statistics.stealer_rows,
-        cookies=statistics.cookies,
-        staff_cookies=statistics.staff_cookies,
-        live_cookies=statistics.live_cookies,
-        live_staff_cookies=statistics.live_staff_cookies,
-        session_cookies=statistics.session_cookies,
-        cookies_until=statistics.cookies_until,
-        device_rows=statistics.device_rows,
         suspicion=SUSPICION in statistics.context,
-        own_cards=statistics.own_cards,
-        known_cards=statistics.known_cards,
-        own_card_rows=statistics.own_card_rows,
-        rows_of_others=statistics.rows_of_others,
         replayed=replay.share,
         replay_of=replay.of,
         traits=traits,
@@ -219,7 +204,7 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
         parts_tied=where.parts,
         tied=where.tied,
         sketch=statistics.sketch if where.tied else (),
-        sketch_of=statistics.sketch_of,
+        **{name: getattr(statistics, name) for name in COUNTS},
     )
 
 
