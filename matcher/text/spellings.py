@@ -191,7 +191,7 @@ def _bracketed_plain(match: re.Match[str]) -> str:
 
 
 SEGMENT = r"(?:号段|號段|开头|開頭|打头|打頭|字头|字頭|前缀|前綴)"
-REST = r"(?:的|手机|号码?|后面|後面|后八位|後八位|尾号|尾號|接着?|是|为|為|[^\w\n]){0,6}"
+REST = r"(?:的|手机|号码?|后面|後面|后八位|後八位|尾号|尾號|接着?|是|为|為|[^\w\n\x1c]){0,6}"
 
 
 def _segments() -> Iterable[Rule]:
@@ -200,7 +200,8 @@ def _segments() -> Iterable[Rule]:
     yield Rule(
         (rf"1[3-9][0-9].?{SEGMENT}", rf"{SEGMENT}[^0-9]{{0,3}}1[3-9][0-9][^0-9]"),
         re.compile(
-            rf"(?<![0-9A-Za-z])(?P<value>(?:{SEGMENT}[:： 为是]{{0,2}})?(?P<first>1[3-9]\d)(?!\d)\W?(?:{SEGMENT})?{REST}{rest})"
+            rf"(?<![0-9A-Za-z])(?P<value>(?:{SEGMENT}[:： 为是]{{0,2}})?(?P<first>1[3-9]\d)(?!\d)"
+            rf"[^\w\x1c]?(?:{SEGMENT})?{REST}{rest})"
         ),
         lambda m: m["first"] + NO_DIGIT.sub("", m["rest"]) if re.search(SEGMENT, m["value"]) else "",
     )
@@ -239,7 +240,7 @@ def _plus_signs() -> Iterable[Rule]:
         r"\+[ (\[]{1,2}[0-9]",
         r"[(\[]00(?:[1-79]|8[^6])",
         r"[^0-9]00[ .\-][1-9](?:[0-9]{0,2}[ .\-(/]|[0-9]{8})",
-        r"\+[0-9]{1,3}(?:[/·_]|[ ][\-/][ ])[0-9]",
+        r"\+[0-9]{1,3}(?:[/·_]|[ ][\-/][ ]|[)\]][ .\-/]{0,2})[0-9]",
         r"\+[0-9]{1,3}[ .\-/]?\([ ]?0",
         r"(?:\+|00)[0-9]{1,3}[ .\-/][0-9]{1,6}[/·_][0-9]",
         r"\+[0-9]{1,3}[ .\-]0[0-9]",
@@ -270,7 +271,7 @@ def _dialled(digits: str) -> str:
 
 NO_X = rb"(?:[^0-9a-z\n\xe4-\xe9 ][^0-9a-z\n\xe4-\xe9]{0,3}| [^0-9a-z\n\xe4-\xe9]{1,3})"
 """Between groups of an IBAN: not a single space, with which the search reads it."""
-IBAN_APART = r"(?: ?(?:(?![0-9A-Za-z\s])[^\w]|[_丨丶]){1,2} ?| {1,3})"
+IBAN_APART = r"(?: ?(?:(?![0-9A-Za-z\s\x1c])[^\w]|[_丨丶]){1,2} ?| {1,3})"
 
 
 def _glued() -> Iterable[Rule]:

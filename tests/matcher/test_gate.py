@@ -11,6 +11,7 @@ from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
 from matcher.text import Folded, fold, unescape
 from matcher.text.fold import X_ALIKE
+from matcher.text.unescape import unescape_all
 from tests.bench.corpus import corpus
 from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written
@@ -176,6 +177,27 @@ def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise
     hexadecimal = ("0x3368f4a20", "0x3133383030313338303030", "X'3133383030313338303030'")
     texts = [text for one in (*DISGUISED, *hexadecimal) for text in (beside + one, one + beside)]
     assert [text for quick, text in zip(quickly(texts), texts, strict=True) if not same(quick, slowly(text))] == []
+
+
+IN_PIECES = (
+    *("138号段：0013-8000", "号段138，尾号：0013 8000", "(138)0013-8000", "【138】【0013】【8000】", '="1380"&"0138000"'),
+    *(
+        "1 3 8 0 0 1 3 8 0 0 0",
+        "1380x0138x000",
+        "138 - 0013 - 8000",
+        "+49(0)170/1234567",
+        "(+49) 170 1234567",
+        "00 49 170 1234567",
+    ),
+    *("GB29.NWBK.6016.1331.9268.19", "GB 29 - NWBK - 60161331926819", "li.wei @ example.com", "li.wei艾特example点com"),
+)
+
+
+@pytest.mark.parametrize("text", IN_PIECES)
+def test_nothing_is_read_from_the_end_of_one_text_into_the_next(text: str) -> None:
+    halves = [half for cut in range(1, len(text)) for half in (text[:cut], text[cut:])]
+    together = unescape_all(halves, markup=False)
+    assert [half for half, read in zip(halves, together, strict=True) if read != unescape(half, markup=False)] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
