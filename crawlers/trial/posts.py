@@ -63,6 +63,9 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     """Options that read the posts of threads of one site; {} where nothing in them looks like one."""
     texts = [Counter(text for one in root.itertext() if (text := one.strip())) for root in roots]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
+    for root, own_texts in zip(roots, texts, strict=True):  # its title stands above the posts, and of short ones it is most
+        title = " ".join((root.findtext(".//title") or "").split())
+        same |= {one for one in own_texts if one in title}
     whole = sum(fresh(body(root), same) for root in roots)
     groups = [made for found in _grouped(roots) for made in _measured(*found, same, now)]
     best = max((group.cover for group in groups), default=0)
