@@ -275,10 +275,11 @@ def test_a_file_that_is_still_coming_holds_nobody_up(holding: Service) -> None:
 
 def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: Service) -> None:
     with contextlib.ExitStack() as stack:
-        first, second, third = (stack.enter_context(Peer(holding, "bank")) for _ in range(3))
-        first.drop().until("judging")
-        second.drop().until("place")
-        third.drop().until("place")
+        (first := stack.enter_context(Peer(holding, "bank"))).drop().until("judging")
+        (second := stack.enter_context(Peer(holding, "bank"))).drop().until(
+            "place"
+        )  # who has come is told so before the next comes
+        (third := stack.enter_context(Peer(holding, "bank"))).drop().until("place")
         other = stack.enter_context(Peer(holding, "shop")).drop()
         assert other.until("place")[-1] == {"place": 1}
         assert stack.enter_context(Peer(holding, "shop", verb="status")).line() == {"waiting": 1}
