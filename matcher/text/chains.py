@@ -134,8 +134,7 @@ class _Chains:
         self._total, self._code, self._groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
         self._single, self._no_address = first == 1, self._is_no_octet(start, first)
         self._mixed = np.zeros(len(start), bool)
-        self._value = np.zeros((len(start), MOST), np.uint8)
-        self._write(np.arange(len(start)), start, first)
+        self._end = start + first
         self._follow(start + first + gap)
 
     def _is_no_octet(self, place: Places, size: Places) -> Flags:
@@ -150,7 +149,6 @@ class _Chains:
             if not len(own):
                 return
             size = lowest(~windows(self._digit, place))
-            self._write(own, place, size, self._total[own])
             self._total[own] += size
             self._groups[own] = group + 1
             if group < 16:
@@ -158,6 +156,7 @@ class _Chains:
             self._single[own] &= size == 1
             self._no_address[own] |= self._is_no_octet(place, size)
             place = place + size
+            self._end[own] = place
             gap = self._gap[own]
             on = (_signs(self._data, place, gap) == self._sign[own]) & is_digit(self._data.take(place + gap))
             loose = np.flatnonzero(~on & self._single[own])
@@ -169,41 +168,42 @@ class _Chains:
             on &= self._total[own] <= MOST
             own, place = own[on], (place + gap)[on]
 
-    def _write(self, own: Places, place: Places, size: Places, behind: Places | int = 0) -> None:
-        """Put the digits of a group of each chain into its value, `behind` the digits that are there."""
-        column = np.arange(min(MOST, int(size.max(initial=0))))
-        to = np.asarray(behind).reshape(-1, 1) + column
-        chain, at = np.nonzero((column < size[:, None]) & (to < MOST))
-        self._value[own[chain], np.broadcast_to(to, (len(own), len(column)))[chain, at]] = (
-            self._data.take(place[chain] + at) - ZERO
-        )
+    def _values(self, own: Places) -> Bytes:
+        """The digits of some chains, each from 0 to 9, zeros behind the last: u8[n, MOST]."""
+        value = np.zeros((len(own), MOST), np.uint8)
+        column = np.arange(int((self._end[own] - self.start[own]).max(initial=0)))
+        text = self._data.take(np.minimum(self.start[own, None] + column, len(self._data) - 1))
+        digit = is_digit(text) & (column < (self._end[own] - self.start[own])[:, None])
+        chain, at = np.nonzero(digit)
+        value[chain, (digit.cumsum(1) - 1)[chain, at]] = text[chain, at] - ZERO
+        return value
 
-    def _are_valid(self) -> Flags:
-        """Which values may be a mobile number, or a resident ID or card whose check holds; an X may stand behind the former.
+    def _are_valid(self, own: Places) -> Flags:
+        """Which of some values may be a mobile number, or a resident ID or card whose check holds, or end with an X.
 
         Where signs are mixed, a part may be one.
         """
-        value, total = self._value, self._total
+        value, total = self._values(own), self._total[own]
         sum_of_id = value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64)
-        valid: Flags = (
-            self._mixed | (total == LAST_X) | ((total == LAST_X + 1) & (value[:, LAST_X] == (12 - sum_of_id % 11) % 11))
-        )
+        valid: Flags = self._mixed[own] | (total == LAST_X)
+        valid |= (total == LAST_X + 1) & (value[:, LAST_X] == (12 - sum_of_id % 11) % 11)
         doubled = ((total[:, None] - np.arange(MOST)) % 2 == 0) & (np.arange(MOST) < total[:, None])
         twice = value * np.uint8(2)
         valid |= (total > FEWEST + 1) & (np.where(doubled, twice - 9 * (value > 4), value).sum(1) % 10 == 0)
         for prefix in phone.PREFIXES:
             size = len(prefix)
-            digits = (*map(int, prefix), 1)
-            begins = (value[:, : size + 1] == digits).all(1) & (value[:, size + 1] >= 3)
+            begins = (value[:, : size + 1] == (*map(int, prefix), 1)).all(1) & (value[:, size + 1] >= 3)
             valid |= (total == FEWEST + size) & begins
         return valid
 
     def are_numbers(self) -> Flags:
         """Which chains may be a number that the search does not find by itself."""
         begin = self._data.take(self.start)
-        usable: Flags = (self._total >= FEWEST) & (self._total <= MOST) & self._are_valid()
+        usable: Flags = (self._total >= FEWEST) & (self._total <= MOST)
         by_itself = np.isin(self._sign, SPACE_DASH_DOT) & (self._gap == 1)
         usable &= ~(by_itself & np.isin(self._code, _known()) & ((begin != ord("1")) | (self._groups < FIVE)))  # no card
         dotted = self._sign == SPACE_DASH_DOT[2]
         usable &= ~(dotted & ((self._groups == 2) | ((self._groups == OCTETS) & ~self._no_address)))
+        own = np.flatnonzero(usable)
+        usable[own] = self._are_valid(own)
         return usable
