@@ -125,14 +125,14 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
     if not (len(hits[0]) or weak or hexed):
         return found
-    text = batch.data.data
+    text, covered = batch.data.data, _covered(segments)
     for start in weak:
         _count(batch, start, MASKED, found)
     for segment in hexed:
         _count(batch, _people(batch, text, segment.start, segment.end), SIZES[int(segment.length[0])], found)
-    seen = hits[1][~_are_read(segments, hits[1] - 1, hits[1])]
+    seen = hits[1][~_are_read(covered, hits[1] - 1, hits[1])]
     for document, own in _by_text(batch, np.sort(seen)):
-        for form, count in _around(batch, segments, text, own[:MOST]).items():
+        for form, count in _around(batch, covered, text, own[:MOST]).items():
             found[document][form] += count * len(own) // min(len(own), MOST)
     return found
 
@@ -144,13 +144,13 @@ def _by_text(batch: Batch, seen: Places) -> Iterator[tuple[int, Places]]:
     yield from zip(document[first].tolist(), np.split(seen, first[1:]), strict=True) if len(seen) else ()
 
 
-def _around(batch: Batch, segments: Sequence[Segment], text: memoryview, seen: Places) -> Counter[str]:
+def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places) -> Counter[str]:
     """What stands around these places of one text, by form."""
     around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
     counts = Counter[str]()
     for form, pattern in ((MASKED, MASKS), (SPELT, SPELLINGS)):
         start, end = _places(pattern, text, around)
-        counts[form] = len(start) - int(_are_read(segments, start, end).sum())
+        counts[form] = len(start) - int(_are_read(covered, start, end).sum())
     start, end = _places(BASE64, text, around)
     for size, form in OF_BASE64.items():
         own = end - start == size
@@ -173,13 +173,18 @@ def _places(pattern: re.Pattern[bytes], text: memoryview, around: Sequence[tuple
     return columns[:, 0], columns[:, 1]
 
 
-def _are_read(segments: Sequence[Segment], start: Places, end: Places) -> Flags:
-    """Which of the stretches [start, end) overlap with one that was read: bool[n]."""
+def _covered(segments: Sequence[Segment]) -> tuple[Places, Places]:
+    """Where what was read begins, in order, and how far what begins there or before goes."""
     first = np.concatenate([segment.start for segment in segments] or [np.empty(0, np.int64)])
+    last = np.concatenate([segment.end for segment in segments] or [np.empty(0, np.int64)])
     order = np.argsort(first, kind="stable")
-    last = np.concatenate([segment.end for segment in segments] or [np.empty(0, np.int64)])[order]
-    behind = np.maximum.accumulate(last)
-    before = np.searchsorted(first[order], end) - 1
+    return first[order], np.maximum.accumulate(last[order])
+
+
+def _are_read(covered: tuple[Places, Places], start: Places, end: Places) -> Flags:
+    """Which of the stretches [start, end) overlap with one that was read: bool[n]."""
+    first, behind = covered
+    before = np.searchsorted(first, end) - 1
     read: Flags = (before >= 0) & (behind.take(np.maximum(before, 0), mode="clip") > start) if len(first) else before >= 0
     return read
 
