@@ -90,11 +90,12 @@ def together(posts: Sequence[Sighting]) -> Sighting:
 
 def with_sums(facts: Facts, joint: Sighting) -> Facts:
     """`facts`, of which those that are else the most in any post are sums."""
-    logins, staff = joint.logins, joint.staff_logins
-    minors = min(joint.minors, facts.people.customers)
-    facts = replace(facts, logins=logins, staff_logins=staff, minors=minors, unread=joint.unread)
     return replace(
         facts,
+        logins=joint.logins,
+        staff_logins=joint.staff_logins,
+        minors=min(joint.minors, facts.people.customers),
+        unread=joint.unread,
         cookies=joint.cookies,
         staff_cookies=joint.staff_cookies,
         live_cookies=joint.live_cookies,
