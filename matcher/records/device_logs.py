@@ -34,7 +34,6 @@ SYSTEM_FILE = re.compile(
 SYSTEM_LABEL = re.compile(
     rb"(?im)^[ \t\-*|>\"]{0,6}(hwid|hardware ?id|machine ?id|machine ?name|machine ?uuid"
     rb"|hardware ?uuid|guid|lid|bot[_ ]?id"
-    rb""
     rb"|build ?(?:id|name|date|tag|compile date)?"
     rb"|log ?date|local (?:date|time)|system (?:date|time)|user time|save ?time"
     rb"|last seen|launched at|launch time|computer ?name|computer|pc ?name|netbios|user ?name|work ?dir|file ?location"
