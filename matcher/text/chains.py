@@ -1,16 +1,19 @@
 """Where digits stand in groups with the same between all, so that together they may be one number: `1380x0138x000`, `1 3 8 0 …`.
 
 A chain goes as far as the same sign goes on: a row of ten numbers is none. Tables are full of digits, so chains are told in
-columns; what they say is told by `spellings`.
+columns; which of them are numbers is told by `chain_numbers`.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 
 import numpy as np
 
+from matcher.columns.batch import ranges
 from matcher.columns.bitset import (
+    SPACE,
     Bytes,
     Flags,
     Places,
@@ -34,7 +37,7 @@ LONGEST_GAP, MOST_GROUPS, LONGEST_FIRST = 6, 19, 10
 """Bytes between two groups; groups of a number, and digits of the first of them."""
 FEWEST, MOST = 11, 19
 """Digits of a number, with or without 0, 86 or 0086 before it."""
-ROOM = b"\n" * 32
+ROOM = b"\n" * 136
 """What must stand before the first text and behind the last."""
 BETWEEN_CELLS, LOOSE = b";|\t\n", b" -./_*"
 """Signs that part cells, and those that may be mixed between single digits, up to so many."""
@@ -43,6 +46,8 @@ SPACE_DASH_DOT = np.array([32, 45, 46], np.uint64)
 """With which the search finds usual groups by itself."""
 OCTETS, OCTET, FIVE = 4, 3, 5
 """Groups of an address of a network, and their digits."""
+CODED = 16
+"""Groups whose sizes, below that number, are kept."""
 HAN_SEPARATORS = (
     *"丨丶加减乘除杠横转接连再然后下点的呀啊哦喔嗯呢吧爱你我他她是不有在请打拨",
     *("空格", "逗号", "斜线", "斜杠", "横杠", "横线", "减号", "加号", "中间", "然后", "接着"),
@@ -52,6 +57,8 @@ HAN_SEPARATORS = (
 COMMON_HAN, HAN_LEADS = np.uint8(0xE4), 5
 ZERO, LAST_X = np.uint8(ord("0")), 17
 """And before which digit of a resident ID an X may stand."""
+LEAST_SECOND = 3
+"""Of the digits of a mobile number."""
 SMALL_X, COMMA, LINE_END, HYPHENS = ord("x"), ord(","), 10, 0x2D2D
 
 
@@ -65,7 +72,7 @@ def _known() -> Words:
 
 @cache
 def _words() -> Words:
-    """HAN_SEPARATORS as numbers, as `_signs` makes them."""
+    """HAN_SEPARATORS as numbers, as `signs_at` makes them."""
     return np.array([int.from_bytes(word.encode(), "little") for word in HAN_SEPARATORS], np.uint64)
 
 
@@ -80,7 +87,37 @@ def _may_follow() -> Flags:
 
 def chain_starts(data: Bytes) -> Places:
     """Where chains of digits begin in folded texts, UTF-8 with ROOM around, that may be one number: i64[n]."""
+    return find_chains(data).start
+
+
+def find_chains(data: Bytes, labelled: Places | None = None) -> Chains:
+    """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
+
+    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells.
+    """
     digit, comma = where(data, is_digit), where(data, lambda part: part == COMMA)
+    start, first = _beginnings(data, digit, comma)
+    gap = lowest(windows(digit, start + first))
+    sign = signs_at(data, start + first, gap)
+    usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
+    usable &= (signs_at(data, start - gap, gap) != sign) | ~is_digit(data.take(start - gap - 1))
+    own = np.flatnonzero(usable)
+    start, first = start.take(own), first.take(own)
+    has_label = np.zeros(len(start), bool)
+    if labelled is not None and len(labelled):
+        last = labelled - 2 - (data.take(labelled - 2) == SPACE)
+        size = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
+        start, its = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
+        first, has_label = np.concatenate((size, first)).take(its), its < len(size)
+    gap = lowest(windows(digit, start + first))
+    chains = Chains(data, digit, start, first, gap, has_label)
+    chains = chains.only(np.flatnonzero(chains.are_usable()))
+    chains.value = chains.values()
+    return chains.only(np.flatnonzero(chains.are_numbers()))
+
+
+def _beginnings(data: Bytes, digit: Words, comma: Words) -> tuple[Places, Places]:
+    """Where the first group of what may be a chain begins, and its digits."""
     last = places(digit & ~ahead(digit | comma, 1))
     last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))  # of tables few are left
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))
@@ -95,14 +132,7 @@ def chain_starts(data: Bytes) -> Places:
     own = np.flatnonzero((first <= LONGEST_FIRST) & ~goes_on & ~is_letter(data.take(start - 1)))
     start, first = start.take(own), first.take(own)
     own = np.flatnonzero(np.bitwise_count(windows(digit, start)) >= FEWEST)
-    start, first = start.take(own), first.take(own)
-    gap = lowest(windows(digit, start + first))
-    sign = _signs(data, start + first, gap)
-    usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
-    usable &= (_signs(data, start - gap, gap) != sign) | ~is_digit(data.take(start - gap - 1))
-    own = np.flatnonzero(usable)
-    chains = _Chains(data, digit, start.take(own), first.take(own), gap.take(own), sign.take(own))
-    return chains.start[chains.are_numbers()]
+    return start.take(own), first.take(own)
 
 
 def _is_single(data: Bytes, place: Places) -> Flags:
@@ -110,7 +140,7 @@ def _is_single(data: Bytes, place: Places) -> Flags:
     return is_digit(data.take(place)) & ~is_digit(data.take(place - 1))
 
 
-def _signs(data: Bytes, place: Places, gap: Places) -> Words:
+def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
     """The `gap` bytes from each place on, as one number."""
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))
@@ -125,21 +155,36 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     return usable
 
 
-class _Chains:
-    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes, followed group by group."""
+class Chains:
+    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes, followed group by group.
 
-    def __init__(self, data: Bytes, digit: Words, start: Places, first: Places, gap: Places, sign: Words) -> None:
-        self._data, self._digit = data, digit
-        self.start, self._gap, self._sign = start, gap, sign
-        self._total, self._code, self._groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
-        self._single, self._no_address = first == 1, self._is_no_octet(start, first)
-        self._mixed = np.zeros(len(start), bool)
-        self._end = start + first
+    `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a label is before. `end` is the
+    place behind the last digit, `total` how many there are, `groups` how many of them stand together, and `code` the sizes of the
+    first sixteen groups, four bits each. `single`: no group has two digits; `no_address`: not all groups are octets of an address
+    of a network. `mixed`: single digits go on behind another sign, up to `reach` of them in all.
+    """
+
+    def __init__(self, data: Bytes, digit: Words, start: Places, first: Places, gap: Places, labelled: Flags) -> None:
+        self.data, self._digit = data, digit
+        self.start, self.gap, self.sign, self.labelled = start, gap, signs_at(data, start + first, gap), labelled
+        self.value = np.empty((len(start), 0), np.uint8)
+        self.total, self.code, self.groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
+        self.single, self.no_address = first == 1, self._is_no_octet(start, first)
+        self.mixed, self.reach = np.zeros(len(start), bool), first.copy()
+        self.end = start + first
         self._follow(start + first + gap)
+
+    def only(self, own: Places) -> Chains:
+        """Those of the numbers `own`."""
+        some = copy(self)
+        for name, column in vars(self).items():
+            if name not in ("data", "_digit"):
+                setattr(some, name, column.take(own, axis=0))
+        return some
 
     def _is_no_octet(self, place: Places, size: Places) -> Flags:
         """Which groups are no part of an address of a network: above 299, or with a zero before."""
-        begin = self._data.take(place)
+        begin = self.data.take(place)
         return np.asarray((size > OCTET) | ((size == OCTET) & (begin > ord("2"))) | ((size > 1) & (begin == ord("0"))))
 
     def _follow(self, place: Places) -> None:
@@ -149,61 +194,83 @@ class _Chains:
             if not len(own):
                 return
             size = lowest(~windows(self._digit, place))
-            self._total[own] += size
-            self._groups[own] = group + 1
-            if group < 16:
-                self._code[own] |= size.astype(np.uint64) << np.uint64(4 * group)
-            self._single[own] &= size == 1
-            self._no_address[own] |= self._is_no_octet(place, size)
+            self.reach[own] += size
+            even = np.flatnonzero(~self.mixed[own])
+            self._add(own[even], group, place[even], size[even])
+            self.single[own] &= size == 1
             place = place + size
-            self._end[own] = place
-            gap = self._gap[own]
-            on = (_signs(self._data, place, gap) == self._sign[own]) & is_digit(self._data.take(place + gap))
-            loose = np.flatnonzero(~on & self._single[own])
+            gap = self.gap[own]
+            on = (signs_at(self.data, place, gap) == self.sign[own]) & is_digit(self.data.take(place + gap))
+            loose = np.flatnonzero(~on & self.single[own])
             gap[loose] = lowest(windows(self._digit, place[loose]))
             near = loose[gap[loose] <= LOOSE_SIGNS]
-            text = _signs(self._data, place[near], gap[near]).view(np.uint8).reshape(-1, 8)
+            text = signs_at(self.data, place[near], gap[near]).view(np.uint8).reshape(-1, 8)
             on[near] = (is_one_of(text, LOOSE) | (np.arange(8) >= gap[near, None])).all(1)
-            self._mixed[own[near]] |= on[near]
-            on &= self._total[own] <= MOST
+            self.mixed[own[near]] |= on[near]
+            on &= self.reach[own] <= MOST
             own, place = own[on], (place + gap)[on]
 
-    def _values(self, own: Places) -> Bytes:
-        """The digits of some chains, each from 0 to 9, zeros behind the last: u8[n, MOST]."""
-        value = np.zeros((len(own), MOST), np.uint8)
-        column = np.arange(int((self._end[own] - self.start[own]).max(initial=0)))
-        text = self._data.take(np.minimum(self.start[own, None] + column, len(self._data) - 1))
-        digit = is_digit(text) & (column < (self._end[own] - self.start[own])[:, None])
-        chain, at = np.nonzero(digit)
-        value[chain, (digit.cumsum(1) - 1)[chain, at]] = text[chain, at] - ZERO
+    def _add(self, own: Places, group: int, place: Places, size: Places) -> None:
+        """Add a group of `size` digits at `place` to each of the chains `own`."""
+        self.total[own] += size
+        self.groups[own] = group + 1
+        if group < CODED:
+            self.code[own] |= np.minimum(size, CODED - 1).astype(np.uint64) << np.uint64(4 * group)
+        self.no_address[own] |= self._is_no_octet(place, size)
+        self.end[own] = place + size
+
+    def values(self) -> Bytes:
+        """The digits of each chain from 0 to 9, zeros behind the last: u8[n, MOST]."""
+        value, size = np.zeros((len(self.start), MOST), np.uint8), self.end - self.start
+        width = int(size.max(initial=1))
+        text = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))[self.start]
+        text = text.view(np.uint8).reshape(-1, width)
+        digits = text[is_digit(text) & (np.arange(width) < size[:, None])]
+        value.reshape(-1)[ranges(np.arange(len(size)) * MOST, self.total)] = digits - ZERO
         return value
 
-    def _are_valid(self, own: Places) -> Flags:
-        """Which of some values may be a mobile number, or a resident ID or card whose check holds, or end with an X.
+    def are_usable(self) -> Flags:
+        """Which chains have as many digits as a number that the search does not find by itself."""
+        begin = self.data.take(self.start)
+        usable: Flags = (self.reach >= FEWEST) & (self.total <= MOST)
+        by_itself = np.isin(self.sign, SPACE_DASH_DOT) & (self.gap == 1) & ~self.mixed
+        usable &= ~(by_itself & np.isin(self.code, _known()) & ((begin != ord("1")) | (self.groups < FIVE)))  # no card
+        dotted = (self.sign == SPACE_DASH_DOT[2]) & ~self.mixed
+        usable &= ~(dotted & ((self.groups == 2) | ((self.groups == OCTETS) & ~self.no_address)))
+        return usable
+
+    def are_numbers(self) -> Flags:
+        """Which may be a mobile number, or a resident ID or card whose check holds, or end with an X.
 
         Where signs are mixed, a part may be one.
         """
-        value, total = self._values(own), self._total[own]
-        sum_of_id = value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64)
-        valid: Flags = self._mixed[own] | (total == LAST_X)
-        valid |= (total == LAST_X + 1) & (value[:, LAST_X] == (12 - sum_of_id % 11) % 11)
-        doubled = ((total[:, None] - np.arange(MOST)) % 2 == 0) & (np.arange(MOST) < total[:, None])
-        twice = value * np.uint8(2)
-        valid |= (total > FEWEST + 1) & (np.where(doubled, twice - 9 * (value > 4), value).sum(1) % 10 == 0)
-        for prefix in phone.PREFIXES:
-            size = len(prefix)
-            begins = (value[:, : size + 1] == (*map(int, prefix), 1)).all(1) & (value[:, size + 1] >= 3)
-            valid |= (total == FEWEST + size) & begins
+        valid: Flags = self.mixed | (self.total == LAST_X) | self.have_luhn() | (self.are_mobile() >= 0)
+        own = np.flatnonzero(self.total == LAST_X + 1)
+        valid[own] |= self.value[own, LAST_X] == last_of_id(self.value[own])
         return valid
 
-    def are_numbers(self) -> Flags:
-        """Which chains may be a number that the search does not find by itself."""
-        begin = self._data.take(self.start)
-        usable: Flags = (self._total >= FEWEST) & (self._total <= MOST)
-        by_itself = np.isin(self._sign, SPACE_DASH_DOT) & (self._gap == 1)
-        usable &= ~(by_itself & np.isin(self._code, _known()) & ((begin != ord("1")) | (self._groups < FIVE)))  # no card
-        dotted = self._sign == SPACE_DASH_DOT[2]
-        usable &= ~(dotted & ((self._groups == 2) | ((self._groups == OCTETS) & ~self._no_address)))
-        own = np.flatnonzero(usable)
-        usable[own] = self._are_valid(own)
-        return usable
+    def are_mobile(self) -> Places:
+        """The digits that stand before a mobile number of China, as 86; -1 for what is none: i64[n]."""
+        found = np.full(len(self.total), -1)
+        for prefix in phone.PREFIXES:
+            own = np.flatnonzero(self.total == FEWEST + len(prefix))
+            value = self.value[own]
+            begins = (value[:, : len(prefix) + 1] == (*map(int, prefix), 1)).all(1) & (value[:, len(prefix) + 1] >= LEAST_SECOND)
+            found[own[begins]] = len(prefix)
+        return found
+
+    def have_luhn(self) -> Flags:
+        """Which have as many digits as a card, and a Luhn sum that is a multiple of ten."""
+        holds = np.zeros(len(self.total), bool)
+        own = np.flatnonzero(self.total >= card.LENGTHS.start)
+        value, is_even = self.value[own], self.total[own] % 2 == 0
+        doubled = np.array(card.DOUBLED, np.uint8).take(value)
+        first = np.where(is_even, doubled[:, ::2].sum(1), value[:, ::2].sum(1))
+        second = np.where(is_even, value[:, 1::2].sum(1), doubled[:, 1::2].sum(1))
+        holds[own] = (first + second) % 10 == 0
+        return holds
+
+
+def last_of_id(value: Bytes) -> Places:
+    """What the last digit of a resident ID must be, by its first seventeen; 10 stands for X."""
+    return np.asarray((12 - value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64) % 11) % 11)

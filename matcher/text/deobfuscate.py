@@ -12,18 +12,20 @@ only over texts in which its gate was seen. What is rewritten takes the room tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import product
 
 import numpy as np
 
+from matcher.columns.batch import ranges
 from matcher.columns.bitset import Places
 from matcher.columns.literals import BYTES, TEXT, Literals, stretches
 from matcher.text import cells, spellings
-from matcher.text.chains import ROOM, chain_starts
+from matcher.text.chain_numbers import find_numbers, is_valid
+from matcher.text.chains import ROOM
 from matcher.text.fold import FILL, fit, fold_all
-from matcher.text.spellings import BEHIND_LABEL, LONGEST_BETWEEN, Rule, chain_plain, is_valid, words_of
+from matcher.text.spellings import LABELLED, LONGEST_BETWEEN, Rule, mixed_number
 from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE
 
@@ -44,20 +46,43 @@ def reveal_numbers(text: str) -> str:
     folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
     data = np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8)
     gate, end = _found_by_gates().find(data)
-    chains = chain_starts(data)
-    if not len(gate) and not len(chains):
+    numbers, mixed = find_numbers(data, end[gate == 0])
+    if not len(gate) and not len(numbers.start) and not len(mixed):
         return text
-    number = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()]).take(gate)
-    end = folded.chars(np.minimum(end - len(ROOM), len(folded.utf8)))
-    found = [(start, *chain_plain(folded.text, start)) for start in folded.chars(chains - len(ROOM)).tolist()]
-    found += [one for each in np.unique(number).tolist() for one in _found(folded.text, rules()[each], end[number == each])]
-    made, copied = list[str](), 0
-    for start, stop, plain in sorted(found, key=lambda one: one[0]):
-        first, last = folded.span(start, stop)
-        if plain and first >= copied:
-            made += [text[copied:first], fit(plain, last - first)]
-            copied = last
-    return "".join([*made, text[copied:]])
+    starts, ends = (folded.chars(places - len(ROOM)).tolist() for places in (numbers.start, numbers.end))
+    plain, mixed = numbers.plain, folded.chars(mixed - len(ROOM))
+    found = [(start, *mixed_number(folded.text, start)) for start in mixed.tolist()]
+    number = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()]).take(gate[gate > 0] - 1)
+    seen = folded.chars(np.minimum(end[gate > 0] - len(ROOM), len(folded.utf8)))
+    found += [one for each in np.unique(number).tolist() for one in _found(folded.text, rules()[each], seen[number == each])]
+    for start, stop, said in found:
+        if said:
+            starts.append(start)
+            ends.append(stop)
+            plain.append(said)
+    return _replaced(text, *folded.spans(np.array(starts, np.int64), np.array(ends, np.int64)), plain)
+
+
+def _replaced(text: str, first: Places, last: Places, plain: Sequence[str]) -> str:
+    """`text` with `plain` in the place of the stretches [first, last), of two that overlap the one that begins first."""
+    order = np.argsort(first, kind="stable")
+    if (first[order[1:]] < last[order[:-1]]).any():
+        order = np.array(list(_apart(order.tolist(), first.tolist(), last.tolist())), np.int64)
+    first, last, said = first[order], last[order], [plain[number] for number in order.tolist()]
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
+    codes[ranges(first, last - first)] = ord(FILL)
+    written = np.frombuffer("".join(said).encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes[ranges(first, np.fromiter(map(len, said), np.int64, len(said)))] = written
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _apart(order: Iterable[int], first: Sequence[int], last: Sequence[int]) -> Iterator[int]:
+    """Those numbers of `order` whose stretches do not overlap one before."""
+    end = 0
+    for number in order:
+        if first[number] >= end:
+            yield number
+            end = last[number]
 
 
 def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]]:
@@ -78,8 +103,8 @@ def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]
 
 @cache
 def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
-    """The gates of all rules, and the flags of each."""
-    every = [gate for rule in rules() for gate in rule.gates]
+    """What stands before a chain behind a label, the gates of all rules, and the flags of each."""
+    every = [LABELLED, *(gate for rule in rules() for gate in rule.gates)]
     wanted = tuple(gate if isinstance(gate, bytes) else gate.encode() for gate in every)
     return wanted, tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
 
@@ -107,13 +132,6 @@ def _spreadsheet() -> Iterable[Rule]:
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
         lambda m: fit(m[1] + m[2].ljust(10, "0") if m[1] else m[3] + m[4].ljust(12, "0"), len(m[0])),
-    )
-    thousands, groups = r"1[3-9],[0-9]{3},[0-9]{3},[0-9]{3}", r"1[3-9][0-9](?P<comma>, ?)[0-9]{4}(?P=comma)[0-9]{4}"
-    labels = phone.HEADERS
-    yield Rule(  # commas part the cells of a row, so a label must stand before
-        (rf"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}1[3-9][0-9]?,",),
-        re.compile(rf"(?i)((?:{words_of(labels)}){BEHIND_LABEL})({thousands}|{groups})(?![0-9A-Za-z]|, ?[0-9])"),
-        lambda m: m[1] + fit(m[2].replace(",", "").replace(" ", ""), len(m[2])),
     )
 
 

@@ -304,18 +304,27 @@ class Folded:
         places = np.flatnonzero(dropped)
         return places - np.arange(len(places))
 
-    def origin(self, place: int) -> int:
-        """Offset in the decoded text of the character at `place` in the folded one."""
-        return place + int(np.searchsorted(self.drops, place, "right")) if len(self.drops) else place
+    @cached_property
+    def _unfilled(self) -> Places:
+        """Offsets in the decoded text of what is not FILL, and that of its end."""
+        codes = np.frombuffer(self.original.encode("utf-32-le", "surrogatepass"), np.uint32)
+        return np.append(np.flatnonzero(codes != ord(FILL)), len(codes))
+
+    def _origins(self, place: Places) -> Places:
+        """Offsets in the decoded text of characters of the folded one."""
+        return place + np.searchsorted(self.drops, place, "right") if len(self.drops) else place
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Offsets in the decoded text of the folded stretch [start, end)."""
-        if end <= start:
-            return self.origin(start), self.origin(start)
-        last = self.origin(end - 1) + 1
-        while last < len(self.original) and self.original[last] == FILL:  # the room of the escape that its last character was
-            last += 1
-        return self.origin(start), last
+        first, last = self.spans(np.array((start,), np.int64), np.array((end,), np.int64))
+        return int(first[0]), int(last[0])
+
+    def spans(self, start: Places, end: Places) -> tuple[Places, Places]:
+        """The same for many stretches: i64[n], i64[n]."""
+        first, last = self._origins(start), self._origins(np.maximum(end - 1, start)) + 1
+        if len(self.drops):  # the room of the escape that its last character was
+            last = self._unfilled.take(np.searchsorted(self._unfilled, last))
+        return first, np.where(end > start, last, first)
 
     def chars(self, places: Sequence[int] | Places) -> Places:
         """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a character, that of the next one."""

@@ -14,13 +14,12 @@ read behind a label alone; dates, decimal numbers, network addresses and paths s
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from matcher.text.chains import HAN_SEPARATORS
+from matcher.text.chain_numbers import LABELS, is_valid
 from matcher.text.fold import HAN, PLAIN_DIGITS
-from ullage.identifiers import card, iban, phone, resident_id
+from ullage.identifiers import iban, phone
 from ullage.identifiers.base import BEFORE, GAP
 
 BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
@@ -41,7 +40,7 @@ class Rule(NamedTuple):
 
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the order in which they run."""
-    return (*_chains(), *_brackets(), *_segments(), *_formulas(), *_plus_signs(), *_glued())
+    return (*_brackets(), *_segments(), *_formulas(), *_plus_signs(), *_glued())
 
 
 def words_of(labels: Iterable[str]) -> str:
@@ -49,118 +48,23 @@ def words_of(labels: Iterable[str]) -> str:
     return "|".join(f"{BEFORE if word.isascii() else ''}{re.escape(word)}" for word in sorted(labels, key=len, reverse=True))
 
 
-def is_valid(bare: str) -> bool:
-    """Whether digits are a mobile number, or a resident ID or card whose check holds."""
-    if len(bare) == phone.LENGTH:
-        return phone.SHAPE.fullmatch(bare) is not None
-    some_id = len(bare) == ID_LENGTH and resident_id.normalise(bare)
-    return bool(some_id and resident_id.check(some_id)) or bool(card.normalise(bare) and card.luhn(bare))
-
-
-_WORDS = "|".join(sorted(HAN_SEPARATORS, key=len, reverse=True))
-ROUND = "○◯"
-"""Digits that are none to Unicode."""
 DIGIT = f"[0-9{HAN}]"
-SIGN = rf"(?:[^\w\s{ROUND}]|[_xX])"
-BETWEEN = rf"(?: {{0,2}}{SIGN}{{1,2}} {{0,2}}| {{1,3}}|\t|(?:{_WORDS}))"
-LONGEST_BETWEEN, ID_LENGTH = 8, 18
+LONGEST_BETWEEN = 8
 NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
 LAST_X = r"[xX](?![0-9A-Za-z])"
-CHAIN = re.compile(
-    rf"{NOT_GLUED}(?=(?P<value>{DIGIT}{{1,15}}(?P<gap>{BETWEEN}){DIGIT}{{1,15}}(?:(?P=gap){DIGIT}{{1,15}}){{0,19}}(?:(?P=gap)?{LAST_X})?))\S"
-)
 LOOSE = r"[ \-./·_*]{1,3}"
 MIXED = re.compile(rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})")
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
-ANY_DIGIT, ALPHANUMERIC = f"0123456789{HAN}", string.ascii_letters + string.digits
-PREFIXES = frozenset(("86", "0086", "0"))
-OF_CELLS, OF_SUMS, OF_DATES, OF_PATHS = frozenset(",;|\t"), frozenset(".:~*=+"), frozenset(" -./:"), frozenset("/\\_")
-"""Signs that part the cells of a row, that stand between two numbers which are two, in dates, and in paths."""
-TWO, FEWEST_OF_TWO = 2, 3
-OCTETS, HIGHEST_OCTET = 4, 255
-"""Of an address of a network."""
-DATES = ((4, 2, 2), (2, 2, 4), (4, 1, 2), (4, 2, 1))
-LONGEST_LABEL = 32
-"""Characters before a number in which its label stands."""
-LABELS = (*phone.HEADERS, *resident_id.HEADERS, *card.HEADERS)
-BEHIND_LABELS = " \t\"'`])}】>:=：＝是为為-[({【<"
+LABELLED = f"(?:{'|'.join(map(re.escape, LABELS))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
+"""The first sign of a chain behind a label, which may be one that parts cells; for hyperscan."""
 
 
-def _chain_plain(match: re.Match[str]) -> str:
-    """The digits of a chain; "" where it is no number, or part of a longer one."""
-    value, gap = match["value"], match["gap"]
-    groups = (value if value.isascii() else value.translate(PLAIN_DIGITS)).split(gap)
-    whole = "".join(groups)
-    prefix = groups[0] if groups[0] in PREFIXES and len(whole) == phone.LENGTH + len(groups[0]) else ""
-    if prefix:  # which stays: a plus sign may stand before it
-        whole, groups = whole.removeprefix(prefix), groups[1:]
-    if not is_valid(whole.upper()):
-        whole = whole[:-1] if whole[-1] in "xX" and is_valid(whole[:-1]) else ""
-    if not whole or _goes_on(match.string, *match.span("value"), gap):
-        return ""
-    if len(whole) > phone.LENGTH and any(len(group) >= phone.LENGTH and is_valid(group) for group in groups):
-        return ""
-    may_part = _may_part(gap.strip(" ") or " ", groups, whole) or _is_labelled(match.string, match.start("value"))
-    return prefix + whole.upper() if may_part else ""
-
-
-def _goes_on(text: str, start: int, end: int, gap: str) -> bool:
-    """Whether a letter or digit is glued to [start, end), a digit stands beyond another gap, or a path goes on."""
-    before, behind = start - len(gap), end + len(gap)
-    following = text[end : end + 1]
-    if gap in OF_PATHS and (following in OF_PATHS or (start and text[start - 1] in OF_PATHS)):
-        return True
-    if following in ALPHANUMERIC and following:
-        return True
-    if text.startswith(gap, end) and text[behind : behind + 1] in ANY_DIGIT and behind < len(text):
-        return True
-    return before > 0 and text.startswith(gap, before) and text[before - 1] in ANY_DIGIT
-
-
-def _may_part(sign: str, groups: Sequence[str], bare: str) -> bool:
-    """Whether `sign` between these groups is no sign of something else; two hyphens end a field."""
-    if sign.startswith("--") or set(sign) <= OF_CELLS:
-        return False
-    sizes = [len(group) for group in groups]
-    if len(bare) == ID_LENGTH and bare[:2] in resident_id.REGIONS:
-        return True
-    if len(sizes) == TWO and (sign[0] in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
-        return False
-    if sign not in OF_DATES or max(sizes) == 1:
-        return True
-    if len(bare) > phone.LENGTH:
-        return tuple(sizes) in card.GROUPS or (len({*sizes[:-1]}) == 1 and sizes[-1] <= sizes[0])
-    is_time = sign == ":" and min(sizes) < FEWEST_OF_TWO
-    is_address = sign == "." and len(groups) == OCTETS and all(int(group) <= HIGHEST_OCTET for group in groups)
-    return not (is_time or is_address or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False)))
-
-
-def _is_labelled(text: str, start: int) -> bool:
-    """Whether a label ends before `start`, with no more between than what closes it, a sign, and what opens a value."""
-    return text[max(0, start - LONGEST_LABEL) : start].rstrip(BEHIND_LABELS).lower().endswith(LABELS)
-
-
-def _mixed_plain(match: re.Match[str]) -> str:
-    bare = NO_DIGIT.sub("", match["value"].translate(PLAIN_DIGITS)).upper()
-    return bare if is_valid(bare) else ""
-
-
-def chain_plain(text: str, start: int) -> tuple[int, str]:
-    """Where the chain of digits that begins at `start` ends, and the number that it is; "" where it is none."""
-    for pattern, plain in ((CHAIN, _chain_plain), (MIXED, _mixed_plain)):
-        if (match := pattern.match(text, start)) and (made := plain(match)):
-            return match.end("value"), made
-    return start, ""
-
-
-def _chains() -> Iterable[Rule]:
-    """Digits between which stands what parts cells, behind a label."""
-    yield Rule((f"(?:{'|'.join(map(re.escape, LABELS))}){BEHIND_LABEL}[0-9]{{1,9}} ?[,;|\\t]",), CHAIN, _cells_plain)
-
-
-def _cells_plain(match: re.Match[str]) -> str:
-    return _chain_plain(match) if set(match["gap"].strip(" ") or " ") <= OF_CELLS else ""
+def mixed_number(text: str, start: int) -> tuple[int, str]:
+    """Where single digits from `start` on with one sign or another between end, and the number that they are; "" for none."""
+    match = MIXED.match(text, start)
+    bare = NO_DIGIT.sub("", match["value"].translate(PLAIN_DIGITS)).upper() if match else ""
+    return (match.end("value"), bare) if match and is_valid(bare) else (start, "")
 
 
 OPEN, CLOSE = r"[(\[{【（〔［｛「『<《〈]", r"[)\]}】）〕］｝」』>》〉]"

@@ -12,9 +12,10 @@ from matcher.columns.literals import Patterns
 from matcher.detect.search import Prescan, search
 from matcher.match.parts import Piece, read
 from matcher.text import unescape
-from matcher.text.chains import ROOM, chain_starts
-from matcher.text.spellings import chain_plain
+from matcher.text.chain_numbers import find_numbers
+from matcher.text.chains import ROOM
 from tests.bench.corpus_disguise import grouped
+from tests.matcher.chain_reference import number_at
 
 PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"
 GERMAN, IBAN = "+4917096259826", "DE89370400440532013000"
@@ -236,16 +237,20 @@ def test_what_is_read_takes_the_room_that_it_had(parts: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
-def test_a_chain_that_is_a_number_is_told_by_its_beginning(parts: list[str]) -> None:
-    """Where the plain pattern reads a number in groups, the search in columns says that one may begin, or finds it by itself."""
+def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(parts: list[str]) -> None:
+    """The columns read it as well, or the search finds it by itself; the digits they read are those that stand there."""
     text = "".join(parts).replace("，", "、")
-    starts = set(chain_starts(np.frombuffer(ROOM + text.encode() + ROOM, np.uint8)) - len(ROOM))
+    data = np.frombuffer(ROOM + text.encode() + ROOM, np.uint8)
+    numbers, _ = find_numbers(data, np.empty(0, np.int64))
+    for start, end, plain in zip(numbers.start, numbers.end, numbers.plain, strict=True):
+        written = "".join(char for char in data[start:end].tobytes().decode() if char.isdigit() or char in "xX")
+        assert written.replace("x", "") == plain or written.upper() == plain
+    values = {
+        row[:length].tobytes().decode()
+        for segment in search(Batch.of([text.encode()])).segments
+        for row, length in zip(segment.normal, segment.length, strict=True)
+    }
     for place in range(len(text)):
-        _, plain = chain_plain(text, place)
+        _, plain = number_at(text, place)
         if plain:
-            known = {
-                row[:length].tobytes().decode()
-                for segment in search(Batch.of([text.encode()])).segments
-                for row, length in zip(segment.normal, segment.length, strict=True)
-            }
-            assert len(text[:place].encode()) in starts or plain in known
+            assert any(plain in read for read in (values, numbers.plain))
