@@ -255,13 +255,14 @@ class Matcher:
     def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
         """Count logins at tenants' own domains, and cookies of them."""
         if self._logins:
-            lines = self._logins.find(searched.batch)
+            hosts = self._logins.sites.hosts(searched.batch)
+            lines = self._logins.find(hosts)
             columns = (lines.document, lines.tenant, lines.key, lines.staff)
             for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
                 readings[number].logins[lines.tenants[tenant]].add(key)
                 if is_staff:
                     readings[number].staff_logins[lines.tenants[tenant]].add(key)
-            for cookie in self._logins.cookies.find(searched.batch):
+            for cookie in self._logins.cookies.find(hosts):
                 readings[cookie.document].cookies[lines.tenants[cookie.tenant]][cookie.key] = cookie
 
     def _count_others(self, searched: Searched, readings: Sequence[Reading], concerned: Places) -> None:

@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from matcher.columns.batch import Batch
-from matcher.records.own_sites import AT, Host, OwnSites
+from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites
 
 LONGEST = 2048
 """Bytes of an object or a request around a host."""
@@ -28,6 +27,8 @@ LINE = re.compile(
     rb"(?<=[^ \t])[ \t]+(?:TRUE|FALSE|True|False|true|false)[ \t]+(/[^\s]{0,256})[ \t]+(?:TRUE|FALSE|True|False|true|false)[ \t]+"
     rb"(-?[0-9]{1,20})(?:\.[0-9]{1,9})?[ \t]+([!-~]{1,256})([^\n]*)"
 )
+HEADER_SIGNS = (b"ookie", b"OOKIE")
+"""One of these is in every header."""
 BEFORE_LINE = re.compile(rb"[ \t]*(?:#HttpOnly_)?\.?", re.IGNORECASE)
 DOMAIN_LABEL = re.compile(rb"(?i)[\"'](?:domain|host|host_?key|hostname)[\"']\s{0,4}:\s{0,4}[\"']\.?(?:https?://)?$")
 NAME = re.compile(rb"(?i)[\"']name(?:_raw)?[\"']\s{0,4}:\s{0,4}[\"']([^\"']{1,256})[\"']")
@@ -35,11 +36,13 @@ VALUE = re.compile(rb"(?i)[\"'](?:value|encrypted_value|content)(?:_raw)?[\"']\s
 EXPIRY = re.compile(
     rb"(?i)[\"'](?:expirationDate|expires(?:_utc|_raw|_at)?|expiry)[\"']\s{0,4}:\s{0,4}(?:[\"']([^\"']{1,64})[\"']|(-?[0-9]{1,20}))"
 )
-HEADER = re.compile(rb"(?i)(set-)?cookie[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?([^\n\"']{1,4096})")
+HEADER = re.compile(
+    rb"[CScs](?:(?<=[Ss])([Ee][Tt]-)[Cc]|(?<=[Cc]))(?i:ookie)[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?([^\n\"']{1,4096})"
+)
 PAIR = re.compile(rb"(?:^|;)[ \t]{0,4}([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})=([^;\s]{0,4096})")
 ATTRIBUTE = re.compile(rb"(?i)(domain|path|expires|max-age|samesite|priority|version|comment)$")
 SET_EXPIRES = re.compile(rb"(?i);[ \t]{0,4}(?:expires=([^;\n\"']{1,64})|max-age=(-?[0-9]{1,12}))")
-REQUEST = re.compile(rb"\n(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|curl) |\n[Hh]ost:")
+REQUEST = re.compile(rb"\n(?:(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|curl) |[Hh]ost:)")
 OF_NOBODY = re.compile(
     rb"(?i)_g(?:a|id|at|cl|ac)(?:_.*)?|_fb[pc]|_hj.*|_clck|_clsk|_uet.*|__utm.*|hm_l[vp][vt]t?_.*|_pk_.*|ajs_.*|amplitude.*|mp_.*"
     rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
@@ -70,6 +73,17 @@ class Cookie(NamedTuple):
     opens: bool
 
 
+class _Opening(dict[bytes, bool]):
+    """Whether cookies sign somebody in, by their names."""
+
+    def __missing__(self, name: bytes) -> bool:
+        """Whether that one does."""
+        opens = not (OF_NOBODY.fullmatch(name) or OF_FORMS.search(name))
+        if len(self) < MOST_NAMES:
+            self[name] = opens
+        return opens
+
+
 class CookieFinder:
     """Finds cookies of the sites that it is given."""
 
@@ -77,31 +91,33 @@ class CookieFinder:
         self._sites = sites
         self.tenants = sites.tenants
 
-    def find(self, batch: Batch) -> list[Cookie]:
-        """Every cookie of a tenant's sites, in order of place."""
-        raw = batch.data.tobytes()
+    def find(self, hosts: Hosts) -> list[Cookie]:
+        """Every cookie beside `hosts`, in order of place."""
+        raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):
             return []
-        found, taken = list[Cookie](), 0
-        for host in self._sites.hosts(batch, raw):
+        found, taken, opening = list[Cookie](), 0, _Opening()
+        for host in hosts.each:
             if host.begin < taken or raw[host.begin - 1] == AT:
                 continue
-            start = max(int(batch.starts[host.document]), taken)  # what was taken for a host is no other's
+            start = max(host.document_start, taken)  # what was taken for a host is no other's
             cookies, taken = _beside(raw, host, start)
-            is_staff = bool(cookies) and self._sites.is_staff(host, raw)
+            if not cookies:
+                continue
             name = raw[host.begin : host.end].lower()
+            is_staff = self._sites.is_of_staff(host.tenant, name) or self._sites.signs_in_staff(raw, host)
             for key, expires in cookies:
-                opens = not (OF_NOBODY.fullmatch(key[0]) or OF_FORMS.search(key[0]))
-                found.append(Cookie(host.document, host.tenant, hash((name, *key)), is_staff, expires, opens))
+                found.append(Cookie(host.document, host.tenant, hash((name, *key)), is_staff, expires, opening[key[0]]))
         return found
 
 
 def _beside(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[bytes, bytes], int]], int]:
     """Name and value of each cookie beside `host`, with when it expires; and where they end."""
-    line = raw[host.line : host.begin]
-    if (of_line := LINE.match(raw, host.end, host.line_end)) and BEFORE_LINE.fullmatch(line):
-        return [((of_line[3], of_line[4].strip()), seconds(of_line[2]))], of_line.end()
-    if DOMAIN_LABEL.search(raw, max(start, host.begin - 48), host.begin):
+    if raw[host.end] in b" \t":
+        of_line = LINE.match(raw, host.end, host.line_end)
+        if of_line and BEFORE_LINE.fullmatch(raw, host.line, host.begin):
+            return [((of_line[3], of_line[4].strip()), seconds(of_line[2]))], of_line.end()
+    elif raw[host.begin - 1] in b"\"'/" and DOMAIN_LABEL.search(raw, max(start, host.begin - 48), host.begin):
         return _of_object(raw, host, start)
     return _of_headers(raw, host, start)
 
@@ -122,13 +138,12 @@ def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[byt
 
 def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[bytes, bytes], int]], int]:
     """The cookies of a request to `host`, of its answer, or of a header that names it."""
-    high = min(host.document_end, host.end + LONGEST)
+    first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
+    if not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS):
+        return [], host.end
     set_here = HEADER.search(raw, host.line, host.line_end)
     if set_here and set_here[1]:
         return [*_set(set_here[2])], host.line_end
-    first = max(start, host.begin - LONGEST)
-    if raw.find(b"ookie", first, high) < 0 and raw.find(b"OOKIE", first, high) < 0:
-        return [], host.end
     before = raw[host.line : host.begin].lower()
     if not (before.strip().startswith(b"host:") or b"://" in before[-9:] or set_here):
         return [], host.end

@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.batch import Flags, Places
 from matcher.records import Rows
 from matcher.records.cookies import CookieFinder
-from matcher.records.login_forms import PERSON, Login, Page, login_beside
-from matcher.records.own_sites import FAILURES, Host, OwnSites, looks_named, site_of
+from matcher.records.login_fields import PERSON, Login
+from matcher.records.login_forms import login_beside
+from matcher.records.login_page import Page
+from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSites, Site, Sites, looks_named, site_of
 from ullage.vocabulary.fields import Field
 
 ATTEMPTS = 4
@@ -55,37 +57,37 @@ class LoginFinder:
     """Finds logins at the sites of tenants; see `OwnSites` for what it is given."""
 
     def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
-        self._sites = OwnSites(domains, staff)
-        self.cookies = CookieFinder(self._sites)
+        self.sites = OwnSites(domains, staff)
+        """Finds the hosts beside which logins and cookies are looked for."""
+        self.cookies = CookieFinder(self.sites)
         """Finds cookies of the same sites."""
 
-    def find(self, batch: Batch) -> LoginLines:
-        """Every record with a login, in order of place."""
-        raw = batch.data.tobytes()
-        records = list[tuple[int, ...]]()
+    def find(self, hosts: Hosts) -> LoginLines:
+        """Every record with a login beside `hosts`, in order of place."""
+        raw, records, sites = hosts.raw, list[tuple[int, ...]](), Sites(self.sites, hosts.raw)
         page, taken, line, failed = Page(raw, 0, 0), 0, -1, 0
-        for host in self._sites.hosts(batch, raw):
+        for host in hosts.each:
             if host.end <= taken:
                 continue
             line, failed = host.number, failed if host.number == line else 0
             if failed >= FAILURES:
                 continue
             if page.end != host.document_end:
-                page = Page(raw, int(batch.starts[host.document]), host.document_end)
-            site = self._sites.site(raw, host)
+                page = Page(raw, host.document_start, host.document_end)
+            site = sites.of(host)
             login = login_beside(page, host, site) if site else None
             failed = 0 if login else failed + 1
-            if login:
+            if site and login:
                 taken = login.end
-                key = self._key(raw, host, login.login)
-                other = self._key(raw, host, login.other) if login.other else key
+                key = self._key(raw, host, site, login.login)
+                other = self._key(raw, host, site, login.other) if login.other else key
                 records.append((host.document, host.tenant, *key, *other, login.order))
-        return _decided(self._sites.tenants, records)
+        return _decided(self.sites.tenants, records)
 
-    def _key(self, raw: bytes, host: Host, login: bytes) -> tuple[int, int]:
+    def _key(self, raw: bytes, host: Host, site: Site, login: bytes) -> tuple[int, int]:
         """What tells a login from others, and whether it is of the tenant's people."""
-        name = raw[host.begin : host.end].lower().removeprefix(b"www.")
-        return hash((name, login.lower())), int(self._sites.is_staff(host, raw, login.lower()))
+        small = login.lower()
+        return hash((site.name, small)), site.is_staff or self.sites.signs_in_staff(raw, host, small)
 
 
 def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:
@@ -116,7 +118,7 @@ def _is_of_stealer(row: bytes) -> bool:
     page = Page(raw, 1, len(raw) - 1)
     for found in islice(ADDRESS.finditer(raw), ATTEMPTS):
         line, (begin, end) = raw.rfind(b"\n", 0, found.start()) + 1, found.span("host")
-        host = Host(0, line, begin, end, raw.find(b"\n", end), len(raw) - 1, 0)
+        host = Host(0, 1, len(raw) - 1, line, begin, end, raw.find(b"\n", end))
         site = site_of(raw, host)
         if site is None or PICTURE.match(raw, end) or not (site.has_scheme or looks_named(raw[begin:end])):
             continue

@@ -9,7 +9,7 @@ domains as they are set, or begins with one of them reversed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,9 +29,12 @@ LONGEST_HOST = 253
 """Characters of a host name (RFC 1035)."""
 LONGEST_SCHEME = 160
 MOST_NAMES = 1024
-"""Hosts of which it is remembered whether they are of a tenant's people."""
-AT, DOT, HYPHEN = b"@.-"
-HOST = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-."
+"""Hosts, and beginnings of lines with a host, of which it is remembered what they are."""
+LONGEST_KEPT = 96
+"""Bytes of such a beginning."""
+AT, DOT, HYPHEN, COLON = b"@.-:"
+IN_HOST = np.isin(np.arange(256), np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", np.uint8))
+"""Whether a byte may stand in a host's name."""
 SCHEME = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+]{1,15}:)?//(?:[!-.0-9:-?A-~]{1,128}@)?$")
 """The beginning of an address, with whoever signs in by it."""
 IN_ADDRESS = bytes(set(range(33, 127)) - set(b"\"'<>`"))
@@ -61,28 +64,41 @@ ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"
 
 
 class Host(NamedTuple):
-    """A host name that is a tenant's: document, line [line, line_end), name [begin, end), end of the document, tenant number.
+    """A host name that is a tenant's: document and where it is, line [line, line_end), name [begin, end), tenant number.
 
     Of a long line [line, line_end) is what stands around the host; `number` is that of the whole line.
     """
 
     document: int
+    document_start: int
+    document_end: int
     line: int
     begin: int
     end: int
     line_end: int
-    document_end: int
-    tenant: int
+    tenant: int = 0
     number: int = 0
 
 
+class Hosts(NamedTuple):
+    """Every host of a batch that is a tenant's, in order of place, and the bytes in which they stand: none without a host."""
+
+    raw: bytes
+    each: tuple[Host, ...]
+
+
 class Site(NamedTuple):
-    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece: `login:password:`."""
+    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece: `login:password:`.
+
+    `name` is the host's in lower case, without www, and `is_staff` whether a tenant's people sign in there.
+    """
 
     begin: int
     before: bytes
     has_scheme: bool
     is_app: bool
+    name: bytes = b""
+    is_staff: bool = False
 
 
 class OwnSites:
@@ -111,12 +127,14 @@ class OwnSites:
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
         self._is_host_of_staff = lru_cache(MOST_NAMES)(self._names_staff)  # a list of logins has few hosts
+        self._is_mail_of_staff = lru_cache(MOST_NAMES)(self._names_people)
 
-    def hosts(self, batch: Batch, raw: bytes) -> Iterator[Host]:
-        """Hosts and packages that are a tenant's, in order of place; `raw` is the buffer's bytes."""
+    def hosts(self, batch: Batch) -> Hosts:
+        """Hosts and packages that are a tenant's."""
         number, end = self._literals.find(batch.data)
         if not len(end):
-            return
+            return Hosts(b"", ())
+        raw = batch.data.tobytes()
         start = end - self._length[number]
         order = np.lexsort((start, end))
         order = order[_stands_alone(batch.data, start[order], end[order])]
@@ -125,52 +143,94 @@ class OwnSites:
         lines, documents = batch.lines(start), batch.documents(start)
         line = np.maximum(batch.line_starts[lines], start - LONGEST)
         line_end = np.minimum(batch.line_starts[lines + 1] - 1, end + LONGEST)
-        columns = (documents, line, start, end, line_end, batch.ends[documents], tenant, lines)
-        for host in map(Host._make, zip(*(c.tolist() for c in columns), strict=True)):
-            yield _whole(raw, host)
+        begin, end = _whole(batch.data, raw, start, end, line_end)
+        columns = (documents, batch.starts[documents], batch.ends[documents], line, begin, end, line_end, tenant, lines)
+        return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
-    def site(self, raw: bytes, host: Host) -> Site | None:
-        """The address of `host`, None where it stands in somebody else's, or in one of mail."""
-        site, name = site_of(raw, host), raw[host.begin : host.end].lower()
-        if site and site.is_app:
-            return site if any(_is_of(name, package) for package in self._packages) else None
-        return site if any(_is_below(name, domain) for domain in self._known) else None
+    def site(self, before: bytes, name: bytes, tenant: int) -> Site | None:
+        """The address of a host of that name behind `before`, as in `site_of`, with `begin` counted back from the host."""
+        site = _beginning(before)
+        if site is None or not self._names_site(name.lower(), is_app=site.is_app):
+            return None
+        return site._replace(name=name.lower().removeprefix(b"www."), is_staff=self.is_of_staff(tenant, name))
 
-    def is_staff(self, host: Host, raw: bytes, login: bytes = b"") -> bool:
-        """Whether a login, or without one a host, is of the tenant's own people, by where it is and by its address."""
-        tenant = self.tenants[host.tenant]
-        path = raw[host.end : min(host.end + LONGEST_PATH, host.line_end)]
+    def is_of_staff(self, tenant: int, name: bytes) -> bool:
+        """Whether a host is of the tenant's own people by its name."""
+        return self._is_host_of_staff(tenant, name.lower())
+
+    def signs_in_staff(self, raw: bytes, host: Host, login: bytes = b"") -> bool:
+        """Whether an address is for administrators, or a login, in lower case, is of the tenant's own people."""
         _, at, mail = login.rpartition(b"@")
-        if self._is_host_of_staff(tenant, raw[host.begin : host.end].lower()):
+        if login in ADMINISTRATORS or (at and self._is_mail_of_staff(host.tenant, mail)):
             return True
-        if login in ADMINISTRATORS or ADMIN_PATH.match(path):
-            return True
-        return bool(at) and any(_is_below(mail, own) for own in self._mails_of_staff.get(tenant, ()))
+        return ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
 
-    def _names_staff(self, tenant: str, name: bytes) -> bool:
+    def _names_people(self, tenant: int, domain: bytes) -> bool:
+        """Whether a domain of mail is of the tenant's people."""
+        return any(_is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ()))
+
+    def _names_site(self, name: bytes, *, is_app: bool) -> bool:
+        """Whether an app's package or the name of a host is of one of the tenants' sites."""
+        if is_app:
+            return any(_is_of(name, package) for package in self._packages)
+        return any(_is_below(name, domain) for domain in self._known)
+
+    def _names_staff(self, tenant: int, name: bytes) -> bool:
         """Whether a host is of the tenant's people by its name."""
-        if any(_is_below(name, own) for own in self._hosts_of_staff.get(tenant, ())):
+        if any(_is_below(name, own) for own in self._hosts_of_staff.get(self.tenants[tenant], ())):
             return True
         domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
         return any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", name[: -len(domain)])))
 
 
+class Sites:
+    """The addresses of one batch's hosts. Most hosts of a list stand behind the same beginning: the last are remembered."""
+
+    def __init__(self, own: OwnSites, raw: bytes) -> None:
+        self._own, self._raw = own, raw
+        self._known: list[dict[bytes, Site | None]] = [{} for _ in own.tenants]
+
+    def of(self, host: Host) -> Site | None:
+        """The address of `host`, None where it stands in somebody else's, or in one of mail."""
+        raw, known = self._raw, self._known[host.tenant]
+        text = raw[host.line - 1 : host.end]
+        if text in known:
+            return _here(raw, host, known[text])
+        found = self._own.site(raw[host.line - 1 : host.begin], raw[host.begin : host.end], host.tenant)
+        if len(text) <= LONGEST_KEPT:
+            if len(known) >= MOST_NAMES:
+                known.clear()
+            known[text] = found
+        return _here(raw, host, found)
+
+
 def site_of(raw: bytes, host: Host) -> Site | None:
-    """The address that `host` is the host of; None where it is part of another's or of a mail address."""
-    before = raw[max(host.line, host.begin - LONGEST_SCHEME) : host.begin]
-    scheme = SCHEME.search(before)
-    begin = host.begin - (len(scheme[0]) if scheme else 0)
+    """The address that `host`, whoever's it is, is the host of; None where it is part of another's or of a mail address."""
+    return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
+
+
+def _here(raw: bytes, host: Host, site: Site | None) -> Site | None:
+    """`site`, which counts back from its host, where nothing behind the host says that it is a name before another's."""
+    if site is None or raw[host.end] == AT:
+        return None
+    may_be_user = site.has_scheme and raw[host.end] == COLON
+    if may_be_user and USER_INFORMATION.match(raw, host.end, min(host.end + LONGEST_SCHEME, host.line_end)):
+        return None
+    return Site(host.begin + site.begin, *site[1:])
+
+
+def _beginning(before: bytes) -> Site | None:
+    """Where an address begins in what stands before its host, the byte before its line first; counted back from the host."""
+    scheme = SCHEME.search(before, max(1, len(before) - LONGEST_SCHEME))
+    begin = scheme.start() if scheme else len(before)
     if scheme and NAMED.match(scheme[0].partition(b"//")[2]):
         return None  # `https://other.example:li.na@bank.example:…` is a mail address at another's site
-    behind = raw[host.end : min(host.end + LONGEST_SCHEME, host.line_end)]
-    if raw[begin - 1] == AT or behind[:1] == b"@" or (scheme and USER_INFORMATION.match(behind)):
+    line = before[1:begin]
+    piece = line[len(line.rstrip(IN_ADDRESS)) :]
+    if before[begin - 1] == AT or not _may_precede(piece, has_scheme=scheme is not None):
         return None
     is_app = scheme is not None and scheme[0][:8].lower() == b"android:"
-    line = raw[host.line : begin]
-    piece = line[len(line.rstrip(IN_ADDRESS)) :]
-    if not _may_precede(piece, has_scheme=scheme is not None):
-        return None
-    return Site(begin, PARTS.split(piece)[-1], scheme is not None, is_app)
+    return Site(begin - len(before), PARTS.split(piece)[-1], scheme is not None, is_app)
 
 
 def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
@@ -229,11 +289,16 @@ def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
     return alone
 
 
-def _whole(raw: bytes, host: Host) -> Host:
-    """`host` from where its name begins, an app's package to where it ends."""
-    if raw[host.begin - 1] == AT and (behind := PACKAGE.match(raw, host.end, host.line_end)):
-        return host._replace(end=behind.end())
-    if raw[host.begin - 1] != DOT:
-        return host
-    before = raw[max(host.begin - LONGEST_HOST, 0) : host.begin]
-    return host._replace(begin=host.begin - len(before) + len(before.rstrip(HOST)))
+def _whole(data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places) -> tuple[Places, Places]:
+    """Where names begin that go on before `start`, and where an app's package ends."""
+    begin, end = start.copy(), end.copy()
+    longer = np.flatnonzero(data[start - 1] == DOT)
+    for _ in range(LONGEST_HOST):
+        longer = longer[IN_HOST[data[begin[longer] - 1]]]
+        if not len(longer):
+            break
+        begin[longer] -= 1
+    for one in np.flatnonzero((data[start - 1] == AT) & (data[end] == DOT)).tolist():
+        if behind := PACKAGE.match(raw, int(end[one]), int(line_end[one])):
+            end[one] = behind.end()
+    return begin, end

@@ -173,7 +173,7 @@ def is_made(value: str) -> bool:
 
 def is_secret(value: str) -> bool:
     """Whether a value behind a login is a password even where no other row says so."""
-    return is_possible(value) and is_made(value)
+    return is_made(value) and is_possible(value)
 
 
 SURNAMES = (

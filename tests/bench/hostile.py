@@ -46,6 +46,8 @@ MANY = (12_500, 25_000, 50_000, 100_000)
 """Members of a container; the last is the most that are read of a capture unless another number is set."""
 MOST_GROWTH, LEAST_RATE, LEAST_MEMBERS = 2.2, 5.0, 5_000.0
 """How often as long twice as much may take, MB/s, and members a second: unpacked by a child, read, and counted by the parent."""
+LEAST_OWN = 1.0 * MB
+"""Bytes a second of what names the tenant's own sites over and over: what stands beside each of them is read."""
 PATIENCE = 60.0
 """Seconds: an input that takes longer is not tried at twice the length."""
 ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 6, 5
@@ -226,6 +228,31 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "page: &amp;#49;": repeated("&amp;#49;"),
 }
 """The same for what is read as HTML."""
+DOMAIN = "spruce.example"
+"""The bench's tenant's own."""
+
+
+def _numbered(line: str) -> Callable[[int], bytes]:
+    """Lines in which `#` is a number of their own, up to `size` bytes."""
+    return lambda size: "".join(line.replace("#", f"{number:06}") for number in range(size // len(line) + 1)).encode()[:size]
+
+
+OWN: dict[str, Callable[[int], bytes]] = {
+    "own: address, login, password": _numbered(f"https://app.{DOMAIN}/login:user#@mail.example:Pw#!\n"),
+    "own: login, password, address": _numbered(f"user#@mail.example:Pw#!:https://app.{DOMAIN}/login\n"),
+    "own: bars": _numbered(f"app.{DOMAIN}|user#|Pw#!\n"),
+    "own: tables": _numbered(f'"app","https://app.{DOMAIN}/login","user#","Pw#!"\n'),
+    "own: blocks": _numbered(f"URL: https://app.{DOMAIN}/login\nUsername: user#\nPassword: Pw#!\nApplication: Chrome\n=====\n"),
+    "own: objects": _numbered(f'{{"url":"https://app.{DOMAIN}/","username":"user#","password":"p#"}}\n'),
+    "own: cookies": _numbered(f".{DOMAIN}\tTRUE\t/\tTRUE\t1790000000\tSESSION\tabcdef#\n"),
+    "own: headers": _numbered(f"Host: app.{DOMAIN}\nCookie: SESSION=abc#; x=1; y=2\n"),
+    "own: extension's cookies": _numbered(f'{{"domain":".{DOMAIN}","expirationDate":1790000000,"name":"sid","value":"#"}},\n'),
+    "own: words": _numbered(f"{DOMAIN} # abc\n"),
+    "own: words on one line": _numbered(f"{DOMAIN} # abc "),
+    "own: mail": _numbered(f"user#@{DOMAIN} "),
+    "own: braces": _numbered(f"url: {DOMAIN} pwd: #{{}}}}{{"),
+}
+"""Texts full of the tenant's own domain."""
 MEMBERS: dict[str, Callable[[int], bytes]] = {"mail of many parts, gzipped": _mail, "archive of many files, gzipped": _archive}
 """Containers, by the number of their members."""
 
@@ -258,6 +285,8 @@ def hostile(folder: Path) -> list[str]:
     """A line an input, the worst that the search finds among them; the names of those that miss."""
     context = Context(folder / "hostile")
     list(setup.initialise(context))
+    (context.data / "ullage.toml").write_text(f"[tenants.bench]\ndomains = ['{DOMAIN}']\n", encoding="utf-8")
+    context = Context(folder / "hostile")
     enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
     matcher = build_matcher(context)
     keep_freed_memory()  # as match does: else growth beyond 2 MiB is that of page faults
@@ -271,6 +300,7 @@ def hostile(folder: Path) -> list[str]:
         found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
         inputs |= {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
         classes = [HostileClass(name, make, partial(cost, page=name in PAGES), start) for name, make in inputs.items()]
+        classes += [HostileClass(name, make, cost, start, least=LEAST_OWN) for name, make in OWN.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
         classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]

@@ -14,12 +14,12 @@ from tests.matcher.bank import customer, enrol
 from tests.matcher.unpack.builders import zip_of
 from ullage.settings import Context
 
-FINDER = LoginFinder({"bank.example": "bank"}, {"bank": ("sso.vendor.example",)}).cookies
+FINDER = LoginFinder({"bank.example": "bank"}, {"bank": ("sso.vendor.example",)})
 IN_2033 = 2_000_000_000
 
 
 def cookies(text: str) -> list[Cookie]:
-    return FINDER.find(Batch.of([fold(text).utf8]))
+    return FINDER.cookies.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
 
 
 PEOPLE = [customer(7 * n * n % 9001) for n in range(300)]

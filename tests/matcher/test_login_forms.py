@@ -17,7 +17,7 @@ Form = Callable[[list[tuple[str, str, str]]], str]
 
 def logins(text: str) -> int:
     """How many different logins at the bank's sites a text holds."""
-    found = FINDER.find(Batch.of([fold(text).utf8]))
+    found = FINDER.find(FINDER.sites.hosts(Batch.of([fold(text).utf8])))
     return len({*zip(found.tenant.tolist(), found.key.tolist(), strict=True)})
 
 

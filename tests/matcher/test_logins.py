@@ -14,8 +14,12 @@ from matcher.records.logins import LoginFinder, LoginLines
 FINDER = LoginFinder({"bank.example": "bank", "pay.bank.example": "pay", "other.example": "other"})
 
 
+def found_by(finder: LoginFinder, *texts: str) -> LoginLines:
+    return finder.find(finder.sites.hosts(Batch.of([text.encode() for text in texts])))
+
+
 def of(*texts: str) -> LoginLines:
-    return FINDER.find(Batch.of([text.encode() for text in texts]))
+    return found_by(FINDER, *texts)
 
 
 def tenants(text: str) -> list[str]:
@@ -97,7 +101,7 @@ def test_a_line_and_a_block_are_a_login_each() -> None:
         "x\nbank.example:15400000001:secret\ny",
         "URL: https://bank.example\nUSER: a@example.com\nPASS: secret\nbank.example",
     ]
-    assert FINDER.find(Batch.of([text.encode() for text in texts])).document.tolist() == [0, 1]
+    assert of(*texts).document.tolist() == [0, 1]
 
 
 def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
@@ -123,7 +127,7 @@ def test_a_block_ends_with_its_text() -> None:
 
 
 def test_no_domains_find_nothing() -> None:
-    assert not len(LoginFinder({}).find(Batch.of([b"bank.example:user1:secret"])).key)
+    assert not len(found_by(LoginFinder({}), "bank.example:user1:secret").key)
 
 
 words = st.text("abcXYZ0189._", min_size=3, max_size=12)
@@ -135,6 +139,17 @@ words = st.text("abcXYZ0189._", min_size=3, max_size=12)
 def test_any_login_and_password_are_found(login: str, password: str, separator: str, scheme: str, path: str) -> None:
     found = of(f"{scheme}bank.example{path}{separator}{login}{separator}{password}")
     assert distinct(found) == {(0, "bank"): 1}
+
+
+@given(
+    st.from_regex(r"[a-z0-9._\-]{1,12}(@[a-z0-9.\-]{3,12})?", fullmatch=True),
+    st.from_regex(r"[!-9;-{}~]{3,12}", fullmatch=True),
+    st.sampled_from(["", "/", "/login", "/a-b--c", "/a?b=c&d=e#f", "/a/1.html"]),
+)
+def test_a_line_that_begins_with_its_address_is_read_as_one_in_a_list(login: str, password: str, path: str) -> None:
+    """The usual line is read in one step, any other in several."""
+    line = f"https://bank.example{path}:{login}:{password}"
+    assert of(line).key.tolist() == of(f"https://bank.example{path}:{login}:{password}\r").key.tolist()
 
 
 cards = st.lists(st.from_regex(r"62[0-9]{12,17}", fullmatch=True), max_size=20)
@@ -180,4 +195,4 @@ def test_a_login_of_staff_is_told_by_host_or_address(text: str, staff: bool) -> 
         {"bank.example": "bank", "other.example": "other"},
         {"bank": ("oa.bank.example", "@supplier.example", "sso.vendor.example")},
     )
-    assert finder.find(Batch.of([text.encode()])).staff.tolist() == [staff]
+    assert found_by(finder, text).staff.tolist() == [staff]
