@@ -11,14 +11,10 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 
-from matcher.text.fold import fit
-
 Form = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
 """Where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match."""
 EDGE, END = r"(?<![A-Za-z0-9+/=_-])", r"(?![A-Za-z0-9+/=_-])"
-VALUE = re.compile(
-    r"\+?\d{11,19}[Xx]?|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}", re.ASCII
-)
+VALUE = re.compile(rb"\+?\d{11,19}[Xx]?|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}")
 THREE = "[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
 """Three digits in base64."""
 ASCII_THREE = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/]"
@@ -57,28 +53,21 @@ def forms() -> Iterator[Form]:
     yield (
         r"(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
-        lambda match: _hex(match, match[1]),
+        lambda match: _plain(bytes.fromhex(match[1])),
     )
     yield (
         "|".join(f"(?:3[0-9]{sign}){{10}}3[0-9](?:[^0-9{sign}]|{sign}(?:[^3]|3[^0-9]))" for sign in OCTET_SIGNS),
         re.compile(rf"(?<![0-9A-Za-z])(?:2[bB][{OCTET_SIGNS}])?3[0-9](?:[{OCTET_SIGNS}]3[0-9]){{10,18}}(?![0-9A-Za-z])"),
-        lambda match: _hex(match, re.sub(f"[{OCTET_SIGNS}]", "", match[0])),
+        lambda match: _plain(bytes.fromhex(re.sub(f"[{OCTET_SIGNS}]", "", match[0]))),
     )
-    yield r"\+AEA-", re.compile(r"\+AEA-"), lambda match: fit("@", len(match[0]))
+    yield r"\+AEA-", re.compile(r"\+AEA-"), lambda _: "@"
 
 
 def _base64(match: re.Match[str]) -> str:
     letters = match[0].rstrip("=")
-    if len(letters) % 4 == 1:
-        return match[0]
-    return _plain(match, binascii.a2b_base64(letters + "=" * (-len(letters) % 4)))
+    return "" if len(letters) % 4 == 1 else _plain(binascii.a2b_base64(letters + "==="))
 
 
-def _hex(match: re.Match[str], digits: str) -> str:
-    return _plain(match, bytes.fromhex(digits))
-
-
-def _plain(match: re.Match[str], decoded: bytes) -> str:
-    """The value that a match stands for; the match itself where it is none."""
-    text = decoded.decode("latin-1")
-    return fit(text, len(match[0])) if VALUE.fullmatch(text) else match[0]
+def _plain(decoded: bytes) -> str:
+    """The value that a cell stands for; "" where it is none."""
+    return decoded.decode("latin-1") if VALUE.fullmatch(decoded) else ""

@@ -87,18 +87,17 @@ def _apart(order: Iterable[int], first: Sequence[int], last: Sequence[int]) -> I
 
 def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]]:
     """Where what `rule` finds around the characters `seen` begins and ends, and what it is; all the rest is not looked at."""
-    pattern, group = rule.pattern, rule.pattern.groupindex.get("value", 0)
+    pattern, plain_of, group = rule.pattern, rule.plain, rule.pattern.groupindex.get("value", 0)
     done = 0
     for first, last in stretches(seen - BEFORE_GATE, seen + BEHIND_GATE, len(text), 0):
+        whole = last - LONGEST_BETWEEN  # what ends behind it may go on
         for near in pattern.finditer(text, max(first, done), last):
-            start, end = near.span(group)
-            if start < done:
-                continue
-            match = pattern.match(text, near.start()) if end + LONGEST_BETWEEN > last else near  # it may go on
-            plain = rule.plain(match) if match is not None else ""
-            if match is not None and plain and plain != match[group]:
-                done = match.end(group)
-                yield start, done, plain
+            match = near if near.end(group) <= whole else pattern.match(text, near.start()) or near
+            start, end = match.span(group)
+            plain = plain_of(match) if start >= done else ""
+            if plain and plain != match[group]:
+                done = end
+                yield start, end, plain
 
 
 @cache
@@ -131,7 +130,7 @@ def _spreadsheet() -> Iterable[Rule]:
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
-        lambda m: fit(m[1] + m[2].ljust(10, "0") if m[1] else m[3] + m[4].ljust(12, "0"), len(m[0])),
+        lambda m: m[1] + m[2].ljust(10, "0") if m[1] else m[3] + m[4].ljust(12, "0"),
     )
 
 
@@ -140,7 +139,7 @@ def _hexadecimal() -> Iterable[Rule]:
     yield Rule(
         (r"0x0{0,7}[34][0-9a-f]{8}",),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
-        lambda m: fit(number, len(m[0])) if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
+        lambda m: number if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
     yield Rule(
         (rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",),
@@ -159,7 +158,7 @@ def _text_of_hex(match: re.Match[str]) -> str:
         return ""
     sign = " '" if match[0][1] == "'" else ""
     first = "" if sign else FILL * 2
-    body = FILL.join([*plain, ""]) if plain.isascii() else "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
+    body = FILL.join(plain) + FILL if plain.isascii() else "".join([char + FILL * (2 * len(char.encode()) - 1) for char in plain])
     return sign + body[:1] + first + body[1:]
 
 

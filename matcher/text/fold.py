@@ -323,7 +323,7 @@ class Folded:
         """The same for many stretches: i64[n], i64[n]."""
         first, last = self._origins(start), self._origins(np.maximum(end - 1, start)) + 1
         if len(self.drops):  # the room of the escape that its last character was
-            last = self._unfilled.take(np.searchsorted(self._unfilled, last))
+            last = self._unfilled.take(np.searchsorted(self._unfilled, last), mode="clip")
         return first, np.where(end > start, last, first)
 
     def chars(self, places: Sequence[int] | Places) -> Places:

@@ -243,16 +243,17 @@ CELL_GAP = re.compile(r">\s++(?=<(?:t[dh]|cell|/?tr|/?row)\b)", re.IGNORECASE)
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
 """What an attribute has that may hold an identifier: an address, an escape, or seven digits close together (a colour has six)."""
 ENTITY = re.compile(rf"(&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});)")
-"""It and the next have one group around all, by which `_replace` splits."""
-JSON_ESCAPE = re.compile(rf"(\\(?<!\\\\)\\*+{FILL}*+u[0-9a-fA-F]{{4}})")
+"""It and others have one group around all, by which `_replace` splits."""
 OCTETS = re.compile(rf"(%{FILL}*+[0-9a-fA-F]{{2}}(?:%{FILL}*+[0-9a-fA-F]{{2}})*+)")
 OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 HEXED = r"(?:(?:3[0-9]){11}|(?:[2-7][0-9a-fA-F]){1,40}40(?:[2-7][0-9a-fA-F]){1,40}2[eE])"
 """A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes: `text.cells` reads it."""
-ESCAPED_OCTETS = re.compile(rf"(?<!\\)((?:\\x(?!{HEXED})[0-9a-fA-F]{{2}})+)")
-OCTAL = re.compile(r"(?<!\\)((?:\\[01][0-7]{2}(?![0-9]))+)")
-WRITTEN_END = re.compile(r"(?<!\\)(\\[nrt])(?=\+?[0-9])")
-CODE_POINT = re.compile(r"(?<!\\)(\\u\{[0-9a-fA-F]{1,6}\})")
+ESCAPED_OCTET, OCTAL = rf"x(?!{HEXED})[0-9a-fA-F]{{2}}", r"[01][0-7]{2}(?![0-9])"
+BACKSLASHED = re.compile(
+    rf"(\\(?<!\\\\)(?:\\*+{FILL}*+u[0-9a-fA-F]{{4}}|u\{{[0-9a-fA-F]{{1,6}}\}}|[nrt](?=\+?[0-9])"
+    rf"|{ESCAPED_OCTET}(?:\\{ESCAPED_OCTET})*|{OCTAL}(?:\\{OCTAL})*))"
+)
+"""Escapes of JSON, code points, line ends that stand before a number, and octets to the base of sixteen and eight."""
 
 
 BETWEEN = "\x1c"
@@ -365,8 +366,7 @@ def _escapes(text: str) -> str:
         if "&" in text:
             text = _replace(ENTITY, _entity, text)
         if "\\" in text:
-            for pattern, make in BACKSLASHED:
-                text = _replace(pattern, make, text)
+            text = _replace(BACKSLASHED, _backslashed, text)
         if "%" in text:
             text = _replace(OCTETS, _octets, text)
     return text
@@ -430,14 +430,15 @@ def _written_end(whole: str) -> str:
     return ("\t" if whole == r"\t" else "\n") + FILL
 
 
-BACKSLASHED = (
-    (JSON_ESCAPE, _json_escape),
-    (CODE_POINT, _code_point),
-    (ESCAPED_OCTETS, _escaped_octets),
-    (OCTAL, _octal),
-    (WRITTEN_END, _written_end),
-)
-"""In the order in which they are undone."""
+def _backslashed(whole: str) -> str:
+    """What an escape stands for, by the sign behind its backslash."""
+    if whole[1] in "nrt":
+        return _written_end(whole)
+    if whole[1] == "x":
+        return _escaped_octets(whole)
+    if whole[1] in "01":
+        return _octal(whole)
+    return _code_point(whole) if whole[-1] == "}" else _json_escape(whole)
 
 
 def _octets(whole: str) -> str:

@@ -61,5 +61,5 @@ def _said(value: str) -> str:
 def _statement(match: re.Match[str]) -> str:
     if SUBFIELD.search(match[0]) is None:
         return match[0]
-    whole = SUBFIELD.sub(" ", re.sub(r"\r?\n", "", match[0]))
-    return fit(whole, len(match[0]))
+    whole = match[0].replace("\r\n", "").replace("\n", "")
+    return fit(" ".join(SUBFIELD.split(whole)), len(match[0]))
