@@ -11,16 +11,16 @@ import re
 from collections import Counter, defaultdict
 
 HEAD = 8192
-"""Bytes at the beginning of a file that say what it is."""
+"""Bytes at the beginning and at the end of a file that say what it is."""
 FEW_LABELS, ENOUGH_LABELS = 2, 4
-"""Labels of a system, from which on a file so named, or any file, is that of a log."""
+"""Labels of a system, from which on a file so named is of one, and one that only devices have, or enough of them, of a log."""
 _FILE = r"(?:[_ \[].{0,64})?(?:\.txt)?$"
 SORTS = {
     sort: re.compile(rf"(?i)(?:^|[_ ])(?:{names}){_FILE}")
     for sort, names in {
         "passwords": "(?:all|unique)?_?passwords?(?:_list)?|logins|keychain",
         "cookies": "cookies?|cookie_list",
-        "autofill": "(?:important)?auto_?fills?",
+        "autofill": "(?:important)?auto_?fills?|all_?forms",
         "cards": "credit_?cards?|cards|cc|credits",
         "rest": "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore|googleaccounts|google_?tokens"
         "|filegrabber|accounttokens|steam_tokens|useragents|history|downloads|telegram|discord",
@@ -28,9 +28,15 @@ SORTS = {
 }
 """Names of files and folders in a log, a sort."""
 SYSTEM_FILE = re.compile(
-    r"(?i)(?:^|/)_?(?:user_?info(?:rmation)?|system(?:[_ ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?|info|pc_info"
-    r"|identification)\.(?:txt|json)$"
+    r"(?i)(?:^|/)(?:bot-[^/]{0,64}-)?_?(?:user_?info(?:rmation)?|system(?:[_ ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?"
+    r"|info|pc_info|identification)\.(?:txt|json)$"
 )
+WITHIN = re.compile(
+    r"(?i)(?:(?:web )?browsers?|credentials|system|user ?data|default|profile ?[0-9]*|google(?: ?chrome)?|chrom(?:e|ium)|edge"
+    r"|microsoft edge|firefox|mozilla(?: firefox)?|opera(?: gx)?(?: stable)?|brave|vivaldi|yandex|gecko|safari|important|data)"
+    r"(?:[_ \[-].{0,64})?$"
+)
+"""Folders of one device's log: what is in them is of the folder around them."""
 SYSTEM_LABEL = re.compile(
     rb"(?im)^[ \t\-*|>\"]{0,6}(hwid|hardware ?id|machine ?id|machine ?name|machine ?uuid"
     rb"|hardware ?uuid|guid|lid|bot[_ ]?id"
@@ -40,11 +46,17 @@ SYSTEM_LABEL = re.compile(
     rb"|execut(?:ion|e) ?path|screen ?(?:size|resolution)|display resolution|time ?zone|keyboard ?(?:layout"
     rb"|languages?)?|anti ?virus(?:es)?|cpu(?: name)?"
     rb"|processors?|gpu|ram|memory|operation ?system|os(?: version)?|windows|ip(?: ?address| info)?|country|traffic name"
-    rb"|install date|hardwares?|uac|active window|lan ?ip|monitors?|location|zip ?code)[\"']?[ \t]{0,16}[:=]"
+    rb"|install date|hardwares?|uac|active window|lan ?ip|monitors?|location|zip ?code"
+    rb"|(?:public|external|internal|gateway) ip(?: address)?|mac(?: address)?|bssid|current time|up ?time|disk devices"
+    rb"|current jarfile path|language(?: & country)?|amount of kernels|allowed extensions|clipboard|operation id|wallpaper hash"
+    rb"|domain name|internet provider|started as admin|host ?name|os name|system (?:boot time|manufacturer|model|type)|uuid"
+    rb"|client name|graphics/displays|jabber|worker)[\"']?[ \t]{0,32}[:=]"
 )
 OF_DEVICE = re.compile(
-    rb"(?i)hwid|hardware ?id|machine ?(?:id|uuid)|hardware ?uuid|bot[_ ]?id|build ?(?:id|name|date|tag|compile)|file ?location"
-    rb"|work ?dir|execut(?:ion|e) ?path|log ?date|\blid\b|traffic name|pc ?name|machine ?name|save ?time"
+    rb"(?i)hwid|hardware ?id|machine ?(?:id|uuid)|hardware ?uuid|bot[_ ]?id|build ?(?:id|name|date|tag|compile ?date)"
+    rb"|file ?location"
+    rb"|work ?dir|execut(?:ion|e) ?path|log ?date|lid|traffic ?name|pc ?name|machine ?name|save ?time|current ?jarfile ?path"
+    rb"|bssid|operation ?id|wallpaper ?hash|amount ?of ?kernels|allowed ?extensions|started ?as ?admin"
 )
 """A label that no form and no list has."""
 FORMS = re.compile(
@@ -65,25 +77,20 @@ class DeviceLogs:
         self._sorts: dict[str, set[str]] = defaultdict(set)
         self._rows: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
 
-    def see(self, path: str, head: bytes) -> None:
-        """Take note of what a file is, by its path in a container ("" for the capture itself) and its beginning."""
+    def see(self, path: str, text: bytes) -> None:
+        """Take note of what a file is, by its path in a container ("" for the capture itself), its beginning and its end."""
         folder, _, name = path.rpartition("/")
         sorts = {sort for sort, pattern in SORTS.items() if path and pattern.search(name)}
-        parts = folder.rpartition("/")
-        inside = {sort for sort, pattern in SORTS.items() if path and pattern.search(parts[2])}
-        head = head[:HEAD]
-        labels = {found.lower().replace(b" ", b"") for found in SYSTEM_LABEL.findall(head)}
-        is_named = SYSTEM_FILE.search(path) is not None
-        is_device = any(map(OF_DEVICE.fullmatch, labels))
-        if (is_device and len(labels) >= (FEW_LABELS if is_named else ENOUGH_LABELS)) or (
-            is_named and len(labels) >= ENOUGH_LABELS
-        ):
-            sorts |= {"system", "log"}
-        if len(FORMS.findall(head)) + len(NAMED_FORMS.findall(head)) >= MOST_FORMS:
-            sorts |= {"autofill", "log"}
+        sorts |= _sorts_by_labels(path, text[:HEAD] + b"\n" + text[max(HEAD, len(text) - HEAD) :])
+        around, _, within = folder.rpartition("/")
+        inside = {sort for sort, pattern in SORTS.items() if folder and pattern.search(within)}
         self._sorts[folder] |= sorts | inside
         if inside:
-            self._sorts[parts[0]] |= sorts | inside
+            folder = around
+            self._sorts[folder] |= sorts | inside
+        while folder and WITHIN.match(folder.rpartition("/")[2]):
+            folder = folder.rpartition("/")[0]
+            self._sorts[folder] |= sorts | inside
 
     def add(self, tenant: str, epoch: int, path: str, rows: int) -> None:
         """Count rows with a customer."""
@@ -103,3 +110,18 @@ class DeviceLogs:
             if "/" not in folder:
                 return False
             folder = folder.rpartition("/")[0]
+
+
+def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
+    """What a file is by what it says."""
+    sorts = set[str]()
+    labels = {found.lower().replace(b" ", b"") for found in SYSTEM_LABEL.findall(shown)}
+    is_named = SYSTEM_FILE.search(path) is not None
+    if is_named and len(labels) >= FEW_LABELS:
+        sorts.add("system")
+    is_device = any(map(OF_DEVICE.fullmatch, labels))
+    if (is_device or is_named) and len(labels) >= (FEW_LABELS if is_device and is_named else ENOUGH_LABELS):
+        sorts |= {"system", "log"}
+    if len(FORMS.findall(shown)) + len(NAMED_FORMS.findall(shown)) >= MOST_FORMS:
+        sorts |= {"autofill", "log"}
+    return sorts
