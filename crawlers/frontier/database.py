@@ -339,6 +339,13 @@ class Frontier:
         with sqlite_errors(self._path):
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
+    def counted(self, leased: Leased) -> int:
+        """How many posts the list said last that the thread of `leased` has, 0 where it did not."""
+        query = "select counted from pages where site = ? and series = ? and number = 1"
+        series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
+        with sqlite_errors(self._path):
+            return int(self._database.execute(query, (leased.site, series)).get or 0)
+
     def not_yet(self, leased: Leased, seconds: float) -> None:
         """`leased` is not there, of pages that come one by one: ask again after `seconds`, unless a later one is there."""
         query = "select 1 from pages where site = ? and series = ? and number > ? and entries > 0 limit 1"

@@ -22,7 +22,7 @@ BEHIND = re.compile(
 
 def numbered(layout: Layout, page: Page, url: str, root: Node, held: int) -> str:
     """The address of the next page of a list or thread, by its number; "" where no link leads to it."""
-    by_address = ""
+    by_address, url = "", url.partition("#")[0]
     for said, there in _links(layout, page, url, root):
         if said.strip("[]() ") == str(page.number + 1) and leads_on(url, there, page.number):
             return there
@@ -31,14 +31,15 @@ def numbered(layout: Layout, page: Page, url: str, root: Node, held: int) -> str
 
 
 def _links(layout: Layout, page: Page, url: str, root: Node) -> Iterator[tuple[str, str]]:
-    """Text and address of the links of a page, those to entries apart."""
+    """Text and address of the links of a page, those to entries and to other threads apart."""
     for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
         try:
             there = urljoin(url, link_of(link)).partition("#")[0]
         except ValueError:
             continue
-        is_entry = page.role == "list" and layout.pattern and search(layout.pattern, there)
-        if not is_entry and urlsplit(there).scheme in {"http", "https"}:
+        found = search(layout.pattern, there) if layout.pattern else None
+        is_other = found and (page.role == "list" or found["id"] != page.facts.get("id", found["id"]))
+        if not is_other and urlsplit(there).scheme in {"http", "https"}:
             yield "".join(islice(link.root.itertext(), MOST_TEXTS)).strip(), there
 
 

@@ -81,3 +81,5 @@ class Parsed:
     whole: bool = True
     gone: bool = False
     lacking: Lacking = ""
+    counted: int | None = None
+    """How many posts a thread's page itself says that the thread has, where that is compared."""

@@ -28,7 +28,7 @@ from crawlers.sites.further import numbered
 from crawlers.sites.layout import NONE, Layout, filled, named, search
 from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
 from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
-from crawlers.sites.shortfall import shortfall
+from crawlers.sites.shortfall import counted, counted_on, shortfall
 from ullage.errors import RecordError
 
 COUNTED = "counted"
@@ -121,6 +121,8 @@ class Reading:
     def parsed(self) -> Parsed:
         """All that is on it."""
         parsed = self._parsed()
+        if self.is_own and self.page.role == "thread":
+            parsed = replace(parsed, counted=counted_on(self.layout, self.document.root))
         return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking(parsed))
 
     def _said_lacking(self, parsed: Parsed) -> Lacking:
@@ -235,6 +237,8 @@ class Reading:
 
     def _counted(self, row: Node) -> str:
         """How many posts a list says that a thread has; "" where it does not, or only about (`1.2K`)."""
+        if self.is_own and not self.layout.counted:
+            return str(counted(" ".join(row.root.itertext())) or "") if is_element(row) else ""
         found = COUNT.search(self.layout.counted.text(row))
         if not found or found["about"]:
             return ""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urldefrag
 
 from scrapy.http import Response
 
+from crawlers.fetching import response_checks
+from crawlers.frontier.database import Leased
+from crawlers.platforms import Platform
 from crawlers.sites import reasons
+from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.site import Site
+from ullage.errors import RecordError
+
+UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +44,83 @@ class Robots:
     allowed: bool
     delay: float
     word: str = ""
+
+
+class Asks(Protocol):
+    """The means to ask a site; `crawlers.trial.fetch.Pages` is one."""
+
+    async def get(self, url: str) -> Answer:
+        """The answer to a request for `url`."""
+
+    def by_script(self) -> Asks:
+        """The means to ask for pages as their scripts make them."""
+
+    async def robots(self, url: str) -> Robots:
+        """What robots.txt says of `url`."""
+
+    async def is_outside(self, host: str) -> bool:
+        """Whether a host leads out of this house, as far as can be told."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """The means to ask a site for each address once."""
+
+    pages: Asks
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    async def get(self, url: str) -> Answer:
+        """The answer to a request for `url`, also to an earlier one."""
+        plain = urldefrag(url).url
+        if plain not in self.answers:
+            self.answers[plain] = await self.pages.get(plain)
+        return self.answers[plain]
+
+    def by_script(self) -> Asks:
+        """See `Asks`."""
+        return self.pages.by_script()
+
+    async def robots(self, url: str) -> Robots:
+        """See `Asks`."""
+        return await self.pages.robots(url)
+
+    async def is_outside(self, host: str) -> bool:
+        """See `Asks`."""
+        return await self.pages.is_outside(host)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One page, read. `word` says what speaks against it, as `crawlers.sites.reasons` has it; "" for nothing."""
+
+    page: Page
+    answer: Answer
+    parsed: Parsed
+    word: str = ""
+
+    @property
+    def entries(self) -> tuple[Page, ...]:
+        """The threads or pastes that it leads to."""
+        return tuple(page for page in self.parsed.pages if page.role != "list")
+
+    @property
+    def lists(self) -> tuple[Page, ...]:
+        """Other lists that it leads to."""
+        return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
+
+    @property
+    def older(self) -> Page | None:
+        """Its next page."""
+        return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
+
+
+def made_of(page: Page, answer: Answer, platform: Platform, site: Site) -> Read:
+    """What a platform reads on a page, and what a visit would say of it."""
+    if answer.word or answer.response is None:
+        return Read(page, answer, Parsed(), answer.word)
+    try:
+        parsed = platform.parse(page, answer.response, site)
+    except UNPARSED:
+        return Read(page, answer, Parsed(), "parse")
+    outcome = response_checks.of_page(Leased(site.name, b"", page, b"", 0), answer.response, parsed, site)
+    return Read(page, answer, parsed, Answer(answer.url, outcome).word)

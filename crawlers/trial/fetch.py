@@ -39,7 +39,7 @@ from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.settings import CrawlSettings
 
-SECONDS = 20.0
+SECONDS = 24.0
 PAGE_SECONDS = 6.0
 RENDERING_SECONDS = 75.0
 DELAY_SECONDS = 1.0

@@ -9,26 +9,35 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Set as AbstractSet
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
+from parsel import Selector
 from scrapy.http import Response, TextResponse
 
-from crawlers.fetching import response_checks
+from crawlers.fetching import menus, response_checks
 from crawlers.sites import selecting
 from crawlers.sites.reading import answered_at
+from crawlers.sites.shortfall import counted
 from crawlers.trial import next_page, posts
 
 LEAST = 3
 """Links of one make, and rows."""
-MOST_LETTERS = 3
-"""Of a kind of page, before its number in an address; more are words of titles."""
 LEAST_TITLE = 4
 """Letters of a usual title; page numbers and icons have fewer."""
 AGREE = 0.9
 MOST_CLASSES = 3
-LIST_SHARE = 0.3
-"""So much of a page's text is links to what it lists, if it is a list."""
+LONGEST_TITLE, LONGEST_NAME = 60, 15
+"""Letters of a title that count, and of a word that may be a member's name."""
+LIST_SHARE, ROWS_SHARE, TITLE_SHARE = 0.3, 0.5, 0.1
+"""So much of a page's text is links to what it lists, if it is a list, or their rows, and of rows links."""
+SAME, IN_MENUS, FEW = 0.1, 0.05, 0.5
+"""What a group of links is worth that say the same, that stand in menus, or that are fewer than LEAST."""
+BY_MAKE_AND_KIND, BY_MAKE, BY_KIND = 1.2, 1.0, 0.9
+"""And those that are grouped by how they are made and where they lead, by one of both."""
+MOST_GROUPS, MOST_LOOKED_AT = 12, 3
+WHOLE = r"/?(?=$|[?#])"
 NUMBERED = re.compile(r"\d")
 DASHES, LONGEST_STEP = 2, 25
 """A step of an address with so many dashes, or so many letters, is somebody's words."""
@@ -41,34 +50,69 @@ RAW = re.compile(r"(?i)raw|plain|/txt|/text|\+inline")
 Options = posts.Options
 
 
-def of_list(response: Response) -> Options:
-    """Options that read the entries of a list; {} where nothing on the page looks like one."""
-    root = _root(response)
+def lists_of(response: Response, above: str = "", least: int = LEAST) -> list[Options]:
+    """Options for each that may be a list on a page, the likeliest first; none of addresses that `above` fits.
+
+    `least` entries are enough for one: a front page may have two boards.
+    """
+    root, found, known = _root(response), list[Options](), set[str]()
     if root is None:
-        return {}
-    groups: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
-    alike: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
-    here = urlsplit(response.url).netloc
+        return []
+    outside = set(menus.outside_menus(Selector(root=root, type="html")))
+    ranked = sorted(
+        (
+            (_worth(response.url, links, least, outside) * sure, make, links, sure == BY_KIND)
+            for groups, sure in zip(_groups(response, root, above), (BY_MAKE_AND_KIND, BY_MAKE, BY_KIND), strict=True)
+            for make, links in groups.items()
+        ),
+        key=lambda group: -group[0],
+    )
+    for worth, make, links, is_whole in ranked[:MOST_GROUPS]:
+        urls = {urljoin(response.url, link.get("href", "")) for link in links}
+        if worth and len(urls - known) >= least and (told := _list_of(response, root, make, links, is_whole, least)):
+            known |= urls
+            found.append(told)
+    return found
+
+
+def _groups(response: Response, root: HtmlElement, above: str) -> Sequence[dict[str, list[HtmlElement]]]:
+    """Links by how they are made and where they lead, by how they are made, and by where they lead."""
+    by_make: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
+    alike: dict[str, list[HtmlElement]] = defaultdict(list)
+    by_kind: dict[str, list[HtmlElement]] = defaultdict(list)
+    here = urlsplit(response.url)
     for link in root.iter("a"):
         url = urljoin(response.url, link.get("href", ""))
-        is_ours = urlsplit(url).netloc == here and urlsplit(url).scheme in {"http", "https"}
-        if link.get("href") and is_ours and not NO_BOARD.search(url) and not response_checks.is_login(url):
-            groups[_make(link), _shape(url)].append(link)
-            alike[_make(link), ""].append(link)
+        parts = urlsplit(url)
+        is_ours = parts.netloc == here.netloc and parts.scheme in {"http", "https"} and parts[:4] != here[:4]
+        if not is_ours or not link.get("href") or NO_BOARD.search(url) or response_checks.is_login(url):
+            continue
+        if not (posts.PROFILE.search(url) or (above and re.search(above, url)) or posts.MOMENT.moment(posts.text(link))):
+            by_make[_make(link), _shape(url)].append(link)
+            alike[_make(link)].append(link)
+            by_kind[_kind(url)].append(link)
+    return {f"{make}\n{shape}": links for (make, shape), links in by_make.items()}, alike, by_kind
 
-    def ranked(some: dict[tuple[str, str], list[HtmlElement]]) -> list[tuple[tuple[str, str], list[HtmlElement]]]:
-        return sorted(some.items(), key=lambda group: -_worth(response.url, group[1]))[:5]
 
-    for (make, _), links in (*ranked(groups), *ranked(alike)):  # boards have names that have nothing in common
-        urls = [urljoin(response.url, link.get("href", "")) for link in links]
-        pattern = pattern_of(urls)
-        if pattern and _worth(response.url, links):
-            found = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
-            rows = _rows(found)
-            told = {"rows": rows, "links": make} if rows else {"links": make}
-            further = next_page.of_pages([(response.url, root)])
-            return {**told, "pattern": pattern, "numbered": True, **({"next": _one_or_all(further)} if further else {})}
-    return {}
+def _list_of(
+    response: Response, root: HtmlElement, group: str, links: Sequence[HtmlElement], is_whole: bool, least: int
+) -> Options:
+    """Options that read a group of links as a list; {} where their addresses have nothing in common."""
+    urls = [urljoin(response.url, link.get("href", "")) for link in links]
+    pattern = pattern_of(urls, least)
+    if not pattern:
+        return {}
+    if "[?" not in pattern and all(re.search(pattern + WHOLE, urldefrag(url).url) for url in urls):
+        pattern += WHOLE
+    found = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
+    rows = _rows(response.url, found)
+    make = "a" if is_whole else group.partition("\n")[0]
+    if rows and not any(row.cssselect(make) for row in root.cssselect(rows)):  # what it stands in is around the rows
+        make = make.rpartition(" ")[2]
+    told: Options = {"links": make}
+    further = next_page.of_pages([(response.url, root)])
+    told = {**({"rows": rows} if rows else {}), **told, "pattern": pattern, "numbered": True}
+    return {**told, "next": _one_or_all(further)} if further else told
 
 
 def counted_in(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
@@ -124,24 +168,43 @@ def _shape(url: str) -> str:
     return f"{path}?{re.sub(r'[0-9]+', '*', parts.query)}"
 
 
-def _worth(base: str, links: Sequence[HtmlElement]) -> int:
-    """How much a group of links looks like titles of threads: letters of different addresses; 0 for too few, or no titles."""
-    by_url: dict[str, int] = {}
+def _worth(base: str, links: Sequence[HtmlElement], least: int, outside: AbstractSet[object]) -> float:
+    """How much a group of links looks like titles: letters of different addresses; 0 for too few, or no titles.
+
+    What says the same of each, such as "Reply", is worth little, and so is what stands in menus.
+    """
+    by_url: dict[str, str] = {}
     for link in links:
-        url = urljoin(base, link.get("href", ""))
-        by_url[url] = max(by_url.get(url, 0), len("".join((link.text_content() or "").split())))
-    usual = sorted(by_url.values())[len(by_url) // 2] if by_url else 0
-    return sum(min(size, 60) for size in by_url.values()) if len(by_url) >= LEAST and usual >= LEAST_TITLE else 0
+        url, said = urljoin(base, link.get("href", "")), "".join((link.text_content() or "").split())
+        by_url[url] = max(by_url.get(url, ""), said, key=len)
+    sizes = sorted(map(len, by_url.values()))
+    if len(by_url) < least or sizes[len(sizes) // 2] < LEAST_TITLE:
+        return 0.0
+    worth = sum(min(size, LONGEST_TITLE) for size in sizes)
+    is_same = len({NUMBERED.sub("", said) for said in by_url.values()}) <= len(by_url) / 2
+    in_menus = sum(link not in outside for link in links) > len(links) / 2
+    return worth * (SAME if is_same else 1.0) * (IN_MENUS if in_menus else 1.0) * (FEW if len(by_url) < LEAST else 1.0)
 
 
-def pattern_of(urls: Iterable[str]) -> str:
+def _kind(url: str) -> str:
+    """Where an address leads, without the last step of its path, and without numbers."""
+    parts = urlsplit(url)
+    return f"{re.sub(r'[0-9]+', '*', parts.path.rstrip('/').rpartition('/')[0])}?{re.sub(r'=[^&;]*', '', parts.query)}"
+
+
+def _local(url: str) -> str:
+    """An address without its host."""
+    return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
+
+
+def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
     """A pattern that fits addresses of one kind, with the number (or the name) by which they differ as `id`; "" for none.
 
     >>> pattern_of(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
     """
-    known = sorted({urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl() for url in urls})
-    if len(known) < LEAST:
+    known = sorted(set(map(_local, urls)))
+    if len(known) < least:
         return ""
     keys = Counter(key for url in known for key in re.findall(r"[?&;](\w+)=\d+", url))
     for key, count in keys.most_common():
@@ -152,19 +215,20 @@ def pattern_of(urls: Iterable[str]) -> str:
     if "?" in same and sum(bool(re.match(re.escape(same) + r"[0-9]+$", url)) for url in known) >= AGREE * len(known):
         return re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)"
     start = _folder(known)
-    letters = same[len(start) :]
-    kind = letters if letters.isalpha() and len(letters) <= MOST_LETTERS else ""  # `/t31-a-title`
+    letters = re.escape(same[len(start) :]).replace(r"\-", "-")
+    is_kind = sum(bool(re.match(re.escape(start) + letters + "[0-9]", url)) for url in known) >= AGREE * len(known)
+    kind = letters if is_kind else ""  # `/t31-a-title`, `/forum-31.html`
     for tail in (
         rf"{kind}(?P<id>[0-9]+)(?![0-9A-Za-z])",
         r"(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])",
         r"(?P<slug>[^/?&]+/)(?P<id>[0-9]+)(?![0-9A-Za-z])",
         r"(?P<id>[A-Za-z0-9_-]{4,64})/?(?=$|[?#])",
-        r"(?P<id>[^/?#.]{2,200})(?=(?:\.\w{2,5}|/)?(?:$|[?#]))",
+        r"(?P<id>[^/?#.]{1,200})(?=(?:\.\w{2,5}|/)?(?:$|[?#]))",
     ):
         found = [match["id"] for url in known if (match := re.match(re.escape(start) + tail, url))]
         if len(set(found)) >= AGREE * len(known):
             steps = (r"[^/]+" if NUMBERED.search(step) else re.escape(step).replace(r"\-", "-") for step in start.split("/"))
-            return "/".join(steps) + tail
+            return ("//[^/]+/" if start == "/" else "/".join(steps)) + tail  # of the first step nothing else would tell it
     return ""
 
 
@@ -179,17 +243,19 @@ def _folder(urls: Sequence[str]) -> str:
     return urls[0][: urls[0].rfind("/", 0, _alike_to(urls)) + 1]
 
 
-def _rows(links: Sequence[HtmlElement]) -> str:
-    """The element that holds one of `links` and all that is said of it; "" where there is none but the link."""
-    ours, rows = set(links), []
+def _rows(base: str, links: Sequence[HtmlElement]) -> str:
+    """The element that holds one of the addresses of `links` and all that is said of it; "" where there is none but the link."""
+    ours, rows = {link: urldefrag(urljoin(base, link.get("href", ""))).url for link in links}, dict[HtmlElement, None]()
     for link in links:
         row = link
-        while (above := row.getparent()) is not None and above.tag != "body" and sum(one in ours for one in above.iter("a")) == 1:
+        while (above := row.getparent()) is not None and above.tag != "body":
+            if any(ours.get(one, ours[link]) != ours[link] for one in above.iter("a")):
+                break
             row = above
-        rows.append(row)
+        rows[row] = None
     made = Counter(posts.own(row) for row in rows if row.tag != "a")
     usual, count = made.most_common(1)[0] if made else ("", 0)
-    return _alike([row for row in rows if posts.own(row) == usual]) if count >= AGREE * len(links) else ""
+    return _alike([row for row in rows if posts.own(row) == usual]) if count >= AGREE * len(rows) else ""
 
 
 def _alike(ones: Sequence[HtmlElement]) -> str:
@@ -199,14 +265,33 @@ def _alike(ones: Sequence[HtmlElement]) -> str:
     return ".".join([str(ones[0].tag), *named[:MOST_CLASSES]])
 
 
-def is_list(response: Response) -> bool:
-    """Whether a page is rather a list than a thread, by how much of its text is links to what it lists."""
+def is_list(response: Response, above: str) -> bool:
+    """Whether a page is rather a list than a thread, by how much of its text its rows are; what `above` fits is none of it."""
     root = _root(response)
-    told = of_list(response)
-    if root is None or not told:
+    if root is None:
         return False
-    links = sum(len(posts.text(link)) for link in root.cssselect(str(told["links"])))
-    return links >= LIST_SHARE * max(1, len(posts.text(root.find("body") if root.find("body") is not None else root)))
+    whole, outside = len(posts.text(posts.body(root))), set(menus.outside_menus(Selector(root=root, type="html")))
+    for told in lists_of(response, above)[:MOST_LOOKED_AT]:
+        links = [link for link in root.cssselect(str(told["links"])) if link in outside]
+        titles = [link for link in links if re.search(str(told["pattern"]), urljoin(response.url, link.get("href", "")))]
+        said = sum(len(posts.text(link)) for link in titles)
+        if said >= LIST_SHARE * max(1, whole):
+            return True
+        around = {above for link in titles for above in link.iterancestors()}
+        rows = [row for row in root.cssselect(str(told["rows"])) if row in around] if "rows" in told else []
+        of_rows = sum(len(posts.text(row)) for row in rows)
+        names = sum(len(posts.text(link).split()) == 1 and len(posts.text(link)) <= LONGEST_NAME for link in titles)
+        are_titles = said >= TITLE_SHARE * of_rows and names < len(titles) / 2
+        if of_rows >= ROWS_SHARE * max(1, whole) and (are_titles or any(counted(" ".join(row.itertext())) for row in rows)):
+            return True
+    return False
+
+
+def ids_on(response: Response, pattern: str) -> set[str]:
+    """The ids in those addresses to which a page leads and that a pattern fits."""
+    root = _root(response)
+    urls = {urljoin(response.url, link.get("href", "")) for link in (root.iter("a") if root is not None else ())}
+    return {found["id"] for url in urls if (found := re.search(pattern, url))}
 
 
 def raw_of(response: Response, number: str) -> Options:

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
-from crawlers.frontier.database import Leased
 from crawlers.platforms import Platform, platform_of
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites.content_type import declared
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import Page, Post
 from crawlers.sites.presets import Preset, Presets, Recognised, recognise
 from crawlers.sites.site import Site, address
-from crawlers.trial import checks, guess
-from crawlers.trial.answer import Answer, Robots
+from crawlers.trial import checks, unknown
+from crawlers.trial.answer import Answer, Asks, Kept, Read, Robots, made_of
 from crawlers.trial.script import data_in, is_filled_by_script
-from ullage.errors import ConfigError, RecordError
+from ullage.errors import ConfigError
 
 MOST_HOSTS = 4
 MOST_LISTS = 4
@@ -40,54 +38,11 @@ LOST = frozenset({"gone", "empty", "layout", "parse"})
 """What speaks against an address, and not against its site."""
 MOST_CALLED = 2
 LIST_NAME = re.compile(
-    r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent|pastes|\+list)(\.\w+)?/?$"
+    r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent|pastes|\+list)(\.\w+)?/?$|"
+    r"/(forums?|boards?|cat|categor(y|ies)|sections?|[cfrb])/[^/]+/?$"
 )
-MOST_GUESSED = 3
-"""Threads that are opened to find one with several posts."""
-NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
-NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
-UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
-
-
-class Asks(Protocol):
-    """The means to ask a site; `crawlers.trial.fetch.Pages` is one."""
-
-    async def get(self, url: str) -> Answer:
-        """The answer to a request for `url`."""
-
-    def by_script(self) -> Asks:
-        """The means to ask for pages as their scripts make them."""
-
-    async def robots(self, url: str) -> Robots:
-        """What robots.txt says of `url`."""
-
-    async def is_outside(self, host: str) -> bool:
-        """Whether a host leads out of this house, as far as can be told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One page, read. `word` says what speaks against it, as `crawlers.sites.reasons` has it; "" for nothing."""
-
-    page: Page
-    answer: Answer
-    parsed: Parsed
-    word: str = ""
-
-    @property
-    def entries(self) -> tuple[Page, ...]:
-        """The threads or pastes that it leads to."""
-        return tuple(page for page in self.parsed.pages if page.role != "list")
-
-    @property
-    def lists(self) -> tuple[Page, ...]:
-        """Other lists that it leads to."""
-        return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
-
-    @property
-    def older(self) -> Page | None:
-        """Its next page."""
-        return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
+MOST_TRIED = 3
+"""Guesses that are tried, one after the other."""
 
 
 @dataclass(slots=True)
@@ -156,6 +111,7 @@ class Found:
 
 async def look(found: Found, pages: Asks, presets: Presets) -> None:
     """Fill in `found`, and tell which of the hosts that it leads to may be proposed; see `_looked`."""
+    pages = Kept(pages)
     await _looked(found, pages, presets)
     found.outside = frozenset([one for one in _hosts(found) if found.site.allow_private or await pages.is_outside(one)])
 
@@ -182,8 +138,7 @@ async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
             await _look(other, pages, presets)
             is_known = other.read_as is not None and other.read_as.platform != "board"
             if other.posts and (is_known or (is_unsure and not other.doubts)):
-                for one in fields(other):
-                    setattr(found, one.name, getattr(other, one.name))
+                _take(found, other)
                 return
     await _rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
@@ -201,8 +156,7 @@ async def _rendered(found: Found, pages: Asks, presets: Presets) -> None:
     await _look(other, pages.by_script(), presets)
     found.unrendered = "" if other.posts else other.word
     if other.posts:
-        for one in fields(other):
-            setattr(found, one.name, getattr(other, one.name))
+        _take(found, other)
 
 
 def _called_lists(response: Response | None) -> list[str]:
@@ -278,77 +232,65 @@ def _tried(site: Site, response: Response, presets: Presets) -> Read | None:
         return None
     if head.url not in {site.start[0], response.url}:
         return None
-    return _made_of(head, Answer(head.url, "ok", response), platform, site)
+    return made_of(head, Answer(head.url, "ok", response), platform, site)
 
 
 async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
-    """Read a site of unknown software by what its pages look like: a list, or a front page that leads to lists."""
-    response, above = found.answer.response if found.answer else None, guess.Options()
-    while response is not None:
-        listed = guess.of_list(response)
-        entries, few = _entries_of(found.site, listed, response, presets) if listed else ((), ())
-        listing = response
-        answers = [(entry, await pages.get(entry.url)) for entry in entries]
-        answers = [(entry, answer) for entry, answer in answers if answer.response and not answer.word]
-        behind = [answer.response for _, answer in answers if answer.response]
-        response = None
-        inner = next((page for page in behind if guess.is_list(page)), None) if not above else None
-        if inner is not None:
-            response, above = inner, {"lists": listed["links"], "lists_pattern": listed["pattern"]}
-        elif behind and (raw := guess.raw_of(behind[0], entries[0].facts.get("id", ""))):
-            told = {name: value for name, value in listed.items() if name in {"links", "pattern", "next"}}
-            await _read(found, _board(found.site, {**told, **above, **raw}), pages, presets)
-        elif behind and (posts := guess.of_threads(behind)):
-            more = [(entry, await pages.get(entry.url)) for entry in few]
-            options = {**listed, **above, **posts}
-            site = _board(found.site, {**options, **_counted(found.site, options, listing, [*answers, *more])})
-            if await _read(found, site, pages, presets):
-                await _check(found, site, answers, pages)
+    """Read a site of unknown software by what its pages look like; of several guesses the first that leaves no doubt counts."""
+    response, best, tried = found.answer.response if found.answer else None, None, 0
+    if response is None:
+        return
+    async for one in unknown.guesses(found.site, response, pages):
+        if best is not None and best.read_as is not None and one.options.get("pattern") != best.read_as.options.get("pattern"):
+            continue  # what reads other pages leaves no doubt about those that are not read
+        other = replace(found, doubts=(one.doubt,) if one.doubt else ())
+        site = unknown.board(found.site, one.options)
+        if await _read(other, site, pages, presets):
+            await _check(other, site, one.threads, pages)
+            best = other if best is None or not other.doubts else best
+        tried += 1
+        if (best is not None and not best.doubts) or tried == MOST_TRIED:
+            break
+    if best is not None:
+        _take(found, best)
+
+
+def _take(found: Found, other: Found) -> None:
+    """Make all that was found of another that of this one."""
+    for one in fields(other):
+        setattr(found, one.name, getattr(other, one.name))
+
+
+async def _goes_on(site: Site, threads: Sequence[tuple[Page, Answer]], pages: Asks) -> bool:
+    """Whether the next page of a thread leads to other posts, where it is not known that there are none."""
+    asked = 0
+    for page, answer in threads:
+        first = made_of(page, answer, PLATFORM, site)
+        says = page.facts.get("posts", "") or str(first.parsed.counted or "")
+        if first.older is None or asked == MOST_THREADS or (says.isdecimal() and int(says) <= len(first.parsed.posts)):
+            continue
+        second = made_of(first.older, await pages.get(first.older.url), PLATFORM, site)
+        known, asked = {post.body for post in first.parsed.posts}, asked + 1
+        if any(post.body not in known for post in second.parsed.posts):
+            return True
+    return not asked
 
 
 async def _check(found: Found, site: Site, answers: Sequence[tuple[Page, Answer]], pages: Asks) -> None:
     """Hold what was guessed against what the list and a few threads show, the next page of each among it."""
     listed = {page.name: page for page in found.list.entries} if found.list else {}
-    told = [(listed.get(page.name, page), answer, page.stamp) for page, answer in answers]
-    if found.list is not None:
-        told.append((found.list.page, found.list.answer, ""))
-    if found.older is not None:
-        told.append((found.older.page, found.older.answer, ""))
-    for page, answer in answers:
-        first = _made_of(page, answer, PLATFORM, site)
-        if first.older is not None:
-            second = _made_of(first.older, await pages.get(first.older.url), PLATFORM, site)
-            known = {post.body for post in first.parsed.posts}
-            if not any(post.body not in known for post in second.parsed.posts):
-                found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
-            break
-    said = checks.doubts(site, [(page, answer) for page, answer, _ in told], [row for _, _, row in told])
-    found.doubts = tuple(dict.fromkeys((*found.doubts, *said)))
-
-
-def _counted(site: Site, options: guess.Options, listing: Response, answers: Sequence[tuple[Page, Answer]]) -> guess.Options:
-    """Where the list says how many posts its threads have."""
-    reads = [_made_of(page, answer, PLATFORM, _board(site, options)) for page, answer in answers if answer.response]
-    lengths = {read.page.url: len(read.parsed.posts) for read in reads if read.parsed.posts and not read.older}
-    return guess.counted_in(listing, str(options.get("rows", "")), lengths)
-
-
-def _entries_of(site: Site, listed: guess.Options, response: Response, presets: Presets) -> tuple[Sequence[Page], Sequence[Page]]:
-    """A few entries of a list, those before others of which it shows a large number, as of replies; and a few of the others."""
-    read = _tried(_board(site, {**listed, **NO_POST}).model_copy(update={"start": (response.url,)}), response, presets)
-    entries = sorted(read.entries if read else (), key=lambda page: -max(map(int, NUMBER.findall(page.stamp)), default=0))
-    return entries[:MOST_GUESSED], entries[MOST_GUESSED:][-MOST_GUESSED:]
-
-
-def _board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
-    return site.model_copy(update={"platform": "board", "options": options})
+    told = [(listed.get(page.name, page), answer) for page, answer in answers]
+    told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
+    if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages):
+        found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
+    found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.doubts(site, told))))
 
 
 def _is_thread(found: Found, name: str, response: Response, presets: Presets) -> bool:
     site = _as(found.site, name)
     url = response.url
     return bool(
-        _made_of(Page(url, "thread", series=url), Answer(url, "ok", response), platform_of(site, presets), site).parsed.posts
+        made_of(Page(url, "thread", series=url), Answer(url, "ok", response), platform_of(site, presets), site).parsed.posts
     )
 
 
@@ -365,9 +307,9 @@ async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool
         return False
     thread = None
     for entry in best.entries[:MOST_THREADS]:
-        thread = _made_of(entry, await pages.get(entry.url), platform, site)
+        thread = made_of(entry, await pages.get(entry.url), platform, site)
         if thread.entries and not thread.parsed.posts:  # a paste of several files
-            thread = _made_of(thread.entries[0], await pages.get(thread.entries[0].url), platform, site)
+            thread = made_of(thread.entries[0], await pages.get(thread.entries[0].url), platform, site)
         if thread.parsed.posts:
             break
     is_read = any(post.body for post in (thread or best).parsed.posts) and not (thread and _is_page_of_ours(thread, site))
@@ -375,7 +317,7 @@ async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool
     if is_read or (found.list is None and not is_guess):
         found.read_as, found.list, found.thread = site, best, thread
     if is_read and best.older:
-        found.older = _made_of(best.older, await pages.get(best.older.url), platform, site)
+        found.older = made_of(best.older, await pages.get(best.older.url), platform, site)
     return is_read
 
 
@@ -394,7 +336,7 @@ async def _list(found: Found, site: Site, platform: Platform, pages: Asks) -> Re
         head = waiting.pop(0)
         first = found.answer
         known = first and first.response and head.url in {first.url, first.response.url}
-        read = _made_of(head, first if known and first else await pages.get(head.url), platform, site)
+        read = made_of(head, first if known and first else await pages.get(head.url), platform, site)
         if read.entries or read.parsed.posts:
             return read
         if found.is_known and site is found.site and found.own is None:
@@ -402,18 +344,6 @@ async def _list(found: Found, site: Site, platform: Platform, pages: Asks) -> Re
         found.lists = max(found.lists, len(read.lists))
         waiting = [*waiting, *read.lists]
     return None
-
-
-def _made_of(page: Page, answer: Answer, platform: Platform, site: Site) -> Read:
-    """What a platform reads on a page, and what a visit would say of it."""
-    if answer.word or answer.response is None:
-        return Read(page, answer, Parsed(), answer.word)
-    try:
-        parsed = platform.parse(page, answer.response, site)
-    except UNPARSED:
-        return Read(page, answer, Parsed(), "parse")
-    outcome = response_checks.of_page(Leased(site.name, b"", page, b"", 0), answer.response, parsed, site)
-    return Read(page, answer, parsed, Answer(answer.url, outcome).word)
 
 
 def kinds_of_links(response: Response, most: int = 5) -> Sequence[tuple[str, int]]:

@@ -5,8 +5,9 @@ Numbers alone are read without a selector (`crawlers.sites.further`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 
@@ -14,11 +15,14 @@ from crawlers.sites.further import leads_on
 
 WORDS = frozenset(
     "next older more weiter nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki"
-    " 下一页 下一頁 下页 后页 后一页 次へ 다음 › » → >".split()
+    " 下一页 下一頁 下页 后页 后一页 加载更多 查看更多 更多 次へ 다음 › » → >".split()
 )
 BEHIND = frozenset({"", "page", "posts", "results", "entries", "seite", "comments", "messages", "replies"})
 """What may stand behind such a word; behind others it leads to another thread."""
-SIGNS = "›»→> "
+SIGNS = "›»→>↓….[]() "
+OF_PAGES = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
+"""With such a word it leads to a page, whatever its address looks like."""
+LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
 RELATION = "a[rel~=next], link[rel~=next]"
 CLASSES = "a.next, .next > a, a.nxt, .nxt > a, .pagination-next > a, a.pagination_next, .page-next > a, a.page-next"
 ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
@@ -55,12 +59,19 @@ def _said(url: str, root: HtmlElement) -> Iterator[str]:
             ("@aria-label", link.get("aria-label")),
         ):
             text = " ".join((told or "").split())
-            if text and len(text) <= 24 and "'" not in text and _is_next(text) and _leads(url, [link]):
+            is_next = text and len(text) <= 24 and "'" not in text and _is_next(text)
+            if is_next and (_leads(url, [link]) or (OF_PAGES.search(text) and _is_other(url, link))):
                 yield f"xpath://a[{of}='{text}']"
 
 
+def _is_other(url: str, link: HtmlElement) -> bool:
+    """Whether a link leads to another page of the site."""
+    there = urldefrag(urljoin(url, link.get("href", ""))).url
+    return bool(there != url and urlsplit(there).netloc == urlsplit(url).netloc)
+
+
 def _is_next(text: str) -> bool:
-    said = text.casefold()
+    said = LOAD.sub("", text.casefold())
     first, _, rest = (said.strip(SIGNS) or said).partition(" ")
     return first in WORDS and rest.strip(SIGNS) in BEHIND
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 
 from crawlers.sites.dates import Calendar
@@ -21,6 +21,7 @@ from crawlers.sites.dates import Calendar
 NO_POSTS = frozenset(
     {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
 )
+NO_TEXTS = frozenset({"a", "script", "style", "title", "button", "select"})
 NO_BODIES = frozenset(
     {"a", "span", "h1", "h2", "h3", "h4", "h5", "h6", "li", "button", "footer", "header", "aside", "b", "i", "font"}
 )
@@ -40,8 +41,10 @@ NEARLY = 0.85
 LEAST_COVER = 0.5
 """So much of what threads do not share must posts hold."""
 DATED = (0.9, 0.6, 0.0)
-BEHIND = "xpath:following-sibling::*[1]"
+BEHIND, ALL_OF_IT = "xpath:following-sibling::*[1]", "xpath:."
 LONGEST_DATE, LONGEST_NAME = 60, 40
+LONG = 25
+"""Bytes of a text that is rather somebody's words than a label or a name."""
 LONGEST_SAID, LONGEST_AGO = 80, 30
 """Letters of a text that may be a date, or an age: whoever writes "today" in a post dates nothing."""
 KEPT = 0.6
@@ -66,15 +69,16 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     for root, own_texts in zip(roots, texts, strict=True):  # its title stands above the posts, and of short ones it is most
         title = " ".join((root.findtext(".//title") or "").split())
         same |= {one for one in own_texts if one in title}
-    whole = sum(fresh(body(root), same) for root in roots)
-    groups = [made for found in _grouped(roots) for made in _measured(*found, same, now)]
+    weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
+    whole = sum(fresh(body(root), weights) for root in roots)
+    groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
     best = max((group.cover for group in groups), default=0)
     if not whole or best < LEAST_COVER * whole:
         return {}
     near = [group for group in groups if group.cover >= NEARLY * best]
     dated = next(found for least in DATED if (found := [group for group in near if group.dated >= least]))
     chosen = max(dated, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
-    told: Options = {"post": chosen.selector, **_in_posts(chosen, same, now)}
+    told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
     return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
 
 
@@ -84,15 +88,31 @@ def body(root: HtmlElement) -> HtmlElement:
     return found if found is not None else root
 
 
-def fresh(one: HtmlElement, same: AbstractSet[str]) -> int:
-    """How much of its text not all threads have."""
-    return sum(
-        len(text.strip())
-        for element in one.iter()
-        if isinstance(element.tag, str) and element.tag not in {"script", "style", "title"}
-        for text in (element.text, element.tail if element is not one else None)
-        if text and text.strip() and text.strip() not in same
-    )
+def fresh(one: HtmlElement, weights: Mapping[str, int]) -> int:
+    """How much of its text not all threads have, that of links apart: they tell of other pages."""
+    return sum(weights.get(said, 0) for said in said_in(one))
+
+
+def _weight(said: str) -> int:
+    """How much a text tells of somebody's words: of a short one little, and a date nothing."""
+    size = len(said)
+    if size < LONGEST_DATE and MOMENT.moment(said) is not None:
+        return 0
+    return size if len(said.encode("utf-8", "replace")) >= LONG else 1 + size // 4
+
+
+def said_in(one: HtmlElement) -> Iterator[str]:
+    """The texts that stand in it, those of links apart."""
+    if not isinstance(one.tag, str):
+        return
+    walk = etree.iterwalk(one, events=("start", "end", "comment"))
+    for event, element in walk:
+        is_left_out = element.tag in NO_TEXTS or not isinstance(element.tag, str)
+        text = (element.tail if element is not one else None) if event != "start" else None if is_left_out else element.text
+        if event == "start" and is_left_out and element is not one:
+            walk.skip_subtree()
+        if text and (said := text.strip()):
+            yield said
 
 
 def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]]:
@@ -137,20 +157,20 @@ def _way(one: HtmlElement) -> str:
     return " > ".join(["body", *steps])
 
 
-def _measured(selector: str, nodes: list[HtmlElement], same: AbstractSet[str], now: datetime | None) -> Iterator[_Group]:
+def _measured(selector: str, nodes: list[HtmlElement], weights: Mapping[str, int], now: datetime | None) -> Iterator[_Group]:
     dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
-    cover = sum(fresh(node, same) for node in nodes)
+    cover = sum(fresh(node, weights) for node in nodes)
     number = numbered(nodes)
     yield _Group(selector, nodes, cover, dated, number)
     ours = set(nodes)
     behind = [next_ for node in nodes if (next_ := node.getnext()) is not None and next_ not in ours]
     if dated >= DATED[0] and len(behind) == len(nodes):
-        more = sum(fresh(node, same) for node in behind)
+        more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
             yield _Group(selector, nodes, cover + more, dated, number, behind=True)
 
 
-def _in_posts(chosen: _Group, same: AbstractSet[str], now: datetime | None) -> Options:
+def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
     """What a post holds: its text, its author, its time."""
     posts, sizes, dated, named, weak = chosen.nodes, Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     kept = Counter[str]()
@@ -159,7 +179,7 @@ def _in_posts(chosen: _Group, same: AbstractSet[str], now: datetime | None) -> O
             size, moment, made = len(text(one)), moment_in(one, now), own(one)
             named_so = f"{one.get('class', '')} {one.get('itemprop', '')}"
             if made != one.tag and one.tag not in NO_BODIES and moment_in(one, None) is None:
-                weight = fresh(one, same)
+                weight = fresh(one, weights)
                 kept[made] += weight
                 sizes[made] += weight * (BODY_BONUS if BODY.search(named_so) else 1)
             if moment is not None and (one.tag in {"time", "meta"} or size < LONGEST_DATE):
@@ -169,17 +189,21 @@ def _in_posts(chosen: _Group, same: AbstractSet[str], now: datetime | None) -> O
                 named[made if made != one.tag or not profile else f"a[href*='{profile[0].strip('?&')}']"] += 1
             elif 0 < size < LONGEST_NAME and one.tag in {"b", "strong"}:
                 weak[made] += 1
-    told: Options = {"body": BEHIND if chosen.behind else _body_of(sizes, kept, sum(fresh(post, same) for post in posts))}
+    told: Options = {
+        "body": BEHIND if chosen.behind else _body_of(posts, sizes, kept, sum(fresh(post, weights) for post in posts))
+    }
     for name, found in (("time", dated), ("author", named or weak)):
         if found:  # what each post has once
             told[name] = min(found, key=lambda made, found=found: abs(found[made] - len(posts)))  # type: ignore[misc]
     return told
 
 
-def _body_of(sizes: Counter[str], kept: Counter[str], whole: int) -> str:
-    """What of a post is its text; all of it where no part holds most."""
+def _body_of(posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[str], whole: int) -> str | list[str]:
+    """What of a post is its text; all of it where no part holds most, or in posts that have no such part."""
     best = sizes.most_common(1)[0][0] if sizes else ""
-    return best if best and kept[best] >= KEPT * whole else "xpath:."
+    if not best or kept[best] < KEPT * whole:
+        return ALL_OF_IT
+    return best if all(any(own(one) == best for one in post.iterdescendants()) for post in posts) else [best, ALL_OF_IT]
 
 
 def numbered(nodes: Sequence[HtmlElement]) -> str:

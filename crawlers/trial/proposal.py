@@ -24,7 +24,8 @@ from crawlers.sites.presets import Presets
 from crawlers.sites.reading import answered_at
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
-from crawlers.trial.look import MOST_HOSTS, Found, Read
+from crawlers.trial.answer import Read
+from crawlers.trial.look import MOST_HOSTS, Found
 from ullage.errors import ConfigError, RecordError
 from ullage.lookup.free_text_check import identifier_in
 

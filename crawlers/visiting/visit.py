@@ -172,11 +172,12 @@ class Visit:
         self.frontier.history.tally(self.site.name, {f"file_{word}": count})
 
     def _note_thread(self, leased: Leased, parsed: Parsed) -> None:
-        """At the end of a thread, whether it gave what its list counts."""
+        """At the end of a thread, whether it gave what its list counts, or its own page."""
         page = leased.page
-        counted = page.facts.get("posts", "") if page.role == "thread" else ""
-        if counted.isdecimal() and not any(found.series == page.series for found in parsed.pages):
-            self.seen.note_thread(int(counted), self.frontier.entries(leased), page.number)
+        if page.role != "thread" or any(found.series == page.series for found in parsed.pages):
+            return
+        if counted := self.frontier.counted(leased) or parsed.counted:
+            self.seen.note_thread(counted, self.frontier.entries(leased), page.number)
 
     def unchanged(self, leased: Leased) -> None:
         """The site says that a list is as it was: it counts as seen."""

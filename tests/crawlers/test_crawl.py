@@ -598,6 +598,28 @@ stamp = "i"
 """
 
 
+@pytest.mark.parametrize("by", ["row", "thread"])
+def test_threads_of_which_the_list_or_their_own_page_counts_more_posts_than_they_give_are_incomplete(
+    station: Station, server: Answers, by: str
+) -> None:
+    """No option says where the count stands."""
+
+    def told(replies: int) -> tuple[str, str | None]:
+        said = f"{replies} replies"
+        rows = (f"<li><a href=/t/{n}>thread</a> <i>{replies * 31} hits</i> {said if by == 'row' else ''}</li>" for n in range(4))
+        server.says("/", "".join(rows))
+        for number in range(4):
+            posts = "".join(f"<p id=p{number}{post}><b>text {number}.{post}</b></p>" for post in range(5))
+            server.says(f"/t/{number}", f"<h3>{said if by == 'thread' else ''}</h3>{posts}")
+        station.run("crawl", "--once")
+        row = json.loads(station.run("sites", "--json"))
+        return row["state"], row["reason"]
+
+    station.site("paste", f"{server.url}/", platform="board", more=BOARD.replace('counted = "i"\n', ""))
+    assert told(replies=4) == ("ok", None)
+    assert told(replies=9) == ("incomplete", "fewer")
+
+
 def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_threads_are_whole(
     station: Station, server: Answers
 ) -> None:
@@ -620,7 +642,7 @@ def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_
     station.run("crawl", "--once")
     assert told() == ("incomplete", "fewer")
     station.site("paste", f"{server.url}/", platform="board", more=BOARD + 'next = "a.older"\n')
-    server.says("/", "".join(f"<li><a href=/t/{number}>thread</a> <i>10 replies</i></li>" for number in range(4)))
+    server.says("/", "".join(f"<li><a href=/t/{number}>thread</a> <i>9 replies, one of them new</i></li>" for number in range(4)))
     assert visited(station.run("crawl", "--once"))["captures"] == 20
     assert told() == ("ok", None)
 

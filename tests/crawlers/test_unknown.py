@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from urllib.parse import urldefrag
 
 import pytest
+from scrapy.http import HtmlResponse, Request
 
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import Page, Parsed
-from crawlers.trial import checks
+from crawlers.sites.shortfall import counted
+from crawlers.trial.answer import Answer
 from crawlers.trial.look import Found
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import Told, looked, response, said
@@ -20,24 +22,31 @@ MOST_ASKED = 15
 """Requests of a trial: it has twenty seconds, and waits a second before each."""
 
 
-def walked(found: Found, pages: Mapping[str, str]) -> list[Parsed]:
+def answer(url: str, body: str, charset: str) -> Answer:
+    """A page in the charset that it names itself."""
+    named = body.replace("<head>", f'<head><meta charset="{charset}">', 1).encode(charset)
+    headers = {"Content-Type": "text/html", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
+    return Answer(url, "ok", HtmlResponse(url, body=named, headers=headers, request=Request(url)))
+
+
+def walked(found: Found, pages: Mapping[str, Answer]) -> list[Parsed]:
     """All that visits read of a site by what was guessed."""
     site, read, seen = found.read_as, [], set()
     platform = platform_of(site)
     due = list(platform.start(site))
     while due:
         page = due.pop()
-        body = pages.get(urldefrag(page.url).url)
-        if body is not None and page.name not in seen:
+        found_there = pages.get(urldefrag(page.url).url)
+        if found_there is not None and found_there.response is not None and page.name not in seen:
             seen.add(page.name)
-            read.append(platform.parse(page, response(page.url, body), site))
+            read.append(platform.parse(page, found_there.response.replace(url=page.url), site))
             due += read[-1].pages
     return read
 
 
 @pytest.mark.parametrize("program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name)
 def test_an_unknown_program_is_read_whole(program: Program) -> None:
-    pages = {HOST + path: page for path, page in program.site().items()}
+    pages = {HOST + path: answer(HOST + path, page, program.charset) for path, page in program.site().items()}
     asks = Told(pages)
     found = looked(asks, start=HOST + program.start)
     assert found.doubts == ()
@@ -93,6 +102,35 @@ def test_each_visit_holds_what_was_read_against_what_a_page_shows(body: str, opt
     assert lacking(body, **options) == short
 
 
+@pytest.mark.parametrize(
+    ("around", "says"),
+    [
+        ("<p>Replies: 12</p>", 13),
+        ("<h2>12 Answers</h2>", 13),
+        ("<p>共有 12 条回复</p>", 13),
+        ("<div><b>12</b> replies</div>", 13),
+        ("<p>46 posts &bull; Page 1 of 5</p>", 46),
+        ("<p>The board has 46 posts</p>", None),
+        ("<p>3 replies</p><p>More: 5 replies</p>", None),
+        ('<div class="post"><div class="text">I have 12 replies</div></div>', None),
+    ],
+)
+def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(around: str, says: int | None) -> None:
+    site = make_site(platform="board", options=OPTIONS)
+    page = Page(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
+    assert platform_of(site).parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site).counted == says
+
+
+@pytest.mark.parametrize(("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)])
+def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(row: str, says: str | None) -> None:
+    site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
+    page = Page(f"{HOST}/list", "list")
+    (entry,) = (
+        platform_of(site).parse(page, response(page.url, f'<ul><li><a class="t" href="/t/7">A</a> {row}</li></ul>'), site).pages
+    )
+    assert entry.facts.get("posts") == says
+
+
 def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
     rows = "".join(f'<li><a class="t" href="/t/{n}">{n}</a></li>' for n in range(5))
     assert lacking(rows, "list") == ""
@@ -102,7 +140,23 @@ def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
 
 @pytest.mark.parametrize(
     ("row", "posts"),
-    [("12 replies", 13), ("An offer 1,204 Posts", 1204), ("回复 5 条回复", 6), ("3 replies, 4 comments", None), ("x 12 y", None)],
+    [
+        ("12 replies", 13),
+        ("An offer 1,204 Posts", 1204),
+        ("回复 5 条回复", 6),
+        ("Replies: 1,204 Views: 9", 1205),
+        ("回复：12 查看：300", 13),
+        ("查看：300 回复：0", 1),
+        ("回帖 7", 8),
+        ("12 Antworten", 13),
+        ("18+ messages", 18),
+        ("1 answer", 2),
+        ("3 replies, 4 comments", None),
+        ("page 3 Reply", None),
+        ("回复 3楼", None),
+        ("Replies: 2026-11-02", None),
+        ("x 12 y", None),
+    ],
 )
 def test_how_many_posts_a_row_says_that_a_thread_has(row: str, posts: int | None) -> None:
-    assert checks.counted(row) == posts
+    assert counted(row) == posts

@@ -1,7 +1,8 @@
 """Forum programs that no preset knows, of `unknown.toml`, after different ways to write a forum: all pages of a site by path.
 
-Each site has 14 threads on two pages of its list, threads of up to 13 posts on up to three pages, and thirty people of whom each
-stands in one post: most of them in the last posts of long threads, which are lost when only first pages are read.
+Each site has 14 threads on two pages of its list or on two boards, threads of up to 13 posts on up to three pages, and thirty
+people of whom each stands in one post: most of them in the last posts of long threads, which are lost when only first pages are
+read.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 THREADS, LISTED, ON_PAGE = 14, 8, 5
+TALK = 10
+"""From this one on threads stand on the second board, where there are several."""
 PEOPLE = tuple(f"1380013{8000 + n}" for n in range(30))
 WORDS = "offer fresh data bank rows sample price contact today trust seller escrow buyer reply thanks nice deal full base".split()
 AROUND = (
@@ -21,7 +25,6 @@ AROUND = (
     "<footer>All times are UTC. 2026</footer></body></html>"
 )
 BOARDS = ("Trade of data", "Talk of the day", "Rules and news", "Off topic things")
-EMPTY = ("/b/talk", "/b/rules", "/b/off")
 
 
 @dataclass(frozen=True)
@@ -81,47 +84,105 @@ class Program:
     thread: str = "{}"
     board: str = ""
     """A row of the front page, where there is one."""
+    boards: int = 4
+    """So many are there."""
+    latest: str = ""
+    """What a front page shows of a new thread, beside its boards."""
+    category: bool = False
+    """Whether the front page leads to a category, and that to the boards."""
+    head: str = ""
+    """What a thread's page says above its posts."""
+    nested: bool = False
+    """Whether replies stand in what they reply to, at `{inner}`."""
+    is_book: bool = False
+    """Whether there are no threads: all posts stand on the list."""
+    is_archive: bool = False
+    """Whether each post has a page of its own, and a row."""
+    charset: str = "utf-8"
     short: str = ""
     """How what `sites try` says of it must begin, where nothing could read all of it."""
 
     @property
     def start(self) -> str:
         """Where somebody would begin."""
-        return "/" if self.board else self.list_at[0]
+        return "/" if self.board else self._list_at(BOARDS[0], 1)
 
     def site(self) -> dict[str, str]:
         """Every page by its path."""
-        threads, found, lists = told(), dict[str, str](), -(-THREADS // LISTED)
-        for number in range(1, lists + 1):
-            rows = "".join(self._row(n, threads[n]) for n in range((number - 1) * LISTED, min(THREADS, number * LISTED)))
-            links = self._pages(number, lists, self._list_at)
-            found[self._list_at(number)] = AROUND.format(title="Trade", body=f"<h1>Trade</h1>{self.list.format(rows)}{links}")
-        for n, thread in enumerate(threads):
-            self._write(n, thread, found)
+        threads, found = told(), dict[str, str]()
+        boards = (range(TALK), range(TALK, THREADS)) if "{b" in self.list_at[0] else (range(THREADS),)
+        for board, of in zip(BOARDS, boards, strict=False):
+            self._list(board, [(n, threads[n]) for n in of], found)
+        if not self.is_book:
+            for n, thread in enumerate(threads):
+                self._write(n, thread, found)
         if self.board:
-            login = '<table><tr><td><a href="/login.php?do=login">Log in here to see all of it</a></td></tr>{}</table>'
-            places = zip(BOARDS, (self.list_at[0], *EMPTY), strict=True)
-            boards = (self.board.format(name=name, url=url, n=n) for n, (name, url) in enumerate(places))
-            found["/"] = AROUND.format(title="Board", body=login.format("".join(boards)))
-            found |= {path: AROUND.format(title="Board", body="<h1>Board</h1><p>nothing yet</p>") for path in EMPTY}
+            places = {board: self._list_at(board, 1) for board in (BOARDS if len(boards) > 1 else BOARDS[:1])}
+            empty = {board: f"/b/{board.partition(' ')[0].lower()}" for board in BOARDS if board not in places}
+            rows = "".join(
+                self.board.format(name=name, url=escape(url), n=n)
+                for n, (name, url) in enumerate(list({**places, **empty}.items())[: self.boards])
+            )
+            login = f'<table><tr><td><a href="/login.php?do=login">Log in here to see all of it</a></td></tr>{rows}</table>'
+            newest = "".join(self._row(n, threads[n], self.latest) for n in (3, 12, 7, 9, 5)) if self.latest else ""
+            if self.category:
+                found["/cat/1"] = AROUND.format(title="Category", body=f"<h1>Category</h1>{login}")
+                login = '<h3><a href="/cat/1">Main category</a></h3>'
+            found["/"] = AROUND.format(title="Board", body=login + newest)
+            nothing = AROUND.format(title="Board", body="<h1>Board</h1><p>nothing yet</p>")
+            found = dict.fromkeys((*places.values(), *empty.values()), nothing) | found
         return found
 
-    def _write(self, n: int, thread: Sequence[Told], found: dict[str, str]) -> None:
-        last = -(-len(thread) // ON_PAGE)
+    def _list(self, board: str, threads: Sequence[tuple[int, Sequence[Told]]], found: dict[str, str]) -> None:
+        """All pages of a board."""
+        if self.is_book or self.is_archive:
+            rows = [self._post([one]) if self.is_book else self._row(n, [one]) for n, all_ in threads for one in all_]
+        else:
+            rows = [self._row(n, thread) for n, thread in threads]
+        last = -(-len(rows) // LISTED)
         for number in range(1, last + 1):
-            some = thread[(number - 1) * ON_PAGE : number * ON_PAGE]
-            posts = "".join((self.first if self.first and not one.number else self.post).format(**one.fields()) for one in some)
-            links = self._pages(number, last, lambda page: self._thread_at(n, page))
-            body = f"<h1>{title(n)}</h1>{self.thread.format(posts)}{links}"
-            found[self._thread_at(n, number)] = AROUND.format(title=title(n), body=body)
+            links = self._pages(number, last, lambda page: self._list_at(board, page))
+            body = f"<h1>{board}</h1>{self.list.format(''.join(rows[(number - 1) * LISTED : number * LISTED]))}{links}"
+            found[self._list_at(board, number)] = AROUND.format(title=board, body=body)
 
-    def _row(self, n: int, posts: Sequence[Told]) -> str:
-        fields = {**posts[-1].fields(), "author": posts[0].fields()["author"]}
-        more = {"url": escape(self._thread_at(n, 1)), "title": title(n), "replies": len(posts) - 1, "posts": len(posts)}
-        return self.row.format(**fields, **more, views=n * 371 + 5, n=n + 31)
+    def _write(self, n: int, thread: Sequence[Told], found: dict[str, str]) -> None:
+        size = 1 if self.is_archive else ON_PAGE
+        last = -(-len(thread) // size)
+        for number in range(1, last + 1):
+            some = thread[(number - 1) * size : number * size]
+            links = "" if self.is_archive else self._pages(number, last, lambda page: self._thread_at(n, page))
+            head = self.head.format(replies=len(thread) - 1, posts=len(thread))
+            place = self._post_at(some[0]) if self.is_archive else self._thread_at(n, number)
+            body = f"<h1>{title(n)}</h1>{head}{self.thread.format(self._post(some))}{links}"
+            found[place] = AROUND.format(title=title(n), body=body)
 
-    def _list_at(self, page: int) -> str:
-        return self.list_at[0] + (self.list_at[1].format(page=page, offset=(page - 1) * LISTED) if page > 1 else "")
+    def _post(self, posts: Sequence[Told]) -> str:
+        """Some posts, one after the other, or each in that before it."""
+        made, inner = list[str](), ""
+        for one in reversed(posts):
+            template = self.first if self.first and not one.number else self.post
+            made.insert(0, template.format(**one.fields(), inner=inner, title=title(one.thread), **self._around(one)))
+            inner = made.pop() if self.nested and one is not posts[0] else ""
+        return "".join(made)
+
+    def _around(self, one: Told) -> dict[str, str]:
+        """Where the posts before and behind one are, of an archive."""
+        size = len(told()[one.thread]) if self.is_archive else 0
+        near = {"before": max(0, one.number - 1), "behind": min(size - 1, one.number + 1)} if size else {}
+        return {name: self._post_at(Told(one.thread, number, "")) for name, number in near.items()}
+
+    def _row(self, n: int, posts: Sequence[Told], row: str = "") -> str:
+        fields = {**posts[-1].fields(), "author": posts[0].fields()["author"], "first": posts[0].text}
+        url = self._post_at(posts[0]) if self.is_archive else self._thread_at(n, 1)
+        more = {"url": escape(url), "title": title(n), "replies": len(posts) - 1, "posts": len(posts)}
+        return (row or self.row).format(**fields, **more, views=n * 371 + 5, n=n + 31)
+
+    def _list_at(self, board: str, page: int) -> str:
+        named = self.list_at[0].format(board=board.partition(" ")[0].lower(), b=BOARDS.index(board) + 2)
+        return named + (self.list_at[1].format(page=page, offset=(page - 1) * LISTED) if page > 1 else "")
+
+    def _post_at(self, one: Told) -> str:
+        return self.thread_at[0].format(n=1000 + one.thread * 40 + one.number)
 
     def _thread_at(self, n: int, page: int) -> str:
         slug = title(n).lower().replace(" ", "-")
@@ -145,6 +206,7 @@ class Program:
             "others": f"<div>Page {number} of {last} {''.join(f'[{link}]' for link in others if link)}</div>",
             "items": f"<ul>{''.join(items)}</ul>",
             "arrows": "" if is_last else f'<div class="nav2"><a href="{at[number + 1]}"><img src="r.gif"></a></div>',
+            "mixed": f"<p>{' '.join(numbers)} {'' if is_last else f'<a href={at[number + 1]}>&raquo;</a>'}</p>",
             "button": "" if is_last else f'<button class="load" data-next="{at[number + 1]}">Load more</button>',
             "choice": f"<select>{''.join(f'<option value={at[n]}>page {n}</option>' for n in range(1, last + 1))}</select>",
         }
@@ -154,4 +216,8 @@ class Program:
 def programs() -> list[Program]:
     """All of them."""
     read = tomllib.loads(Path(__file__).with_name("unknown.toml").read_text(encoding="utf-8"))
-    return [Program(name=name, **{k: tuple(v) if isinstance(v, list) else v for k, v in of.items()}) for name, of in read.items()]
+    return [_program(name, of) for name, of in read.items()]
+
+
+def _program(name: str, of: dict[str, Any]) -> Program:
+    return Program(name=name, **{key: tuple(value) if isinstance(value, list) else value for key, value in of.items()})

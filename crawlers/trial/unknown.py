@@ -1,0 +1,183 @@
+"""From a page of software that nobody knows to options that read its threads: what leads where is found by a few requests.
+
+A page may list threads, or boards that list them, or both; or the posts stand on it themselves. What each of its groups of links
+leads to is looked at, the likeliest first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scrapy.http import Response
+
+from crawlers.platforms.board import PLATFORM
+from crawlers.sites.pages import Page
+from crawlers.sites.site import Site
+from crawlers.trial import guess
+from crawlers.trial.answer import Answer, Asks, Read, made_of
+
+MOST_GROUPS = 4
+"""Groups of links of a page whose entries are looked at."""
+MOST_GUESSED = 3
+"""Threads that are opened to find one with several posts."""
+MOST_ABOVE = 2
+"""So many lists stand above that of threads: categories and boards."""
+LEAST_BOARDS = 2
+LEAST_POSTS = 3
+"""So many posts must stand on a list that leads to no threads."""
+NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
+NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
+Seen = Sequence[tuple[Page, Answer]]
+Above = Mapping[str, list[str]]
+"""The options that lead to a page: `lists` and `lists_pattern`, those of the nearest list first."""
+NOTHING: Above = {"lists": [], "lists_pattern": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Options of `board`, and the threads that they were guessed from."""
+
+    options: guess.Options
+    threads: Seen = ()
+    doubt: str = ""
+    """What is known to be short of it, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A group of links, the pages behind a few of them, and a few more of its entries."""
+
+    options: guess.Options
+    behind: Seen
+    few: Sequence[Page]
+    listing: Response
+
+
+async def guesses(site: Site, response: Response, pages: Asks, above: Above = NOTHING) -> AsyncIterator[Guess]:
+    """What may read a site from a page of it on, the likeliest first; `above` leads to the page itself."""
+    threads, boards = await _looked_at(site, response, pages, above)
+    shared = list[_Listed]()
+    if boards is not None:
+        patterns = [(one, str(one.options["pattern"])) for one in threads]
+        shared = [one for one, pattern in patterns if guess.ids_on(boards[0], pattern) - guess.ids_on(response, pattern)]
+        if shared or not threads:
+            async for found in _of_boards(site, boards, shared, pages, above):
+                yield found
+    for one in threads:
+        async for found in _of_threads(site, one, pages, above):
+            yield replace(found, doubt="the boards that it leads to are not read") if one in shared else found
+    if not threads and not above["lists"]:
+        async for found in _of_book(site, response, pages):
+            yield found
+
+
+async def _of_boards(
+    site: Site, boards: tuple[Response, guess.Options], shared: Sequence[_Listed], pages: Asks, above: Above
+) -> AsyncIterator[Guess]:
+    """What reads a board: as `shared` reads the page that leads to it, which has some of its threads; or in its own way."""
+    inner, listed = boards
+    told = {
+        "lists": [str(listed["links"]), *above["lists"]],
+        "lists_pattern": [str(listed["pattern"]), *above["lists_pattern"]],
+    }
+    for one in shared:
+        if entries_of(site, one.options, inner):
+            async for found in _of_threads(site, one, pages, told):
+                yield found
+    async for found in guesses(site, inner, pages, told):
+        yield found
+
+
+async def _looked_at(
+    site: Site, response: Response, pages: Asks, above: Above
+) -> tuple[list[_Listed], tuple[Response, guess.Options] | None]:
+    """Groups of links that lead to what is no list, and the first that leads to a list, with that."""
+    threads, boards, left = list[_Listed](), None, MOST_GUESSED
+    known = "|".join(f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})" for pattern in above["lists_pattern"])
+    least = guess.LEAST if above["lists"] else LEAST_BOARDS
+    for listed in guess.lists_of(response, known, least)[:MOST_GROUPS]:
+        entries, behind = entries_of(site, listed, response), list[tuple[Page, Answer]]()
+        inner = None
+        for entry in entries[: left if threads else MOST_GUESSED]:
+            left -= bool(threads)
+            answer = await pages.get(entry.url)
+            if answer.response is None or answer.word:
+                continue
+            behind.append((entry, answer))
+            if guess.is_list(answer.response, str(listed["pattern"])):
+                inner = answer.response
+                break
+        if inner is None and behind:
+            threads.append(_Listed(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response))
+        elif inner is not None and len(above["lists"]) < MOST_ABOVE:
+            boards = inner, listed
+            break
+    return threads, boards
+
+
+async def _of_threads(site: Site, listed: _Listed, pages: Asks, above: Above) -> AsyncIterator[Guess]:
+    """What reads the threads, or pastes, behind a group of links."""
+    options = listed.options
+    lists: guess.Options = {name: value for name, value in above.items() if value}
+    behind = [answer.response for _, answer in listed.behind if answer.response]
+    if raw := guess.raw_of(behind[0], listed.behind[0][0].facts.get("id", "")):
+        yield Guess({**{name: value for name, value in options.items() if name in {"links", "pattern", "next"}}, **lists, **raw})
+    elif len(behind) < MOST_GUESSED and listed.few:
+        rest = [(entry, await pages.get(entry.url)) for entry in entries_of(site, options, listed.listing)[:MOST_GUESSED]]
+        seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
+        async for found in _of_posts(site, _Listed(options, seen, listed.few, listed.listing), pages, lists):
+            yield found
+    else:
+        async for found in _of_posts(site, listed, pages, lists):
+            yield found
+
+
+async def _of_posts(site: Site, listed: _Listed, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
+    if posts := guess.of_threads([answer.response for _, answer in listed.behind if answer.response]):
+        more = [(entry, await pages.get(entry.url)) for entry in listed.few]
+        options = {**listed.options, **lists, **posts}
+        yield Guess({**options, **_counted(site, options, listed.listing, [*listed.behind, *more])}, listed.behind)
+
+
+async def _of_book(site: Site, response: Response, pages: Asks) -> AsyncIterator[Guess]:
+    """What reads posts that stand on the page itself, as in a guestbook: they lead to no other page of the site."""
+    first = _made_of_book(site, guess.of_threads([response]), response)
+    if first is None or first.older is None:
+        return
+    second = (await pages.get(first.older.url)).response
+    options = guess.of_threads([response, *([second] if second is not None else [])])
+    made = _made_of_book(site, options, response)
+    bodies = [post.body.decode("utf-8", "replace") for post in made.parsed.posts if post.published_at] if made else []
+    if len(bodies) >= LEAST_POSTS and not any("<a " in body for body in bodies):
+        yield Guess(_book(options))
+
+
+def _made_of_book(site: Site, options: guess.Options, response: Response) -> Read | None:
+    if not options:
+        return None
+    return made_of(Page(response.url, "list"), Answer(response.url, "ok", response), PLATFORM, board(site, _book(options)))
+
+
+def _book(options: guess.Options) -> guess.Options:
+    return {("next" if name == "thread_next" else name): value for name, value in {**options, "numbered": True}.items()}
+
+
+def entries_of(site: Site, listed: guess.Options, response: Response) -> Sequence[Page]:
+    """The entries of a list, those before others of which it counts more posts, or shows a larger number."""
+    read = made_of(Page(response.url, "list"), Answer(response.url, "ok", response), PLATFORM, board(site, {**listed, **NO_POST}))
+    numbers = [(int(page.facts.get("posts", "0")), max(map(int, NUMBER.findall(page.stamp)), default=0)) for page in read.entries]
+    return [page for _, page in sorted(zip(numbers, read.entries, strict=True), key=lambda one: one[0], reverse=True)]
+
+
+def board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
+    """The site as one whose own options say how its pages look."""
+    return site.model_copy(update={"platform": "board", "options": options})
+
+
+def _counted(site: Site, options: guess.Options, listing: Response, answers: Seen) -> guess.Options:
+    """Where the list says how many posts its threads have."""
+    reads = [made_of(page, answer, PLATFORM, board(site, options)) for page, answer in answers if answer.response]
+    lengths = {read.page.url: len(read.parsed.posts) for read in reads if read.parsed.posts and not read.older}
+    return guess.counted_in(listing, str(options.get("rows", "")), lengths)
