@@ -400,12 +400,12 @@ def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Colum
 
 
 def _header(line: bytes, names: Mapping[str, str]) -> Header | None:
-    """What `line` says of the columns below it, if at least two of its cells name fields and one is in `names`."""
+    """What `line` says of the columns below it, if one of its cells is in `names`, and another as well or both name fields."""
     text = line[:LONGEST_HEADER].decode(errors="replace")
     for separator in SEPARATORS:
         cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
-        if len(cells) > 1 and labels_of(cells):
-            named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
+        named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
+        if len(cells) > 1 and (len(named) > 1 or labels_of(cells)):
             return Header(separator, len(cells) - 1, named) if named else None
     return None
 

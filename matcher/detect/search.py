@@ -39,7 +39,7 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.columns.literals import Joined, Patterns, stretches
-from matcher.detect import labelled, unread
+from matcher.detect import abroad, labelled, unread
 from matcher.detect.candidates import Segment, Settled, settle
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
@@ -87,6 +87,7 @@ class Seen(NamedTuple):
     card_headers: Hits
     masked: Hits
     unread: Hits
+    abroad: Hits
 
 
 class Prescan:
@@ -94,7 +95,10 @@ class Prescan:
 
     def __init__(self, words: Patterns) -> None:
         self._joined = Joined(
-            (words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns(), unread.patterns())
+            (
+                *(words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns(), unread.patterns()),
+                abroad.patterns(),
+            )
         )
 
     def find(self, data: Bytes) -> Seen:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from matcher.detect.abroad import find_abroad
 from matcher.detect.candidates import Candidates, Segment
 from matcher.detect.kinds.masked import find_masked
 from matcher.detect.labelled import find_labelled, labelled_cards
@@ -64,6 +65,7 @@ class Searched:
     def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
         beside = [*find_labelled(self.batch, laid.seen.labelled), *find_masked(self.batch, laid.seen.masked)]
+        beside += find_abroad(self.batch, laid.seen.abroad)
         settled = search(self.batch, beside)
         self.segments, beaten = public.left_out(settled.segments), public.left_out(settled.beaten)
         self.unlikely = [*beaten, labelled_cards(self.batch, self.segments, laid.seen.card_headers)]

@@ -52,7 +52,8 @@ HEADERS = tuple(
     (
         "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile cell phone_number sjh "
         "phone_no phoneno mobile_no mobileno mobile_phone cellphone telephone tel_no 联系手机 绑定手机 注册手机 "
-        "phonenumber mobile_number"
+        "phonenumber mobile_number telefon telefonnummer handy handynummer mobil mobilnummer rufnummer teléfono telefono "
+        "téléphone tél móvil movil celular cellulare whatsapp mobile_phone_number contact_number contact_phone"
     ).split()
 )
 
@@ -146,11 +147,17 @@ OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
 
 def is_number(digits: str) -> bool:
     """Whether `digits`, a calling code and a national number, fit the plan of a country other than China."""
-    return any(
-        plan.fullmatch(digits, length) is not None
-        for length in range(1, LONGEST_CODE + 1)
-        if (plan := _plan(digits[:length])) is not None
-    )
+    for length in range(1, LONGEST_CODE + 1):
+        plan = _plan(digits[:length])
+        if plan is not None and plan.fullmatch(digits, length) is not None:
+            return True
+    return False
+
+
+def is_national(code: str, digits: str) -> bool:
+    """Whether `digits` are a national number behind this calling code, which is not China's."""
+    plan = _plan(code)
+    return plan is not None and plan.fullmatch(digits) is not None
 
 
 @cache

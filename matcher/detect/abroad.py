@@ -1,0 +1,290 @@
+"""Phone numbers of other countries that are written without a plus sign, and what says that they are some.
+
+    a label, or the header of a column      `Tel. 4917096259826`
+    a country or calling code beside        `DE | 0170 9625982`, `{"country":"DE","phone":"01709625982"}`
+    a column of countries or calling codes  `Land;Telefon`
+
+Such a number is as long as a card, an order or a date. So it is read where it fits the plan of its country; where only a country
+stands in the same row, it begins with 0 or is the next cell. Countries are in `countries.tsv`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+import hyperscan
+import numpy as np
+
+from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.literals import BYTES, TEXT, Patterns
+from matcher.detect.candidates import Segment
+from matcher.detect.labelled import HEADERS, Column, any_label, columns, header_pattern, headers_of
+from matcher.text.fold import written
+from ullage.identifiers import kinds, phone
+from ullage.identifiers.base import GAP
+
+COUNTRY_HEADERS = tuple(
+    (
+        "country nation nationality country_name countryname land nationalität nationalitaet staat pays nationalité país pais "
+        "nacionalidad paese region 国家 国籍 国家/地区 国家地区 国别 所在国家 国 country/region iso iso2 iso3 iso_code"
+    ).split()
+)
+CODE_HEADERS = tuple(
+    (
+        "country_code countrycode dial_code dialcode dialling_code dialing_code calling_code callingcode phone_code phonecode "
+        "area_code areacode vorwahl ländervorwahl laendervorwahl landesvorwahl indicatif prefijo prefisso cc "
+        "国家代码 国家码 国际区号 国际冠码 区号 国家区号 电话区号 手机区号 cc_code phone_country_code mobile_country_code nation_code"
+    ).split()
+)
+PHONE, COUNTRY, CODE = "phone", "country", "code"
+NEAR, MOST_LINES = 160, 3
+"""Bytes between a number and its country in one row; lines between them in a record with one field a line."""
+TAIL = rf"(?:\.|(?: ?(?:no|nr|number|num)\.?)|号|号码)?{GAP}"
+SHOWN = 7
+"""Bytes of a number that the gate of a label takes in."""
+SIGN = r"[0-9 ()./\-]"
+FIRST = rf"(?:[02-9]{SIGN}|1[02 ().\-])"
+"""What a number begins with that is no mobile number of China."""
+NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
+BEGINS = re.compile(NUMBER.encode())
+ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
+TOKEN = re.compile(
+    rf"((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]| ?[0-9(])|(?<![0-9A-Za-z+.]){NUMBER}"
+    r"|(?<![0-9A-Za-z.])\+?[1-9][0-9]{0,2}(?![0-9A-Za-z.]))"
+    r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+)".encode("latin-1")
+)
+EDGE_BEFORE, EDGE_BEHIND = r"[,;|\t\n:=>(\"'`]", r"[ ]?[,;|\t\n\"'`}<)]"
+NO_DIGIT = bytes(set(range(256)) - set(b"0123456789"))
+LONGEST_CODE, SHORTEST = 3, 7
+WIDTH, LONGEST, ONE, THREE, PLUS = 24, 24, ord("1"), ord("3"), ord("+")
+FIRST_OF_NUMBERS = frozenset(b"0123456789(+")
+TRUNKS = {"7": "8", "36": "06"}
+"""What stands before a national number instead of 0, by calling code."""
+
+
+@cache
+def _countries() -> Mapping[bytes, str]:
+    """Country, as its code or name is written, to its calling code."""
+    lines = (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
+    found = dict[bytes, str]()
+    for code, codes, *names in (line.split("\t") for line in lines if line and not line.startswith("#")):
+        written = (*codes.split(), *(form for name in names for form in (name, name.lower(), name.upper())))
+        found.update((word.encode(), code) for word in written)
+    return found
+
+
+@cache
+def _names() -> Mapping[bytes, str]:
+    """Label, in lower case, to what stands behind or below it."""
+    phones = dict.fromkeys(phone.HEADERS, PHONE)
+    known = {**phones, **dict.fromkeys(COUNTRY_HEADERS, COUNTRY), **dict.fromkeys(CODE_HEADERS, CODE)}
+    return {word.encode(): name for label, name in known.items() for word in written(label)}
+
+
+@cache
+def _headers() -> Mapping[str, str]:
+    return {word.decode(): name for word, name in _names().items()}
+
+
+@cache
+def patterns() -> Patterns:
+    """A number behind a phone label; a country or calling code as a cell, before a number, or behind a label; a phone column."""
+    countries = b"|".join(re.escape(word) for word in sorted(_countries(), key=len, reverse=True))
+    labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
+    return Patterns(
+        (
+            f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
+            header_pattern(headers_of(kinds()[PHONE])).encode(),
+            f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
+            b"%s[ ]?(?:%s)%s" % (EDGE_BEFORE.encode(), countries, EDGE_BEHIND.encode()),
+            b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
+            b"[\\n,;|\\t\"'`] ?(?:\\+|00)[1-9][0-9]{0,2}[\"'`]? ?[,;|\\t]",
+        ),
+        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, hyperscan.HS_FLAG_DOTALL, BYTES),
+    )
+
+
+BEHIND_LABEL, COLUMN, LABELLED = range(3)
+"""Numbers of patterns."""
+Found = tuple[int, int, str]
+"""Where a number begins and ends, and what it is."""
+
+
+def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
+    """Such numbers, each once; `hits` are what was found of `patterns` in the batch: number and end, each i64[n]."""
+    number, end = hits
+    if not len(number):
+        return []
+    text = batch.data.data
+    found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
+    heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
+    for line in _first(batch, heads).tolist():
+        below = columns(batch, np.array([line]), _headers())
+        told = [column for column in below if column.name != PHONE]
+        done += [batch.lines(column.start) for column in told[:1]]
+        found.update(one for column in below if column.name == PHONE for one in _in_column(batch, text, column, told))
+    found.update(_in_records(batch, text, end[number > COLUMN] - 2, end[number == LABELLED] - 2, np.concatenate(done)))
+    return [_segment(sorted(found))] if found else []
+
+
+def _segment(found: Sequence[Found]) -> Segment:
+    start, end = (np.array([one[at] for one in found], np.int64) for at in (0, 1))
+    normal = np.array([one[2] for one in found], f"S{WIDTH}")
+    size = np.strings.str_len(normal)
+    return Segment(PHONE, "plain", start, end, normal.view(np.uint8).reshape(-1, WIDTH), size, np.ones(len(found), bool))
+
+
+def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
+    """Numbers with their calling code, behind a label."""
+    for start in starts.tolist():
+        match = BEGINS.match(text, start)
+        if match and (made := _with_code(match[0].translate(None, NO_DIGIT).decode())):
+            yield start, match.end(), made
+
+
+@lru_cache(maxsize=4096)
+def _with_code(digits: str) -> str:
+    """A calling code and a national number as E.164; "" for what is none, or a mobile number of China."""
+    if phone.SHAPE.fullmatch(digits) and digits[1] != "0":
+        return ""
+    return f"+{digits}" if phone.is_number(digits) else ""
+
+
+@lru_cache(maxsize=4096)
+def _dialled(code: str, digits: str) -> str:
+    """A number as it is dialled in the country with that calling code, or with the code before it, as E.164; "" for none."""
+    national = digits.removeprefix(TRUNKS.get(code, "0"))
+    if phone.is_national(code, national):
+        return f"+{code}{national}"
+    if national != digits and phone.is_national(code, digits):
+        return f"+{code}{digits}"
+    bare = digits.removeprefix("00")
+    return f"+{bare}" if bare.startswith(code) and phone.is_national(code, bare.removeprefix(code)) else ""
+
+
+def _first(batch: Batch, lines: Places) -> Places:
+    """Of these lines, ascending, the first HEADERS of each text."""
+    few = np.ones(len(lines), bool)
+    documents = batch.documents(batch.line_starts[lines])
+    few[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
+    return lines[few]
+
+
+def _in_column(batch: Batch, text: memoryview, column: Column, told: Sequence[Column]) -> Iterator[Found]:
+    """Numbers of a column with their calling code, or as dialled in the country that the columns `told` have in their row."""
+    own = np.flatnonzero((column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST))
+    if not told:  # a mobile number of China is read without
+        own = own[(batch.data.take(column.start[own]) != ONE) | (batch.data.take(column.start[own] + 1) < THREE)]
+    others = [(other.start.tolist(), other.end.tolist()) for other in told]
+    for row, start, end in zip(own.tolist(), column.start[own].tolist(), column.end[own].tolist(), strict=True):
+        match = BEGINS.fullmatch(text, start, end)
+        digits = match[0].translate(None, NO_DIGIT).decode() if match else ""
+        codes = {code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))} if digits else set()
+        for made in [_dialled(code, digits) for code in codes] if codes else [_with_code(digits)]:
+            if made:
+                yield start, end, made
+
+
+@lru_cache(maxsize=4096)
+def _code(cell: bytes) -> str:
+    """The calling code that a cell says, or ""."""
+    cell = cell.strip(b" \"'`()")
+    digits = cell.removeprefix(b"+").removeprefix(b"00").decode("latin-1")
+    if digits.isdecimal() and len(digits) <= LONGEST_CODE:
+        return digits
+    return _countries().get(cell) or _countries().get(cell.upper(), "")
+
+
+class Tokens(NamedTuple):
+    """Countries, or numbers, of a stretch of the buffer, by their number among all its tokens."""
+
+    places: list[int]
+    said: list[str]
+    labelled: list[bool]
+
+    def columns(self, batch: Batch, span: Places) -> tuple[Places, Places, Places, Places, Flags]:
+        """Begins, ends, lines, places, and whether a label stands before; `span` i64[tokens, 2] are those of all tokens."""
+        place = np.array(self.places, np.int64)
+        start, end = span[place].T
+        return start, end, batch.lines(start), place, np.array(self.labelled, bool)
+
+
+def _in_records(batch: Batch, text: memoryview, seen: Places, labelled: Places, done: Places) -> Iterator[Found]:
+    """National numbers with a country in their row, or in a field of the same record; none of the lines `done`."""
+    if not len(seen):
+        return
+    around = (batch.lines(labelled)[:, None] + np.arange(-MOST_LINES, MOST_LINES + 1)).ravel()
+    lines = np.setdiff1d(np.concatenate((batch.lines(seen), around)), done)
+    lines = lines[(lines >= 0) & (lines < len(batch.line_starts) - 1)]
+    if not len(lines):
+        return
+    begins = np.flatnonzero(np.diff(lines, prepend=-2) > 1)
+    ends = np.append(begins[1:], len(lines)) - 1
+    first = batch.line_starts
+    stretches = zip(first[lines[begins]].tolist(), first[lines[ends] + 1].tolist(), strict=True)
+    matches = [match for begin, end in stretches if ANY_NUMBER.search(text, begin, end) for match in TOKEN.finditer(text, begin, end)]
+    numbers, countries = _told([match[0] for match in matches])
+    if countries.said and numbers.said:
+        span = np.array([match.span() for match in matches], np.int64)
+        yield from _together(numbers.columns(batch, span), countries.columns(batch, span), numbers.said, countries.said)
+
+
+def _together(
+    number: tuple[Places, Places, Places, Places, Flags],
+    country: tuple[Places, Places, Places, Places, Flags],
+    digits: Sequence[str],
+    codes: Sequence[str],
+) -> Iterator[Found]:
+    """The numbers that fit the country next before or behind them, as far as their places say that they belong to it."""
+    start, end, line, place, is_labelled = number
+    at = np.searchsorted(country[3], place)
+    has_trunk = np.array([one[0] == "0" for one in digits], bool)
+    for other in (at - 1, at):
+        exists = (other >= 0) & (other < len(codes))
+        own_start, own_end, own_line, own_place, own_labelled = (column.take(other, mode="clip") for column in country)
+        near = (own_line == line) & (np.maximum(start - own_end, own_start - end) <= NEAR)
+        near &= is_labelled | has_trunk | (np.abs(place - own_place) == 1)
+        near |= is_labelled & own_labelled & (np.abs(own_line - line) <= MOST_LINES)
+        for one in np.flatnonzero(near & exists).tolist():
+            if made := _dialled(codes[other[one]], digits[one]):
+                yield int(start[one]), int(end[one]), made
+
+
+def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
+    """The numbers and countries among `tokens`."""
+    numbers, countries = Tokens([], [], []), Tokens([], [], [])
+    said, before = {token: _said(token) for token in set(tokens)}, ""
+    for place, token in enumerate(tokens):
+        own, text = said[token]
+        label, before = before, ""
+        if own == NUMBER_TOKEN or own == COUNTRY_TOKEN or (own == SMALL and label == CODE) or (own == LOWER and label == COUNTRY):
+            places, texts, labelled = numbers if own == NUMBER_TOKEN else countries
+            places.append(place)
+            texts.append(text)
+            labelled.append(label != "")
+        elif own == LABEL:
+            before = text
+    return numbers, countries
+
+
+NUMBER_TOKEN, COUNTRY_TOKEN, SMALL, LOWER, LABEL, WORD = range(6)
+"""What a token is: SMALL is a number that may be a calling code, LOWER a word that may be a country in small letters."""
+
+
+def _said(token: bytes) -> tuple[int, str]:
+    """What a token is, and what it says."""
+    if token[0] in FIRST_OF_NUMBERS:
+        digits = token.translate(None, NO_DIGIT).decode()
+        if len(digits) >= SHORTEST:
+            return NUMBER_TOKEN, digits
+        return COUNTRY_TOKEN if token[0] == PLUS or digits[:2] == "00" else SMALL, digits.removeprefix("00")
+    if label := _names().get(token.lower()):
+        return LABEL, label
+    if code := _countries().get(token):
+        return COUNTRY_TOKEN, code
+    code = _countries().get(token.upper(), "")
+    return (LOWER, code) if code else (WORD, "")
