@@ -216,43 +216,57 @@ SPELT_DOT = re.compile(" dot ")
 LONGEST_LOCAL = 64
 
 
-NAMES_OF_AT = r"at|a|@|＠|圈a|艾特|爱特|小老鼠"
-HAN_AT = r"艾特|爱特|小老鼠|at符号"
-COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co"
-_LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z][0-9A-Za-z._%+\-]{1,63})"
-_DOT = r" ?(?:[.．。点丶·]|[\[({（【<_](?:dot|点|\.)[\])}）】>_]) ?"
-_LABEL = r"[0-9A-Za-z\-]{1,63}"
-_DOMAIN = rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP}))(?![0-9A-Za-z\-])"
-_AT = (
-    rf"(?: ?[\[({{（【［<＜*_\-]{{1}}(?:{NAMES_OF_AT}|AT|At)[\])}}）】］>＞*_\-]{{1}} ?"
-    rf"| ?(?:{HAN_AT}) ?| @ | ?[@＠] ?|@@|[#＃◎㊣ⓐ]| (?:at|AT) )"
+AT_WORDS = "at|at[ -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特|爱特|小老鼠|at符号|at号|@"
+DOT_WORDS = "dot|punkt|point|punto|ponto|точка|点|小数点|[.]"
+"""How the signs of an address are called, between other signs or spaces."""
+HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = "艾特|爱特|小老鼠|at符号|at号|圈a|a圈|&at;", "#◎㊣⊙", "。点丶·•…｡˙"
+"""What is read for an at sign without anything around it; other signs that pass for one, and for a dot."""
+COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"
+_LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z][0-9A-Za-z._%+\-]{1,63}?)"
+_APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
+"""Around the name of a sign."""
+_DOT = rf"(?:(?:{_APART}(?:{DOT_WORDS}){_APART})| ?[.．{SIGNS_OF_DOT}] ?|小数点|dot(?=(?:com|cn|net|org|de)\b))"
+_LABEL = r"[0-9A-Za-z\-]{1,63}?"
+_DOMAIN = (
+    rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})|(?:[0-9A-Za-z\-]{{1,63}}[,、]){{1,3}}(?:{COMMON_TOP}))"
+    r"(?![0-9A-Za-z\-]|[.][0-9A-Za-z])"
 )
-WRITTEN_MAIL = re.compile(rf"(?a){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
-WRITTEN_DOT = re.compile(_DOT)
+_AT = rf"(?:{_APART}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SIGNS_OF_AT}] ?)"
+WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
+WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
+PLAIN_DOMAIN = re.compile(rf"(?ai)[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
 
 def _mails() -> Iterable[Rule]:
     """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
-    top = f"(?:{COMMON_TOP})"
-    domain = rf"[0-9a-z\-.]{{1,40}}[.]{top}"
+    top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]{1,40}"
+    any_of = {name: "|".join(signs) for name, signs in (("at", SIGNS_OF_AT), ("dot", SIGNS_OF_DOT))}
+    words, apart = DOT_WORDS.replace("|[.]", ""), r"[^0-9a-z\n@.]{1,4}"
+    other_dot = f"(?: ?(?:{any_of['dot']}|,|，) ?| [.] ?|[.] |小数点|dot)"
+    behind = rf"{short}(?:(?:[.]|{other_dot}){top}|{apart}(?:{words}){apart}|[^0-9a-z\n ][.][^0-9a-z\n ])"
+    gates = (
+        rf"[0-9a-z](?: @ ?|@ | ?(?:@@|{any_of['at']}) ?){behind}|[0-9a-z] @ ?[0-9a-z\-.]{{1,40}}[.]{top}",
+        rf"[0-9a-z] ?(?:{HAN_AT}) ?[0-9a-z]",
+        rf"[0-9a-z] ?[^0-9a-z\n @.]{{1,6}} ?(?:{AT_WORDS}) ?[^0-9a-z\n @.]{{1,6}} ?[0-9a-z]",
+        rf" (?:{AT_WORDS}) {behind}",
+        rf"[0-9a-z]@{short}(?:{other_dot}{top}|{apart}(?:{words}){apart}|[^0-9a-z\n ][.][^0-9a-z\n ])",
+    )
     yield Rule(
-        (
-            rf"[0-9a-z] @ ?{domain}|[0-9a-z]@ {domain}|[0-9a-z]@@{domain}",
-            rf"[0-9a-z] ?(?:{HAN_AT}) ?[0-9a-z]",
-            rf"[0-9a-z][#◎㊣]{domain}",
-            r"[0-9a-z] ?[\[({（【<*_\-](?:a|at|圈a|艾特|爱特)[\])}）】>*_\-] ?[0-9a-z\-]{2,40}(?:[.点]| ?[\[({（【<])",
-            rf"[0-9a-z] ?@ ?[0-9a-z\-]{{1,40}}(?: ?[。点丶·] ?| [.] ?|[.] | dot ){top}",
-            r"[0-9a-z] ?@ ?[0-9a-z\-]{1,40} ?[\[({（【<_](?:dot|点|[.])[\])}）】>_]",
-        ),
+        tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
     )
 
 
 def _mail_plain(match: re.Match[str]) -> str:
-    """The address; "" where it only looks like one: a mention with a space before, a page's fragment."""
+    """The address; "" where it only looks like one: a mention with a space before, a page's fragment, words of a sentence."""
     local, at, domain = match["local"], match["at"], match["domain"]
-    if at == " @" and not NO_WORD.search(local):
+    plain = PLAIN_DOMAIN.match(domain)
+    if plain and at == "@":  # whatever stands behind it
+        return ""
+    name = at.strip(" ")
+    is_word = (name.isalpha() and name.isascii()) or (at == " @") or (at[0] == at[-1] == " " and name in SIGNS_OF_AT)
+    if is_word and plain and not NO_WORD.search(local):
         return ""
     if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
         return ""

@@ -370,6 +370,8 @@ def fold_all(bodies: Sequence[bytes]) -> list[Folded]:
 
 def _with_plain_lines(body: bytes) -> bytes:
     """`body` with a newline for each line end, whatever it was, and a space for a NUL."""
+    if CIRCLED in body:
+        body = AS_AT.sub(b"\xef\xbc\xa0", body)
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return body.replace(b"\0", b" ")
@@ -396,6 +398,9 @@ def _with_plain_characters(texts: list[bytes]) -> list[bytes]:
     return whole[: -len(PADDING) - 1].split(BETWEEN)
 
 
+CIRCLED = "ⓐ".encode()
+AS_AT = re.compile(rb"\xe2\x93\x90(?:(?<=[0-9A-Za-z_]...)|(?<=[0-9A-Za-z_] ...))(?= ?[0-9A-Za-z])", re.DOTALL)
+"""A circled a between plain letters, which is no letter among others: some write it for an at sign."""
 MANY = 4
 """So small a part of all are lines that are better read by themselves."""
 

@@ -194,6 +194,7 @@ def _glued() -> Iterable[Rule]:
             *(b"[^0-9a-z][a-z]%s[a-z]%s[0-9]%s[0-9]%s" % ((sign,) * 4) for sign in IBAN_SIGNS),
             b"[^0-9a-z][a-z]{2}[0-9]{2}%s%s" % (group, group),
             b"[^0-9a-z][a-z]{2}%s[0-9]{2}%s" % (NO_SPACE, group),
+            b"[^0-9a-z][a-z]{2} [0-9]{2} [0-9a-z]{4} [0-9a-z]{4}",
         ),
         re.compile(
             rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"

@@ -174,7 +174,38 @@ def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
     assert missed([(MAIL, f"{local}{at}{domain.replace('.', dot)}")]) == []
 
 
+@pytest.mark.parametrize("number", [IBAN, "GB82WEST12345698765432", "NO9386011117947"])
+@pytest.mark.parametrize("sign", [*SINGLES, "|", ";", ":", "\t", "#", "'", "丶", "点", "➜", "🔥", " x "])
+def test_an_iban_is_read_one_by_one_and_in_groups(number: str, sign: str) -> None:
+    ways = ((1,) * len(number), (4,) * 8, (2, 2, *(4,) * 7))
+    assert missed((number, grouped(written, sizes, sign)) for sizes in ways for written in (number, number.lower())) == []
+
+
+NAMED_AT = (
+    *(" AT ", " at ", "&at;", "ⓐ", " AT-sign ", "(at-sign)", " # ", "圈a", "⊙", "|at|", "~at~", "__at__", "--at--", "(arroba)"),
+    *(" Klammeraffe ", "(ät)", "＠", "at号", "[ @ ]", "{a}", "《at》", "=at="),
+)
+NAMED_DOT = (
+    *(".", "．", " DOT ", " dot ", "(punkt)", "[punkt]", " Punkt ", " point ", "·", "•", "｡", "[.]", "小数点", "-dot-", "&dot;"),
+    *(" . ", "，", ",", "*dot*", "{dot}", "｛点｝"),
+)
+
+
+@pytest.mark.parametrize("at", NAMED_AT)
+def test_an_address_is_read_with_any_name_of_its_signs(at: str) -> None:
+    for mail in (MAIL, "li.wei8@mail.example.com"):
+        local, domain = mail.split("@")
+        assert missed((mail, f"{local}{at}{domain.replace('.', dot)}") for dot in NAMED_DOT) == []
+
+
+def test_circled_and_wide_letters_make_an_address() -> None:
+    circled = "".join(chr(ord("ⓐ") + ord(c) - 97) if c.isalpha() else c for c in MAIL)
+    wide = "".join(chr(ord(c) + 0xFEE0) for c in MAIL)
+    assert missed([(MAIL, circled), (MAIL, wide)]) == []
+
+
 NOBODYS = [
+    *("look at example.com", "hello point example.com", "in example # example.com", "meet at mail.example.com now"),
     *("138--0013--8000", "138元0013元8000元", "/a/138/0013/8000/b"),
     *("138,0013,8000", "1380,0138,000", "13800,138000", "13800.138000"),
     *("1,3,8,0,0,1,3,8,0,0,0", "1|3|8|0|0|1|3|8|0|0|0", "192.168.100.34", "1985-12-31-123", "15:30:22:12345"),
