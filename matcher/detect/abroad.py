@@ -37,7 +37,7 @@ CODE_HEADERS = tuple(
     (
         "country_code countrycode dial_code dialcode dialling_code dialing_code calling_code callingcode phone_code phonecode "
         "area_code areacode vorwahl ländervorwahl laendervorwahl landesvorwahl indicatif prefijo prefisso cc "
-        "国家代码 国家码 国际区号 国际冠码 区号 国家区号 电话区号 手机区号 cc_code phone_country_code mobile_country_code nation_code"
+        "国家代码 国家码 国际区号 国际冠码 区号 国家区号 电话区号 手机区号 phone_country_code mobile_country_code"
     ).split()
 )
 PHONE, COUNTRY, CODE = "phone", "country", "code"
@@ -226,7 +226,9 @@ def _in_records(batch: Batch, text: memoryview, seen: Places, labelled: Places, 
     ends = np.append(begins[1:], len(lines)) - 1
     first = batch.line_starts
     stretches = zip(first[lines[begins]].tolist(), first[lines[ends] + 1].tolist(), strict=True)
-    matches = [match for begin, end in stretches if ANY_NUMBER.search(text, begin, end) for match in TOKEN.finditer(text, begin, end)]
+    matches = [
+        match for begin, end in stretches if ANY_NUMBER.search(text, begin, end) for match in TOKEN.finditer(text, begin, end)
+    ]
     numbers, countries = _told([match[0] for match in matches])
     if countries.said and numbers.said:
         span = np.array([match.span() for match in matches], np.int64)
@@ -261,7 +263,7 @@ def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
     for place, token in enumerate(tokens):
         own, text = said[token]
         label, before = before, ""
-        if own == NUMBER_TOKEN or own == COUNTRY_TOKEN or (own == SMALL and label == CODE) or (own == LOWER and label == COUNTRY):
+        if own in WHOLE or (own, label) in BY_LABEL:
             places, texts, labelled = numbers if own == NUMBER_TOKEN else countries
             places.append(place)
             texts.append(text)
@@ -272,6 +274,7 @@ def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
 
 
 NUMBER_TOKEN, COUNTRY_TOKEN, SMALL, LOWER, LABEL, WORD = range(6)
+WHOLE, BY_LABEL = frozenset((NUMBER_TOKEN, COUNTRY_TOKEN)), frozenset(((SMALL, CODE), (LOWER, COUNTRY)))
 """What a token is: SMALL is a number that may be a calling code, LOWER a word that may be a country in small letters."""
 
 

@@ -221,7 +221,9 @@ DOT_WORDS = "dot|punkt|point|punto|ponto|точка|点|小数点|[.]"
 """How the signs of an address are called, between other signs or spaces."""
 HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = "艾特|爱特|小老鼠|at符号|at号|圈a|a圈|&at;", "#◎㊣⊙", "。点丶·•…｡˙"
 """What is read for an at sign without anything around it; other signs that pass for one, and for a dot."""
-COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"
+COMMON_TOP = (
+    "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"
+)
 _LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z][0-9A-Za-z._%+\-]{1,63}?)"
 _APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
 """Around the name of a sign."""

@@ -173,7 +173,13 @@ def _dialled(digits: str) -> str:
     return next((f"+{form}" for form in forms if len(form) >= SHORTEST_ABROAD and phone.is_number(form)), "")
 
 
-IBAN_SIGNS = (rb"[^0-9a-wyz\n]", rb"[\xc2\xc3][\x80-\xbf]", rb"[\xe2-\xf0][\x80-\xbf]{2,3}", rb" [^0-9a-z\n]{1,3} ", rb"(?:  | x )")
+IBAN_SIGNS = (
+    rb"[^0-9a-wyz\n]",
+    rb"[\xc2\xc3][\x80-\xbf]",
+    rb"[\xe2-\xf0][\x80-\xbf]{2,3}",
+    rb" [^0-9a-z\n]{1,3} ",
+    rb"(?:  | x )",
+)
 """Between single characters of an IBAN, as bytes: each of few lengths, which the gates read faster than one of many."""
 NO_SPACE = rb"(?:[^0-9a-z\n ][^0-9a-z\n]{0,5}|x| [^0-9a-z\n]{1,5}| x )"
 """Between its groups: not a single space, with which the search reads them."""

@@ -32,8 +32,8 @@ def asked(text: str) -> set[str]:
 @pytest.mark.parametrize(
     "before",
     [
-        *("phone: ", "Tel. ", "手机 ", "手机：", "电话", "tel:", '"mobile":"', "Telefon: ", "Handy ", "手机号码是", "Tel.: ", "Mobile No. "),
-        *("Teléfono: ", "Téléphone : ", "WhatsApp ", "phone_number=", "Telefonnummer: (", "联系电话："),
+        *("phone: ", "Tel. ", "手机 ", "手机：", "电话", "tel:", '"mobile":"', "Telefon: ", "Handy ", "手机号码是", "Tel.: "),
+        *("Mobile No. ", "Teléfono: ", "Téléphone : ", "WhatsApp ", "phone_number=", "Telefonnummer: (", "联系电话："),
     ],
 )  # fmt: skip
 def test_behind_a_label_a_calling_code_needs_no_plus_sign(before: str) -> None:
