@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from matcher.text.chain_numbers import LABELS, is_valid
+from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
 from ullage.identifiers import iban, phone
 from ullage.identifiers.base import BEFORE, GAP
@@ -183,6 +184,7 @@ IBAN_SIGNS = (
 """Between single characters of an IBAN, as bytes: each of few lengths, which the gates read faster than one of many."""
 NO_SPACE = rb"(?:[^0-9a-z\n ][^0-9a-z\n]{0,5}|x| [^0-9a-z\n]{1,5}| x )"
 """Between its groups: not a single space, with which the search reads them."""
+_WORDS = "|".join(sorted(HAN_SEPARATORS, key=len, reverse=True))
 IBAN_APART = rf"(?: ?(?:(?![0-9A-Za-z\s\x1c])[^\w]|[_xX]|{_WORDS}){{1,2}} ?| {{1,3}}|\t)"
 
 
