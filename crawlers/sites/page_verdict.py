@@ -48,6 +48,8 @@ NOT_ASKED = frozenset({"address", "session"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
 NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
 """Outcomes after which nobody knows whether the site is there at all."""
+FRONT = "front"
+"""What a list that leads to other lists alone says of its site: nothing, since those may be empty."""
 WAITING = "waiting"
 """The reason of a site of which pages wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
@@ -177,7 +179,7 @@ def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> S
     """
     if not seen.heads and not seen.behind:
         return None
-    if outcome := _of_heads(seen) or _behind(seen, until_now):
+    if outcome := _of_heads(seen, before) or _behind(seen, until_now):
         return STATE_OF[outcome]
     return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_incomplete else "ok"
 
@@ -193,10 +195,14 @@ def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD)
     return {"layout_changed": "fields", "incomplete": missing}.get(shown or "", "")
 
 
-def _of_heads(seen: Evidence) -> str:
-    """The outcome of the heads of the lists that decides, "" where they were read."""
+def _of_heads(seen: Evidence, before: Profile) -> str:
+    """The outcome of the heads of the lists that decides, "" where they were read.
+
+    A front page alone counts as read where posts were, once or now: of a site that is new to us its boards have to be.
+    """
     decides = (outcome for outcome in ("blocked", "login", "layout") if seen.heads[outcome])
-    return next(decides, "" if seen.heads["ok"] else _commonest(seen.heads))
+    is_read = seen.heads["ok"] or (seen.heads[FRONT] and (before.posts or seen.posts))
+    return next(decides, "" if is_read else _commonest(seen.heads))
 
 
 def _behind(seen: Evidence, until_now: Unread) -> str:

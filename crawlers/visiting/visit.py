@@ -25,7 +25,7 @@ from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, read_as
 from crawlers.sites.absent import Absent
-from crawlers.sites.page_verdict import LEAST_PAGES, UNKNOWN, Evidence, Profile
+from crawlers.sites.page_verdict import FRONT, LEAST_PAGES, UNKNOWN, Evidence, Profile
 from crawlers.sites.pages import PARENT, Parsed
 from crawlers.sites.reading import COUNTED
 from crawlers.sites.site import Site
@@ -156,7 +156,8 @@ class Visit:
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
         if self.first and not self.read - 1:
             self.tell_left()
-        self._release(leased, outcome)
+        is_front = outcome == "ok" and parsed.pages and not (leased.entries or response_checks.entries(parsed))
+        self._release(leased, outcome, shown=FRONT if is_front and is_head(leased) else "")
 
     def _note(self, found: Finished) -> None:
         """What a page brought beside what is new."""
@@ -270,11 +271,11 @@ class Visit:
             self.tell_left()
         return succeeded
 
-    def _release(self, leased: Leased, outcome: str, cause: str = "") -> None:
-        """Take a page out of hand."""
+    def _release(self, leased: Leased, outcome: str, cause: str = "", shown: str = "") -> None:
+        """Take a page out of hand; `shown` is what it says of the site, where that is not its outcome."""
         self.metrics.page(self.site.name, outcome)
         ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
-        shown = "ok" if outcome == "unchanged" else "ahead" if ahead else outcome
+        shown = shown or ("ok" if outcome == "unchanged" else "ahead" if ahead else outcome)
         self.seen.note(shown, head=is_head(leased), cause=cause)
         self._held.discard(leased.name)
         self._yield_permit(leased.name)

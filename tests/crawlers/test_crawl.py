@@ -598,6 +598,32 @@ stamp = "i"
 """
 
 
+def test_a_known_software_of_which_no_thread_is_found_is_not_ok_though_its_front_page_leads_to_boards(
+    station: Station, server: Answers
+) -> None:
+    head = '<html><head><meta name="generator" content="vBulletin 3.8.7"></head><body>'
+    boards = (f'<td id="f{n}"><a href="/forumdisplay.php?f={n}"><strong>A board</strong></a></td>' for n in (2, 3))
+    server.says("/", head + "".join(boards))
+
+    def told(row: str) -> tuple[str, str | None]:
+        for n in (2, 3):
+            rows = "".join(row.format(n=f"{n}{k}") for k in range(5))
+            server.says(f"/forumdisplay.php?f={n}", f"{head}<table>{rows}</table>")
+        station.run("crawl", "--once")
+        return where(station)
+
+    for n in (f"{board}{k}" for board in (2, 3) for k in range(5)):
+        server.says(
+            f"/{n}.html", f'{head}<table id="post{n}"><tr><td><div id="post_message_{n}">text {n}</div></td></tr></table>'
+        )
+    station.site("paste", f"{server.url}/", platform="vbulletin3")
+    assert told('<tr><td><h4><a href="/{n}.html">A thread {n}</a></h4></td></tr>') == ("layout_changed", "empty")
+    assert told('<tr><td id="td_threadtitle_{n}"><a id="thread_title_{n}" href="/{n}.html">A thread</a></td></tr>') == (
+        "ok",
+        None,
+    )
+
+
 @pytest.mark.parametrize("by", ["row", "thread"])
 def test_threads_of_which_the_list_or_their_own_page_counts_more_posts_than_they_give_are_incomplete(
     station: Station, server: Answers, by: str
