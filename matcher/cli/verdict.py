@@ -48,6 +48,7 @@ ASK: Mapping[str, str] = {
     "spelt": "for the numbers as plain digits",
     "digests": "what was digested and how, or for the values in clear",
     "salted": "what was digested and how (salt, rounds), or for the values in clear",
+    "cookies": "of which site they are",
 }
 """By reason what to ask whoever sent the file."""
 IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"

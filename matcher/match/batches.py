@@ -19,6 +19,7 @@ from matcher.lexicon import Lexicon, Terms
 from matcher.match.lookup import Question, questions
 from matcher.match.parts import Laid, Piece, Steps, read, strictly
 from matcher.records import Rows, Sheet, rows_of
+from matcher.records.cookies import COOKIES, cookies_of_no_site
 from ullage.identifiers.masked import FORM as MASKED
 from ullage.lookup.free_text_check import readings
 from ullage.security.masking import Secret
@@ -87,7 +88,11 @@ class Searched:
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:
         """How many values no list can be asked for, by number of part and by form."""
-        return unread_values(self.batch, self.segments, self._seen.unread)
+        found = unread_values(self.batch, self.segments, self._seen.unread)
+        for number, part in enumerate(self.parts):
+            if count := cookies_of_no_site(part.text.utf8):
+                found.setdefault(number, Counter())[COOKIES] += count
+        return found
 
     @cached_property
     def candidates(self) -> Candidates:

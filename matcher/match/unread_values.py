@@ -16,6 +16,7 @@ import numpy as np
 from matcher.detect.numbers import DIGEST
 from matcher.detect.unread import SPELT
 from matcher.match.batches import Searched
+from matcher.records.cookies import COOKIES
 from matcher.unpack.protocol import Values
 from matcher.watchlist.installed import TenantLists
 from ullage.identifiers.masked import FORM as MASKED
@@ -41,6 +42,7 @@ THRESHOLDS = {
     "spelt": Threshold(2, 20, alone=2),
     "digests": Threshold(3, 10, alone=3),
     "salted": Threshold(3, 10, alone=3),
+    "cookies": Threshold(2, 10),
 }
 NAMES = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
 """Forms of digests, as a person calls them."""
@@ -69,7 +71,10 @@ class UnreadValues:
     def outcomes(self, enrolled: Collection[str]) -> list[Values]:
         """What is told of them; `enrolled` are the forms that lists have."""
         forms = {form: self.counts[form] for form in NAMES if self.counts[form] > 0 and form not in self.read}
-        told = [Values(self.path, reason, self.counts[form]) for reason, form in (("masked", MASKED), ("spelt", SPELT))]
+        told = [
+            Values(self.path, reason, self.counts[form])
+            for reason, form in (("masked", MASKED), ("spelt", SPELT), ("cookies", COOKIES))
+        ]
         for reason, is_in in (("digests", False), ("salted", True)):
             own = {form: count for form, count in forms.items() if (form in enrolled) == is_in}
             count = sum(own.values())

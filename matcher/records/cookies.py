@@ -17,32 +17,78 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from matcher.records.login_forms import closed, opened
+from matcher.records.login_page import bare, split
 from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites
 
-LONGEST = 2048
-"""Bytes of an object or a request around a host."""
-SIGNS = (b"TRUE", b"true", b"ookie", b"xpir", b"OOKIE", b"session")
+Made = tuple[tuple[bytes, bytes], int]
+"""Name and value of a cookie, and when it expires."""
+LONGEST, LONGEST_REQUEST, LONGEST_LABEL = 2048, 8192, 64
+"""Bytes of an object or a request around a host, of one that is an object, and of a label before a host."""
+SIGNS = (b"TRUE", b"true", b"ookie", b"xpir", b"OOKIE", b"session", b" -b ")
 """One of these stands beside every cookie."""
+_NEXT, _FLAG = rb"(?:[ \t]+|[,;|])", rb"(?:TRUE|FALSE|True|False|true|false)"
 LINE = re.compile(
-    rb"(?<=[^ \t])[ \t]+(?:TRUE|FALSE|True|False|true|false)[ \t]+(/[^\s]{0,256})[ \t]+(?:TRUE|FALSE|True|False|true|false)[ \t]+"
-    rb"(-?[0-9]{1,20})(?:\.[0-9]{1,9})?[ \t]+([!-~]{1,256})([^\n]*)"
+    rb"(?<=[^ \t])"
+    + _NEXT
+    + _FLAG
+    + _NEXT
+    + rb"(/[^\s,;|]{0,256})"
+    + _NEXT
+    + _FLAG
+    + _NEXT
+    + rb"(-?[0-9]{1,20})(?:\.[0-9]{1,9})?"
+    + _NEXT
+    + rb"([!-+\--:<-{}~]{1,256})([^\n]*)"
 )
 HEADER_SIGNS = (b"ookie", b"OOKIE")
 """One of these is in every header."""
 BEFORE_LINE = re.compile(rb"[ \t]*(?:#HttpOnly_)?\.?", re.IGNORECASE)
-DOMAIN_LABEL = re.compile(rb"(?i)[\"'](?:domain|host|host_?key|hostname)[\"']\s{0,4}:\s{0,4}[\"']\.?(?:https?://)?$")
-NAME = re.compile(rb"(?i)[\"']name(?:_raw)?[\"']\s{0,4}:\s{0,4}[\"']([^\"']{1,256})[\"']")
-VALUE = re.compile(rb"(?i)[\"'](?:value|encrypted_value|content)(?:_raw)?[\"']\s{0,4}:\s{0,4}[\"']?([^\"',}\s]{0,512})")
+_Q, _IS = rb"\\{0,7}[\"']", rb"\s{0,4}:\s{0,4}"
+"""A quote, also one in a text within a text, and what stands behind a label."""
+DOMAIN_LABEL = re.compile(rb"(?i)" + _Q + rb"(?:domain|host|host_?key|hostname)" + _Q + _IS + _Q + rb"\.?(?:https?://)?$")
+IN_LABEL = re.compile(_Q + _IS + _Q + rb"(?:https?://)?$")
+NAME = re.compile(rb"(?i)" + _Q + rb"name(?:_raw)?" + _Q + _IS + _Q + rb"([^\"'\\]{1,256})" + _Q)
+VALUE = re.compile(
+    rb"(?i)" + _Q + rb"(?:value|encrypted_value|content)(?:_raw)?" + _Q + _IS + rb"(?:" + _Q + rb")?([^\"'\\,}\s]{0,512})"
+)
 EXPIRY = re.compile(
-    rb"(?i)[\"'](?:expirationDate|expires(?:_utc|_raw|_at)?|expiry)[\"']\s{0,4}:\s{0,4}(?:[\"']([^\"']{1,64})[\"']|(-?[0-9]{1,20}))"
+    rb"(?i)"
+    + _Q
+    + rb"(?:expirationDate|expires(?:_utc|_raw|_at)?|expiry)"
+    + _Q
+    + _IS
+    + rb"(?:"
+    + _Q
+    + rb"([^\"'\\]{1,64})"
+    + _Q
+    + rb"|(-?[0-9]{1,20}))"
 )
 HEADER = re.compile(
-    rb"[CScs](?:(?<=[Ss])([Ee][Tt]-)[Cc]|(?<=[Cc]))(?i:ookie)[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?([^\n\"']{1,4096})"
+    rb"(?:[CScs](?:(?<=[Ss])([Ee][Tt]-)[Cc]|(?<=[Cc]))(?i:ookie)[s2-3]?(?:\\{0,7}[\"'])?"
+    rb"(?:[ \t]{0,4}[:=][ \t]{0,4}|,\s{0,64}" + _Q + rb"value" + _Q + _IS + rb"|[ \t](?=[\"'])|(?<=:authority\ncookie)\n)"
+    rb"|(?<=[ \t])-b[ \t])\^?(?:\\{0,7}[\"'])?([^\n\"'\\]{1,4096})"
 )
+"""A header, or how a tool is told of one: `Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`, `"cookies":"…"`."""
+JAR = re.compile(rb"(?i)cookies?(?:\\{0,7}[\"'])?\s{0,4}[:=]\s{0,4}([\[{])")
+"""The beginning of an array or an object of cookies beside a request."""
+MEMBER = re.compile(_Q + rb"([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})" + _Q + _IS + _Q + rb"([^\"'\\\n]{1,4096})" + _Q)
+CALL = re.compile(
+    rb"(?i)cookie\([\"']([^\"'\n]{1,256})[\"'],\s{0,4}[\"']([^\"'\n]{0,4096})[\"'],\s{0,4}[\"'][^\"'\n]{0,256}[\"'],\s{0,4}[\"']\.?$"
+)
+"""A cookie that PowerShell is told of, up to its domain."""
 PAIR = re.compile(rb"(?:^|;)[ \t]{0,4}([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})=([^;\s]{0,4096})")
 ATTRIBUTE = re.compile(rb"(?i)(domain|path|expires|max-age|samesite|priority|version|comment)$")
 SET_EXPIRES = re.compile(rb"(?i);[ \t]{0,4}(?:expires=([^;\n\"']{1,64})|max-age=(-?[0-9]{1,12}))")
 REQUEST = re.compile(rb"\n(?:(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|curl) |[Hh]ost:)")
+COOKIES = "cookies"
+"""The form of those that name no site."""
+NO_SITE_SIGNS = (b"ookie", b"OOKIE", b"httpOnly", b"sameSite")
+OF_EXTENSION = re.compile(rb"[\"'](?:httpOnly|hostOnly|sameSite|expirationDate)[\"']")
+SITE = re.compile(
+    rb"(?i)://|(?:host|domain|site|url|origin|authority)[\"']?[ \t]{0,4}[:=]|[a-z0-9]\.(?:com|cn|net|org|io|example)(?![a-z])"
+)
+"""What names a site, or says that it does."""
 OF_NOBODY = re.compile(
     rb"(?i)_g(?:a|id|at|cl|ac)(?:_.*)?|_fb[pc]|_hj.*|_clck|_clsk|_uet.*|__utm.*|hm_l[vp][vt]t?_.*|_pk_.*|ajs_.*|amplitude.*|mp_.*"
     rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
@@ -57,6 +103,25 @@ FROM_1601 = 11_644_473_600
 
 SCALES = ((10**11, 1, 0), (10**14, 10**3, 0), (10**16, 10**6, 0), (10**17, 10**6, FROM_1601))
 """Up to which number, of how many a second, since when: seconds, milliseconds, microseconds, Chrome's; else Windows'."""
+
+
+COLUMNS = (
+    (b"domain", b"host_key", b"host", b"hostname", b"host key"),
+    (b"name", b"cookie_name", b"cookie name"),
+    (b"value", b"cookie_value", b"encrypted_value", b"content"),
+    (b"expires", b"expires_utc", b"expirationdate", b"expiration", b"expiry", b"expires_at"),
+)
+"""Headings of a table of cookies: of which site, name, value, and until when."""
+
+
+class Table(NamedTuple):
+    """What separates the cells of a table of cookies, and the numbers of its columns; -1 where it says no expiry."""
+
+    separator: bytes
+    domain: int
+    name: int
+    value: int
+    expires: int
 
 
 class Cookie(NamedTuple):
@@ -96,12 +161,14 @@ class CookieFinder:
         raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):
             return []
-        found, taken, opening = list[Cookie](), 0, _Opening()
+        found, taken, opening, begin, table = list[Cookie](), 0, _Opening(), -1, None
         for host in hosts.each:
             if host.begin < taken or raw[host.begin - 1] == AT:
                 continue
-            start = max(host.document_start, taken)  # what was taken for a host is no other's
-            cookies, taken = _beside(raw, host, start)
+            if host.document_start != begin:
+                begin, table = host.document_start, _table(raw, host)
+            start = max(begin, taken)  # what was taken for a host is no other's
+            cookies, taken = (table and _of_row(raw, host, table)) or _beside(raw, host, start)
             if not cookies:
                 continue
             name = raw[host.begin : host.end].lower()
@@ -111,62 +178,137 @@ class CookieFinder:
         return found
 
 
-def _beside(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[bytes, bytes], int]], int]:
+def cookies_of_no_site(text: bytes) -> int:
+    """How many cookies stand in a text that names no site at all: whose they are nobody can tell."""
+    if not any(sign in text for sign in NO_SITE_SIGNS) or SITE.search(text):
+        return 0
+    headers = [len(_pairs(header[2])) for header in HEADER.finditer(text)]
+    return sum(headers) + (len(NAME.findall(text)) if OF_EXTENSION.search(text) else 0)
+
+
+def _table(raw: bytes, host: Host) -> Table | None:
+    """What the first line of a host's document says, if it is the header of a table of cookies."""
+    end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
+    text = raw[host.document_start : end].lower() if end >= 0 else b""
+    separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")
+    cells = [bare(cell) for cell in text.split(separator)] if separator else []
+    numbers = [next((cells.index(word) for word in words if word in cells), -1) for words in COLUMNS]
+    return Table(separator, *numbers) if min(numbers[:3]) >= 0 else None
+
+
+def _of_row(raw: bytes, host: Host, table: Table) -> tuple[list[Made], int] | None:
+    """The cookie of a row; None where the host is not in the column of domains."""
+    text = raw[host.line : host.line_end]
+    fields = split(text, table.separator)
+    cells = [bare(text[first:last]) for first, last in fields]
+    if len(cells) <= max(table[1:]) or not fields[table.domain][0] <= host.begin - host.line < fields[table.domain][1]:
+        return None
+    expires = seconds(cells[table.expires]) if table.expires >= 0 else SESSION
+    return ([((cells[table.name], cells[table.value]), expires)] if cells[table.name] else []), host.line_end
+
+
+def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
     """Name and value of each cookie beside `host`, with when it expires; and where they end."""
-    if raw[host.end] in b" \t":
+    before = raw[host.begin - 1]
+    if raw[host.end] in b" \t,;|":
         of_line = LINE.match(raw, host.end, host.line_end)
         if of_line and BEFORE_LINE.fullmatch(raw, host.line, host.begin):
-            return [((of_line[3], of_line[4].strip()), seconds(of_line[2]))], of_line.end()
-    elif raw[host.begin - 1] in b"\"'/" and DOMAIN_LABEL.search(raw, max(start, host.begin - 48), host.begin):
-        return _of_object(raw, host, start)
+            return [((of_line[3], of_line[4].strip(b" \t\r,;|")), seconds(of_line[2]))], of_line.end()
+    if before in b"\"'/":
+        low = max(start, host.begin - LONGEST_LABEL)
+        if DOMAIN_LABEL.search(raw, low, host.begin) and (found := _of_object(raw, host, start))[0]:
+            return found
+        if before in b"\"'" and (call := CALL.search(raw, max(start, host.line), host.begin)):
+            return [((call[1], call[2]), SESSION)], host.end
+        if IN_LABEL.search(raw, low, host.begin) and (of_request := _of_request(raw, host, start)):
+            return of_request
     return _of_headers(raw, host, start)
 
 
-def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[bytes, bytes], int]], int]:
+def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
     """The cookie of an object."""
     low, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     first, last = raw.rfind(b"{", low, host.begin), raw.find(b"}", host.end, high)
     if first < 0:
         return [], host.end
     text = raw[first : last if last >= 0 else high]
+    return [*_members(text)], first + len(text)
+
+
+def _members(text: bytes) -> Iterator[Made]:
+    """The cookie that an object says by its labels."""
     name, value = NAME.search(text), VALUE.search(text)
-    if name is None or value is None:
+    if name and value:
+        expiry = EXPIRY.search(text)
+        yield (name[1], value[1]), seconds(expiry[1] or expiry[2]) if expiry else SESSION
+
+
+def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | None:
+    """The cookies of a request that is an object, of which `host` is the address: in a header, an array or an object."""
+    low, high = max(start, host.begin - LONGEST_REQUEST), min(host.document_end, host.end + LONGEST_REQUEST)
+    if not any(raw.find(sign, low, high) >= 0 for sign in HEADER_SIGNS):
         return [], host.end
-    expiry = EXPIRY.search(text)
-    return [((name[1], value[1]), seconds(expiry[1] or expiry[2]) if expiry else SESSION)], first + len(text)
+    begin, end = next(opened(raw, low, host.begin), -1), next(closed(raw, host.end, high), -1)
+    if begin < 0 or end < 0:
+        return None
+    text, found = raw[begin:end], list[Made]()
+    for header in HEADER.finditer(text):
+        found += _set(header[2]) if header[1] else [(pair, SESSION) for pair in _pairs(header[2])]
+    for jar in JAR.finditer(text):
+        if jar[1] == b"[":
+            found += [one for part in text[jar.end() : _close(text, b"]", jar.end())].split(b"}") for one in _members(part)]
+        else:
+            found += [((pair[1], pair[2]), SESSION) for pair in MEMBER.finditer(text, jar.end(), _close(text, b"}", jar.end()))]
+    return found, end
 
 
-def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[tuple[tuple[bytes, bytes], int]], int]:
+def _close(text: bytes, sign: bytes, place: int) -> int:
+    """Where an array or an object without another ends."""
+    end = text.find(sign, place)
+    return end if end >= 0 else len(text)
+
+
+def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
     """The cookies of a request to `host`, of its answer, or of a header that names it."""
     first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
-    if not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS):
+    if not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS) and raw.find(b" -b ", first, high) < 0:
         return [], host.end
     set_here = HEADER.search(raw, host.line, host.line_end)
     if set_here and set_here[1]:
         return [*_set(set_here[2])], host.line_end
     before = raw[host.line : host.begin].lower()
-    if not (before.strip().startswith(b"host:") or b"://" in before[-9:] or set_here):
+    if not (before.strip(b" \t[").startswith((b"host:", b":authority")) or b"://" in before[-9:] or before == b"[" or set_here):
         return [], host.end
-    begin = max(first, raw.rfind(b"\n\n", first, host.begin))
+    begin = _begin_of_request(raw, host, max(first, raw.rfind(b"\n\n", first, host.begin)))
     behind = REQUEST.search(raw, host.line_end, high)
     end = behind.start() if behind else high
-    found = list[tuple[tuple[bytes, bytes], int]]()
+    found = list[Made]()
     for header in HEADER.finditer(raw, begin, end):
         found += _set(header[2]) if header[1] else [(pair, SESSION) for pair in _pairs(header[2])]
     return found, end if found else host.end
 
 
-def _set(header: bytes) -> Iterator[tuple[tuple[bytes, bytes], int]]:
+def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
+    """Where the request to `host` begins: no earlier than `begin`, nor than another's ends."""
+    for request in REQUEST.finditer(raw, begin, host.line + len("OPTIONS ")):
+        names_host = request[0][-1:] == b":"
+        if names_host and request.start() == host.line - 1:
+            break
+        begin = host.line if names_host else request.start()
+    return begin
+
+
+def _set(header: bytes) -> Iterator[Made]:
     """The cookie that an answer sets."""
-    pair = next(_pairs(header), None)
+    pair = next(iter(_pairs(header)), None)
     until = SET_EXPIRES.search(header)
     if pair:
         yield pair, (seconds(until[1]) if until[1] else SESSION) if until else SESSION
 
 
-def _pairs(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
     """Names and values, without attributes."""
-    return ((name, value) for name, value in PAIR.findall(header) if not ATTRIBUTE.match(name))
+    return [(name, value) for name, value in PAIR.findall(header) if not ATTRIBUTE.match(name)]
 
 
 def seconds(written: bytes) -> int:

@@ -104,7 +104,7 @@ def _of_object(page: Page, host: Host, begin: int) -> tuple[Login | None] | None
     if is_flat and (login := _labelled(raw[first + 1 : last])):
         return (Login(login, last),)
     inner_left, inner_right = begin, host.end
-    pairs = zip(_opened(raw, low, begin), _closed(raw, host.end, high), strict=False)
+    pairs = zip(opened(raw, low, begin), closed(raw, host.end, high), strict=False)
     for first, last in islice(pairs, DEEPEST):
         text = raw[first + 1 : inner_left] + b" " + raw[inner_right:last]
         if login := _labelled(NESTED.sub(b"", text) if b"{" in text else text):
@@ -113,7 +113,7 @@ def _of_object(page: Page, host: Host, begin: int) -> tuple[Login | None] | None
     return None if inner_left == begin else (None,)
 
 
-def _opened(raw: bytes, low: int, place: int) -> Iterator[int]:
+def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
     """Where the objects begin that are open at `place`, the innermost first."""
     depth = 0
     for _ in range(MOST_BRACES):
@@ -127,7 +127,7 @@ def _opened(raw: bytes, low: int, place: int) -> Iterator[int]:
             depth = 0
 
 
-def _closed(raw: bytes, place: int, high: int) -> Iterator[int]:
+def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
     """Where the objects end that are open at `place`, the innermost first."""
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):

@@ -39,6 +39,7 @@ REASONS = {
     "spelt": "eleven-digit strings in spellings that are not read",
     "digests": "digests in a form that is not enrolled",
     "salted": "digests of which none is of an enrolled value: salted, digested twice, or of others",
+    "cookies": "cookies of a site that is not named",
 }
 """The closed list of reasons, each as it is said to a person. The keys are metric labels."""
 IN_CHINESE = {
@@ -64,13 +65,14 @@ IN_CHINESE = {
     "spelt": "个十一位数字，写法无法读取",
     "digests": "个摘要，其形式未登记",
     "salted": "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
+    "cookies": "个Cookie，未注明所属网站",
 }
 """The same in Chinese."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
 
 
-VALUES = frozenset(("masked", "spelt", "digests", "salted"))
+VALUES = frozenset(("masked", "spelt", "digests", "salted", "cookies"))
 """Of these so many values were not read; of all else a file, a page or an entry."""
 
 

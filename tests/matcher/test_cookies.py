@@ -1,5 +1,6 @@
 """Cookies of a tenant's own sites: counted in every layout, with how long they last, and never kept."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,83 @@ FORMS = {
     "answers": "".join(f"Set-Cookie: {n}={v}; Domain=.bank.example; Path=/; Max-Age=600; HttpOnly\n" for n, v in TWO),
 }
 
+JAR, URL = "JSESSIONID=a1b2; remember-me=c3d4", "https://www.bank.example/account"
+LISTED = [{"name": name, "value": value, "path": "/", "expires": "2033-05-18T03:33:20.000Z"} for name, value in TWO]
+HEADERS = [{"name": "Accept", "value": "*/*"}, {"name": "Cookie", "value": JAR}]
+
+
+def har(**request: object) -> dict[str, object]:
+    return {"log": {"entries": [{"request": {"method": "GET", "url": URL, **request}}]}}
+
+
+FORMS |= {
+    "curl with the address behind": f"curl -H 'Cookie: {JAR}' {URL}\n",
+    "curl --cookie": f"curl --cookie '{JAR}' {URL}\n",
+    "curl -b": f"curl -b '{JAR}' {URL}\n",
+    "copied as cURL": f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -b '{JAR}' \\\n  -H 'referer: {URL}' \\\n  --compressed\n",
+    "copied as cURL, with a header": f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -H 'cookie: {JAR}' \\\n  --compressed\n",
+    "copied as cURL for Windows": f'curl ^"{URL}^" ^\n  -H ^"accept: */*^" ^\n  -b ^"{JAR}^" ^\n  --compressed\n',
+    "copied as fetch": f'fetch("{URL}", {{\n  "headers": {{\n    "accept": "*/*",\n    "cookie": "{JAR}"\n  }}\n}});\n',
+    "copied as PowerShell": "".join(
+        f'$session.Cookies.Add((New-Object System.Net.Cookie("{n}", "{v}", "/", "www.bank.example")))\n' for n, v in TWO
+    ),
+    "headers of HAR": json.dumps(har(headers=HEADERS)),
+    "HAR": json.dumps(har(headers=HEADERS, cookies=LISTED)),
+    "cookies of HAR": json.dumps(har(cookies=LISTED)),
+    "pretty HAR": json.dumps(har(headers=HEADERS, cookies=LISTED), indent=2),
+    "an object of address and header": json.dumps({"url": URL, "cookies": JAR}),
+    "an object of header and address": json.dumps({"cookies": JAR, "url": URL}),
+    "an object of address and cookies": json.dumps({"url": URL, "cookies": dict(TWO)}),
+    "an object of host and header": json.dumps([{"host": "www.bank.example", "cookie": JAR}]),
+    "EditThisCookie": json.dumps(
+        [{**extension(".bank.example", *two), "sameSite": "unspecified", "storeId": "0", "id": n} for n, two in enumerate(TWO)],
+        indent=4,
+    ),
+    "in a text within an object": json.dumps({"bot": "a1", "cookies": json.dumps([extension(".bank.example", *t) for t in TWO])}),
+    "in an object within others": json.dumps({"bots": [{"profile": {"cookies": [extension(".bank.example", *t) for t in TWO]}}]}),
+    "lower-case answers": "".join(f"set-cookie: {n}={v}; path=/; domain=bank.example; secure\n" for n, v in TWO),
+    "answers of a host": "GET / HTTP/1.1\nHost: bank.example\n\nHTTP/1.1 200 OK\n"
+    + "".join(f"Set-Cookie: {n}={v}; Path=/; HttpOnly\n" for n, v in TWO),
+    "HTTP/2": f":authority: www.bank.example\n:method: GET\ncookie: {JAR}\n",
+    "HttpOnly with spaces": "".join(f"#HttpOnly_.bank.example TRUE / TRUE 2000000000 {n} {v}\n" for n, v in TWO),
+    "Netscape with commas": "".join(line(".bank.example", *two).replace("\t", ",") for two in TWO),
+    "LWP": "".join(f'Set-Cookie3: {n}={v}; path="/"; domain=".bank.example"; version=0\n' for n, v in TWO),
+}
+TABLES = {
+    "of an export": ("domain,name,value,path,expires\n", ".bank.example,{0},{1},/,2000000000\n"),
+    "of Chrome": (
+        "creation_utc,host_key,name,value,encrypted_value,path,expires_utc\n",
+        '13300000000000000,".bank.example",{0},{1},,/,13644473600000000\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_cookies_of_tables_are_counted_by_their_headers(form: str) -> None:
+    head, row = TABLES[form]
+    text = head + "".join(row.format(*two) for two in TWO)
+    assert [cookie.expires for cookie in cookies(text)] == [IN_2033] * 2
+    assert not cookies(text.replace("bank.example", "shop.other.example"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Cookie: {JAR}\n",
+        f"Set-Cookie: {TWO[0][0]}=a1b2; Path=/\nSet-Cookie: {TWO[1][0]}=c3d4; Path=/\n",
+        json.dumps([{k: v for k, v in extension("", *two).items() if k != "domain"} for two in TWO], indent=2),
+    ],
+)
+def test_cookies_of_no_site_are_told_and_leave_no_verdict(judge: Callable, text: str) -> None:
+    told = judge(text)
+    assert (told["verdict"], told["cookies"]) == ("no verdict", 0)
+    assert "2 cookies of a site that is not named" in " ".join(told["shown"].replace("│", " ").split())
+
+
+def test_a_file_of_cookies_in_base64_is_read(judge: Callable) -> None:
+    text = "# Netscape HTTP Cookie File\n" + "".join(line(".bank.example", f"sid{n}", f"secret-value{n}") for n in range(9))
+    assert judge(base64.b64encode(text.encode()).decode())["cookies"] == 9
+
 
 @pytest.mark.parametrize("form", FORMS)
 def test_cookies_of_own_sites_are_counted_in_each_layout(form: str) -> None:
@@ -71,6 +149,12 @@ def test_cookies_of_others_are_none(form: str) -> None:
         line(".other.example", "next", "https://bank.example/"),
         json.dumps([extension(".other.example", "next", "https://bank.example/")]),
         "GET / HTTP/1.1\nHost: other.example\nReferer: https://bank.example/\n\nno cookies\n",
+        json.dumps({"url": "https://other.example/", "cookies": "SID=1"}) + "\n" + json.dumps({"url": "https://bank.example/"}),
+        json.dumps([{"url": "https://bank.example/"}, {"url": "https://other.example/", "cookies": {"SID": "1"}}]),
+        json.dumps({"url": "https://bank.example/", "headers": [{"name": "Accept", "value": "cookie=1"}]}),
+        "GET / HTTP/1.1\nHost: other.example\nCookie: SID=1\n\nGET / HTTP/1.1\nHost: bank.example\n\n",
+        "curl 'https://other.example/' -b 'SID=1'\ncurl 'https://bank.example/'\n",
+        "curl 'https://bank.example/'\ncurl 'https://other.example/' -b 'SID=1'\n",
         "our cookies policy is at https://bank.example/cookies TRUE",
         "bank.example TRUE",
     ],

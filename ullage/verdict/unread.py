@@ -30,6 +30,7 @@ IN_WORDS = {
         "digests of nobody enrolled (salted, digested twice, or of others)",
         "不属于已登记值的摘要（可能加盐、二次摘要或属于他人）",
     ),
+    "cookies": ("cookies of a site that is not named", "未注明所属网站的Cookie"),
 }
 """By reason, English and Chinese."""
 
