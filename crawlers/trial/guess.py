@@ -210,7 +210,9 @@ def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
     for key, count in keys.most_common():
         ids = {number[1] for url in known if (number := re.search(rf"[?&;]{key}=(\d+)", url))}
         if count >= AGREE * len(known) and len(ids) >= AGREE * len(known):
-            return rf"[?&;]{key}=(?P<id>[0-9]+)"
+            scripts = {urlsplit(url).path.rpartition("/")[2] for url in known}  # of others the key may mean something else
+            script = re.escape(scripts.pop()) if len(scripts) == 1 else ""
+            return rf"/{script}\?(?:[^#]*[&;])?{key}=(?P<id>[0-9]+)" if script else rf"[?&;]{key}=(?P<id>[0-9]+)"
     same = known[0][: _alike_to(known)].rstrip("0123456789")
     if "?" in same and sum(bool(re.match(re.escape(same) + r"[0-9]+$", url)) for url in known) >= AGREE * len(known):
         return re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -119,17 +120,22 @@ def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]
     """Elements by what selects them, where all pages have one and there are several."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
+        mixed = {above for above in body(root).iter() if len({child.tag for child in above if _may_be_post(child)}) > 1}
         for one in body(root).iterdescendants():
-            if isinstance(one.tag, str) and one.tag not in NO_POSTS:
-                for selector in _selectors(one):
+            if _may_be_post(one):
+                for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
     found = [(name, outermost([node for page in pages for node in page])) for name, pages in groups.items() if all(pages)]
     found = [(name, nodes) for name, nodes in found if len(nodes) > 1]
     return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
 
 
-def _selectors(one: HtmlElement) -> Iterator[str]:
-    """All by which an element and its like could be selected."""
+def _may_be_post(one: HtmlElement) -> bool:
+    return isinstance(one.tag, str) and one.tag not in NO_POSTS
+
+
+def _selectors(one: HtmlElement, mixed: AbstractSet[HtmlElement]) -> Iterator[str]:
+    """All by which an element and its like could be selected; `mixed` have children of several tags that may be posts."""
     tag = str(one.tag)
     classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
     yield from (f"{tag}.{name}" for name in dict.fromkeys(classes))
@@ -142,6 +148,8 @@ def _selectors(one: HtmlElement) -> Iterator[str]:
             yield f"{tag}[{name}]"
     if (above := one.getparent()) is not None:
         yield f"{_way(above)} > {tag}"
+        if above in mixed and not (way := _way(above)).startswith("body"):  # the first post and replies to it
+            yield f"{way} > *"
 
 
 def _way(one: HtmlElement) -> str:
