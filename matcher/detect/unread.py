@@ -1,7 +1,7 @@
 """Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
 
 Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
-SHA-512, a digest in base64, `1~3~8~0~0~1~3~8~0~0~0`. A gate, which hyperscan looks for in the one pass over all texts, says where
+SHA-512, a digest in base64, `138--0013--8000`. A gate, which hyperscan looks for in the one pass over all texts, says where
 one may stand; around it a pattern of Python says whether one does. Each is linear: what repeats in it is bounded.
 
 Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts, and none whose label or
@@ -44,18 +44,15 @@ MASKS = re.compile(
     rf")(?![\w*])".encode(),
     re.ASCII,
 )
-SIGNS = "~ → · 。 丨 ^ # ・ • ● ｜ ‖ ° ′ ★ ☆ ◆ ♥ 、 … — – ➜ `".split()
-GAPS = tuple(gap for sign in SIGNS for gap in (sign, sign * 2, sign * 3, f" {sign} "))
-"""What may stand between groups: nothing that parts cells, dates, addresses or amounts."""
-SMALL_GAPS = (*GAPS, *("_", "+", "=", "&", "-", " ", ".", "/", "--", "  ", " - ", " . ", " / "))
-"""What may stand between single digits."""
+GAPS = ("--", "---", "~", "~~", "~~~", " ~ ")
+"""What stands between fields, and between two numbers, too, so that groups with it between are not read as one."""
 
 
 def _any(gaps: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(gaps, key=len, reverse=True)))
 
 
-SINGLE = rf"(?P<s>{_any(SMALL_GAPS)})[3-9](?:(?P=s)[0-9]){{9}}(?!(?P=s)?[0-9])"
+SINGLE = rf"(?P<s>{_any(GAPS)})[3-9](?:(?P=s)[0-9]){{9}}(?!(?P=s)?[0-9])"
 GROUPS = ((3, 4, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (2, 3, 3, 3), (3, 2, 2, 2, 2), (1, 2, 2, 2, 2, 2), (5, 6), (3, 8), (7, 4))
 
 
@@ -102,7 +99,6 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 def patterns() -> Patterns:
     """Gates: what hides beside a digit or an at sign; digits, or groups of them, with the like between; padded base64."""
     one = [re.escape(gap).encode() for gap in GAPS]
-    each = [re.escape(gap).encode() for gap in SMALL_GAPS]
     hides = [re.escape(sign).encode() for sign in "*●•×"]
     return Patterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
@@ -110,7 +106,7 @@ def patterns() -> Patterns:
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         *(rb"[0-9]" + gap + rb"[0-9]{2}" for gap in one),
-        *(rb"1" + gap + rb"[3-9]" + gap + rb"[0-9]" + gap for gap in each),
+        *(rb"1" + gap + rb"[3-9]" + gap + rb"[0-9]" + gap for gap in one),
         rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 

@@ -33,7 +33,8 @@ from ullage.identifiers import card, phone, resident_id
 ROUND = "○◯"
 """Digits that are none to Unicode."""
 SIGN = rf"(?:[^\w\s{ROUND}]|[_xX])"
-BETWEEN = re.compile(rf" {{0,2}}{SIGN}{{1,2}} {{0,2}}| {{1,3}}|\t|{'|'.join(HAN_SEPARATORS)}")
+BETWEEN = re.compile(rf" {{0,2}}(?:{SIGN}{{1,2}}|({SIGN}|{'|'.join(HAN_SEPARATORS)})\1{{0,3}}) {{0,2}}| {{1,4}}|\t")
+"""What may stand between two groups: up to four of the same sign or word, or two unlike signs."""
 OF_CELLS, OF_SUMS, OF_DATES, OF_PATHS = frozenset(",;|\t"), frozenset(".:~*=+"), frozenset(" -./:"), frozenset("/\\_")
 """Signs that part the cells of a row, that stand between two numbers which are two, in dates, and in paths."""
 TWO, FEWEST_OF_TWO = 2, 3
@@ -45,6 +46,8 @@ WIDEST = 4
 """Bytes of a character."""
 LABELS = (*phone.HEADERS, *resident_id.HEADERS, *card.HEADERS)
 BEHIND_LABELS = " \t\"'`])}】>:=：＝是为為-[({【<"
+OCTETS_KEPT = 8
+"""Bytes of a sign that stand in a chain's column."""
 VALUE_OF_X = 10
 """In the sum of a resident ID."""
 KEPT = 1 << 14
@@ -176,6 +179,9 @@ def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> 
     bare = (chains.total - prefix + with_x)[own]
     is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])
     signs = list(map(_sign, chains.sign[own].tolist(), chains.gap[own].tolist()))
+    for at in np.flatnonzero(chains.gap[own] > OCTETS_KEPT).tolist():
+        place = int(chains.start[own[at]]) + (int(chains.code[own[at]]) & 15)
+        signs[at] = _written(chains.data[place : place + int(chains.gap[own[at]])].tobytes())
     columns = (chains.code[own], chains.groups[own], prefix[own] > 0, bare, is_of_region, ~chains.no_address[own])
     apart = np.array(list(map(_stands_apart, signs, *(column.tolist() for column in columns))), bool)
     apart |= chains.labelled[own] & np.array(list(map(bool, signs)), bool)
@@ -189,7 +195,11 @@ def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> 
 @lru_cache(maxsize=KEPT)
 def _sign(octets: int, gap: int) -> str:
     """What stands between two groups, without the spaces around it; "" for what is no sign."""
-    text = octets.to_bytes(8, "little")[:gap].decode("utf-8", "replace")
+    return _written(octets.to_bytes(OCTETS_KEPT, "little")[:gap])
+
+
+def _written(between: bytes) -> str:
+    text = between.decode("utf-8", "replace")
     return (text.strip(" ") or " ") if BETWEEN.fullmatch(text) else ""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from matcher.columns.batch import ranges
 from matcher.columns.bitset import (
+    BITS,
     SPACE,
     Bytes,
     Flags,
@@ -33,11 +34,13 @@ from matcher.columns.bitset import (
 )
 from ullage.identifiers import card, phone, resident_id
 
-LONGEST_GAP, MOST_GROUPS, LONGEST_FIRST = 6, 19, 10
+LONGEST_GAP, MOST_GROUPS, LONGEST_FIRST = 14, 19, 10
 """Bytes between two groups; groups of a number, and digits of the first of them."""
+WIDE = 6
+"""Bytes of gaps with which eleven digits take more than a word of bits."""
 FEWEST, MOST = 11, 19
 """Digits of a number, with or without 0, 86 or 0086 before it."""
-ROOM = b"\n" * 136
+ROOM = b"\n" * 256
 """What must stand before the first text and behind the last."""
 BETWEEN_CELLS, LOOSE = b";|\t\n", b" -./_*"
 """Signs that part cells, and those that may be mixed between single digits, up to so many."""
@@ -72,8 +75,9 @@ def _known() -> Words:
 
 @cache
 def _words() -> Words:
-    """HAN_SEPARATORS as numbers, as `signs_at` makes them."""
-    return np.array([int.from_bytes(word.encode(), "little") for word in HAN_SEPARATORS], np.uint64)
+    """HAN_SEPARATORS as numbers, as `signs_at` makes them: up to four of one, with spaces around or none."""
+    written = (f"{space}{word * count}{space}" for word in HAN_SEPARATORS for count in range(1, 5) for space in ("", " ", "  "))
+    return np.array([int.from_bytes(text.encode()[:8], "little") for text in written], np.uint64)
 
 
 @cache
@@ -131,7 +135,10 @@ def _beginnings(data: Bytes, digit: Words, comma: Words) -> tuple[Places, Places
     goes_on |= (first == 1) & _is_single(data, start - 2) & is_one_of(data.take(start - 1), LOOSE)
     own = np.flatnonzero((first <= LONGEST_FIRST) & ~goes_on & ~is_letter(data.take(start - 1)))
     start, first = start.take(own), first.take(own)
-    own = np.flatnonzero(np.bitwise_count(windows(digit, start)) >= FEWEST)
+    count = np.bitwise_count(windows(digit, start))
+    wide = np.flatnonzero(lowest(windows(digit, start + first)) >= WIDE)
+    count[wide] += np.bitwise_count(windows(digit, start[wide] + BITS))
+    own = np.flatnonzero(count >= FEWEST)
     return start.take(own), first.take(own)
 
 
@@ -141,7 +148,7 @@ def _is_single(data: Bytes, place: Places) -> Flags:
 
 
 def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
-    """The `gap` bytes from each place on, as one number."""
+    """The `gap` bytes from each place on, the first eight of them, as one number."""
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))
 

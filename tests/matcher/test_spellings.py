@@ -23,7 +23,8 @@ AMEX, DINERS = "378282246310005", "30569309025904"
 PRESCAN = Prescan(Patterns((b"no such word",)))
 AROUND = ("{}", "李某,{},x", "联系{}。", "电子： {} 北京")
 SINGLES = (" ", "-", ".", "/", "·", "、", "，", "_", "*", "~", "+", "x", " - ", "。", "丨", "  ", "\u3000", "→", "☆", "加")
-SIGNS = (" ", "-", "/", "x", "·", "。", "，", "丨", "、", "_", "•", " · ", " / ", " x ", "🔥")
+WIDE_SINGLES = ("★★★", "空格")
+SIGNS = (" ", "-", "/", "x", "·", "。", "，", "丨", "、", "_", "•", " · ", " / ", " x ", "🔥", "★★★", "♥♥♥♥", "丨丨")
 SCRIPTS = ("零一二三四五六七八九", "０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨")
 GROUPS = {
     PHONE: ((4, 4, 3), (5, 6), (6, 5), (4, 7), (3, 4, 4), (3, 8), (7, 4),
@@ -56,7 +57,7 @@ def missed(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 @pytest.mark.parametrize("value", [PHONE, ID, CARD])
 def test_single_digits_are_read_whatever_stands_between(value: str) -> None:
-    assert missed((value, sign.join(value)) for sign in SINGLES) == []
+    assert missed((value, sign.join(value)) for sign in (*SINGLES, *WIDE_SINGLES)) == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -52,8 +52,8 @@ UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
     "masked at the end": ("masked", lambda value: f"{value[:7]}****"),
     "masked mail": ("masked", lambda value: f"{value[8]}***@mail{value[7:]}.example"),
     "masked card": ("masked", lambda value: f"6222 **** **** {value[7:]}"),
-    "three stars between": ("spelt", lambda value: "★★★".join((value[:4], value[4:7], value[7:]))),
-    "three hearts between pairs": ("spelt", lambda value: "♥♥♥".join((value[:3], *(value[n : n + 2] for n in (3, 5, 7, 9))))),
+    "two hyphens between": ("spelt", lambda value: "--".join((value[:4], value[4:7], value[7:]))),
+    "three dashes between pairs": ("spelt", lambda value: "———".join((value[:3], *(value[n : n + 2] for n in (3, 5, 7, 9))))),
 }
 ROWS = {
     "alone": "{}",
