@@ -20,6 +20,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.bitset import is_letter
 from matcher.columns.literals import BYTES, TEXT, Patterns
 from matcher.detect.candidates import Segment
 from matcher.detect.labelled import HEADERS, Column, any_label, columns, header_pattern, headers_of
@@ -57,7 +58,8 @@ TOKEN = re.compile(
     r"|(?<![0-9A-Za-z.])\+?[1-9][0-9]{0,2}(?![0-9A-Za-z.]))"
     r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+)".encode("latin-1")
 )
-EDGE_BEFORE, EDGE_BEHIND = r"[,;|\t\n:=>(\"'`]", r"[ ]?[,;|\t\n\"'`}<)]"
+EDGE_BEFORE, EDGE_BEHIND = r"[,;|\t\n:=>(\"'`]", r"[ ,;|\t\n\"'`}<)]"
+LETTERS = b"USA|CAN|DEU|GER|GBR|FRA|ESP|ITA|AUT|CHE|NLD|BEL|UAE|HKG|TWN|SGP|JPN|KOR|AUS|IND|RUS"
 NO_DIGIT = bytes(set(range(256)) - set(b"0123456789"))
 LONGEST_CODE, SHORTEST = 3, 7
 WIDTH, LONGEST, ONE, THREE, PLUS = 24, 24, ord("1"), ord("3"), ord("+")
@@ -93,22 +95,23 @@ def _headers() -> Mapping[str, str]:
 @cache
 def patterns() -> Patterns:
     """A number behind a phone label; a country or calling code as a cell, before a number, or behind a label; a phone column."""
-    countries = b"|".join(re.escape(word) for word in sorted(_countries(), key=len, reverse=True))
+    names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
     return Patterns(
         (
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
-            b"%s[ ]?(?:%s)%s" % (EDGE_BEFORE.encode(), countries, EDGE_BEHIND.encode()),
+            b"%s ?(?:[A-Z]{2}|%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
             b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
             b"[\\n,;|\\t\"'`] ?(?:\\+|00)[1-9][0-9]{0,2}[\"'`]? ?[,;|\\t]",
+            *map(re.escape, names),
         ),
-        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, hyperscan.HS_FLAG_DOTALL, BYTES),
+        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, hyperscan.HS_FLAG_DOTALL, BYTES, *(BYTES for _ in names)),
     )
 
 
-BEHIND_LABEL, COLUMN, LABELLED = range(3)
+BEHIND_LABEL, COLUMN, LABELLED, LETTERED = range(4)
 """Numbers of patterns."""
 Found = tuple[int, int, str]
 """Where a number begins and ends, and what it is."""
@@ -119,6 +122,8 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     number, end = hits
     if not len(number):
         return []
+    stays = (number != LETTERED) | _names_country(batch, end)
+    number, end = number[stays], end[stays]
     text = batch.data.data
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
     heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
@@ -129,6 +134,21 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         found.update(one for column in below if column.name == PHONE for one in _in_column(batch, text, column, told))
     found.update(_in_records(batch, text, end[number > COLUMN] - 2, end[number == LABELLED] - 2, np.concatenate(done)))
     return [_segment(sorted(found))] if found else []
+
+
+def _names_country(batch: Batch, end: Places) -> Flags:
+    """Whether two letters before the last byte are a country's, or three letters are: most such cells are something else."""
+    last = batch.windows(end - 3, 2).astype(np.int64)
+    known: Flags = _two_letters().take(last[:, 0] << 8 | last[:, 1])
+    return known | is_letter(batch.data.take(end - 4))
+
+
+@cache
+def _two_letters() -> Flags:
+    """bool[65536]: which two letters are a country's, as one number, the first the higher."""
+    table = np.zeros(1 << 16, bool)
+    table[[int.from_bytes(word, "big") for word in _countries() if len(word) == 2 and word.isupper()]] = True
+    return table
 
 
 def _segment(found: Sequence[Found]) -> Segment:

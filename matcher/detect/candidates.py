@@ -130,7 +130,7 @@ class Candidates:
 
 
 class Settled(NamedTuple):
-    """Candidates of which none overlap, and the valid ones that lost to another: each may still be what stands there."""
+    """Candidates of which none overlap, and what may still stand there: valid ones that lost to another, or read backwards."""
 
     segments: list[Segment]
     beaten: list[Segment]

@@ -40,6 +40,7 @@ from matcher.columns.bitset import (
 )
 from matcher.columns.literals import Joined, Patterns, stretches
 from matcher.detect import abroad, labelled, unread
+from matcher.detect.backwards import find_backwards
 from matcher.detect.candidates import Segment, Settled, settle
 from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
@@ -71,7 +72,8 @@ def search(batch: Batch, beside: Sequence[Segment] = ()) -> Settled:
     known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
     boxes = [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]  # `QQ: 12345@qq.com` is one number
     settled = settle(numbers)
-    return settled._replace(segments=[*settled.segments, *mail, *boxes, *find_digests(batch, words), *others])
+    segments = [*settled.segments, *mail, *boxes, *find_digests(batch, words), *others]
+    return Settled(segments, [*settled.beaten, *find_backwards(batch, runs)])
 
 
 Hits = tuple[Places, Places]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 
 Form = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
 """Where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match."""
@@ -33,8 +34,20 @@ def _endings() -> Iterator[str]:
 
 
 OCTET = "[2-7][0-9a-fA-F]"
-OCTET_SIGNS = " :"
-"""What parts octets that are written apart."""
+OCTETS_OF = {
+    16: ("[0-9a-fA-F]{2}", "3[0-9]", "40", 8),
+    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "64", 8),
+    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "", 8),
+    2: ("[01]{8}", "0011[01]{4}", "", 5),
+}
+"""For each base an octet, one that is a digit in ASCII, one that is an at sign, and how many digits are a sign of a number."""
+PREFIX = r"(?:0[xXbBoO]|\\{1,2}[xX]|[uU]\+00|[xX])?"
+BETWEEN = rf"[hH]?[ ,:;.\-_/|]{{1,2}}{PREFIX}"
+"""What stands between octets that are written apart: `31 33`, `0x31,0x33`, `31h 33h`, `U+0031 U+0033`."""
+TELLING = re.compile(
+    r"(?<![0-9])\+?[0-9](?:[ -]?[0-9]){10,18}[Xx]?(?![0-9A-Za-z])|[A-Za-z0-9]@[A-Za-z0-9-]+[.][A-Za-z]{2}|[A-Z]{2}[0-9]{13,}"
+)
+"""What a text in octets has that may be a number or an address."""
 PRINTED = f"(?:{OCTET}){{1,60}}"
 
 
@@ -55,12 +68,27 @@ def forms() -> Iterator[Form]:
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
+    for base, (octet, number, at_sign, count) in OCTETS_OF.items():
+        apart = f"(?:{octet}{BETWEEN})"
+        yield (
+            f"(?:{number}{BETWEEN}){{{count}}}{number}" + (f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""),
+            re.compile(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
+            partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
+        )
+    quoted = "=[2-7][0-9A-Fa-f]"
     yield (
-        "|".join(f"(?:3[0-9]{sign}){{10}}3[0-9](?:[^0-9{sign}]|{sign}(?:[^3]|3[^0-9]))" for sign in OCTET_SIGNS),
-        re.compile(rf"(?<![0-9A-Za-z])(?:2[bB][{OCTET_SIGNS}])?3[0-9](?:[{OCTET_SIGNS}]3[0-9]){{10,18}}(?![0-9A-Za-z])"),
-        lambda match: _plain(bytes.fromhex(re.sub(f"[{OCTET_SIGNS}]", "", match[0]))),
+        f"(?:=3[0-9]){{8}}|(?:{quoted}){{2}}=40(?:{quoted}){{3}}",
+        re.compile(f"(?:{quoted}){{7,200}}"),
+        partial(_octets, octet=re.compile("(?<==)[0-9A-Fa-f]{2}"), base=16),
     )
     yield r"\+AEA-", re.compile(r"\+AEA-"), lambda _: "@"
+
+
+def _octets(match: re.Match[str], octet: re.Pattern[str], base: int) -> str:
+    """The text that octets written apart stand for; "" where it has no number and no address."""
+    octets = (int(one, base) for one in octet.findall(match[0]))
+    text = bytes(octets).decode("utf-8", "ignore")  # the first and the last may be a part of a character
+    return text if TELLING.search(text) and text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable() else ""
 
 
 def _base64(match: re.Match[str]) -> str:

@@ -30,7 +30,7 @@ from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE
 
 WORD = "[0-9A-Za-z]"
-BEFORE_GATE, BEHIND_GATE = 64, 160
+BEFORE_GATE, BEHIND_GATE = 96, 160
 """Characters around the end of what a gate saw, in which a number stands whole, but for a long text in hexadecimal."""
 SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""
@@ -117,7 +117,7 @@ def _found_by_gates() -> Literals:
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the order in which they run."""
     read_in_cells = (Rule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
-    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *read_in_cells, *_mails())
+    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *read_in_cells, *_mails(), *_backward_mails())
 
 
 def _spreadsheet() -> Iterable[Rule]:
@@ -257,6 +257,21 @@ def _mails() -> Iterable[Rule]:
         tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
+    )
+
+
+BACKWARDS = tuple(top[::-1] for top in "com cn net org de fr it es uk io".split())
+BACKWARD_MAIL = re.compile(
+    rf"(?ai)(?<![0-9a-z._%+\-@])(?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@[0-9a-z._%+\-]{{2,64}}(?![0-9a-z@])"
+)
+
+
+def _backward_mails() -> Iterable[Rule]:
+    """Addresses that are written backwards: `moc.elpmaxe@iew.il`."""
+    yield Rule(
+        (rf"[^0-9a-z.@\-](?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@",),
+        BACKWARD_MAIL,
+        lambda match: "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1],
     )
 
 

@@ -317,6 +317,36 @@ EVASIVE: dict[str, Write] = {
     "English": _spelt("zero one two three four five six seven eight nine", " "),
     "English, hyphens": _spelt("zero one two three four five six seven eight nine", "-"),
 }
+
+
+def _octets(form: str, sign: str) -> Write:
+    """Each character as a number of its own."""
+    return lambda kind, value: sign.join(form.format(ord(c)) for c in value) if kind in (*NUMBERS, "email") else ""
+
+
+def _ibans(size: int, sign: str) -> Write:
+    return lambda kind, value: grouped(value, (size,) * len(value), sign) if kind == "iban" else ""
+
+
+OCTETS: dict[str, Write] = {
+    **{f"octets, {sign!r}": _octets("{:02x}", sign) for sign in (" ", ":", "-", ",", ", ")},
+    **{f"octets with 0x, {sign!r}": _octets("0x{:02x}", sign) for sign in (" ", ",", ", ")},
+    "octets, decimal": _octets("{:d}", " "),
+    "octets, quoted": _octets("={:02X}", ""),
+    **{f"IBAN one by one, {sign!r}": _ibans(1, sign) for sign in (" ", "-", ".", "x", "丨", "·", " - ")},
+    **{f"IBAN in fours, {sign!r}": _ibans(4, sign) for sign in ("x", "丨", "加", "|", "、")},
+}
+NAMED_SIGNS: dict[str, Write] = {
+    f"{at!r} and {dot!r}": _address(at, dot)
+    for at, dot in (
+        *((" AT ", " DOT "), ("&at;", "."), ("ⓐ", "."), ("[at]", "(punkt)"), ("艾特", "点"), ("(at-sign)", "."), ("#", "[dot]")),
+        *((" @ ", " . "), ("@", "点"), ("(ät)", "[punkt]"), ("圈a", "。")),
+    )
+}
+BACKWARDS: dict[str, Write] = {
+    "address backwards": lambda kind, value: value[::-1] if kind == "email" and value.endswith((".com", ".cn", ".org")) else "",
+    "phone backwards": lambda kind, value: f"reversed: {value[::-1]}" if kind == "phone" else "",
+}
 X_ALIKE = {"lower": "x", "Cyrillic": "Х", "small Cyrillic": "х", "Greek": "Χ", "times": "×", "full width": "Ｘ"}
 LAST_X: dict[str, Write] = {f"X as {name}": _last_x(alike) for name, alike in X_ALIKE.items()}
 DIGESTS: dict[str, Write] = {
@@ -349,7 +379,7 @@ MARKUP: dict[str, Write] = {
 PLAIN: dict[str, Write] = {"plain": labelled}
 IN_TEXT: dict[str, Write] = {
     **PLAIN, **SCRIPTS, **INVISIBLE, **SEPARATED, **PREFIXED, **ADDRESSES, **ESCAPES, **TABLES, **LAST_X, **DIGESTS, **BASE64,
-    **EXPORTED, **GLUED, **EVASIVE,
+    **EXPORTED, **GLUED, **EVASIVE, **OCTETS, **NAMED_SIGNS, **BACKWARDS,
 }  # fmt: skip
 
 

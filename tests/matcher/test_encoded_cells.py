@@ -4,6 +4,7 @@ import base64
 import quopri
 import random
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,6 +51,11 @@ def old_card(field: str, value: str) -> str:
     return card(f"{field};CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{value}", version="2.1")
 
 
+def in_octets(p: Person, form: str, sign: str, kind: str) -> str:
+    """A value of a person, each character as a number of its own."""
+    return sign.join(form.format(ord(char)) for char in p[kind])
+
+
 FOLD = "\r\n "
 WAYS: dict[str, Callable[[Person], str]] = {
     "base64, phone": lambda p: f"1,{in_base64(p['phone'])},x",
@@ -66,6 +72,18 @@ WAYS: dict[str, Callable[[Person], str]] = {
     "hex, as PostgreSQL writes bytes": lambda p: f"1\t\\x{in_hex(p['phone'])}\tx",
     "hex, as PostgreSQL writes bytes, mail": lambda p: f"1\t\\x{in_hex(p['email'])}\tx",
     "hex, octets apart": lambda p: " ".join(f"{ord(c):02x}" for c in p["phone"]),
+    **{
+        f"octets as {form.format(49)!r} with {sign!r} between, {kind}": partial(in_octets, form=form, sign=sign, kind=kind)
+        for form, sign in (
+            *(("{:02x}", sign) for sign in (":", "-", ",", ", ", ".", "/", "_", "  ")),
+            *(("0x{:02x}", sign) for sign in (" ", ",", ", ")),
+            *(("{:02X}h", " "), ("U+{:04X}", " "), ("{:d}", " "), ("{:d}", ","), ("={:02X}", "")),
+        )
+        for kind in ("phone", "email", "resident_id")
+    },
+    "octets of a record": lambda p: " ".join(f"{octet:02x}" for octet in f"{p['name']},{p['phone']}".encode()),
+    "octets in octal": lambda p: in_octets(p, "{:o}", " ", "phone"),
+    "octets in bits": lambda p: in_octets(p, "{:08b}", " ", "phone"),
     "escaped octets": lambda p: "phone=" + "".join(f"\\x{ord(c):02x}" for c in p["phone"]),
     "escaped quotes": lambda p: f"{{\\x22p\\x22:\\x22{p['phone']}\\x22,\\x22i\\x22:\\x22{p['resident_id']}\\x22}}",
     "octal": lambda p: "phone=" + "".join(f"\\{ord(c):03o}" for c in p["phone"]),
