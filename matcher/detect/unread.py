@@ -19,9 +19,11 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
+from matcher.columns.bitset import AT, places, where
 from matcher.columns.literals import Patterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import DIGEST
+from matcher.text.fold import FIRST_WIDE
 from ullage.identifiers.masked import FORM as MASKED
 
 SPELT = "spelt"
@@ -31,6 +33,8 @@ MOST = 1 << 12
 """Places of one text that are looked at; beyond them as many values are counted as are told by these."""
 AROUND = 96
 """Bytes on either side of the end of what a gate saw."""
+HIDDEN_BEFORE, STAR = 11, ord("*")
+"""Bytes before an at sign in which characters may be hidden."""
 HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
 """What hides a character, in UTF-8: `*●•×`."""
 WORD = "[A-Za-z0-9._+-]"
@@ -97,12 +101,11 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 
 @cache
 def patterns() -> Patterns:
-    """Gates: what hides beside a digit or an at sign; digits, or groups of them, with the like between; padded base64."""
+    """Gates: what hides beside a digit; digits, or groups of them, with the like between; padded base64."""
     one = [re.escape(gap).encode() for gap in GAPS]
     hides = [re.escape(sign).encode() for sign in "*●•×"]
     return Patterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
-        *(sign * 2 + rb"[A-Za-z0-9._+\-]{0,8}@" for sign in hides),
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         *(rb"[0-9]" + gap + rb"[0-9]{2}" for gap in one),
@@ -119,18 +122,27 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     found: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
     hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
-    if not (len(hits[0]) or weak or hexed):
+    gate = np.concatenate((hits[1], _hiding_before_at(batch)))
+    if not (len(gate) or weak or hexed):
         return found
     text, covered = batch.data.data, _covered(segments)
     for start in weak:
         _count(batch, start, MASKED, found)
     for segment in hexed:
         _count(batch, _people(batch, text, segment.start, segment.end), SIZES[int(segment.length[0])], found)
-    seen = hits[1][~_are_read(covered, hits[1] - 1, hits[1])]
+    seen = gate[~_are_read(covered, gate - 1, gate)]
     for document, own in _by_text(batch, np.sort(seen)):
         for form, count in _around(batch, covered, text, own[:MOST]).items():
             found[document][form] += count * len(own) // min(len(own), MOST)
     return found
+
+
+def _hiding_before_at(batch: Batch) -> Places:
+    """The at signs close behind two signs that may hide characters of an address."""
+    at = places(where(batch.data, lambda part: part == AT))
+    before = batch.windows(at - HIDDEN_BEFORE, HIDDEN_BEFORE)
+    hides = ((before[:, 1:] == STAR) & (before[:, :-1] == STAR)) | (before[:, 1:] >= FIRST_WIDE)
+    return np.asarray(at[hides.any(1)] + 1)
 
 
 def _by_text(batch: Batch, seen: Places) -> Iterator[tuple[int, Places]]:

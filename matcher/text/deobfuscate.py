@@ -137,7 +137,7 @@ def _spreadsheet() -> Iterable[Rule]:
 def _hexadecimal() -> Iterable[Rule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
     yield Rule(
-        (r"0x0{0,7}[34][0-9a-f]{8}",),
+        (r"0x0{0,7}[34][0-9a-f]{8}[^0-9a-z]",),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
         lambda m: number if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
