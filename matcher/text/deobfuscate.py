@@ -166,8 +166,14 @@ SPELT = {
     **dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True)),
     **dict(zip("ling yi er san si wu liu qi ba jiu".split(), "0123456789", strict=True)),
     **dict(zip("dong yao liang guai gou".split(), "01279", strict=True)),
+    **dict(zip("null eins zwei zwo drei vier fünf sechs sieben acht neun".split(), "01223456789", strict=True)),
+    **dict(zip("zéro un deux trois quatre cinq six sept huit neuf".split(), "0123456789", strict=True)),
+    **dict(zip("cero uno dos tres cuatro cinco seis siete ocho nueve".split(), "0123456789", strict=True)),
 }
-"""Words for digits in English and in pinyin, as on the radio too. A mobile number begins with 13 to 19, a year with 19 or 20."""
+"""Words for digits in English, German, French and Spanish, and in pinyin, as on the radio too.
+
+A mobile number begins with 13 to 19, a year with 19 or 20.
+"""
 LONGEST_SPELT = 18 * 7
 """Characters of eighteen words and what stands between them."""
 SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
@@ -224,7 +230,7 @@ HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = "艾特|爱特|小老鼠|at符号|at号|圈a
 COMMON_TOP = (
     "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"
 )
-_LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z][0-9A-Za-z._%+\-]{1,63}?)"
+_LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z](?:[0-9A-Za-z._%+\-]|[\[(][.][\])]){1,63}?)"
 _APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
 """Around the name of a sign."""
 _DOT = rf"(?:(?:{_APART}(?:{DOT_WORDS}){_APART})| ?[.．{SIGNS_OF_DOT}] ?|小数点|dot(?=(?:com|cn|net|org|de)\b))"
@@ -236,6 +242,7 @@ _DOMAIN = (
 _AT = rf"(?:{_APART}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SIGNS_OF_AT}] ?)"
 WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
+BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
 PLAIN_DOMAIN = re.compile(rf"(?ai)[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
 
@@ -287,7 +294,7 @@ def _mail_plain(match: re.Match[str]) -> str:
         return ""
     if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
         return ""
-    return f"{local}@{WRITTEN_DOT.sub('.', domain)}"
+    return f"{BRACKETED_DOT.sub('.', local)}@{WRITTEN_DOT.sub('.', domain)}"
 
 
 def reveal_addresses(text: str) -> str:

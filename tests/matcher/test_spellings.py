@@ -199,6 +199,22 @@ def test_an_address_is_read_with_any_name_of_its_signs(at: str) -> None:
         assert missed((mail, f"{local}{at}{domain.replace('.', dot)}") for dot in NAMED_DOT) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "null eins zwei drei vier fünf sechs sieben acht neun",
+        "zéro un deux trois quatre cinq six sept huit neuf",
+        "cero uno dos tres cuatro cinco seis siete ocho nueve",
+    ],
+)
+def test_digits_are_read_as_words_of_other_languages(words: str) -> None:
+    assert missed([(PHONE, " ".join(words.split()[int(digit)] for digit in PHONE))]) == []
+
+
+def test_an_address_is_read_with_every_dot_in_brackets() -> None:
+    assert missed([(MAIL, "li[.]wei8[@]example[.]com")]) == []
+
+
 def test_circled_and_wide_letters_make_an_address() -> None:
     circled = "".join(chr(ord("ⓐ") + ord(c) - 97) if c.isalpha() else c for c in MAIL)
     wide = "".join(chr(ord(c) + 0xFEE0) for c in MAIL)
