@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import product
 
 import numpy as np
 
@@ -182,14 +181,10 @@ SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
 def _spelt() -> Iterable[Rule]:
     """Eleven or eighteen words for digits in a row that are a mobile number or a resident ID: `yao san ba ling …`."""
     word = "|".join(sorted(SPELT, key=len, reverse=True))
-    beginnings = [
-        f"{first}{sign}{second}"
-        for (first, one), (second, two) in product(SPELT.items(), repeat=2)
-        for sign in (" ", "-", "", ", ", ",")
-        if (one == "1" and two in "3456789") or one + two == "20"
-    ]
+    of = {digits: "|".join(spelt for spelt, digit in SPELT.items() if digit in digits) for digits in ("1", "3456789", "2", "0")}
+    beginnings = [f"(?:{of[first]})(?: |-|, ?)?(?:{of[second]})" for first, second in (("1", "3456789"), ("2", "0"))]
     yield Rule(
-        ("|".join(beginnings),),
+        tuple(beginnings),
         re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?:[ \-]?x(?![A-Za-z]))?"),
         _spelt_plain,
     )
