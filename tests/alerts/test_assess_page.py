@@ -84,6 +84,18 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert len([*store.scroll(Decision, Where())]) == 1
 
 
+def test_a_file_of_logins_alone_is_not_said_to_hold_customers(data, browser, clock):
+    (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n', encoding="utf-8")
+    context = Context(data)
+    enrol(context, "bank", CUSTOMERS, "none")
+    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        answer = drop(browser, b"https://vpn.bank.example/login:user1:Secr3t!1\n", "logins.txt")
+        shown = browser.get(answer.headers["location"]).text
+    assert "No customer, but what concerns a tenant is in this file" in shown
+    assert "0 of 60 customers" in shown
+    assert "Customers are in this file" not in shown
+
+
 @contextlib.contextmanager
 def folding(context: Context) -> Iterator[None]:
     """Alert runs meanwhile."""
