@@ -29,7 +29,7 @@ from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE
 
 WORD = "[0-9A-Za-z]"
-BEFORE_GATE, BEHIND_GATE = 96, 160
+BEFORE_GATE, BEHIND_GATE = 192, 160
 """Characters around the end of what a gate saw, in which a number stands whole, but for a long text in hexadecimal."""
 SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""

@@ -345,7 +345,6 @@ NAMED_SIGNS: dict[str, Write] = {
 }
 BACKWARDS: dict[str, Write] = {
     "address backwards": lambda kind, value: value[::-1] if kind == "email" and value.endswith((".com", ".cn", ".org")) else "",
-    "phone backwards": lambda kind, value: f"reversed: {value[::-1]}" if kind == "phone" else "",
 }
 X_ALIKE = {"lower": "x", "Cyrillic": "Х", "small Cyrillic": "х", "Greek": "Χ", "times": "×", "full width": "Ｘ"}
 LAST_X: dict[str, Write] = {f"X as {name}": _last_x(alike) for name, alike in X_ALIKE.items()}
