@@ -23,7 +23,6 @@ from matcher.columns.bitset import AT, places, where
 from matcher.columns.literals import Patterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import DIGEST
-from matcher.text.fold import FIRST_WIDE
 from ullage.identifiers.masked import FORM as MASKED
 
 SPELT = "spelt"
@@ -33,8 +32,10 @@ MOST = 1 << 12
 """Places of one text that are looked at; beyond them as many values are counted as are told by these."""
 AROUND = 96
 """Bytes on either side of the end of what a gate saw."""
-HIDDEN_BEFORE, STAR = 11, ord("*")
+HIDDEN_BEFORE = 11
 """Bytes before an at sign in which characters may be hidden."""
+HIDING_PAIRS = (b"**", b"\x97\x8f", b"\x80\xa2", b"\xc3\x97")
+"""Two bytes that say so: two stars, and the last of `●•×`."""
 HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
 """What hides a character, in UTF-8: `*●•×`."""
 WORD = "[A-Za-z0-9._+-]"
@@ -141,8 +142,10 @@ def _hiding_before_at(batch: Batch) -> Places:
     """The at signs close behind two signs that may hide characters of an address."""
     at = places(where(batch.data, lambda part: part == AT))
     before = batch.windows(at - HIDDEN_BEFORE, HIDDEN_BEFORE)
-    hides = ((before[:, 1:] == STAR) & (before[:, :-1] == STAR)) | (before[:, 1:] >= FIRST_WIDE)
-    return np.asarray(at[hides.any(1)] + 1)
+    hides = np.zeros(len(at), bool)
+    for first, second in HIDING_PAIRS:
+        hides |= ((before[:, :-1] == first) & (before[:, 1:] == second)).any(1)
+    return np.asarray(at[hides] + 1)
 
 
 def _by_text(batch: Batch, seen: Places) -> Iterator[tuple[int, Places]]:

@@ -46,20 +46,23 @@ def reveal_numbers(text: str) -> str:
     data = np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8)
     gate, end = _found_by_gates().find(data)
     numbers, mixed = find_numbers(data, end[gate == 0])
-    if not len(gate) and not len(numbers.start) and not len(mixed):
-        return text
     starts, ends = (folded.chars(places - len(ROOM)).tolist() for places in (numbers.start, numbers.end))
     plain, mixed = numbers.plain, folded.chars(mixed - len(ROOM))
     found = [(start, *mixed_number(folded.text, start)) for start in mixed.tolist()]
     number = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()]).take(gate[gate > 0] - 1)
     seen = folded.chars(np.minimum(end[gate > 0] - len(ROOM), len(folded.utf8)))
-    found += [one for each in np.unique(number).tolist() for one in _found(folded.text, rules()[each], seen[number == each])]
+    for each, rule in enumerate(rules()):
+        own = seen[number == each]
+        if rule.starts is not None:
+            own = np.concatenate((own, folded.chars(rule.starts(data) - len(ROOM))))
+        if len(own):
+            found += _found(folded.text, rule, own)
     for start, stop, said in found:
         if said:
             starts.append(start)
             ends.append(stop)
             plain.append(said)
-    return _replaced(text, *folded.spans(np.array(starts, np.int64), np.array(ends, np.int64)), plain)
+    return text if not starts else _replaced(text, *folded.spans(np.array(starts, np.int64), np.array(ends, np.int64)), plain)
 
 
 def _replaced(text: str, first: Places, last: Places, plain: Sequence[str]) -> str:
@@ -243,17 +246,23 @@ PLAIN_DOMAIN = re.compile(rf"(?ai)[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TO
 
 def _mails() -> Iterable[Rule]:
     """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
-    top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]{1,40}"
-    any_of = {name: "|".join(signs) for name, signs in (("at", SIGNS_OF_AT), ("dot", SIGNS_OF_DOT))}
-    words, apart = DOT_WORDS.replace("|[.]", ""), r"[^0-9a-z\n@.]{1,4}"
-    other_dot = f"(?: ?(?:{any_of['dot']}|,|，) ?| [.] ?|[.] |小数点|dot)"
-    behind = rf"{short}(?:(?:[.]|{other_dot}){top}|{apart}(?:{words}){apart}|[^0-9a-z\n ][.][^0-9a-z\n ])"
+    top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+"
+    dots = "|".join(SIGNS_OF_DOT)
+    named_dot = rf"[^0-9a-z\n@.]{{1,4}}(?:{DOT_WORDS.replace('|[.]', '')})"
+    opening, closing = r"(?:[\[({<*_~|/=\-]|《|（|【|［)", r"(?:[\])}>*_~|/=\-]|》|）|】|］)"
+    names, sign = AT_WORDS.replace("|a|", "|"), "(?:[@#] ?| at )"
     gates = (
-        rf"[0-9a-z](?: @ ?|@ | ?(?:@@|{any_of['at']}) ?){behind}|[0-9a-z] @ ?[0-9a-z\-.]{{1,40}}[.]{top}",
-        rf"[0-9a-z] ?(?:{HAN_AT}) ?[0-9a-z]",
-        rf"[0-9a-z] ?[^0-9a-z\n @.]{{1,6}} ?(?:{AT_WORDS}) ?[^0-9a-z\n @.]{{1,6}} ?[0-9a-z]",
-        rf" (?:{AT_WORDS}) {behind}",
-        rf"[0-9a-z]@{short}(?:{other_dot}{top}|{apart}(?:{words}){apart}|[^0-9a-z\n ][.][^0-9a-z\n ])",
+        r"[0-9a-z](?: @|@ |@@)[^\n]",
+        f"(?:{HAN_AT}|{'|'.join(SIGNS_OF_AT.replace('#', ''))})",
+        rf"[0-9a-z] ?# ?{short}[.]{top}",
+        f"{opening} ?(?:{names}) ?{closing}",
+        f"[0-9a-z]{opening}a{closing}[0-9a-z]",
+        f" (?:{names.replace('at|', '', 1).replace('|@', '')}) ",
+        rf"{sign}{short}(?: ?(?:{dots}|,|，|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
+        rf" at {short}[.]{top}[^0-9a-z]",
+        rf"{sign}{short}dot(?:com|cn|net|org|de)[^0-9a-z]",
+        rf"{sign}{short}{named_dot}",
+        rf"{sign}{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
     )
     yield Rule(
         tuple(gate.encode() for gate in gates),

@@ -17,9 +17,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from matcher.columns.bitset import Bytes, Places
 from matcher.text.chain_numbers import LABELS, is_valid
 from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
+from matcher.text.iban_pieces import X_SIGNS, iban_starts
 from ullage.identifiers import iban, phone
 from ullage.identifiers.base import BEFORE, GAP
 
@@ -37,6 +39,8 @@ class Rule(NamedTuple):
     gates: tuple[str | bytes, ...]
     pattern: re.Pattern[str]
     plain: Callable[[re.Match[str]], str]
+    starts: Callable[[Bytes], Places] | None = None
+    """What else tells where it may begin, in columns."""
 
 
 def rules() -> tuple[Rule, ...]:
@@ -81,10 +85,9 @@ def _brackets() -> Iterable[Rule]:
     """A group in brackets, or several."""
     opening, closing = rb"(?:[(\[{<]|\xe3\x80[\x8a\x88\x8c\x8e\x90\x94])", rb"(?:[)\]}>]|\xe3\x80[\x8b\x89\x8d\x8f\x91\x95])"
     gates = (
-        b"[^0-9]1[3-9][0-9]{1,5}%s[ \\-.:/]?%s?[0-9]{2}" % (closing, opening),
-        b"[^0-9]1[3-9][0-9]{1,2}[ \\-.:/]?%s[0-9]{3,4}%s" % (opening, closing),
-        b"[^0-9][1-8](?:[0-9]{3}|[0-9]{5})%s[ \\-.:/]?%s?[0-9]{4}" % (closing, opening),
-        b"[^0-9][1-8]%s ?%s[0-9]%s ?%s[0-9]%s" % (closing, opening, closing, opening, closing),
+        b"[0-9]%s[ \\-.:/]?%s?[0-9]{2}" % (closing, opening),
+        b"[0-9][ \\-.:/]?%s[0-9]{3,4}%s" % (opening, closing),
+        b"%s ?%s[0-9]%s" % (closing, opening, closing),
     )
     yield Rule(gates, BRACKETED, _bracketed_plain)
 
@@ -174,16 +177,6 @@ def _dialled(digits: str) -> str:
     return next((f"+{form}" for form in forms if len(form) >= SHORTEST_ABROAD and phone.is_number(form)), "")
 
 
-IBAN_SIGNS = (
-    rb"[^0-9a-wyz\n]",
-    rb"[\xc2\xc3][\x80-\xbf]",
-    rb"[\xe2-\xf0][\x80-\xbf]{2,3}",
-    rb" [^0-9a-z\n]{1,3} ",
-    rb"(?:  | x )",
-)
-"""Between single characters of an IBAN, as bytes: each of few lengths, which the gates read faster than one of many."""
-NO_SPACE = rb"(?:[^0-9a-z\n ][^0-9a-z\n]{0,5}|x| [^0-9a-z\n]{1,5}| x )"
-"""Between its groups: not a single space, with which the search reads them."""
 _WORDS = "|".join(sorted(HAN_SEPARATORS, key=len, reverse=True))
 IBAN_APART = rf"(?: ?(?:(?![0-9A-Za-z\s\x1c])[^\w]|[_xX]|{_WORDS}){{1,2}} ?| {{1,3}}|\t)"
 
@@ -196,19 +189,14 @@ def _glued() -> Iterable[Rule]:
         lambda m: "\t" if m["value"][-1] == "t" else "\n",
     )
     yield Rule((r"iban[a-z]{2}[0-9]{2}",), re.compile(rf"(?i){BEFORE}(?P<value>iban)(?=[a-z]{{2}}[0-9]{{2}})"), lambda _: " ")
-    group = b"%s[0-9a-z]{4}" % NO_SPACE
     yield Rule(
-        (
-            *(b"[^0-9a-z][a-z]%s[a-z]%s[0-9]%s[0-9]%s" % ((sign,) * 4) for sign in IBAN_SIGNS),
-            b"[^0-9a-z][a-z]{2}[0-9]{2}%s%s" % (group, group),
-            b"[^0-9a-z][a-z]{2}%s[0-9]{2}%s" % (NO_SPACE, group),
-            b"[^0-9a-z][a-z]{2} [0-9]{2} [0-9a-z]{4} [0-9a-z]{4}",
-        ),
+        X_SIGNS,
         re.compile(
             rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"
             r"(?![0-9A-Za-z])"
         ),
         _iban_plain,
+        iban_starts,
     )
 
 

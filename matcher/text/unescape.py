@@ -319,9 +319,12 @@ def needs_unescape(data: Bytes, first: Places, last: Places, *, seen: bool) -> n
 
     `seen` says whether any of `patterns` was seen in `data`. Each asks for more than is undone, and folding hides none, since
     ASCII stays. Base64 blocks, since digests and web addresses are as long, and chains of digits are looked for
-    by tests of their own.
+    by tests of their own, as is what has one among `deobfuscate.rules`.
     """
     held = texts_holding(base64_starts(data), first) | texts_holding(chain_starts(data), first)
+    for rule in deobfuscate.rules():
+        if rule.starts is not None:
+            held |= texts_holding(rule.starts(data), first)
     if seen:
         own = list(zip((first - 1).tolist(), (last + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
