@@ -20,7 +20,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import is_letter
+from matcher.columns.bitset import SPACE, is_one_of, places, where
 from matcher.columns.literals import BYTES, TEXT, Patterns
 from matcher.detect.candidates import Segment
 from matcher.detect.labelled import HEADERS, Column, any_label, columns, header_pattern, headers_of
@@ -48,8 +48,8 @@ TAIL = rf"(?:\.|(?: ?(?:no|nr|number|num)\.?)|号|号码)?{GAP}"
 SHOWN = 7
 """Bytes of a number that the gate of a label takes in."""
 SIGN = r"[0-9 ()./\-]"
-FIRST = rf"(?:[02-9]{SIGN}|1[02 ().\-])"
-"""What a number begins with that is no mobile number of China."""
+FIRST = rf"(?:[2-9]{SIGN}|0[1-9 ()./\-]|1[02 ().\-])"
+"""What a number begins with that is no mobile number of China; those with 00 the search finds."""
 NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
 BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
@@ -58,7 +58,8 @@ TOKEN = re.compile(
     r"|(?<![0-9A-Za-z.])\+?[1-9][0-9]{0,2}(?![0-9A-Za-z.]))"
     r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+)".encode("latin-1")
 )
-EDGE_BEFORE, EDGE_BEHIND = r"[,;|\t\n:=>(\"'`]", r"[ ,;|\t\n\"'`}<)]"
+EDGE_BEFORE_SIGNS, EDGE_BEHIND_SIGNS = ",;|\t\n:=>(\"'`", " ,;|\t\n\"'`}<)"
+EDGE_BEFORE, EDGE_BEHIND = f"[{EDGE_BEFORE_SIGNS}]", f"[{EDGE_BEHIND_SIGNS}]"
 LETTERS = b"USA|CAN|DEU|GER|GBR|FRA|ESP|ITA|AUT|CHE|NLD|BEL|UAE|HKG|TWN|SGP|JPN|KOR|AUS|IND|RUS"
 NO_DIGIT = bytes(set(range(256)) - set(b"0123456789"))
 LONGEST_CODE, SHORTEST = 3, 7
@@ -102,17 +103,22 @@ def patterns() -> Patterns:
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
-            b"%s ?(?:[A-Z]{2}|%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
+            f"{EDGE_BEFORE} ?[(]?0[1-9][0-9]{{2}}".encode(),
+            f"{EDGE_BEFORE} ?[A-Z]{{2}}[\"'`]? ?[,;|\\t][ \"'`(+]{{0,3}}[0-9]".encode(),
+            f"[0-9][\"'`]? ?[,;|\\t][ \"'`(]{{0,3}}[A-Z]{{2}}{EDGE_BEHIND}".encode(),
+            b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
             b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
             b"[\\n,;|\\t\"'`] ?(?:\\+|00)[1-9][0-9]{0,2}[\"'`]? ?[,;|\\t]",
             *map(re.escape, names),
         ),
-        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, hyperscan.HS_FLAG_DOTALL, BYTES, *(BYTES for _ in names)),
+        (TEXT, TEXT, BYTES, *[hyperscan.HS_FLAG_DOTALL] * 5, BYTES, *(BYTES for _ in names)),
     )
 
 
-BEHIND_LABEL, COLUMN, LABELLED, LETTERED = range(4)
+BEHIND_LABEL, COLUMN, LABELLED = range(3)
 """Numbers of patterns."""
+WITH_LETTERS = range(3, 6)
+"""Of patterns that say that a number may stand in a row with the two letters of its country."""
 Found = tuple[int, int, str]
 """Where a number begins and ends, and what it is."""
 
@@ -122,8 +128,6 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     number, end = hits
     if not len(number):
         return []
-    stays = (number != LETTERED) | _names_country(batch, end)
-    number, end = number[stays], end[stays]
     text = batch.data.data
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
     heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
@@ -132,15 +136,23 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         told = [column for column in below if column.name != PHONE]
         done += [batch.lines(column.start) for column in told[:1]]
         found.update(one for column in below if column.name == PHONE for one in _in_column(batch, text, column, told))
-    found.update(_in_records(batch, text, end[number > COLUMN] - 2, end[number == LABELLED] - 2, np.concatenate(done)))
+    with_letters = np.isin(number, WITH_LETTERS)
+    seen = np.concatenate((end[(number > COLUMN) & ~with_letters] - 2, _countries_beside(batch, end[with_letters] - 2)))
+    found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
     return [_segment(sorted(found))] if found else []
 
 
-def _names_country(batch: Batch, end: Places) -> Flags:
-    """Whether two letters before the last byte are a country's, or three letters are: most such cells are something else."""
-    last = batch.windows(end - 3, 2).astype(np.int64)
-    known: Flags = _two_letters().take(last[:, 0] << 8 | last[:, 1])
-    return known | is_letter(batch.data.take(end - 4))
+def _countries_beside(batch: Batch, seen: Places) -> Places:
+    """Where two letters of a country are a cell in one of the lines of the places `seen`."""
+    if not len(seen):
+        return seen
+    data, before, behind = batch.data, EDGE_BEFORE_SIGNS.encode(), EDGE_BEHIND_SIGNS.encode()
+    start = places(where(data, lambda part: is_one_of(part, before))) + 1
+    start = start[start < len(data) - 4]
+    start += data.take(start) == SPACE
+    start = start[is_one_of(data.take(start + 2), behind)]
+    start = start[_two_letters().take(data.take(start).astype(np.int64) << 8 | data.take(start + 1))]
+    return np.asarray(start[np.isin(batch.lines(start), batch.lines(seen))])
 
 
 @cache

@@ -35,14 +35,16 @@ def _endings() -> Iterator[str]:
 
 OCTET = "[2-7][0-9a-fA-F]"
 OCTETS_OF = {
-    16: ("[0-9a-fA-F]{2}", "3[0-9]", "40", 8),
-    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "64", 8),
-    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "", 8),
-    2: ("[01]{8}", "0011[01]{4}", "", 5),
+    16: ("[0-9a-fA-F]{2}", "3[0-9]", "3", "40", 8),
+    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "45", "64", 8),
+    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "67", "", 8),
+    2: ("[01]{8}", "0011[01]{4}", "0", "", 5),
 }
-"""For each base an octet, one that is a digit in ASCII, one that is an at sign, and how many digits are a sign of a number."""
+"""For each base an octet, one that is a digit in ASCII and how it begins, one that is an at sign, and how many digits in a row
+are a sign of a number."""
 PREFIX = r"(?:0[xXbBoO]|\\{1,2}[xX]|[uU]\+00|[xX])?"
-BETWEEN = rf"[hH]?[ ,:;.\-_/|]{{1,2}}{PREFIX}"
+BETWEEN_SIGNS = r" ,:;.\-_/|"
+BETWEEN = rf"[hH]?[{BETWEEN_SIGNS}]{{1,2}}{PREFIX}"
 """What stands between octets that are written apart: `31 33`, `0x31,0x33`, `31h 33h`, `U+0031 U+0033`."""
 TELLING = re.compile(
     r"(?<![0-9])\+?[0-9](?:[ -]?[0-9]){10,18}[Xx]?(?![0-9A-Za-z])|[A-Za-z0-9]@[A-Za-z0-9-]+[.][A-Za-z]{2}|[A-Z]{2}[0-9]{13,}"
@@ -64,14 +66,16 @@ def forms() -> Iterator[Form]:
         _base64,
     )
     yield (
-        r"(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",
+        r"(?:[^0-9a-z]|\\x)(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
-    for base, (octet, number, at_sign, count) in OCTETS_OF.items():
+    for base, (octet, number, first, at_sign, count) in OCTETS_OF.items():
         apart = f"(?:{octet}{BETWEEN})"
+        last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}[^{first}0xu{BETWEEN_SIGNS}\\])"  # a hit at their end
         yield (
-            f"(?:{number}{BETWEEN}){{{count}}}{number}" + (f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""),
+            f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
+            + (f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""),
             re.compile(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
             partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
         )
