@@ -49,7 +49,7 @@ MASKS = re.compile(
     rf")(?![\w*])".encode(),
     re.ASCII,
 )
-GAPS = ("--", "---", "~", "~~", "~~~", " ~ ")
+GAPS = ("--", "---", "~", " ~ ")
 """What stands between fields, and between two numbers, too, so that groups with it between are not read as one."""
 
 

@@ -216,7 +216,7 @@ def _stands_apart(sign: str, code: int, groups: int, has_prefix: bool, bare: int
     sizes = _sizes(code, groups)[has_prefix:]
     if is_of_region:
         return True
-    if len(sizes) == TWO and (sign[0] in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
+    if len(sizes) == TWO and (sign in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
         return False
     if sign not in OF_DATES or max(sizes) == 1:
         return True

@@ -92,7 +92,7 @@ def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]
     pattern, plain_of, group = rule.pattern, rule.plain, rule.pattern.groupindex.get("value", 0)
     done = 0
     for first, last in stretches(seen - BEFORE_GATE, seen + BEHIND_GATE, len(text), 0):
-        whole = last - LONGEST_BETWEEN  # what ends behind it may go on
+        whole = last - LONGEST_BETWEEN * (last < len(text))  # what ends behind it may go on
         for near in pattern.finditer(text, max(first, done), last):
             match = near if near.end(group) <= whole else pattern.match(text, near.start()) or near
             start, end = match.span(group)

@@ -75,7 +75,7 @@ def _may_part(sign: str, groups: Sequence[str], bare: str) -> bool:
     sizes = [len(group) for group in groups]
     if len(bare) == ID_LENGTH and bare[:2] in resident_id.REGIONS:
         return True
-    if len(sizes) == TWO and (sign[0] in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
+    if len(sizes) == TWO and (sign in OF_SUMS or min(sizes) < FEWEST_OF_TWO):
         return False
     if sign not in OF_DATES or max(sizes) == 1:
         return True
