@@ -25,7 +25,7 @@ from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
-from crawlers.frontier.schema import STEPS, WAITING
+from crawlers.frontier.schema import NEXT, STEPS, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -43,25 +43,6 @@ MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
 KEY = "frontier.key"
-NEXT = """
-select name, sealed, stamp, attempts, entries, size, validators from pages
-where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
-order by due_at desc limit ?
-"""
-WALK = """
-with older as (select rowid as id, number, done_at from pages indexed by pages_older
-where site = ?1 and state = 'done' and role = 'list' and number > 1)
-update pages set state = 'due', due_at = ?2 where rowid in (
-select * from (select id from older order by number, done_at limit ?3)
-union select * from (select id from older order by done_at limit ?3))
-"""
-"""Pages behind the heads of the lists: the nearest, and those that were read the longest ago."""
-WALK_THREADS = """
-update pages set state = 'due' where state = 'done' and rowid in (
-select * from (select rowid from pages indexed by pages_changed where site = ?1 and role = 'thread' order by due_at desc limit ?2)
-union select * from (select rowid from pages indexed by pages_read where site = ?1 and role = 'thread' order by done_at limit ?2))
-"""
-"""Pages of threads, for what is edited or deleted there: those that changed last, and those that were read the longest ago."""
 SHOWN_SECONDS = 86400.0
 """How exactly it is known when a page was last linked to: noting it each time would cost a write a link."""
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
@@ -334,14 +315,13 @@ class Frontier:
 
     def entries(self, leased: Leased) -> int:
         """How much all pages of the series of `leased` hold, that were read."""
-        query = "select sum(entries) from pages where site = ? and series = ?"
-        series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
-        with sqlite_errors(self._path):
-            return int(self._database.execute(query, (leased.site, series)).get or 0)
+        return self._of_series("select sum(entries) from pages where site = ? and series = ?", leased)
 
     def counted(self, leased: Leased) -> int:
         """How many posts the list said last that the thread of `leased` has, 0 where it did not."""
-        query = "select counted from pages where site = ? and series = ? and number = 1"
+        return self._of_series("select counted from pages where site = ? and series = ? and number = 1", leased)
+
+    def _of_series(self, query: str, leased: Leased) -> int:
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
         with sqlite_errors(self._path):
             return int(self._database.execute(query, (leased.site, series)).get or 0)

@@ -48,3 +48,23 @@ WAITING = """
 select count(*) from pages where site = ?1 and state = 'due'
 and ((waits and attempts > 0) or (?2 and done_at = 0 and due_at <= ?3))
 """
+NEXT = """
+select name, sealed, stamp, attempts, entries, size, validators from pages
+where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
+order by due_at desc limit ?
+"""
+"""The pages of a site that are due, of a role, the latest first."""
+WALK = """
+with older as (select rowid as id, number, done_at from pages indexed by pages_older
+where site = ?1 and state = 'done' and role = 'list' and number > 1)
+update pages set state = 'due', due_at = ?2 where rowid in (
+select * from (select id from older order by number, done_at limit ?3)
+union select * from (select id from older order by done_at limit ?3))
+"""
+"""Pages behind the heads of the lists: the nearest, and those that were read the longest ago."""
+WALK_THREADS = """
+update pages set state = 'due' where state = 'done' and rowid in (
+select * from (select rowid from pages indexed by pages_changed where site = ?1 and role = 'thread' order by due_at desc limit ?2)
+union select * from (select rowid from pages indexed by pages_read where site = ?1 and role = 'thread' order by done_at limit ?2))
+"""
+"""Pages of threads, for what is edited or deleted there: those that changed last, and those that were read the longest ago."""
