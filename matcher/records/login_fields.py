@@ -38,8 +38,9 @@ USUAL = re.compile(
 )
 """Behind a host, a mail address and a password in a line of colons alone, as nearly all of a list are, and no other reading."""
 WORDS = re.compile(
-    rb"[ ]+[A-Za-z0-9]{1,64} +(?:(?!root|admin)[A-Za-z0-9]{1,5}(?: +[A-Za-z0-9]{1,64}){0,2} *\n|(?:[A-Za-z0-9]{1,64} +){4}[!-~])"
-    rb"|[ \t]+(?:TRUE|FALSE)[ \t]+/[^\s@]{0,256}[ \t]+(?:TRUE|FALSE)[ \t]"
+    rb"(?<![ \t])(?: ++[A-Za-z0-9]{1,64} ++"
+    rb"(?:(?!root|admin)[A-Za-z0-9]{1,5}(?: ++[A-Za-z0-9]{1,64}){0,2} *+\n|(?:[A-Za-z0-9]{1,64} ++){4}[!-~])"
+    rb"|[ \t]++(?:TRUE|FALSE)[ \t]++/[^\s@]{0,256}[ \t]++(?:TRUE|FALSE)[ \t])"
 )
 """Behind a host, words of which none can be a password, since they are too short or too many, and what is a cookie."""
 SEPARATOR = re.compile(rb"[\t|;,]|----| - ")

@@ -42,7 +42,7 @@ NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
 
 def _both_cases(text: str) -> bytes:
     """An expression that finds small letters and capitals."""
-    each = re.compile(r"\[[^\]]*\]|[a-z]")
+    each = re.compile(r"\[[^\[\]]*\]|[a-z]")
     return each.sub(lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]", text).encode()
 
 

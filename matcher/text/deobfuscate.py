@@ -241,7 +241,7 @@ _AT = rf"(?:{_APART}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SI
 WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
-PLAIN_DOMAIN = re.compile(rf"(?ai)[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
+PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
 
 def _mails() -> Iterable[Rule]:
