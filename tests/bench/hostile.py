@@ -1,24 +1,27 @@
 """Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
 
 A class passes if in each doubling of its length time grows 2.2-fold at most, and each length is read at 5 MB/s at least, in CPU
-time. Doublings are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a window shows,
-and those of a full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member
-costs and hardly its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a text in which
-one is written as letters, goes to a child once, whatever its length: that start is measured and taken off. What misses is
-measured again after all others, in turns that lie minutes apart, and the least that a length ever took counts: another load, or a
-neighbour of this machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed seed, looks for
-worse inputs than those that were thought of. `make bench ONLY=hostile` fails where a class misses.
+time, on a machine as fast as that on which this was set; a slower one is held to as much less. Doublings are of one regime each:
+texts of one window, below 2 MiB, where what is worse than linear within a window shows, and those of a full batch or more, which
+are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly its bytes, so these are
+measured by the member, up to as many as a capture may have. A file, or a text in which one is written as letters, goes to a child
+once, whatever its length: that start is measured and taken off. What misses is measured again after all others, in turns that lie
+minutes apart, and the least that a length ever took counts: another load, or a neighbour of this machine, makes CPU time dearer
+as well, and for a while. A search by mutation, with a fixed seed, looks for worse inputs than those that were thought of.
+`make bench ONLY=hostile` fails where a class misses.
 """
 
 from __future__ import annotations
 
 import base64
+import collections
 import gzip
 import io
 import itertools
 import math
 import os
 import random
+import re
 import tarfile
 import time
 from collections.abc import Callable, Sequence
@@ -52,6 +55,8 @@ PATIENCE = 60.0
 """Seconds: an input that takes longer is not tried at twice the length."""
 ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 6, 5
 """CPU seconds for one input in all, and tries for them at most; how often a missed class is measured in a turn; turns; starts."""
+YARDSTICK, USUAL = b"13912345678 " * 40_000, 60.0
+"""A text, and MB/s at which Python's own search for numbers reads it where the goals were set."""
 CUSTOMERS = 1000
 STARTING = b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
 """A file written as letters."""
@@ -281,6 +286,24 @@ class Start:
         return max(spent - self.seconds, self.seconds / 10)
 
 
+@dataclass
+class Machine:
+    """How fast this machine is: the most that was measured, as a share of that on which the goals were set, 1 at most."""
+
+    speed: float = 0.0
+
+    def measure(self) -> None:
+        """Measure it once more."""
+        spent = _least(partial(_search_seconds, re.compile(rb"1[3-9]\d{9}(?!\d)")))
+        self.speed = min(1.0, max(self.speed, len(YARDSTICK) / spent / (USUAL * MB)))
+
+
+def _search_seconds(pattern: re.Pattern[bytes]) -> float:
+    start = time.process_time()
+    collections.deque(map(re.Match.end, pattern.finditer(YARDSTICK)), 0)
+    return time.process_time() - start
+
+
 def hostile(folder: Path) -> list[str]:
     """A line an input, the worst that the search finds among them; the names of those that miss."""
     context = Context(folder / "hostile")
@@ -293,8 +316,9 @@ def hostile(folder: Path) -> list[str]:
     with engines.one_core():
         seconds(matcher, context, repeated("13912345678 ")(MB))  # tables are built on first use
         cost = partial(seconds, matcher, context)
-        start = Start(cost)
+        start, machine = Start(cost), Machine()
         start.measure()
+        machine.measure()
         row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
         inputs = {**INPUTS, **PAGES}
         found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
@@ -304,7 +328,9 @@ def hostile(folder: Path) -> list[str]:
         classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
         classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
-        return [each.name for each in missing(classes, start)]
+        missed = missing(classes, start, machine)
+        row("hostile: speed of this machine, as a share of the one of the goals", f"{machine.speed:.2f}")
+        return [each.name for each in missed]
 
 
 @dataclass
@@ -325,7 +351,7 @@ class HostileClass:
     given: set[int] = field(default_factory=set)
     """Lengths of which a child was given something to read."""
 
-    def measure(self) -> bool:
+    def measure(self, machine: Machine) -> bool:
         """Each length once more; whether the class passes by all that was measured so far."""
         for length in itertools.chain.from_iterable(self.regimes):
             body = self.make(length)
@@ -335,7 +361,7 @@ class HostileClass:
                 self.given.add(length)
             if spent > PATIENCE:
                 return False
-        return self._growth <= MOST_GROWTH and self._rate >= self.least
+        return self._growth <= MOST_GROWTH and self._rate >= self.least * machine.speed
 
     def show(self, passed: bool) -> None:
         """Print the class as a line of the table."""
@@ -360,16 +386,17 @@ class HostileClass:
         return max(spent[longer] / spent[shorter] if longer in spent else math.inf for shorter, longer in doublings)
 
 
-def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]:
+def missing(classes: Sequence[HostileClass], start: Start, machine: Machine) -> list[HostileClass]:
     """Print a line a class as it is measured, and those that miss again, later, in turns; those that miss at every time."""
     left = list(classes)
     for turn in range(TURNS):
         measured, left = left, []
         for each in measured:
-            passed = any(each.measure() for _ in range(AGAIN if turn else 1))
+            passed = any(each.measure(machine) for _ in range(AGAIN if turn else 1))
             each.show(passed)
             left += [] if passed else [each]
         start.measure()
+        machine.measure()
     return left
 
 
