@@ -123,11 +123,11 @@ def block_label(beginning: str) -> str:
 
 @cache
 def tails() -> frozenset[bytes]:
-    """The last two bytes of every word that `block_label` may know, in lower case: most lines begin with none."""
+    """The last two bytes of every word that `block_label` may know, in small letters and capitals: most lines begin with none."""
     owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
     made = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
     known = (*_known(), *RECORD_WORDS, *HAN_OWNERS, *owners, *made)
-    return frozenset(word.encode()[-2:] for word in known)
+    return frozenset(form.encode()[-2:] for word in known for form in (word, word.upper()))
 
 
 @cache

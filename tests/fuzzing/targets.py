@@ -89,7 +89,7 @@ def fold(data: bytes) -> None:
     found = folded(text)
     assert found.original == text
     for place in range(len(found.utf8)):
-        assert 0 <= found.origin(place) <= len(found.body)
+        assert 0 <= found.span(place, place)[0] <= len(found.body)
     for markup in (False, True):
         assert len(unescape(found.text, markup=markup)) == len(found.text)
 
