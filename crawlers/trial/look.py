@@ -251,7 +251,7 @@ async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
         tried += 1
         if (best is not None and not best.doubts) or tried == MOST_TRIED:
             break
-    if best is not None:
+    if best is not None and not (best.doubts and found.recognised):  # what is known of its software helps more
         _take(found, best)
 
 

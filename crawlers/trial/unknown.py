@@ -24,7 +24,8 @@ MOST_GUESSED = 3
 """Threads that are opened to find one with several posts."""
 MOST_ABOVE = 2
 """So many lists stand above that of threads: categories and boards."""
-LEAST_BOARDS = 2
+LEAST_BOARDS, TIMES = 2, 2
+"""Links of a group that may be boards; how many times as many entries make a later group the likelier one."""
 LEAST_POSTS = 3
 """So many posts must stand on a list that leads to no threads."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
@@ -94,7 +95,7 @@ async def _looked_at(
     site: Site, response: Response, pages: Asks, above: Above
 ) -> tuple[list[_Listed], tuple[Response, guess.Options] | None]:
     """Groups of links that lead to what is no list, and the first that leads to a list, with that."""
-    threads, boards, left = list[_Listed](), None, MOST_GUESSED
+    threads, boards, left, longest = list[_Listed](), None, MOST_GUESSED, 0
     known = "|".join(f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})" for pattern in above["lists_pattern"])
     least = guess.LEAST if above["lists"] else LEAST_BOARDS
     for listed in guess.lists_of(response, known, least)[:MOST_GROUPS]:
@@ -110,7 +111,10 @@ async def _looked_at(
                 inner = answer.response
                 break
         if inner is None and behind:
-            threads.append(_Listed(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response))
+            one = _Listed(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response)
+            # A few links beside a longer list lead to parts of the site, as categories do.
+            threads.insert(0 if threads and len(entries) >= TIMES * longest else len(threads), one)
+            longest = max(longest, len(entries))
         elif inner is not None and len(above["lists"]) < MOST_ABOVE:
             boards = inner, listed
             break
