@@ -350,9 +350,9 @@ def with_places(searched: Searched, found: Matches) -> None:
     for low, high in pairwise(borders.tolist()):
         part = parts[int(documents[low])]
         if not part.text.is_unchanged:
-            for number in range(low, high):
-                start, end = int(first[number]), int(last[number])
-                first[number], last[number] = part.text.span(start, end)
+            folded = list(zip(first[low:high].tolist(), last[low:high].tolist(), strict=True))
+            first[low:high], last[low:high] = part.text.spans(first[low:high], last[low:high])
+            for number, (start, end) in enumerate(folded, low):
                 if part.text.original[first[number] : last[number]] != part.text.text[start:end]:
                     found["transforms"][number] = FOLDED
         first[low:high] += part.piece.offset

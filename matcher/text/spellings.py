@@ -48,11 +48,6 @@ def rules() -> tuple[Rule, ...]:
     return (*_brackets(), *_segments(), *_formulas(), *_plus_signs(), *_glued())
 
 
-def words_of(labels: Iterable[str]) -> str:
-    """A pattern of any of `labels`, those in Latin letters apart from what precedes them; the longest first."""
-    return "|".join(f"{BEFORE if word.isascii() else ''}{re.escape(word)}" for word in sorted(labels, key=len, reverse=True))
-
-
 DIGIT = f"[0-9{HAN}]"
 LONGEST_BETWEEN = 8
 NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
