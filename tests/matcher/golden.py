@@ -50,16 +50,16 @@ Texts = dict[str, str]
 
 def texts(folder: Path) -> Texts:
     """What is found, as text, by the name of what it is found in."""
-    with mock.patch.object(KeyStore, "make", _known_key):
+    with mock.patch.object(KeyStore, "make", known_key):
         context = Context(folder, Clock(lambda: NOON))
         list(setup.initialise(context))
         (folder / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
         context = Context(folder, Clock(lambda: NOON))
         planned, made = plan(), recall_cases.cases()
         people = map(Person, range(corpus.CUSTOMERS // 10))
-        _enrol(context, "bench", tuple(COLUMNS), ([cell(person) for cell in COLUMNS.values()] for person in people))
-        _enrol(context, "demo", DEMO_HEADER, (person.row() for person in planned.customers))
-        _enrol(context, "recall", *recall_cases.lists(made))
+        enrol(context, "bench", tuple(COLUMNS), ([cell(person) for cell in COLUMNS.values()] for person in people))
+        enrol(context, "demo", DEMO_HEADER, (person.row() for person in planned.customers))
+        enrol(context, "recall", *recall_cases.lists(made))
     matcher = build_matcher(context)
     found = Texts()
     for name in corpus.CORPORA:
@@ -81,7 +81,7 @@ def texts(folder: Path) -> Texts:
     return found | _of_all(matcher, context, bodies, titles=[post.title for post in posts.values()])
 
 
-def _enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Install a list with every digest, as of the context's time."""
     make_tenant(context.keys, tenant)
     source, built = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
@@ -93,7 +93,7 @@ def _enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[
     installed.install(context.data, context.keys, tenant, built, context.clock.now())
 
 
-def _known_key(self: KeyStore, name: str) -> bytes:
+def known_key(self: KeyStore, name: str) -> bytes:
     """A key that follows from its name, so that keyed tokens are the same each time."""
     if not self.exists(name):
         self.write(name, hashlib.sha256(name.encode()).digest())

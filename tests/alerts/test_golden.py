@@ -1,0 +1,13 @@
+"""What the later stages leave is frozen: a change that means to alter it freezes anew (`python -m tests.alerts.golden`)."""
+
+import json
+from pathlib import Path
+
+from tests.alerts import golden
+from tests.matcher.golden import digests
+
+
+def test_the_later_stages_leave_what_is_frozen(tmp_path: Path) -> None:
+    frozen = json.loads(golden.FROZEN.read_text(encoding="utf-8"))
+    now = digests(golden.texts(tmp_path))
+    assert {name for name in frozen.keys() | now.keys() if frozen.get(name) != now.get(name)} == set()
