@@ -29,13 +29,12 @@ LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
 
 
 def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
-    """Puts every page that `nav` does not name behind it: runbooks together, all others as they are called."""
+    """Puts every page that `nav` does not name behind it."""
     folder = Path(config.docs_dir)
     named = set(_named(config.nav))
-    others = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
-    runbooks = [page for page in others if page.startswith("runbooks/")]
-    more = [page for page in others if page not in named and page not in runbooks]
-    config.nav = [*(config.nav or []), *([{"More": more}] if more else []), {"Runbooks": runbooks}]
+    pages = (path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
+    more = sorted(page for page in pages if page not in named)
+    config.nav = [*(config.nav or []), *([{"More": more}] if more else [])]
     return config
 
 

@@ -136,7 +136,7 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
         metrics.captures.labels(metrics.label(site)).inc()
     assert {sample.labels["site"] for sample in metrics.captures.collect()[0].samples} == {"a", "other", CANARY}
     assert [count.value for count in totals(metrics.captures)] == [2.0], "nor across a gap"
-    assert f'site!="{CANARY}"' in ALERTS["UllageNothingCaptured"]["expr"]
+    assert f'site!="{CANARY}"' in ALERTS["UllageCoverageGap"]["expr"]
 
 
 def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(clock: HeldClock) -> None:

@@ -15,10 +15,10 @@ from tests.deploy.tools import run
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
-RUNBOOKS = ROOT / "docs" / "runbooks"
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yaml"))
 TESTS = sorted((PROMETHEUS / "tests").glob("*.yaml"))
-SECTIONS = ["What it means", "How to look", "What to do"]
+SECTIONS = ["Meaning", "Look at", "Do"]
 SELECTOR = re.compile(r"\b([a-z_]\w*)\{|\b(\w+(?::\w+)+)\b")
 
 
@@ -54,23 +54,41 @@ def test_an_alert_has_all_that_a_person_needs(alert: str) -> None:
     assert re.fullmatch(r"Ullage([A-Z][a-z]+)+", alert)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["summary"].endswith(".")
-    assert rule["annotations"]["description"].endswith(".")
-    assert rule["annotations"]["runbook_url"] == f"https://runbooks.example.com/ullage/{alert}.md"
+    assert rule["annotations"]["summary"].removesuffix("{{ end }}").endswith(".")
+    assert rule["annotations"]["description"].removesuffix("{{ end }}").endswith(".")
+    assert rule["annotations"]["runbook_url"] == f"https://runbooks.example.com/ullage/runbooks.html#{alert.lower()}"
+    assert "for" in rule
+
+
+@cache
+def runbooks() -> dict[str, str]:
+    """The sections of the runbook page by heading."""
+    parts = re.split(r"^## (\w+)$", RUNBOOKS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(alert: str) -> None:
-    text = (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# {alert}\n")
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_do(alert: str) -> None:
+    text = runbooks()[alert]
+    assert re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE) == SECTIONS
     assert len(text.splitlines()) <= 40, "short enough to be read at night"
-    for link in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (RUNBOOKS / link).exists(), link
+    for reason in reasons(alert):
+        assert f"`{reason}`" in text, reason
 
 
 def test_every_runbook_is_of_an_alert() -> None:
-    assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(ALERTS)
+    assert list(runbooks()) == sorted(ALERTS)
+
+
+def test_links_of_the_runbooks_lead_to_runbooks_and_documents() -> None:
+    for path, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", RUNBOOKS.read_text(encoding="utf-8")):
+        assert path or anchor in {alert.lower() for alert in ALERTS}, anchor
+        assert (RUNBOOKS.parent / path).exists(), path
+
+
+def test_few_rules_and_of_these_few_wake_somebody() -> None:
+    assert len(ALERTS) <= 28
+    assert sum(rule["labels"]["severity"] == "critical" for rule in ALERTS.values()) <= 10
 
 
 def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
@@ -110,6 +128,17 @@ def test_every_alert_is_tested_to_fire_and_not_to() -> None:
             assert tested.get(alert) == {True, False}, f"{alert} needs a test in deploy/prometheus/tests"
 
 
+def reasons(alert: str) -> list[str]:
+    """The faults that a rule tells apart by a label of its own."""
+    return re.findall(r'"(?:reason|outcome|state)", "(\w+)", "", ""', " ".join(ALERTS[alert]["expr"].split()))
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_fault_that_a_rule_joins_is_tested_to_fire(alert: str) -> None:
+    fired = {value for name, firing in cases() if name == alert for one in firing for value in one["exp_labels"].values()}
+    assert set(reasons(alert)) <= fired
+
+
 def test_every_recorded_series_is_tested() -> None:
     asked = {case["expr"] for test in written_tests() for case in test.get("promql_expr_test", ())}
     assert {rule["record"] for rule in rules() if "record" in rule} <= asked
@@ -135,4 +164,4 @@ def test_a_rule_with_another_threshold_fails_its_test(tmp_path: Path) -> None:
     rule_file.write_text(text.replace("> 300", "> 200"), encoding="utf-8")
     done = run("promtool", "test", "rules", tmp_path / "prometheus" / "tests" / "roles.yaml")
     assert done.returncode == 1
-    assert "UllageLoopStalled" in done.stdout + done.stderr
+    assert "UllageServiceDown" in done.stdout + done.stderr

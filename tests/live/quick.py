@@ -19,7 +19,7 @@ def swapped(text: str, *pairs: tuple[str, str]) -> str:
 
 def quick_rules(text: str) -> str:
     """Gauges are looked at over five seconds, and whatever must last lasts one; windows of counters stay."""
-    text = re.sub(r"(max_over_time\(\w+\{[^}]*\})\[\w+\]", r"\1[5s]", text)
+    text = re.sub(r"((?:max|min)_over_time\(\w+\{[^}]*\})\[\w+\]", r"\1[5s]", text)
     return re.sub(r"^( +for: )\S+$", r"\g<1>1s", text, flags=re.MULTILINE)
 
 
@@ -29,7 +29,9 @@ def prometheus_files(folder: Path, ports: Mapping[str, int], alertmanager: str) 
     for path in (folder / "rules").glob("*.yaml"):
         path.write_text(quick_rules(path.read_text(encoding="utf-8")), encoding="utf-8")
     everything = "".join(path.read_text(encoding="utf-8") for path in (folder / "rules").glob("*.yaml"))
-    assert not re.search(r"max_over_time\([^\[]*\[(?!5s\])|^ +for: (?!1s$)", everything, re.MULTILINE), "a window that stays long"
+    assert not re.search(r"(max|min)_over_time\([^\[]*\[(?!5s\])|^ +for: (?!1s$)", everything, re.MULTILINE), (
+        "a window that stays long"
+    )
     text = (folder / "prometheus.yml").read_text(encoding="utf-8")
     targets = [(f'"127.0.0.1:{PORTS[role]}"', f'"127.0.0.1:{port}"') for role, port in ports.items()]
     intervals = [("_interval: 15s", "_interval: 1s"), ("scrape_timeout: 10s", "scrape_timeout: 1s")]

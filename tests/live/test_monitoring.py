@@ -23,11 +23,9 @@ KIND = re.compile(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| [a-z_`, ]* \
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged", "UllageNotificationDutyDueSoon", "UllageNotificationDutyPressing"}
+EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged", "UllageDeadlineDueSoon", "UllageDeadlinePressing"}
 """What the planted leaks bring: people who must act, and clocks that run."""
-STARTING = (
-    "UllageRoleDown|UllageInstanceDown|UllageRoleMissing|UllageCanaryLate|UllageHeartbeatMissing|UllageNotificationDutiesUnknown"
-)
+STARTING = "UllageServiceDown|UllageInstanceDown|UllageDetectionLate|UllageDeadlinesStale"
 """What is true while the roles are started one after the other, and no minutes are given for it."""
 LEAKED = 60
 """From fifty customers with a password on, an incident is of severity high."""
@@ -111,8 +109,8 @@ def test_the_watchdog_arrives_again_and_again(station: Station) -> None:
 
 
 def test_a_role_that_is_killed_is_missed_and_one_that_is_back_is_not(station: Station) -> None:
-    until(lambda: not station.query('ALERTS{alertname="UllageRoleDown"}'), "every role is up", 60)
-    before, told = len(station.receiver.received), partial(alerts, station.receiver, "UllageRoleDown")
+    until(lambda: not station.query('ALERTS{alertname="UllageServiceDown"}'), "every role is up", 60)
+    before, told = len(station.receiver.received), partial(alerts, station.receiver, "UllageServiceDown")
     station.kill("match")
     until(lambda: bool(told("pager", after=before)), "the pager rings", 60)
     assert {one["role"] for one in told(after=before)} == {"match"}

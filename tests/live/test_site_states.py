@@ -195,27 +195,27 @@ def set_to(door: Front, name: str, value: str) -> Act:
 def test_a_guard_before_the_site(world: World) -> None:
     door = world.doors["guarded"]
     guarded, opened = set_to(door, "mood", "guarded"), set_to(door, "mood", "open")
-    breaks_and_ends(world, "guarded", "blocked", "UllageSiteBlocked", guarded, opened)
+    breaks_and_ends(world, "guarded", "blocked", "UllageSiteFailing", guarded, opened)
 
 
 def test_a_robots_txt_that_forbids_what_it_allowed(world: World) -> None:
     door = world.doors["denied"]
     breaks_and_ends(
-        world, "denied", "robots_denied", "UllageSiteRobotsDenied", set_to(door, "mood", "denied"), set_to(door, "mood", "open")
+        world, "denied", "robots_denied", "UllageSiteQuiet", set_to(door, "mood", "denied"), set_to(door, "mood", "open")
     )
 
 
 def test_a_machine_that_is_gone_while_others_answer(world: World) -> None:
     door = world.doors["gone"]
-    breaks_and_ends(world, "gone", "unreachable", "UllageSiteUnreachable", door.close, door.open)
+    breaks_and_ends(world, "gone", "unreachable", "UllageSiteFailing", door.close, door.open)
     assert world.value("ullage_crawl_egress_up") == 1
 
 
 @pytest.mark.parametrize(
     ("site", "variant", "state", "alert"),
     [
-        pytest.param("members", "private", "login_expired", "UllageSiteLoginExpired", id="it becomes one for members"),
-        pytest.param("redesigned", "redesigned", "layout_changed", "UllageSiteLayoutChanged", id="it has another layout"),
+        pytest.param("members", "private", "login_expired", "UllageSiteFailing", id="it becomes one for members"),
+        pytest.param("redesigned", "redesigned", "layout_changed", "UllageSiteFailing", id="it has another layout"),
     ],
 )
 def test_a_forum_that_shows_itself_otherwise(world: World, site: str, variant: str, state: str, alert: str) -> None:
@@ -240,13 +240,13 @@ def test_when_the_way_out_fails_there_is_one_alert_and_no_site_is_blamed(world: 
     for door in world.doors.values():
         door.close()
     until(lambda: world.value("ullage_crawl_egress_up") == 0, "the way out is down", SECONDS)
-    until(lambda: world.fires("UllageEgressDown"), "its alert fires", SECONDS)
+    until(lambda: world.fires("UllageCollectionStopped"), "its alert fires", SECONDS)
     until(lambda: {site: world.state(site) for site in world.doors} == before, "no site is blamed", SECONDS)
     counts = {site: world.visits(site) for site in world.doors}
     until(lambda: all(world.visits(site) >= count + 2 for site, count in counts.items()), "visits go on", SECONDS)
     assert {site: world.state(site) for site in world.doors} == before
-    assert not world.fires("UllageSiteUnreachable")
+    assert not world.fires("UllageSiteFailing")
     for door in world.doors.values():
         door.open()
     until(lambda: world.value("ullage_crawl_egress_up") == 1, "the way out is back", SECONDS)
-    until(lambda: not world.fires("UllageEgressDown"), "its alert has ended", SECONDS)
+    until(lambda: not world.fires("UllageCollectionStopped"), "its alert has ended", SECONDS)
