@@ -7,7 +7,7 @@ LOCK := requirements/dev.txt
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
 UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
-WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/upgrade tests/deploy tests/rules
+WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/deploy tests/rules
 # Every file of a data folder damaged at each place: it computes, while servers and processes are killed beside it.
 DAMAGE := tests/faults/test_damage.py
 # Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.

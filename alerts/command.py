@@ -56,7 +56,6 @@ from alerts.stage.canary import Canaries
 from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import YOUNG, Alert
 from alerts.store import IncidentStore, Where, configured_store, store_plan, store_trust
-from alerts.store.older import bring_up, gather
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus, Subscription
@@ -127,9 +126,6 @@ def run_alert(context: Context, *, once: bool) -> None:
         stop = stack.enter_context(
             running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready())
         )
-        is_embedded = settings.store.url.startswith("sqlite:")  # opening it has brought it up
-        if not is_embedded and _gathered(context, store, stop, once, metrics) is None:
-            return
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
         letters, subscription, authentic = opened
@@ -153,7 +149,6 @@ def run_alert(context: Context, *, once: bool) -> None:
                 notifier.turn,
                 settings.originals,
                 vault_of(context),
-                lambda: None if is_embedded else bring_up(store, context.clock.now()),
             )
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
@@ -202,11 +197,6 @@ def _opened(
         return _letters(context, bus), bus.subscribe(FINDINGS, GROUP), _authentic(context, bus)
 
     return reach("alert", ask, stop, once, partial(metrics.loop.reached, BUS))
-
-
-def _gathered(context: Context, store: IncidentStore, stop: threading.Event, once: bool, metrics: AlertMetrics) -> int | None:
-    """What an earlier version wrote brought to where this one looks for it; None when told to stop before the store answered."""
-    return reach("alert", lambda: gather(store, context.clock.now()), stop, once, partial(metrics.loop.reached, STORE))
 
 
 def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:

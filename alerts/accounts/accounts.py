@@ -42,20 +42,18 @@ UNUSED_HOURS = 72
 """A password that somebody else made is good for so long, until its person has changed it."""
 LONGEST_DAYS = 366
 MAX_PURPOSE = 200
-SCHEMA = (
-    """
-    create table users (
-        key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
-        disabled integer not null, until real, changes integer not null, made_at real not null, made_by text not null
-    ) strict;
-    create table tokens (
-        id text primary key, name text not null, digest text not null unique, purpose text not null, permissions text not null,
-        tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
-    ) strict;
-    """,
-    "alter table users add column mapped integer not null default 0",
-    "alter table users add column login text; create unique index users_by_login on users (login)",
-)
+SCHEMA = """
+create table users (
+    key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
+    disabled integer not null, until real, changes integer not null, made_at real not null, made_by text not null,
+    mapped integer not null default 0, login text
+) strict;
+create unique index users_by_login on users (login);
+create table tokens (
+    id text primary key, name text not null, digest text not null unique, purpose text not null, permissions text not null,
+    tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
+) strict;
+"""
 _USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login"
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 

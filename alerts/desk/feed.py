@@ -53,16 +53,14 @@ MOST = 500
 KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
 """The classes of facts, in the order in which events of one moment stand."""
 Type = Literal["created", "grew", "acknowledged", "assigned", "decided", "reported", "closed", "reopened", "noted"]
-SCHEMA = (
-    """
-    create table feed (name text not null) strict;
-    create table events (
-        seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
-        at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
-    ) strict;
-    create index events_by_time on events (kind, at);
-    """,
-)
+SCHEMA = """
+create table feed (name text not null) strict;
+create table events (
+    seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
+    at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
+) strict;
+create index events_by_time on events (kind, at);
+"""
 
 ID_DIGITS = 32
 MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")

@@ -20,10 +20,9 @@ from alerts.incidents.fold import Place, subjects_digest
 from alerts.incidents.joint import different, judged_apart, size, together, with_sums
 from alerts.incidents.replay import Replay
 from alerts.incidents.status import UNDECIDED, statuses
-from alerts.records import SEVERITIES, TEXT_RULE, ClockWord, Exposure, Incident, Sighting, Sketched, Why
+from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, Sighting, Sketched, Why
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore
-from alerts.store.older import reduced
 from ullage.records import Bait, Claims, Finding
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Facts, Reason, Rules, judge
@@ -200,7 +199,6 @@ def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits |
         replayed=replay.share,
         replay_of=replay.of,
         traits=traits,
-        text_rule=TEXT_RULE,
         parts_tied=where.parts,
         tied=where.tied,
         sketch=statistics.sketch if where.tied else (),
@@ -381,7 +379,7 @@ def project(
 ) -> Incident:
     """The incident that these facts and those of its `parts` make. `linked` are others that some finding fitted as well."""
     family = set(parts)
-    ordered = sorted(map(reduced, sightings), key=lambda s: (s.incident in family, s.folded_at, s.id))
+    ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))
     first, family = ordered[0], {*family, ordered[0].incident}
     ordered = [_of_others(sighting, family) for sighting in ordered]
     counts = Counts.of(ordered, one_each(exposures) if parts else exposures)
@@ -437,7 +435,6 @@ def project(
         sections=_first(s.section for s in ordered),
         claims=claimed(ordered),
         newest_date=facts.newest_date,
-        text_rule=TEXT_RULE,
         subjects=first.subjects,
         sketch=sketch[0],
         sketch_of=sketch[1],

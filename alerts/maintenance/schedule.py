@@ -43,8 +43,6 @@ class Maintenance:
     originals: OriginalSettings = field(default_factory=OriginalSettings)
     vault: Vault | None = None
     """Where sealed evidence may lie on this machine: what belongs to a held incident is marked."""
-    older: Callable[[], object] = lambda: None
-    """Brings up what an earlier version has left in the store, where opening it does not."""
     late: Callable[[], Collection[type[Document]]] = tuple
     """Removes what reached the store after it was erased, and says of which classes that was."""
     ledger: Sequence[Callable[[], object]] = ()
@@ -86,7 +84,6 @@ class Maintenance:
     def _expire(self) -> None:
         if self.vault is not None:
             mark(self.store, self.vault)
-        self.older()
         removed = expire(self.store, self.keep, self.running_time.read(), self._owed, self.originals)
         self._owed = frozenset(removed)
         self._owed |= {*self.late()}

@@ -11,7 +11,7 @@ from functools import cache
 
 from pydantic import Field
 
-from alerts.records import TEXT_RULE, Background
+from alerts.records import Background
 from alerts.records.document import Frozen
 from alerts.records.traits import Traits
 from ullage.files.rulefiles import Kind, toml
@@ -97,7 +97,6 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
         published_at=capture.published_at,
         fetched_at=capture.fetched_at,
         traits=traits,
-        text_rule=TEXT_RULE,
         ties=ties,
         finding=finding.model_copy(update={"original": ""}).encode().decode() if ties else "",
     )

@@ -132,7 +132,7 @@ def details(
 ) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
-        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects", "text_rule"}),
+        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
         **_next(found.incident),
         "status": found.status,
         "suppressed": _silence(silence),
@@ -140,7 +140,7 @@ def details(
         "decide": decide,
         "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
         "seen": [
-            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "text_rule", "sketch", "sketch_of"})
+            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "sketch", "sketch_of"})
             for sighting in found.sightings
         ],
         "exposures": [customer(exposure) for exposure in found.exposures],

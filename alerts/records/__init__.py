@@ -34,7 +34,6 @@ from alerts.records.decided import Decision, FraudOutcome, Hold, Suppression
 from alerts.records.document import Document
 from alerts.records.duty import HEARD, DutiesKnown, DutyRecord, clock_of
 from alerts.records.facts import (
-    TEXT_RULE,
     Background,
     Claim,
     Exposure,
@@ -55,7 +54,7 @@ from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fra
 from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "TEXT_RULE", "VERSION", "Account", "Act", "Audit", "Background", "Band",
+    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "VERSION", "Account", "Act", "Audit", "Background", "Band",
     "Claim", "ClockWord", "DaySheet", "Decision", "DutiesKnown", "DutyRecord", "Exposure", "Fraud", "FraudOutcome",
     "GapReason", "Gone", "Heard", "Hold", "Holding", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original",
     "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
@@ -67,11 +66,6 @@ CLASSES: tuple[type[Document], ...] = (
     Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
-VERSION = 13
-"""Of what a store indexes, raised when a class comes or one says otherwise what its filters are. The first had no `Background`,
-`Suppression` and `Hold`, the second no `Original`, the third no `KeyCheck`, the fourth no sellers, and texts that were cleaned,
-the fifth no `Heard`, the sixth no ledger of coverage, the seventh nothing of series and parts: none that it holds has any. The
-eighth had no `WorkItem`, which are made when somebody asks for them, the ninth no `Presence`, the
-tenth no `FraudOutcome`, the eleventh no `DutyRecord`, which alert
-makes by and by, the twelfth nothing `brief`, whose documents are read instead, and no `Holding`, but a `Claim` for each value. A
-class that is new gets its tables or index; filters that change must be filled from the documents."""
+VERSION = 1
+"""Of what a store indexes: raise it when a class comes, or says otherwise what its filters are. A store of another version is
+refused."""

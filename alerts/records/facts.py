@@ -14,9 +14,6 @@ from ullage.records import Bait, Claims, Cohort, RowGroup
 from ullage.records.base import MaybeMoment
 from ullage.vocabulary.kept import GAP
 
-TEXT_RULE = 3
-"""By which texts are kept: words of closed lists alone. Earlier versions cleaned them; see `alerts.store.older`."""
-
 How = Literal["deleted", "edited"]
 
 
@@ -114,7 +111,6 @@ class Sighting(Document):
     """What the background rules saw; of a finding in parts they see nothing."""
     author_tag: str = ""
     claims: Claims = Claims()
-    text_rule: int = 2
     parts_tied: tuple[str, ...] = ()
     """Incidents that became parts of `incident` because this post ties them to it."""
     tied: bool = False
@@ -206,7 +202,6 @@ class Background(Document):
     published_at: MaybeMoment
     fetched_at: datetime
     traits: Traits
-    text_rule: int = 2
     ties: tuple[str, ...] = ()
     """Those that its post would leave: should the same author sell beside it, it is no background."""
     finding: str = ""

@@ -107,7 +107,6 @@ class Incident(Document):
     """What its posts say of what they offer: the largest volume and size, the first price, every kind of contact and file."""
     newest_date: date | None = None
     """The newest date in any copy."""
-    text_rule: int = 2
     joined: int = 0
     """How many posts of one seller it is joined from; 0 where it is of one alone, or of copies."""
     series: tuple[str, ...] = ()

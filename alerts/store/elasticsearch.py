@@ -178,7 +178,7 @@ class ElasticsearchStore:
         return self._scroll(kind, where, kind)
 
     def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
-        """See `IncidentStore.excerpts`; documents without a `brief`, of an earlier version, are read last."""
+        """See `IncidentStore.excerpts`; documents too long for a `brief` are read last."""
         if not kind.brief or not shape.model_fields.keys() <= {"id", *kind.brief}:
             yield from self._scroll(kind, where, shape)
             return

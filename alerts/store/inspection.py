@@ -56,7 +56,6 @@ def _check_version(name: str, mapping: dict[str, Any]) -> None:
     found = mapping.get("_meta", {}).get("ullage")
     if not isinstance(found, int):
         raise ConfigError(f"index {name} was not made from our template: {PLAN}, after deleting the index if it is empty")
-    if found < VERSION:
-        raise ConfigError(f"index {name} has mapping {found}, older than this version's {VERSION}: {PLAN}")
-    if found > VERSION:
-        raise ConfigError(f"index {name} has mapping {found}, newer than this version's {VERSION}: update ullage here")
+    if found != VERSION:
+        todo = "use the ullage that made it, or name another prefix in store.url"
+        raise ConfigError(f"index {name} has mapping {found}, and this ullage reads {VERSION}: {todo}")

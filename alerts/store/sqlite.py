@@ -21,9 +21,9 @@ from typing import Any
 
 import apsw
 
-from alerts.records import CLASSES, Claim, Holding, Sighting
+from alerts.records import CLASSES, VERSION
 from alerts.records.document import D, Document, E, R, stored
-from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where, older
+from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where
 from alerts.store.rows_with import add_rows_with
 from alerts.store.selection import (
     MEMBERS,
@@ -38,7 +38,7 @@ from alerts.store.selection import (
 )
 from alerts.store.tokens import index_words
 from alerts.store.ways import Way, narrow_index, way
-from ullage.files.database import Step, check_database, empty_log, open_database, sqlite_errors, transaction
+from ullage.files.database import check_database, empty_log, open_database, sqlite_errors, transaction
 
 SCROLL = 500
 ABOVE = 2**62
@@ -53,12 +53,12 @@ def table_of(kind: type[Document]) -> str:
 
 
 def _schema(kind: type[Document]) -> str:
-    """Statements that make the tables of one record class, unless they are there."""
+    """Statements that make the tables of one record class."""
     name, columns = table_of(kind), "".join(f", {column} text not null" for column in kind.columns)
     columns += "".join(f", {number} integer not null" for number in kind.orders)
-    new, index, sets = "create table if not exists", f"create index if not exists {name}", "field text, value text, n integer"
+    index = f"create index {name}"
     statements = [
-        f"{new} {name} (n integer primary key, id text not null unique, time integer not null{columns}, doc text) strict",
+        f"create table {name} (n integer primary key, id text not null unique, time integer not null{columns}, doc text) strict",
         f"{index}_by_time on {name} (time, id)",
         *(f"{index}_by_{column} on {name} ({column}, time)" for column in kind.columns),
         *(f"{index}_by_{number} on {name} ({number}, id)" for number in kind.orders),
@@ -67,15 +67,18 @@ def _schema(kind: type[Document]) -> str:
     ]
     if kind.sets:
         statements += [
-            f"{new} {name}_sets ({sets}, primary key (field, value, n)) strict, without rowid",
+            f"create table {name}_sets (field text, value text, n integer, primary key (field, value, n)) strict, without rowid",
             f"{index}_sets_by_n on {name}_sets (n)",
         ]
     if kind.searchable:
         statements += [
-            f"create virtual table if not exists {name}_words using fts5(words, tokenize='ascii')",
+            f"create virtual table {name}_words using fts5(words, tokenize='ascii')",
             f"insert into {name}_words ({name}_words, rank) values ('secure-delete', 1)",
         ]
     return ";\n".join(statements) + ";\n"
+
+
+SCHEMA = "".join(map(_schema, CLASSES))
 
 
 def _runs(documents: Iterable[Document]) -> Iterator[tuple[type[Document], list[Document]]]:
@@ -93,7 +96,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.RLock()
-        self._database = open_database(path, STEPS)
+        self._database = open_database(path, SCHEMA, VERSION)
         self._database.execute(f"pragma cache_size = -{CACHE_KIB}")
         add_rows_with(self._database)
 
@@ -350,43 +353,3 @@ def _remove(database: apsw.Connection, kind: type[Document], numbers: Collection
     if kind.searchable:
         database.executemany(f"delete from {name}_words where rowid = ?", rows)
     database.executemany(f"delete from {name} where n = ?", rows)
-
-
-def _reduce_texts(database: apsw.Connection) -> None:
-    """Bring what a file of an earlier version holds under the rule by which texts are kept, and let sellers be found."""
-    others = older.outside(_all(database, Sighting))
-    for kind in older.KINDS:
-        for some in older.batches(_all(database, kind)):
-            pairs = [(before, older.brought_up(before, others)) for before in some]
-            changed = [(before, after) for before, after in pairs if kind is Sighting or after is not before]
-            numbers = _numbers(database, kind, [before for before, _ in changed])
-            _remove(database, kind, numbers.values())
-            _insert(database, kind, [after for _, after in changed if after is not None], numbers)
-
-
-def _gather_claims(database: apsw.Connection) -> None:
-    """What incidents hold was a claim a value until the twelfth version."""
-    database.execute(TABLES)
-    for some in older.batches(_all(database, Claim)):
-        of_incidents = [claim for claim in some if older.is_value(claim)]
-        _insert(database, Holding, [*older.gathered(some)], {})
-        _remove(database, Claim, _numbers(database, Claim, of_incidents).values())
-
-
-def _all(database: apsw.Connection, kind: type[D]) -> Iterator[D]:
-    """All documents of a class; those that were handed out may be written meanwhile."""
-    last, sql = -1, f"select n, id, doc from {table_of(kind)} where n > ? order by n limit {SCROLL}"
-    while rows := _rows(database, sql, last):
-        yield from (stored(kind, id_, doc, database.filename, kind) for _, id_, doc in rows)
-        last = rows[-1][0]
-
-
-def _rows(database: apsw.Connection, sql: str, *values: Any) -> list[Any]:
-    return database.execute(sql, values).fetchall()
-
-
-TABLES = "".join(map(_schema, CLASSES))
-STEPS: tuple[Step, ...] = (*[TABLES] * 4, _reduce_texts, *[TABLES] * 7, _gather_claims)
-"""A step a version: a file of an early one lacks tables of classes that came since, one of the fourth has texts as they were
-cleaned, one of the twelfth a claim for each value that an incident holds. When `VERSION` is raised, its step comes behind them.
-"""

@@ -35,7 +35,7 @@ def narrow_index(kind: type[Document], table: str) -> str:
     if not kind.narrow:
         return ""
     rest = [name for name in ("time", *kind.columns, *kind.orders) if name not in kind.narrow]
-    return f"create index if not exists {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *rest))})"
+    return f"create index {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *rest))})"
 
 
 def way(read: Read, kind: type[Document], table: str, where: Where) -> Way:

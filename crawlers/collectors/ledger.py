@@ -26,13 +26,11 @@ create table channels (
     name text primary key, state text not null default '', reason text not null default '', since real not null default 0,
     last_new real not null default 0, last_success real not null default 0, seen integer not null default 0,
     gaps integer not null default 0, refetched integer not null default 0, lost integer not null default 0,
-    lost_at real not null default 0
+    lost_at real not null default 0, service text not null default '', unread integer not null default 0
 ) strict;
 create table messages (number integer primary key, channel text not null, digest blob not null, unique (channel, digest)) strict;
 create table cursors (name text primary key, value text not null) strict;
 """
-SERVICES = "alter table channels add column service text not null default ''"
-UNREAD = "alter table channels add column unread integer not null default 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Ledger:
 
     def __init__(self, path: Path, cipher: FrontierCipher, service: str = "") -> None:
         self._path, self._cipher, self._service = path, cipher, service
-        self._connection: apsw.Connection = open_database(path, [SCHEMA, SERVICES, UNREAD])
+        self._connection: apsw.Connection = open_database(path, SCHEMA)
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> Ledger:

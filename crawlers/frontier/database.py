@@ -25,7 +25,7 @@ from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
-from crawlers.frontier.schema import NEXT, STEPS, WAITING, WALK, WALK_THREADS
+from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -112,7 +112,7 @@ class Frontier:
 
     def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS, file: str = FILE) -> None:
         self._path = folder / file
-        self._database = open_database(self._path, STEPS)
+        self._database = open_database(self._path, SCHEMA)
         running = RunningTime(folder, clock)
         self.history = History(self._database, running)
         self.forgetting = Forgetting(self._database, running, keep_days * DAY_SECONDS)

@@ -20,30 +20,6 @@ from ullage.files.database import sqlite_errors, transaction
 from ullage.records.heartbeat import State
 from ullage.running_time import DAY_SECONDS, RunningTime
 
-SCHEMA = """
-alter table pages add column entries integer not null default 0;
-alter table pages add column size integer not null default 0;
-create table standings (
-    site text primary key, state text not null default '', since real not null default 0, former text not null default '',
-    former_since real not null default 0, doubted real not null default 0, last_new real not null default 0,
-    posts integer not null default 0, author integer not null default 0, date integer not null default 0,
-    title integer not null default 0
-) strict;
-create table arrivals (site text not null, hour integer not null, posts integer not null, primary key (site, hour))
-    strict, without rowid;
-create table blind (site text not null, began real not null, ended real not null, primary key (site, began))
-    strict, without rowid;
-create table beats (at real primary key) strict, without rowid;
-"""
-REASON = "alter table standings add column reason text not null default ''"
-TALLIES = """
-create table tallies (site text not null, word text not null, count integer not null, primary key (site, word))
-    strict, without rowid;
-"""
-UNREAD = """
-alter table standings add column unread integer not null default 0;
-alter table standings add column unread_as text not null default '';
-"""
 TALLY = "insert into tallies values (?, ?, ?) on conflict (site, word) do update set count = count + excluded.count"
 ARRIVED = "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
 CAME = """

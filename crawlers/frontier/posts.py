@@ -19,19 +19,6 @@ import apsw
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.sites.pages import Post
 
-SCHEMA = """
-alter table seen add column named blob not null default x'';
-alter table seen add column missing real not null default 0;
-create index seen_by_name on seen (site, named);
-create index seen_by_page on seen (site, page);
-create index seen_missing on seen (site, page) where missing > 0;
-alter table pages add column counted integer not null default 0;
-create index pages_changed on pages (site, due_at) where role = 'thread';
-create index pages_read on pages (site, done_at) where role = 'thread';
-"""
-TAKEN = """
-create table taken (site text not null, named blob not null, at real not null, primary key (site, named)) strict, without rowid;
-"""
 LONGEST_THREAD = 20
 """Pages of a thread that is read again whole when posts of it are missing."""
 FOREVER = float("inf")

@@ -1,48 +1,53 @@
-"""The tables of `frontier.sqlite`, step by step as they came to be: a file of an older version takes those that it lacks.
-
-What is kept of posts and of sites as a whole has its steps beside what reads it (`posts`, `history`).
-"""
+"""The tables of `frontier.sqlite`, and the longer ones of the queries that read them."""
 
 from __future__ import annotations
 
-from crawlers.frontier import history, posts
-
 SCHEMA = """
-create table sites (name text primary key, due_at real not null, success_at real not null, failures integer not null) strict;
+create table key_check (value text not null) strict;
+create table sites (
+    name text primary key, due_at real not null, success_at real not null, failures integer not null,
+    visits integer not null default 0, whole_at real not null default 0
+) strict;
 create table pages (
     site text not null, name blob not null, sealed blob not null, role text not null, series blob not null,
     number integer not null, stamp blob not null, content blob not null default x'', state text not null default 'due',
-    due_at real not null, done_at real not null default 0, attempts integer not null default 0, primary key (site, name)
+    due_at real not null, done_at real not null default 0, attempts integer not null default 0,
+    entries integer not null default 0, size integer not null default 0, shown_at real not null default 0,
+    validators blob not null default x'', counted integer not null default 0, waits integer not null default 0,
+    primary key (site, name)
 ) strict;
-create index pages_by_due on pages (site, state, due_at);
 create index pages_by_series on pages (site, series, number);
-create table seen (site text not null, post blob not null, primary key (site, post)) strict, without rowid;
-"""
-WHERE_AND_WHEN = """
-alter table seen add column page blob not null default x'';
-alter table seen add column at real not null default 0;
-create table reading (partition text primary key, position integer not null, until real not null) strict;
-"""
-KEY_CHECK = "create table key_check (value text not null) strict"
-TURNS = """
-update pages set state = 'due' where state = 'leased';
-drop index pages_by_due;
 create index pages_by_turn on pages (site, state, iif(role <> 'list', 1, iif(number = 1, 0, 2)), due_at desc);
+create index pages_heads on pages (site) where role = 'list' and number = 1;
 create index pages_older on pages (site, number, done_at) where role = 'list' and number > 1;
-alter table pages add column shown_at real not null default 0;
-alter table pages add column validators blob not null default x'';
-alter table sites add column visits integer not null default 0;
-alter table sites add column whole_at real not null default 0;
+create index pages_changed on pages (site, due_at) where role = 'thread';
+create index pages_read on pages (site, done_at) where role = 'thread';
+create table seen (
+    site text not null, post blob not null, page blob not null default x'', at real not null default 0,
+    named blob not null default x'', missing real not null default 0, primary key (site, post)
+) strict, without rowid;
+create index seen_by_name on seen (site, named);
+create index seen_by_page on seen (site, page);
+create index seen_missing on seen (site, page) where missing > 0;
+create table taken (site text not null, named blob not null, at real not null, primary key (site, named)) strict, without rowid;
+create table reading (partition text primary key, position integer not null, until real not null) strict;
+create table standings (
+    site text primary key, state text not null default '', since real not null default 0, former text not null default '',
+    former_since real not null default 0, doubted real not null default 0, last_new real not null default 0,
+    posts integer not null default 0, author integer not null default 0, date integer not null default 0,
+    title integer not null default 0, reason text not null default '', unread integer not null default 0,
+    unread_as text not null default ''
+) strict;
+create table arrivals (site text not null, hour integer not null, posts integer not null, primary key (site, hour))
+    strict, without rowid;
+create table blind (site text not null, began real not null, ended real not null, primary key (site, began))
+    strict, without rowid;
+create table beats (at real primary key) strict, without rowid;
+create table tallies (site text not null, word text not null, count integer not null, primary key (site, word))
+    strict, without rowid;
 """
-HEADS = "create index pages_heads on pages (site) where role = 'list' and number = 1"
-"""Each visit begins with these, of a site that may have a million pages."""
-WAITS = "alter table pages add column waits integer not null default 0"
-"""Whether a page failed for a reason that passes, so that it waits to be read."""
-STEPS = (
-    SCHEMA, WHERE_AND_WHEN, history.SCHEMA, HEADS, KEY_CHECK, history.REASON, TURNS, posts.SCHEMA, history.TALLIES,
-    history.UNREAD, posts.TAKEN, WAITS,
-)  # fmt: skip
-"""In the order in which they are taken; new ones come last."""
+"""`pages_heads`: each visit begins with these, of a site that may have a million pages. `pages.waits`: a page failed for a reason
+that passes, so that it waits to be read."""
 
 WAITING = """
 select count(*) from pages where site = ?1 and state = 'due'

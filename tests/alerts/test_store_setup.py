@@ -175,8 +175,14 @@ def test_check_names_the_index_that_is_missing_or_of_another_version(backend, ur
     index = index_name(prefix(url), Audit)
     with contextlib.closing(backend.server.client()) as admin:
         for meta, told in (
-            ({"ullage": VERSION - 1}, f"index {index} has mapping {VERSION - 1}, older"),
-            ({"ullage": VERSION + 1}, f"index {index} has mapping {VERSION + 1}, newer"),
+            (
+                {"ullage": VERSION - 1},
+                f"index {index} has mapping {VERSION - 1}, and this ullage reads {VERSION}: use the ullage that made it",
+            ),
+            (
+                {"ullage": VERSION + 1},
+                f"index {index} has mapping {VERSION + 1}, and this ullage reads {VERSION}: use the ullage that made it",
+            ),
             ({}, f"index {index} was not made from our template"),
         ):
             admin.indices.put_mapping(index=index, meta=meta)

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import FILE, Frontier
+from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import came_at
-from crawlers.frontier.schema import STEPS
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
 from crawlers.sites.pages import Page, Parsed, Post
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site
-from ullage.files.database import open_database
 from ullage.records.heartbeat import SiteReport
 
 HOUR, DAY = 3600.0, 86400.0
@@ -329,15 +327,3 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
     assert ([one.site for one in first.watched], first.sites) == (["board"], {"ok": 2, "login_expired": 1})
     monkeypatch.setattr(frontier.history, "_database", None)
     assert site_states.coverage(sites) == first  # nothing has changed, so nothing is read again
-
-
-def test_a_frontier_of_the_version_before_is_brought_up_with_what_it_holds(tmp_path: Path, clock: HeldClock) -> None:
-    old = open_database(tmp_path / FILE, STEPS[:2])
-    old.execute("insert into sites values ('board', 5, 4, 1)")
-    old.execute("insert into seen values ('board', x'01', x'02', 3)")
-    old.close()
-    opened = Frontier(tmp_path, KEY, clock.as_clock())
-    assert opened.visits("board").success_at == 4
-    assert opened.history.standing("board").state is None
-    assert SiteStates(opened, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(site="board", last_success=4.0)
-    opened.close()

@@ -44,15 +44,14 @@ AREAS = {
     ),
     "store": Area(
         (
-            *_files("alerts/store", "merge older rows_with selection sqlite tokens within"),
+            *_files("alerts/store", "merge rows_with selection sqlite tokens within"),
             *_files("ullage/files", "atomic_write database lock"),
         ),
         (
             *_tests("contracts", "duty_records incident_store joined_posts"),
-            *_tests("alerts", "older overtaken store_damage store_plans store_versions tenants tokens within"),
+            *_tests("alerts", "overtaken store_damage store_plans store_versions tenants tokens within"),
             *_tests("state", "newer torn"),
             *_tests("ullage", "atomic_write database durable lock"),
-            *_tests("upgrade", "stores"),
         ),
     ),
     "grouping": Area(

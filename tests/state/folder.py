@@ -1,8 +1,8 @@
 """A data folder with every file that ullage keeps, and what reads each: the subject of R13.
 
-It begins as the folder that 832bf64 left (`tests/data`), opened and so brought up, and gets what that one lacks: a list with a
-day's changes and an erased customer, sealed evidence, the house's own rules, a spool, and writes that a killed process left in
-the logs of its databases.
+It is made as `init` makes one and gets something of everything: pages that were read, records on every topic, incidents that
+people decided on, a list with a day's changes and an erased customer, sealed evidence, the house's own rules, a spool, and writes
+that a killed process left in the logs of its databases.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
-import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.accounts.accounts import Accounts
-from alerts.read.query import Filters, listed
-from alerts.records import CLASSES, Claim
+from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
 from alerts.rules.kinds import kinds
 from alerts.store import Where, configured_store
 from crawlers.collectors.ledger import Ledger
@@ -29,7 +27,7 @@ from crawlers.collectors.session import Message
 from crawlers.frontier.database import open_frontier
 from crawlers.intake.line import Line
 from crawlers.platforms import platform_of
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import Page, Parsed, Post
 from crawlers.sites.site import SiteFolder
 from matcher.watchlist import installed, subjects
 from matcher.watchlist.changes import Changes, erase_customer
@@ -38,14 +36,13 @@ from matcher.watchlist.installed import path_of
 from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
+from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
-from tests.factories import WHEN, outgoing
+from tests.factories import WHEN, outgoing, signed
 from tests.matcher.bank import customer, enrol
 from tests.matcher.bank import listed as as_csv
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
-from tests.upgrade.checksums import add_checksums
-from tests.upgrade.test_data_folder import FOLDER, MADE
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
@@ -55,12 +52,41 @@ from ullage.custody.vault import Vault
 from ullage.errors import CorruptError
 from ullage.lookup.enrolled import Enrolled, EnrolledLists
 from ullage.lookup.enrolled import path_of as enrolled_at
+from ullage.records.finding import Term
 from ullage.runtime.cutover import Cutover
 from ullage.security import keys
 from ullage.settings import Context, load
+from ullage.setup import initialise
 
 SITES = ("demo-forum", "demo-pastes")
 GROUPS = {CAPTURES: "match", FINDINGS: "alert", DEAD_LETTERS: "replay"}
+MADE = 1_795_681_300.0
+"""2026-11-26 08:21:40 UTC, when the folder is made: nothing in it has expired."""
+SETTINGS = """\
+[crawl]
+user_agent = "ullage test (loopback only)"
+
+[tenants.bank]
+brands = ["云杉银行"]
+domains = ["spruce-bank.example"]
+bins = ["620000"]
+
+[notify.channels.security-team]
+kind = "webhook"
+
+[notify.routes.all]
+channels = ["security-team"]
+severity = "notice"
+"""
+SITE = """\
+platform = "spirit"
+start = ["http://127.0.0.1:50215/"]
+delay_seconds = 0.0
+revisit_seconds = 30
+allow_private = true
+legal_basis = "synthetic people, on this machine"
+owner = "a test"
+"""
 
 
 def opened(data: Path) -> Context:
@@ -76,12 +102,9 @@ def spool(data: Path) -> Bus:
 def make(data: Path) -> Path:
     """Make the folder below `data`; returns it, as a killed process leaves it."""
     live = data / "live"
-    with tarfile.open(FOLDER) as archive:
-        archive.extractall(live, filter="data")
-    for file in live.rglob("*.sqlite"):
-        add_checksums(file)
-    context = opened(live)
+    context = _initialised(live)
     _enrol(context)
+    _fill(context)
     _seal(context)
     keys.signer(context.keys, "match")
     watchlists(context)
@@ -110,6 +133,53 @@ def make(data: Path) -> Path:
     return killed
 
 
+def _initialised(data: Path) -> Context:
+    """The folder as `init` and an operator leave it."""
+    for _ in initialise(opened(data)):
+        pass
+    (data / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
+    (data / "keys" / "notify" / "security-team").write_text("http://127.0.0.1:9/\nsecret\n", encoding="utf-8")
+    (data / "keys" / "notify" / "security-team").chmod(0o600)
+    for name in SITES:
+        (data / "sites.d" / f"{name}.toml").write_text(SITE, encoding="utf-8")
+    return opened(data)
+
+
+def _fill(context: Context) -> None:
+    """Pages that were read, records on the bus, incidents and what was decided of them, entries in the audit log."""
+    with closing(open_frontier(context)) as frontier:
+        for site in SITES:
+            began = frontier.begin_visit(site, [Page("http://127.0.0.1/list", "list")])
+            items = tuple(Page(f"http://127.0.0.1/{n}", "item") for n in range(60))
+            for parsed in (
+                Parsed(pages=items),
+                *(Parsed(posts=(Post(str(n), item.url, b"text"),)) for n, item in enumerate(items[:40])),
+            ):
+                leased = frontier.lease(site)
+                assert leased
+                frontier.finish(leased, parsed, began)
+    with closing(context.bus()) as bus:
+        for topic, group in GROUPS.items():
+            bus.publisher(topic).append([signed(context.keys, f"{n}".encode() * 900, id_=str(n)) for n in range(60)])
+            with closing(bus.subscribe(topic, group)) as subscription:
+                subscription.commit(subscription.poll(20, 0.0)[-1])
+    with closing(configured_store(context)) as store:
+        wanted = {"terms": [Term(id="四件套", category="FRAUD", weight=5, count=1)]}
+        made = [
+            finding(f"f{n}", range(40 * n, 40 * n + 30), range(10 * n, 10 * n + 9), ("phone", "card"), statistics=wanted)
+            for n in range(12)
+        ]
+        fold_all(store, HeldClock(MADE), made)
+        store.create([_decision(incident_id(f"f{n}"), context) for n in range(5)])
+    for n in range(12):
+        context.trail().append("test.append", f"incident {n}", actor="Li", tenant="bank", reason="a test")
+
+
+def _decision(incident: str, context: Context) -> Decision:
+    now = context.clock.now()
+    return Decision(id=f"{incident}:1", tenant="bank", incident=incident, at=now, by="Li", status="confirmed", note="seen")
+
+
 def _message(number: int) -> Message:
     return Message(f"event {number}", Line(site="loans", text=f"text {number}"))
 
@@ -123,6 +193,7 @@ def _account(context: Context) -> None:
 def _enrol(context: Context) -> None:
     """A tenant of twelve; one came and one went since, one was erased."""
     data, store = context.data, context.keys
+    (data / "building").mkdir(mode=0o700)
     enrol(context, "bank", [customer(n) for n in range(12)], recorded=True)
     (data / "bank.watchlist").unlink(missing_ok=True)
     (data / "bank.subjects").rename(data / "building" / "bank.subjects")
@@ -226,10 +297,10 @@ def watchlists(context: Context) -> Any:
     return found
 
 
-def way_back(context: Context, tenant: str) -> Any:
-    (lists,) = [one for one in installed.load(context) if one.tenant == tenant]
+def way_back(context: Context) -> Any:
+    (lists,) = installed.load(context)
     wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
-    return subjects.resolve(context.data / "building" / f"{tenant}.subjects", context.keys, tenant, wanted)
+    return subjects.resolve(context.data / "building" / "bank.subjects", context.keys, "bank", wanted)
 
 
 def recorded(context: Context) -> Any:
@@ -260,7 +331,8 @@ def store(context: Context) -> Any:
         store.check()
         documents = {kind: sorted(store.scroll(kind, Where()), key=lambda d: d.id) for kind in CLASSES}
         assert store.count(Claim, Where()) == len(documents[Claim])
-        return documents, [listed(store, Filters(**asked), 50).rows for asked in ({}, {"text": "四件套"}, {"kind": "card"})]
+        asked = (Where(), Where(text="四件套"), Where({"kinds": ("card",)}))
+        return documents, [store.search(Incident, where, 50).items for where in asked]
 
 
 def frontier(context: Context) -> Any:
@@ -338,15 +410,14 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "rules/*": (rules, ("rules/*",)),
     "keys/notify/*": (secret, (KEYS,)),
     "keys/frontier.key": (frontier, (KEYS, "frontier.sqlite*")),
-    "keys/audit/command.key": (audit, (KEYS, "audit/*/*")),
+    "keys/audit/*": (audit, (KEYS, "audit/*/*")),
     "keys/*": (keys_and_their_use, (KEYS,)),
     "cutover/*": (cutovers, ("cutover/*", "bus/*")),
     "clock/*": (clocks, ("clock/*",)),
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
     "enrolled/*": (recorded, (KEYS, "enrolled/*")),
-    "building/bank.subjects": (partial(way_back, tenant="bank"), (KEYS, LISTS, "building/*")),
-    "building/spruce-bank.subjects": (partial(way_back, tenant="spruce-bank"), (KEYS, LISTS, "building/*")),
+    "building/bank.subjects": (way_back, (KEYS, LISTS, "building/*")),
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
     "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),
     "frontier.sqlite*": (frontier, ("frontier.sqlite*", "keys/frontier.*")),

@@ -125,7 +125,7 @@ def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: P
 @pytest.mark.parametrize("headers", ["[]", "{", "null"])
 def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(whole: Path, headers: str) -> None:
     """As a program of somebody else leaves it: the page is whole."""
-    with closing(open_database(whole / "captures.sqlite", [SCHEMA])) as database:
+    with closing(open_database(whole / "captures.sqlite", SCHEMA)) as database:
         database.execute("update records set headers = ? where offset = 6", (headers,))
     subscription = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock()).subscribe(CAPTURES, "match")
     with pytest.raises(CorruptError, match=r"captures\.sqlite has a damaged record \(offset 6\)"):

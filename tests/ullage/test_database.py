@@ -15,7 +15,6 @@ import pytest
 from ullage.errors import CorruptError, UnavailableError
 from ullage.files import database
 from ullage.files.database import (
-    CHECKED,
     all_or_nothing,
     back_up,
     check_database,
@@ -29,11 +28,11 @@ SCHEMA = "create table words (word text not null) strict"
 
 
 def words(path: Path) -> list[str]:
-    return [word for (word,) in open_database(path, [SCHEMA]).execute("select word from words order by rowid")]
+    return [word for (word,) in open_database(path, SCHEMA).execute("select word from words order by rowid")]
 
 
 def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "deep" / "x.sqlite", [SCHEMA])
+    database = open_database(tmp_path / "deep" / "x.sqlite", SCHEMA)
     assert {name: database.pragma(name) for name in ("journal_mode", "synchronous", "secure_delete", "temp_store")} == {
         "journal_mode": "wal",
         "synchronous": 2,
@@ -52,14 +51,14 @@ def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_others_may_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:
-    open_database(tmp_path / "x.sqlite", [SCHEMA]).close()
+    open_database(tmp_path / "x.sqlite", SCHEMA).close()
     (tmp_path / "x.sqlite").chmod(0o644)
-    open_database(tmp_path / "x.sqlite", [SCHEMA]).close()
+    open_database(tmp_path / "x.sqlite", SCHEMA).close()
     assert oct((tmp_path / "x.sqlite").stat().st_mode & 0o777) == "0o600"
 
 
 def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
+    database = open_database(tmp_path / "x.sqlite", SCHEMA)
     database.execute("insert into words values ('planted')")
     database.execute("delete from words")
     database.execute("pragma wal_checkpoint(truncate)")
@@ -67,24 +66,24 @@ def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
     assert not any(b"planted" in p.read_bytes() for p in tmp_path.iterdir())
 
 
-def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    open_database(tmp_path / "x.sqlite", [SCHEMA, *[""] * 6]).close()
-    with pytest.raises(CorruptError, match=r"newer ullage \(schema 7\)"):
-        open_database(tmp_path / "x.sqlite", [SCHEMA])
-
-
-def test_an_older_file_has_the_steps_that_it_lacks_and_keeps_its_content(tmp_path: Path) -> None:
-    open_database(tmp_path / "x.sqlite", [SCHEMA]).execute("insert into words values ('a')")
-    steps = [SCHEMA, "alter table words add column length integer not null default 1", "update words set length = length + 1"]
-    for _ in range(2):
-        assert open_database(tmp_path / "x.sqlite", steps).execute("select word, length from words").fetchall() == [("a", 2)]
+@pytest.mark.parametrize(("found", "reads"), [(7, 2), (1, 2), (13, 1)])
+def test_a_file_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, found: int, reads: int) -> None:
+    open_database(tmp_path / "x.sqlite", SCHEMA, found).close()
+    before = (tmp_path / "x.sqlite").read_bytes()
+    with pytest.raises(CorruptError) as refused:
+        open_database(tmp_path / "x.sqlite", SCHEMA, reads)
+    assert str(refused.value) == (
+        f"{tmp_path}/x.sqlite has schema {found}, and this ullage reads {reads}: use the ullage that wrote it, or move these away"
+        " (x.sqlite*) to start empty"
+    )
+    assert (tmp_path / "x.sqlite").read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"no database at all, only words " * 99, b"SQLite format 3\0" + bytes(4000)])
 def test_what_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.sqlite").write_bytes(content)
     with pytest.raises(CorruptError, match=r"x\.sqlite is"):
-        open_database(tmp_path / "x.sqlite", [SCHEMA])
+        open_database(tmp_path / "x.sqlite", SCHEMA)
     assert (tmp_path / "x.sqlite").read_bytes() == content
 
 
@@ -94,15 +93,15 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     other.commit()
     other.close()
     with pytest.raises(CorruptError, match="no database of ours"):
-        open_database(tmp_path / "x.sqlite", [SCHEMA])
+        open_database(tmp_path / "x.sqlite", SCHEMA)
 
 
 def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) -> None:
     """Its pages are whole; SQLite has no code for that."""
     path = tmp_path / "x.sqlite"
-    with closing(open_database(path, ["create virtual table texts using fts5(text)"])) as made:
+    with closing(open_database(path, "create virtual table texts using fts5(text)")) as made:
         made.execute("update texts_config set v = 0 where k = 'version'")
-    with closing(open_database(path, [""])) as opened:
+    with closing(open_database(path, "")) as opened:
         with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
             check_database(opened, path)
         with pytest.raises(CorruptError, match=r"x\.sqlite is damaged"), sqlite_errors(path):
@@ -111,14 +110,14 @@ def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) ->
 
 def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    with closing(open_database(path, [SCHEMA])) as opened, pytest.raises(apsw.SQLError), sqlite_errors(path):
+    with closing(open_database(path, SCHEMA)) as opened, pytest.raises(apsw.SQLError), sqlite_errors(path):
         opened.execute("select * from nowhere")
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be made"):
-        open_database(tmp_path / "file" / "x.sqlite", [SCHEMA])
+        open_database(tmp_path / "file" / "x.sqlite", SCHEMA)
 
 
 def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monkeypatch) -> None:
@@ -128,7 +127,7 @@ def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr("ullage.files.database.os.fsync", full)
         with pytest.raises(UnavailableError, match=r"x\.sqlite cannot be read or written \(No space left"):
-            open_database(tmp_path / "x.sqlite", [SCHEMA])
+            open_database(tmp_path / "x.sqlite", SCHEMA)
     assert list(tmp_path.iterdir()) == []
     assert words(tmp_path / "x.sqlite") == []
 
@@ -137,7 +136,7 @@ OPEN = """
 import sys, pathlib
 from ullage.files.database import open_database, transaction
 sys.stdin.readline()
-database = open_database(pathlib.Path(sys.argv[1]), [sys.argv[2]])
+database = open_database(pathlib.Path(sys.argv[1]), sys.argv[2])
 with transaction(database):
     count = database.execute("select count(*) from words").get
     database.execute("insert into words values (?)", (str(count),))
@@ -155,10 +154,10 @@ def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path:
 
 def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    open_database(path, [SCHEMA]).close()
+    open_database(path, SCHEMA).close()
 
     def count_up() -> None:
-        database = open_database(path, [SCHEMA])
+        database = open_database(path, SCHEMA)
         for _ in range(25):
             with transaction(database):
                 count = database.execute("select count(*) from words").get
@@ -173,7 +172,7 @@ def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: 
 
 
 def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
+    database = open_database(tmp_path / "x.sqlite", SCHEMA)
     with pytest.raises(apsw.ConstraintError), transaction(database):
         database.execute("insert into words values ('a'), (null)")
     with pytest.raises(ZeroDivisionError), transaction(database):
@@ -200,7 +199,7 @@ def test_what_may_pass_is_tried_again_and_damage_stops(raised: Exception, seen: 
 
 def filled(path: Path, rows: int = 400) -> list[str]:
     """A closed file of some twenty pages; what it holds."""
-    database = open_database(path, [SCHEMA])
+    database = open_database(path, SCHEMA)
     with transaction(database):
         database.executemany("insert into words values (?)", ((f"{n:05d}" * 40,) for n in range(rows)))
     database.close()
@@ -232,7 +231,7 @@ def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None
 def test_an_empty_file_is_no_new_one(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").touch()
     with pytest.raises(CorruptError, match=r"x\.sqlite is empty: restore it"):
-        open_database(tmp_path / "x.sqlite", [SCHEMA])
+        open_database(tmp_path / "x.sqlite", SCHEMA)
 
 
 def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
@@ -240,7 +239,7 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
     filled(path)
     path.unlink()
     with pytest.raises(CorruptError, match=r"x\.sqlite is gone: restore it.*\(x\.sqlite\*\) to start empty"):
-        open_database(path, [SCHEMA])
+        open_database(path, SCHEMA)
     (tmp_path / "x.sqlite.commits").unlink()
     assert words(path) == []
 
@@ -249,7 +248,7 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
 def killed(tmp_path: Path) -> Path:
     """A file as a process leaves it that is killed: five transactions are in its log, none in the file itself."""
     live = tmp_path / "live"
-    database = open_database(live / "x.sqlite", [SCHEMA])
+    database = open_database(live / "x.sqlite", SCHEMA)
     for n in range(5):
         with transaction(database):
             database.execute("insert into words values (?)", (str(n),))
@@ -300,7 +299,7 @@ def test_a_damaged_count_hides_nothing_and_is_logged(killed: Path, capsys) -> No
 
 
 def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "x.sqlite", [SCHEMA])
+    database = open_database(tmp_path / "x.sqlite", SCHEMA)
     for _ in range(3):
         with transaction(database):
             database.execute("delete from words")
@@ -308,7 +307,7 @@ def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> No
 
 
 def unchecked(path: Path) -> apsw.Connection:
-    """A file as versions before checksums made it, its last writes in the log; who has it open."""
+    """A file without checksums, its last writes in the log; who has it open."""
     database = apsw.Connection(str(path))
     database.pragma("journal_mode", "wal")
     database.execute(f"{SCHEMA}; pragma user_version=1")
@@ -325,19 +324,14 @@ def test_a_file_without_checksums_is_refused_and_left_as_it_is(tmp_path: Path, i
     if not is_open:
         before.close()
     content = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
-    with pytest.raises(CorruptError, match=r"before 0\.1\.0, whose files had no checksums: open it with what wrote it") as told:
-        open_database(path, [SCHEMA])
+    with pytest.raises(
+        CorruptError, match=r"is no database of ours \(its pages have no checksums\): open it with what wrote it"
+    ) as told:
+        open_database(path, SCHEMA)
     assert "empty" not in str(told.value)
     before.close()
     if not is_open:
         assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix == ".sqlite"} == content
-
-
-def test_a_version_without_checksums_leaves_a_file_with_them_alone(tmp_path: Path) -> None:
-    """It refuses a schema that is larger than it knows: 65,537."""
-    filled(tmp_path / "x.sqlite")
-    with closing(apsw.Connection(str(tmp_path / "x.sqlite"))) as plain:
-        assert int(plain.pragma("user_version")) == CHECKED + 1
 
 
 def test_check_reads_the_whole_file(tmp_path: Path) -> None:
@@ -346,14 +340,14 @@ def test_check_reads_the_whole_file(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    with closing(open_database(path, [SCHEMA])) as database, pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
+    with closing(open_database(path, SCHEMA)) as database, pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
         check_database(database, path)
 
 
 def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path: Path) -> None:
     """More than SQLite's cache holds: what does not fit is written before the first page is."""
     path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
-    with closing(open_database(path, [SCHEMA])) as opened:
+    with closing(open_database(path, SCHEMA)) as opened:
         opened.pragma("wal_autocheckpoint", 0)
         with transaction(opened):
             opened.executemany("insert into words values (?)", ((f"{n:05d}" * 800,) for n in range(2000)))
@@ -362,13 +356,13 @@ def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path:
     with copy.open("r+b") as file:
         file.seek(4096 * 1000 + 99)
         file.write(b"!")
-    with closing(open_database(copy, [SCHEMA])) as opened, pytest.raises(CorruptError, match=r"copy\.sqlite is damaged"):
+    with closing(open_database(copy, SCHEMA)) as opened, pytest.raises(CorruptError, match=r"copy\.sqlite is damaged"):
         check_database(opened, copy)
 
 
 def test_what_was_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    with closing(open_database(path, [SCHEMA])) as opened:
+    with closing(open_database(path, SCHEMA)) as opened:
         opened.execute("insert into words values ('planted')")
         with closing(apsw.Connection(str(path))) as reader, all_or_nothing(reader, "begin"):
             assert reader.execute("select word from words").get == "planted"

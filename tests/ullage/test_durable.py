@@ -12,7 +12,7 @@ from ullage.bus import CAPTURES, open_bus
 from ullage.files import atomic_write
 from ullage.files.database import back_up, open_database
 
-SCHEMA = ["create table t (n integer not null) strict"]
+SCHEMA = "create table t (n integer not null) strict"
 
 
 def a_spool(folder: Path) -> None:

@@ -56,7 +56,7 @@ class _Topic:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name, self.path = name, folder / f"{name}.sqlite"
-        self.database = open_database(self.path, [SCHEMA])
+        self.database = open_database(self.path, SCHEMA)
 
     def bounds(self) -> tuple[int, int]:
         """First offset that is kept and the next that will be given, as they are at one moment."""

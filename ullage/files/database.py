@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -43,18 +43,15 @@ EXTENSION, VFS = "cksumvfs", "cksmvfs"
 RESERVED = 8
 """Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
 CHECKED = 1 << 16
-"""Is added to the version of a file, all of whose pages have checksums. A version of ullage that knows none takes it for a newer
-one's and leaves it alone: what it wrote would have none."""
+"""Is added to the version of a file: all of its pages have checksums. A file without it is not ours."""
 COMMITS = "create table commits (n integer not null) strict; insert into commits values (0)"
 COUNT = "update commits set n = n + 1 returning n"
 FOLLOWERS = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file."""
 COUNTED = ".commits"
 CURE = "restore it from a copy with all that stands beside it, or move these away ({name}*) to start empty"
-FOREIGN = (
-    "is no database of ours, or one of a version before 0.1.0, whose files had no checksums",
-    "open it with what wrote it, or name another data folder",
-)
+FOREIGN = "is no database of ours (its pages have no checksums)", "open it with what wrote it, or name another data folder"
+OTHER = "use the ullage that wrote it, or move these away ({name}*) to start empty"
 IS_IT_HERE = "see what `ullage check` says of it; if it says ok, the backup's disk is at fault: use another one"
 GO_ON = "restore it from a copy with all that stands beside it, or remove {name}.commits to go on without them"
 
@@ -123,19 +120,11 @@ def _roll_back(connection: apsw.Connection) -> None:
         connection.execute("rollback")
 
 
-Step = str | Callable[[apsw.Connection], None]
-"""What brings a schema from one version to the next: SQL, or a function that is called within the transaction.
+def open_database(path: Path, schema: str, version: int = 1) -> apsw.Connection:
+    """Open `path`, or create it with the tables that the SQL in `schema` makes.
 
-One that stands several times among a schema's steps makes what is not there yet: a new file takes it once.
-"""
-
-
-def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
-    """Open or create `path`, whose schema is what `steps` make of an empty file, one after the other.
-
-    The file's version is the number of steps that it has had; an older file is brought up by those that are left. Raises
-    CorruptError when the file is damaged, is no database of ours, lacks what was committed, or was written by a newer version;
-    never resets it.
+    Raises CorruptError when the file is damaged, is no database of ours, lacks what was committed, or has another `version` of
+    the schema; never resets it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -145,15 +134,14 @@ def open_database(path: Path, steps: Sequence[Step]) -> apsw.Connection:
     # One at a time: SQLite does not wait for whoever else is switching to WAL.
     with sqlite_errors(path), turn(path.parent), contextlib.ExitStack() as undo:
         if not path.exists():
-            _make(path, steps)
+            _make(path, schema, version)
         if not path.stat().st_size:
             raise damaged(path, "is empty")
         counted = _counted(path)  # before the file's own count is read: others may be writing
         connection = _connect(path)
         undo.callback(connection.close)
-        _refuse(connection, path, steps)
+        _refuse(connection, path, version)
         connection.execute("pragma journal_mode=wal")
-        _bring_up(connection, steps)
         _compare(connection, path, counted)
         undo.pop_all()
     return connection
@@ -243,7 +231,7 @@ def _connect(path: Path) -> apsw.Connection:
     return connection
 
 
-def _make(path: Path, steps: Sequence[Step]) -> None:
+def _make(path: Path, schema: str, version: int) -> None:
     """A new file, which gets its name when it is whole."""
     left = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
     if any(one.exists() for one in left):
@@ -251,9 +239,9 @@ def _make(path: Path, steps: Sequence[Step]) -> None:
     with _draft(path) as draft, contextlib.closing(_connect(draft)) as connection:
         connection.reserve_bytes(reserve=RESERVED)
         with all_or_nothing(connection):
-            for step in dict.fromkeys((COMMITS, *steps)):
-                _take(connection, step)
-            connection.pragma("user_version", CHECKED | len(steps))
+            connection.execute(COMMITS)
+            connection.execute(schema)
+            connection.pragma("user_version", CHECKED | version)
 
 
 @contextlib.contextmanager
@@ -273,34 +261,15 @@ def _draft(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
-def _refuse(connection: apsw.Connection, path: Path, steps: Sequence[Step]) -> None:
-    """CorruptError for a file of another program, of another version that this one does not read, or whose checksums are off."""
-    version = int(connection.pragma("user_version"))
-    if not version & CHECKED:
+def _refuse(connection: apsw.Connection, path: Path, version: int) -> None:
+    """CorruptError for a file of another program, of another version of the schema, or whose checksums are off."""
+    stored = int(connection.pragma("user_version"))
+    if not stored & CHECKED:
         raise damaged(path, *FOREIGN)
-    found = version ^ CHECKED
-    if not 0 < found <= len(steps):
-        raise CorruptError(f"{path} was written by a newer ullage (schema {found}): use that version")
+    if stored != CHECKED | version:
+        raise damaged(path, f"has schema {stored ^ CHECKED}, and this ullage reads {version}", OTHER)
     if int(connection.pragma("checksum_verification")) != 1:
         raise damaged(path)
-
-
-def _bring_up(connection: apsw.Connection, steps: Sequence[Step]) -> None:
-    """Give the file the steps that it lacks."""
-    found = int(connection.pragma("user_version")) ^ CHECKED
-    if found < len(steps):
-        with transaction(connection):
-            for step in steps[found:]:
-                _take(connection, step)
-            connection.pragma("user_version", CHECKED | len(steps))
-        empty_log(connection)  # what a step has overwritten still stands in the file itself
-
-
-def _take(connection: apsw.Connection, step: Step) -> None:
-    if callable(step):
-        step(connection)
-    else:
-        connection.execute(step)
 
 
 def _compare(connection: apsw.Connection, path: Path, counted: int) -> None:
