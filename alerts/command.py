@@ -67,7 +67,6 @@ from ullage.files.rulefiles import Live
 from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, STORE, new_registry
-from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, spare_what_stands, surroundings
@@ -128,7 +127,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
-        letters, subscription, authentic = opened
+        letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
         book, release = book_of(context, store)
@@ -177,6 +176,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         maintenance.step = book.step
         maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
+        authentic = Authentic(keys.verifier(context.keys, FINDINGS))
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         batch = settings.alert.batch
@@ -190,11 +190,11 @@ def run_alert(context: Context, *, once: bool) -> None:
 
 def _opened(
     context: Context, bus: Bus, stop: threading.Event, once: bool, metrics: AlertMetrics
-) -> tuple[DeadLetters, Subscription, Authentic] | None:
+) -> tuple[DeadLetters, Subscription] | None:
     """Where findings come from and what is none of ours goes; None when told to stop before the bus answered."""
 
-    def ask() -> tuple[DeadLetters, Subscription, Authentic]:
-        return _letters(context, bus), bus.subscribe(FINDINGS, GROUP), _authentic(context, bus)
+    def ask() -> tuple[DeadLetters, Subscription]:
+        return _letters(context, bus), bus.subscribe(FINDINGS, GROUP)
 
     return reach("alert", ask, stop, once, partial(metrics.loop.reached, BUS))
 
@@ -225,11 +225,6 @@ def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Ca
         metrics.known(until)
 
     return recount
-
-
-def _authentic(context: Context, bus: Bus) -> Authentic:
-    cutover = Cutover.of(context.data, bus, FINDINGS, GROUP, context.clock.now())
-    return Authentic(keys.verifier(context.keys, FINDINGS), cutover)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

@@ -19,7 +19,7 @@ from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.running_time import Reading
-from ullage.runtime import cutover, dead_letters
+from ullage.runtime import dead_letters
 from ullage.security import check_values, keys
 from ullage.security.tls import Life, Served, Trust
 from ullage.settings import FILE, Context, Settings
@@ -143,7 +143,6 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         look(what, act)
     look("audit log", lambda: _audit(context))
     look("clock", lambda: _clock(context))
-    look("cut-over to signed records", lambda: cutover.check(context.data))
     look("disk", lambda: _disks(context))
     return lines
 
@@ -322,7 +321,7 @@ def _with_keys(store: keys.KeyStore) -> set[str]:
 
 
 def _signers(context: Context) -> str:
-    """Whose records are believed here; what they are not is in `ullage.runtime.cutover`."""
+    """Whose records are believed here."""
     known = {topic: len(keys.verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)}
     if not any(known.values()):
         raise ConfigError(

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from ullage.bus import CAPTURES, Outgoing, Publisher
-from ullage.records import Capture
+from ullage.records import CAPTURE_SCHEMA, Capture
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 
@@ -40,7 +40,6 @@ class Outbox:
 
     def _seal(self, capture: Capture) -> Outgoing:
         signed = self._signer.enclose(capture.encode(), PURPOSE)
-        schema = capture.schema_needed
-        sealed = self._sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=schema)
-        headers = {"site": capture.site, "id": capture.id, "schema": str(schema), "key_id": self._sealer.key_id}
+        sealed = self._sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        headers = {"site": capture.site, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
         return Outgoing(capture.id, sealed, headers)

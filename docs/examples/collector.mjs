@@ -15,7 +15,7 @@ import fs from "node:fs";
 import path from "node:path";
 import readline from "node:readline";
 
-const SCHEMA = 2; // of a capture without forwarded_from and post_name
+const SCHEMA = 1; // of a capture
 const BATCH = 100; // posts a file
 const MOST_BYTES = 4 << 20; // and no more than this; a larger post has a file of its own
 

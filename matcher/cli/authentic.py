@@ -16,10 +16,9 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.errors import RecordError
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.monitoring.metrics import OTHER
-from ullage.records import SIGNED_SINCE, Capture, Finding
+from ullage.records import FINDING_SCHEMA, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
-from ullage.runtime.cutover import Cutover
 from ullage.security.sealing import Opener
 from ullage.security.signing import Signer, Verifier, record_parts
 from ullage.settings import Settings
@@ -34,13 +33,12 @@ class Reception:
 
     opener: Opener
     verifier: Verifier
-    cutover: Cutover
     unknown: Callable[[], None] = field(default=lambda: None)
 
     def capture(self, record: Record) -> Capture:
         """The capture in `record`; RecordError says why there is none."""
         schema = _schema(record)
-        plain, known = self._opened(record, PURPOSE, schema, signed=schema >= SIGNED_SINCE)
+        plain, known = self._opened(record, PURPOSE, schema)
         capture = Capture.decode(plain, schema)
         if known:
             return capture
@@ -48,19 +46,18 @@ class Reception:
         return capture.model_copy(update={"site": OTHER, "category": ""})
 
     def heartbeat(self, record: Record) -> Heartbeat:
-        """The heartbeat in `record`; RecordError `unknown_signer` or `downgrade` for one that anybody could have sent."""
+        """The heartbeat in `record`; RecordError `unknown_signer` for one that anybody could have sent."""
         schema = _schema(record)
-        signed = schema >= beats.SIGNED_SINCE
-        plain, known = self._opened(record, beats.PURPOSE, schema, signed=signed)
+        plain, known = self._opened(record, beats.PURPOSE, schema)
         if not known:
-            raise RecordError("unknown_signer" if signed else "downgrade")
+            raise RecordError("unknown_signer")
         return Heartbeat.decode(plain, str(schema))
 
-    def _opened(self, record: Record, purpose: str, schema: int, *, signed: bool) -> tuple[bytes, bool]:
+    def _opened(self, record: Record, purpose: str, schema: int) -> tuple[bytes, bool]:
         """What was sealed, and whether it is by somebody known."""
         key_id = record.headers.get("key_id", "")
         plain = self.opener.open(record.value, purpose=purpose, topic=CAPTURES, schema=schema, key_id=key_id)
-        return self.verifier.disclose(plain, purpose) if signed else (plain, self.cutover.accepts(record))
+        return self.verifier.disclose(plain, purpose)
 
 
 def _schema(record: Record) -> int:
@@ -72,7 +69,7 @@ def _schema(record: Record) -> int:
 
 def outgoing(finding: Finding, signer: Signer) -> Outgoing:
     """A finding as a record: signed, and keyed by tenant, so that one alert worker owns a tenant's folding."""
-    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(finding.schema_needed)}
+    headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
     value = finding.encode()
     return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
 

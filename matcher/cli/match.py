@@ -39,7 +39,6 @@ from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
 from ullage.running_time import DAY_SECONDS
-from ullage.runtime.cutover import Cutover
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, surroundings
@@ -104,7 +103,6 @@ class MatchStage:
     subscription: Subscription
     findings: Publisher
     metrics: MatchMetrics
-    cutover: Cutover
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which findings are published."""
     _matcher: Matcher = field(init=False)
@@ -215,7 +213,7 @@ class MatchStage:
             if self.context.settings.canary.interval_seconds:
                 canary.enrol(self.context)
             verifier = keys.verifier(self.context.keys, CAPTURES)
-            self._reception = Reception(keys.opener(self.context.keys), verifier, self.cutover, self.metrics.unknown_signers.inc)
+            self._reception = Reception(keys.opener(self.context.keys), verifier, self.metrics.unknown_signers.inc)
             self._key_day = today
         former = self._matcher.lists if self._stamp else ()
         now = self.context.running_time.look().now()  # a clock that was set ends no list
@@ -332,7 +330,6 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 bus.publisher(FINDINGS),
                 _letters(context, bus),
                 bus.subscribe(CAPTURES, GROUP),
-                Cutover.of(context.data, bus, CAPTURES, GROUP, context.clock.now()),
             ),
             stop,
             once,
@@ -340,12 +337,12 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         )
         if opened is None:
             return
-        findings, letters, subscription, cutover = opened
+        findings, letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
         watchdog = context.settings.match.watchdog_seconds
         in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop).traced())
-        stage = MatchStage(context, subscription, findings, metrics, cutover, in_hand.writing)
+        stage = MatchStage(context, subscription, findings, metrics, in_hand.writing)
         made.append(stage)
         if not once:
             stack.enter_context(assess_service.listening(context, metrics.assessed))

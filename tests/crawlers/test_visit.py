@@ -46,7 +46,7 @@ from tests.crawlers.support import at_once, item, make_site, post
 from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, SIGNED_SINCE, Capture
+from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
 from ullage.records.base import unframed
 from ullage.records.capture import MAX_HEADER_BYTES
 from ullage.security.signing import Signer
@@ -93,7 +93,7 @@ class Plain:
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
         assert (purpose, topic) == ("capture", "captures")
-        assert schema in (SIGNED_SINCE, CAPTURE_SCHEMA)
+        assert schema == CAPTURE_SCHEMA
         return unframed(plain)[1]
 
 
@@ -484,7 +484,7 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     signed = keys.opener(context.keys).open(
-        record.value, purpose="capture", topic="captures", schema=capture.schema_needed, key_id=record.headers["key_id"]
+        record.value, purpose="capture", topic="captures", schema=CAPTURE_SCHEMA, key_id=record.headers["key_id"]
     )
     plain, known = keys.verifier(context.keys, "captures").disclose(signed, "capture")
     assert (Capture.decode(plain, CAPTURE_SCHEMA), known) == (capture, True)

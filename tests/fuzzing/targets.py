@@ -225,9 +225,10 @@ def _encoded() -> list[bytes]:
     from tests.factories import capture, finding
     from ullage.records.base import unframed
     from ullage.records.capture import CAPTURE_SCHEMA
+    from ullage.records.finding import FINDING_SCHEMA
 
     head, _ = unframed(capture().encode())
-    return [bytes([CAPTURE_SCHEMA * 3]) + head, bytes([3 * 3 + 1]) + finding().encode()]
+    return [bytes([CAPTURE_SCHEMA * 3]) + head, bytes([FINDING_SCHEMA * 3 + 1]) + finding().encode()]
 
 
 def _rules() -> list[bytes]:

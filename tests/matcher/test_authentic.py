@@ -15,7 +15,7 @@ from tests.matcher.test_stage import Running, passed_on
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.monitoring.canary import SITE, TENANT, proof, text
 from ullage.records import CAPTURE_SCHEMA, Capture
-from ullage.records.heartbeat import SIGNED_SINCE, Heartbeat
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
 from ullage.security import keys
 from ullage.security.signing import Signer, record_parts
 
@@ -37,9 +37,19 @@ def leak(number: int) -> Capture:
 def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(match: Running) -> None:
     put(match, leak(1), keys.signer(match.context.keys, "crawl"))
     put(match, leak(2), STRANGER)
-    put(match, leak(3), None, schema=1)
-    assert [(f.capture.site, f.capture.category) for f in match.drain()] == [("paste", "forum"), ("other", ""), ("other", "")]
-    assert (match.value("unknown_signers_total"), match.reasons()) == (2, [])
+    assert [(f.capture.site, f.capture.category) for f in match.drain()] == [("paste", "forum"), ("other", "")]
+    assert (match.value("unknown_signers_total"), match.reasons()) == (1, [])
+
+
+@pytest.mark.parametrize(("schema", "reason"), [(CAPTURE_SCHEMA, "malformed"), (CAPTURE_SCHEMA - 1, "malformed")])
+def test_a_capture_without_a_signature_is_a_dead_letter(match: Running, schema: int, reason: str) -> None:
+    put(match, leak(3), None, schema=schema)
+    assert (match.drain(), match.reasons()) == ([], [reason])
+
+
+def test_a_signed_capture_of_another_schema_is_a_dead_letter(match: Running) -> None:
+    put(match, leak(3), keys.signer(match.context.keys, "crawl"), schema=CAPTURE_SCHEMA + 1)
+    assert (match.drain(), match.reasons()) == ([], ["schema"])
 
 
 def test_a_capture_that_was_changed_after_it_was_signed_is_a_dead_letter(match: Running) -> None:
@@ -60,13 +70,13 @@ def test_findings_and_heartbeats_are_signed_by_match(match: Running) -> None:
     assert record.headers["signer"] == keys.signer(match.context.keys, "match").name
 
 
-@pytest.mark.parametrize(("signer", "schema", "reason"), [(STRANGER, SIGNED_SINCE, "unknown_signer"), (None, 1, "downgrade")])
-def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None, schema: int, reason: str) -> None:
+@pytest.mark.parametrize(("signer", "reason"), [(STRANGER, "unknown_signer"), (None, "malformed")])
+def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None, reason: str) -> None:
     sealer = keys.sealer(match.context.keys)
     beat = Heartbeat(id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now())
     plain = signer.enclose(beat.encode(), "heartbeat") if signer else beat.encode()
-    sealed = sealer.seal(plain, purpose="heartbeat", topic=CAPTURES, schema=schema)
-    headers = {**beat.headers(), "schema": str(schema), "key_id": sealer.key_id}
+    sealed = sealer.seal(plain, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
+    headers = {**beat.headers(), "key_id": sealer.key_id}
     match.captures.spread(Outgoing(beat.id, sealed, headers))
     assert (passed_on(match), match.reasons()) == ([], [reason])
 

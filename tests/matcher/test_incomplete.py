@@ -127,7 +127,7 @@ def settle(running: Running, **limits: int) -> None:
     """Start match again with these limits."""
     (running.context.data / "ullage.toml").write_text("[match]\n" + "".join(f"{k} = {v}\n" for k, v in limits.items()))
     context = Context(running.context.data, running.context.clock)
-    running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics, running.stage.cutover)
+    running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics)
 
 
 def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(match: Running) -> None:  # noqa: F811

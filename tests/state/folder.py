@@ -53,7 +53,6 @@ from ullage.errors import CorruptError
 from ullage.lookup.enrolled import Enrolled, EnrolledLists
 from ullage.lookup.enrolled import path_of as enrolled_at
 from ullage.records.finding import Term
-from ullage.runtime.cutover import Cutover
 from ullage.security import keys
 from ullage.settings import Context, load
 from ullage.setup import initialise
@@ -109,7 +108,6 @@ def make(data: Path) -> Path:
     keys.signer(context.keys, "match")
     watchlists(context)
     keys.faults(context.keys)
-    cutovers(context)
     _account(context)
     for kind in kinds().values():
         kind.put(live, kind.shipped().text)
@@ -269,11 +267,6 @@ def keys_and_their_use(context: Context) -> Any:
     return {name: context.keys.read(name) for name in keys.all_names(context.keys)}, len(signers)
 
 
-def cutovers(context: Context) -> Any:
-    with closing(context.bus()) as bus:
-        return [Cutover.of(context.data, bus, topic, "reads", context.clock.now()).ends for topic in (CAPTURES, FINDINGS)]
-
-
 def clocks(context: Context) -> Any:
     reading = context.running_time.look()
     return reading.spans or Told([str(reading)])
@@ -412,7 +405,6 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "keys/frontier.key": (frontier, (KEYS, "frontier.sqlite*")),
     "keys/audit/*": (audit, (KEYS, "audit/*/*")),
     "keys/*": (keys_and_their_use, (KEYS,)),
-    "cutover/*": (cutovers, ("cutover/*", "bus/*")),
     "clock/*": (clocks, ("clock/*",)),
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),

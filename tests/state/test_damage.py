@@ -27,7 +27,6 @@ NAMES = (
     "building/bank.subjects",
     "clock/record.json",
     *(f"{name}.sqlite{ending}" for name in ("accounts", "bus/findings", "frontier", "incidents") for ending in DATABASE),
-    "cutover/findings.json",
     "enrolled/bank.enrolled",
     "enrolled/bank.enrolled.amended",
     "evidence/bank/f1d1.evidence",
@@ -56,7 +55,6 @@ PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub", "desk.key", "
 ROLES = "alert assess crawl erase ingest match search".split()
 MORE = (
     *(f"{name}.sqlite{ending}" for name in ("bus/captures", "bus/dead-letters", "collect") for ending in DATABASE),
-    "cutover/captures.json",
     *(f"evidence/bank/f1d{n}.evidence" for n in (0, 2)),
     *(
         f"keys/{name}{ending}"

@@ -63,12 +63,8 @@ def signed_list(covers_magic: bool) -> Change:
 
 
 def summed(said: dict[str, Any]) -> bytes:
-    """With `sha256` of the line without it, as cut-over and evidence have it."""
+    """With `sha256` of the line without it, as evidence has it."""
     return compact({**said, "sha256": hashlib.sha256(compact({**said, "sha256": ""})).hexdigest()})
-
-
-def cutover(path: Path, _: KeyStore) -> None:
-    path.write_bytes(summed({**json.loads(path.read_bytes()), **MORE}))
 
 
 def evidence(path: Path, _: KeyStore) -> None:
@@ -119,7 +115,6 @@ LATER: dict[str, tuple[Change, str]] = {
     "watchlists/bank/1.watchlist": (signed_list(covers_magic=False), BY_NAME),
     "watchlists/bank/1.delta": (signed_list(covers_magic=False), BY_NAME),
     "enrolled/bank.enrolled": (signed_list(covers_magic=True), BY_NAME),
-    "cutover/findings.json": (cutover, BY_VERSION),
     "evidence/bank/f1d1.evidence": (evidence, BY_VERSION),
     "spool/positions/captures.match.json": (spool_state, BY_VERSION),
     "spool/streams/captures.expired.json": (spool_state, BY_VERSION),

@@ -1,6 +1,6 @@
 """The two records that cross stages: `Capture` (sealed, crawl to match) and `Finding` (match to alert).
 
-Both carry a schema version and have a size limit; both are final in shape, so that a later version adds and never moves.
+Both carry a schema version, which a reader of another version refuses, and have a size limit.
 """
 
 from ullage.records.capture import (
@@ -8,7 +8,6 @@ from ullage.records.capture import (
     ELSEWHERE,
     INGEST,
     MAX_BODY_BYTES,
-    SIGNED_SINCE,
     Capture,
     Category,
     category_of,
@@ -25,7 +24,6 @@ from ullage.records.finding import (
     RowGroup,
     Statistics,
     Term,
-    reduced,
 )
 
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "INGEST",
     "MAX_BODY_BYTES",
     "MAX_MATCHES",
-    "SIGNED_SINCE",
     "Bait",
     "Capture",
     "CaptureFacts",
@@ -48,5 +45,4 @@ __all__ = [
     "Statistics",
     "Term",
     "category_of",
-    "reduced",
 ]

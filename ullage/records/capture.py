@@ -1,12 +1,9 @@
 """Capture: the bytes of one post, paste or attachment as served, with where, when and by whom.
 
 On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is sealed; nothing of it is ever
-in clear outside a process. Its site and category go on into findings, incidents and notifications, so they are words of ours:
-a configured name or `other`, and one of `CATEGORIES`.
-
-Schema 2 brought that, `section` and `source`; schema 3 `forwarded_from`, schema 4 `post_name`: a capture is written as of the
-oldest schema that has all that it says. Older ones are read, so match is upgraded before crawl and ingest. What site and category
-of schema 1 say is taken for a word of ours only where it is one.
+in clear outside a process. Whoever collected it signs it, within the seal (`ullage.security.signing`). Its site and category
+go on into findings, incidents and notifications, so they are words of ours: a configured name or `other`, and one of
+`CATEGORIES`.
 """
 
 from __future__ import annotations
@@ -18,12 +15,9 @@ from pydantic_core import from_json
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT, MaybeMoment, Moment, framed, unframed
-from ullage.records.heartbeat import Name, is_name
+from ullage.records.heartbeat import Name
 
-CAPTURE_SCHEMA = 4
-FIRST_SCHEMA = 1
-SIGNED_SINCE = 2
-"""From this schema on whoever collected a capture signs it, within the seal (`ullage.security.signing`)."""
+CAPTURE_SCHEMA = 1
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 INGEST = "ingest"
@@ -95,11 +89,6 @@ class Capture(BaseModel):
 
     __str__ = __repr__
 
-    @property
-    def schema_needed(self) -> int:
-        """The oldest schema that has all that it says, so that a reader of before reads what it can."""
-        return CAPTURE_SCHEMA if self.post_name else 3 if self.forwarded_from else SIGNED_SINCE
-
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` beyond 32 MiB of body or 256 KiB of header."""
         header = self.model_dump_json(exclude={"body"}, exclude_defaults=True).encode()
@@ -110,7 +99,7 @@ class Capture(BaseModel):
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
         """The capture in `data`; RecordError `schema` for a version that this one cannot read, `malformed` for anything else."""
-        if not FIRST_SCHEMA <= schema <= CAPTURE_SCHEMA:
+        if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
         header, body = unframed(data)
         if len(header) > MAX_HEADER_BYTES:
@@ -118,8 +107,7 @@ class Capture(BaseModel):
         if len(body) > MAX_BODY_BYTES:
             raise RecordError("oversize")
         try:
-            fields = _header_fields(header)
-            return cls.model_validate({**(_upgraded(fields) if schema == FIRST_SCHEMA else fields), "body": body})
+            return cls.model_validate({**_header_fields(header), "body": body})
         except (ValidationError, TypeError):
             raise RecordError("malformed") from None
 
@@ -133,11 +121,3 @@ def _header_fields(header: bytes) -> dict[str, object]:
     if not isinstance(fields, dict) or "body" in fields:
         raise RecordError("malformed")
     return fields
-
-
-def _upgraded(fields: dict[str, object]) -> dict[str, object]:
-    """A header of schema 1 as schema 2 has it. What ingest was given as a site stands under no name that anybody had checked."""
-    if not fields.keys().isdisjoint(("source", "section", "forwarded_from", "post_name")):
-        raise RecordError("malformed")
-    site, known = str(fields.get("site", "")), {**fields, "category": category_of(str(fields.get("category", "")))}
-    return known if fields.get("platform") != INGEST and is_name(site) else {**known, "site": ELSEWHERE, "source": site}

@@ -7,27 +7,15 @@ capture (site, post id, extracted text) and the tenant, so that a capture seen t
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT, MaybeMoment, Moment
-from ullage.records.capture import ELSEWHERE, INGEST, category_of
-from ullage.records.heartbeat import is_name
-from ullage.vocabulary.kept import GAP, terms_in
 
-FINDING_SCHEMA = 5
-READ_SCHEMAS = (1, 2, 3, 4, 5)
-SIGNED_SINCE = 3
-"""The second added cohorts, canaries and what is counted a customer. The third has members by number instead of by name, claims,
-what was cut short, and a signature in the record's headers; what an older one has and the third may not is dropped when read. The
-fourth adds tags of channel and thread and what became of a message, the fifth what lasts of a post and that it holds nothing any
-more: a finding is written as of the oldest schema that has all that it says."""
+FINDING_SCHEMA = 1
 MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
@@ -68,7 +56,7 @@ class Match(_Record):
 class Term(_Record):
     """A lexicon term that counted, by its id, and how often; `written` is the one of its forms that stands in the post first.
 
-    That is a word of the lexicon too, and no text of somebody's; "" in what was written before there was any.
+    That is a word of the lexicon too, and no text of somebody's.
     """
 
     id: str
@@ -270,14 +258,6 @@ class Finding(_Record):
     statistics: Statistics
     matches: tuple[Match, ...]
 
-    @property
-    def schema_needed(self) -> int:
-        """The oldest schema that has all that it says, so that a reader of before reads what it can."""
-        where = self.capture
-        if self.withdrawn or where.post:
-            return FINDING_SCHEMA
-        return 4 if where.channel_tag or where.thread_tag or where.edited or where.deleted else SIGNED_SINCE
-
     def encode(self) -> bytes:
         """The record's bytes; RecordError `oversize` for more than 2,000 matches."""
         if len(self.matches) > MAX_MATCHES:
@@ -287,48 +267,9 @@ class Finding(_Record):
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Finding:
         """The finding in `data`; RecordError `schema` or `malformed`."""
-        if schema not in READ_SCHEMAS:
+        if schema != FINDING_SCHEMA:
             raise RecordError("schema")
         try:
-            return (
-                cls.model_validate_json(data) if schema >= SIGNED_SINCE else cls.model_validate(_brought_up(data), strict=False)
-            )
-        except (ValidationError, ValueError, TypeError, AttributeError):
+            return cls.model_validate_json(data)
+        except ValidationError:
             raise RecordError("malformed") from None
-
-
-TOKEN = re.compile("@[0-9a-f]{8,16}")
-"""An author's token; before schema 3 it was that of some authors alone."""
-
-
-def reduced(facts: Mapping[str, Any]) -> dict[str, str]:
-    """What may be kept of the texts that earlier versions kept of a post: they had cleaned them, which lets names through.
-
-    Takes and gives fields of `CaptureFacts`. Of an author a token stays, of a title the lexicon's terms.
-    """
-    text = {name: str(facts.get(name, "")) for name in _TEXTS}
-    ours = text["platform"] != INGEST and is_name(text["site"])
-    platform = text["platform"] if is_name(text["platform"]) else ""
-    return {
-        **dict.fromkeys(_TEXTS, ""),
-        "site": text["site"] if ours else ELSEWHERE,
-        "platform": platform,
-        "category": category_of(text["category"]),
-        "url": text["url"] and GAP,
-        "title": terms_in(text["title"]),
-        "author": text["author"] if TOKEN.fullmatch(text["author"]) else "",
-    }
-
-
-_TEXTS = ("site", "platform", "category", "url", "title", "author", "post_id", "channel", "thread")
-
-
-def _brought_up(data: bytes) -> dict[str, Any]:
-    """A finding of an earlier schema as this one has it: members are told apart by number and not named, texts are reduced."""
-    fields: dict[str, Any] = from_json(data)
-    members: dict[str, int] = {"": 0}
-    for match in fields.get("matches", ()):
-        match["member"] = members.setdefault(match.pop("path", ""), len(members))
-    facts: Any = fields.get("capture")
-    fields["capture"] = {**facts, **reduced(facts)}
-    return fields

@@ -6,6 +6,8 @@ reads a partition has evidence that the stages before it work and how long the w
 partition while another's moves is seen as that group's lag, not here. What crawl knows of its sites goes with it, because across
 a gap this is the only way in: the inner zone's /metrics shows the outer zone's sites.
 
+It is signed: within the seal on `captures`, in its headers on `findings`.
+
 A heartbeat that comes again is older than the newest that came: whoever counts them compares times and needs no memory of ids.
 """
 
@@ -21,11 +23,7 @@ from ullage.errors import RecordError
 from ullage.records.base import STRICT, Moment
 from ullage.records.hours import MOST_TOLD, SiteHour
 
-HEARTBEAT_SCHEMA = 3
-READ_SCHEMAS = ("1", "2", "3")
-"""The third tells what was seen of each site; fields of those before are still read."""
-SIGNED_SINCE = 2
-"""From here on one is signed: within the seal on `captures`, in its headers on `findings`."""
+HEARTBEAT_SCHEMA = 1
 PURPOSE = "heartbeat"
 RECORD = "record"
 """The header that tells a heartbeat from what a topic is for; other records have none of that name."""
@@ -92,7 +90,7 @@ class Heartbeat(_Record):
     gone: tuple[Name, ...] = Field(default=(), max_length=MOST_TOLD)
     """Sites whose files were taken away: nothing of them is to be expected."""
     enrolled: Annotated[int, Field(ge=0)] | None = None
-    """Customers that match looked for when it came by; match says so, and versions before did not."""
+    """Customers that match looked for when it came by; None until match says so."""
     customers: dict[str, Annotated[int, Field(ge=0)]] | None = None
     """The same of each tenant, so that none is told of another's."""
 
@@ -116,7 +114,7 @@ class Heartbeat(_Record):
     @classmethod
     def decode(cls, data: bytes, schema: str) -> Heartbeat:
         """The heartbeat in `data`; RecordError `schema` or `malformed`."""
-        if schema not in READ_SCHEMAS:
+        if schema != str(HEARTBEAT_SCHEMA):
             raise RecordError("schema")
         try:
             return cls.model_validate_json(data)

@@ -6,7 +6,6 @@
     worker         the loop: poll, handle, commit; retry, dead letter or stop
     in_hand        at which records the last process died
     dead_letters   what could not be processed, sealed, for a person
-    cutover        up to where records without a signature are taken
 
 Match and alert consume with `worker`; crawl and search have loops of their own and share the rest.
 """

@@ -32,7 +32,6 @@ REASONS = (
     "oversize",
     "not_authentic",
     "unknown_signer",
-    "downgrade",
     "key_destroyed",
     "another_key",
     "rejected",
