@@ -17,7 +17,7 @@ from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.test_stage import Running, match  # noqa: F401  the fixture
 from ullage.bus import DEAD_LETTERS
-from ullage.records import Capture, Finding
+from ullage.records import FINDING_SCHEMA, Capture, Finding
 from ullage.records.incomplete import BUDGETS, FAULTS
 from ullage.runtime import dead_letters
 from ullage.security import keys
@@ -199,7 +199,7 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     monkeypatch.setattr(where, failing)
     match.put(rows, post_id="faulty", title="内料 一手")
     match.work()
-    found = [Finding.decode(r.value, 3) for r in match.out.poll(100, 0.0)]
+    found = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
     assert {f.tenant: f.total_subjects for f in found} == {"bank": 8, "other": 5}
     assert all(set(f.incomplete) == reasons and f.id == f.served for f in found)
     assert [len({m.subject for m in f.matches}) for f in found] == [8, 5]
@@ -208,7 +208,7 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     monkeypatch.undo()
     dead_letters.replay(match.bus, keys.opener(match.context.keys))
     match.work()
-    whole = [Finding.decode(r.value, 3) for r in match.out.poll(100, 0.0)]
+    whole = [Finding.decode(r.value, FINDING_SCHEMA) for r in match.out.poll(100, 0.0)]
     assert {f.tenant: f.total_subjects for f in whole} == {"bank": 8, "other": 5}
     assert [(f.incomplete, f.served) for f in whole] == [((), f.id) for f in found]
 
@@ -282,7 +282,7 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(match: Running, monkeyp
     match.put(phone(1))
     match.work()
     [record] = match.out.poll(9, 0.0)
-    found = Finding.decode(record.value, 3)
+    found = Finding.decode(record.value, FINDING_SCHEMA)
     assert (found.tenant, found.total_subjects, found.incomplete != ()) == ("other", 1, True)
     assert match.reasons() == ["internal"]
 
