@@ -55,7 +55,7 @@ HELP: Mapping[str, str] = {
     "restore": "Put a backup into the data folder, which must be empty, and check every part of it.",
     "report": "Draft the breach notification of an incident."
     " It names no customer, is sent nowhere, and is for counsel to review.",
-    "rules": "Rules as data: how precise each has been, and what others would change.",
+    "rules": "Show, replay and change the rules that judge incidents.",
     "run": "The whole daemon on one machine, each role a child process: crawl, match, alert, search, intake and chat collectors.",
     "scan": "Match local files now: one JSON object a line. No bus, no store, nothing kept.",
     "search": "Serve the desk and its API on loopback, on a socket file, or with TLS.",

@@ -31,7 +31,6 @@ PERMISSIONS: Mapping[str, str] = {
     "coverage.explain": marked("say why a gap was there"),
     "noise.read": marked("see what is silenced, and what is background"),
     "noise.change": marked("silence, and lift that again"),
-    "rules.read": marked("see rules, and how precise they were"),
     "rules.change": marked("put rules and lexicons into force"),
     "watchlist.read": marked("see the state of watchlists, never who is in them"),
     "channel.read": marked("see who is told by which channel"),
@@ -44,7 +43,7 @@ PERMISSIONS: Mapping[str, str] = {
 }
 """Every permission with what it allows. A name that is not here is a fault of ours."""
 
-_STATE = frozenset("coverage.read rules.read watchlist.read channel.read noise.read".split())
+_STATE = frozenset("coverage.read watchlist.read channel.read noise.read".split())
 """The state of the machine and of its rules: nothing of an incident."""
 _WORK = frozenset(
     "incident.read incident.decide incident.assign incident.close incident.export seller.find file.assess noise.change".split()

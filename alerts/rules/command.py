@@ -1,10 +1,9 @@
-"""`ullage rules`: list, show, try, use."""
+"""`ullage rules`: show, replay, use."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,30 +12,16 @@ import typer
 from alerts.decisions.checked_text import checked_note
 from alerts.decisions.options import By, Reason, Tenant, decider
 from alerts.noise.background import BACKGROUND
-from alerts.noise.background import Rules as BackgroundRules
 from alerts.read.tenants import require_known
 from alerts.rules import render
-from alerts.rules.dry import MOST_DAYS, USUAL_DAYS, dry_as_json, dry_run
 from alerts.rules.kinds import kind_of, known
-from alerts.rules.precision import fired, marks, precisions, said
-from alerts.rules.trial import try_background, try_lexicon, try_verdict
+from alerts.rules.replay import judgements, replay
 from alerts.store import configured_store
-from ullage.display.screen import AsJson, console, print_list, print_row
+from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError
 from ullage.settings import Context
-from ullage.vocabulary.lexicon import Lexicon
 
-app = typer.Typer(no_args_is_help=True, help="Rules as data: how precise each has been, and what others would change.")
-
-
-@app.command("list")
-def list_(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> None:
-    """Every rule with its incidents, and its precision by what analysts confirmed, reported or called false."""
-    context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
-        found = precisions(fired(store, tenant), marks(said(store)), context.rules(), BACKGROUND.in_force(context.data).rules)
-    print_list(found, as_json=as_json, row=render.precision_as_json, table=render.precision_table, none="")
+app = typer.Typer(no_args_is_help=True, help="Show, replay and change the rules that judge incidents.")
 
 
 @app.command()
@@ -45,44 +30,26 @@ def show(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="verdict, 
     typer.echo(known(kind).in_force(ctx.obj.data).text, nl=False)
 
 
-@app.command("try")
-def try_(ctx: typer.Context, file: Path, as_json: AsJson = False, tenant: Tenant = "") -> None:
-    """Judge everything that is stored by the rules, or the lexicon (.tsv), in a file. Nothing is written."""
-    context: Context = ctx.obj
-    tried = kind_of(file).kept(file).rules
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
-        if isinstance(tried, Lexicon):
-            trial = try_lexicon(store, tried.rows, tenant)
-        elif isinstance(tried, BackgroundRules):
-            trial = try_background(store, tried, tenant)
-        else:
-            trial = try_verdict(store, tried, context.tenant, tenant)
-    if as_json:
-        print_row(render.trial_as_json(trial))
-    else:
-        console().print(render.trial_in_full(trial))
-
-
-@app.command()
-def dry(
+@app.command("replay")
+def replay_(
     ctx: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="Background rules; without it those that are in force.")] = None,
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="Of posts of the last so many days.")] = USUAL_DAYS,
+    file: Annotated[Path | None, typer.Argument(help="Rules or a lexicon (.tsv); without it the rules in force.")] = None,
     as_json: AsJson = False,
     tenant: Tenant = "",
 ) -> None:
-    """Say what background rules would have hidden, rule by rule, with incidents by number. Nothing is written."""
+    """Judge everything that is stored by rules, and count each rule's confirmed and false incidents. Nothing is written."""
     context: Context = ctx.obj
-    rules = (BACKGROUND.kept(file) if file else BACKGROUND.in_force(context.data)).rules
+    in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
+    chosen = [kind_of(file).kept(file).rules] if file else [rules() for rules in in_force]
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
-        found = dry_run(store, rules, context.clock.now() - timedelta(days=days), tenant)
-    if as_json:
-        print_row(dry_as_json(found))
-    else:
-        console().print(render.dry_table(found.rules))
-        typer.echo(render.dry_in_words(found))
+        judged = judgements(store)
+        for rules in chosen:
+            made = replay(store, rules, context.tenant, tenant)
+            if as_json:
+                print_row(render.replay_as_json(made, made.counts(judged)))
+            else:
+                console().print(render.replay_in_full(made, made.counts(judged)))
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from datetime import tzinfo
 from functools import cache, partial
 from importlib import resources
@@ -32,7 +31,6 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import Account
-from alerts.rules.told import told_kept
 from alerts.search import bodies, login, pages, v1
 from alerts.search.address import Reach
 from alerts.search.door import Door, token_of
@@ -64,19 +62,16 @@ def create_app(
     hosts: frozenset[str],
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
-    upkeep: ExitStack | None = None,
 ) -> Beneath:
     """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
 
-    `hasher` sets what a password's digest costs. Until `upkeep` ends, what the page of rules tells is worked out before
-    somebody asks for it; without one, when somebody does.
+    `hasher` sets what a password's digest costs.
     """
     settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
     lists = EnrolledLists(context.data, context.keys)
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
     lookup.check_keys()
     tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
-    told = told_kept(store, background, context.clock)
     site = Site(
         context=context,
         store=store,
@@ -107,7 +102,6 @@ def create_app(
         shifts=Shifts(context.clock),
         feed=Feed(context.data, store, context.keys, context.clock),
         screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
-        told=told,
         zone=zone,
         entries=pages.entries(),
         sign_on=configured(context, accounts, trail),
@@ -128,8 +122,6 @@ def create_app(
         bodies.streamed(app),
         bodies.held(app),
     )
-    if upkeep:
-        upkeep.enter_context(told.kept_up())
     return Beneath(InLanguage(guard), reach)
 
 

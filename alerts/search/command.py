@@ -32,7 +32,7 @@ def search(ctx: typer.Context) -> None:
         accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
         listener, hosts, address = _listening(context, stack)
         stop = stack.enter_context(running("search", registry, None, context.running_time))
-        app = create_app(context, store, accounts, registry, hosts, upkeep=stack)
+        app = create_app(context, store, accounts, registry, hosts)
         typer.echo(f"search page: {address}")
         if first := first_login(accounts, context.trail("search")):
             typer.echo(f"first login (made now, said once): {first}", err=True)

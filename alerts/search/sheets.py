@@ -55,9 +55,6 @@ class Section:
     pictures: tuple[Markup, ...] = ()
     more: Phrase | None = None
     """Said below the table, of what is left out."""
-    rest: Sequence[Sequence[Cell]] = ()
-    """Further rows, folded away under `rest_title`."""
-    rest_title: Phrase | None = None
 
 
 class Field(NamedTuple):

@@ -34,8 +34,6 @@ from alerts.metrics import SearchMetrics
 from alerts.noise.background import Rules
 from alerts.read import view
 from alerts.read.tenants import require_known
-from alerts.rules.kept import Kept
-from alerts.rules.told import Told
 from alerts.search.door import Door
 from alerts.search.held import Held
 from alerts.search.language import READER, speak
@@ -81,8 +79,6 @@ class Site:
     shifts: Shifts
     feed: Feed
     screenings: Turns[Asked, Answered]
-    told: Kept[Told]
-    """What the page of rules tells."""
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None

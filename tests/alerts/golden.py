@@ -413,7 +413,10 @@ class Console:
         assert answer.status_code == 200, (name, answer.status_code, words(answer.text)[-600:])
         kind = answer.headers["content-type"].partition(";")[0]
         if "html" in kind:
-            self.add(name, f"{words(answer.text)}\n\n{structure(answer.text)}")
+            before, page, after = PAGE.split(answer.text)
+            self.add(name, f"{words(page)}\n\n{structure(page)}")
+            if name in ("page en noise", "page zh noise"):
+                self.add(name.replace("noise", "frame"), f"{words(before + after)}\n\n{structure(before + after)}")
         elif "officedocument" in kind:
             with zipfile.ZipFile(io.BytesIO(answer.content)) as document:
                 self.add(name, words(document.read("word/document.xml").decode().replace("</w:p>", "\n")))
@@ -429,6 +432,8 @@ def _as_json(what: Any) -> str:
 
 WORD = re.compile(r"[!-~]*")
 FACT = re.compile(r"https?://[^\s\"'<>]+|\b(?:href|action|name)=\S+|[\w.+-]*[0-9][\w.,:%/+-]*")
+PAGE = re.compile(r"(<main\b.*</main>)", re.DOTALL)
+"""What a page has of its own; menu and footer are the same on all."""
 HIDDEN = re.compile(r"<(script|style|svg)\b.*?</\1>", re.DOTALL)
 
 

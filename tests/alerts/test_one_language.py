@@ -15,7 +15,7 @@ from ullage.records.incomplete import INCOMPLETE
 
 PAGES = (
     "/", "/?tab=all&flat=1", "/?q=no-such-word", "/handover", "/exposed", "/coverage?since=3d", "/sites", "/noise", "/channels",
-    "/rules", "/watchlists", "/audit?verify=1", "/assess", "/password", "/sellers?token=x", "/coverage/sheet?since=1d",
+    "/watchlists", "/audit?verify=1", "/assess", "/password", "/sellers?token=x", "/coverage/sheet?since=1d",
 )  # fmt: skip
 REFUSED = ("/?q=13800138000", "/coverage?since=x", "/handover?since=x", "/nowhere", "/incidents/INC-AAAAAAAAAA", "/?tenant=x")
 OPAQUE = {"script", "style", "code", "kbd"}

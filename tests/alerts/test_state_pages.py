@@ -12,7 +12,7 @@ from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage import audit
 from ullage.audit.trail import FOLDER
 
-PATHS = ["/sites", "/channels", "/rules", "/watchlists", "/audit", "/audit?verify=1"]
+PATHS = ["/sites", "/channels", "/watchlists", "/audit", "/audit?verify=1"]
 ROOT = Path(__file__).parents[2]
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -107,5 +107,5 @@ def test_every_action_that_the_log_is_given_is_called_something():
 
 
 def test_after_a_form_the_navigation_says_where_one_is(browser):
-    answer = browser.post("/rules/dry", {"text": "no rules", "days": "30"})
-    assert re.findall(r'<a href="([^"]+)" aria-current="page">', answer.text) == ["/rules"]
+    answer = browser.post("/coverage/explain", {"place": "paste", "since": "never"})
+    assert (answer.status_code, re.findall(r'<a href="(/\w+)" aria-current="page">', answer.text)) == (400, ["/coverage"])

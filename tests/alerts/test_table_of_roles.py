@@ -48,7 +48,6 @@ BODIES = {
     "/assess/open": None,
     "/assess/{name}/open": None,
     "/incidents/bulk": None,
-    "/rules/dry": {"text": "version = 1\nrule = []"},
     "/accounts/add": None,
     "/accounts/roles": None,
     "/accounts/close": None,

@@ -26,7 +26,7 @@ SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "
     ("app", "words"),
     [
         (incidents, ("list",)), (incidents, ("list", "--json")), (incidents, ("export", "--format", "csv")),
-        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("background",)), (rules, ("list",)),
+        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("background",)), (rules, ("replay",)),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )  # fmt: skip
@@ -36,10 +36,10 @@ def test_an_unknown_tenant_is_an_error_of_every_command(bank, app, words) -> Non
     assert (str(done.exception), done.exception.exit_code, done.stdout) == (SAID, 2, "")
 
 
-def test_rules_are_tried_on_no_unknown_tenant(bank, tmp_path) -> None:
+def test_rules_are_replayed_on_no_unknown_tenant(bank, tmp_path) -> None:
     file = tmp_path / "background.toml"
     file.write_text(CliRunner().invoke(rules, ["show", "background"], obj=bank).stdout, encoding="utf-8")
-    assert str(CliRunner().invoke(rules, ["try", str(file), "--tenant", "bnak"], obj=bank).exception) == SAID
+    assert str(CliRunner().invoke(rules, ["replay", str(file), "--tenant", "bnak"], obj=bank).exception) == SAID
 
 
 def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_them(context, store, clock) -> None:

@@ -119,7 +119,7 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "incident": f"/incidents/{small}", "incident of 5,000": f"/incidents/{large()}",
         "incident of 5,000, kind": f"/incidents/{large()}?kind=phone",
         "handover": "/handover", "handover, 3 days": "/handover?since=3d", "handover, tenant": "/handover?tenant=shop",
-        "coverage": "/coverage", "sites": "/sites", "noise": "/noise", "channels": "/channels", "rules": "/rules",
+        "coverage": "/coverage", "sites": "/sites", "noise": "/noise", "channels": "/channels",
         "watchlists": "/watchlists", "accounts": "/accounts", "audit": "/audit", "assess": "/assess",
         "API, incidents": "/v1/incidents", "API, status": "/v1/incidents?status=acknowledged",
         "API, open, severity": "/v1/incidents?status=open&severity=low", "API, incident": f"/v1/incidents/{small}",

@@ -22,7 +22,7 @@ TALL = 2_400
 SCALE = 0.4
 """Of pictures on a contact sheet."""
 PAGES = (
-    "/", "/handover", "/exposed", "/coverage", "/sites", "/noise", "/channels", "/rules", "/watchlists",
+    "/", "/handover", "/exposed", "/coverage", "/sites", "/noise", "/channels", "/watchlists",
     "/accounts", "/audit?verify=1",
     "/assess", "/password",
 )  # fmt: skip

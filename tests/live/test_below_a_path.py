@@ -93,14 +93,14 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened) -> 
             elif len(seen) < 120 and "?" not in to.replace("?tab=", "") and "/audit" not in to:
                 waiting.append(to)
     assert len(seen) > 15
-    assert {f"{BASE}{one}" for one in ("/", "/coverage", "/rules", "/watchlists", "/accounts", "/static/ullage.css")} <= seen
+    assert {f"{BASE}{one}" for one in ("/", "/coverage", "/watchlists", "/accounts", "/static/ullage.css")} <= seen
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 
 def test_forms_lead_back_below_the_path(opened) -> None:
     _, client = opened
-    answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/rules"})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/rules")
+    answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/channels"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/channels")
     page = client.get(f"{BASE}/").text
     incident = re.search(r"/incidents/(INC-[A-Z0-9]+)", page).group(1)
     answer = client.post(f"{BASE}/incidents/{incident}/decisions", data={"status": "acknowledged", "token": "0" * 16})

@@ -26,7 +26,6 @@ PAGES = [
     "/sites",
     "/noise",
     "/channels",
-    "/rules",
     "/watchlists",
     "/audit?verify=1",
 ]

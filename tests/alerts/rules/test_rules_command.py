@@ -48,13 +48,14 @@ def other(run, tmp_path):
     return file
 
 
-def test_the_list_shows_precision_or_that_nobody_said_anything(run):
-    rows = {row["id"]: row for row in told(run("list", "--json"))}
-    assert (rows["X9"]["precision"], rows["X9"]["marked"]) == (1.0, 1)
-    assert (rows["X17"]["precision"], rows["X17"]["marked"]) == (None, 0)
-    shown = run("list").stdout
-    assert "100% of 1" in shown
-    assert "no marks yet" in shown
+def test_without_a_file_the_rules_in_force_are_counted_with_what_people_said(run):
+    verdict, background = told(run("replay", "--json"))
+    rows = {row["rule"]: row for row in verdict["rules"]}
+    assert (rows["X9"]["precision"], rows["X9"]["confirmed"]) == (1.0, 1)
+    assert (rows["X17"]["precision"], rows["X17"]["confirmed"]) == (None, 0)
+    assert (verdict["kind"], verdict["changed"], background["kind"], background["changed"]) == ("verdict", 0, "background", 0)
+    shown = run("replay").stdout
+    assert "100%" in shown
     assert "One person's own number" in shown
 
 
@@ -62,17 +63,17 @@ def test_what_is_in_force_is_printed_and_is_a_file_of_rules(run, tmp_path):
     for kind in ("verdict", "background"):
         file = tmp_path / f"{kind}.toml"
         file.write_text(run("show", kind).stdout, encoding="utf-8")
-        assert "0 of " in run("try", file).stdout
+        assert "0 of " in run("replay", file).stdout
     assert isinstance(run("show", "other").exception, ConfigError)
 
 
-def test_a_trial_lists_what_would_change_with_old_and_new_and_writes_nothing(run, store, context, other):
+def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(run, store, context, other):
     before = everything(store)
-    (trial,) = told(run("try", other, "--json"))
-    (change,) = trial["incidents"]
+    (made,) = told(run("replay", other, "--json"))
+    (change,) = made["incidents"]
     assert (change["incident"], change["after"]["exposure"] - change["before"]["exposure"]) == (incident_id("a"), 10)
-    assert (trial["judged"], trial["changed"]) == (2, 1)
-    shown = run("try", other).stdout
+    assert (made["judged"], made["changed"]) == (2, 1)
+    shown = run("replay", other).stdout
     assert incident_id("a") in shown
     assert f"{change['before']['exposure']} → {change['after']['exposure']}" in shown
     assert "1 of 2 would be judged otherwise" in shown
@@ -80,11 +81,11 @@ def test_a_trial_lists_what_would_change_with_old_and_new_and_writes_nothing(run
     assert not VERDICT.own(context.data).exists()
 
 
-def test_a_trial_of_background_rules_counts_posts(run, tmp_path):
+def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
     file = tmp_path / "b.toml"
     file.write_text("version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]), encoding="utf-8")
-    (trial,) = told(run("try", file, "--json"))
-    assert (trial["judged"], trial["posts"]) == (2, [])
+    (made,) = told(run("replay", file, "--json"))
+    assert (made["judged"], made["posts"]) == (2, [])
 
 
 def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
@@ -94,7 +95,7 @@ def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other)
     ((_, entry),) = audit.entries(context.data / "audit")
     assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
     assert f"instead of {own_rules().version}, SHA-256 " in entry.object
-    assert "0 of 2" not in run("try", other).stdout, "what was judged keeps its verdict until something joins it"
+    assert "0 of 2" not in run("replay", other).stdout, "what was judged keeps its verdict until something joins it"
 
 
 def test_rules_of_no_higher_version_are_refused(run, context, other):
@@ -115,9 +116,9 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
 def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
     file = tmp_path / "bad.toml"
     file.write_text(text, encoding="utf-8")
-    for words in (("try", file), ("use", file, *BY)):
+    for words in (("replay", file), ("use", file, *BY)):
         assert isinstance(run(*words).exception, ConfigError)
-    assert isinstance(run("try", tmp_path / "gone.toml").exception, ConfigError)
+    assert isinstance(run("replay", tmp_path / "gone.toml").exception, ConfigError)
     assert not list(audit.entries(context.data / "audit"))
 
 
@@ -128,7 +129,7 @@ def test_a_reason_with_a_value_is_refused(run, other):
 def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
     VERDICT.own(context.data).parent.mkdir()
     VERDICT.own(context.data).write_text("version = ", encoding="utf-8")
-    assert str(VERDICT.own(context.data)) in str(run("list").exception)
+    assert str(VERDICT.own(context.data)) in str(run("replay").exception)
     assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, "what is stored can be read all the same"
 
 
@@ -161,14 +162,14 @@ def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_
     assert "jargon.tsv" in str(run("use", other, *BY).exception)
 
 
-def test_a_lexicon_is_tried_by_its_ending(run, store, clock, tmp_path):
+def test_a_lexicon_is_replayed_by_its_ending(run, store, clock, tmp_path):
     said = (Term(id="内料", category="CARD", weight=5, count=1),)
     fold_all(store, clock, [finding("o", (), statistics={"terms": said, "brands": ("某某银行",)})])
     file = tmp_path / "jargon.tsv"
     file.write_text("内料\t\tzh\tCARD\tm\t3\tL\tK\n", encoding="utf-8")
-    assert "raised by nothing" in run("try", file).stdout
-    assert told(run("try", file, "--json"))[0]["posts"] == [
+    assert "raised by nothing" in run("replay", file).stdout
+    assert told(run("replay", file, "--json"))[0]["posts"] == [
         {"site": "paste", "before": "incident", "after": "unraised", "posts": 1}
     ]
     file.write_text("内料\n", encoding="utf-8")
-    assert "jargon.tsv:1 is no term" in str(run("try", file).exception)
+    assert "jargon.tsv:1 is no term" in str(run("replay", file).exception)
