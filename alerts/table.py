@@ -127,7 +127,7 @@ def _facts(incident: Incident, zone: tzinfo | None) -> Table:
         ("section", brief(incident.sections, 3) or "–"),
         ("row", safe(incident.skeleton) or "–"),
         ("rows", f"{incident.rows:,}"),
-        ("terms", brief(incident.jargon, 8) or "–"),
+        ("terms", brief(incident.written, 8) or "–"),
         ("published", f"{moment(incident.published_at, zone)}, an incident after {duration(incident.publish_seconds)}"),
         ("linked", " ".join(incident.linked) or "–"),
     ):

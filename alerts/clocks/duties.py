@@ -6,7 +6,7 @@
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
     waived       a lead and the DPO, two people, decided that the rule asks for nothing here (harm averted), and said why
 
-Which clock an incident starts, the row of the severity table says that applied (`Incident.starts`). Who reports an incident that
+Which clock an incident starts, the row of the severity table says that applied (`Incident.clock`). Who reports an incident that
 waits for a decision has decided.
 
 A person can also decide that a rule applies which by its numbers does not: grades have limbs that no count tells, such as
@@ -38,7 +38,7 @@ State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
 """What a person can decide of a regime for an incident; it stands in the place of a report's stage."""
 HALVES = ("lead", "dpo")
-"""Whose decisions a waiver takes, as a decision's `value` has them: two people's. One without is whole; it is of before."""
+"""Whose decisions a waiver takes, as a decision's `value` has them: two people's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +251,7 @@ def ruled(regime: Regime, decisions: Iterable[Decision]) -> tuple[Decision | Non
     rulings = [d for d in decisions if d.regime == regime.id and d.stage in RULINGS]
     stands, half = None, None
     for one in sorted(rulings, key=lambda d: (d.at, d.id)):
-        is_whole = one.stage != "waived" or not one.value
-        if is_whole or (half and half.value != one.value and half.by != one.by):
+        if one.stage != "waived" or (half and half.value != one.value and half.by != one.by):
             stands, half = one, None
         else:
             half = one
@@ -277,7 +276,7 @@ def _state(
     if not regime.applies_if.hold(incident, tenant):
         return None
     made = {decision.status for decision in decisions}
-    if incident.starts == "run" or "confirmed" in made or (incident.starts == "if confirmed" and "reported" in made):
+    if incident.clock == "run" or "confirmed" in made or (incident.clock == "if confirmed" and "reported" in made):
         return "running"
     return "conditional" if _waits(incident, decisions) else None
 
@@ -285,7 +284,7 @@ def _state(
 def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
     """Whether its clocks wait for a person who decides."""
     is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
-    return incident.starts == "if confirmed" and not is_decided and status_of(decisions) in ("open", "acknowledged")
+    return incident.clock == "if confirmed" and not is_decided and status_of(decisions) in ("open", "acknowledged")
 
 
 def _decide(incident: Incident, decisions: Sequence[Decision], learned: datetime | None) -> Decide | None:

@@ -26,7 +26,7 @@ INDEX = "/index-"
 def admit(store: IncidentStore, findings: Sequence[Finding], now: datetime, known: dict[str, str]) -> None:
     """Note the keys of findings; RecordError `another_key` for one whose index tags are not under the key of those before.
 
-    `known` is what was seen of the store so far, and is added to. Findings of before have no check values.
+    `known` is what was seen of the store so far, and is added to.
     """
     for finding in findings:
         for name, value in finding.key_checks.items():

@@ -16,7 +16,7 @@ from ullage.records import Finding
 
 
 def claim_of(finding: Finding) -> str:
-    """The id of the claim that a whole finding leaves, or an incomplete one asks for; "" for one of an earlier schema."""
+    """The id of the claim that a whole finding leaves, or an incomplete one asks for; "" for a whole one that names none."""
     return claim_id(finding.tenant, "served", finding.served or finding.id) if finding.served or finding.incomplete else ""
 
 

@@ -78,7 +78,7 @@ SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
     """What an incident's posts offer, by which a person judges it: known words of title or trade, claims, how new it is."""
-    trade = incident.jargon[:SHOWN_TERMS] if len(incident.jargon) > 1 else ()  # one alone may stand there by chance
+    trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()  # one alone may stand there by chance
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
     newest = Phrase("newest %(date)s", date=incident.newest_date).said(translate) if incident.newest_date else ""
     return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))

@@ -212,7 +212,7 @@ class Heard(Document):
     """What alert heard of one crawl host, whose name is the id: since when, when last, and what it said then of its sites.
 
     An empty list says something only of the time in between. `sites` are counts by state; `enrolled` are the customers that match
-    looked for, `customers` how many of each tenant; None where a version before did not say.
+    looked for, `customers` how many of each tenant; None until match has said so.
     """
 
     time = "last"

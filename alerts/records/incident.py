@@ -27,8 +27,8 @@ class Why(Frozen):
     code: str
     points: int
     evidence: str
-    evidence_zh: str = ""
-    """The same in Chinese; "" in what was written before there was any."""
+    evidence_zh: str
+    """The same in Chinese."""
 
 
 class Incident(Document):
@@ -50,11 +50,11 @@ class Incident(Document):
     publish_seconds: float | None
     """From the publication of the post that opened it to this incident."""
     severity: Severity
-    row: int = 0
-    """Of the severity table, the row that applied; 0 in what was judged before there was one."""
-    told: Told | None = None
-    clock: ClockWord | None = None
-    minutes: int = 0
+    row: int
+    """Of the severity table, the row that applied."""
+    told: Told
+    clock: ClockWord
+    minutes: int
     """Who is told, which clock starts, and within how long a person decides where that is "if confirmed", by that row."""
     exposure: int
     reasons: tuple[Why, ...]
@@ -89,7 +89,7 @@ class Incident(Document):
     terms: tuple[str, ...]
     """By what the lexicon calls them."""
     written: tuple[str, ...] = ()
-    """The same as they stand in its posts; () in what was judged before that was kept."""
+    """The same as they stand in its posts."""
     brands: tuple[str, ...]
     titles: tuple[str, ...]
     authors: tuple[str, ...]
@@ -142,13 +142,6 @@ class Incident(Document):
         return f"{self.origin}:{self.origin_label}" if self.origin_label else self.origin
 
     @property
-    def starts(self) -> ClockWord:
-        """Which clock it starts; in what was judged before there was a table the origin said so."""
-        if self.clock is not None:
-            return self.clock
-        return "run" if self.origin in ("ours", "partner") else "if confirmed" if self.origin == "unknown" else "none"
-
-    @property
     def decide_minutes(self) -> int:
         """Within which a person decides, from when somebody was told, where its clock waits for that; else 0."""
         return decide_minutes(self.severity, self.clock, self.minutes)
@@ -159,11 +152,6 @@ class Incident(Document):
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
         asked = {"people": self.customers > 0, "alone": not self.agreeing, "unread": unread}
         return next_step(self.origin, self.severity, self.scenario, **asked)
-
-    @property
-    def jargon(self) -> tuple[str, ...]:
-        """The terms as a person reads them."""
-        return self.written or self.terms
 
     @property
     def counted(self) -> str:

@@ -110,7 +110,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 def _reasons(reasons: Iterable[Why]) -> tuple[Text, ...]:
     heads = [(f"{r.code}{f' {r.points:+d}' if r.points else ''}", r) for r in reasons]
-    return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh or r.evidence}") for head, r in heads)
+    return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh}") for head, r in heads)
 
 
 def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:

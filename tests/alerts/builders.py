@@ -16,6 +16,7 @@ from tests.conftest import HeldClock
 from ullage.bus import FINDINGS, Record
 from ullage.records import FINDING_SCHEMA, Finding, RowGroup, Statistics
 from ullage.settings import Tenant
+from ullage.verdict.rules import ClockWord
 
 
 def value(n: object) -> str:
@@ -68,7 +69,10 @@ def incident(id_: str = "INC-A", when: datetime = factories.WHEN, **changes: Any
     fields |= dict.fromkeys("customers rows sightings unit origin_p exposure".split(), 1)
     fields |= {"id": id_, "tenant": "bank", "opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False}
     fields |= {"severity": "low", "origin": "unknown", "sketch_of": "candidates", "kinds": ("phone",), "sites": ("paste",)}
-    return Incident(**{**fields, **changes})
+    fields |= changes
+    by_origin: dict[str, ClockWord] = {"ours": "run", "partner": "run", "unknown": "if confirmed"}
+    verdict = {"row": 9, "told": "nobody", "clock": by_origin.get(fields["origin"], "none"), "minutes": 0}
+    return Incident(**{**verdict, **fields})
 
 
 def record(found: Finding, offset: int = 1) -> Record:

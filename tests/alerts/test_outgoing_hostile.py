@@ -59,7 +59,7 @@ def changes(draw) -> dict:
         "sites": tuple(draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))),
         "titles": tuple(texts), "terms": tuple(texts), "brands": tuple(texts), "skeleton": draw(TEXTS),
         "origin_label": draw(TEXTS), "customers": draw(st.integers(0, 10**9)), "rows": draw(st.integers(0, 10**9)),
-        "reasons": (Why(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS)),),
+        "reasons": (Why(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS), evidence_zh=draw(TEXTS)),),
         "scenario": draw(st.sampled_from(["", "X1", "X18"])), "scenario_title": draw(TEXTS), "kinds": (),
         "alarm": draw(st.booleans()),
     }  # fmt: skip
@@ -148,7 +148,7 @@ def test_titles_and_addresses_hold_nothing_that_moves_a_terminal_or_a_browser(ba
 def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) -> Case:
     incident, sighting = base
     hostile = incident.model_copy(
-        update={"sites": (text,), "origin_label": text, "reasons": (Why(code="X1", points=1, evidence=text),)}
+        update={"sites": (text,), "origin_label": text, "reasons": (Why(code="X1", points=1, evidence=text, evidence_zh=text),)}
     )
     entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
     return Case(hostile, (sighting.model_copy(update={"site": text}),), Moments(WHEN), (), Tenant(entity=entity), UTC, now)

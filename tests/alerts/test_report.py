@@ -195,10 +195,9 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         " NFRA-7; line was busy" in reports
     )
     assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
-    waived = Decision(
-        id="w", tenant="bank", incident=A, at=later, by="Li", status="note", regime="pipl-57", stage="waived", note="harm averted"
-    )
-    store.create([waived])
+    waiver = {"tenant": "bank", "incident": A, "at": later, "status": "note", "regime": "pipl-57", "stage": "waived"}
+    halves = (("v", "Wang", "lead"), ("w", "Li", "dpo"))
+    store.create([Decision(id=id_, by=by, value=as_, note="harm averted", **waiver) for id_, by, as_ in halves])
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
     assert f"{due}经人工判断无需报告；harm averted" in lines(case_of(context, store, A), "reports")
 

@@ -89,7 +89,7 @@ def _clock(row: Row, severity: Severity, facts: Facts) -> tuple[ClockWord, int]:
     return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
 
 
-def decide_minutes(severity: Severity, clock: ClockWord | None, minutes: int) -> int:
+def decide_minutes(severity: Severity, clock: ClockWord, minutes: int) -> int:
     """Within how many minutes of being told a person decides whether it is confirmed; 0 where nobody has to.
 
     What is less than medium is worked within a day and asks for no decision at once.

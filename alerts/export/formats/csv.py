@@ -46,7 +46,7 @@ def _cells(one: Exported) -> dict[str, str]:
         "kinds": " ".join(incident.kinds),
         "fields": " ".join(incident.fields),
         "sites": " ".join(one.sites),
-        "terms": " ".join(incident.jargon),
+        "terms": " ".join(incident.written),
         "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
         "sections": " ".join(incident.sections),
         "claims": claimed(incident.claims),

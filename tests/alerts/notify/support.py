@@ -51,7 +51,7 @@ def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> Notif
 
 
 def incident(name: str = "A", severity: str = "high", **changes: Any) -> Incident:
-    told = {"severity": severity, "scenario": "X1", "origin": "ours", "customers": 48, "kinds": ()}
+    told = {"severity": severity, "scenario": "X1", "origin": "ours", "clock": "none", "customers": 48, "kinds": ()}
     told |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
     return builders.incident(f"INC-{name}", T0, **{**told, **changes})
 

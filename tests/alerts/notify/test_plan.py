@@ -137,7 +137,7 @@ def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(
     assert log_of(store)["INC-A:boss:escalation-high"].due == T0 + timedelta(minutes=10)
 
 
-@pytest.mark.parametrize(("severity", "clock"), [("medium", "none"), ("medium", None), ("low", "if confirmed")])
+@pytest.mark.parametrize(("severity", "clock"), [("medium", "none"), ("low", "if confirmed")])
 def test_nothing_below_high_escalates_that_asks_for_no_decision(store, severity, clock):
     settings = notify_settings(["soc", "boss"], route={"severity": "low"})
     assert planned(store, settings, incident(severity=severity, clock=clock, minutes=60)) == 1

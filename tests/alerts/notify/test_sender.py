@@ -287,7 +287,7 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
     notifier, store, clock, soc, monkeypatch, is_due
 ):
     running = notifier({"soc": soc})
-    tell(running, store, incident("A"), incident("B"))
+    tell(running, store, incident("A", clock="run"), incident("B", clock="run"))
     put, down = store.put, [1, 2]
 
     def refusing(documents):
@@ -311,7 +311,7 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
 
 def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(notifier, store, clock, soc, monkeypatch):
     running = notifier({"soc": soc})
-    tell(running, store, incident("A"))
+    tell(running, store, incident("A", clock="run"))
 
     def put(documents):
         if any(isinstance(one, WorkItem) for one in documents):
