@@ -119,7 +119,16 @@ def _found_by_gates() -> Literals:
 def rules() -> tuple[Rule, ...]:
     """Every rule, in the order in which they run."""
     read_in_cells = (Rule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
-    return (*_spreadsheet(), *_hexadecimal(), *spellings.rules(), *_spelt(), *read_in_cells, *_mails(), *_backward_mails())
+    return (
+        *_spreadsheet(),
+        *_hexadecimal(),
+        *spellings.rules(),
+        *_spelt(),
+        *_morse(),
+        *read_in_cells,
+        *_mails(),
+        *_backward_mails(),
+    )
 
 
 def _spreadsheet() -> Iterable[Rule]:
@@ -188,7 +197,7 @@ def _spelt() -> Iterable[Rule]:
     beginnings = [f"(?:{of[first]})(?: |-|, ?)?(?:{of[second]})" for first, second in (("1", "3456789"), ("2", "0"))]
     yield Rule(
         tuple(beginnings),
-        re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?:[ \-]?x(?![A-Za-z]))?"),
+        re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?x(?![A-Za-z]))?"),
         _spelt_plain,
     )
 
@@ -196,9 +205,29 @@ def _spelt() -> Iterable[Rule]:
 def _spelt_plain(match: re.Match[str]) -> str:
     written = match[0].lower()
     bare = "".join(SPELT[word] for word in SPELT_WORD.findall(written)) if len(written) <= LONGEST_SPELT else ""
-    last = written.rstrip("x").rstrip(" -") if len(bare) == phone.LENGTH else written
-    bare += "X" * (last[-1] == "x")
-    return fit(bare, len(last)) + match[0][len(last) :] if is_valid(bare) else ""
+    behind = match["x"] or ""
+    size = len(written) - len(behind) * (len(bare) == phone.LENGTH)
+    bare += "X" * (bool(behind) and size == len(written))
+    return fit(bare, size) + match[0][size:] if is_valid(bare) else ""
+
+
+MORSE = dict(zip("----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split(), "0123456789", strict=True))
+"""Digits in Morse code (ITU-R M.1677-1)."""
+MORSE_DIGIT = re.compile(r"[.\-]{5}")
+
+
+def _morse() -> Iterable[Rule]:
+    """A mobile number in Morse code, with a space or a stroke between its digits."""
+    yield Rule(
+        (r"[^.\-][.]----(?: | ?[/|] ?)(?:[.][.][.]--|[.]{4}[.\-]|-[.]{4}|--[.]{3}|---[.]{2}|----[.])[ /|]",),
+        re.compile(r"(?<![.\-])[.]----(?:(?: | ?[/|] ?)[.\-]{5}){10}(?![.\-]| [.\-]{5})"),
+        _morse_plain,
+    )
+
+
+def _morse_plain(match: re.Match[str]) -> str:
+    bare = "".join(MORSE.get(digit, "-") for digit in MORSE_DIGIT.findall(match[0]))
+    return bare if is_valid(bare) else ""
 
 
 OPENING, CLOSING = "[({（【［", "])}）】］"
@@ -217,7 +246,8 @@ DOMAIN = re.compile(
 LOCAL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}\Z")
 NO_WORD = re.compile(r"[0-9._+\-]")
 SPELT_DOT = re.compile(" dot ")
-LONGEST_LOCAL = 64
+SPELT_LOCAL = re.compile(r"(?:(?<![\w.%+\-])[A-Za-z0-9_%+\-]{1,30} dot ){1,3}[A-Za-z0-9._%+\-]{1,64}\Z")
+LONGEST_LOCAL, LONGEST_SPELT_LOCAL = 64, 64 + 3 * 35
 
 
 AT_WORDS = "at|at[ -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特|爱特|小老鼠|at符号|at号|@"
@@ -241,7 +271,11 @@ _AT = rf"(?:{_APART}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SI
 WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
+UNDERSCORED_DOT = re.compile("(?i)_dot_")
 PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
+
+
+SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 
 
 def _mails() -> Iterable[Rule]:
@@ -268,6 +302,13 @@ def _mails() -> Iterable[Rule]:
         tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
+    )
+    yield Rule(
+        (r"[0-9a-z] @ [0-9a-z] [0-9a-z.\-] ",),
+        re.compile(
+            rf"(?ai)(?<!\S)[0-9a-z](?: [0-9a-z._%+\-]){{1,63}} @(?: [0-9a-z.\-]){{2,62}} [.] (?:{SPACED_TOP})(?![0-9a-z\-])"
+        ),
+        lambda match: match[0].replace(" ", ""),
     )
 
 
@@ -298,7 +339,8 @@ def _mail_plain(match: re.Match[str]) -> str:
         return ""
     if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
         return ""
-    return f"{BRACKETED_DOT.sub('.', local)}@{WRITTEN_DOT.sub('.', domain)}"
+    local = UNDERSCORED_DOT.sub(".", local) if "_" in name and not plain else BRACKETED_DOT.sub(".", local)
+    return f"{local}@{WRITTEN_DOT.sub('.', domain)}"
 
 
 def reveal_addresses(text: str) -> str:
@@ -330,7 +372,11 @@ def _with_spelt_words(text: str) -> str:
         if domain is None or place < copied:
             continue
         local = LOCAL.search(text[max(0, place - LONGEST_LOCAL) : place])
-        if local and (" " in domain.group() or NO_WORD.search(local.group())):
-            made += [text[copied:place], fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
+        has_words = " " in domain.group()
+        if local and (has_words or NO_WORD.search(local.group())):
+            before = text[copied:place]
+            if has_words and (spelt := SPELT_LOCAL.search(before[-LONGEST_SPELT_LOCAL:])):
+                before = before[: len(before) - len(spelt[0])] + SPELT_DOT.sub(fit(".", 5), spelt[0])
+            made += [before, fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
             copied = domain.end()
     return "".join([*made, text[copied:]]) if made else text

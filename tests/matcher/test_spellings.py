@@ -211,6 +211,33 @@ def test_digits_are_read_as_words_of_other_languages(words: str) -> None:
     assert missed([(PHONE, " ".join(words.split()[int(digit)] for digit in PHONE))]) == []
 
 
+@pytest.mark.parametrize("last", range(10))
+def test_digits_are_read_whatever_word_is_the_last(last: int) -> None:
+    words = "zero one two three four five six seven eight nine".split()
+    number = f"1540000123{last}"
+    assert missed([(number, " ".join(words[int(digit)] for digit in number))]) == []
+
+
+@pytest.mark.parametrize("between", [" ", " / ", "/", " | "])
+def test_digits_are_read_in_morse_code(between: str) -> None:
+    code = "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split()
+    assert missed([(PHONE, between.join(code[int(digit)] for digit in PHONE))]) == []
+    assert found([between.join(["-----"] * 11), between.join([".----"] * 12)]) == [set(), set()]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "li dot wei8 at example dot com",
+        "li_DOT_wei8_AT_example_DOT_com",
+        "li_dot_wei8_at_example_dot_com",
+        "l i . w e i 8 @ e x a m p l e . c o m",
+    ],
+)
+def test_an_address_is_read_with_all_its_signs_spelt(written: str) -> None:
+    assert missed([("li.wei8@example.com", written)]) == []
+
+
 def test_an_address_is_read_with_every_dot_in_brackets() -> None:
     assert missed([(MAIL, "li[.]wei8[@]example[.]com")]) == []
 
