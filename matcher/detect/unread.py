@@ -1,8 +1,9 @@
 """Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
 
 Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
-SHA-512, a digest in base64, `138--0013--8000`. A gate, which hyperscan looks for in the one pass over all texts, says where
-one may stand; around it a pattern of Python says whether one does. Each is linear: what repeats in it is bounded.
+SHA-512, a digest in base64; numbers in fragments are counted by `fragments`. A gate, which hyperscan looks for in the one pass
+over all texts, says where one may stand; around it a pattern of Python says whether one does. Each is linear: what repeats in it
+is bounded.
 
 Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts, and none whose label or
 header names a thing that has digests or random ids of its own.
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 
 import hyperscan
 import numpy as np
@@ -22,6 +23,7 @@ from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import AT, places, where
 from matcher.columns.literals import Patterns, stretches
 from matcher.detect.candidates import Segment
+from matcher.detect.fragments import count_fragments
 from matcher.detect.numbers import DIGEST
 from ullage.identifiers.masked import FORM as MASKED
 
@@ -48,29 +50,6 @@ MASKS = re.compile(
     rf"|{WORD}{{0,24}}{HIDES}{{2,20}}{WORD}{{0,24}}@[A-Za-z0-9*.-]{{1,60}}\.[A-Za-z*]{{2,12}}"
     rf")(?![\w*])".encode(),
     re.ASCII,
-)
-GAPS = ("--", "---", "~", " ~ ")
-"""What stands between fields, and between two numbers, too, so that groups with it between are not read as one."""
-
-
-def _any(gaps: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(gaps, key=len, reverse=True)))
-
-
-SINGLE = rf"(?P<s>{_any(GAPS)})[3-9](?:(?P=s)[0-9]){{9}}(?!(?P=s)?[0-9])"
-GROUPS = ((3, 4, 4), (4, 4, 3), (4, 3, 4), (3, 3, 5), (2, 3, 3, 3), (3, 2, 2, 2, 2), (1, 2, 2, 2, 2, 2), (5, 6), (3, 8), (7, 4))
-
-
-def _in_groups(number: int, sizes: Sequence[int]) -> str:
-    """A number of eleven digits in such groups behind its 1, with the same between them and not behind them."""
-    first = "[3-9]" * (sizes[0] > 1) + f"[0-9]{{{max(0, sizes[0] - 2)}}}"
-    more = "".join(f"(?P=g{number})[0-9]{{{size}}}" for size in sizes[2:])
-    return f"{first}(?P<g{number}>{_any(GAPS)})[0-9]{{{sizes[1]}}}{more}(?!(?P=g{number})|[0-9])"
-
-
-SPELLINGS = re.compile(
-    rf"1(?<![0-9A-Za-z.]1)(?:{SINGLE}|{'|'.join(_in_groups(number, sizes) for number, sizes in enumerate(GROUPS))})"
-    r"(?![0-9A-Za-z])".encode()
 )
 LAST = r"[AEIMQUYcgkosw048]"
 """The last character of base64 that stands for one byte and two thirds."""
@@ -102,15 +81,12 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 
 @cache
 def patterns() -> Patterns:
-    """Gates: what hides beside a digit; digits, or groups of them, with the like between; padded base64."""
-    one = [re.escape(gap).encode() for gap in GAPS]
+    """Gates: what hides beside a digit; padded base64."""
     hides = [re.escape(sign).encode() for sign in "*●•×"]
     return Patterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
-        *(rb"[0-9]" + gap + rb"[0-9]{2}" for gap in one),
-        *(rb"1" + gap + rb"[3-9]" + gap + rb"[0-9]" + gap for gap in one),
         rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 
@@ -124,9 +100,11 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
     hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
     gate = np.concatenate((hits[1], _hiding_before_at(batch)))
+    text, covered = batch.data.data, _covered(segments)
+    for document, count in count_fragments(batch, partial(_are_read, covered)).items():
+        found[document][SPELT] += count
     if not (len(gate) or weak or hexed):
         return found
-    text, covered = batch.data.data, _covered(segments)
     for start in weak:
         _count(batch, start, MASKED, found)
     for segment in hexed:
@@ -159,9 +137,8 @@ def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen
     """What stands around these places of one text, by form."""
     around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
     counts = Counter[str]()
-    for form, pattern in ((MASKED, MASKS), (SPELT, SPELLINGS)):
-        start, end = _places(pattern, text, around)
-        counts[form] = len(start) - int(_are_read(covered, start, end).sum())
+    start, end = _places(MASKS, text, around)
+    counts[MASKED] = len(start) - int(_are_read(covered, start, end).sum())
     start, end = _places(BASE64, text, around)
     for size, form in OF_BASE64.items():
         own = end - start == size

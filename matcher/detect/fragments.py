@@ -1,0 +1,225 @@
+"""Numbers in fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`, `{"a":"138","b":"00138000"}`.
+
+There is no end of such spellings, so none is known here. Groups of digits that together are as long as a mobile number, resident
+ID or card make a candidate. Whoever posts a list writes each row the same way, so candidates count where at least FEWEST have the
+same text around groups of the same sizes, and nearly all that are written so are numbers. They are not looked up: somebody must
+read them. Pages and tables are full of small numbers, so more is asked of groups that no number is usually written in.
+
+Groups are found in columns, over the whole batch; of a long text an eighth, and of each the first MOST candidates are looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matcher.columns.batch import Batch, Flags, Keyed, Places
+from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_digit, is_one_of, places, where
+from matcher.text.chain_numbers import is_valid
+from matcher.text.chains import signs_at
+from ullage.identifiers import card, phone, resident_id
+
+FEWEST, SHARE = 3, 0.8
+"""How many numbers are written in one way, and how many of those that are written so are numbers."""
+MOST = 1 << 11
+"""Candidates of one text, of each length, that are looked at."""
+FACTOR = np.uint64(0x9E3779B97F4A7C15)
+INVERSE = np.uint64(pow(int(FACTOR), -1, 1 << 64))
+"""An odd number, and the one with which it makes 1, of 64 bits."""
+ONE, THREE, SIX, NINE = (np.uint8(ord(digit)) for digit in "1369")
+TOTALS = (phone.LENGTH, 16, 18, 19)
+"""Digits of a number: of a phone, a card, a resident ID, and a card of UnionPay."""
+LONG, STRIPE, STRIDE = 1 << 17, 128, 1024
+"""Bytes of a text of which only a part is looked at, and words of 64 bytes: an eighth, in lines that stand together."""
+LONGEST_GAP, LONGEST_GROUP = 40, 8
+"""Bytes between two groups, and digits of one."""
+ALONE = b" -./:_+*=\\"
+"""Signs that stand alone between any two numbers, those of dates, times, decimals and sums among them; groups with the same of
+these between all are read."""
+CELLS = re.compile(rb"[ \"']*[,;|\t\n][ \"']*")
+"""What parts the cells of a row."""
+MOMENT = re.compile(rb"(?<!0)0{1,2}:00(?!0)|0{4}(?:[-/.]0{1,2}[-/.]0{1,2}|\xe5\xb9\xb4)|(?<!0)0{1,2}\xe6\x9c\x88")
+"""A time or date in a template: `00:00`, `0000-00-00`, `0000年`, `0月`."""
+LINE_END, TWO, DIGITS = b"\n", re.compile(rb"[0-9]{2}"), b"0123456789"
+NO_DIGITS = bytes(set(range(256)) - set(DIGITS))
+GROUP, GAP, ZEROS = re.compile(rb"[0-9]+"), re.compile(rb"[^0-9]+"), bytes.maketrans(b"123456789", b"0" * 9)
+YEAR = re.compile(rb"(?:19|20)[0-9]{2}")
+USUAL = frozenset((
+    *phone.GROUPS, *card.GROUPS, *resident_id.GROUPS, (3, 8), (7, 4), (8, 3), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 6),
+    (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6),
+))  # fmt: skip
+"""Sizes of groups in which numbers are written, from the front or from the back."""
+
+
+def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
+    """How many such numbers each text has, by its number; none where `are_read` says of [start, end) that something was read."""
+    counts: dict[int, int] = defaultdict(int)
+    groups = Groups.of(batch)
+    first, last = groups.candidates()
+    own = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
+    if len(own) >= FEWEST:
+        first, last = first[own], last[own]
+        own = np.flatnonzero(groups.are_alike(batch, first, last))
+        for document, of_how_many, templates in _by_text(batch, groups.start[first[own]], groups.end[last[own]]):
+            counts[document] += of_how_many * sum(_count(template, written) for template, written in templates.items())
+    is_long = batch.ends - batch.starts > LONG
+    return {document: count * (STRIDE // STRIPE if is_long[document] else 1) for document, count in counts.items() if count}
+
+
+def _sampled(batch: Batch) -> Words:
+    """The places that are looked at: all of a text, and of one that is LONG the first STRIPE words of every STRIDE."""
+    sampled = ~empty(len(batch.data))
+    for number in np.flatnonzero(batch.ends - batch.starts > LONG).tolist():
+        words = sampled[int(batch.starts[number]) >> 6 : int(batch.ends[number]) >> 6]
+        words[np.arange(len(words)) % STRIDE >= STRIPE] = 0
+    return sampled
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of digits in `data` in order, i64[n] each: where each begins and ends, and the bytes behind it up to the next.
+
+    `parts`: whether what stands behind a group may part those of a number. `before`: digits in all groups before each, and all.
+    """
+
+    data: Bytes
+    start: Places
+    end: Places
+    gap: Places
+    parts: Flags
+    before: Places
+
+    @classmethod
+    def of(cls, batch: Batch) -> Groups:
+        """Those of all texts."""
+        digit = where(batch.data, is_digit) & _sampled(batch)
+        start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
+        gap = np.diff(start, append=len(batch.data)) - (end - start)
+        parts: Flags = (
+            (gap <= LONGEST_GAP) & ~((gap == 1) & is_one_of(batch.data.take(end), ALONE)) & (end - start <= LONGEST_GROUP)
+        )
+        return cls(batch.data, start, end, gap, parts, np.concatenate(([0], np.cumsum(end - start))))
+
+    def candidates(self) -> tuple[Places, Places]:
+        """The numbers of the first and of the last of several groups that have one of TOTALS digits, and nothing else between."""
+        apart: Places = np.cumsum(~self.parts)
+        begin, size = np.flatnonzero(self.parts), self.end - self.start
+        holder = np.repeat(np.arange(len(size)), size)  # the group of each digit
+        found = []
+        for total in TOTALS:
+            own = self.before[begin] + total <= len(holder)
+            first = begin[own]
+            last = holder[self.before[first] + total - 1]
+            own = (self.before[last + 1] == self.before[first] + total) & (apart[last - 1] == apart[first]) & (last > first)
+            own &= size[last] <= LONGEST_GROUP
+            found.append((first[own], last[own]))
+        firsts, lasts = zip(*found, strict=True)
+        first, last = np.concatenate(firsts), np.concatenate(lasts)
+        order = np.argsort(first, kind="stable")
+        return first[order], last[order]
+
+    def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
+        """Which candidates begin like numbers, as nearly all do that are written in the same way in their text, one a line.
+
+        What stands between two groups is told by its length and first bytes.
+        """
+        line, document = batch.lines(self.start[first]), batch.documents(self.start[first])
+        total = self.before[last + 1] - self.before[first]
+        key = self._keys(first, last)
+        key[(last - first + 1 == total) & (batch.lines(self.start[last]) == line)] = 0
+        key ^= (document * (TOTALS[-1] + 1) + total).view(np.uint64) * FACTOR
+        way = Keyed.of(key.view(np.int64)).number
+        rows = Keyed.of(way * len(batch.data) + line)
+        way_of_row = rows.keys // len(batch.data)
+        most = np.maximum(FEWEST, SHARE * np.bincount(way_of_row))
+        alike, is_phone = np.zeros(len(first), bool), total == phone.LENGTH
+        for begins in (self._begin(first, first + 1, is_phone), self._begin(last, last - 1, is_phone)):
+            count = np.bincount(way_of_row, np.bincount(rows.number, begins, len(rows.keys)) > 0)
+            alike |= begins & (count >= most)[way]
+        return alike
+
+    def _begin(self, group: Places, next_one: Places, is_phone: Flags) -> Flags:
+        """Which numbers may begin with this group and go on with the next one."""
+        start, size = self.start[group], (self.end - self.start)[group]
+        first = self.data.take(start)
+        second = self.data.take(np.where(size > 1, start + 1, self.start.take(next_one, mode="clip")))
+        like_phone = (first == ONE) & (second - THREE <= NINE - THREE)
+        return np.asarray(np.where(is_phone, like_phone, first - ONE <= SIX - ONE))
+
+    def _keys(self, first: Places, last: Places) -> npt.NDArray[np.uint64]:
+        """A number for each candidate, the same for the same sizes and signs: u64[n].
+
+        It is a polynomial, whose sums over all groups are made once (Karp and Rabin 1987).
+        """
+        size = (self.end - self.start).view(np.uint64)
+        sign = signs_at(self.data, self.end, np.minimum(self.gap, 8))
+        mixed = ((sign ^ self.gap.view(np.uint64) * FACTOR) ^ size) * FACTOR
+        power = np.multiply.accumulate(np.full(len(size) + 1, FACTOR, np.uint64))
+        inverse = np.multiply.accumulate(np.full(len(size) + 1, INVERSE, np.uint64))
+        sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed * power[:-1], dtype=np.uint64)))
+        return np.asarray((sums[last] - sums[first]) * inverse[first] + size[last] * FACTOR)
+
+
+def _by_text(batch: Batch, start: Places, end: Places) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:
+    """The number of each text, and its candidates by their template, which has zeros for digits: of so many one."""
+    document = batch.documents(start)
+    first = np.flatnonzero(np.diff(document, prepend=-1))
+    for begin, behind_last in itertools.pairwise([*first.tolist(), len(start)]):
+        templates: dict[bytes, list[bytes]] = defaultdict(list)
+        of_how_many = -(-(behind_last - begin) // MOST)
+        some = slice(begin, begin + (behind_last - begin) // of_how_many)
+        for at, to in zip(start[some].tolist(), end[some].tolist(), strict=True):
+            written = batch.text(at, to)
+            if not _goes_on(batch, at, to, written):
+                templates[_template(written)].append(written)
+        yield int(document[begin]), of_how_many, templates
+
+
+def _template(written: bytes) -> bytes:
+    """What all rows have that are written like this: of single digits in a line only how many, as the rest may be chance."""
+    if TWO.search(written) or LINE_END in written:
+        return written.translate(ZEROS)
+    return written.translate(ZEROS, NO_DIGITS)
+
+
+def _goes_on(batch: Batch, start: int, end: int, written: bytes) -> bool:
+    """Whether the text between the first two groups stands before or behind all of them, too, and more digits there."""
+    sign = written.lstrip(DIGITS)
+    size = len(sign) - len(sign.lstrip(NO_DIGITS))
+    around = batch.data[start - size - 1 : end + size + 1].tobytes()
+    before, after = around[: size + 1], around[len(around) - size - 1 :]
+    return (before[1:] == sign[:size] and before[:1].isdigit()) or (after[:-1] == sign[:size] and after[-1:].isdigit())
+
+
+def _count(template: bytes, written: Sequence[bytes]) -> int:
+    """How many of those written like `template` are numbers; 0 where that may be chance."""
+    if len(written) < FEWEST or MOMENT.search(template):
+        return 0
+    rows = [GROUP.findall(one) for one in written]
+    numbers = max((_valid(rows), _valid([row[::-1] for row in rows])), key=len)
+    if len(numbers) < max(FEWEST, SHARE * len(rows)) or len(set(numbers)) < FEWEST or not _are_written(template, rows):
+        return 0
+    return len(numbers)
+
+
+def _valid(rows: Sequence[Sequence[bytes]]) -> list[str]:
+    """Of groups put together, those that are numbers."""
+    return [number for row in rows if is_valid(number := b"".join(row).decode())]
+
+
+def _are_written(template: bytes, rows: Sequence[Sequence[bytes]]) -> bool:
+    """Whether groups that are written like `template` are of one number, and not of several."""
+    gaps, sizes = set(GAP.findall(template)), tuple(map(len, rows[0]))
+    if not gaps:
+        return True
+    has_zero = any(group[:1] == b"0" for row in rows for group in row[1:])
+    if any(LINE_END in gap or CELLS.fullmatch(gap) for gap in gaps):
+        return len(gaps) == 1 and (max(sizes) == 1 or (sizes in USUAL and has_zero))
+    is_year = any(all(YEAR.fullmatch(row[place]) for row in rows) for place in range(len(sizes)))
+    return has_zero or (not is_year and (sizes in USUAL or sizes[::-1] in USUAL))
