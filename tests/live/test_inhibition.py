@@ -47,7 +47,7 @@ LET_THROUGH = (
     "UllageCoverageGap job=one reason=unexplained",
     "UllageSiteFailing job=one instance=another site=x state=blocked",
     "UllageSiteFailing job=seven instance=another site=x state=not_seen",
-    "UllageSiteFailing job=seven instance=i site=x state=blocked",
+    "UllageSiteFailing job=seven instance=i site=y state=blocked",
     "UllageServiceDown job=two role=match instance=i reason=stalled",
     "UllageInstanceDown job=two role=crawl reason=no_target",
     "UllageDetectionLate job=three role=alert reason=alert_lag",
