@@ -20,8 +20,7 @@ from pydantic import BaseModel
 from crawlers.collectors.channel import Channel
 from crawlers.sites.site import Site
 from deploy.documents.metrics import with_metrics
-from ullage.records import Capture, Finding
-from ullage.records.heartbeat import Heartbeat
+from ullage.records import Capture
 from ullage.settings import Settings
 
 METRICS = "metrics.md"
@@ -33,6 +32,8 @@ LENGTHS = {"maxLength": "characters", "maxItems": "of them"}
 NAMED = {"boolean": "true or false", "integer": "integer", "number": "number", "string": "text", "null": "null"}
 FORMATS = {"date-time": "time with zone (ISO 8601)", "date": "day (ISO 8601)", "binary": "bytes", "path": "path"}
 Schema = Mapping[str, Any]
+MANY = 10
+"""From so many values on they are named once, in the words of the page."""
 
 
 def renewed(name: str, text: str) -> str:
@@ -59,8 +60,8 @@ def channel_file() -> str:
 
 
 def records() -> str:
-    """The records on the bus, and what they are made of."""
-    return "\n\n".join(_record(model) for record in (Capture, Finding, Heartbeat) for model in _with_parts(record))
+    """The record that other programs may write, and what it is made of."""
+    return "\n\n".join(_record(model) for model in _with_parts(Capture))
 
 
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -74,7 +75,7 @@ def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterato
     inner = {name: _table_of(field) for name, field in properties.items()}
     rows = [_row(name, field, str(field.get("description", ""))) for name, field in properties.items() if not inner[name]]
     heading = f"### `[{path}]`" if path else "### At the top"
-    yield _table([heading, "", *([says, ""] if says else [])], rows) if rows else f"{heading}\n\n{says}"
+    yield _list([heading, "", *([says, ""] if says else [])], rows) if rows else f"{heading}\n\n{says}"
     for name, found in inner.items():
         if found:
             model, many = found
@@ -94,14 +95,20 @@ def _knobs(model: type[BaseModel], without: set[str]) -> str:
     schema, said = model.model_json_schema(), _docstrings(model)
     fields = {name: field for name, field in schema["properties"].items() if name not in without}
     needed = schema.get("required", [])
-    return _table([], [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in fields.items()])
+    return _list([], [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in fields.items()])
 
 
 def _record(model: type[BaseModel]) -> str:
+    """A record: the fields that need words in a table, the others in a line."""
     schema, said = model.model_json_schema(), _docstrings(model)
-    needed = schema.get("required", [])
-    rows = [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in schema["properties"].items()]
-    return _table([f"### {model.__name__}", "", _sentence(inspect.getdoc(model) or ""), ""], rows)
+    fields = {
+        name: f"{_kind(field)}{', required' if name in schema.get('required', ()) else ''}"
+        for name, field in schema["properties"].items()
+    }
+    rows = [f"| `{name}` | {kind} | {_cell(said[name])} |" for name, kind in fields.items() if said.get(name)]
+    plain = ", ".join(f"`{name}` ({kind})" for name, kind in fields.items() if not said.get(name))
+    table = ["", "| field | is | meaning |", "| --- | --- | --- |", *rows] if rows else []
+    return "\n".join((f"### {model.__name__}", "", _sentence(inspect.getdoc(model) or ""), "", f"Fields: {plain}.", *table))
 
 
 def _with_parts(model: type[BaseModel]) -> list[type[BaseModel]]:
@@ -133,15 +140,21 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
-def _table(before: list[str], rows: list[str]) -> str:
-    return "\n".join((*before, "| name | is | by default | |", "| --- | --- | --- | --- |", *rows))
+def _list(before: list[str], rows: list[str]) -> str:
+    return "\n".join((*before, *rows))
 
 
 def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
-    unit = field.get("unit") or ""
-    kind = f"{_kind(field)}{f', {unit}' if unit else ''}"
-    default = "needed" if needed else "" if "default" not in field else f"`{json.dumps(field['default'], ensure_ascii=False)}`"
-    return f"| `{name}` | {kind} | {default} | {_cell(says)} |"
+    default = "required" if needed else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
+    return f"- `{name}` ({default}): {' '.join(says.split())}{_may_be(field, says)}"
+
+
+def _may_be(field: Schema, says: str) -> str:
+    """The values that a setting may have, where neither its name nor its default shows them."""
+    trivial = {"minimum": {0, 1}, "exclusiveMinimum": {0}, "maximum": {65535}}
+    kept = {name: value for name, value in field.items() if name not in trivial or value not in trivial[name]}
+    found = _kind(field) if "enum" in field and len(field["enum"]) < MANY else _limits(kept).removeprefix(", ")
+    return f" ({found})" if found and not all(str(one) in says for one in field.get("enum", [says + "."])) else ""
 
 
 def _kind(field: Schema) -> str:

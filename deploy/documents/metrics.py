@@ -21,7 +21,7 @@ from ullage.monitoring.metrics import new_registry, show_suspension
 from ullage.running_time import RunningTime
 from ullage.runtime.readiness import ROLES
 
-ROW = re.compile(r"^\| `([a-z_]+)` \| (?:counter|gauge|histogram) \| [a-z_`, ]* \| ([a-z, ]+) \| .+ \|$", re.MULTILINE)
+ROW = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$", re.MULTILINE)
 """A metric in the document: its name, and by which roles it is served."""
 GONE = "\0"
 """In the place of a row that is taken out."""
@@ -66,9 +66,8 @@ def declared(registry: CollectorRegistry) -> Iterator[Declared]:
 
 def line(metric: Declared, roles: Sequence[str]) -> str:
     """A row of the document."""
-    labels = ", ".join(f"`{label}`" for label in metric.labels)
-    meaning = metric.help.rstrip(".").replace("|", "\\|") + "."
-    return f"| `{metric.name}` | {metric.type} | {labels} | {_served_by(roles)} | {meaning} |"
+    labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
+    return f"- `{metric.name}{labels}` ({metric.type}, {_served_by(roles)}): {metric.help.rstrip('.')}."
 
 
 def exposed() -> dict[Declared, list[str]]:

@@ -16,7 +16,7 @@ HEADINGS = ("Targets", "Severity", "Origin", "Scam", "What missed", "What was pl
 INTRODUCTION = """# A month of leaks: what is found, and what is said of it
 
 `make bench ONLY=month` plays thirty days of 200 sites in minutes: {posts:,} posts, of which {leaks} lists and offers are planted,
-against {customers:,} customers. With `MONTH_PAGE=docs/detection-month.md` it writes this page. All people are synthetic.
+against {customers:,} customers. With `MONTH_PAGE=tests/bench/detection-month.md` it writes this page. All people are synthetic.
 `POSTS` sets how many ordinary posts there are, 300,000 by default: items a day grow with them, so a smaller run cannot show that
 that target holds.
 

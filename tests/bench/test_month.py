@@ -15,7 +15,7 @@ from tests.bench.month_report import HEADINGS, PAGED_WITHIN, Month
 from tests.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, Judged, Verdict, confusion, read
 from ullage.verdict import own_rules
 
-PAGE = Path(__file__).parents[2] / "docs" / "detection-month.md"
+PAGE = Path(__file__).parent / "detection-month.md"
 HIGH = "7 ours high X7"
 
 

@@ -1,4 +1,4 @@
-"""Sites that do what hostile and broken ones do, and what is to be said of each (`docs/faults.md`, rows C1 to C13).
+"""Sites that do what hostile and broken ones do, and what is to be said of each (`tests/faults.md`, rows C1 to C13).
 
 A site is a list of two pastes; a fault stands in place of the list, of a paste or of robots.txt, or before HTTP is spoken at all.
 """

@@ -1,7 +1,7 @@
 """Every fault of `faults.py` on every way to a site: what is said of it, what is read all the same, and that nobody else pays.
 
 A way is crawled twice, with all faults and sites in good health side by side in one process, and what hangs in another that
-waits for it no longer than it must; `docs/faults.md` has the table.
+waits for it no longer than it must; `tests/faults.md` has the table.
 """
 
 import contextlib

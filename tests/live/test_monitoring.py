@@ -18,7 +18,7 @@ from tests.flow.daemon import until
 from tests.live.station import ROLES, Station
 from tests.live.told import alerts
 
-KIND = re.compile(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) \| [a-z_`, ]* \| ([a-z, ]+) \|", re.MULTILINE)
+KIND = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((counter|gauge|histogram), ([a-z, ]+)\): ", re.MULTILINE)
 """A metric in the document: name, kind, and the roles that serve it."""
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]

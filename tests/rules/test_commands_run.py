@@ -226,7 +226,7 @@ def test_reasons_name_tests_that_there_are() -> None:
 def test_what_is_looked_for_among_the_metrics_is_there() -> None:
     """A runbook that greps for a name which no role has any more shows nothing, and that looks like health."""
     metrics = re.findall(
-        r"^\| `(\w+)` \| (?:counter|gauge|histogram)", (ROOT / "docs" / "metrics.md").read_text("utf-8"), re.MULTILINE
+        r"^- `(\w+)[^`]*` \((?:counter|gauge|histogram)", (ROOT / "docs" / "metrics.md").read_text("utf-8"), re.MULTILINE
     )
     patterns = [command.words[-1] for command in every() if "/metrics" in command.line]
     assert len(patterns) > 8

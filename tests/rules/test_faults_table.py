@@ -1,4 +1,4 @@
-"""`docs/faults.md` has a row for every fault of the list, and every row a test that tries it."""
+"""`tests/faults.md` has a row for every fault of the list, and every row a test that tries it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.rules.test_documents import ROOT, TEST
 
 LIST = {"R": range(1, 21), "C": range(1, 14), "S": range(1, 10)}
 """Faults by what they befall: the product, a site's reader, whatever somebody attacks."""
-TEXT = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "tests" / "faults.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in TEXT.splitlines() if line.startswith("| ")]
 
 
