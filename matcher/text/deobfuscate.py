@@ -262,13 +262,14 @@ _LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z](?:[0-9A-Za-z._%+\-]|[\[(]
 _APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
 """Around the name of a sign."""
 _DOT = rf"(?:(?:{_APART}(?:{DOT_WORDS}){_APART})| ?[.．{SIGNS_OF_DOT}] ?|小数点|dot(?=(?:com|cn|net|org|de)\b))"
-_LABEL = r"[0-9A-Za-z\-]{1,63}?"
+_LABEL = r"[0-9A-Za-z\-]{1,63}?(?=[^0-9A-Za-z]|dot)"
+"""What follows is told by its first characters: the names of signs are tried at few places."""
 _DOMAIN = (
     rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})|(?:[0-9A-Za-z\-]{{1,63}}[,、]){{1,3}}(?:{COMMON_TOP}))"
     r"(?![0-9A-Za-z\-]|[.][0-9A-Za-z])"
 )
 _AT = rf"(?:{_APART}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SIGNS_OF_AT}] ?)"
-WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?P<at>{_AT}){_DOMAIN}")
+WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
 UNDERSCORED_DOT = re.compile("(?i)_dot_")

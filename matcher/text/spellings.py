@@ -13,6 +13,7 @@ read behind a label alone; dates, decimal numbers, network addresses and paths s
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -195,14 +196,18 @@ def _glued() -> Iterable[Rule]:
     )
 
 
+PLAIN_CHARACTER, NO_X = re.compile("[0-9A-Za-z]"), re.compile("[0-9A-WYZa-wyz]")
+LONGEST_IBAN = max(iban.LENGTHS.values())
+
+
 def _iban_plain(match: re.Match[str]) -> str:
     """The number and what stands behind it."""
     value = match["value"]
-    for is_sign in (False, True):  # whether an x is one
-        at = [place for place, char in enumerate(value) if char.isascii() and char.isalnum() and not (is_sign and char in "xX")]
-        bare = "".join(value[place] for place in at).upper()
-        length = iban.LENGTHS.get(bare[:2], len(bare) + 1)
+    for character in (PLAIN_CHARACTER, NO_X) if "x" in value.lower() else (PLAIN_CHARACTER,):  # whether an x is a sign
+        ends = [found.end() for found in itertools.islice(character.finditer(value), LONGEST_IBAN)]
+        bare = "".join(value[end - 1] for end in ends).upper()
+        length = iban.LENGTHS.get(bare[:2], LONGEST_IBAN + 1)
         if len(bare) >= length and iban.check(bare[:length]) and sum(map(str.isdigit, bare[:length])) >= iban.FEWEST_DIGITS:
-            rest = value[at[length - 1] + 1 :]
-            return "" if rest[:1].isalnum() and rest[:1].isascii() and rest[:1] not in "xX" else bare[:length] + rest
+            rest = value[ends[length - 1] :]
+            return "" if NO_X.match(rest) else bare[:length] + rest
     return ""
