@@ -246,7 +246,7 @@ DOMAIN = re.compile(
 LOCAL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}\Z")
 NO_WORD = re.compile(r"[0-9._+\-]")
 SPELT_DOT = re.compile(" dot ")
-SPELT_LOCAL = re.compile(r"(?:(?<![\w.%+\-])[A-Za-z0-9_%+\-]{1,30} dot ){1,3}[A-Za-z0-9._%+\-]{1,64}\Z")
+SPELT_LOCAL = re.compile(r"(?a)(?:(?<![\w.%+\-])[A-Za-z0-9_%+\-]{1,30} dot ){1,3}[A-Za-z0-9._%+\-]{1,64}\Z")
 LONGEST_LOCAL, LONGEST_SPELT_LOCAL = 64, 64 + 3 * 35
 
 
@@ -307,7 +307,8 @@ def _mails() -> Iterable[Rule]:
     yield Rule(
         (r"[0-9a-z] @ [0-9a-z] [0-9a-z.\-] ",),
         re.compile(
-            rf"(?ai)(?<!\S)[0-9a-z](?: [0-9a-z._%+\-]){{1,63}} @(?: [0-9a-z.\-]){{2,62}} [.] (?:{SPACED_TOP})(?![0-9a-z\-])"
+            r"(?ai)(?<![0-9a-z._%+\-@])(?<![0-9a-z] )[0-9a-z](?: [0-9a-z._%+\-]){1,63} @(?: [0-9a-z.\-]){2,62}"
+            rf" [.] (?:{SPACED_TOP})(?![0-9a-z\-])"
         ),
         lambda match: match[0].replace(" ", ""),
     )
