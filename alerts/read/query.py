@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from alerts.incidents.exposures import one_each
-from alerts.incidents.status import CLOSED, UNDECIDED, narrowed, parts_in, status_of, statuses
+from alerts.incidents.status import narrowed, parts_in, status_of, statuses
 from alerts.read.sellers import Seller, sellers_of, tokens_of
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.records.document import D
@@ -53,20 +53,6 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A page of incidents with their statuses; `after` is "" at the end."""
-
-    rows: tuple[tuple[Incident, Status], ...]
-    after: str
-
-    def gravest_first(self) -> Listed:
-        """The page as a person works it: what is open before what is closed, then by severity and exposure, the newest first."""
-        order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-        graver = sorted(self.rows, key=lambda row: (row[1] in CLOSED, -order[row[0].severity], -row[0].exposure))
-        return Listed(tuple(graver), self.after)
-
-
-@dataclass(frozen=True, slots=True)
 class Whole:
     """One incident with what belongs to it, each newest first."""
 
@@ -85,7 +71,10 @@ Statuses = Callable[[Iterable[str] | None], Mapping[str, Status]]
 
 
 def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None) -> Page[Incident]:
-    """A page of incidents, newest first; of those that others answer for these stand in it. `known` is as for `listed`."""
+    """A page of incidents, newest first; of those that others answer for these stand in it.
+
+    `known` gives the statuses, by default those that decisions in the store add up to.
+    """
     where = filters.where()
     if filters.status:
         where = narrowed(where, filters.status, (known or partial(statuses, store))(None))
@@ -95,14 +84,6 @@ def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "",
         sold |= {parts[id_].part_of for id_ in sold & parts.keys()}
         where = where.but(ids=sold if where.ids is None else sold.intersection(where.ids))
     return store.search(Incident, where.but(without={*where.without, *parts}), limit, after)
-
-
-def listed(store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None) -> Listed:
-    """A page of incidents with their statuses, newest first: those that `known` says, by default what decisions add up to."""
-    known = known or partial(statuses, store)
-    page = page_of(store, filters, limit, after, known)
-    shown = known([incident.id for incident in page.items]) if page.items else {}
-    return Listed(tuple((incident, shown.get(incident.id, UNDECIDED)) for incident in page.items), page.after)
 
 
 def incident_named(store: IncidentStore, id_: str) -> Incident:

@@ -23,7 +23,6 @@ A document says itself how a store must index it: `columns` hold one value, `set
     FraudOutcome   incident:subject:digest     search, append-only
     Audit          random                      search, append-only
     Notification   incident:channel:what       alert
-    Account        the account's name          search
     WorkItem       the incident's              alert and search (a projection)
     DutyRecord     incident:regime:stage       alert (a projection)
     DutiesKnown    the one                     alert
@@ -49,12 +48,12 @@ from alerts.records.facts import (
 )
 from alerts.records.holding import Holding, holding_of
 from alerts.records.incident import Incident, Why, incident_id
-from alerts.records.notification import Account, Audit, Notification
+from alerts.records.notification import Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
 from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "VERSION", "Account", "Act", "Audit", "Background", "Band",
+    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "VERSION", "Act", "Audit", "Background", "Band",
     "Claim", "ClockWord", "DaySheet", "Decision", "DutiesKnown", "DutyRecord", "Exposure", "Fraud", "FraudOutcome",
     "GapReason", "Gone", "Heard", "Hold", "Holding", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original",
     "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
@@ -63,7 +62,7 @@ __all__ = [
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
-    Suppression, Hold, Audit, Notification, Account, Original, KeyCheck, Heard,
+    Suppression, Hold, Audit, Notification, Original, KeyCheck, Heard,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
 VERSION = 1

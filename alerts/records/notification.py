@@ -1,4 +1,4 @@
-"""Who was told, who looked, and who may."""
+"""Who was told, and who looked."""
 
 from __future__ import annotations
 
@@ -51,16 +51,3 @@ class Audit(Document):
     case: str
     kinds: tuple[str, ...] = ()
     found: int = 0
-
-
-class Account(Document):
-    """Someone who may use the page. The id is the name; the password is kept as a slow, salted hash."""
-
-    columns = ("role",)
-
-    at: datetime
-    role: Literal["viewer", "analyst", "admin"]
-    tenants: tuple[str, ...] = ()
-    password_hash: str
-    changed_at: datetime
-    disabled: bool = False

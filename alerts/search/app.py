@@ -30,10 +30,10 @@ from alerts.lookup.turns import Turns
 from alerts.metrics import SearchMetrics
 from alerts.noise.background import BACKGROUND
 from alerts.notify.plan import channels_for
-from alerts.records import Account
+from alerts.records import KeyCheck
 from alerts.search import bodies, login, pages, v1
 from alerts.search.address import Reach
-from alerts.search.door import Door, token_of
+from alerts.search.door import Door
 from alerts.search.guard import Beneath, Guard
 from alerts.search.held import Held
 from alerts.search.language import InLanguage
@@ -92,7 +92,6 @@ def create_app(
             context.clock,
             trail,
             metrics.logins,
-            token_of(context.keys),
             settings.oidc.minutes * 60,
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
@@ -160,7 +159,7 @@ def _operations() -> APIRouter:
 
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
-        request.app.state.site.store.count(Account, Where())
+        request.app.state.site.store.count(KeyCheck, Where())
         return PlainTextResponse("ready\n")
 
     return router

@@ -10,7 +10,6 @@ import typer
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.first import first_login
 from alerts.search.app import create_app
-from alerts.search.door import TOKEN, token_of
 from alerts.store import configured_store, store_trust
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import STORE, new_registry
@@ -36,8 +35,6 @@ def search(ctx: typer.Context) -> None:
         typer.echo(f"search page: {address}")
         if first := first_login(accounts, context.trail("search")):
             typer.echo(f"first login (made now, said once): {first}", err=True)
-        if token_of(context.keys):
-            typer.echo(f"{context.keys.root / TOKEN} lets programs in as before; `ullage token add` makes better ones", err=True)
         spare_what_stands()
         serve(app, listener, stop, tls=tls)
 

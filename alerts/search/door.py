@@ -3,13 +3,10 @@
 A person logs in with name and password. That a name is none, a password wrong, an account closed: all get one answer, after as
 long a time, and who has to wait waits whatever the name. Every login and every refusal is in the audit log, refusals of unknown
 names without the name: people type passwords there.
-
-    DIR/keys/search.token   a program's token of before there were accounts: may what the API could then, of every tenant
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,19 +16,14 @@ from alerts.accounts.accounts import Accounts, User, key_of
 from alerts.accounts.attempts import Attempt, Attempts
 from alerts.accounts.devices import device_in, new_device
 from alerts.accounts.passwords import PasswordError, Passwords, checked
-from alerts.accounts.roles import ALL, NOBODY, Principal
-from alerts.accounts.sessions import Sessions, digest
+from alerts.accounts.roles import NOBODY, Principal
+from alerts.accounts.sessions import Sessions
 from alerts.search.address import Asked
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import Allowance, LimitedError
-from ullage.security import tokens
-from ullage.security.keys import KeyStore
 
-TOKEN = "search.token"  # noqa: S105 - its name, not the token
-OF_OLD = frozenset("incident.read incident.decide incident.close incident.export person.check".split())
-"""What whoever has `search.token` could do by the API when there were no accounts."""
 COOKIE, SECURE_COOKIE = "ullage_session", "__Host-ullage_session"
 BEARER = "bearer"
 PAGE = "page"
@@ -39,11 +31,6 @@ PAGE = "page"
 LONGEST_NAME = 100
 """Of a name that is typed, what is remembered of it at most."""
 WRONG_TOKENS, WRONG_SECONDS = 10, 60.0
-
-
-def token_of(keys: KeyStore) -> str | None:
-    """The token of before there were accounts, None where there is none. ConfigError when what is there is none."""
-    return tokens.token_of(keys, TOKEN, "search") if keys.is_here(TOKEN) else None
 
 
 @dataclass(slots=True)
@@ -56,7 +43,6 @@ class Door:
     clock: Clock
     trail: Trail
     logins: Counter
-    token: str | None = None
     vouched_seconds: float = 900.0
     """After which a provider has to vouch again for whom it vouches."""
     attempts: Attempts = field(init=False)
@@ -143,8 +129,6 @@ class Door:
         return user.principal(session.name)
 
     def _program(self, given: str, source: str) -> Principal:
-        if self.token and hmac.compare_digest(digest(given), digest(self.token)):
-            return Principal(TOKEN, frozenset(), frozenset({ALL}), OF_OLD, is_program=True)
         if token := self.accounts.program(given):
             return token.principal()
         try:

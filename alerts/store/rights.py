@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from alerts.records import (
-    Account,
     Audit,
     Background,
     Claim,
@@ -54,7 +53,7 @@ ALERT: Rights = (
     ((Decision,), ("create_doc",)),
 )
 SEARCH: Rights = (
-    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet, Account), SEEN),
+    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet), SEEN),
     (SAID, (*SEEN, "create_doc")),
     ((Notification, DutyRecord, DutiesKnown), SEEN),
     ((WorkItem,), (*SEEN, "index", "maintenance")),

@@ -16,7 +16,7 @@ from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions
 from alerts.incidents.ties import ties_of
 from alerts.noise.suppressions import muted
-from alerts.read.query import Filters, listed, whole
+from alerts.read.query import Filters, page_of, whole
 from alerts.records import SEVERITIES, Background, Decision, DutyRecord, Exposure, Incident, Notification, Sighting, incident_id
 from alerts.store import IncidentStore, QueryError, Where, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
@@ -45,7 +45,7 @@ def said(name: str, minutes: float = 0, people: Sequence[object] = (), **changes
 
 
 def shown(store: IncidentStore) -> list[Incident]:
-    return [incident for incident, _ in listed(store, Filters(), 500).rows]
+    return list(page_of(store, Filters(), 500).items)
 
 
 def facts(store: IncidentStore) -> set[tuple[object, ...]]:

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from alerts import words
-from alerts.read.query import Filters, Listed, listed
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import Where
 from tests.alerts.browser import ASKED, ASKER, HOST, OURS, PHONE
@@ -265,19 +264,6 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
     assert (len(got["items"]), got["after"]) == (40, "")
     assert browser.get("/v1/incidents", params={"limit": 501}).status_code == 400
     assert browser.get("/", params={"after": "nonsense"}).status_code == 400
-
-
-def test_a_page_has_the_open_and_gravest_first(store, clock):
-    made = {
-        "old-high": ("high", 60, "open"), "low": ("low", 80, "open"), "closed": ("statutory", 90, "resolved"),
-        "worked": ("high", 70, "confirmed"), "new-high": ("high", 60, "open"), "noise": ("noise", 0, "open"),
-    }  # fmt: skip
-    fold_all(store, clock, [finding("f0", range(10), people=(0,))])
-    [(one, _)] = listed(store, Filters(), 9).rows
-    rows = [(one.model_copy(update={"id": name, "severity": s, "exposure": e}), status) for name, (s, e, status) in made.items()]
-    graver = Listed(tuple(reversed(rows)), "more").gravest_first()
-    assert [incident.id for incident, _ in graver.rows] == ["worked", "new-high", "old-high", "low", "noise", "closed"]
-    assert graver.after == "more"
 
 
 def test_an_empty_page_says_what_to_do_next(browser, leaked):

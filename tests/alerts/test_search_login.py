@@ -11,11 +11,10 @@ from prometheus_client import CollectorRegistry
 from alerts.accounts.attempts import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
 from alerts.lookup.exposed import index_tags
 from alerts.search.app import create_app
-from alerts.search.door import TOKEN, WRONG_TOKENS
+from alerts.search.door import WRONG_TOKENS
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
 from ullage import audit
 from ullage.runtime.allowance import LimitedError
-from ullage.security import tokens
 from ullage.security.masking import Secret
 
 OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")
@@ -327,16 +326,6 @@ def test_what_a_program_does_is_in_its_name_and_that_which_it_says(stranger, tok
 def test_what_a_person_does_is_in_their_own_name_whatever_they_type(browser, leaked, context) -> None:
     browser.ask("POST", "/v1/exposed", json={**ASKED, "who": "Wang Fang"})
     assert [one[1] for one in trail(context, "lookup")] == [ASKER]
-
-
-def test_the_token_of_before_does_what_it_did_by_the_api_and_logs_nobody_in(data, store, accounts, context) -> None:
-    old = tokens.token_of(context.keys, TOKEN, "search")
-    context.keys.make("bank/index-1.key")
-    stranger = Browser(create_app(context, store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
-    assert stranger.get("/v1/incidents", headers=bearer(old)).status_code == 200
-    assert stranger.ask("POST", "/v1/exposed", json=ASKED, headers=bearer(old)).status_code == 200
-    assert stranger.get("/noise", headers=bearer(old)).status_code == 403
-    assert stranger.log_in(TOKEN, old).status_code == 401
 
 
 def test_a_token_is_never_taken_from_the_address(stranger, token) -> None:

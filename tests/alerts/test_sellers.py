@@ -7,7 +7,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.read.query import Filters, listed, whole
+from alerts.read.query import Filters, page_of, whole
 from alerts.read.sellers import named, sellers_of, tokens_of
 from alerts.records import Incident, Sighting
 from alerts.store import QueryError, Where
@@ -70,11 +70,11 @@ def test_the_history_counts_all_that_was_seen(sold):
 
 
 def test_a_list_can_be_of_one_seller(sold):
-    assert len(listed(sold, Filters(seller=TOKEN), 50).rows) == 2
-    assert len(listed(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).rows) == 3
-    assert len(listed(sold, Filters(seller=TOKEN, status="open"), 50).rows) == 2
-    assert listed(sold, Filters(seller=TOKEN, status="confirmed"), 50).rows == ()
-    assert listed(sold, Filters(seller="@000000000000"), 50).rows == ()
+    assert len(page_of(sold, Filters(seller=TOKEN), 50).items) == 2
+    assert len(page_of(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).items) == 3
+    assert len(page_of(sold, Filters(seller=TOKEN, status="open"), 50).items) == 2
+    assert page_of(sold, Filters(seller=TOKEN, status="confirmed"), 50).items == ()
+    assert page_of(sold, Filters(seller="@000000000000"), 50).items == ()
 
 
 @pytest.mark.parametrize("text", ["zhuge_1888", "@zhuge", "@a1b2c3d4e5f6;", "13800138000"])

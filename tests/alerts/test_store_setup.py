@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from alerts import command
 from alerts.maintenance.retention import expire
-from alerts.records import CLASSES, VERSION, Account, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
+from alerts.records import CLASSES, VERSION, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
 from alerts.store import IncidentStore, Where, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
@@ -115,7 +115,6 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
                 "desk reads exposures": lambda: desk.get(Exposure, "x"),
                 "desk removes originals": lambda: desk.delete(Original, ["x"]),
                 "alert changes a decision": lambda: alert.put([decision("d")]),
-                "alert reads accounts": lambda: alert.get(Account, "x"),
             }
             assert [what for what, act in denied.items() if not is_denied(act)] == []
             for store in (alert, search):

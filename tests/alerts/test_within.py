@@ -5,7 +5,7 @@ import pytest
 from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.incidents.status import tally
-from alerts.read.query import Filters, listed, whole
+from alerts.read.query import Filters, page_of, whole
 from alerts.records import CLASSES, Decision, Exposure, Heard, Incident, Sighting, WorkItem, incident_id
 from alerts.records.document import Excerpt
 from alerts.store import First, Outcome, QueryError, Where
@@ -73,7 +73,7 @@ def test_what_is_of_nobody_is_not_counted_or_found_by_a_store_that_cannot_narrow
 
 def test_what_reads_it_counts_its_own_alone(two):
     assert sum(tally(two).values()) == 1
-    assert [incident.id for incident, _ in listed(two, Filters(), 9).rows] == [A]
+    assert [incident.id for incident in page_of(two, Filters(), 9).items] == [A]
     assert whole(two, B) is None
 
 

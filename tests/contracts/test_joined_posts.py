@@ -5,7 +5,7 @@ from contextlib import closing
 from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.incidents.status import tally
-from alerts.read.query import Filters, listed
+from alerts.read.query import Filters, page_of
 from alerts.records import Background, Incident, incident_id
 from alerts.store import Where, open_store
 from tests.alerts.builders import everything, fold_all
@@ -29,7 +29,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
     posts = [own_number("lone", 12), said("f"), said("g", 40), own_number("apart", 5, where={"author": "@b"}), said("h", 20)]
     fold_all(store, clock, posts, batch=1)
     store.refresh()
-    ((head, _),) = listed(store, Filters(), 50).rows
+    (head,) = page_of(store, Filters(), 50).items
     assert (head.customers, head.sightings, len(head.parts)) == (4, 4, 1)
     assert [part.id for part in store.scroll(Incident, Where({"folded": (head.id,)}))] == [*head.parts]
     assert [one.id for one in store.scroll(Incident, Where({"series": ("@a",), "severity": (head.severity,)}))].count(
@@ -47,7 +47,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
     fold_all(store, clock, [said(f"f{n}", n * 10) for n in range(7)], batch=1)
     store.refresh()
-    ((incident, _),) = listed(store, Filters(), 50).rows
+    (incident,) = page_of(store, Filters(), 50).items
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from alerts.accounts.accounts import Accounts
 from alerts.export import formats
-from alerts.search.door import TOKEN
 from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
 from deploy.local.posting import Bepasty, Spirit
@@ -28,7 +29,6 @@ from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
 from ullage.custody.officers import open_sealed, private_key
 from ullage.custody.vault import Vault
-from ullage.security.tokens import token_of
 from ullage.settings import Context
 
 pytestmark = pytest.mark.flow
@@ -95,13 +95,21 @@ def ingest_hostile(daemon: Daemon) -> None:
     daemon.ask("ingest", "-", text="".join(json.dumps(one, ensure_ascii=False) + "\n" for one in (line, *hostile.lines())))
 
 
-def page(daemon: Daemon, path: str, body: dict[str, str] | None = None) -> str:
-    """Ask the search API, as a program that has the token of before there were accounts; a body is posted as JSON."""
+def program_token(daemon: Daemon) -> str:
+    """A token by which a program reads incidents and looks people up."""
     context = Context(daemon.data)
-    port = context.settings.search.port
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        may = ["incident.read", "person.check"]
+        return accounts.add_token("crm", may, ["*"], purpose="a test", days=1, by="test")[1]
+
+
+def page(daemon: Daemon, path: str, body: dict[str, str] | None = None, token: str = "") -> str:
+    """Ask the search API, as a program that has this token; a body is posted as JSON."""
+    port = Context(daemon.data).settings.search.port
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
     request.add_header("Content-Type", "application/json")
-    request.add_header("Authorization", f"Bearer {token_of(context.keys, TOKEN, 'search')}")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request, timeout=60) as answer:
         return str(answer.read().decode())
 
@@ -116,7 +124,7 @@ def is_up(daemon: Daemon) -> bool:
 
 def run_everything(daemon: Daemon) -> int:
     """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many posts must have been found."""
-    token_of(Context(daemon.data).keys, TOKEN, "search")
+    token = program_token(daemon)
     daemon.start()
     until((daemon.data / "incidents.sqlite").exists, "alert has opened its store")
     ingest_hostile(daemon)
@@ -125,8 +133,10 @@ def run_everything(daemon: Daemon) -> int:
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
     question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
-    until(lambda: "INC-" in page(daemon, "/v1/incidents"), "there is an incident, and every post is about the victim")
-    answer = page(daemon, "/v1/exposed", question)
+    until(
+        lambda: "INC-" in page(daemon, "/v1/incidents", token=token), "there is an incident, and every post is about the victim"
+    )
+    answer = page(daemon, "/v1/exposed", question, token)
     assert '"exposed":true' in answer
     assert "INC-" not in answer
     assert VICTIM.phone not in answer

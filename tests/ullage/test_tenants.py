@@ -20,7 +20,7 @@ def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
 
 def test_a_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    for name in ("bank.index-1.key", "search.token", "seal.20260921.key"):
+    for name in ("bank.index-1.key", "intake.token", "seal.20260921.key"):
         (tmp_path / name).write_bytes(bytes(32))
     assert tenants_here(Context(data)) == {"bank"}
 

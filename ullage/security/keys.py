@@ -9,7 +9,6 @@
     sign/<role>.key     crawl, ingest, match, assess, alert, search: the one that it signs its records with; erase: its proofs
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
     audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
-    search.token        search (text: what programs may still use that were there before accounts)
     collect/<account>   collect (text: server, user and session of a chat account, one a line)
     intake.token        intake (text: what collectors hand in with)
     notify/<channel>    alert (text: an address, then what signs, one a line)
