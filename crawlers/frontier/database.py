@@ -28,7 +28,7 @@ from crawlers.frontier.progress import Progress
 from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import Page, Parsed, Post, Withheld
 from ullage.clock import Clock
-from ullage.errors import ConfigError, CorruptError
+from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.check_values import check_value
@@ -122,20 +122,11 @@ class Frontier:
         self._held: dict[str, set[bytes]] = {}
 
     def check_key(self, value: str) -> None:
-        """ConfigError unless the key with this check value is the one that the file was made under.
-
-        A file from before there were any gets it, if the key opens what is in it.
-        """
+        """ConfigError unless the key with this check value is the one that the file was made under; a new file notes it."""
         with self._change() as database:
             held = database.execute("select value from key_check").get
-            page = None if held else database.execute("select site, name, sealed from pages limit 1").fetchone()
-            try:
-                if page:
-                    self._cipher.open(*page)
-                if not held:
-                    database.execute("insert into key_check values (?)", (value,))
-            except CorruptError:
-                held = "another"
+            if held is None:
+                database.execute("insert into key_check values (?)", (value,))
         if held not in (None, value):
             self.close()
             raise ConfigError(f"{self._path} was made under another {KEY} than is here: restore that key from its copy")

@@ -78,7 +78,7 @@ def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
     """A paste, or a file that is attached to a post: the whole body."""
     media_type, charset = declared(response)
     facts = page.facts
-    when = facts.get("time") or facts.get("uploaded")  # as pages have it that were found by an older version
+    when = facts.get("time")
     parent = facts.get(PARENT, "")
     post = Post(
         f"{parent}-{facts['id']}" if parent else facts["id"],
@@ -335,7 +335,7 @@ class Reading:
                 yield Page(url, "item", identity=named(url, found) if found else url, facts=facts)
 
     def _thread(self) -> str:
-        """The thread's id; pages that an older version found have it in their address alone."""
+        """The thread's id: as the page says it, as the list did, or as it stands in the address."""
         if told := search(self.layout.id_pattern, self.layout.thread_id.text(self.document.root)):
             return told[told.re.groups and 1]
         known = self.page.facts.get("id", "")

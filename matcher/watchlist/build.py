@@ -307,7 +307,7 @@ def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
     if len(high):
         word = _within(high, bits - WORD_BITS, first)
         begins = np.flatnonzero(np.diff(word, prepend=-1))
-        words[word[begins]] = np.bitwise_or.reduceat(marks(high, bits, VERSION), begins)
+        words[word[begins]] = np.bitwise_or.reduceat(marks(high, bits), begins)
     return words
 
 

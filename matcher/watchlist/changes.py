@@ -110,8 +110,7 @@ class Changes:
                 if control:
                     control.reconcile(additions)
                 self.report.refuse_a_poor_list(additions)
-            if self._base.self_test:
-                added = _joined(added, Pairs(*self._builder.self_test()))
+            added = _joined(added, Pairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
             if self._listed:
                 self._list_anew(self._listed, target.with_suffix(recorded.SUFFIX), now)
@@ -213,7 +212,7 @@ class Changes:
             header, entries=count, subjects=known, bits=bits, removed=len(pairs), gone=len(whole),
             base=self._base.build, expires=self._base.expires,
         )  # fmt: skip
-        header = labelled(header if self._base.self_test else replace(header, self_test=""), table)
+        header = labelled(header, table)
         self.report.customers, self.report.entries = header.customers, header.enrolled
         return file.write(target, header, parts, signing_key(self._keys, self._tenant))
 

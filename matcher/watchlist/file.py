@@ -166,11 +166,7 @@ def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended
 
 
 MAGIC = b"ULLAGEWL"
-VERSION = 5
-READ = (2, 3, 4, 5)
-"""The third added labels; a file of the second has none. The fourth added the second bit of the bitmap (`TWO_MARKS`). The fifth
-added the self-test entry and the check values of all keys that the list's use depends on."""
-TWO_MARKS = 4
+VERSION = 1
 ALGORITHM = "aes-256-cmac"
 SIGNATURE_BYTES = 64
 BODY = 4096
@@ -241,11 +237,12 @@ class Header:
         try:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
-            if version not in READ or algorithm != ALGORITHM:
-                reads = " and ".join(map(str, READ))
+            if version != VERSION or algorithm != ALGORITHM:
                 number = version if version in range(1000) else "of no number"  # nothing is signed yet: it may say anything
                 means = ALGORITHM if algorithm == ALGORITHM else "another algorithm"
-                raise ConfigError(f"{path} has version {number}, {means}: this ullage reads {reads}, {ALGORITHM}; build it again")
+                raise ConfigError(
+                    f"{path} has version {number}, {means}: this ullage reads {VERSION}, {ALGORITHM}; build it again"
+                )
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
             return cls(
                 **{
@@ -254,8 +251,8 @@ class Header:
                     "counts": tuple(raw["counts"]),
                     "digested": tuple(raw["digested"]),
                     "bits": tuple(raw["bits"]),
-                    "dimensions": tuple(raw.get("dimensions", ())),
-                    "checks": tuple((str(name), str(value)) for name, value in raw.get("checks", ())),
+                    "dimensions": tuple(raw["dimensions"]),
+                    "checks": tuple((str(name), str(value)) for name, value in raw["checks"]),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:
@@ -321,7 +318,7 @@ def sizes_for(entries: int) -> tuple[int, int]:
     return max(8, entries.bit_length() - 2), max(8 + WORD_BITS, (8 * entries - 1).bit_length())
 
 
-def marks(high: Array, bitmap: int, version: int) -> Array:
+def marks(high: Array, bitmap: int) -> Array:
     """The bits that tags have in their words of the bitmap: u64[n].
 
     `high` u64[n] are the tags' upper halves, `bitmap` the logarithm of the bitmap's size. The bits below those that tell the word
@@ -330,8 +327,7 @@ def marks(high: Array, bitmap: int, version: int) -> Array:
     found: Array = high >> np.uint64(64 - bitmap)
     found &= WITHIN
     np.left_shift(ONE, found, out=found)
-    if version >= TWO_MARKS:
-        found |= ONE << (high & WITHIN)
+    found |= ONE << (high & WITHIN)
     return found
 
 

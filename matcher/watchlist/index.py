@@ -133,7 +133,7 @@ class Index:
     def in_bitmap(self, high: Array) -> Places:
         """Numbers of the tags, of which these are the upper halves, whose marks some entries have."""
         bits = self.header.bits[1]
-        asked = marks(high, bits, self.header.version)
+        asked = marks(high, bits)
         word = self._bitmap.take((high >> np.uint64(64 + WORD_BITS - bits)).view(np.int64))
         word &= asked
         return np.flatnonzero(word == asked)

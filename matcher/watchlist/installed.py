@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -137,8 +136,8 @@ def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: dat
 
 def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
     """ConfigError where a list of so many customers would leave more than a tenth of those of before to nobody."""
-    before = Sizes(data, keys).before(tenant, partial(_enrolled, data, keys, tenant), shrink=shrink)
-    require(f"the list of {tenant}", customers, before, shrink=shrink)
+    before = 0 if shrink else Sizes(data, keys).of(tenant)
+    require(f"the list of {tenant}", customers, before or 0, shrink=shrink)
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
@@ -147,14 +146,6 @@ def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
     if delta.is_file():
         opened.amend(delta)
     return opened.customers
-
-
-def _enrolled(data: Path, keys: KeyStore, tenant: str) -> int:
-    """How many customers the newest list has that is installed and can be opened; 0 for none."""
-    for epoch in reversed(epochs(keys, tenant, "match")):
-        with contextlib.suppress(ConfigError, CorruptError):
-            return open_installed(data, keys, tenant, epoch).list.customers
-    return 0
 
 
 def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
@@ -222,15 +213,14 @@ def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch
 
 
 def _test(opened: Epoch) -> None:
-    """Look the self-test entry up as customers are: tag, index, handle. Lists of format 4 and before have none.
+    """Look the self-test entry up as customers are: tag, index, handle.
 
     A day's delta has its own, which is looked up as well.
     """
     for index in filter(None, (opened.list.main, opened.list.delta)):
-        if index.header.self_test:
-            _, rows = index.look_up(opened.tags.self_test())
-            if index.header.self_test not in [handle.tobytes().hex() for handle in index.handles(rows)]:
-                raise CorruptError(f"{index.path} does not find its own self-test entry: install it again, or build it again")
+        _, rows = index.look_up(opened.tags.self_test())
+        if index.header.self_test not in [handle.tobytes().hex() for handle in index.handles(rows)]:
+            raise CorruptError(f"{index.path} does not find its own self-test entry: install it again, or build it again")
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
@@ -296,7 +286,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         for lists in live:
             for epoch in lists.epochs:
                 epoch.list.check()
-        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}{_untested(t)}" for t in live)
+        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live)
 
     def way_back() -> str:
         homes = sorted((context.data / BUILDING).glob("*.subjects"))
@@ -306,12 +296,6 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     yield "watchlists", look
     yield "subjects", way_back
-
-
-def _untested(lists: TenantLists) -> str:
-    """What is said of a tenant's lists that have no self-test entry."""
-    old = [epoch.number for epoch in lists.epochs if not epoch.list.header.self_test]
-    return f" (no self-test in the list of epoch {', '.join(map(str, old))}: load it again)" if old else ""
 
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,16 +67,6 @@ class Sizes:
     def tenants(self) -> set[str]:
         """Tenants of which a list was installed here."""
         return {path.stem for path in (self.data / FOLDER).glob(f"*{SUFFIX}")}
-
-    def before(self, tenant: str, installed: Callable[[], int], *, shrink: bool) -> int:
-        """What a new list is compared with: what is noted, or of an older version's data folder what is `installed`.
-
-        With `shrink` that is not asked for.
-        """
-        if shrink:
-            return 0
-        known = self.of(tenant)
-        return installed() if known is None else known
 
     def write(self, tenant: str, customers: int) -> None:
         """Note it, durably."""

@@ -4,8 +4,8 @@ Sealed to the resolver; never leaves the building host.
 
     magic | { u32 length | HPKE message over lines of `handle,reference` } … | u32 0 | u32 number of messages
 
-A message says itself that it is whole; the number at the end says that all are there. Files of versions before have neither magic
-nor number. To resolve a handle needs the resolver's private key and a case number, and leaves an entry in the audit log.
+A message says itself that it is whole; the number at the end says that all are there. To resolve a handle needs the resolver's
+private key and a case number, and leaves an entry in the audit log.
 """
 
 from __future__ import annotations
@@ -144,14 +144,13 @@ def _chunks(path: Path) -> Iterator[bytes]:
     """The sealed messages in `path`; CorruptError when it ends before its end, or holds more."""
     try:
         with path.open("rb") as file:
-            numbered = file.read(len(MAGIC)) == MAGIC
-            if not numbered:
-                file.seek(0)
+            if file.read(len(MAGIC)) != MAGIC:
+                raise _damaged(path)
             messages = 0
             while sealed := _message(file, path):
                 messages += 1
                 yield sealed
-            if file.read() != (_LENGTH.pack(messages) if numbered else b"") or not (numbered or messages):
+            if file.read() != _LENGTH.pack(messages):
                 raise _damaged(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): it stays on the building host") from None
@@ -160,8 +159,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _message(file: IO[bytes], path: Path) -> bytes:
     """The next message; empty at the end."""
     head = file.read(_LENGTH.size)
-    if not head:  # a file of before ends so
-        return b""
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else LONGEST
     sealed = file.read(min(length, LONGEST))
     if len(sealed) != length:

@@ -51,7 +51,7 @@ def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: s
 
 def test_a_bepasty_item_is_captured_as_served() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
-    facts = {"id": "RditHhxz", "title": "f2.txt", "uploaded": "1795537000"}
+    facts = {"id": "RditHhxz", "title": "f2.txt", "time": "1795537000"}
     page = Page(f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts)
     (post,) = parse(site, page, "bepasty/inline.txt", "text/plain; charset=GBK").posts
     assert post.body == GBK

@@ -81,12 +81,6 @@ def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ull
     assert load(ullage, write(tmp_path, 300)).exit_code == 0
 
 
-def test_a_data_folder_of_before_is_compared_with_what_is_installed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
-    shutil.rmtree(bank.data / FOLDER)
-    assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
-    assert load(ullage, write(tmp_path, 290)).exit_code == 0
-
-
 def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code == 0

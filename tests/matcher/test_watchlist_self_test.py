@@ -1,7 +1,6 @@
 """Each list holds an entry of nobody that must be found whenever the list is opened: a look-up that finds nothing is noticed."""
 
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +16,11 @@ from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
-from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed
 from ullage.errors import ConfigError, CorruptError
 from ullage.security.keys import make_tenant, verify_key
 from ullage.settings import Context
-
-BEFORE = Path(__file__).parents[1] / "data" / "data_832bf64.tar.xz"
-MADE = 1_795_681_300.0
 
 
 def header_of(context: Context, suffix: str = installed.SUFFIX):
@@ -118,30 +113,6 @@ def test_erasing_spares_it_and_erasing_it_is_refused(bank: Context, ullage: Call
     refused = ullage("watchlist", "erase", "--tenant", "bank", "--subject", SELF_TEST_HANDLE.hex())
     assert isinstance(refused.exception, ConfigError)
     assert "self-test entry" in str(refused.exception)
-
-
-@pytest.fixture
-def before(tmp_path: Path) -> Context:
-    with tarfile.open(BEFORE) as archive:
-        archive.extractall(tmp_path / "before", filter="data")
-    return Context(tmp_path / "before", HeldClock(MADE).as_clock())
-
-
-def test_a_list_of_format_4_is_read_and_check_says_what_it_lacks(before: Context) -> None:
-    assert {lists.tenant: lists.customers for lists in installed.load(before)} == {"spruce-bank": 2000, "ullage-canary": 5}
-    look = dict(installed.parts(before))["watchlists"]
-    assert "spruce-bank 2,000 customers until" in look()
-    assert "no self-test in the list of epoch 1: load it again" in look()
-
-
-def test_a_folder_of_before_with_a_flipped_match_key_is_refused_and_mended_by_the_right_one(before: Context) -> None:
-    key = before.keys.root / "spruce-bank" / "match-1.key"
-    held = key.read_bytes()
-    key.write_bytes(bytes([held[0] ^ 1]) + held[1:])
-    with pytest.raises(ConfigError, match=r"built under another key than epoch 1 has here, .*match-1\.key: restore that key"):
-        installed.load(before)
-    key.write_bytes(held)
-    assert installed.load(before)
 
 
 def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Context, ullage: Callable[..., Result]) -> None:
