@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import secrets
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,8 @@ from crawlers.intake.requests import (
     refusal,
 )
 from ullage import __version__, log, setup
+from ullage.errors import ConfigError
+from ullage.files.atomic_write import write_new
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime.allowance import Allowance
@@ -41,11 +45,13 @@ from ullage.runtime.connections import BoundedProtocol
 from ullage.runtime.role import running
 from ullage.runtime.serving import listening, serve
 from ullage.runtime.worker import reach
+from ullage.security.keys import KeyStore
 from ullage.security.tls import Served
-from ullage.security.tokens import token_of
 from ullage.settings import Context, IntakeSettings
 
 TOKEN = "intake.token"  # noqa: S105 - its name, not the token
+SHORTEST = 32
+"""Characters of a token that somebody made himself."""
 BEHIND_SECONDS = 60
 HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
@@ -105,7 +111,7 @@ class Service:
     def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> Service:
         """The application over `captures`; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
-        door = Door(token_of(context.keys, TOKEN, "intake"), attempts)
+        door = Door(_token(context.keys), attempts)
         return cls(context.settings.intake, captures, door, metrics, stop)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -194,3 +200,19 @@ class Service:
 
 def _media_type(headers: dict[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _token(keys: KeyStore) -> str:
+    """The token of intake; made when there is none. ConfigError when what is there is none."""
+    given = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
+    if not given and not keys.exists(TOKEN):
+        keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):  # by another process that starts as well
+            write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)
+    lines = keys.lines(TOKEN)
+    if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
+        raise ConfigError(
+            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters without a space; "
+            "remove the file and intake makes one"
+        )
+    return lines[0]
