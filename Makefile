@@ -20,7 +20,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --q
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check lint types patterns units flow coverage mutants contracts units-alone units-waiting faults-damage faults-kills test fuzz soak test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check lint types patterns units flow coverage mutants contracts units-alone units-waiting faults-damage faults-kills test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -71,9 +71,6 @@ fuzz: env ## property tests with random search, then parsers led by coverage, fo
 
 mutants: env ## small changes of bus, store, grouping, retention, notification and supervisor: does a test notice? (SAMPLE=300 of them, 0: all; SEED=1; ONLY="area area")
 	TMPDIR=$(IN_MEMORY) nice $(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
-
-soak: env ## the embedded product at work for MINUTES (120 unless told) on sites with faults: does it grow, does it lose (docs/testing.md)
-	$(BIN)/python -m tests.soak $(or $(MINUTES),120) $(RATE)
 
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
