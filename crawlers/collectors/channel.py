@@ -40,23 +40,23 @@ class Channel(BaseModel):
     service: Literal["matrix", "xmpp", "telegram", "imap"]
     """Which collector reads it."""
     address: str = Field(min_length=1, max_length=1000)
-    """As the service calls it: `#room:server`, `room@rooms.server`, `@channel`, `INBOX`."""
+    """The service's name: `#room:server`, `room@rooms.server`, `@channel`, `INBOX`."""
     account: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    """Whose session reads it: the name of a secret file in `keys/collect`."""
+    """A secret file in `keys/collect`."""
     access: str
     """`public`: anybody may read it; `open`: anybody may join; `own`: a mailbox of ours."""
     legal_basis: str = Field(min_length=1)
-    """On what ground it is read; without one it is not."""
+    """Legal basis of reading it."""
     owner: str = Field(min_length=1)
-    """Who answers for it."""
+    """Who is responsible for it."""
     expires: date
-    """Reading ends with this day; whoever answers for it decides anew."""
+    """The last day of reading; the owner then decides again."""
     category: Category = "chat"
     """What kind of place it is."""
     history: int = Field(default=500, ge=0, le=1_000_000)
-    """Messages from before the first reading that are read as well."""
+    """Earlier messages to read at first."""
     enabled: bool = True
-    """False leaves it alone and keeps its file."""
+    """False stops reading and keeps the file."""
 
     @field_validator("name")
     @classmethod

@@ -52,57 +52,57 @@ class Site(BaseModel):
 
     name: str
     platform: str
-    """The software that it runs, as a preset is called; `board` or `feed` with `options`, or `ingest` where nobody crawls it."""
+    """The site's software, as a preset is called; `board` or `feed` with `options`; `ingest` if it is not crawled."""
     start: tuple[str, ...] = ()
-    """Addresses of lists, where a visit begins; needed but for `ingest`."""
+    """Addresses of lists; required except for `ingest`."""
     hosts: tuple[str, ...] = ()
-    """Hosts beyond those of `start` that links and redirects may lead to, with `:PORT` where that is not 80 or 443."""
+    """Further hosts that links and redirects may lead to, with `:PORT` unless 80 or 443."""
     revisit_seconds: float = Field(default=300.0, gt=0)
-    """From one visit to the next, at most."""
+    """Longest time between visits."""
     revisit_min_seconds: float | None = Field(default=None, gt=0)
-    """The same at least, where many posts come; a fifth of `revisit_seconds` and no less than a minute by default."""
+    """Shortest time between visits; by default a fifth of `revisit_seconds`, at least a minute."""
     delay_seconds: float = Field(default=2.0, ge=0)
-    """The least pause between two requests; AutoThrottle makes it longer when the site is slow."""
+    """Shortest pause between requests; longer when the site is slow."""
     concurrency: int = Field(default=1, ge=1, le=16)
-    """Requests to it under way at once."""
+    """Concurrent requests."""
     max_pages: int = Field(default=500, ge=1)
-    """Pages a visit; what is left stays due for the next one."""
+    """Pages a visit; others stay due."""
     deep_every: int = Field(default=12, ge=0)
-    """Every so many visits older pages of lists and threads are read too, for what is dated back, edited, deleted; 0 never."""
+    """How many visits until older pages are read too, for edits and deletions; 0 never."""
     deep_pages: int = Field(default=20, ge=1)
-    """So many of each: half are the nearest, or changed last, half those that were read the longest ago."""
+    """How many older pages, half of them the most recent, half those read longest ago."""
     allow_private: bool = False
-    """Whether its hosts may have addresses that are not of the open Internet, such as 10.0.0.1 or loopback."""
+    """Whether its hosts may have private addresses, such as 10.0.0.1 or loopback."""
     proxy: str = ""
-    """The way out by which it is read, a name in `crawl.proxies`; without one it is asked directly, but no .onion name."""
+    """A name in `crawl.proxies`; required for .onion names."""
     may_be_empty: bool = False
-    """Whether a list that has never led to anything is an answer, as of a search that finds nothing yet; else it is unread."""
+    """Whether an empty list is an answer, as of a search."""
     robots: bool = True
-    """Whether its robots.txt is obeyed: false is for a site of your own."""
+    """Whether robots.txt is obeyed; false only for a site of your own."""
     script: bool = False
-    """Whether scripts fill its lists and threads, which are then rendered in a browser (`crawl.browser`)."""
+    """Whether its pages are rendered in a browser (`crawl.browser`)."""
     verify_certificates: bool = True
-    """Whether its certificate must be good."""
+    """Whether its certificate must be valid."""
     session: str = ""
-    """CSS of what only a visitor who is let in sees: a list without it says that we are let in no more."""
+    """CSS of what only a logged-in visitor sees; a list without it means that the session ended."""
     cookies: str = ""
-    """A session that a person opened: the name of a file in `keys/session`, as browsers export cookies, or with a token."""
+    """A session file in `keys/session`: a browser's cookies, or a token."""
     night: tuple[str, ...] = ()
-    """Times of day at which the site is left alone, as HH:MM-HH:MM in `time_zone`."""
+    """Hours without visits, as HH:MM-HH:MM in `time_zone`."""
     time_zone: str = "UTC"
     """The zone of `night`."""
     category: Category = ""
     """What kind of place it is."""
     legal_basis: str = Field(min_length=1)
-    """On what ground it is read; without one it is not."""
+    """Legal basis of reading it."""
     owner: str = Field(min_length=1)
-    """Who answers for it."""
+    """Who is responsible for it."""
     watch: bool = False
-    """Whether the site has series of its own in /metrics, so that the alert rules name it; at most 200 sites have."""
+    """Whether it has its own metrics and alerts; at most 200 sites."""
     enabled: bool = True
-    """False leaves it alone and keeps its file."""
+    """False stops visits and keeps the file."""
     options: dict[str, Option] = {}
-    """What only this platform knows; the platform checks it."""
+    """Settings of the platform."""
 
     @field_validator("name")
     @classmethod

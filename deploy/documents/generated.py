@@ -146,7 +146,8 @@ def _list(before: list[str], rows: list[str]) -> str:
 
 def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
     default = "required" if needed else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
-    return f"- `{name}` ({default}): {' '.join(says.split())}{_may_be(field, says)}"
+    shown = "" if field.get("default", needed) in ("", [], {}, ()) else f" ({default})"
+    return f"- `{name}`{shown}: {' '.join(says.split())}{_may_be(field, says)}"
 
 
 def _may_be(field: Schema, says: str) -> str:

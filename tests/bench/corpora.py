@@ -1,4 +1,4 @@
-"""How much is read of data that other projects test themselves with: `make bench CORPORA=FOLDER`, see docs/recall.md.
+"""How much is read of data that other projects test themselves with: `make bench CORPORA=FOLDER`, see tests/bench/recall.md.
 
 Decoding, dialects of CSV, archives, foreign vectors of identifiers, and logs of stealers. What is looked for in pages and tables
 is planted, since nothing in them is a customer's; the vectors are compared as they stand. What the folder does not hold is

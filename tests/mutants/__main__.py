@@ -1,6 +1,6 @@
 """`make mutants`: how many small changes of what must not lose or double anything some test notices; 1 where it is under 0.90.
 
-SAMPLE=n of them (0: all, which takes hours), chosen by SEED=s; ONLY=area alone. docs/testing.md has the score.
+SAMPLE=n of them (0: all, which takes hours), chosen by SEED=s; ONLY=area alone. tests/README.md has the score.
 """
 
 from __future__ import annotations

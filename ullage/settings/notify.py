@@ -13,7 +13,7 @@ from ullage.verdict.rules import Severity
 
 
 class ChannelSettings(Section):
-    """One channel that messages leave by; what is secret of it lies in the key folder, see `alerts.notify`."""
+    """A channel; its secret is keys/notify/NAME."""
 
     not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("url", "webhook", "address", "to", "token", "secret", "key", "password"),
@@ -22,28 +22,28 @@ class ChannelSettings(Section):
     )
     """What is said of a knob that is looked for here and is none."""
 
-    kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail: a file in alerts/notify/channels")
+    kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail")
     detail: Literal["minimal", "facts"] = knob(
         "minimal", "minimal: severity, incident number, the page's address; facts: also counts, scenario and sites"
     )
 
 
 class RouteSettings(Section):
-    """Which incidents go to which channels; an incident takes every route that it fits."""
+    """An incident takes every route that fits."""
 
     channels: tuple[str, ...] = knob((), "names of channels")
-    tenants: tuple[str, ...] = knob((), "of these tenants alone; all by default")
-    severity: Severity = knob("medium", "at least this severity: lower ones are for the list, not for a phone")
-    scenarios: tuple[str, ...] = knob((), "of these scenarios alone (X1 …); all by default")
-    origins: tuple[str, ...] = knob((), "of these origins alone (ours, partner, …); all by default")
+    tenants: tuple[str, ...] = knob((), "only these tenants")
+    severity: Severity = knob("medium", "at least this severity")
+    scenarios: tuple[str, ...] = knob((), "only these scenarios (X1 …)")
+    origins: tuple[str, ...] = knob((), "only these leak sources (ours, partner, …)")
     repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         4.0,
-        "an incident that is high or above, or has a clock, is sent again so often until somebody acknowledges it; 0 never",
+        "repeat unacknowledged high incidents and those with a deadline; 0 never",
         "hours",
     )
     escalate_to: tuple[str, ...] = knob(
         (),
-        "channels that hear of such a one that stays unacknowledged; with a clock and none named here, those above hear it again",
+        "channels for what stays unacknowledged; by default the channels above again",
     )
     escalate_minutes: Seconds = knob(
         30.0, "how long it may stay so at most; with a clock, half of the time that is left", "minutes"
@@ -51,14 +51,14 @@ class RouteSettings(Section):
 
 
 class NotifySettings(Section):
-    """Who is told of incidents. Nothing is sent before there is a route."""
+    """Who is notified. Nothing is sent without a route."""
 
-    page: str = knob("", "the page's address as readers reach it; that of this machine by default")
+    page: str = knob("", "the console's address as readers reach it")
     group_seconds: Annotated[float, Field(ge=0, le=3600)] = knob(
-        20.0, "new incidents of a tenant within this time are one message", "seconds"
+        20.0, "new incidents of a tenant in this time form one message", "seconds"
     )
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "one attempt; a channel that hangs is down", "seconds")
-    retry_hours: Seconds = knob(24.0, "a message that cannot be delivered for so long is given up, and counted", "hours")
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "time limit of an attempt", "seconds")
+    retry_hours: Seconds = knob(24.0, "an undeliverable message is given up", "hours")
     channels: dict[str, ChannelSettings] = knob({}, "one table a channel")
     routes: dict[str, RouteSettings] = knob({}, "one table a route")
 

@@ -13,12 +13,12 @@ from ullage.settings.knobs import Count, Seconds, Section, knob, known_zone
 class BusSettings(Section):
     """Where records travel between stages."""
 
-    url: str = knob("sqlite:///bus", "sqlite:///FOLDER on one machine, kafka://HOST:PORT on many, spool:///DIR across a gap")
-    captures: str = knob("", "topic captures alone, behind a gap: spool:///DIR that the carrier fills; the bus above by default")
-    captures_hours: Seconds = knob(24.0, "sealed captures are read within minutes; the law asks for the least", "hours")
-    findings_days: Seconds = knob(7.0, "long enough to replay a week after a mistake in alert", "days")
-    dead_letters_days: Seconds = knob(7.0, "a week to look at what could not be processed, then gone", "days")
-    max_bytes: Count = knob(8 * 2**30, "a topic never fills the disk", "bytes")
+    url: str = knob("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
+    captures: str = knob("", "topic captures behind a gap: spool:///DIR")
+    captures_hours: Seconds = knob(24.0, "retention of posts; the law asks for the least", "hours")
+    findings_days: Seconds = knob(7.0, "retention of findings", "days")
+    dead_letters_days: Seconds = knob(7.0, "retention of unprocessed records", "days")
+    max_bytes: Count = knob(8 * 2**30, "size limit of a topic", "bytes")
 
     def retention(self) -> dict[str, Retention]:
         """Retention a topic."""
@@ -32,21 +32,19 @@ class BusSettings(Section):
 class StoreSettings(Section):
     """Where incidents are kept."""
 
-    url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE on one machine, elasticsearch://HOST:PORT on many")
-    exposures_days: Seconds = knob(180.0, "an exposure names a customer's handle: kept while it is useful (PIPL 19)", "days")
-    incidents_days: Seconds = knob(1095.0, "processing records are kept three years (PIPL 56)", "days")
-    coverage_days: Seconds = knob(400.0, "what was seen of each site: a year's audit may come a month late", "days")
+    url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
+    exposures_days: Seconds = knob(180.0, "retention of exposures (PIPL 19)", "days")
+    incidents_days: Seconds = knob(1095.0, "retention of incidents: three years (PIPL 56)", "days")
+    coverage_days: Seconds = knob(400.0, "retention of coverage", "days")
 
 
 class CoverageSettings(Section):
-    """The ledger of what was seen of each site and hour; see `alerts.coverage`."""
+    """The coverage log."""
 
-    zone: str = knob("Asia/Shanghai", "the zone of the hours that people type and read; what is kept is in UTC")
-    gap_minutes: Annotated[float, Field(ge=5, le=60, allow_inf_nan=False)] = knob(
-        10.0, "blind for so long is a gap: two visits of a site that is visited every 5 minutes", "minutes"
-    )
-    timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for each day's sheet, https://…; empty: not time-stamped")
-    timestamp_ca: str = knob("", "file with its root certificate (PEM), relative to the data folder: stamps are verified by it")
+    zone: str = knob("Asia/Shanghai", "time zone for people; data is in UTC")
+    gap_minutes: Annotated[float, Field(ge=5, le=60, allow_inf_nan=False)] = knob(10.0, "shortest coverage gap", "minutes")
+    timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for signed days")
+    timestamp_ca: str = knob("", "its root certificate (PEM file)")
 
     @field_validator("zone")
     @classmethod
@@ -61,33 +59,33 @@ class CoverageSettings(Section):
 
 
 class OriginalSettings(Section):
-    """Addresses, titles, authors and members' names of posts, sealed to the desk; see `ullage.custody.originals`."""
+    """Addresses, titles, authors and member names of posts, encrypted for the console."""
 
-    keep: bool = knob(True, "seal them; without them nobody can find the post again, for a takedown or a court")
-    days: Seconds = knob(30.0, "long enough for a takedown; `ullage incidents hold` keeps what a case needs", "days")
-    alarm_after: Count = knob(20, "so many titles, authors and names are revealed in a shift before an alarm", "reveals")
-    shift_hours: Seconds = knob(8.0, "how long a shift is", "hours")
+    keep: bool = knob(True, "keep them: needed to find a post again, for a takedown or a court")
+    days: Seconds = knob(30.0, "retention; `ullage incidents hold` keeps longer", "days")
+    alarm_after: Count = knob(20, "reveals in a shift before an alarm", "reveals")
+    shift_hours: Seconds = knob(8.0, "length of a shift", "hours")
 
 
 class AuditSettings(Section):
-    """The log of what was changed, by whom and why."""
+    """The audit log."""
 
     days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
-        1095.0, "at least six months (Cybersecurity Law 23(3)); three years as processing records (PIPL 56)", "days"
+        1095.0, "retention: at least six months (Cybersecurity Law 23(3)), three years as processing records (PIPL 56)", "days"
     )
 
 
 class KeySettings(Section):
-    """Where keys are read from; see `ullage.security.keys`."""
+    """Where keys are."""
 
-    folder: str = knob("keys", "one 0600 file a key, relative to the data folder")
+    folder: str = knob("keys", "one file (0600) a key")
     command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
 
 
 class EvidenceSettings(Section):
-    """Sealed evidence of what is `high` or above, for tenants that turn it on; see `ullage.custody`."""
+    """Sealed evidence of `high` or above, for tenants with `evidence = true`."""
 
-    folder: str = knob("evidence", "sealed files, relative to the data folder")
-    officers: tuple[str, ...] = knob((), "the two officers who open it together; keys/evidence/NAME.pub is in the key folder")
-    days: Seconds = knob(180.0, "as long as exposures; `ullage incidents hold` keeps what a case needs", "days")
-    max_bytes: Count = knob(8 * 2**30, "evidence never fills the disk; beyond it none is kept, and that is counted", "bytes")
+    folder: str = knob("evidence", "sealed files")
+    officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
+    days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
+    max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")

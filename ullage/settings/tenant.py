@@ -29,17 +29,17 @@ class Entity(Section):
 
     name: str = knob("", "its registered name, as in its licence")
     name_en: str = knob("", "the same in English, for reports abroad")
-    contact: str = knob("", "who answers an authority's call: name, office and number of a post, not of a customer")
-    officer: str = knob("", "the officer for personal information protection (PIPL 52), or the DPO")
-    regulators: tuple[str, ...] = knob((), "authorities that it reports to, as they are addressed")
-    system: str = knob("", "the system or facility that its customers' data is in, with its protection grade")
+    contact: str = knob("", "contact for authorities")
+    officer: str = knob("", "the personal information protection officer (PIPL 52) or DPO")
+    regulators: tuple[str, ...] = knob((), "authorities it reports to")
+    system: str = knob("", "the system with the customers' data, and its protection grade")
 
 
 class Tenant(Section):
     """One financial platform: what names it in a text."""
 
-    brands: tuple[str, ...] = knob((), "names a post would use for it; a brand beside jargon is worth an analyst's look")
-    domains: tuple[str, ...] = knob((), "its own domains and the packages of its apps (com.bank.app): logins there are counted")
+    brands: tuple[str, ...] = knob((), "names that a post would use for it")
+    domains: tuple[str, ...] = knob((), "its domains and app packages (com.bank.app), whose logins are counted")
     bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
     others: tuple[str, ...] = knob(
         (),
@@ -70,19 +70,19 @@ class Tenant(Section):
     market_share: Annotated[float, Field(ge=0, le=1)] = knob(
         0.0, "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0 for not used", "share"
     )
-    zone: str = knob("Asia/Shanghai", "the zone that its deadlines are shown in and its days end in")
-    language: Language = knob("zh", "the language of what is sent of its incidents and drafted for it: messages, report, letter")
+    zone: str = knob("Asia/Shanghai", "time zone of its deadlines")
+    language: Language = knob("zh", "language of messages, reports and letters")
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
         "rules of notification that it is under, as `ullage incidents regimes` lists them",
     )
     medium_clock: Literal["run", "if confirmed"] = knob(
         "if confirmed",
-        "what a medium incident with a clock starts, for counsel to say: run, deadlines count and escalate at once; if confirmed,"
-        " they are shown as due if confirmed, and a person decides first",
+        "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
+        " decides first)",
     )
-    evidence: bool = knob(False, "seal what was posted where a finding is high or above, for two officers; see [evidence]")
-    is_cii: bool = knob(False, "operates critical information infrastructure: then CAC gives 1 hour, not 4")
+    evidence: bool = knob(False, "seal posts of high findings for two officers ([evidence])")
+    is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
     entity: Entity = Entity()
 
     @field_validator(*SHAPES)
