@@ -214,7 +214,7 @@ class CollectSettings(Section):
 
 
 class CanarySettings(Section):
-    """Canary posts ([canary](canary.md))."""
+    """Canary posts, which time the way from a post to a notification."""
 
     interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         0.0, "time between canary posts, such as 300; 0 for none", "seconds"
