@@ -247,7 +247,7 @@ def _sync_folders(root: Path) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """What a backup says of itself; ConfigError where it is none, CorruptError where it is damaged or of a newer version."""
+    """What a backup says of itself; ConfigError where it is none, CorruptError where it is damaged or of another version."""
     try:
         body, digest, _ = (folder / MANIFEST).read_bytes().split(b"\n")
     except OSError:
@@ -257,8 +257,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CorruptError(f"{folder / MANIFEST} is damaged: use another backup")
     manifest: dict[str, Any] = json.loads(body)
-    if manifest["version"] > VERSION:
-        raise CorruptError(f"{folder} was written by a newer ullage ({manifest['ullage']}): use that version")
+    if manifest["version"] != VERSION:
+        raise CorruptError(f"{folder} was written by another ullage ({manifest['ullage']}): use that version")
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
         raise CorruptError(f"{folder / MANIFEST} names files outside the backup, which no backup does: use another one")

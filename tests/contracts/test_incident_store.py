@@ -498,7 +498,7 @@ class Opened(Excerpt):
 
 @pytest.mark.parametrize("many", [3, 5_203])
 def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeypatch, many):
-    """An earlier version, or this one of a document whose excerpt is too long to be kept apart."""
+    """Of a document whose excerpt is too long to be kept apart."""
     made = [incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2)) for n in range(many)]
     with monkeypatch.context() as earlier:
         earlier.setattr(Incident, "brief", ())

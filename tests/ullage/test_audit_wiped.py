@@ -9,7 +9,6 @@ import pytest
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk_all
 from ullage.audit import mark as marks
-from ullage.audit.entry import Head, read_head
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
 
@@ -119,23 +118,6 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
 def test_the_very_first_entry_is_number_1_and_no_gap_is_told(trails):
     assert [one.seq for name, one in entries(trails["command"].root) if name == "search"] == [1]
     assert faults(trails["command"]) == {}
-
-
-def test_a_chain_of_before_there_were_marks_gets_one_with_its_next_entry(trails, keys):
-    """As earlier versions left it: no mark, and a head that speaks of none."""
-    chain = trails["command"]
-    path = chain.root / "command" / "head.json"
-    head, key = read_head(path), keys.read("audit/command.key")
-    assert head
-    old = Head(begins=head.begins, before=head.before, seq=head.seq, last=head.last, size=head.size)
-    path.write_bytes(old.model_copy(update={"digest": old.signed(key)}).line())
-    mark_of(chain).unlink()
-    assert b"marked" not in path.read_bytes()
-    assert faults(chain) == {}
-    assert write(chain, 1) == [7]
-    assert faults(chain) == {}
-    mark_of(chain).unlink()
-    assert faults(chain) == {"command": ["its high-water mark is gone, or not what was written"]}
 
 
 def test_a_crash_before_the_first_head_of_all_loses_nothing(trails):

@@ -18,7 +18,6 @@ SUFFIX = ".jsonl"
 HEAD = "head.json"
 GAP = "audit.gap"
 """The action of an entry that says that entries before it are gone."""
-LATER = frozenset(("seen", "marked"))
 Seen = dict[str, tuple[int, str]]
 """Of other chains, by name, number and digest of the last entry."""
 
@@ -44,8 +43,8 @@ class Signed(BaseModel):
         return self._json(set()).encode() + b"\n"
 
     def _json(self, without: set[str]) -> str:
-        """In one line, without `without` and what is empty of the members that came later: old lines stay as they are."""
-        body = self.model_dump(mode="json", exclude=without | {name for name in LATER if not getattr(self, name, None)})
+        """In one line, without `without`; an empty `seen` is left out, so that lines that tell of other chains are found fast."""
+        body = self.model_dump(mode="json", exclude=without | (set() if getattr(self, "seen", None) else {"seen"}))
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -70,7 +69,7 @@ class Head(Signed):
     """Where a chain begins and ends.
 
     `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes into the file that it is in.
-    `seen` is what its entries told last of other chains, `marked` that the chain has a high-water mark.
+    `seen` is what its entries told last of other chains.
     """
 
     begins: int = 1
@@ -79,7 +78,6 @@ class Head(Signed):
     last: str
     size: int
     seen: Seen = Field(default_factory=dict)
-    marked: bool = False
 
 
 def read_line(line: bytes) -> Entry | None:

@@ -92,7 +92,7 @@ class Trail:
             told = [Noted(GAP, gap, current_user())] if gap else []
             entries = _following(head, [*told, *noted], news, now, key)
             path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
-            self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}, "marked": True}), entries, key)
+            self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}}), entries, key)
             self._mark(Mark(seq=entries[-1].seq, last=entries[-1].digest), key)
             return entries[len(told) :]
 
@@ -133,7 +133,7 @@ class Trail:
         beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
         if known[0] > head.seq:
             return beyond, f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before and are gone"
-        if mark is not None or not (head.marked or (not head.seq and self._was_there())):
+        if mark is not None or not (head.seq or self._was_there()):
             return head, ""
         if head.seq:
             return head, f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"

@@ -88,7 +88,7 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     head = _head(chain, folder, key)
     if head:
         chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
-        if head.marked and mark is None:
+        if mark is None:
             chain.fault(folder, 0, "its high-water mark is gone, or not what was written")
     left = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
     for number, file in enumerate(files):
