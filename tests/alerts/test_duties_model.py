@@ -42,9 +42,10 @@ def histories(draw) -> list[Decision]:
         status = draw(st.sampled_from(["acknowledged", "confirmed", "resolved", "false_positive", "note", "reported"]))
         told_of = {"reported": [("", ""), *REPORTS], "note": [("", ""), *REPORTS, *RULINGS]}
         regime, stage = draw(st.sampled_from(told_of.get(status, [("", "")])))
+        by, half = draw(st.sampled_from(["Li", "Wang"])), draw(st.sampled_from(["lead", "dpo"])) if stage == "waived" else ""
         made.append(
             Decision(
-                id=f"d{number}", tenant="bank", incident=A, at=at, by="Li", status=status, regime=regime, stage=stage
+                id=f"d{number}", tenant="bank", incident=A, at=at, by=by, status=status, regime=regime, stage=stage, value=half
             )
         )  # fmt: skip
     return made
@@ -95,6 +96,20 @@ def first(history: list[Decision], *statuses: str) -> datetime | None:
     return next((d.at for d in history if d.status in statuses), None)
 
 
+def ruling_of(history: list[Decision], regime: str) -> str:
+    """What holds of a regime in the end: a waiver takes two people, one after the other, in two offices."""
+    ruling, before = "", None
+    for one in history:
+        if (one.regime, one.stage) == (regime, "applies"):
+            ruling, before = "applies", None
+        elif (one.regime, one.stage) == (regime, "waived"):
+            is_second = (
+                before is not None and {one.by, before.by} == {"Li", "Wang"} and {one.value, before.value} == {"lead", "dpo"}
+            )
+            ruling, before = ("waived", None) if is_second else (ruling, one)
+    return ruling
+
+
 def expected(history, word, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
     """State and due time of every duty."""
     knowing = ("acknowledged", "confirmed", "reported", "resolved")
@@ -120,7 +135,7 @@ def expected(history, word, people, severity, cii, alerted) -> dict[tuple[str, s
         when = due(name, moments)
         counts = applies(regime, people, severity, cii) and status != "false_positive"
         ours = word == "run" or moments["confirmed"] or (word == "if confirmed" and first(history, "reported"))
-        ruling = next((d.stage for d in reversed(history) if (d.regime, d.stage) in RULINGS and d.regime == regime), "")
+        ruling = ruling_of(history, regime)
         if met:
             found[name] = ("met", when)
         elif ruling and status != "false_positive":
