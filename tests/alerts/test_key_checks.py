@@ -18,6 +18,7 @@ from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone
 from ullage.errors import ConfigError, RecordError
+from ullage.records import FINDING_SCHEMA
 from ullage.security import keys
 from ullage.security.check_values import check_value
 from ullage.settings import Context
@@ -70,7 +71,7 @@ def test_match_names_the_keys_that_it_used(context: Context) -> None:
     [found] = findings(build_matcher(context), [capture(body=phone(1).encode())], context.clock.now())
     wanted = {name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")}
     assert found.key_checks == wanted
-    assert type(found).decode(found.encode(), 3) == found
+    assert type(found).decode(found.encode(), FINDING_SCHEMA) == found
 
 
 def test_search_does_not_start_with_another_index_key_than_the_stores(store, accounts, context: Context) -> None:
