@@ -26,7 +26,7 @@ from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
 WAITED = "handed over, and not folded yet: is `ullage alert` running? `ullage incidents list` shows it once it was"
-REFUSED = "alert did not take it: `ullage dead-letters list` says why"
+REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 
 @contextlib.contextmanager

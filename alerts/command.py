@@ -23,9 +23,9 @@ from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.coverage.hours import Recount
 from alerts.coverage.ledger import Ledger
 from alerts.coverage.sheet import sheets_of
-from alerts.custody.command import hold, release, vault_of
-from alerts.custody.reveal import reveal, watching
-from alerts.decisions.command import acknowledge, duties_of, regimes_listed, reported, ruled
+from alerts.custody.command import hold, vault_of
+from alerts.custody.reveal import watching
+from alerts.decisions.command import duties_of, duty
 from alerts.decisions.options import Author, By, Severity, Status, Tenant, Words, name_of
 from alerts.desk import command as desk
 from alerts.desk.cases import moment_past
@@ -81,29 +81,18 @@ GROUP = "alert"
 DUTIES, DUTIES_SECONDS = "-duties", 90.0
 """Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
 incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
-incidents.command("acknowledge")(acknowledge)
-incidents.command("ack")(desk.ack)
+incidents.command("acknowledge")(desk.acknowledge)
 incidents.command("assign")(desk.assign)
 incidents.command("note")(desk.note)
 incidents.command("resolve")(desk.resolve)
-incidents.command("false-positive")(desk.false_positive)
 incidents.command("takedown")(desk.takedown)
 incidents.command("link")(desk.link)
-incidents.command("detach")(desk.detach)
 incidents.command("handover")(hand_over)
-incidents.command("customers")(desk.customers)
-incidents.command("decide")(desk.decide)
-incidents.command("reported")(reported)
-incidents.command("regimes")(regimes_listed)
-incidents.command("duty")(ruled)
+incidents.command("duty")(duty)
 incidents.command("export")(export)
 incidents.command("hold")(hold)
-incidents.command("release")(release)
-incidents.command("reveal")(reveal)
 incidents.command("suppress")(noise.suppress)
-incidents.command("unsuppress")(noise.unsuppress)
 incidents.command("suppressions")(noise.suppressions_list)
-incidents.command("background")(noise.background_list)
 
 
 def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:

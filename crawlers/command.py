@@ -24,7 +24,7 @@ from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
 from crawlers.sites.table import FILE_AT_FAULT, Row, changed, explained, first_readings, sessions_ending, sites_table
-from crawlers.trial.command import doctor, try_site
+from crawlers.trial.command import try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
@@ -44,7 +44,6 @@ SHIPPED_CONTACT = "security@example.com"
 sites = typer.Typer()
 frontier = typer.Typer(no_args_is_help=True, help="Move what is known of sites from one crawl host to another.")
 sites.command("try")(try_site)
-sites.command("doctor")(doctor)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")

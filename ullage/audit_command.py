@@ -10,27 +10,39 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ullage import erasure
 from ullage.audit import Chain, Entry, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, print_row, table
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
+from ullage.security import keys, signed_sheet
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
+UNSIGNED = {
+    "malformed": "is no report or proof that is signed, or was changed",
+    "unknown_signer": "is signed by a key that is not known here",
+}
 app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
 
 
 @app.command()
 def verify(
     ctx: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(help="A coverage report or a proof of erasure: whether it is as it was signed.")
+    ] = None,
     as_json: AsJson = False,
     expect: Annotated[Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")] = None,
 ) -> None:
-    """Walk every chain and say where a line is not as it was written, or one is missing."""
+    """Walk every chain and say where a line is not as it was written, or one is missing; or look at one signed file."""
     context: Context = ctx.obj
     context.require_data()
+    if file is not None:
+        _verify_file(context, file)
+        return
     chains = walk_all(context.data / FOLDER, context.keys, _expected(expect) if expect else ())
     for chain in chains:
         if as_json:
@@ -43,6 +55,23 @@ def verify(
     if not chains:
         typer.echo("nothing has been changed yet: there is no audit log", err=True)
     raise typer.Exit(Exit.FAILED if any(chain.faults for chain in chains) else Exit.DONE)
+
+
+def _verify_file(context: Context, file: Path) -> None:
+    """Say who signed a coverage report or a proof of erasure, or that it was changed since."""
+    try:
+        text = file.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror})") from None
+    if text.lstrip().startswith("{"):
+        typer.echo(erasure.verified(context, file))
+        return
+    try:
+        signer = signed_sheet.verified(text, keys.verifier(context.keys, signed_sheet.TOPIC))
+    except RecordError as error:
+        typer.echo(f"{file}: {UNSIGNED.get(error.reason, 'was changed: it is not what was signed')}", err=True)
+        raise typer.Exit(Exit.FAILED) from None
+    typer.echo(f"{file}: as it was signed by alert {signer}")
 
 
 def _as_json(chain: Chain) -> dict[str, object]:

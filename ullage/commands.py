@@ -34,7 +34,6 @@ READERS = {CAPTURES: "match", FINDINGS: "alert"}
 """Which stage reads a topic."""
 
 config = typer.Typer(no_args_is_help=True, help="Every knob with its default, unit and reason.")
-letters = typer.Typer(no_args_is_help=True, help="What could not be processed: list it, replay it.")
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 
 
@@ -164,25 +163,25 @@ def config_show(ctx: typer.Context) -> None:
         typer.echo(line)
 
 
-@letters.command("list")
-def letters_list(ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show stage, topic, reason and age of each dead letter; never what is in it."""
-    ctx.obj.require_data()
+def letters(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Put each back on its topic; three failures park one.")] = False,
+) -> None:
+    """Show stage, topic, reason and age of each dead letter, never what is in it; or replay them."""
+    context: Context = ctx.obj
+    context.require_data()
+    if replay:
+        done = dead_letters.replay(context.bus(), keys.opener(context.keys))
+        left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
+        typer.echo(f"{done.replayed} replayed{left}")
+        return
     found = False
-    for letter in dead_letters.waiting_or_parked(ctx.obj.bus()):
+    for letter in dead_letters.waiting_or_parked(context.bus()):
         found = True
-        age = int(ctx.obj.clock.wall() - letter.timestamp)
+        age = int(context.clock.wall() - letter.timestamp)
         row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
         row["replays"] = letter.replays
         typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
     if not found and not as_json:
         typer.echo("No dead letters.")
-
-
-@letters.command("replay")
-def letters_replay(ctx: typer.Context) -> None:
-    """Put every dead letter back on the topic that it came from; one that failed three times stays parked."""
-    ctx.obj.require_data()
-    done = dead_letters.replay(ctx.obj.bus(), keys.opener(ctx.obj.keys))
-    left = "".join(f", {count} left ({reason})" for reason, count in sorted(done.left.items()))
-    typer.echo(f"{done.replayed} replayed{left}")

@@ -114,14 +114,10 @@ def erase(
     case: Annotated[str, typer.Option(help="The number of the request or contract that this is for.")] = "",
     reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
     proof: Annotated[Path | None, typer.Option(help="The file of the proof; else one in the data folder's `erased`.")] = None,
-    check: Annotated[Path | None, typer.Option(help="Say whether a proof is as it was signed here, and do nothing else.")] = None,
 ) -> None:
     """Erase one customer, or with --all a tenant, from everything on this host, and write a signed proof of it."""
     context: Context = ctx.obj
     context.require_data()
-    if check is not None:
-        typer.echo(verified(context, check))
-        return
     if not tenant or bool(subject) == everybody:
         raise ConfigError("name the tenant, and either its customer with --subject or all of it with --all")
     if not case.strip() or not reason.strip():
@@ -253,7 +249,7 @@ def _settings(context: Context, order: Order) -> Iterator[Looked]:
         table = f"[tenants.{order.tenant}]"
         if order.tenant in context.settings.tenants:
             yield Looked("ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration")
-        yield Looked("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, `ullage token list`")
+        yield Looked("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too")
 
 
 def _prove(context: Context, order: Order, looked: list[Looked], path: Path, case: str, reason: str) -> None:

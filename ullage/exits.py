@@ -47,34 +47,32 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.USAGE: "a site file is wrong, or none is right; with --once, the other sites were visited",
     },
     "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
-    "coverage verify": {Exit.FAILED: "the sheet is not as it was signed, or by nobody who is known here"},
     "coverage": {
         Exit.FAILED: "a day is not as it was signed",
         Exit.NO_VERDICT: "there is no gap so far, but a site was not seen of late, which cannot be judged yet",
         Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
     },
-    "collect status": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
+    "collect": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
     "status": {Exit.FAILED: "a role is not ready, does not answer, or could not be asked"},
     "check": {Exit.FAILED: "a line says FAULT"},
     "restore": {Exit.FAILED: "what was restored has a line that says FAULT, or the backup is damaged and nothing was restored"},
     "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
     "sites try": {
-        Exit.FAILED: "no post could be read there, or not all of what its pages show; a line says why, and no file was written",
+        Exit.FAILED: "no post could be read there, or not all of what its pages show, or something speaks against a site that has"
+        " a file; a line says what, and no file was written",
         Exit.USAGE: "a file of that name is there, or nobody said on what ground it is read and who answers for it; none was"
         " written",
     },
-    "sites doctor": {
-        Exit.FAILED: "something speaks against the site; a line says what, and what would mend it where that is known"
-    },
     "incidents list": {Exit.NO_VERDICT: "the list is empty, and not all that matters was looked at; a line says what was not"},
-    "incidents ack": {Exit.USAGE: "one was refused, which is named with why; the others were acknowledged"},
+    "incidents acknowledge": {Exit.USAGE: "one was refused, which is named with why; the others were acknowledged"},
     "incidents assign": {Exit.USAGE: "one was refused, which is named with why; the others were assigned"},
     "incidents resolve": {Exit.USAGE: "one was refused, which is named with why; the others were resolved"},
-    "incidents false-positive": {Exit.USAGE: "one was refused, which is named with why; the others are false positives for now"},
-    "incidents decide": {Exit.USAGE: "it was refused, and why: a deadline runs, or the reason of a false positive is missing"},
     "incidents handover": {Exit.NO_VERDICT: "not all was looked at, or a gap is not explained; a line says which"},
     "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
-    "audit verify": {Exit.FAILED: "a line is not as it was written, or one is missing"},
+    "audit verify": {
+        Exit.FAILED: "a line is not as it was written, or one is missing; of a file: it is not as it was signed, or by nobody who"
+        " is known here"
+    },
     "subjects resolve": {Exit.FAILED: "a handle is in no list here; the others were resolved"},
 }
 """By command: codes that say something of their own about it. Any other code means what `MEANING` says."""

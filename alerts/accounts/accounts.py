@@ -37,7 +37,7 @@ TAKEN = Phrase("there is an account of that name: choose another name, or change
 SUBJECT_TAKEN = Phrase("there is an account for that subject: `ullage user list` shows it")
 NONE = Phrase("there is no account of that name: `ullage user list` shows them")
 NO_PASSWORD = Phrase("that account has no password here: an identity provider vouches for it")
-NO_TOKEN = Phrase("there is no token of that id that could be revoked: `ullage token list` shows them")
+NO_TOKEN = Phrase("there is no token of that id that could be revoked: `ullage user list --tokens` shows them")
 UNUSED_HOURS = 72
 """A password that somebody else made is good for so long, until its person has changed it."""
 LONGEST_DAYS = 366

@@ -25,8 +25,8 @@ from ullage.files.trusted import read_trusted
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-user = typer.Typer(no_args_is_help=True, help="Who may use the desk: add, list, close, change roles or the password.")
-token = typer.Typer(no_args_is_help=True, help="Tokens of programs that use the desk's API: add, list, revoke.")
+user = typer.Typer(no_args_is_help=True, help="Who may use the desk: add, list, change roles, password and more.")
+token = typer.Typer(no_args_is_help=True, help="Tokens of programs that use the desk's API: add, revoke.")
 
 Named = Annotated[str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")]
 Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")]
@@ -75,70 +75,76 @@ def add(
 
 
 @user.command("list")
-def listed(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List accounts with roles and tenants."""
-    with _accounts(ctx.obj) as accounts:
+def listed(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="The tokens of programs instead, never the tokens themselves.")
+    ] = False,
+) -> None:
+    """List accounts with roles and tenants, or tokens with scope, purpose and expiry."""
+    context: Context = ctx.obj
+    now = context.clock.wall()
+    with _accounts(context) as accounts:
+        if tokens:
+            print_list(
+                accounts.tokens(),
+                as_json=as_json,
+                row=lambda one: _token_row(one, now),
+                table=lambda found: _token_table(found, now),
+                none="No token yet.",
+            )
+            return
         print_list(accounts.users(), as_json=as_json, row=_user_row, table=_user_table, none="No account yet.")
 
 
-@user.command("disable")
-def disable(
-    ctx: typer.Context, name: Named, undo: Annotated[bool, typer.Option("--undo", help="Open it again.")] = False
-) -> None:
-    """Close an account and end its sessions now; its name stays taken."""
-    with _desk(ctx.obj) as desk:
-        desk.disable(name, undo=undo)
-    typer.echo(f"account {name} is {'open' if undo else 'closed'}")
-
-
-@user.command("passwd")
-def passwd(ctx: typer.Context, name: Named, password_file: FromFile = None, own: Own = False, make: Make = False) -> None:
-    """Give an account another password and end its sessions."""
-    with _desk(ctx.obj) as desk:
-        password = _password(password_file, own=own, make=make)
-        desk.set_password(name, password, is_own=own)
-        _show(password, make=make)
-    typer.echo(f"account {name} has another password", err=make)
-
-
-@user.command("logout")
-def logout(ctx: typer.Context, name: Named) -> None:
-    """End the sessions of an account now; it stays open."""
-    with _desk(ctx.obj) as desk:
-        desk.end_sessions(name)
-    typer.echo(f"the sessions of account {name} have ended")
-
-
-@user.command("login")
-def login_of(
+@user.command("change")
+def change(
     ctx: typer.Context,
     name: Named,
-    of: Annotated[str, typer.Argument(metavar="USER", help="This machine's user; by default you.")] = "",
-    none: Annotated[bool, typer.Option("--none", help="They are no user of this machine.")] = False,
-) -> None:
-    """Say whose decisions those of a user of this machine are: on a terminal they need no --by then."""
-    if none and of:
-        raise ConfigError("--none goes without a user")
-    login = None if none else of or current_user()
-    if login is not None and not LOGIN.fullmatch(login):
-        raise ConfigError("that is no name of a user of this machine")
-    with _desk(ctx.obj) as desk:
-        desk.set_login(name, login)
-    typer.echo(f"account {name} is {f'user {login}' if login else 'no user'} of this machine")
-
-
-@user.command("roles")
-def roles_of(
-    ctx: typer.Context,
-    name: Named,
-    roles: Roles,
+    roles: Roles = [],  # noqa: B006 - as above
     tenants: Tenants = [],  # noqa: B006 - as above
     everyone: Everyone = False,
+    *,
+    login: Annotated[
+        str, typer.Option(metavar="USER", help="This machine's user whose decisions theirs are: no --by then; - for nobody.")
+    ] = "",
+    end_sessions: Annotated[bool, typer.Option("--end-sessions", help="End their sessions now.")] = False,
+    close: Annotated[bool | None, typer.Option("--close/--open", help="Close the account, or open it again.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for another password.")] = False,
+    password_file: FromFile = None,
+    own: Own = False,
+    make: Make = False,
 ) -> None:
-    """Give an account these roles and tenants instead of those that it has, and end its sessions."""
+    """Change an account: roles and tenants instead of the former, password, user of this machine, sessions, whether it is open.
+
+    Other roles or another password end its sessions; a closed account's end too, and its name stays taken.
+    """
+    is_secret = password or password_file is not None or make
+    if not (roles or login or end_sessions or close is not None or is_secret):
+        raise ConfigError("say what is to change: --role with --tenant, --password, --login, --end-sessions, --close or --open")
+    if (tenants or everyone) and not roles:
+        raise ConfigError("--tenant goes with the roles: name them with --role as well")
+    if login not in ("", "-") and not LOGIN.fullmatch(login):
+        raise ConfigError("that is no name of a user of this machine")
     with _desk(ctx.obj) as desk:
-        desk.set_roles(name, roles, _tenants(ctx.obj, tenants, everyone))
-    typer.echo(f"account {name}: {', '.join(roles)}")
+        if roles:
+            desk.set_roles(name, roles, _tenants(ctx.obj, tenants, everyone))
+            typer.echo(f"account {name}: {', '.join(roles)}")
+        if login:
+            desk.set_login(name, None if login == "-" else login)
+            typer.echo(f"account {name} is {'no user' if login == '-' else f'user {login}'} of this machine")
+        if is_secret:
+            secret = _password(password_file, own=own, make=make)
+            desk.set_password(name, secret, is_own=own)
+            _show(secret, make=make)
+            typer.echo(f"account {name} has another password", err=make)
+        if end_sessions:
+            desk.end_sessions(name)
+            typer.echo(f"the sessions of account {name} have ended")
+        if close is not None:
+            desk.disable(name, undo=not close)
+            typer.echo(f"account {name} is {'closed' if close else 'open'}")
 
 
 @token.command("add")
@@ -157,21 +163,6 @@ def add_token(
     until = moment(datetime.fromtimestamp(made.expires, UTC))
     typer.echo(f"token {made.id} of {name}, until {until}; it is shown this once:", err=True)
     typer.echo(secret)
-
-
-@token.command("list")
-def tokens(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List tokens with scope, purpose and expiry, never the tokens themselves."""
-    context: Context = ctx.obj
-    now = context.clock.wall()
-    with _accounts(context) as accounts:
-        print_list(
-            accounts.tokens(),
-            as_json=as_json,
-            row=lambda one: _token_row(one, now),
-            table=lambda found: _token_table(found, now),
-            none="No token yet.",
-        )
 
 
 @token.command("revoke")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.coverage.hours import EVERYWHERE, Seen, coverage
 from alerts.coverage.printed import Made, printed
-from alerts.coverage.sheet import ROLE, TOPIC, Standing, stamper_of, standings
+from alerts.coverage.sheet import ROLE, Standing, stamper_of, standings
 from alerts.coverage.when import read_time
 from alerts.decisions.checked_text import checked_ground
 from alerts.records import GapReason, SiteDay
@@ -19,6 +19,7 @@ from ullage.audit import Trail
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC
 from ullage.settings import Context, Language
 
 MOST_DAYS = 62

@@ -12,23 +12,16 @@ import typer
 from alerts.coverage import render
 from alerts.coverage.asked import LAST_NIGHT, Ledger
 from alerts.coverage.hours import EVERYWHERE, Seen
-from alerts.coverage.printed import verified
-from alerts.coverage.sheet import TOPIC, Standing
+from alerts.coverage.sheet import Standing
 from alerts.decisions.options import By, decider
 from alerts.language import house_language
 from alerts.store import configured_store
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import RecordError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_whole
-from ullage.security import keys
 from ullage.settings import Context, Language
 
-UNSIGNED = {
-    "malformed": "is no sheet that is signed, or was changed",
-    "unknown_signer": "is signed by a key that is not known here",
-}
 app = typer.Typer(help="What was seen of each site, hour by hour, and why the rest was not; explain a gap.")
 Site = Annotated[str, typer.Option(help="Of this site alone.")]
 Until = Annotated[str, typer.Option(help="To when; now by default.")]
@@ -66,20 +59,6 @@ def show(
     if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
     raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if seen.pending() else Exit.DONE)
-
-
-@app.command()
-def verify(ctx: typer.Context, file: Path) -> None:
-    """Say who signed a sheet that `coverage --sheet` wrote, or that it was changed since."""
-    try:
-        signer = verified(file.read_bytes().decode("utf-8"), keys.verifier(ctx.obj.keys, TOPIC))
-    except (RecordError, UnicodeDecodeError) as error:
-        why = UNSIGNED.get(
-            error.reason if isinstance(error, RecordError) else "malformed", "was changed: it is not what was signed"
-        )
-        typer.echo(f"{file}: {why}", err=True)
-        raise typer.Exit(Exit.FAILED) from None
-    typer.echo(f"{file}: as it was signed by alert {signer}")
 
 
 @app.command()

@@ -1,12 +1,7 @@
-"""The ledger as a sheet to print and to hand over: one HTML file for A4, without scripts, signed.
-
-What comes before the last paragraph is what is signed; that paragraph has the digest, the signer and the signature.
-"""
+"""The ledger as a sheet to print and to hand over: one HTML file for A4, without scripts, signed."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -21,15 +16,11 @@ from alerts.coverage.sheet import Standing
 from alerts.language import TAGS, catalogue, translated
 from ullage import __version__
 from ullage.display.render import safe
-from ullage.errors import RecordError
 from ullage.phrase import Phrase, marked
 from ullage.records.hours import WHY
-from ullage.security.signing import Signer, Verifier
+from ullage.security.signed_sheet import END, signed
+from ullage.security.signing import Signer
 from ullage.settings import Language
-
-PURPOSE = "coverage print"
-END = "\n</footer>\n</body>\n</html>\n"
-SIGNED = re.compile(r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-9a-f]{16}): ([0-9a-f]{128})</p>' + re.escape(END))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +47,7 @@ def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer |
     if signer is None:
         unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is not here."))
         return f'{text}\n<p class="signed">{unsigned}</p>{END}'
-    digest, signature = hashlib.sha256(text.encode()).hexdigest(), signer.sign(PURPOSE, text.encode())
-    return f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
-
-
-def verified(text: str, verifier: Verifier) -> str:
-    """Who signed a sheet; RecordError `malformed` for what is none, `not_authentic` or `unknown_signer` as it is signed."""
-    found = SIGNED.search(text)
-    if found is None or found.end() != len(text):
-        raise RecordError("malformed")
-    body = text[: found.start()].encode()
-    verifier.verify(found[2], found[3], PURPOSE, body)
-    if hashlib.sha256(body).hexdigest() != found[1]:
-        raise RecordError("not_authentic")
-    return found[2]
+    return signed(text, signer)
 
 
 def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from ullage.security.signing import Signer, Verifier
 from ullage.settings import Context
 
 PURPOSE = "coverage sheet"
-TOPIC = "sheets"
 ROLE = "alert"
 LATE = timedelta(hours=1)
 AGAIN = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""`ullage evidence`, and `ullage incidents hold` and `release`."""
+"""`ullage evidence`, and `ullage incidents hold`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from alerts.custody.opening import Asked, Opened, open_all, write_pack
 from alerts.custody.render import evidence_as_json, evidence_table, manifest_lines, text_lines
+from alerts.custody.reveal import OfSighting, reveal
 from alerts.decisions.holds import Holds, findings_of
 from alerts.decisions.options import By, Case, Reason, decider, deciding
 from alerts.records import Sighting
@@ -19,9 +20,10 @@ from ullage.custody import OPEN, PACK
 from ullage.custody.officers import make_officer
 from ullage.custody.vault import Item, Vault
 from ullage.display.screen import AsJson, print_list
+from ullage.errors import ConfigError
 from ullage.settings import Context
 
-evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open, pack.")
+evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
 INCIDENT = "INC-"
 
@@ -60,64 +62,78 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 @evidence.command("open")
-def open_(ctx: typer.Context, what: str, *, key: Key, case: Case, reason: Reason, by: By = "") -> None:
-    """Show one sealed finding in clear, on this terminal: its manifest, then what was posted. Two officers' keys open it."""
-    with _opened(ctx.obj, [what], key, OPEN, case=case, reason=reason, by=by) as opened:
+def open_(
+    ctx: typer.Context,
+    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all that is sealed of them.")],
+    *,
+    case: Case,
+    reason: Reason,
+    key: Key = [],  # noqa: B006 - typer's way to say none
+    title: OfSighting = "",
+    author: OfSighting = "",
+    names: OfSighting = "",
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A tar of bodies as served, manifests and SHA256SUMS, mode 0600; not in the data folder."),
+    ] = None,
+    by: By = "",
+) -> None:
+    """Show what is sealed, in clear: with two officers' keys what was posted, here or in a tar; without, an incident's addresses.
+
+    The desk's key opens addresses, and with --title, --author or --names that of one sighting.
+    """
+    context: Context = ctx.obj
+    if not key:
+        if len(what) != 1 or out:
+            raise ConfigError(
+                "without --key one incident's addresses are shown: name it; what was posted takes two officers' keys"
+            )
+        wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
+        reveal(context, what[0], wanted, case=case, reason=reason, as_json=as_json, by=by)
+        return
+    with _opened(context, what, key, PACK if out else OPEN, case=case, reason=reason, by=by) as opened:
+        if out:
+            count = write_pack(out, opened, context.data)
+            typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
+            return
         for one in opened:
             for line in (*manifest_lines(one), *text_lines(one)):
                 typer.echo(line)
 
 
-@evidence.command("pack")
-def pack(
+def hold(
     ctx: typer.Context,
-    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all that is sealed of them.")],
-    *,
-    key: Key,
-    case: Case,
-    reason: Reason,
-    out: Annotated[Path, typer.Option(help="The file to write, mode 0600; not in the data folder.")],
-    by: By = "",
-) -> None:
-    """Write sealed findings IN CLEAR into one tar for who has to have them: bodies as served, manifests, SHA256SUMS."""
-    context: Context = ctx.obj
-    with _opened(context, what, key, PACK, case=case, reason=reason, by=by) as opened:
-        count = write_pack(out, opened, context.data)
-    typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
-
-
-@evidence.command("keep")
-def keep(
-    ctx: typer.Context,
-    findings: Annotated[list[str], typer.Argument(help="As `incidents show INCIDENT --json` lists them under `seen`.")],
+    what: Annotated[
+        list[str], typer.Argument(help="Incidents; on a machine of match's own, which sees none, findings that are sealed there.")
+    ],
     *,
     case: Case,
     reason: Reason,
-    end: Annotated[bool, typer.Option("--end", help="Let them expire again.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="End the hold: what is past its time expires within the hour.")] = False,
     by: By = "",
 ) -> None:
-    """Keep sealed findings however old they get: `incidents hold` for a machine of match's own, which sees no incidents."""
-    context: Context = ctx.obj
+    """Keep all that belongs to an incident, its sealed evidence included, however old it gets."""
+    incidents, findings = ([one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False))
+    if incidents:
+        with _holds(ctx.obj, by) as (holds, who):
+            for incident in incidents:
+                act = holds.release if end else holds.set
+                count = act(incident, by=who, case=case, reason=reason)
+                said = "is released" if end else f"is held for case {case}"
+                typer.echo(f"{incident} {said}, with its sealed evidence ({count} here)")
+    if findings:
+        _keep(ctx.obj, findings, case, reason, by, end=end)
+
+
+def _keep(context: Context, findings: Sequence[str], case: str, reason: str, by: str, *, end: bool) -> None:
+    """Mark sealed findings as held, or let them expire again."""
     vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
     who, why = decider(context, by, "evidence.hold").name, f"case {case}: {reason}"
     for one in [vault.find(finding) for finding in findings]:
         context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
     count = vault.release(findings) if end else vault.hold(findings)
     typer.echo(f"{count} of {len(findings)} {'may expire again' if end else 'are kept'}")
-
-
-def hold(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
-    """Keep all that belongs to INCIDENT, its sealed evidence included, until `release`."""
-    with _holds(ctx.obj, by) as (holds, who):
-        marked = holds.set(incident, by=who, case=case, reason=reason)
-    typer.echo(f"{incident} is held for case {case}, with its sealed evidence ({marked} here)")
-
-
-def release(ctx: typer.Context, incident: str, *, case: Case, reason: Reason, by: By = "") -> None:
-    """End a hold: what is past its time expires within the hour."""
-    with _holds(ctx.obj, by) as (holds, who):
-        freed = holds.release(incident, by=who, case=case, reason=reason)
-    typer.echo(f"{incident} is released, with its sealed evidence ({freed} here)")
 
 
 @contextlib.contextmanager

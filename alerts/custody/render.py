@@ -56,4 +56,4 @@ def text_lines(one: Opened) -> Iterator[str]:
     lines = one.body.decode("utf-8", "backslashreplace").splitlines()
     yield from map(safe, lines[:LINES])
     if len(lines) > LINES:
-        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence pack` writes all of it"
+        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence open --out` writes all of it"

@@ -1,4 +1,4 @@
-"""`ullage incidents reveal`: what was sealed of an incident's posts, shown on purpose, and in the audit log before it is.
+"""`ullage evidence open` without keys: what was sealed of an incident's posts, shown on purpose, in the audit log before it is.
 
 The addresses of an incident are opened in one step, since a takedown needs them all; a title, an author or members' names one
 sighting at a time. Alert watches the log: more reveals by one person in a shift than `originals.alarm_after` raise an alarm.
@@ -7,7 +7,7 @@ sighting at a time. Alert watches the log: more reveals by one person in a shift
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.decisions.options import By, Case, Reason, deciding
+from alerts.decisions.options import deciding
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import IncidentStore, Where
@@ -24,33 +24,22 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.custody import originals
 from ullage.display.render import moment, safe
-from ullage.display.screen import AsJson, print_row
+from ullage.display.screen import print_row
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.phrase import Phrase
 from ullage.security import keys
 from ullage.settings import Context
 
 ACTION = "original.reveal"
-Sighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]
+OfSighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]
 
 
 def reveal(
-    ctx: typer.Context,
-    incident: str,
-    *,
-    case: Case,
-    reason: Reason,
-    title: Sighting = "",
-    author: Sighting = "",
-    names: Sighting = "",
-    as_json: AsJson = False,
-    by: By = "",
+    context: Context, incident: str, wanted: Sequence[tuple[str, str]], *, case: str, reason: str, as_json: bool, by: str
 ) -> None:
-    """Show the addresses of INCIDENT's posts in clear, each behind its sighting; or title, author or names of one."""
-    context: Context = ctx.obj
+    """Show the addresses of an incident's posts in clear, each behind its sighting; or the `wanted` field of one sighting."""
     if not context.settings.originals.keep:
         raise ConfigError(Phrase("originals.keep is false: nothing is sealed, and nothing is revealed"))
-    wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
     if len(wanted) > 1:
         raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
     field_, of = wanted[0] if wanted else ("url", "")

@@ -4,7 +4,7 @@
     holds          what does not expire while a case needs it
     checked_text   names and notes that people type, which must not hold an identifier
     options        options that several commands have
-    command        `ullage incidents acknowledge`, `decide`, `reported`, `duty` and `regimes`
+    command        `ullage incidents duty`
 
 What decisions add up to is in `alerts.incidents.status`, which report they call for in `alerts.clocks`.
 """

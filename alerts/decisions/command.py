@@ -1,4 +1,4 @@
-"""`ullage incidents acknowledge`, `reported`, `duty` and `regimes`: what people did and decided.
+"""`ullage incidents duty`: reports that were sent, and rules that apply.
 
 A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
 """
@@ -24,8 +24,6 @@ from ullage.clock import in_range
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
-Note = Annotated[str, typer.Option(help="A remark, without an identifier.")]
-
 
 def duties_of(context: Context, store: IncidentStore) -> Duties:
     """Duties under the settings; ConfigError when a tenant names a regime that is not known."""
@@ -33,21 +31,40 @@ def duties_of(context: Context, store: IncidentStore) -> Duties:
     return Duties(store, context.tenant, context.clock)
 
 
-def reported(
+def duty(
     ctx: typer.Context,
-    incident: str,
-    by: By = "",
+    incident: Annotated[str, typer.Argument(metavar="[INCIDENT]", help="Without it, the rules that are known.")] = "",
+    *,
+    sent: Annotated[bool, typer.Option("--sent", help="It was reported, which stops the clock of that report.")] = False,
+    applies: Annotated[
+        bool | None, typer.Option("--applies/--waived", help="The rule asks for a report here, or it does not.")
+    ] = None,
     regime: Annotated[
-        str, typer.Option(help="Under which rule, as `incidents show` names it; without one, under all of them.")
+        str, typer.Option(help="Of which rule, as `incidents show` names it; of all of them for --sent without one.")
     ] = "",
-    stage: Annotated[str, typer.Option(help="brief, first, written or final.")] = "first",
+    stage: Annotated[str, typer.Option(help="Which report was sent: brief, first, written or final.")] = "first",
     reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
     sent_at: Annotated[str, typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default.")] = "",
-    note: Annotated[str, typer.Option(help="A remark, such as why it is late.")] = "",
+    note: Annotated[str, typer.Option(help="A remark, such as why it is late; on what ground a rule applies or is waived.")] = "",
+    by: By = "",
+    as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
 ) -> None:
-    """Record that an incident was reported; this stops the clock of that report. Nothing is sent."""
+    """Record that a report was sent, that a rule applies, or that it asks for nothing here; or list the rules."""
     context: Context = ctx.obj
-    chosen = f"reported {regime} {stage}" if regime else "reported"
+    if not incident:
+        _list_regimes(context)
+        return
+    if sent == (applies is not None):
+        raise ConfigError("say one of --sent, --applies and --waived")
+    if sent:
+        _record_sent(context, incident, f"reported {regime} {stage}" if regime else "reported", sent_at, by, note, reference)
+        return
+    if not (regime and note):
+        raise ConfigError("--regime and --note are needed: which rule, and on what ground")
+    _record_ruling(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note, as_)
+
+
+def _record_sent(context: Context, incident: str, chosen: str, sent_at: str, by: str, note: str, reference: str) -> None:
     with deciding(context, by, "incident.decide") as (store, who):
         found = incident_named(store, incident)
         sent = _sent(context, found, sent_at)
@@ -56,33 +73,7 @@ def reported(
     typer.echo(f"recorded: {incident} {said(made)}")
 
 
-def acknowledge(
-    ctx: typer.Context, incident: str, by: By = "", note: Annotated[str, typer.Option(help="A remark.")] = ""
-) -> None:
-    """Say that you know of an incident and deal with it: it is told to nobody else, and repeated no more."""
-    record(ctx.obj, incident, "acknowledged", by, note)
-
-
-def record(context: Context, incident: str, chosen: str, by: str, note: str) -> None:
-    """Record a decision in the name of `by`, and say so."""
-    with deciding(context, by, needed_for(chosen)) as (store, who):
-        desk = Decisions(duties_of(context, store), context.trail())
-        made = desk.make(incident_named(store, incident), chosen, by=who.name, note=note)
-    typer.echo(f"recorded: {incident} {said(made)} by {made.by}")
-
-
-def ruled(
-    ctx: typer.Context,
-    incident: str,
-    regime: Annotated[str, typer.Option(help="Of which rule, as `incidents regimes` names it.")],
-    applies: Annotated[bool, typer.Option("--applies/--waived", help="It asks for a report here, or it does not.")],
-    note: Annotated[str, typer.Option(help="On what ground.")],
-    by: By = "",
-    as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
-) -> None:
-    """Decide that a rule applies to an incident which its numbers do not tell, or that it asks for nothing here."""
-    context: Context = ctx.obj
-    chosen = f"{'applies' if applies else 'waived'} {regime}"
+def _record_ruling(context: Context, incident: str, chosen: str, by: str, note: str, as_: str) -> None:
     with deciding(context, by, needed_for(chosen)) as (store, who):
         if as_ and who.roles and as_ not in who.roles:
             raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
@@ -93,9 +84,9 @@ def ruled(
     typer.echo(f"recorded: {incident} {said(made)}{waits}")
 
 
-def regimes_listed(ctx: typer.Context) -> None:
+def _list_regimes(context: Context) -> None:
     """The rules of notification that are known, and which of them each tenant is under."""
-    tenants = ctx.obj.settings.tenants
+    tenants = context.settings.tenants
     for regime in regimes().values():
         under = ", ".join(name for name, tenant in tenants.items() if regime.id in tenant.regimes) or "no tenant"
         typer.echo(f"{regime.id}  {regime.title} {regime.title_zh}: {under}")

@@ -53,7 +53,11 @@ def decider(context: Context, by: str, permission: str) -> Principal:
             return _unchecked(name)
         user = accounts.user(name) if by else (accounts.of_login(name) or accounts.user(name))
     if user is None:
-        own = "" if by else ": this machine's user has none; `ullage user login NAME` gives it one, or name one with --by"
+        own = (
+            ""
+            if by
+            else ": this machine's user has none; `ullage user change NAME --login USER` gives it one, or name one with --by"
+        )
         raise ConfigError(f"there is no account of that name that could decide{own}")
     if user.is_disabled or user.until is not None:
         raise ConfigError(f"account {user.name} {'is closed' if user.is_disabled else 'has not chosen a password yet'}")

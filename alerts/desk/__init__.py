@@ -6,7 +6,7 @@
     returns   what brings a false positive back, and carries out a detachment: alert's part
     letter    the text of a takedown
     people    the customers in an incident, filtered and as a file of handles
-    command   `ullage incidents ack`, `assign` and so on
+    command   `ullage incidents acknowledge`, `assign` and so on
 
 All that is decided is a `Decision`, only ever appended, and in the audit log first.
 """

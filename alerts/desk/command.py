@@ -1,4 +1,4 @@
-"""Work on a terminal: `ullage incidents ack`, `assign`, `note`, `resolve`, `false-positive`, `takedown`, `link` and so on.
+"""Work on a terminal: `ullage incidents acknowledge`, `assign`, `note`, `resolve`, `takedown`, `link` and so on.
 
 Each names one incident or several and says of each exactly what it did; 2 where one of them was refused, and why.
 """
@@ -15,12 +15,10 @@ import typer
 
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes
-from alerts.decisions.command import record
-from alerts.decisions.decide import PLAIN
+from alerts.decisions.decide import needed_for
 from alerts.decisions.options import By, deciding
 from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said
 from alerts.desk.letter import letter
-from alerts.desk.people import handles
 from alerts.desk.queue import Row
 from alerts.desk.work import Work
 from alerts.read.view import duration
@@ -59,7 +57,7 @@ def _each(
         raise typer.Exit(Exit.USAGE)
 
 
-def ack(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
+def acknowledge(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
     """Say that you know of incidents and deal with them; names the clocks that this starts."""
     _each(ctx.obj, incidents, by, lambda cases, id_, who: cases.acknowledge(id_, by=who, note=note))
 
@@ -90,67 +88,31 @@ def note(
     _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
 
 
-def resolve(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
-    """Say that incidents are done with. Those of which a deadline runs are refused by name."""
-
-    def act(cases: Cases, id_: str, who: str) -> Said:
-        return cases.decide(id_, "resolved", by=who, note=note)
-
-    _each(ctx.obj, incidents, by, act, "incident.close")
-
-
-def false_positive(
+def resolve(
     ctx: typer.Context,
     incidents: Incidents,
-    reason: Annotated[str, typer.Option(help=f"Why: {', '.join(REASONS)}.")],
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which it comes back.")] = USUAL_DAYS,
+    as_: Annotated[
+        Literal["resolved", "confirmed", "false_positive"],
+        typer.Option("--as", help="Done with; ours after all, which starts its clocks; or no leak."),
+    ] = "resolved",
+    reason: Annotated[str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")] = USUAL_DAYS,
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say that incidents are none, for a time: they come back when it is over, or when something new arrives."""
+    """Say that incidents are done with, real, or false positives. Those with a running deadline are refused by name.
+
+    A false positive comes back when its time is over, or when something new arrives.
+    """
+    if reason and as_ != "false_positive":
+        raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
 
     def act(cases: Cases, id_: str, who: str) -> Said:
-        return cases.excuse(id_, reason, by=who, days=days, note=note)
+        if as_ == "false_positive":
+            return cases.excuse(id_, reason, by=who, days=days, note=note)
+        return cases.decide(id_, as_, by=who, note=note)
 
-    _each(ctx.obj, incidents, by, act, "incident.close")
-
-
-def decide(
-    ctx: typer.Context,
-    incident: str,
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="confirmed, resolved, false_positive or note.")],
-    by: By = "",
-    note: Annotated[str, typer.Option(help="On what ground.")] = "",
-    reason: Annotated[str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")] = "",
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")] = USUAL_DAYS,
-) -> None:
-    """Decide what an incident is: ours after all, done with, or none. What is confirmed starts its clocks."""
-    if what not in PLAIN:
-        raise ConfigError(f"WHAT is one of {', '.join(PLAIN)}")
-    if what == "false_positive":
-        false_positive(ctx, [incident], reason, days, by, note)
-    elif reason:
-        raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
-    else:
-        record(ctx.obj, incident, what, by, note)
-
-
-def customers(
-    ctx: typer.Context,
-    incident: str,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
-    kind: Annotated[str, typer.Option(help="Those alone of whom an identifier of this kind stood there.")] = "",
-    by: By = "",
-) -> None:
-    """Take the handles of an incident's customers out, as CSV; no value of theirs is in it. The audit log has it."""
-    context: Context = ctx.obj
-    with _cases(context, by, "customers.export") as (cases, who):
-        found = cases.incident(incident)
-        text, count = handles(cases.work.store, found, kind)
-    what = f"incident {incident}: {count} handles"
-    context.trail().append("customers.export", what, actor=who, tenant=found.tenant)
-    write_out(text.encode(), output)
-    typer.echo(f"{count:,} handles", err=True)
+    _each(ctx.obj, incidents, by, act, needed_for(as_))
 
 
 def takedown(
@@ -164,7 +126,7 @@ def takedown(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say how far a takedown has come, or write its letter, with places for the addresses that `incidents reveal` shows."""
+    """Say how far a takedown has come, or write its letter, with places for the addresses that `evidence open` shows."""
     if state != "letter":
         _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note))
         return
@@ -181,24 +143,31 @@ def takedown(
 def link(
     ctx: typer.Context,
     incident: str,
-    other: str,
+    other: Annotated[str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")] = "",
+    *,
     end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
+    detach: Annotated[
+        str,
+        typer.Option(
+            metavar="SIGHTING",
+            help="Make this sighting an incident of its own: how its id begins, as `incidents show --json` has it.",
+        ),
+    ] = "",
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say that two incidents belong together; both say so."""
-    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.link(id_, other, by=who, note=note, end=end))
+    """Say that two incidents belong together, or that a sighting does not belong to one, with --note why; both say so."""
+    if bool(other) == bool(detach) or (end and detach):
+        raise ConfigError("name the other incident, or a sighting with --detach")
+    if detach and not note.strip():
+        raise ConfigError("--note is needed: why the sighting does not belong here")
 
+    def act(cases: Cases, id_: str, who: str) -> Said:
+        if detach:
+            return cases.detach(id_, detach, by=who, note=note)
+        return cases.link(id_, other, by=who, note=note, end=end)
 
-def detach(
-    ctx: typer.Context,
-    incident: str,
-    sighting: Annotated[str, typer.Argument(help="How its id begins, as `incidents show --json` lists it.")],
-    note: Annotated[str, typer.Option("--note", help="Why it does not belong here.")],
-    by: By = "",
-) -> None:
-    """Make a sighting an incident of its own; alert does so within a minute."""
-    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.detach(id_, sighting, by=who, note=note))
+    _each(ctx.obj, [incident], by, act)
 
 
 def left_words(left: timedelta | None) -> str:

@@ -60,7 +60,7 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
             if order.is_whole or store.count(Exposure, theirs):
                 yield (
                     f"incident {incident} is held for case {hold.case} since {hold.at:%Y-%m-%d}, so nothing was erased:"
-                    f" `ullage incidents release {incident}` first, or erase when the case is over"
+                    f" `ullage incidents hold {incident} --end` first, or erase when the case is over"
                 )
 
 

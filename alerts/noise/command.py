@@ -1,4 +1,4 @@
-"""`ullage incidents suppress`, `suppressions`, `unsuppress`, `background`."""
+"""`ullage incidents suppress` and `suppressions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from alerts.decisions.command import duties_of
-from alerts.decisions.options import By, Reason, Tenant, deciding
+from alerts.decisions.options import By, Tenant, deciding
 from alerts.noise import render
 from alerts.noise.background import BACKGROUND
 from alerts.noise.counts import Count, background_counts
@@ -16,24 +16,33 @@ from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppres
 from alerts.read.tenants import require_known
 from alerts.store import configured_store
 from ullage.display.screen import AsJson, print_list
+from ullage.errors import ConfigError
 from ullage.settings import Context
 
 
 def suppress(
     ctx: typer.Context,
     *,
-    tenant: Annotated[str, typer.Option(help="The tenant that it is for.")],
-    reason: Annotated[str, typer.Option(help="Why nobody need be told; no identifier.")],
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After so many days it ends by itself.")],
+    reason: Annotated[str, typer.Option(help="Why nobody need be told, or why it ends; no identifier.")],
+    tenant: Annotated[str, typer.Option(help="The tenant that it is for.")] = "",
+    days: Annotated[int, typer.Option(min=0, max=MOST_DAYS, help="After so many days it ends by itself.")] = 0,
     site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
     channel: Annotated[str, typer.Option(help="Posts of this channel.")] = "",
     author: Annotated[str, typer.Option(help="Posts of this author, as an incident shows them.")] = "",
     rule: Annotated[str, typer.Option(help="Incidents of this scenario or with this reason code, such as X18.")] = "",
     incident: Annotated[str, typer.Option(help="This incident and what is like it, until there is more in it.")] = "",
+    end: Annotated[str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")] = "",
     by: By = "",
 ) -> None:
     """Silence what fits: no notification until it ends. What is `statutory` and bait that was found are never silenced."""
     context: Context = ctx.obj
+    if end:
+        with deciding(context, by, "noise.change") as (store, who):
+            Desk(duties_of(context, store), context.trail()).lift(end, by=who.name, reason=reason)
+        typer.echo(f"{end} is lifted")
+        return
+    if not (tenant and days):
+        raise ConfigError("--tenant and --days are needed: whose incidents are silenced, and for how long")
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = Conditions(site, channel, author, rule, incident)
@@ -42,27 +51,18 @@ def suppress(
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
 
-def unsuppress(
-    ctx: typer.Context,
-    suppression: str,
-    reason: Reason,
-    by: By = "",
-) -> None:
-    """End a suppression now."""
-    context: Context = ctx.obj
-    with deciding(context, by, "noise.change") as (store, who):
-        Desk(duties_of(context, store), context.trail()).lift(suppression, by=who.name, reason=reason)
-    typer.echo(f"{suppression} is lifted")
-
-
 def suppressions_list(
     ctx: typer.Context,
     as_json: AsJson = False,
     tenant: Tenant = "",
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended or were lifted too.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Count the posts instead that rules call no leak.")] = False,
 ) -> None:
-    """List what is silenced, by whom, why and until when."""
+    """List what is silenced, by whom, why and until when; or count the background by site and rule."""
     context: Context = ctx.obj
+    if background:
+        _background(context, tenant, as_json=as_json)
+        return
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
@@ -76,12 +76,12 @@ def suppressions_list(
     )
 
 
-def background_list(ctx: typer.Context, as_json: AsJson = False, tenant: Tenant = "") -> None:
+def _background(context: Context, tenant: str, *, as_json: bool) -> None:
     """Count the posts that are no leak, by site and by the rule that said so."""
-    with contextlib.closing(configured_store(ctx.obj)) as store:
-        require_known(ctx.obj, store, tenant)
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
         counts = background_counts(store, tenant)
-    rules = BACKGROUND.in_force(ctx.obj.data).rules
+    rules = BACKGROUND.in_force(context.data).rules
     print_list(
         counts,
         as_json=as_json,

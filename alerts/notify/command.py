@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from rich.table import Table
 
 from alerts.language import house_language
 from alerts.notify.channels import UndeliveredError, open_channel
-from alerts.notify.channels.webhook import MARK
 from alerts.notify.message import Entry, Message
 from alerts.notify.notifier import page_of
 from alerts.records import Notification
@@ -27,7 +25,7 @@ from ullage.settings.tenants import tenants_here
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"
-notify = typer.Typer(no_args_is_help=True, help="Channels that incidents are told on: try one, make a key, read the log.")
+notify = typer.Typer(no_args_is_help=True, help="Channels that incidents are told on: try one, read the log.")
 
 
 @notify.command("test")
@@ -45,12 +43,6 @@ def test(ctx: typer.Context, channel: str) -> None:
     except UndeliveredError as error:
         raise UndeliveredError(f"channel {channel}: {error}") from None
     typer.echo(f"delivered to {channel}: {trial.subject()}")
-
-
-@notify.command("key")
-def key() -> None:
-    """Print a new webhook key: the second line of the channel's secret file, and what its receiver checks with."""
-    typer.echo(MARK + base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
 
 
 @notify.command("log")

@@ -1,4 +1,4 @@
-"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect status`: where each of them stands."""
+"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect`: where each of them stands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -35,31 +35,23 @@ from ullage.settings import Context
 
 STOPPED_SECONDS = 2 * STALL_SECONDS
 SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession", "imap": "ImapSession"}
-app = typer.Typer(no_args_is_help=True, help="Read chats: one service's channels for ever, or where each of them stands.")
+Service = Literal["matrix", "xmpp", "telegram", "imap"]
 
 
-@app.command("matrix")
-def matrix(ctx: typer.Context) -> None:
-    """Read the Matrix rooms of channels.d/."""
-    _collect(ctx.obj, "matrix")
+def collect(
+    ctx: typer.Context,
+    service: Annotated[Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the chats of one service; without one, say where each channel stands (exit 5: one is not seen)."""
+    if service:
+        _collect(ctx.obj, service)
+    else:
+        _status(ctx.obj, as_json=as_json)
 
 
-@app.command("xmpp")
-def xmpp(ctx: typer.Context) -> None:
-    """Read the XMPP rooms of channels.d/."""
-    _collect(ctx.obj, "xmpp")
-
-
-@app.command("telegram")
-def telegram(ctx: typer.Context) -> None:
-    """Read the public Telegram channels and open groups of channels.d/."""
-    _collect(ctx.obj, "telegram")
-
-
-@app.command("imap")
-def imap(ctx: typer.Context) -> None:
-    """Read the mailboxes of channels.d/ over IMAP."""
-    _collect(ctx.obj, "imap")
+app = collect
+"""What the entry point in pyproject.toml names."""
 
 
 def _folder(context: Context) -> ChannelFolder:
@@ -111,10 +103,8 @@ async def _until(runner: Runner, stop: threading.Event) -> None:
     await runner.run(stopped)
 
 
-@app.command("status")
-def status(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Where each channel stands: what was seen of it, and why one is not seen. Exit code 5 where one is not, or not wholly."""
-    context: Context = ctx.obj
+def _status(context: Context, *, as_json: bool) -> None:
+    """Say where each channel stands: what was seen of it, and why one is not seen."""
     setup.require(context)
     folder = _folder(context)
     channels = folder.read()
@@ -158,7 +148,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             opened.check()
             standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
         if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
-            raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect status` says more")
+            raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect` says more")
         return "whole, and every channel is seen" if channels else "whole, and there is no channel any more"
 
     if channels or folder.faults:

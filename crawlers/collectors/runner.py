@@ -2,7 +2,7 @@
 
 A channel is blind from the moment when its service says so, when a session of it cannot be opened, or when nothing has come back
 for `STALL_SECONDS`; a gap makes it incomplete until its history has been read, and for `LOST_SECONDS` where that gave not all.
-Each is a state with a reason: in `ullage collect status`, in the metrics, and in the heartbeats that go the way of the captures.
+Each is a state with a reason: in `ullage collect`, in the metrics, and in the heartbeats that go the way of the captures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A site is tried before it is crawled, and again when it went quiet: `ullage sites try` and `ullage sites doctor`.
+"""A site is tried before it is crawled, and again when it went quiet: `ullage sites try`.
 
     fetch      a few pages, by the rules of a visit, within half a minute
     guess      what the pages of software that nobody knows look like: lists; `posts` and `next_page` the rest

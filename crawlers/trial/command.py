@@ -1,4 +1,4 @@
-"""`ullage sites try` and `ullage sites doctor`."""
+"""`ullage sites try`: look at an address, or at a site that has a file."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import write_new
 from ullage.lookup.free_text_check import identifier_in
+from ullage.records.heartbeat import is_name
 from ullage.settings import Context
 
 UNNAMED = "site"
@@ -38,7 +39,13 @@ NAME_SIGNS = re.compile(r"[^a-z0-9._-]+")
 
 def try_site(
     ctx: typer.Context,
-    url: Annotated[str, typer.Argument(help="The address of a list: a board's front page, a paste site's archive, a feed.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL|SITE",
+            help="A list's address: a board's front page, a paste site's archive, a feed. Or a site that has a file.",
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The site's name, and so its file's; its host by default.")] = "",
     legal_basis: Annotated[str, typer.Option(help="On what ground it is read; asked for on a terminal.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it; asked for on a terminal.")] = "",
@@ -48,14 +55,29 @@ def try_site(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write no file.")] = False,
     json_out: AsJson = False,
 ) -> None:
-    """What a visit would make of an address, in half a minute; writes the site's file where it can be read."""
+    """What a visit would make of an address, in half a minute; writes the site's file where it can be read.
+
+    Of a site that has a file it says why that is not seen, or silent, and what would mend it; it changes nothing then.
+    """
     context: Context = ctx.obj
     setup.require(context)
     folder = context.data / context.settings.crawl.sites
-    site = _site_of(url, name, allow_private)
+    if _is_site(folder, url):
+        _examine(context, url, json_out=json_out)
+    else:
+        _propose(context, folder, _site_of(url, name, allow_private), legal_basis, owner, dry_run=dry_run, json_out=json_out)
+
+
+def _is_site(folder: Path, typed: str) -> bool:
+    """Whether it is the name of a site, and no address."""
+    return is_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
+
+
+def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner: str, *, dry_run: bool, json_out: bool) -> None:
+    """Look at an address, and write the site's file where it can be read."""
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
-        raise ConfigError(f"{file} is there already: `ullage sites doctor {site.name}` looks at it; or give another --name")
+        raise ConfigError(f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another --name")
     presets = _presets(context)
     found = _looked(context, Found(site), presets)
     now = context.clock.now()
@@ -83,14 +105,8 @@ def try_site(
         console().print(f"\nwrote {file}:\n\n{safe_lines(text)}", markup=False, soft_wrap=True)
 
 
-def doctor(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="SITE", help="A site that has a file.")],
-    json_out: AsJson = False,
-) -> None:
-    """Why a site is not seen, or silent: looks at it as a visit would, and says what would mend it. Changes nothing."""
-    context: Context = ctx.obj
-    setup.require(context)
+def _examine(context: Context, name: str, *, json_out: bool) -> None:
+    """Look at a site as a visit would, and say why it is not seen, or silent, and what would mend it."""
     presets = _presets(context)
     folder = SiteFolder(context.data / context.settings.crawl.sites, lambda site: platform_of(site, presets))
     sites, _ = folder.read()

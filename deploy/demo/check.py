@@ -43,7 +43,7 @@ def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) ->
     sightings = sum(incident["sightings"] for incident in incidents)
     if sightings != plan.sightings:
         yield f"differs: {plan.sightings} posts give customers away, {sightings} sightings are stored"
-    counted = sum(json.loads(line)["posts"] for line in run("incidents", "background", "--json").splitlines())
+    counted = sum(json.loads(line)["posts"] for line in run("incidents", "suppressions", "--background", "--json").splitlines())
     if counted != plan.background:
         yield f"differs: {plan.background} posts hold one customer's own number, {counted} are counted as background"
 

@@ -136,7 +136,8 @@ def _check(
     console.print(f"[green]checked:[/] {posts} posts held {plant.LEAKED} people, {found}")
     console.print("         none lost, none double, none false")
     console.print(
-        f"         {plan.background} posts held one customer's own number and are no incident: `ullage incidents background`"
+        f"         {plan.background} posts held one customer's own number and are no incident:"
+        " `ullage incidents suppressions --background`"
     )
 
 

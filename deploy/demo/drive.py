@@ -191,7 +191,7 @@ def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
 def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     """Read a chat as users do: a channel's file, an account's secret, a collector that runs until it has all that was said.
 
-    Returns what `ullage collect status` says of the chat then.
+    Returns what `ullage collect` says of the chat then.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(CHANNEL.format(address=room.address), encoding="utf-8")
@@ -212,10 +212,10 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
 
 
 def chat_standing(ullage: Ullage) -> dict[str, Any]:
-    """What `ullage collect status` says of the chat."""
-    done = subprocess.run(command(ullage.data, "collect", "status", "--json"), capture_output=True, text=True, check=False)
+    """What `ullage collect` says of the chat."""
+    done = subprocess.run(command(ullage.data, "collect", "--json"), capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if not lines:
-        raise UllageError(f"`ullage collect status` says nothing of the chat: {done.stderr.strip().rpartition(chr(10))[2]}")
+        raise UllageError(f"`ullage collect` says nothing of the chat: {done.stderr.strip().rpartition(chr(10))[2]}")
     told: dict[str, Any] = json.loads(lines[0])
     return told

@@ -41,7 +41,7 @@ from matcher.watchlist import installed
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
-from matcher.watchlist.changes import Changes, erase_customer
+from matcher.watchlist.changes import Changes
 from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.runs import require_room
 from matcher.watchlist.sizes import Sizes, require
@@ -54,7 +54,7 @@ from ullage.audit.entry import Entry
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import of_watchlists
 from ullage.display.render import moment
-from ullage.display.screen import AsJson, cell, print_list, table
+from ullage.display.screen import cell, print_list, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import put_in_place
@@ -63,7 +63,9 @@ from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-app = typer.Typer(no_args_is_help=True, help="The hashed list of a tenant's customers: load it, or build and install it apart.")
+app = typer.Typer(
+    no_args_is_help=True, help="The hashed list of a tenant's customers: build it and load it, on one machine or apart."
+)
 subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24
@@ -85,9 +87,14 @@ def load(
     enrolled: Enrol = False,
     shrink: Shrink = False,
 ) -> None:
-    """Build and install on one machine; keys of a new tenant are made."""
+    """Build and install on one machine, with the keys of a new tenant; or install a list (.watchlist, .delta) built elsewhere."""
     context: Context = ctx.obj
     context.require_data()
+    if built := next((one for one in file if one.suffix in (installed.SUFFIX, installed.DELTA)), None):
+        if len(file) > 1:
+            raise ConfigError(f"{built} is a list that was built: load it alone")
+        _install(context, built, tenant, shrink=shrink)
+        return
     home = context.data / installed.BUILDING / f"{valid_name(tenant)}.subjects"
     source = source_of(file, map_, columns, long, delimiter, witness)
     listed_at = recorded.path_of(context.data, tenant)
@@ -250,10 +257,8 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
     require_room(tags)
 
 
-@app.command()
-def install(ctx: typer.Context, file: Path, tenant: TenantName, *, shrink: Shrink = False) -> None:
+def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
-    context: Context = ctx.obj
     _known(context, tenant)
     installed.check_source(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
     _note(context, "install", tenant, "a file that was built elsewhere")
@@ -323,34 +328,20 @@ def update(
 
 
 @app.command()
-def erase(
+def show(
     ctx: typer.Context,
-    *,
-    tenant: TenantName,
-    subject: Annotated[str, typer.Option(help="The customer's handle, as findings and incidents show it.")],
+    only: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.")] = "",
+    history: Annotated[bool, typer.Option("--history", help="What was done with lists here, the newest first.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The history as one JSON object a line.")] = False,
 ) -> None:
-    """Take one customer out of the lists here at once, by overwriting. A list that is loaded later may bring them back."""
-    context: Context = ctx.obj
-    _known(context, tenant)
-    _note(context, "erase", tenant, f"customer {subject}")
-    count = erase_customer(context.data, context.keys, tenant, subject)
-    if count:
-        Sizes(context.data, context.keys).erased(tenant)
-    listed_at = recorded.path_of(context.data, tenant)
-    if listed_at.is_file():
-        count += recorded.Enrolled(listed_at, context.keys, tenant).erase(bytes.fromhex(subject))
-    if not count:
-        raise ConfigError(f"{tenant}: no such customer is in an installed list")
-    typer.echo(f"{tenant}: {count} entries are erased")
-
-
-@app.command()
-def stats(ctx: typer.Context, only: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.")] = "") -> None:
-    """What is installed: customers, entries a kind as built, changes since, expiry."""
+    """What is installed: customers, entries a kind as built, changes since, expiry; or what was done with it, by whom."""
     context: Context = ctx.obj
     context.require_data()
     if only:
         _known(context, only)
+    if history or as_json:
+        _history(context, only, as_json=as_json)
+        return
     listed_here = [one for one in installed.tenants(context.data) if only in ("", one)]
     if not listed_here:
         typer.echo("no watchlist is installed here, so nobody is found: `ullage watchlist load`", err=True)
@@ -397,14 +388,8 @@ def _note(context: Context, action: str, tenant: str, what: str) -> None:
     context.trail().append(f"watchlist.{action}", what, actor=current_user(), tenant=tenant)
 
 
-@app.command()
-def history(
-    ctx: typer.Context, as_json: AsJson = False, tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = ""
-) -> None:
+def _history(context: Context, tenant: str, *, as_json: bool) -> None:
     """List what was done with watchlists on this machine, the newest first: loads with their sizes, when and by whom."""
-    context: Context = ctx.obj
-    if tenant:
-        _known(context, tenant)
     found = [one for one in of_watchlists(context.data / FOLDER) if tenant in ("", one.tenant)]
 
     def shown(some: Sequence[Entry]) -> Table:

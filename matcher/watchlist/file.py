@@ -18,12 +18,12 @@ nothing.
 What is wrong with an installed file is noticed before it is believed, by the digests of its chunks. A process that says that
 nobody was found must have looked with a list that is whole:
 - a file of up to 4 GiB (some 170 M entries) is checked whole when it is opened: 0.15 s for 10 M entries, 0.65 s a GiB, which
-  was 1.6 GB/s of SHA-256 on one core; `watchlist install` and `ullage check` check any size whole;
+  was 1.6 GB/s of SHA-256 on one core; `watchlist load` and `ullage check` check any size whole;
 - of a larger one each look-up checks one more chunk, until all are, so that damage stops match within 4,000 look-ups a GiB;
 - before a look-up says that it found somebody, the chunks that say so are checked: damage never names the wrong customer.
 Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list, and no more.
 
-`watchlist erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
+`ullage erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
 beside the file (`.amended`), under a key that comes from the epoch's own:
 
     magic | u8[32] the list's chunks_sha256 | { u32 chunk | u8[32] digest } … | HMAC-SHA-256 over all before it (32)

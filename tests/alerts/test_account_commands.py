@@ -41,12 +41,12 @@ def noted(context) -> list[tuple[str, str]]:
 
 def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run, context) -> None:
     add(run)
-    run(user, "roles", "li wei", "--role", "lead", "--all-tenants")
-    run(user, "passwd", "Li Wei", "--password-file", "-", typed="another sentence of words\n")
-    run(user, "disable", "Li Wei")
+    run(user, "change", "li wei", "--role", "lead", "--all-tenants")
+    run(user, "change", "Li Wei", "--password-file", "-", typed="another sentence of words\n")
+    run(user, "change", "Li Wei", "--close")
     (shown,) = [json.loads(line) for line in run(user, "list", "--json").stdout.splitlines()]
     assert (shown["name"], shown["roles"], shown["tenants"], shown["state"]) == ("Li Wei", ["lead"], ["*"], "closed")
-    run(user, "disable", "Li Wei", "--undo")
+    run(user, "change", "Li Wei", "--open")
     assert "password to be changed" in run(user, "list").stdout
     assert noted(context) == [
         ("account.add", "account Li Wei: analyst of bank"),
@@ -105,9 +105,12 @@ def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(run, context,
         (("add", "Li", "--role", "agent", "--tenant", "shop"), "tenant shop is not known"),
         (("add", "13800138000", "--role", "agent", "--tenant", "bank"), "begins with a letter"),
         (("add", "x" * 33, "--role", "agent", "--tenant", "bank"), "at most 32"),
-        (("disable", "nobody"), "no account of that name"),
-        (("passwd", "nobody", "--password-file", "-"), "no account of that name"),
-        (("roles", "nobody", "--role", "agent", "--tenant", "bank"), "no account of that name"),
+        (("change", "nobody", "--close"), "no account of that name"),
+        (("change", "nobody", "--password-file", "-"), "no account of that name"),
+        (("change", "nobody"), "say what is to change"),
+        (("change", "nobody", "--tenant", "bank", "--close"), "goes with the roles"),
+        (("change", "nobody", "--login", "../x"), "no name of a user"),
+        (("change", "nobody", "--role", "agent", "--tenant", "bank"), "no account of that name"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(run, context, words, says) -> None:
@@ -120,7 +123,7 @@ def test_what_is_wrong_is_said_in_one_line(run, context, words, says) -> None:
 def test_no_roles_of_two_that_are_apart_come_together_later(run) -> None:
     add(run)
     with pytest.raises(ConfigError, match="nobody is auditor and resolver"):
-        run(user, "roles", "Li Wei", "--role", "auditor", "--role", "resolver", "--all-tenants")
+        run(user, "change", "Li Wei", "--role", "auditor", "--role", "resolver", "--all-tenants")
 
 
 @pytest.mark.parametrize("name", ["Li Wei", "LI WEI", "Ｌｉ Ｗｅｉ"])
@@ -160,13 +163,13 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
     made = run(token, "add", "crm", *words)
     assert len(made.stdout.splitlines()) == 1
     assert "shown this once" in made.stderr
-    listed = run(token, "list", "--json").stdout
+    listed = run(user, "list", "--tokens", "--json").stdout
     (shown,) = [json.loads(line) for line in listed.splitlines()]
     assert made.stdout.strip() not in listed
     assert (shown["name"], shown["may"], shown["tenants"]) == ("crm", ["incident.read", "person.check"], ["bank"])
     assert (shown["purpose"], shown["state"]) == ("asks for callers", "good")
     run(token, "revoke", shown["id"])
-    assert json.loads(run(token, "list", "--json").stdout)["state"] == "revoked"
+    assert json.loads(run(user, "list", "--tokens", "--json").stdout)["state"] == "revoked"
     with pytest.raises(ConfigError, match="no token of that id"):
         run(token, "revoke", shown["id"])
     assert [one[0] for one in noted(context)] == ["token.add", "token.revoke"]
@@ -195,7 +198,7 @@ def test_two_processes_see_each_others_changes_at_once(run, context) -> None:
     first = Accounts(context.data, context.clock)
     add(run)
     assert first.named("Li Wei").changes == 1
-    run(user, "disable", "Li Wei")
+    run(user, "change", "Li Wei", "--close")
     assert first.named("Li Wei").is_disabled
     first.close()
 
@@ -204,16 +207,16 @@ def test_a_password_that_is_made_here_is_alone_on_standard_output(run, context) 
     made = run(user, "add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--make")
     assert len(made.stdout.split()) == 1
     assert "account Li Wei: analyst" in made.stderr
-    again = run(user, "passwd", "Li Wei", "--make")
+    again = run(user, "change", "Li Wei", "--make")
     assert len(again.stdout.split()) == 1
     assert again.stdout != made.stdout
     with pytest.raises(ConfigError, match="without --password-file"):
-        run(user, "passwd", "Li Wei", "--make", "--own")
+        run(user, "change", "Li Wei", "--make", "--own")
 
 
 def test_sessions_are_ended_and_noted(run, context) -> None:
     add(run)
-    run(user, "logout", "Li Wei")
+    run(user, "change", "Li Wei", "--end-sessions")
     with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
         assert accounts.named("Li Wei").changes == 2
     assert noted(context)[-1] == ("account.sessions", "account Li Wei: its sessions end")
@@ -221,7 +224,11 @@ def test_sessions_are_ended_and_noted(run, context) -> None:
 
 def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> None:
     run(user, "add", "Li Wei", "--role", "operator", "--all-tenants", "--password-file", "-", "--own", typed=f"{PASSWORD}\n")
-    for words in (("disable", "Li Wei"), ("roles", "Li Wei", "--role", "lead", "--all-tenants"), ("passwd", "Li Wei", "--make")):
+    for words in (
+        ("change", "Li Wei", "--close"),
+        ("change", "Li Wei", "--role", "lead", "--all-tenants"),
+        ("change", "Li Wei", "--make"),
+    ):
         with pytest.raises(ConfigError, match="nobody who can manage accounts"):
             run(user, *words)
     assert [one[0] for one in noted(context)] == ["account.add"]
@@ -238,7 +245,7 @@ def test_an_account_for_a_subject_needs_an_identity_provider_and_has_no_password
     (shown,) = [json.loads(line) for line in run(user, "list", "--json").stdout.splitlines()]
     assert (shown["state"], shown["by"]) == ("open", "identity provider")
     with pytest.raises(ConfigError, match="no password here"):
-        run(user, "passwd", "Li Wei", "--make")
+        run(user, "change", "Li Wei", "--make")
     with pytest.raises(ConfigError, match="for that subject"):
         run(user, "add", "Wang Fang", *words[2:])
     with pytest.raises(ConfigError, match="goes without a password"):

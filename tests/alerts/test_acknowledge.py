@@ -43,24 +43,25 @@ def run(data):
 
 
 def test_a_person_acknowledges_on_the_terminal_and_it_is_audited(leaked, store, data, run) -> None:
-    assert run("acknowledge", leaked, "--by", "Li Wei") == f"recorded: {leaked} acknowledged by Li Wei\n"
+    assert run("acknowledge", leaked, "--by", "Li Wei").startswith(f"{leaked}: acknowledged by Li Wei")
     assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
     assert last(data) == ("incident.decide", "Li Wei")
     assert json.loads(run("list", "--json"))["status"] == "acknowledged"
 
 
 def test_what_it_is_is_decided_on_the_terminal(leaked, store, run) -> None:
-    assert run("decide", leaked, "confirmed", "--by", "Li Wei", "--note", "our file").endswith("confirmed by Li Wei\n")
+    said = run("resolve", leaked, "--as", "confirmed", "--by", "Li Wei", "--note", "our file")
+    assert said.startswith(f"{leaked}: confirmed by Li Wei")
     assert decided(store, leaked) == [("confirmed", "Li Wei", "our file")]
-    assert "WHAT is one of" in run("decide", leaked, "reported", "--by", "Li Wei", code=1)
+    run("resolve", leaked, "--as", "reported", "--by", "Li Wei", code=2)
 
 
 def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
-    run("decide", leaked, "false_positive", "--by", "Li Wei", code=2)
-    run("decide", leaked, "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
-    assert "of a false positive" in run("decide", leaked, "resolved", "--reason", "chance", "--by", "Li Wei", code=1)
+    run("resolve", leaked, "--as", "false_positive", "--by", "Li Wei", code=2)
+    run("resolve", leaked, "--as", "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
+    assert "of a false positive" in run("resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1)
     assert decided(store, leaked) == []
-    assert "comes back on" in run("decide", leaked, "false_positive", "--reason", "chance", "--by", "Li Wei")
+    assert "comes back on" in run("resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei")
     (made,) = store.scroll(Decision, Where({"incident": (leaked,)}))
     assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
 
@@ -83,12 +84,16 @@ def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, progr
 
 def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, tmp_path) -> None:
     file = tmp_path / "out.csv"
-    assert "1 handles" in run("customers", leaked, "-o", str(file), "--by", "Li Wei")
+    assert "1 handles" in run("export", leaked, "--format", "customers", "-o", str(file), "--by", "Li Wei")
     assert last(data) == ("customers.export", "Li Wei")
     assert file.read_text(encoding="utf-8").splitlines() == browser.post(f"/incidents/{leaked}/customers.csv").text.splitlines()
     assert handle("a") in file.read_text(encoding="utf-8")
-    assert run("customers", leaked, "--kind", "card", "--by", "Li Wei").splitlines()[0].startswith("handle,kinds")
-    assert "no incident of that id" in run("customers", "INC-AAAAAAAAAA", "--by", "Li Wei", code=1)
+    assert (
+        run("export", leaked, "--format", "customers", "--kind", "card", "--by", "Li Wei")
+        .splitlines()[0]
+        .startswith("handle,kinds")
+    )
+    assert "no incident of that id" in run("export", "INC-AAAAAAAAAA", "--format", "customers", "--by", "Li Wei", code=1)
 
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
@@ -100,7 +105,7 @@ def test_nobody_and_no_number_acknowledges(leaked, store, data, run, by) -> None
 
 
 def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
-    assert "no incident of that id" in run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=1)
+    run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=2)
 
 
 @pytest.fixture

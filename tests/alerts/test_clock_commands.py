@@ -72,7 +72,7 @@ def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
 
 def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data):
     words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7", "--sent-at", "2026-09-21T23:00")
-    assert run("reported", A, *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
+    assert run("duty", A, "--sent", *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
     shown = clocks(run)
     assert shown["nfra-2024", "first"]["state"] == "met"
     assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", "typed in the tenant's zone"
@@ -89,7 +89,7 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
 
 
 def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, run, browser):
-    run("reported", A, "--by", "Li Wei", "--regime", "nfra-2024")
+    run("duty", A, "--sent", "--by", "Li Wei", "--regime", "nfra-2024")
     assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
     assert "  confirmed  opened" in run("show", A).stdout
     assert browser.get(f"/v1/incidents/{A}").json()["status"] == "confirmed"
@@ -110,7 +110,7 @@ def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(o
 
 
 def test_without_a_regime_it_stops_all_of_them(ours, run):
-    run("reported", A, "--by", "Li")
+    run("duty", A, "--sent", "--by", "Li")
     assert {clock["state"] for name, clock in clocks(run).items() if name[1] != "final"} == {"met"}
     assert json.loads(run("list", "--json").stdout)["status"] == "reported"
 
@@ -118,8 +118,8 @@ def test_without_a_regime_it_stops_all_of_them(ours, run):
 def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
     at = clock.as_clock().now()
     store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
-    assert "closed" in str(run("reported", A, "--by", "Li", code=1).exception)
-    run("reported", A, "--by", "Li", "--regime", "nfra-2024", "--stage", "final")
+    assert "closed" in str(run("duty", A, "--sent", "--by", "Li", code=1).exception)
+    run("duty", A, "--sent", "--by", "Li", "--regime", "nfra-2024", "--stage", "final")
     assert clocks(run)["nfra-2024", "final"]["state"] == "met"
     assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
 
@@ -160,18 +160,18 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     ],
 )
 def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, store, words, said):
-    told = str(run("reported", A, *words, code=1).exception)
+    told = str(run("duty", A, "--sent", *words, code=1).exception)
     assert said in told
     assert "13800138000" not in told
     assert store.count(Decision, Where()) == 1
 
 
 def test_nobody_knows_an_incident_that_is_not_there(run):
-    assert "no incident of that id" in str(run("reported", "INC-NOBODY", "--by", "Li", code=1).exception)
+    assert "no incident of that id" in str(run("duty", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception)
 
 
 def test_the_rules_are_listed_with_who_is_under_them(run):
-    text = run("regimes").stdout
+    text = run("duty").stdout
     assert "gdpr-33  GDPR Art. 33 欧盟通用数据保护条例第三十三条: no tenant" in text
     assert "cac-2025  CAC incident reporting 国家网络安全事件报告管理办法: bank" in text
     assert text.count("NOT VERIFIED") == 1

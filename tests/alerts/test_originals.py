@@ -56,7 +56,7 @@ def leak(desk: Context, store, clock) -> str:
 
 def run(context: Context, *words: str, reason: str = "takedown", refused: type[UllageError] | None = None) -> str:
     """What the command printed, or the error that it ended with."""
-    words = ("--data", str(context.data), "incidents", "reveal", *words, "--case", "C-1", "--reason", reason, "--by", "Li")
+    words = ("--data", str(context.data), "evidence", "open", *words, "--case", "C-1", "--reason", reason, "--by", "Li")
     result = CliRunner().invoke(app, words)
     if refused is None:
         assert result.exit_code == 0, (result.output, result.exception)

@@ -45,14 +45,13 @@ BULK = {
     "assigned": {"act": "assigned", "to": "-", "due": "+90d"},
 }
 WORDS = {
-    "resolved": (("resolve", A), ("decide", A, "resolved"), ("resolve", A, B)),
+    "resolved": (("resolve", A), ("resolve", A, B)),
     "false positive": (
-        ("false-positive", A, "--reason", "chance"),
-        ("decide", A, "false_positive", "--reason", "chance"),
-        ("false-positive", A, B, "--reason", "chance"),
+        ("resolve", A, "--as", "false_positive", "--reason", "chance"),
+        ("resolve", A, B, "--as", "false_positive", "--reason", "chance"),
     ),
     "unlinked": (("link", A, B, "--end"), ("link", B, A, "--end")),
-    "detached": (("detach", A, "s1", "--note", "another's"),),
+    "detached": (("link", A, "--detach", "s1", "--note", "another's"),),
     "waived": (("duty", A, "--regime", "pipl-57", "--waived", "--note", "averted"),),
     "silenced": (("suppress", "--tenant", "bank", "--incident", A, "--reason", "known", "--days", "9"),),
     "assigned": (("assign", A, "--due", "+90d"),),

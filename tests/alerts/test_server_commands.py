@@ -107,7 +107,7 @@ def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_wh
 
 
 def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
-    words = ("incidents", "reveal", incident_id("f"), "--case", "2026-7", "--reason", "takedown")
+    words = ("evidence", "open", incident_id("f"), "--case", "2026-7", "--reason", "takedown")
     refused = as_process("search", *words)
     assert "denies a right" in str(refused.exception)
     assert "desk has it" in str(refused.exception)
@@ -117,8 +117,8 @@ def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
 def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):
     incident = incident_id("f")
     context = Context(data)
-    for word, standing in (("hold", {incident}), ("release", set())):
-        done = as_process("search", "incidents", word, *SAYS["hold"][2:])
+    for words, standing in ((["hold"], {incident}), (["hold", "--end"], set())):
+        done = as_process("search", "incidents", *words, *SAYS["hold"][2:])
         assert done.exit_code == 0, (done.output, done.exception)
         backend.become("alert", data / "keys")
         with contextlib.closing(configured_store(context)) as store:

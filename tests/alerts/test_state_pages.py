@@ -93,7 +93,9 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
     assert "epoch 1, 48 customers" in page
     assert "77 customers" not in page
     assert "77 customers" in log_in("analyst").get("/watchlists").text
-    told = CliRunner().invoke(app, ["history", "--json", "--tenant", "bank"], obj=context, catch_exceptions=False).stdout
+    told = (
+        CliRunner().invoke(app, ["show", "--history", "--json", "--tenant", "bank"], obj=context, catch_exceptions=False).stdout
+    )
     assert "epoch 1, 48 customers" in told
     assert "zetalend" not in told
 

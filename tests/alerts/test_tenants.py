@@ -26,7 +26,8 @@ SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "
     ("app", "words"),
     [
         (incidents, ("list",)), (incidents, ("list", "--json")), (incidents, ("export", "--format", "csv")),
-        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("background",)), (rules, ("replay",)),
+        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("suppressions", "--background")),
+        (rules, ("replay",)),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )  # fmt: skip

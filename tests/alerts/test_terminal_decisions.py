@@ -18,18 +18,16 @@ from ullage.errors import ConfigError, UllageError
 from ullage.security import keys
 
 ROWS = [
-    (("ack", A), "incident.decide", "agent", "analyst"),
     (("assign", A), "incident.assign", "fraud", "analyst"),
     (("note", A, "a word"), "incident.decide", "auditor", "dpo"),
     (("resolve", A), "incident.close", "dpo", "lead"),
-    (("false-positive", A, "--reason", "chance"), "incident.close", "fraud", "analyst"),
-    (("decide", A, "confirmed"), "incident.decide", "resolver", "fraud"),
-    (("decide", A, "resolved"), "incident.close", "fraud", "analyst"),
+    (("resolve", A, "--as", "false_positive", "--reason", "chance"), "incident.close", "fraud", "analyst"),
+    (("resolve", A, "--as", "confirmed"), "incident.decide", "resolver", "fraud"),
     (("acknowledge", A), "incident.decide", "operator", "dpo"),
     (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
-    (("customers", A), "customers.export", "analyst", "resolver"),
+    (("export", A, "--format", "customers"), "customers.export", "analyst", "resolver"),
     (("hold", A, "--case", "7", "--reason", "x"), "evidence.hold", "analyst", "dpo"),
-    (("reported", A), "incident.decide", "agent", "dpo"),
+    (("duty", A, "--sent"), "incident.decide", "agent", "dpo"),
     (("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "duty.waive", "analyst", "lead"),
 ]
 
@@ -71,34 +69,34 @@ def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, contex
     accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash("x"), by="test")
     for name, says in (("Nobody", "no account of that name"), ("Wang Fang", "is closed"), ("Zhao Min", "not chosen a password")):
         with pytest.raises(ConfigError, match=says):
-            run("ack", A, "--by", name)
+            run("acknowledge", A, "--by", name)
     with pytest.raises(ConfigError, match="this machine's user has none"):
-        run("ack", A)
+        run("acknowledge", A)
     store.refresh()
     assert list(store.scroll(Decision, Where())) == []
 
 
 def test_a_user_of_this_machine_decides_as_the_account_that_it_is(things, run, accounts, context, store) -> None:  # noqa: F811
     add_account(accounts, "Wang Fang", ["analyst"])
-    assert CliRunner().invoke(user, ["login", "Wang Fang"], obj=context).exit_code == 0
-    assert run("ack", A).exit_code == 0
+    assert CliRunner().invoke(user, ["change", "Wang Fang", "--login", current_user()], obj=context).exit_code == 0
+    assert run("acknowledge", A).exit_code == 0
     store.refresh()
     assert [one.by for one in store.scroll(Decision, Where())] == ["Wang Fang"]
     noted = [one.object for _, one in audit.entries(context.data / "audit") if one.action == "account.login_of"]
     assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
-    assert CliRunner().invoke(user, ["login", ASKER], obj=context).exit_code == 0
+    assert CliRunner().invoke(user, ["change", ASKER, "--login", current_user()], obj=context).exit_code == 0
     assert [accounts.named(name).login for name in (ASKER, "Wang Fang")] == [current_user(), None]
-    assert CliRunner().invoke(user, ["login", ASKER, "--none"], obj=context).exit_code == 0
+    assert CliRunner().invoke(user, ["change", ASKER, "--login", "-"], obj=context).exit_code == 0
     with pytest.raises(ConfigError, match="this machine's user has none"):
-        run("ack", A)
+        run("acknowledge", A)
 
 
 def test_an_account_of_one_tenant_finds_no_incident_of_another(things, run, accounts, store) -> None:  # noqa: F811
     add_account(accounts, "Wang Fang", ["lead"], ["bank"])
-    none = run("ack", "INC-AAAAAAAAAA", "--by", "Wang Fang")
-    theirs = run("ack", B, "--by", "Wang Fang")
+    none = run("acknowledge", "INC-AAAAAAAAAA", "--by", "Wang Fang")
+    theirs = run("acknowledge", B, "--by", "Wang Fang")
     assert (theirs.exit_code, theirs.stderr) == (none.exit_code, none.stderr.replace("INC-AAAAAAAAAA", B))
-    assert run("ack", A, "--by", "Wang Fang").exit_code == 0
+    assert run("acknowledge", A, "--by", "Wang Fang").exit_code == 0
 
 
 def test_nobody_waives_in_a_role_that_they_do_not_have(things, run, accounts) -> None:  # noqa: F811
@@ -112,7 +110,7 @@ def test_where_there_is_no_account_that_is_said(leaked, context, run, accounts) 
     accounts.close()
     for file in context.data.glob("accounts.sqlite*"):
         file.unlink()
-    done = run("ack", leaked, "--by", "Anybody")
+    done = run("acknowledge", leaked, "--by", "Anybody")
     assert done.exit_code == 0
     assert "nobody was asked who may do this" in done.stderr
 
@@ -137,7 +135,7 @@ def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tm
     case = ["--case", "7", *why]
     for app, words, permission in (
         (rules, ["use", str(file)], "rules.change"),
-        (evidence, ["keep", "f1"], "evidence.hold"),
+        (incidents, ["hold", "f1"], "evidence.hold"),
         (evidence, ["open", "f1", "--key", str(file)], "evidence.open"),
     ):
         done = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)

@@ -93,7 +93,7 @@ class Chain:
 
     def standing(self) -> dict[str, int]:
         """What the collector says of the channel."""
-        done = subprocess.run(command(self.data, "collect", "status", "--json"), capture_output=True, check=False)
+        done = subprocess.run(command(self.data, "collect", "--json"), capture_output=True, check=False)
         said: dict[str, int] = json.loads(done.stdout)
         return said
 

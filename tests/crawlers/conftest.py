@@ -99,7 +99,7 @@ class Station:
 
     def run(self, *words: str, exits: int = 0, **settings: str) -> str:
         """Run a command to its end; returns what it printed, errors and log included."""
-        if not self.names and words[0] in LOOKS and not {"try", "doctor"} & {*words}:
+        if not self.names and words[0] in LOOKS and "try" not in words:
             code, out, err = in_this_process("--data", str(self.data), *words, **settings)
         else:
             with self.start(*words, **settings) as process:

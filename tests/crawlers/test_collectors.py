@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
@@ -19,7 +20,7 @@ from crawlers.bus.outbox import Outbox
 from crawlers.collectors import runner as running
 from crawlers.collectors import session as sessions
 from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
-from crawlers.collectors.command import app, parts
+from crawlers.collectors.command import collect, parts
 from crawlers.collectors.ledger import Ledger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
@@ -376,8 +377,11 @@ def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Con
 
 
 def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, context: Context, clock) -> None:
+    single = typer.Typer()
+    single.command()(collect)
+
     def told(*words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(app, ["status", *words], obj=context)
+        done = CliRunner().invoke(single, list(words), obj=context)
         return done.exit_code, done.stdout
 
     assert told() == (5, "loans  matrix  not read yet  0 messages, 0 gaps, 0 lost\n")

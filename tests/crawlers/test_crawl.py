@@ -710,7 +710,7 @@ def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_unti
             station.run("crawl", "--once")
             assert where(station) == ("unreachable", "posts_host")
         assert other.asked == []
-        assert "posts_host" in station.run("sites", "doctor", "board", exits=1)
+        assert "posts_host" in station.run("sites", "try", "board", exits=1)
         station.site("board", f"{server.url}/", platform="board", more=f'hosts = ["{other.url.split("//")[1]}"]' + BOARD)
         station.run("crawl", "--once")
         station.run("crawl", "--once")

@@ -510,14 +510,14 @@ def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server:
     assert not list((station.data / "sites.d").glob("*.toml"))
 
 
-def test_doctor_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(station: Station, server: Answers) -> None:
+def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(station: Station, server: Answers) -> None:
     server.says("/list", status=302, Location="http://elsewhere.example/board/")
     station.site("paste", f"{server.url}/list")
-    said = station.run("sites", "doctor", "paste", exits=1)
+    said = station.run("sites", "try", "paste", exits=1)
     assert "paste: not visited yet" in said
     assert "it sends us to elsewhere.example" in said
     assert '+ start = ["http://elsewhere.example/list"]' in said
-    assert "no site absent" in station.run("sites", "doctor", "absent", exits=2)
+    assert "no site absent" in station.run("sites", "try", "absent", exits=2)
 
 
 SHELL = "<html><head><script src='/app.js'></script>{}</head><body><div id=root></div>{}</body></html>"

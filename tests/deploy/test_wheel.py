@@ -48,7 +48,7 @@ JOBS: Mapping[str, Sequence[Job]] = {
         ({}, ["incidents", "list"], 3, "nothing was collected"),
         ({}, ["status"], 1, "crawl"),
         ({}, ["incidents", "export", "--format", "misp"], 2, "ullage[export]"),
-        (KAFKA, ["dead-letters", "list"], 2, "ullage[kafka]"),
+        (KAFKA, ["dead-letters"], 2, "ullage[kafka]"),
         (STORE, ["incidents", "list"], 2, "elasticsearch"),
     ),
     "crawl": (({}, ["ingest", "{captures}"], 0, "1"), ({}, ["collect", "xmpp"], 2, "ullage[crawl,xmpp]")),

@@ -193,7 +193,7 @@ class Rig:
             store.refresh()
             sightings = [sighting.id for sighting in store.scroll(Sighting, Where())]
             told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}
-        assert self.ask("dead-letters", "list", "--json") == "", "nothing was set aside"
+        assert self.ask("dead-letters", "--json") == "", "nothing was set aside"
         assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
         assert told <= set(sightings)
         assert resolved(self.ask, self._given_away()) == self.planted

@@ -48,7 +48,7 @@ def test_of_a_thousand_findings_the_one_that_is_refused_is_a_dead_letter_and_the
     assert alert.value("ullage_alert_dropped_total") == 1
     assert alert.end() == 0
     assert made.sightings() == FOUND - 1
-    [letter] = [json.loads(line) for line in made.ask("dead-letters", "list", "--json").splitlines()]
+    [letter] = [json.loads(line) for line in made.ask("dead-letters", "--json").splitlines()]
     assert (letter["topic"], letter["stage"], letter["reason"]) == (FINDINGS, "alert", "rejected")
     with contextlib.closing(open_store(made.store_url, made.data)) as store:
         told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}

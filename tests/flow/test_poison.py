@@ -119,7 +119,7 @@ class Rig:
 
     def letters(self) -> Counter[tuple[str, int]]:
         """How many there are of each stage, by how often they came back."""
-        letters = [json.loads(line) for line in self.daemon.ask("dead-letters", "list", "--json").splitlines()]
+        letters = [json.loads(line) for line in self.daemon.ask("dead-letters", "--json").splitlines()]
         return Counter((letter["stage"], letter["replays"]) for letter in letters)
 
 
@@ -139,7 +139,7 @@ def test_each_is_a_dead_letter_and_all_others_are_handled(tmp_path: Path, count:
     for replays in range(MAX_REPLAYS + 1):
         rig.work()
         assert rig.letters() == {(stage, replays): number for stage, number in poison.items()}
-        said = rig.daemon.ask("dead-letters", "replay")
+        said = rig.daemon.ask("dead-letters", "--replay")
         assert said.startswith(f"{sum(poison.values()) if replays < MAX_REPLAYS else 0} replayed")
     exposed = rig.daemon.exposures()
     assert exposed == dict.fromkeys((one.reference for one in rig.customers), 1)

@@ -187,7 +187,7 @@ def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
 
 def dead_letters(daemon: Daemon) -> list[str]:
     """Why each dead letter is one."""
-    lines = daemon.ask("dead-letters", "list", "--json").splitlines()
+    lines = daemon.ask("dead-letters", "--json").splitlines()
     return [json.loads(line)["reason"] for line in lines]
 
 

@@ -49,7 +49,7 @@ def exposed(daemon: Daemon) -> int:
 
 
 def letters(daemon: Daemon) -> list[str]:
-    return [line for line in daemon.ask("dead-letters", "list").splitlines() if "quarantined" in line]
+    return [line for line in daemon.ask("dead-letters").splitlines() if "quarantined" in line]
 
 
 def test_match_once_dies_three_times_at_it_and_then_goes_on(daemon: Daemon) -> None:

@@ -65,7 +65,7 @@ def test_nothing_but_the_rolling_bus_names_them_by_handle(leaked: House) -> None
 def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(leaked: House) -> None:
     erase(leaked, leaked.handle(3))
     proof = proof_of(leaked)
-    assert "as it was signed" in leaked.done("erase", "--check", proof)
+    assert "as it was signed" in leaked.done("audit", "verify", proof)
     told = json.loads(proof.read_text())["proof"]
     assert (told["erased"], told["tenant"], told["case"]) == ("customer", "bank", "R-17")
     assert leaked.handle(3) not in proof.read_text()
@@ -76,7 +76,7 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
     assert (places["bus topic dead-letters"]["until"], told["gone_by"]) == (week, week)
     assert any("backups" in one for one in told["not_reached"])
     proof.write_text(proof.read_text().replace('"removed": 27', '"removed": 28'))
-    assert "not as it was signed" in str(leaked.ask("erase", "--check", proof).exception)
+    assert "not as it was signed" in str(leaked.ask("audit", "verify", proof).exception)
 
 
 def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None:
@@ -131,7 +131,7 @@ def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> Non
             letters.put(record, "rejected")
     erase(leaked, leaked.handle(3))
     left = leaked.exposed()
-    assert f"{len(records)} replayed" in leaked.done("dead-letters", "replay")
+    assert f"{len(records)} replayed" in leaked.done("dead-letters", "--replay")
     leaked.work()
     assert leaked.exposed() == left
 
@@ -194,7 +194,6 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
         (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is not known here"),
         (("--tenant", "bank", "--all", *WHY), "say its name again with --confirm bank"),
         (("--tenant", "bank", "--all", "--confirm", "shop", *WHY), "say its name again"),
-        (("--check", "nothing.json"), "cannot be read"),
     ],
 )
 def test_what_is_not_plain_is_refused_in_a_line(house: House, words: tuple[str, ...], said: str) -> None:
@@ -231,7 +230,7 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: Hou
         left = {kind for kind in CLASSES if "tenant" in kind.columns and store.count(kind, Where({"tenant": ("bank",)}))}
         assert left <= {Claim, Audit}
         assert store.count(Claim, Where({"tenant": ("bank",)})) == 2
-    assert "as it was signed" in leaked.done("erase", "--check", proof_of(leaked))
+    assert "as it was signed" in leaked.done("audit", "verify", proof_of(leaked))
     leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)  # doing it again is possible
 
 

@@ -47,7 +47,7 @@ def collecting(station: Station, service: str, **settings: str) -> Iterator[obje
 
 
 def status(station: Station) -> dict[str, dict[str, object]]:
-    with station.start("collect", "status", "--json") as process:
+    with station.start("collect", "--json") as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode in (0, 5), err
     return {row["channel"]: row for row in map(json.loads, out.splitlines())}

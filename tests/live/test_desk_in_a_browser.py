@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.coverage.printed import verified
-from alerts.coverage.sheet import TOPIC
 from tests.live.desk import HOSTILE, Desk, desk
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC, verified
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium")

@@ -1,4 +1,4 @@
-"""`sites try` and `sites doctor` on real programs: the file that is written reads every post; a list that moved is found."""
+"""`sites try` on real programs: the file that is written reads every post; a list that moved is found."""
 
 import contextlib
 import json
@@ -56,7 +56,7 @@ def test_what_try_writes_reads_every_post_of_a_real_program(crawled: Station, tm
         assert f'platform = "{program.preset}"' in file
         crawled.run("crawl", "tried", "--once")
         assert {text for _, texts in THREADS for text in texts} <= set(map(said, crawled.captures()))
-        assert "Nothing speaks against it" in crawled.run("sites", "doctor", "tried")
+        assert "Nothing speaks against it" in crawled.run("sites", "try", "tried")
 
 
 def test_of_a_program_that_lists_no_pastes_try_says_that_it_needs_a_page_that_links_to_them(
@@ -96,15 +96,15 @@ def board(tmp_path: Path) -> Iterator[Behind]:
             yield doors["spirit"], lambda text: poster.reply(topic, text)
 
 
-def test_doctor_finds_what_an_address_that_is_gone_became(crawled: Station, board: Behind) -> None:
+def test_trying_a_site_finds_what_an_address_that_is_gone_became(crawled: Station, board: Behind) -> None:
     (door, _) = board
     crawled.site("board", f"{door.url}/no/such/list/", platform="spirit")
-    told = json.loads(crawled.run("sites", "doctor", "board", "--json", exits=1).splitlines()[0])
+    told = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])
     assert told["reason"] == "gone"
     assert told["mends"][0]["lines"] == [f'- start = ["{door.url}/no/such/list/"]', f'+ start = ["{door.url}/"]']
 
 
-def test_doctor_mends_the_file_of_a_board_whose_classes_changed(crawled: Station, board: Behind) -> None:
+def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(crawled: Station, board: Behind) -> None:
     door, reply = board
     crawled.site("board", f"{door.url}/", platform="spirit")
     crawled.run("crawl", "--once")
@@ -112,7 +112,7 @@ def test_doctor_mends_the_file_of_a_board_whose_classes_changed(crawled: Station
     door.remade = REMADE
     reply("a reply that nobody would see")
     assert "layout_changed" in crawled.run("crawl", "--once")
-    mend = json.loads(crawled.run("sites", "doctor", "board", "--json", exits=1).splitlines()[0])["mends"][0]
+    mend = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])["mends"][0]
     assert mend["why"].startswith("its own file reads nothing on it; as board it reads 8 threads on its first list")
     path = crawled.data / "sites.d" / "board.toml"
     out = {line[2:] for line in mend["lines"] if line[0] == "-"}
@@ -120,4 +120,4 @@ def test_doctor_mends_the_file_of_a_board_whose_classes_changed(crawled: Station
     path.write_text("\n".join([*kept, *(line[2:] for line in mend["lines"] if line[0] == "+")]))
     crawled.run("crawl", "--once")
     assert list(map(said, crawled.captures())) == ["a reply that nobody would see"]
-    assert "Nothing speaks against it" in crawled.run("sites", "doctor", "board")
+    assert "Nothing speaks against it" in crawled.run("sites", "try", "board")

@@ -84,7 +84,7 @@ def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ull
 def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code == 0
-    words = ("watchlist", "install", out / "bank.watchlist", "--tenant", "bank")
+    words = ("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
     assert isinstance(ullage(*words).exception, ConfigError)
     assert customers(bank) == ALL
     assert ullage(*words, "--shrink").exit_code == 0
@@ -129,7 +129,7 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ull
     [lists] = installed.load(bank)
     handles = lists.epochs[0].list.handles(lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"]))
     for handle in [one for one in handles if one != lists.epochs[0].list.header.self_test][:40]:
-        assert ullage("watchlist", "erase", "--tenant", "bank", "--subject", handle).exit_code == 0
+        assert ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle).exit_code == 0
     assert Sizes(bank.data, bank.keys).of("bank") == 260
     assert load(ullage, write(tmp_path, 260)).exit_code == 0
 

@@ -97,7 +97,7 @@ def test_columns_are_cohorts_by_name_or_by_mapping(ullage, context: Context, tmp
     done = ullage("watchlist", "load", source, "--tenant", "bank", "--map", "Filiale=cohort:branch", "--map", "Köder=canary")
     assert done.exit_code == 0, done.output
     assert told(context, range(20)) == {"branch=Nord": 20, "canary=x": 1}
-    assert "labels: 1 of branch, 1 of canary" in ullage("watchlist", "stats").stdout
+    assert "labels: 1 of branch, 1 of canary" in ullage("watchlist", "show").stdout
     refused = ullage("watchlist", "load", source, "--tenant", "bank", "--map", "Filiale=cohort:")
     assert "cohort:NAME, canary or -" in str(refused.exception)
 
@@ -142,7 +142,9 @@ def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_pat
 def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
     epoch = installed.load(loaded)[0].epochs[0].list
     [row] = [n for n in range(100) if epoch.labels(np.array([n])).get(("canary", "sms A"))]
-    assert ullage("watchlist", "erase", "--tenant", "bank", "--subject", epoch.handle(row)).exit_code == 0
+    assert (
+        ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", epoch.handle(row)).exit_code == 0
+    )
     after = installed.load(loaded)[0].epochs[0].list
     assert after.labels(np.array([row])) == {}
     assert sum(bool(after.labels(np.array([n]))) for n in range(100)) == 99

@@ -157,7 +157,7 @@ def test_build_here_install_there(ullage, context: Context, export: Path, tmp_pa
     assert "bank.subjects stays here" in built.stdout
     assert installed.tenants(context.data) == []
     assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
-    done = ullage("watchlist", "install", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
+    done = ullage("watchlist", "load", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
     assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", done.stdout)
     assert len(handles(context, phone(3))) == 1
 
@@ -170,7 +170,7 @@ def test_estimate_says_how_much_and_makes_nothing(ullage, context: Context, expo
 
 
 def test_stats_count_entries_a_kind_and_days_left(ullage, bank: Context) -> None:
-    [line] = ullage("watchlist", "stats").stdout.splitlines()
+    [line] = ullage("watchlist", "show").stdout.splitlines()
     assert re.match(r"bank epoch 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*, phone\.md5 60", line)
 
 
@@ -246,13 +246,15 @@ def test_resolving_needs_a_case_a_reason_and_the_building_host(ullage, context: 
 
 def test_every_change_of_a_list_is_in_the_audit_log(ullage, context: Context, export: Path, tmp_path: Path) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
-    ullage("watchlist", "erase", "--tenant", "bank", "--subject", handles(context, phone(3))[0])
+    ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handles(context, phone(3))[0])
     ullage("watchlist", "rotate-key", "--tenant", "bank")
     ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
-    ullage("watchlist", "install", tmp_path / "bank.watchlist", "--tenant", "bank")
+    ullage("watchlist", "load", tmp_path / "bank.watchlist", "--tenant", "bank")
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
     found = [entry for _, entry in audit.entries(context.data / "audit")]
-    assert [entry.action.removeprefix("watchlist.") for entry in found] == "load erase rotate-key install rotate-key".split()
+    assert [entry.action.removeprefix("watchlist.") for entry in found] == [
+        "load", "subject.erase", "subject.erased", "rotate-key", "install", "rotate-key",
+    ]  # fmt: skip
     assert {entry.tenant for entry in found} == {"bank"}
     assert not audit.walk_all(context.data / "audit", context.keys)[0].faults
 

@@ -118,7 +118,7 @@ def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, 
     opened = installed.open_installed(loaded.data, loaded.keys, "bank", 1)
     counts, number = opened.list.counts(), len(chosen(loaded))
     assert (counts[f"{KIND}.{HOLDER}"], counts[f"{KIND}.{PAIR}"]) == (number, number)
-    assert f"{KIND}.{PAIR} {number}" in ullage("watchlist", "stats").stdout
+    assert f"{KIND}.{PAIR} {number}" in ullage("watchlist", "show").stdout
     assert f"{number} witnesses" in ullage("audit", "list").stdout
 
 
@@ -237,7 +237,12 @@ def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
     number = len(chosen(loaded))
     finding = found(matcher_of(loaded), loaded, headed(LOAN_HEAD, ours, [min(chosen(loaded))]))
     assert finding.witnesses_comparable == 1
-    assert ullage("watchlist", "erase", "--tenant", "bank", "--subject", finding.matches[0].subject).exit_code == 0
+    assert (
+        ullage(
+            "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", finding.matches[0].subject
+        ).exit_code
+        == 0
+    )
     assert counted(loaded, headed(LOAN_HEAD, ours)) == (number - 1, number - 1)
 
 

@@ -112,7 +112,7 @@ def test_crawl_starts_without_reading_the_source_of_whoever_imports_scrapy() -> 
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("words", ["init", "status", "user list", "config show", "dead-letters list", "sites"])
+@pytest.mark.parametrize("words", ["init", "status", "user list", "config show", "dead-letters", "sites"])
 def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(words: str, data: Path) -> None:
     """Each takes as long as a tenth of such a command."""
     watched = [sys.executable, "-X", "importtime", "-m", "ullage", "--data", str(data), *words.split()]

@@ -5,9 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from tests.factories import outgoing
 from ullage import __version__, cli, commands
@@ -63,7 +66,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
         (("xyzzy",), "No such command 'xyzzy'. See `ullage --help`"),
         (("check", "--frobnicate"), "No such option: --frobnicate. See `ullage check --help`"),
         (("backup",), "Missing argument 'to'. See `ullage backup --help`"),
-        (("dead-letters", "lst"), "No such command 'lst'. Did you mean 'list'? See `ullage dead-letters --help`"),
+        (("audit", "lst"), "No such command 'lst'. Did you mean 'list'? See `ullage audit --help`"),
     ],
 )
 def test_wrong_usage_says_where_to_look(ullage, words: tuple[str, ...], line: str) -> None:
@@ -178,6 +181,23 @@ def test_the_help_has_a_line_for_every_command_and_it_is_that_of_the_command() -
     assert told == cli.HELP
 
 
+MOST_COMMANDS = 60
+"""One name for each thing that can be done: a new one replaces or joins another."""
+
+
+def test_there_are_no_more_commands_than_somebody_can_learn() -> None:
+    def leaves(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+        if not hasattr(command, "list_commands"):
+            yield " ".join(path)
+            return
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from leaves(command.get_command(context, name), (*path, name))
+
+    found = list(leaves(typer.main.get_command(cli.app), ()))
+    assert len(found) == len(set(found)) <= MOST_COMMANDS, found
+
+
 def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.command:crawl", AssertionError("loaded"))
     stages["match"] = Entry("match", "matcher.cli.match:match", lambda: cli.typer.echo("matched"))
@@ -252,20 +272,20 @@ def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: P
     context = Context(data)
     letters = dead_letters.DeadLetters(context.bus(), keys.sealer(context.keys), "match")
     letters.put(Record(CAPTURES, 0, 1, 0.0, "paste", {}, b"13800138000"), "malformed")
-    code, out, _ = ullage("dead-letters", "list", "--json")
+    code, out, _ = ullage("dead-letters", "--json")
     listed = json.loads(out)
     assert (code, listed["stage"], listed["topic"], listed["reason"]) == (0, "match", CAPTURES, "malformed")
     assert "13800138000" not in out
-    assert ullage("dead-letters", "replay") == (0, "1 replayed\n", "")
-    assert ullage("dead-letters", "list") == (0, "No dead letters.\n", "")
+    assert ullage("dead-letters", "--replay") == (0, "1 replayed\n", "")
+    assert ullage("dead-letters") == (0, "No dead letters.\n", "")
     assert context.bus().lag(CAPTURES, "match").records == 1
 
 
 def test_what_is_no_letter_does_not_stop_the_list_or_the_replay(ullage, data: Path) -> None:
     Context(data).bus().publisher(DEAD_LETTERS).append([outgoing("nonsense")])
-    code, _, err = ullage("dead-letters", "replay")
+    code, _, err = ullage("dead-letters", "--replay")
     assert (code, err) == (0, "")
-    assert ullage("dead-letters", "list") == (0, "No dead letters.\n", "")
+    assert ullage("dead-letters") == (0, "No dead letters.\n", "")
 
 
 CRASH = """

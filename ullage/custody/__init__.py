@@ -11,7 +11,7 @@ The seal is HPKE (`ullage.security.sealing`) to the first officer's key within H
 needed. Those are files of the officers' own, each under a passphrase, and never on the host of a role. What is sealed is bound to
 its tenant and finding: it does not open under another's name. A file is written once; the same finding again changes nothing.
 
-`ullage evidence open` and `pack` want both keys, a case and a reason, and are in the audit log before anything is shown.
+`ullage evidence open --key` wants both keys, a case and a reason, and is in the audit log before anything is shown.
 """
 
 OPEN, PACK = "evidence.open", "evidence.pack"

@@ -3,7 +3,7 @@
     seal/<id>.pub       crawl, every sealer         frontier.key            crawl
     seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
-    T/verify.pub        match (watchlist install)   T/sign.key              building host
+    T/verify.pub        match (watchlist load)   T/sign.key              building host
     T/desk.pub          match (seals originals)     T/desk.key              desk (reveals them)
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
     sign/<role>.key     crawl, ingest, match, assess, alert, search: the one that it signs its records with; erase: its proofs

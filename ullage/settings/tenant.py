@@ -74,7 +74,7 @@ class Tenant(Section):
     language: Language = knob("zh", "language of messages, reports and letters")
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
-        "rules of notification that it is under, as `ullage incidents regimes` lists them",
+        "rules of notification that it is under, as `ullage incidents duty` lists them",
     )
     medium_clock: Literal["run", "if confirmed"] = knob(
         "if confirmed",

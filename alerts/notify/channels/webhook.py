@@ -5,7 +5,7 @@ answers 2xx and does nothing. `webhook-timestamp` is the attempt's time in Unix 
 `webhook-signature` is `v1,` and base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Delivered is 2xx, unless the answer is a JSON
 object with `"ok": false`.
 
-The secret file: the address, then the key as `whsec_` and base64 of 24 to 64 bytes, as `ullage notify key` makes one.
+The secret file: the address, then the key as `whsec_` and base64 of 24 to 64 bytes, as `openssl rand -base64 32` makes them.
 """
 
 from __future__ import annotations
@@ -77,4 +77,4 @@ def _open(given: Opening) -> Channel:
     return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
 
 
-KIND = Kind("the address, then a key as `ullage notify key` makes one", _open)
+KIND = Kind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)

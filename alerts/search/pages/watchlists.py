@@ -56,8 +56,8 @@ def _by_host(hosts: list[Heard]) -> Section:
         ]
         for one in hosts
     ]
-    empty = Phrase("Nothing was heard of match yet. `ullage watchlist stats` on its host says what it has.")
-    note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist stats` on its host")
+    empty = Phrase("Nothing was heard of match yet. `ullage watchlist show` on its host says what it has.")
+    note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist show` on its host")
     return Section(Phrase("What match looks for"), heads, rows, empty, note)
 
 

@@ -128,13 +128,16 @@ def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(ask: Ask, 
     assert ask("--since", "17:00").exit_code == Exit.GAP
 
 
-def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, tmp_path: Path) -> None:
+def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Path, tmp_path: Path) -> None:
+    def verify(file: Path) -> Result:
+        return CliRunner().invoke(app, ["--data", str(data), "audit", "verify", str(file)])
+
     sheet = tmp_path / "night.html"
     assert ask("--since", "17:00", "--sheet", str(sheet), "--lang", "en").exit_code == Exit.GAP
-    done = ask("verify", str(sheet))
+    done = verify(sheet)
     assert (done.exit_code, "as it was signed by alert" in done.output) == (Exit.DONE, True)
     sheet.write_text(sheet.read_text().replace("not explained", "explained"))
-    done = ask("verify", str(sheet))
+    done = verify(sheet)
     assert (done.exit_code, "was changed" in done.output) == (Exit.FAILED, True), done.output
 
 

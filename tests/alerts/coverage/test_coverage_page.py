@@ -7,8 +7,6 @@ import pytest
 
 from alerts.clocks.book import Book
 from alerts.clocks.duties import Duties
-from alerts.coverage.printed import verified
-from alerts.coverage.sheet import TOPIC
 from alerts.records import GapReason, Notification
 from alerts.store import Where
 from tests.alerts.browser import OURS
@@ -16,6 +14,7 @@ from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage.errors import RecordError
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC, verified
 from ullage.settings import Tenant
 
 WINDOW = "since=17:00"

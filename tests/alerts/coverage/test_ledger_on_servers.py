@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.coverage.sheet import TOPIC, Sheets, standings
+from alerts.coverage.sheet import Sheets, standings
 from alerts.maintenance.retention import expire
 from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
 from alerts.store import Where, open_store
@@ -14,6 +14,7 @@ from tests.conftest import HeldClock
 from tests.factories import clocks_at
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC
 from ullage.settings import Context, StoreSettings
 
 backend = each_backend(*ON_SERVERS)

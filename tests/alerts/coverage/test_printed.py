@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.coverage.printed import Made, printed, verified
-from alerts.coverage.sheet import TOPIC, Standing
+from alerts.coverage.printed import Made, printed
+from alerts.coverage.sheet import Standing
 from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC, verified
 from ullage.security.signing import Signer, Verifier
 from ullage.settings import Context
 

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerts.coverage.sheet import TOPIC, Authority, Sheets, Stamper, Standing, sheets_of, stamper_of, standings
+from alerts.coverage.sheet import Authority, Sheets, Stamper, Standing, sheets_of, stamper_of, standings
 from alerts.records import DaySheet, SiteDay
 from alerts.store import Where
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.errors import ConfigError
 from ullage.security import keys
+from ullage.security.signed_sheet import TOPIC
 from ullage.settings import Context, Settings
 from ullage.settings.parts import CoverageSettings, KeySettings
 

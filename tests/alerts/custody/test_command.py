@@ -47,7 +47,7 @@ def run(data, tmp_path):
     keys = [word for name in OFFICERS for word in ("--key", str(tmp_path / f"{name}.pem"))]
 
     def ran(*words: str, keys: list[str] = keys, typed: str = "\n".join([*PASSPHRASES.values()][:2])):
-        opening = words[1] in ("open", "pack")
+        opening = words[1] == "open"
         return CliRunner().invoke(app, ["--data", str(data), *words, *(keys if opening else ())], input=typed + "\n")
 
     return ran
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, 
 
 def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault, run):
     out = tmp_path / "case.tar"
-    packed = run("evidence", "pack", A, "--out", str(out), *CASE)
+    packed = run("evidence", "open", A, "--out", str(out), *CASE)
     assert packed.exit_code == 0, packed.output
     assert "2 findings in clear" in packed.output
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -136,11 +136,11 @@ def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_p
     there = tmp_path / "there"
     there.write_text("keep")
     for out, said in ((data / "x.tar", "is in the data folder"), (there, "exists")):
-        refused = run("evidence", "pack", "f1d0", "--out", str(out), *CASE)
+        refused = run("evidence", "open", "f1d0", "--out", str(out), *CASE)
         assert said in str(refused.exception)
     assert there.read_text() == "keep"
     vault.find("f1d1").path.write_bytes(vault.find("f1d1").path.read_bytes()[:-1])
-    refused = run("evidence", "pack", A, "--out", str(tmp_path / "half.tar"), *CASE)
+    refused = run("evidence", "open", A, "--out", str(tmp_path / "half.tar"), *CASE)
     assert isinstance(refused.exception, CorruptError)
     assert not (tmp_path / "half.tar").exists()
     assert not (data / "x.tar").exists()
@@ -168,7 +168,7 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault
     assert "held" in run("evidence", "list").output
     later = clock.as_clock().now() + timedelta(days=400)
     assert vault.expire(180, clocks_at(later)) == 1
-    assert "with its sealed evidence (2 here)" in run("incidents", "release", A, *CASE).output
+    assert "with its sealed evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
     assert held(store) == set()
     assert vault.expire(180, clocks_at(later)) == 2
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
@@ -183,17 +183,17 @@ def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(vault, 
 
 
 def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
-    assert "1 of 1 are kept" in run("evidence", "keep", "f2", *CASE).output
+    assert "1 of 1 are kept" in run("incidents", "hold", "f2", *CASE).output
     assert [item.head.finding for item in vault.items() if item.held] == ["f2"]
-    assert "1 of 1 may expire again" in run("evidence", "keep", "f2", "--end", *CASE).output
+    assert "1 of 1 may expire again" in run("incidents", "hold", "f2", "--end", *CASE).output
     assert not vault.find("f2").held
-    assert "no evidence of that finding" in str(run("evidence", "keep", "f2", "nobody", *CASE).exception)
+    assert "no evidence of that finding" in str(run("incidents", "hold", "f2", "nobody", *CASE).exception)
     assert [action for action, _, _ in audited(data)][:2] == ["evidence.keep", "evidence.let_go"]
 
 
 def test_what_cannot_be_held_or_released_is_said(vault, run):
     assert "no incident of that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
-    assert "not held" in str(run("incidents", "release", A, *CASE).exception)
+    assert "not held" in str(run("incidents", "hold", A, "--end", *CASE).exception)
 
 
 def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):

@@ -95,7 +95,7 @@ def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
     other = BACKGROUND.shipped().text.replace("One person's own number", "Of the house").replace("version = 1", "version = 2", 1)
     BACKGROUND.put(context.data, other)
     assert "Of the house" in browser.get("/noise").text
-    assert "Of the house" in CliRunner().invoke(incidents, ["background"], obj=context).stdout
+    assert "Of the house" in CliRunner().invoke(incidents, ["suppressions", "--background"], obj=context).stdout
 
 
 def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):

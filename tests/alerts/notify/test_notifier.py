@@ -208,14 +208,6 @@ def test_a_channel_that_is_not_there_or_refuses_is_one_line(configured_data, rec
         assert said in str(result.exception)
 
 
-def test_a_key_is_one_that_a_webhook_takes(run):
-    from alerts.notify.channels.webhook import read_key
-
-    first, second = (run("notify", "key").strip() for _ in range(2))
-    assert len(read_key(first)) == 32
-    assert first != second
-
-
 def test_the_log_shows_what_was_said_to_whom(configured_data, run):
     assert run("notify", "log") == "Nothing in the log.\n"
     publish(Context(configured_data), finding("f", range(10), people="ab").encode())
