@@ -3,7 +3,6 @@
     scrapy_settings    Scrapy's settings for one visit
     reactor            Twisted's reactor over asyncio
     pinned             connections go to the addresses that were resolved and let pass, and nowhere else
-    old_names          Scrapy's names of the past, which cost crawl a sixth of its start
     latency            how long a site takes, without what our own loop adds
     proxy               ways out that site files name: SOCKS5, Tor's among them, and HTTP
     session             cookies of sessions that people opened, from secret files

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scrapy import Request, signals
+from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -26,11 +27,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it has
 from crawlers.fetching.addresses import Address
 from crawlers.fetching.latency import answered, asked
 from crawlers.fetching.middlewares import Refused
-from crawlers.fetching.old_names import unmarked
 from crawlers.fetching.proxy import Proxy, Roots
-
-with unmarked():
-    from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 
 Resolved = dict[str, tuple[Address, ...]]
 """The addresses of a host, by its name in lower case, as they were when it was last let pass."""
