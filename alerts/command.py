@@ -21,7 +21,7 @@ from alerts.clocks.book import Book, earliest, known, unheard
 from alerts.clocks.regimes import check_regimes
 from alerts.clocks.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.coverage.hours import Recount
-from alerts.coverage.ledger import Ledger
+from alerts.coverage.ledger import CoverageLog
 from alerts.coverage.sheet import sheets_of
 from alerts.custody.command import hold, vault_of
 from alerts.custody.reveal import watching
@@ -29,12 +29,12 @@ from alerts.decisions.command import duties_of, duty
 from alerts.decisions.options import Author, By, Severity, Status, Tenant, Words, name_of
 from alerts.desk import command as desk
 from alerts.desk.cases import moment_past
-from alerts.desk.queue import ORDERS, ORIGINS, TABS, Queue, Rows, View
+from alerts.desk.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work
 from alerts.export.command import export
 from alerts.handover.command import hand_over
-from alerts.lookup.exposed import Lookup
+from alerts.lookup.person_lookup import Lookup
 from alerts.maintenance.erasure import remove_late
 from alerts.maintenance.schedule import Maintenance
 from alerts.metrics import AlertMetrics, DutyMetrics
@@ -44,7 +44,7 @@ from alerts.noise.suppressions import muted, silent_clocks, suppressed
 from alerts.notify.command import channel_parts
 from alerts.notify.lease import Lease
 from alerts.notify.notifier import configured
-from alerts.read.heard import BELIEVED, Listener, looked
+from alerts.read.monitoring import BELIEVED, Listener, looked
 from alerts.read.query import SHOWN, other_customers, whole
 from alerts.read.sellers import TOKENS, named
 from alerts.read.tenants import require_known
@@ -55,7 +55,7 @@ from alerts.stage.authentic import Authentic
 from alerts.stage.canary import Canaries
 from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import YOUNG, Alert
-from alerts.store import IncidentStore, Where, configured_store, store_plan, store_trust
+from alerts.store import DocumentFilter, IncidentStore, configured_store, store_plan, store_trust
 from alerts.table import customers_table, incident_in_full, incidents_table, offers_table
 from ullage.audit import current_user
 from ullage.bus import FINDINGS, Bus, Subscription
@@ -64,7 +64,7 @@ from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError, every
 from ullage.exits import Exit
 from ullage.files.rulefiles import Live
-from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
+from ullage.lookup.list_index import EnrolledLists, VerifiedList, path_of
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, STORE, new_registry
 from ullage.runtime.dead_letters import DeadLetters
@@ -160,7 +160,7 @@ def run_alert(context: Context, *, once: bool) -> None:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
         sheets, listener = sheets_of(context, store), Listener(store, context.clock)
-        ledger = Ledger(store, context.clock, sheets.reopen if sheets else lambda _: None)
+        ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
         maintenance.step = book.step
         maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
@@ -226,7 +226,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def look() -> str:
         with contextlib.closing(configured_store(context)) as store:
             rights = store.check()
-            return ", ".join(filter(None, (f"{store.count(Incident, Where())} incidents", rights)))
+            return ", ".join(filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights)))
 
     def rules() -> str:
         check_regimes(context.settings.tenants)
@@ -243,7 +243,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def recorded() -> str:
         lists, said = EnrolledLists(context.data, context.keys), []
         for tenant in lists.tenants():
-            listed = Enrolled(path_of(context.data, tenant), context.keys, tenant)
+            listed = VerifiedList(path_of(context.data, tenant), context.keys, tenant)
             expires = datetime.fromisoformat(listed.header.expires)
             if expires <= context.clock.now():
                 raise ConfigError(f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again, or remove it")
@@ -292,14 +292,16 @@ def incidents_list(
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
     opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
     order = order or ("opened" if as_json else "burns")
-    view = View(tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before)
+    view = QueueFilter(
+        tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before
+    )
     view = replace(view, flat=flat or as_json)
     with contextlib.closing(configured_store(context)) as store:
-        queue = Queue(desk.work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        queue = IncidentQueue(desk.work_of(context, store), name_of(by), context.settings.originals.shift_hours)
         queue.check(view)  # what cannot be asked is said first
         require_known(context, store, tenant)
         seller = _seller(context, store, author)
-        found = queue.page(replace(view, seller=seller), limit) if seller or not author else Rows(())
+        found = queue.page(replace(view, seller=seller), limit) if seller or not author else QueuePage(())
         silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
         behind = looked(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
@@ -326,7 +328,7 @@ def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
     return "No incidents that fit" if narrowed or author else "No incidents"
 
 
-def _folded(found: Rows) -> Iterator[str]:
+def _folded(found: QueuePage) -> Iterator[str]:
     """For which rows more of the same seller's are not shown."""
     for row in found.rows:
         if row.folded:

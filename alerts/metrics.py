@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from alerts.incidents.status import tally
 from alerts.read.recent import NO_SCENARIO, Recent, recent
 from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.bus import Lag
 from ullage.clock import Clock
 from ullage.monitoring.heartbeat import HeartbeatMetrics
@@ -130,9 +130,9 @@ class AlertMetrics:
         for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
             self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
         for tenant in configured:
-            self._exposures.labels(tenant).set(store.count(Exposure, Where({"tenant": (tenant,)})))
-            self._sightings.labels(tenant).set(store.count(Sighting, Where({"tenant": (tenant,)})))
-            self._background.labels(tenant).set(store.count(Background, Where({"tenant": (tenant,)})))
+            self._exposures.labels(tenant).set(store.count(Exposure, DocumentFilter({"tenant": (tenant,)})))
+            self._sightings.labels(tenant).set(store.count(Sighting, DocumentFilter({"tenant": (tenant,)})))
+            self._background.labels(tenant).set(store.count(Background, DocumentFilter({"tenant": (tenant,)})))
 
     def recount_recent(self, store: IncidentStore) -> None:
         """Set the gauges of the last 30 days to what the store holds now."""

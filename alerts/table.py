@@ -14,10 +14,10 @@ from rich.text import Text
 from alerts.desk.cases import presence_of
 from alerts.incidents.status import CLOSED
 from alerts.noise.render import line
-from alerts.read.query import Whole
+from alerts.read.query import IncidentDetails
 from alerts.read.sellers import Seller
 from alerts.read.view import brief, claimed, duration, incompleteness, joined, offer
-from alerts.records import Exposure, Incident, Sighting, Status, Suppression, Why
+from alerts.records import Exposure, Incident, IncidentReason, Sighting, Status, Suppression
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, next_line
 
@@ -82,7 +82,7 @@ def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> 
 
 
 def incident_in_full(
-    found: Whole,
+    found: IncidentDetails,
     zone: tzinfo | None = None,
     clocks: RenderableType = "",
     silence: Suppression | None = None,
@@ -135,7 +135,7 @@ def _facts(incident: Incident, zone: tzinfo | None) -> Table:
     return grid
 
 
-def _reasons(reasons: Iterable[Why]) -> Table:
+def _reasons(reasons: Iterable[IncidentReason]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column()
     grid.add_column(justify="right")

@@ -23,14 +23,14 @@ from crawlers.sites import silence_model
 from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
-from crawlers.sites.table import FILE_AT_FAULT, Row, changed, explained, first_readings, sessions_ending, sites_table
+from crawlers.sites.table import FILE_AT_FAULT, SiteRow, changed, explained, first_readings, sessions_ending, sites_table
 from crawlers.trial.command import try_site
 from crawlers.visiting.pace import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError, FaultsError, UnavailableError, faults_of
 from ullage.exits import Exit
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime import role
@@ -101,7 +101,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         rows = list(_rows(context, opened, found))
     refused = sorted(folder.refused)
     if as_json:
-        for row in (*map(Row.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
+        for row in (*map(SiteRow.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
             print_row(row)
     elif rows or refused:
         console().print(sites_table(rows, context.clock.wall(), refused=refused))
@@ -170,7 +170,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         crawled = sum(site.is_crawled for site in found.values())
         said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
         if not crawled + fed:
-            return setup.Warned(
+            return setup.SetupWarning(
                 f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and writes its file"
             )
         return said
@@ -185,8 +185,8 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def contact() -> str:
         name = context.settings.crawl.user_agent
         if SHIPPED_CONTACT in name:
-            return setup.Warned(f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own contact")
-        return name if "@" in name or "://" in name else setup.Warned("crawl.user_agent names no contact: put yours")
+            return setup.SetupWarning(f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own contact")
+        return name if "@" in name or "://" in name else setup.SetupWarning("crawl.user_agent names no contact: put yours")
 
     yield "sites", look
     yield "presets", partial(_own_presets, context)
@@ -233,7 +233,7 @@ def _session(context: Context, site: Site) -> str:
     (line, *_) = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
     if ends_at <= now:
         raise UnavailableError(line)
-    return setup.Warned(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
+    return setup.SetupWarning(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
 
 
 def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -310,13 +310,13 @@ def _reached(word: str | None) -> str:
     return "answers"
 
 
-def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[Row]:
+def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[SiteRow]:
     site_states = SiteStates(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
         words, pages = silence_model.text(site_states.learnt(site)), frontier.counts(name)
         due = context.clock.wall() + visits.left(context.clock.wall())
-        yield Row(
+        yield SiteRow(
             site,
             site_states.report(site),
             words,

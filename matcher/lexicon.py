@@ -9,7 +9,7 @@ settings. Every form is found in simplified and in traditional characters, and i
 
 There is one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches and files alike.
 
-    text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `Terms`
+    text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `TextTerms`
 
 The automaton reads bytes of UTF-8, each as one character (latin-1), three to six times as fast as text: its root has a tenth
 of the branches to try that it has with Chinese characters.
@@ -41,11 +41,11 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
-from matcher.detect.labelled import words
-from matcher.detect.search import Prescan, Seen
+from matcher.detect.field_labels import words
+from matcher.detect.search import Prescan, PrescanHits
 from matcher.text.fold import fold, fold_all, written
 from ullage.records import Term
-from ullage.vocabulary.lexicon import SIDES, Row, is_offer, themes
+from ullage.vocabulary.lexicon import SIDES, LexiconTerm, is_offer, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"
 """The category of words of context; the theme of them that makes a text somebody's record."""
@@ -61,7 +61,7 @@ COMPANY = ("term", "label", "brand")
 Names = Mapping[str, Iterable[str]]
 
 
-class Entry(NamedTuple):
+class LexiconEntry(NamedTuple):
     """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label, or a word of context.
 
     The category of a word of context is its theme.
@@ -89,9 +89,9 @@ class Entry(NamedTuple):
         return self.id if form == folded(self.id) else form
 
 
-def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[Entry, ...]]:
+def forms(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> dict[str, tuple[LexiconEntry, ...]]:
     """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
-    found: dict[str, dict[Entry, None]] = {}
+    found: dict[str, dict[LexiconEntry, None]] = {}
     pairs = [
         (form.encode("utf-8", "surrogatepass"), entry) for word, entry in _entries(brands, bins, rows) for form in written(word)
     ]
@@ -102,36 +102,36 @@ def forms(brands: Names, bins: Names, rows: Iterable[Row]) -> dict[str, tuple[En
     return {form: tuple(meanings) for form, meanings in found.items()}
 
 
-def _entries(brands: Names, bins: Names, rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
+def _entries(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> Iterator[tuple[str, LexiconEntry]]:
     for word in words():
-        yield word, Entry("label", word)
+        yield word, LexiconEntry("label", word)
     yield from _terms(rows)
     for tenant, names in brands.items():
         for name in names:
-            yield name, Entry("brand", f"{tenant}\x1f{name}")
+            yield name, LexiconEntry("brand", f"{tenant}\x1f{name}")
     for tenant, ranges in bins.items():
         for digits in ranges:
             for form in BIN_FORMS:
-                yield form.format(digits), Entry("brand", f"{tenant}\x1f{BIN}")
+                yield form.format(digits), LexiconEntry("brand", f"{tenant}\x1f{BIN}")
 
 
-def _terms(rows: Iterable[Row]) -> Iterator[tuple[str, Entry]]:
+def _terms(rows: Iterable[LexiconTerm]) -> Iterator[tuple[str, LexiconEntry]]:
     """The terms, and the words of context."""
     for row in rows:
-        entry = Entry("term", row.term, row.category, row.weight, row.ambiguity)
+        entry = LexiconEntry("term", row.term, row.category, row.weight, row.ambiguity)
         if row.category == CONTEXT:
-            entry = Entry("context", row.term, row.meaning)
+            entry = LexiconEntry("context", row.term, row.meaning)
         if entry.category != RECORD:
             yield from ((form, entry) for form in row.forms)
 
 
 @cache
-def shipped_rows() -> tuple[Row, ...]:
+def shipped_rows() -> tuple[LexiconTerm, ...]:
     """The terms of every theme that this version comes with."""
     return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
 
 
-def record_words(rows: Iterable[Row]) -> tuple[bytes, ...]:
+def record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
     """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
     words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
     found = {lower(fold(form).text) for word in words for form in written(word)}
@@ -164,25 +164,25 @@ class Hit(NamedTuple):
 
     start: int
     end: int
-    entry: Entry
+    entry: LexiconEntry
     form: str
 
 
 @dataclass(frozen=True)
-class Terms:
+class TextTerms:
     """What the lexicon says of one text."""
 
-    counts: Mapping[Entry, int] = field(default_factory=dict)
+    counts: Mapping[LexiconEntry, int] = field(default_factory=dict)
     """How often each term stands there and may count; in a flood at least so often."""
-    others: frozenset[Entry] = frozenset()
+    others: frozenset[LexiconEntry] = frozenset()
     """Brands that are named, and words of context."""
     hits: Sequence[Hit] = ()
     """Where the terms that count stand."""
-    written: Mapping[Entry, str] = field(default_factory=dict)
+    written: Mapping[LexiconEntry, str] = field(default_factory=dict)
     """The form in which each of them stands there first."""
 
     @classmethod
-    def of(cls, found: Iterable[Hit]) -> Terms:
+    def of(cls, found: Iterable[Hit]) -> TextTerms:
         """What `found` says, by place: terms that count, brands, words of context and labels."""
         hits = tuple(found)
         counted = tuple(hit for hit in hits if hit.entry.kind == "term")
@@ -228,12 +228,12 @@ class Terms:
         weights = ((term.category, term.weight) for term in self.terms)
         return tenant in self.brands and is_offer(weights, self.context, rows)
 
-    def under(self, title: Terms) -> Terms:
+    def under(self, title: TextTerms) -> TextTerms:
         """These and those of the title above: counts are added; hits stay those of the text."""
         if not (title.counts or title.others):
             return self
         counts = Counter(self.counts) + Counter(title.counts)
-        return Terms(counts, self.others | title.others, self.hits, {**self.written, **title.written})
+        return TextTerms(counts, self.others | title.others, self.hits, {**self.written, **title.written})
 
 
 ENOUGH = 4096
@@ -251,7 +251,7 @@ class Lexicon:
     `prescan` is what `read_batch` goes by; `records` counts the words of somebody's record.
     """
 
-    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[Row] = ()) -> None:
+    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] = ()) -> None:
         known = rows or shipped_rows()
         found = forms(brands, bins or {}, known)
         self.records = Records(record_words(known))
@@ -263,21 +263,21 @@ class Lexicon:
         self._longest = max(form.size for form in self._automaton.values())
         self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest  # room for a word, its company, and one that is cut
 
-    def read(self, text: str) -> Terms:
+    def read(self, text: str) -> TextTerms:
         """Terms and brands in one folded text; places are characters."""
-        return Terms.of(self.words_in(text))
+        return TextTerms.of(self.words_in(text))
 
     def words_in(self, text: str) -> list[Hit]:
         """Everything that is known in folded `text`, in order: terms that count, labels, brands, words of context."""
         found = _meant(self._forms_in(lower(text).encode("utf-8", "surrogatepass")))
         return [Hit(form.at, form.behind, entry, form.form.text) for form, entry in found]
 
-    def read_batch(self, batch: Batch, seen: Seen) -> Sequence[Terms]:
+    def read_batch(self, batch: Batch, seen: PrescanHits) -> Sequence[TextTerms]:
         """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are bytes from the text's begin.
 
         `seen` is what `prescan` saw in the batch.
         """
-        terms = [Terms()] * len(batch.starts)
+        terms = [TextTerms()] * len(batch.starts)
         number, end = seen.words
         order = np.argsort(end, kind="stable")
         form, end = self._form_of_pattern[number[order]], end[order]
@@ -287,7 +287,7 @@ class Lexicon:
             text = int(document[first])
             begin = int(batch.starts[text])
             data = batch.data[begin : batch.ends[text]]
-            terms[text] = Terms.of(self._read(data, self._stretches(form[first:last], end[first:last] - begin, len(data))))
+            terms[text] = TextTerms.of(self._read(data, self._stretches(form[first:last], end[first:last] - begin, len(data))))
         return terms
 
     def _stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
@@ -309,7 +309,7 @@ class Lexicon:
             for form, entry in _meant(self._forms_in(data[first:last].tobytes(), low, high)):
                 yield Hit(first + form.start, first + form.end, entry, form.form.text)
 
-    def _forms_in(self, raw: bytes, low: int = 0, high: int | None = None) -> Iterator[_Found]:
+    def _forms_in(self, raw: bytes, low: int = 0, high: int | None = None) -> Iterator[_TermMatch]:
         """Forms in `raw`, a text's UTF-8: of those that are whole words the leftmost, of these the longest.
 
         Those not wholly in [`low`, `high`) are left out: beside a cut nobody knows whether they are part of more.
@@ -324,7 +324,7 @@ class Lexicon:
                 if start >= low and end <= high:
                     at += len(raw[counted:start].translate(None, WITHIN_CHARACTERS))
                     counted = start
-                    yield _Found(start, end, at, at + len(form.text), form)
+                    yield _TermMatch(start, end, at, at + len(form.text), form)
 
 
 class Records:
@@ -347,12 +347,12 @@ class _Form(NamedTuple):
 
     text: str
     size: int
-    entries: tuple[Entry, ...]
+    entries: tuple[LexiconEntry, ...]
     company: frozenset[str]
     is_ambiguous: bool
 
 
-class _Found(NamedTuple):
+class _TermMatch(NamedTuple):
     """A form at bytes [start, end), which are characters [at, behind)."""
 
     start: int
@@ -362,7 +362,7 @@ class _Found(NamedTuple):
     form: _Form
 
 
-def _automaton(known: Mapping[str, tuple[Entry, ...]]) -> ahocorasick.Automaton:
+def _automaton(known: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Automaton:
     automaton = ahocorasick.Automaton()
     for text, entries in known.items():
         company = frozenset(entry.id for entry in entries if entry.kind in COMPANY)
@@ -381,12 +381,12 @@ def _is_word(text: str, start: int, end: int) -> bool:
     return not (end < len(text) and text[end - 1] in ALPHANUMERIC and text[end] in ALPHANUMERIC)
 
 
-def _meant(forms: Iterable[_Found]) -> Iterator[tuple[_Found, Entry]]:
+def _meant(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
     """What forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
     found = list(forms)
     accompanied = set[tuple[int, str]]()
     if len(found) > 1 and any(one.form.is_ambiguous for one in found):
-        mirrored = [_Found(-one.end, -one.start, -one.behind, -one.at, one.form) for one in reversed(found)]
+        mirrored = [_TermMatch(-one.end, -one.start, -one.behind, -one.at, one.form) for one in reversed(found)]
         accompanied.update(_accompanied(found))
         accompanied.update((len(found) - 1 - number, name) for number, name in _accompanied(mirrored))
     for number, one in enumerate(found):
@@ -395,7 +395,7 @@ def _meant(forms: Iterable[_Found]) -> Iterator[tuple[_Found, Entry]]:
                 yield one, entry
 
 
-def _accompanied(found: Iterable[_Found]) -> Iterator[tuple[int, str]]:
+def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
     """Ambiguous terms with another term, a label or a brand before them: the number in `found`, and the term's id.
 
     It takes the last form that is company and, in case that is the same term, the last that was another: a flood costs no more.

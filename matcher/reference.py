@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ullage.identifiers import Candidate, Kind, claims, iban, kinds, masked, phone, resident_id, without_glued_words
+from ullage.identifiers import Candidate, Kind, claims, iban, kinds, masked_value, phone, resident_id, without_glued_words
 from ullage.lookup.written_forms import FORM_OF_LENGTH
 
 DIGEST = "digest"
@@ -24,7 +24,7 @@ APART = ("email", "wechat", DIGEST)
 """Kinds that may overlap with others, as an address with the number in it does."""
 
 
-class Found(NamedTuple):
+class ReferenceMatch(NamedTuple):
     """A candidate; `start` and `end` are character offsets in the folded text. A weak one only corroborates a row."""
 
     kind: str
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     weak: bool
 
 
-def find(text: str) -> list[Found]:
+def find(text: str) -> list[ReferenceMatch]:
     """Candidates of folded `text` by place, without overlaps but for kinds that are APART."""
     mainland = replace(
         kinds()["phone"], pattern=re.compile(phone.MAINLAND, re.ASCII)
@@ -44,7 +44,7 @@ def find(text: str) -> list[Found]:
     bare = without_glued_words(text)
     candidates = [c for kind in (*kinds().values(), mainland, iban.SPACED) for c in of_kind(kind, bare if kind.glued else text)]
     candidates += with_letters(text) + fixed_width(bare)
-    candidates += digests(text) + masked.find(text)
+    candidates += digests(text) + masked_value.find(text)
     apart = [c for c in candidates if c.kind in APART]
     kept = [*apart, *_without_overlaps(c for c in candidates if c.kind not in APART)]
     return sorted(map(_found, kept), key=lambda f: (f.start, f.end, f.kind))
@@ -95,8 +95,8 @@ def of_kind(kind: Kind, text: str) -> list[Candidate]:
     return found
 
 
-def _found(c: Candidate) -> Found:
-    return Found(c.kind, c.form, c.start, c.end, c.normal, c.valid, c.weak)
+def _found(c: Candidate) -> ReferenceMatch:
+    return ReferenceMatch(c.kind, c.form, c.start, c.end, c.normal, c.valid, c.weak)
 
 
 def _without_overlaps(candidates: Iterable[Candidate]) -> Iterator[Candidate]:

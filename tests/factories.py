@@ -5,7 +5,7 @@ from typing import Any
 
 from ullage.bus import FINDINGS, Outgoing
 from ullage.records import FINDING_SCHEMA, Capture, CaptureFacts, Finding, Match, Statistics
-from ullage.running_time import Reading
+from ullage.running_time import ClockReading
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.security.signing import record_parts
@@ -13,9 +13,9 @@ from ullage.security.signing import record_parts
 WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 
 
-def clocks_at(moment: datetime) -> Reading:
+def clocks_at(moment: datetime) -> ClockReading:
     """Both clocks at a moment, and nothing known of the time before: ages are the wall clock's."""
-    return Reading.first(moment.timestamp())
+    return ClockReading.first(moment.timestamp())
 
 
 def capture(**changes: Any) -> Capture:

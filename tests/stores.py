@@ -15,7 +15,7 @@ import pytest
 
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Outcome, Versions, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, Versions, WriteResult, open_store
 from alerts.store.mapping import index_name
 from alerts.store.rights import roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
@@ -121,7 +121,7 @@ def empty(store: IncidentStore, kinds: Sequence[type[Document]] = CLASSES) -> No
     """Remove every document of `kinds`."""
     store.refresh()
     for kind in kinds:
-        if ids := [one.id for one in store.scroll(kind, Where())]:
+        if ids := [one.id for one in store.scroll(kind, DocumentFilter())]:
             store.delete(kind, ids)
     store.refresh()
 
@@ -131,7 +131,7 @@ def until_it_may_log_in(store: IncidentStore) -> None:
     deadline = time.monotonic() + LOGIN_SECONDS
     while True:
         try:
-            store.count(Incident, Where())
+            store.count(Incident, DocumentFilter())
         except ConfigError:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -242,7 +242,7 @@ class Between:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         if self._times and any(isinstance(one, self._kind) for one in documents):
             self._times -= 1
             self._act()
@@ -265,7 +265,7 @@ class Stalled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         self._stall(lambda: self._inner.put(documents, over))
         return self._inner.put(documents, over)
 

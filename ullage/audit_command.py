@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from ullage import erasure
-from ullage.audit import Chain, Entry, entries, walk_all
+from ullage.audit import AuditEntry, ChainCheck, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, print_row, table
@@ -74,7 +74,7 @@ def _verify_file(context: Context, file: Path) -> None:
     typer.echo(f"{file}: as it was signed by alert {signer}")
 
 
-def _as_json(chain: Chain) -> dict[str, object]:
+def _as_json(chain: ChainCheck) -> dict[str, object]:
     faults = [{"file": str(fault.file), "line": fault.line, "what": fault.what} for fault in chain.faults]
     return {"chain": chain.name, "begins": chain.begins, "seq": chain.seq, "digest": chain.last, "faults": faults}
 
@@ -111,12 +111,12 @@ def list_(
     print_list(found, as_json=as_json, row=_row, table=_table, none="No changes.")
 
 
-def _row(found: tuple[str, Entry]) -> dict[str, object]:
+def _row(found: tuple[str, AuditEntry]) -> dict[str, object]:
     chain, entry = found
     return {"chain": chain, **entry.model_dump(mode="json")}
 
 
-def _table(found: Sequence[tuple[str, Entry]]) -> Table:
+def _table(found: Sequence[tuple[str, AuditEntry]]) -> Table:
     made = table("when", "who", "did", "to what", "tenant", "why", whole=("when",))
     for _, entry in found:
         texts = (entry.actor, entry.action, entry.object, entry.tenant, entry.reason)

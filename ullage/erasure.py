@@ -5,7 +5,7 @@ settings) is looked at here. A part first says what stands in the way, and nothi
 and says what it looked at, what went, and what stays until when. Doing it again finishes what a crash cut short.
 
 What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back is what tombstones are for
-(`ullage.lookup.erased`).
+(`ullage.lookup.tombstones`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import DEAD_LETTERS, FINDINGS, TOPICS, Bus
 from ullage.errors import ConfigError, FaultsError, RecordError
 from ullage.files.atomic_write import write_whole
-from ullage.lookup import enrolled as recorded
-from ullage.lookup.erased import EVERYBODY, FOLDER, SETTLED, tombstone
+from ullage.lookup import list_index as recorded
+from ullage.lookup.tombstones import EVERYBODY, FOLDER, SETTLED, tombstone
 from ullage.security import keys
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
@@ -70,7 +70,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ErasureReport:
     """One place that was looked at: how many pieces were removed, what stays there and why, and until when."""
 
     place: str
@@ -87,14 +87,14 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ErasureStage:
     """What a stage erases. `hinders` says what stands in the way, `erase` removes; neither prints a value.
 
     `handle_of` gives a customer's handle by tenant and reference where this host can, else None.
     """
 
     hinders: Callable[[Order], Iterable[str]]
-    erase: Callable[[Order], Iterable[Looked]]
+    erase: Callable[[Order], Iterable[ErasureReport]]
     handle_of: Callable[[str, str], str | None] = lambda *_: None
 
 
@@ -138,13 +138,13 @@ def _known(context: Context) -> set[str]:
     return tenants_here(context) | {found[1] for found in proofs if found}
 
 
-def _parts(context: Context) -> Iterator[Part]:
+def _parts(context: Context) -> Iterator[ErasureStage]:
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here keeps nothing here
             yield from entry.load()(context)
 
 
-def _handle(given: str, tenant: str, parts: Iterable[Part]) -> str:
+def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
     """The handle that was given, or that of the reference on standard input, which is neither kept nor shown."""
     if given != "-":
         if not HANDLE.fullmatch(given):
@@ -164,7 +164,7 @@ def _handle(given: str, tenant: str, parts: Iterable[Part]) -> str:
     raise ConfigError(f"only the building host of {tenant} turns a reference into a handle: ask there, and give the handle here")
 
 
-def carry_out(context: Context, order: Order, parts: Iterable[Part], why: str) -> list[Looked]:
+def carry_out(context: Context, order: Order, parts: Iterable[ErasureStage], why: str) -> list[ErasureReport]:
     """Erase, each part after the other. FaultsError with all that stands in the way, before anything is touched."""
     parts = list(parts)
     if hindered := [said for part in parts for said in part.hinders(order)]:
@@ -177,20 +177,20 @@ def carry_out(context: Context, order: Order, parts: Iterable[Part], why: str) -
     return [*looked, *(one for look in own for one in look(context, order))]
 
 
-def _recorded(context: Context, order: Order) -> Iterator[Looked]:
+def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
     """The list of what is recorded, where this is search's host."""
     path = recorded.path_of(context.data, order.tenant)
     if not order.is_whole and path.is_file():
-        gone = recorded.Enrolled(path, context.keys, order.tenant).erase(bytes.fromhex(order.handle))
-        yield Looked("list of what is recorded", gone)
+        gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(bytes.fromhex(order.handle))
+        yield ErasureReport("list of what is recorded", gone)
     elif order.is_whole:
         there = [one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()]
         for one in there:
             one.unlink()
-        yield Looked("list of what is recorded", len(there))
+        yield ErasureReport("list of what is recorded", len(there))
 
 
-def _keys(context: Context, order: Order) -> Iterator[Looked]:
+def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
     """All keys of a tenant: what was tagged or sealed under them is out of reach, wherever it lies."""
     if not order.is_whole:
         return
@@ -201,10 +201,10 @@ def _keys(context: Context, order: Order) -> Iterator[Looked]:
     if home.is_dir() and not any(home.iterdir()):
         home.rmdir()
     given = store.command or store.credentials
-    yield Looked("keys", len(names), "those that keys.command or a credential gives are yours to destroy" if given else "")
+    yield ErasureReport("keys", len(names), "those that keys.command or a credential gives are yours to destroy" if given else "")
 
 
-def _bus(context: Context, order: Order) -> Iterator[Looked]:
+def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
     """What of the bus still holds it, and until when."""
     keep, urls = context.settings.bus.retention(), context.settings.bus
     for topic in TOPICS:
@@ -219,7 +219,7 @@ def _bus(context: Context, order: Order) -> Iterator[Looked]:
                 stays = f"{_naming(bus, order)} records name it by handle: none is folded again"
         else:
             stays = "records on the broker are not looked through: none is folded again"
-        yield Looked(f"bus topic {topic}", 0, stays, until)
+        yield ErasureReport(f"bus topic {topic}", 0, stays, until)
 
 
 def _naming(bus: Bus, order: Order) -> int:
@@ -233,26 +233,28 @@ def _naming(bus: Bus, order: Order) -> int:
     return count
 
 
-def _audit(context: Context, order: Order) -> Iterator[Looked]:
+def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     """The audit log stays; it tells how often handles were taken out."""
     found = [entry for _, entry in entries(context.data / AUDIT) if entry.tenant == order.tenant]
     taken = [entry for entry in found if entry.action in ("customers.export", "incident.export", "subjects.resolve")]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
-    yield Looked(AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until)
+    yield ErasureReport(AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until)
     if taken:
         last = max(entry.at for entry in taken)
-        yield Looked("exports", 0, f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must remove it")
+        yield ErasureReport(
+            "exports", 0, f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must remove it"
+        )
 
 
-def _settings(context: Context, order: Order) -> Iterator[Looked]:
+def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
     if order.is_whole:
         table = f"[tenants.{order.tenant}]"
         if order.tenant in context.settings.tenants:
-            yield Looked("ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration")
-        yield Looked("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too")
+            yield ErasureReport("ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration")
+        yield ErasureReport("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too")
 
 
-def _prove(context: Context, order: Order, looked: list[Looked], path: Path, case: str, reason: str) -> None:
+def _prove(context: Context, order: Order, looked: list[ErasureReport], path: Path, case: str, reason: str) -> None:
     """Write the proof, sign it, and say what it says."""
     body = {
         "erased": "tenant" if order.is_whole else "customer",
@@ -282,7 +284,7 @@ def _prove(context: Context, order: Order, looked: list[Looked], path: Path, cas
     typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")
 
 
-def _gone_by(looked: Iterable[Looked], order: Order) -> date:
+def _gone_by(looked: Iterable[ErasureReport], order: Order) -> date:
     """When the last of what expires by itself has; the audit log, which holds no value, is none of it."""
     return max((one.until for one in looked if one.until and one.place != AUDITED), default=order.now.date())
 

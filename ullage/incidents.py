@@ -17,7 +17,7 @@ from ullage.settings import Context
 GROUP = "ullage.incidents"
 
 
-class Earlier(NamedTuple):
+class IncidentHistory(NamedTuple):
     """What the store knows of a finding that is not in it.
 
     `share`, 0 to 1, of its customers stood with the same fields in `incident` or others before, "" where none did; `joins` is the
@@ -32,7 +32,7 @@ class Earlier(NamedTuple):
     acknowledged: bool = False
 
 
-class Opened(NamedTuple):
+class IncidentReference(NamedTuple):
     """What became of a finding: the incident it is in, `is_new` if it opened that; or why there is none, in words."""
 
     incident: str = ""
@@ -44,10 +44,10 @@ class Opened(NamedTuple):
 class Incidents(Protocol):
     """The incidents of this machine's configuration."""
 
-    def earlier(self, finding: Finding) -> Earlier:
+    def earlier(self, finding: Finding) -> IncidentHistory:
         """What is known of it; nothing is written. The first part of a long finding is enough."""
 
-    def folded(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
+    def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
         """What became of the findings with these ids, which are on the bus: waits at most `seconds` for whoever folds them.
 
         On one machine where nobody does, it folds itself. Each id is answered, also where nothing came of it yet.

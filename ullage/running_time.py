@@ -49,7 +49,7 @@ class Span(NamedTuple):
     until: float
 
 
-class _Record(BaseModel):
+class _ClockRecord(BaseModel):
     """The file."""
 
     model_config = STRICT
@@ -61,7 +61,7 @@ class _Record(BaseModel):
     spans: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(min_length=1, max_length=MOST_SPANS)
     sha256: str = ""
 
-    def summed(self) -> _Record:
+    def summed(self) -> _ClockRecord:
         """The same with its digest."""
         bare = self.model_copy(update={"sha256": ""})
         return bare.model_copy(update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()})
@@ -93,7 +93,7 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClockReading:
     """Both clocks at one moment, and what is known of the time before. `spans` is empty where the record is damaged."""
 
     wall: float
@@ -103,7 +103,7 @@ class Reading:
     spans: tuple[Span, ...]
 
     @classmethod
-    def first(cls, wall: float, uptime: float = 0.0, boot: str = "") -> Reading:
+    def first(cls, wall: float, uptime: float = 0.0, boot: str = "") -> ClockReading:
         """Of a clock of which nothing is known: it is taken to be right."""
         return cls(wall, boot, uptime, (wall, 0.0), (Span(wall, wall, 0.0, 0.0),))
 
@@ -142,7 +142,7 @@ class Reading:
             return f"the record of the clocks in {FOLDER}/{FILE} is damaged or of a newer ullage: {TO_DO}; {done}"
         return f"the wall clock says {self.said}, running time makes it {_minute(self.wall - self.jump)}: {TO_DO}; {done}"
 
-    def later(self, wall: float, uptime: float, boot: str) -> Reading:
+    def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
         """The next reading."""
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
@@ -154,13 +154,13 @@ class Reading:
             spans = (*self.spans[:-1], ended, Span(wall - passed, wall, last.until, elapsed))
         else:
             spans = (*self.spans[:-1], last._replace(begin=min(last.begin, wall), end=wall, until=elapsed))
-        found = Reading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
+        found = ClockReading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
         is_agreed = not found.is_suspended and (not same or elapsed - self.agreed[1] >= AGREED_SECONDS)
         return found.accepted() if is_agreed else found
 
-    def accepted(self) -> Reading:
+    def accepted(self) -> ClockReading:
         """The same with the wall clock taken to be right from now on."""
-        return Reading(self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans)
+        return ClockReading(self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans)
 
     def older(self, seconds: float, *, witnessed: bool = False) -> Old:
         """What is at least so old; nothing while the clocks disagree.
@@ -216,7 +216,7 @@ class RunningTime:
             self.read()
             self._read_at = now
 
-    def read(self) -> Reading:
+    def read(self) -> ClockReading:
         """Read both clocks, durably. UnavailableError when the disk does not take it: then nothing may be deleted."""
         with disk_errors(), self._alone():
             before = self._before()
@@ -229,7 +229,7 @@ class RunningTime:
             log.get("clock").info("retention_resumed")
         return found
 
-    def look(self) -> Reading:
+    def look(self) -> ClockReading:
         """Both clocks as they are now; nothing is written."""
         return self._next(self._before())
 
@@ -237,12 +237,12 @@ class RunningTime:
         """A clock for what ends at a time and cannot be taken back; while the clocks disagree it shows the earlier of both."""
         return replace(self.clock, wall=lambda: self.look().now().timestamp())
 
-    def accept(self, note: Callable[[Reading], None]) -> Reading:
+    def accept(self, note: Callable[[ClockReading], None]) -> ClockReading:
         """Take the wall clock to be right from now on; `note` is told before, of what was found."""
         note(self.look())
         with disk_errors(), self._alone():
             found = self._next(self._before())
-            accepted = found.accepted() if found.spans else Reading.first(found.wall, found.uptime, found.boot)
+            accepted = found.accepted() if found.spans else ClockReading.first(found.wall, found.uptime, found.boot)
             self._write(accepted)
         log.get("clock").info("retention_resumed")
         return accepted
@@ -254,27 +254,27 @@ class RunningTime:
         with turn(folder / "lock"):
             yield
 
-    def _next(self, before: Reading | None) -> Reading:
+    def _next(self, before: ClockReading | None) -> ClockReading:
         wall, uptime, boot = self.clock.wall(), self.clock.uptime(), self.clock.boot()
         if before is None:
-            return Reading.first(wall, uptime, boot)
-        return before.later(wall, uptime, boot) if before.spans else Reading(wall, boot, uptime, (wall, 0.0), ())
+            return ClockReading.first(wall, uptime, boot)
+        return before.later(wall, uptime, boot) if before.spans else ClockReading(wall, boot, uptime, (wall, 0.0), ())
 
-    def _before(self) -> Reading | None:
+    def _before(self) -> ClockReading | None:
         """The last reading; None where there was none."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
             return None
         try:
-            found = _Record.model_validate_json(content)
+            found = _ClockRecord.model_validate_json(content)
         except ValidationError:
             found = None
         if found is None or found != found.summed():
-            return Reading(0.0, "", 0.0, (0.0, 0.0), ())
+            return ClockReading(0.0, "", 0.0, (0.0, 0.0), ())
         spans = tuple(Span(*one) for one in found.spans)
-        return Reading(spans[-1].end, found.boot, found.uptime, found.agreed, spans)
+        return ClockReading(spans[-1].end, found.boot, found.uptime, found.agreed, spans)
 
-    def _write(self, reading: Reading) -> None:
-        made = _Record(boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans)
+    def _write(self, reading: ClockReading) -> None:
+        made = _ClockRecord(boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans)
         write_whole(made.summed().model_dump_json().encode(), self.path, lasts=False)

@@ -18,10 +18,10 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
-from ullage.running_time import Reading
+from ullage.running_time import ClockReading
 from ullage.runtime import dead_letters
 from ullage.security import check_values, keys
-from ullage.security.tls import Life, Served, Trust
+from ullage.security.tls import Life, ListenerCertificate, Trust
 from ullage.settings import FILE, Context, Settings
 
 MIB = 1 << 20
@@ -105,7 +105,7 @@ def require_keys(context: Context) -> None:
         raise ConfigError("; ".join(wrong))
 
 
-class Warned(str):
+class SetupWarning(str):
     """What a look found that is no fault, and that somebody should change all the same."""
 
     __slots__ = ()
@@ -128,7 +128,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         except (UllageError, OSError) as error:
             lines.extend(f"FAULT  {what}: {fault}" for fault in faults_of(error))
             return False
-        lines.append(f"{'WARN ' if isinstance(said, Warned) else 'ok   '}  {what}: {said}")
+        lines.append(f"{'WARN ' if isinstance(said, SetupWarning) else 'ok   '}  {what}: {said}")
         return True
 
     look("keys", lambda: _keys(context))
@@ -168,7 +168,7 @@ def _disks(context: Context) -> str:
             raise ConfigError(f"no more files can be made at {folder} (no inode is free): make room, or nothing is stored soon")
         tight = tight or free < TIGHT_MIB
         said.append(f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}")
-    return Warned(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)
+    return SetupWarning(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)
 
 
 def _folder_of(url: str, data: Path) -> Path | None:
@@ -252,7 +252,7 @@ def own_certificate(context: Context, trust: Trust | None) -> str:
 
 
 def _listener(context: Context, role: str, certificate: str, key: str) -> str:
-    served = Served(role, context.data / certificate, context.data / key)
+    served = ListenerCertificate(role, context.data / certificate, context.data / key)
     return lasts(served.certificate, served.life, context.clock.now())
 
 
@@ -265,7 +265,7 @@ def lasts(path: Path, life: Life, now: datetime) -> str:
     days = (life.end - now).days
     left = f"{days} days are left" if days > 1 else "a day is left" if days else "less than a day is left"
     said = f"{path} is good until {life.end:%Y-%m-%d %H:%M} UTC, {left}"
-    return Warned(f"{said}: have it renewed") if now > life.renewal_due else said
+    return SetupWarning(f"{said}: have it renewed") if now > life.renewal_due else said
 
 
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
@@ -284,7 +284,7 @@ def _clock(context: Context) -> str:
 def accept_clock(context: Context) -> str:
     """Take the wall clock to be right, as a person says that it is; returns what was found. The audit log has it before."""
 
-    def note(reading: Reading) -> None:
+    def note(reading: ClockReading) -> None:
         by = f"{reading.jump / 3600:+.1f} h from running time" if reading.spans else "the record of the clocks was damaged"
         said = f"the wall clock is right: {reading.said}, {by}"
         context.trail().append("clock.accepted", said, actor=current_user())

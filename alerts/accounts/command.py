@@ -14,14 +14,14 @@ from rich.table import Table
 
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.desk import AccountDesk
+from alerts.accounts.oidc_accounts import checked_subject
 from alerts.accounts.passwords import Passwords, made
 from alerts.accounts.roles import ALL, PERMISSIONS, ROLES
-from alerts.accounts.vouched import checked_subject
 from ullage.audit import current_user
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 

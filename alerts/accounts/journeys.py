@@ -14,7 +14,7 @@ from ullage.phrase import Phrase
 JOURNEY_SECONDS, MOST_JOURNEYS = 600.0, 2_000
 
 
-class RefusedError(UllageError):
+class LoginRefusedError(UllageError):
     """Somebody is not let in. The message is for them; `why` is for the audit log and holds nothing of what was sent."""
 
     def __init__(self, message: Phrase, why: str) -> None:
@@ -58,9 +58,9 @@ class Journeys:
         with self._lock:
             journey = self._journeys.pop(state, None)
         if journey is None or journey.until <= self._clock.monotonic():
-            raise RefusedError(AGAIN, "state: none of ours, used before, or too old")
+            raise LoginRefusedError(AGAIN, "state: none of ours, used before, or too old")
         if not secrets.compare_digest(journey.browser, digest(browser)):
-            raise RefusedError(AGAIN, "state: begun in another browser")
+            raise LoginRefusedError(AGAIN, "state: begun in another browser")
         return journey
 
 

@@ -18,8 +18,8 @@ from joserfc.errors import ExpiredTokenError, InvalidKeyIdError, JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 
 from alerts.accounts.fetching import Fetching
-from alerts.accounts.journeys import NOT_BELIEVED, Journey, RefusedError
-from alerts.accounts.vouched import LONGEST_SUBJECT
+from alerts.accounts.journeys import NOT_BELIEVED, Journey, LoginRefusedError
+from alerts.accounts.oidc_accounts import LONGEST_SUBJECT
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.settings import LOOPBACK
@@ -70,14 +70,14 @@ class Provider:
         known = self.discovered()
         promised = known.get("authorization_response_iss_parameter_supported") is True
         if (issuer is None and promised) or (issuer is not None and issuer != self.settings.issuer):
-            raise RefusedError(NOT_BELIEVED, "the answer is another issuer's, or says none")
+            raise LoginRefusedError(NOT_BELIEVED, "the answer is another issuer's, or says none")
         given = self._exchanged(known["token_endpoint"], journey, code)
         claims = self._believed(given, journey.nonce)
         if self.settings.claim in claims or not known.get("userinfo_endpoint") or not self.settings.grants:
             return claims
         told = self._fetch.json("GET", known["userinfo_endpoint"], token=str(given.get("access_token", "")))
         if told.get("sub") != claims["sub"]:
-            raise RefusedError(NOT_BELIEVED, "userinfo is of another subject than the ID token")
+            raise LoginRefusedError(NOT_BELIEVED, "userinfo is of another subject than the ID token")
         return {**told, **claims}
 
     def discovered(self) -> Mapping[str, Any]:
@@ -105,14 +105,14 @@ class Provider:
                 asked["client_secret"] = self._secret
         given = self._fetch.json("POST", place, form=asked, basic=basic, refusals=(400, 401))
         if "error" in given:
-            raise RefusedError(NOT_BELIEVED, "the provider did not take the code, or not this client")
+            raise LoginRefusedError(NOT_BELIEVED, "the provider did not take the code, or not this client")
         return given
 
     def _believed(self, given: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
         """The claims of the ID token in an answer."""
         token = given.get("id_token")
         if not isinstance(token, str):
-            raise RefusedError(NOT_BELIEVED, "no ID token")
+            raise LoginRefusedError(NOT_BELIEVED, "no ID token")
         try:
             decoded = self._verified(token)
             claims = CodeIDToken(
@@ -126,13 +126,13 @@ class Provider:
             )
             claims.validate(now=int(self._clock.wall()), leeway=LEEWAY)
         except ExpiredTokenError:
-            raise RefusedError(NOT_BELIEVED, "ID token: expired") from None
+            raise LoginRefusedError(NOT_BELIEVED, "ID token: expired") from None
         except JoseError as error:
-            raise RefusedError(NOT_BELIEVED, f"ID token: {_said(error)}") from None
+            raise LoginRefusedError(NOT_BELIEVED, f"ID token: {_said(error)}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise RefusedError(NOT_BELIEVED, "ID token: not as it must be") from None
+            raise LoginRefusedError(NOT_BELIEVED, "ID token: not as it must be") from None
         if not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
-            raise RefusedError(NOT_BELIEVED, "ID token: sub")
+            raise LoginRefusedError(NOT_BELIEVED, "ID token: sub")
         return dict(claims)
 
     def _verified(self, token: str) -> jwt.Token:

@@ -1,7 +1,7 @@
 """Logging in by an identity provider, from the link on the login page to an account.
 
-What is asked of the provider is `alerts.accounts.oidc`, whose account somebody has `alerts.accounts.vouched`. Every refusal is in
-the audit log with its reason, and without anything of what was sent.
+What is asked of the provider is `alerts.accounts.oidc`, whose account somebody has `alerts.accounts.oidc_accounts`. Every refusal
+is in the audit log with its reason, and without anything of what was sent.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alerts.accounts.accounts import Accounts, User
-from alerts.accounts.journeys import Journeys, RefusedError
-from alerts.accounts.vouched import Vouched, check_grants
+from alerts.accounts.journeys import Journeys, LoginRefusedError
+from alerts.accounts.oidc_accounts import OidcAccounts, check_grants
 from ullage.audit import Trail
 from ullage.errors import ConfigError, UnavailableError
 from ullage.phrase import Phrase
@@ -38,7 +38,7 @@ class SignOn:
     """Threads share it."""
 
     provider: Provider
-    vouched: Vouched
+    vouched: OidcAccounts
     journeys: Journeys
     begun: Allowance
     trail: Trail
@@ -63,7 +63,7 @@ class SignOn:
         with self._told():
             journey = self.journeys.end(sent.get("state", ""), browser)
             if "error" in sent or not sent.get("code"):
-                raise RefusedError(DENIED, "the provider did not log somebody in")
+                raise LoginRefusedError(DENIED, "the provider did not log somebody in")
             return self.vouched.user(self.provider.claims(journey, sent["code"], sent.get("iss"))), journey.then
 
     def left(self, back: str) -> str:
@@ -78,12 +78,12 @@ class SignOn:
         """Every refusal is noted; a provider that cannot be asked refuses, in words for whoever waits."""
         try:
             yield
-        except RefusedError as error:
+        except LoginRefusedError as error:
             self.trail.append("account.refused", f"identity provider: {error.why}", actor=PAGE)
             raise
         except UnavailableError as error:
             self.trail.append("account.refused", str(error), actor=PAGE)
-            raise RefusedError(DOWN, str(error)) from error
+            raise LoginRefusedError(DOWN, str(error)) from error
 
 
 def configured(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
@@ -99,7 +99,7 @@ def configured(context: Context, accounts: Accounts, trail: Trail) -> SignOn | N
     check_grants(settings, tenants_here(context))
     provider = Provider(settings, _secret(context), context.clock, fetching(settings, context.data, context.clock))
     begun = Allowance(BEGUN, BEGUN_SECONDS, context.clock, "too many logins were begun")
-    return SignOn(provider, Vouched(settings, accounts, trail), Journeys(context.clock), begun, trail)
+    return SignOn(provider, OidcAccounts(settings, accounts, trail), Journeys(context.clock), begun, trail)
 
 
 def _secret(context: Context) -> str:

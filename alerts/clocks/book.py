@@ -19,12 +19,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from alerts.clocks.duties import Duties, Duty, Owed, sent_at
-from alerts.incidents.erased import buried
+from alerts.clocks.duties import Duties, Duty, IncidentDeadlines, sent_at
 from alerts.incidents.status import UNDECIDED, status_of
+from alerts.incidents.tombstones import buried
 from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, clock_of
 from alerts.records.document import Excerpt
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.merge import Merge, merge
 from ullage import log
 from ullage.errors import RecordError
@@ -90,7 +90,7 @@ class Book:
             now = self.duties.clock.now()
             self.store.refresh(Decision)
             since = min(self._looked or now, now) - LATELY
-            lately = list(self.store.scroll(Decision, Where(since=since)))
+            lately = list(self.store.scroll(Decision, DocumentFilter(since=since)))
             self.changed({one.incident for one in lately if one.id not in self._seen or one.at >= now - AGAIN})
             self._seen, self._looked, self._asked = frozenset(one.id for one in lately), now, now
         else:
@@ -141,13 +141,13 @@ class Book:
         return self._after is not None
 
     def _worked(self, after: str) -> str:
-        page = self.store.search(Incident, Where(), SLICE, after, "time")
+        page = self.store.search(Incident, DocumentFilter(), SLICE, after, "time")
         self._write([incident.id for incident in page.items])
         return page.after
 
     def _swept(self, after: str) -> str:
         """Records of incidents that are gone go too."""
-        page = self.store.search(DutyRecord, Where(), SLICE, after, "time")
+        page = self.store.search(DutyRecord, DocumentFilter(), SLICE, after, "time")
         known = self.store.mget(Incident, {one.incident for one in page.items}) if page.items else {}
         self._remove([one.id for one in page.items if one.incident not in known])
         return page.after
@@ -170,7 +170,7 @@ class Book:
     def _bring_up(self, ids: Collection[str], merging: Merge) -> None:
         """The versions are read before what the records follow from, so what was worked out of less replaces none of more."""
         self.store.refresh(Decision, Notification, DutyRecord)
-        theirs = self.store.excerpts(DutyRecord, Where({"incident": [*ids]}), Excerpt)
+        theirs = self.store.excerpts(DutyRecord, DocumentFilter({"incident": [*ids]}), Excerpt)
         there = merging.mget(DutyRecord, {one.id for one in theirs})
         incidents = [*self.store.mget(Incident, ids).values()]
         now = {one.id: one for one in records(self.duties, incidents)}
@@ -223,7 +223,7 @@ def _record(incident: Incident, duty: Duty) -> DutyRecord:
     )
 
 
-def _is_to_be_heard(incident: Incident, owed: Owed) -> bool:
+def _is_to_be_heard(incident: Incident, owed: IncidentDeadlines) -> bool:
     """Whether its clock runs, and nobody has decided anything."""
     is_grave = SEVERITIES.index(incident.severity) >= SEVERITIES.index("low")
     return incident.clock == "run" and is_grave and status_of(owed.decisions) == UNDECIDED
@@ -242,10 +242,10 @@ def earliest(store: IncidentStore, tenant: str, regimes: Iterable[str], now: dat
     """
     found = dict[str, float]()
     for regime in regimes:
-        running = Where({"runs": (clock_of(tenant, regime),)})
+        running = DocumentFilter({"runs": (clock_of(tenant, regime),)})
         first = store.search(DutyRecord, running, 1, order="time").items
         if first and not first[0].verified and first[0].at < now:
-            first = store.search(DutyRecord, Where(running.equals, since=now), 1, order="time").items
+            first = store.search(DutyRecord, DocumentFilter(running.equals, since=now), 1, order="time").items
         if first:
             found[regime] = first[0].at.timestamp()
     return found
@@ -256,7 +256,7 @@ def unheard(store: IncidentStore, tenant: str, silent: Collection[str], now: dat
 
     Without those `silent`, by id: whoever silenced one knows of it.
     """
-    late = Where({"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1))
+    late = DocumentFilter({"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1))
     return store.count(DutyRecord, late.but(without=[f"{incident}:{HEARD}" for incident in silent]))
 
 
@@ -265,5 +265,5 @@ def reports(store: IncidentStore, since: datetime, until: datetime) -> dict[str,
 
     Of rules whose text was read.
     """
-    where = Where({"counts": ("kept", "late", "missed")}, since=since, before=until)
+    where = DocumentFilter({"counts": ("kept", "late", "missed")}, since=since, before=until)
     return {one.values[0]: one.count for one in store.tally(DutyRecord, where, ("counts",))}

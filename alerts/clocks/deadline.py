@@ -32,14 +32,14 @@ UNITS_ZH = {Unit.MINUTES: "分钟", Unit.HOURS: "小时", Unit.DAYS: "日", Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
+class Period:
     """A period as a rule states it; `amount` is 0 for the same day."""
 
     amount: int
     unit: Unit
 
     @classmethod
-    def read(cls, text: str) -> Within:
+    def read(cls, text: str) -> Period:
         """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError for anything else."""
         found = RULE.fullmatch(text)
         if found is None:
@@ -67,7 +67,7 @@ def half_of(left: timedelta) -> timedelta:
     return max(SOONEST, left / 2)
 
 
-def deadline(start: datetime, within: Within, zone: tzinfo, calendar: Calendar) -> Deadline:
+def deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
     """When `within` of the aware moment `start` is over."""
     if within.unit in (Unit.MINUTES, Unit.HOURS):
         seconds = within.amount * (60 if within.unit is Unit.MINUTES else 3600)

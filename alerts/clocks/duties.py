@@ -26,7 +26,7 @@ from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import Regime, Stage, regimes_of
 from alerts.incidents.status import CLOSED, status_of, statuses
 from alerts.records import Decision, Incident, Notification, Status
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
@@ -73,7 +73,7 @@ class Duty:
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class IncidentDeadlines:
     """What is owed of one incident, and what was decided of it, newest last."""
 
     decisions: tuple[Decision, ...]
@@ -115,29 +115,29 @@ class Duties:
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
         """The duties of one incident, those of one regime together, in the order of its tenant's settings."""
-        where = Where({"incident": incident.parts})
+        where = DocumentFilter({"incident": incident.parts})
         made = (*decisions, *self.store.scroll(Decision, where)) if incident.parts else decisions
         return self.since(incident, made, self.moments(incident, made))
 
     def owed(
         self, incidents: Sequence[Incident], made: Iterable[Decision] = (), known_at: datetime | None = None
-    ) -> dict[str, Owed]:
+    ) -> dict[str, IncidentDeadlines]:
         """What is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet.
 
         With `known_at` it is what would be owed if somebody had acknowledged then what nobody has yet.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
-        for one in (*(self.store.scroll(Decision, Where({"incident": ids})) if ids else ()), *made):
+        for one in (*(self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()), *made):
             decided.setdefault(one.incident, {})[one.id] = one
-        sent, found = self._sent(ids), dict[str, Owed]()
+        sent, found = self._sent(ids), dict[str, IncidentDeadlines]()
         for incident in incidents:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
             parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
             moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
             moments = replace(moments, acknowledged=moments.acknowledged or known_at)
             decide = _decide(incident, own, moments.learned)
-            found[incident.id] = Owed(tuple(own), self.since(incident, [*own, *parts], moments), decide)
+            found[incident.id] = IncidentDeadlines(tuple(own), self.since(incident, [*own, *parts], moments), decide)
         return found
 
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
@@ -149,7 +149,7 @@ class Duties:
         return {id_: one.running for id_, one in owed.items() if one.running}
 
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
-        """The statuses as people see them (`Owed.status`) of what was decided on, of `ids` or of all; all others are open."""
+        """The statuses (`IncidentDeadlines.status`) of what was decided on, of `ids` or of all; all others are open."""
         found = statuses(self.store, ids)
         reported = self.store.mget(Incident, [id_ for id_, status in found.items() if status == "reported"])
         return found | {id_: owed.status for id_, owed in self.owed([*reported.values()]).items()}
@@ -176,7 +176,7 @@ class Duties:
         """
         ids = [incident.id for incident in incidents if incident.decide_minutes]
         decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
-        for decision in self.store.scroll(Decision, Where({"incident": ids})) if ids else ():
+        for decision in self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ():
             decided[decision.incident].append(decision)
         sent, found = self._sent(ids), dict[str, Decide]()
         for incident in incidents:
@@ -191,7 +191,7 @@ class Duties:
 
         One that no channel took counts from when it was to be told.
         """
-        where = Where({"incident": [incident.id for incident in incidents]})
+        where = DocumentFilter({"incident": [incident.id for incident in incidents]})
         said = _by_incident(self.store.scroll(Notification, where)) if incidents else {}
         return {incident.id: self._heard_by(incident, said.get(incident.id, ())) for incident in incidents}
 
@@ -213,7 +213,7 @@ class Duties:
 
     def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
         """The notifications that were sent, by incident."""
-        where = Where({"incident": incidents, "outcome": ("sent",)})
+        where = DocumentFilter({"incident": incidents, "outcome": ("sent",)})
         return _by_incident(self.store.scroll(Notification, where)) if incidents else {}
 
     def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:

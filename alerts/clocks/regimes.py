@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from alerts.clocks.deadline import Within
+from alerts.clocks.deadline import Period
 from alerts.records import SEVERITIES, Incident, Severity
 from alerts.records.document import Frozen
 from ullage.errors import ConfigError
@@ -41,15 +41,15 @@ class Stage(Frozen):
 
     id: StageId
     since: Since = Field(alias="from")
-    due: Within
+    due: Period
     ours: bool = False
     says: str = ""
     says_zh: str = ""
 
     @field_validator("due", mode="before")
     @classmethod
-    def _period(cls, text: Any) -> Within:
-        return Within.read(text)
+    def _period(cls, text: Any) -> Period:
+        return Period.read(text)
 
 
 class Regime(Frozen):

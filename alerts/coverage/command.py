@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.coverage import render
-from alerts.coverage.asked import LAST_NIGHT, Ledger
-from alerts.coverage.hours import EVERYWHERE, Seen
-from alerts.coverage.sheet import Standing
+from alerts.coverage.hours import EVERYWHERE, CoverageWindow
+from alerts.coverage.reader import LAST_NIGHT, CoverageReader
+from alerts.coverage.sheet import DayCheck
 from alerts.decisions.options import By, decider
 from alerts.language import house_language
 from alerts.store import configured_store
@@ -46,7 +46,7 @@ def show(
         return
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
-        ledger = Ledger(context, store)
+        ledger = CoverageReader(context, store)
         seen = ledger.seen(since, until, site)
         sheets = ledger.standings(seen)
     if sheet is not None:
@@ -74,19 +74,19 @@ def explain(
     context: Context = ctx.obj
     who = decider(context, by, "coverage.explain").name
     with contextlib.closing(configured_store(context)) as store:
-        ledger = Ledger(context, store)
+        ledger = CoverageReader(context, store)
         made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
     typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {render.span(made.since, made.until, ledger.zone)}, by {who}")
 
 
-def _write(ledger: Ledger, seen: Seen, sheets: list[Standing], path: Path, language: Language) -> None:
+def _write(ledger: CoverageReader, seen: CoverageWindow, sheets: list[DayCheck], path: Path, language: Language) -> None:
     """The sheet to print, signed where the key of alert is here."""
     text, signed = ledger.sheet(seen, sheets, current_user(), language)
     write_whole(text.encode(), path)
     typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
 
 
-def _print(context: Context, seen: Seen, sheets: list[Standing], everything: bool) -> None:
+def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool) -> None:
     """For people."""
     zone, out = ZoneInfo(context.settings.coverage.zone), console()
     typer.echo(f"Coverage {render.span(seen.since, seen.until, zone)}, hours of {zone.key}")

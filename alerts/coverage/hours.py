@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from alerts.coverage.ledger import last_days
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.hours import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
@@ -39,7 +39,7 @@ READ: frozenset[State] = frozenset({"seen", "blind", "partly"})
 """Of an hour in which the site was to be read."""
 
 
-class Cell(NamedTuple):
+class CoverageHour(NamedTuple):
     """One hour of one site; `why` are blind minutes by reason. A page may have a hundred thousand of them."""
 
     at: datetime
@@ -67,11 +67,11 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SiteCoverage:
     """A site in the window; `unwatched` says why it is not read at its end, "" of one that is."""
 
     site: str
-    cells: tuple[Cell, ...]
+    cells: tuple[CoverageHour, ...]
     gaps: tuple[Gap, ...]
     unwatched: str = ""
     revisit: int = 0
@@ -96,7 +96,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CoverageWindow:
     """What the ledger says of a time: `judged` so far, `before` its beginning.
 
     `canaries` are hours in which a canary post was told.
@@ -105,7 +105,7 @@ class Seen:
     since: datetime
     until: datetime
     judged: datetime
-    rows: tuple[Row, ...]
+    rows: tuple[SiteCoverage, ...]
     before: tuple[Gap, ...] = ()
     canaries: frozenset[datetime] = frozenset()
     days: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Seen:
         """Those that nobody explained."""
         return [gap for gap in self.gaps() if gap.explained is None]
 
-    def pending(self) -> list[Row]:
+    def pending(self) -> list[SiteCoverage]:
         """Sites of which it cannot be said yet whether they are seen: they were not of late, or nothing of any is judged."""
         judged = any(row.was_read for row in self.rows) or bool(self.gaps())
         return [row for row in self.rows if row.pending and (row.is_blind_now or not judged)]
@@ -161,15 +161,15 @@ def coverage(
     site: str = "",
     *,
     cells: bool = True,
-) -> Seen:
+) -> CoverageWindow:
     """What was seen from `since` until `until`, of one site or of all; rows without cells where only gaps are asked for."""
     since, until = _hour(since), min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR)
     judged = min(until, now - GRACE)
     days = [day_of(since - HOUR)]
     while days[-1] < day_of(until + HOUR):
         days.append(day_of(_start(days[-1]) + DAY))
-    found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, Where()))
-    canary, rows, hours = found.pop(CANARY, None), list[Row](), list(_hours(since, until)) if cells else []
+    found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, DocumentFilter()))
+    canary, rows, hours = found.pop(CANARY, None), list[SiteCoverage](), list(_hours(since, until)) if cells else []
     cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
         row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons, cell)
@@ -177,7 +177,7 @@ def coverage(
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
     before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
-    return Seen(
+    return CoverageWindow(
         since, until, judged, tuple(rows),
         tuple(_explained(before, reasons)) if before.until > before.since else (),
         _told(canary) if canary else frozenset(), tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
@@ -206,7 +206,7 @@ class Recount:
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
     """When the ledger began, to the hour, if that is not before `since`."""
-    if store.count(SiteDay, Where(before=_start(day_of(since - HOUR)))):
+    if store.count(SiteDay, DocumentFilter(before=_start(day_of(since - HOUR)))):
         return since
     told = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in found.values())
     heard = [slots.first + len(slots.letters) - len(rest) for slots, rest in told if rest]
@@ -220,11 +220,11 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
     only = {"site": (site, CANARY)} if site else {}
     for n in range(0, len(days), DAYS_AT_ONCE):
         some = days[n : n + DAYS_AT_ONCE]
-        told = store.scroll(SiteDay, Where(only, since=_start(some[0]), before=_start(some[-1]) + DAY))
+        told = store.scroll(SiteDay, DocumentFilter(only, since=_start(some[0]), before=_start(some[-1]) + DAY))
         for one in sorted(told, key=lambda one: one.at):
             found.setdefault(one.site, _Slots(first)).add(one)
-    newest = store.search(SiteDay, Where(only, before=_start(days[0])), 1).items
-    for last in last_days(store, newest[0].at, Where(only, differs={"site": [*found]})) if newest else ():
+    newest = store.search(SiteDay, DocumentFilter(only, before=_start(days[0])), 1).items
+    for last in last_days(store, newest[0].at, DocumentFilter(only, differs={"site": [*found]})) if newest else ():
         if site and last.site != site:
             continue
         carried = last
@@ -245,8 +245,8 @@ def _row(
     window: tuple[datetime, datetime, datetime, list[datetime]],
     gap_minutes: float,
     reasons: Sequence[GapReason],
-    cell: Callable[[datetime, str, int, bool, bool], Cell],
-) -> Row:
+    cell: Callable[[datetime, str, int, bool, bool], CoverageHour],
+) -> SiteCoverage:
     since, until, judged, hours = window
     until_slot = _slot(judged) - slots.first
     letters = slots.letters[: max(0, until_slot)]
@@ -265,7 +265,7 @@ def _row(
     is_blind = [n in blind for n in numbers] if blind else repeat(False)
     explained = [at in dark for at in hours] if dark else repeat(False)
     last = slots.last
-    return Row(
+    return SiteCoverage(
         name,
         tuple(map(cell, hours, told, posts, is_blind, explained)),
         gaps,
@@ -281,11 +281,11 @@ def _heard(letters: str) -> str:
     return "".join(letter for letter in letters if letter == SEEN or (letter in WHY and letter != UNHEARD))
 
 
-def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> Cell:
+def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> CoverageHour:
     """An hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap leave it seen."""
     seen, minutes = _minutes(told)
     if seen == HOUR_MINUTES:
-        return Cell(at, "seen", seen, minutes, posts)
+        return CoverageHour(at, "seen", seen, minutes, posts)
     state: State
     if is_blind:
         state = "partly" if seen else "blind"
@@ -293,7 +293,7 @@ def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) 
         state = "open"
     else:
         state = "seen" if seen else "off"
-    return Cell(at, state, seen, minutes, posts, explained)
+    return CoverageHour(at, state, seen, minutes, posts, explained)
 
 
 @lru_cache(maxsize=1024)

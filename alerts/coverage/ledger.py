@@ -18,7 +18,7 @@ from itertools import groupby, islice
 
 from alerts.records import Heard, SiteDay
 from alerts.records.coverage import day_id, day_of, new_day
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.merge import Merge, merge
 from ullage import log
 from ullage.clock import Clock
@@ -43,11 +43,11 @@ BATCH = 500
 NOBODY = "w"
 """Seen, by a match that looked for nobody."""
 DAY = timedelta(days=1)
-EVERY_SITE = Where()
+EVERY_SITE = DocumentFilter()
 
 
 @dataclass(slots=True)
-class Ledger:
+class CoverageLog:
     """Writes the ledger; UnavailableError while the store is down, and then it is told again.
 
     RecordError where the store can never take a day.
@@ -83,7 +83,7 @@ class Ledger:
         if today == self._day:
             return
         self.store.refresh()
-        newest = self.store.search(SiteDay, Where(), 1).items
+        newest = self.store.search(SiteDay, DocumentFilter(), 1).items
         if newest:
             days = (day for last in last_days(self.store, newest[0].at) for day in _until(last, today))
             while some := list(islice(days, BATCH)):
@@ -161,7 +161,7 @@ class Ledger:
             yield day
 
 
-def last_days(store: IncidentStore, newest: datetime, among: Where = EVERY_SITE) -> Iterator[SiteDay]:
+def last_days(store: IncidentStore, newest: datetime, among: DocumentFilter = EVERY_SITE) -> Iterator[SiteDay]:
     """What is known last of each site `among` some when `newest` is the last day that was begun, if only for some of them."""
     found = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
     begun = {one.site for one in found if one.at == newest}

@@ -9,7 +9,7 @@ from statistics import median
 from alerts.clocks.book import FRESH, known, reports
 from alerts.records import Incident
 from alerts.records.document import Excerpt
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Night:
     """All that was decided until now, but for some minutes, is in what is said of reports."""
 
 
-class _Opened(Excerpt):
+class _NightIncident(Excerpt):
     """What of an incident tells of a night."""
 
     id: str
@@ -43,7 +43,7 @@ class _Opened(Excerpt):
 
 def night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
     """What is known of the time from `since` until `until`."""
-    opened = list(store.excerpts(Incident, Where(since=since, before=until), _Opened))
+    opened = list(store.excerpts(Incident, DocumentFilter(since=since, before=until), _NightIncident))
     lags = [one.publish_seconds for one in opened if one.publish_seconds is not None]
     unread = tuple(sorted(one.id for one in opened if one.incomplete))
     lag = (median(lags), max(lags)) if lags else None

@@ -12,8 +12,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from alerts.coverage.hours import EVERYWHERE, Cell, Gap, Row, Seen
-from alerts.coverage.sheet import Standing
+from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, Gap, SiteCoverage
+from alerts.coverage.sheet import DayCheck
 from ullage.display.render import moment, safe
 from ullage.phrase import Phrase
 from ullage.records.hours import WHY
@@ -31,7 +31,7 @@ CANARY = "canary posts told"
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class SharedGap:
     """Gaps of several sites at the same time, for the same reason, explained alike."""
 
     since: datetime
@@ -41,7 +41,7 @@ class Together:
     sites: tuple[str, ...]
 
 
-def tables(seen: Seen, zone: tzinfo, rows: Sequence[Row]) -> Iterator[Table]:
+def tables(seen: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]) -> Iterator[Table]:
     """The cells, a table for every 24 hours."""
     hours = [cell.at for cell in rows[0].cells] if rows else []
     for first in range(0, len(hours), COLUMNS):
@@ -64,7 +64,7 @@ def _head(at: datetime, first: datetime, zone: tzinfo) -> str:
     return "\n".join((day, f"{local:%H}", *([f"{local:%M}"] if local.minute else ())))
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: CoverageHour) -> Text:
     """Posts of an hour that was seen; of another `×`, or `~` where only a part was blind, and the reason's letter."""
     letter = next(iter(cell.why), "").replace(".", "")
     if cell.state == "seen":
@@ -75,24 +75,24 @@ def _cell(cell: Cell) -> Text:
     return Text("-" if cell.state == "off" else "…", STYLES[cell.state])
 
 
-def shown(seen: Seen, everything: bool) -> Sequence[Row]:
+def shown(seen: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
     """The sites of the table: those with gaps first where there are too many."""
     if everything or len(seen.rows) <= SHOWN:
         return seen.rows
     return sorted(seen.rows, key=lambda row: (all(gap.explained for gap in row.gaps), not row.gaps, row.site))[:SHOWN]
 
 
-def together(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[Together]:
+def together(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGap]:
     """Gaps of the same time and reason as one."""
     sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
     for gap in gaps:
         said = gap.explained
         words = f"{said.reason} ({said.by}, {moment(said.at, zone)})" if said else ""
         sites[gap.since, gap.until, gap.why, words].append(gap.site)
-    return [Together(*key, tuple(names)) for key, names in sorted(sites.items())]
+    return [SharedGap(*key, tuple(names)) for key, names in sorted(sites.items())]
 
 
-def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
+def gap_lines(seen: CoverageWindow, zone: tzinfo) -> Iterator[str]:
     """A line a gap."""
     for one in together(seen.gaps(), zone):
         end = f"explained: {one.explained}" if one.explained else "NOT EXPLAINED"
@@ -100,7 +100,7 @@ def gap_lines(seen: Seen, zone: tzinfo) -> Iterator[str]:
         yield f"{span(one.since, one.until, zone)}  {whose(one, len(seen.rows), NAMED)}: {why}; {end}"
 
 
-def whose(gap: Together, sites: int, most: int) -> Phrase | str:
+def whose(gap: SharedGap, sites: int, most: int) -> Phrase | str:
     """Whose gap it is, by name of at most so many."""
     if gap.sites == (EVERYWHERE,):
         return Phrase("all sites")
@@ -109,7 +109,7 @@ def whose(gap: Together, sites: int, most: int) -> Phrase | str:
     return ", ".join(map(safe, gap.sites))
 
 
-def reasons(gap: Together) -> tuple[Phrase, ...]:
+def reasons(gap: SharedGap) -> tuple[Phrase, ...]:
     """Why there is a gap, in words."""
     if gap.sites == (EVERYWHERE,):
         return (Phrase("the ledger had not begun"),)
@@ -125,7 +125,7 @@ def span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
     return Phrase("%(since)s–%(until)s (%(long)s)", since=one.strftime("%Y-%m-%d %H:%M"), until=end, long=long)
 
 
-def legend(rows: Sequence[Row]) -> str:
+def legend(rows: Sequence[SiteCoverage]) -> str:
     """What the letters in the table say."""
     letters = dict.fromkeys(
         letter for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for letter in cell.why
@@ -137,7 +137,7 @@ def legend(rows: Sequence[Row]) -> str:
     return f"{marks}{'. ' if said else ''}{said}"
 
 
-def apart_lines(seen: Seen) -> Iterator[Phrase]:
+def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
     """What is known and not watched, what cannot be judged yet, and whose posts come and go too fast."""
     why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
@@ -158,7 +158,7 @@ def apart_lines(seen: Seen) -> Iterator[Phrase]:
             )
 
 
-def totals(seen: Seen) -> Mapping[str, Any]:
+def totals(seen: CoverageWindow) -> Mapping[str, Any]:
     """What it comes to."""
     cells = [cell for row in seen.rows for cell in row.cells]
     states, blind = Counter([cell.state for cell in cells]), [cell.blind for cell in cells if cell.state in {"blind", "partly"}]
@@ -177,7 +177,7 @@ def totals(seen: Seen) -> Mapping[str, Any]:
     }
 
 
-def total_line(seen: Seen) -> str:
+def total_line(seen: CoverageWindow) -> str:
     """The same in a line."""
     told = totals(seen)
     judged = told["hours_seen"] + told["hours_blind"] + told["hours_partly"]
@@ -207,7 +207,7 @@ def gap_as_json(gap: Gap) -> dict[str, Any]:
     }
 
 
-def as_json(seen: Seen, sheets: Iterable[Standing]) -> Iterator[Mapping[str, Any]]:
+def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mapping[str, Any]]:
     """Everything, an object a line: sites, gaps, sheets, the total last."""
     for row in seen.rows:
         cells = [

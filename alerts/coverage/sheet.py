@@ -22,7 +22,7 @@ from alerts.notify.channels import UndeliveredError
 from alerts.notify.post import accepted, post
 from alerts.records import DaySheet, SiteDay
 from alerts.records.coverage import day_of
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError
@@ -175,7 +175,7 @@ class Sheets:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DayCheck:
     """How the sheet of a day stands: `holds` unless it was changed; `said` in words."""
 
     day: str
@@ -188,16 +188,16 @@ class Standing:
 
 def standings(
     store: IncidentStore, days: Iterable[str], verifier: Verifier, stamper: Stamper | None, now: datetime
-) -> list[Standing]:
+) -> list[DayCheck]:
     """How each day stands against what alert signed."""
     return [_standing(store, day, verifier, stamper, now) for day in days]
 
 
-def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime) -> Standing:
-    sheets = sorted(store.scroll(DaySheet, Where({"day": (day,)})), key=lambda one: one.id)
+def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime) -> DayCheck:
+    sheets = sorted(store.scroll(DaySheet, DocumentFilter({"day": (day,)})), key=lambda one: one.id)
     if not sheets:
         is_early = now < _end(day) + LATE
-        return Standing(day, True, Phrase("not signed yet: the day is not over") if is_early else Phrase("not signed"))
+        return DayCheck(day, True, Phrase("not signed yet: the day is not over") if is_early else Phrase("not signed"))
     last = sheets[-1]
     try:
         verifier.verify(last.signer, last.signature, PURPOSE, *_signed(last))
@@ -206,10 +206,10 @@ def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamp
         why = (
             Phrase("signed by a key that is not known here") if is_unknown else Phrase("signed by nobody: the sheet was changed")
         )
-        return Standing(day, False, why)
+        return DayCheck(day, False, why)
     if last.digest == OPEN:
         again = Phrase("open again, more was heard of it; signed by alert %(signer)s", signer=last.signer)
-        return Standing(day, True, again, signed_at=last.at)
+        return DayCheck(day, True, again, signed_at=last.at)
     signed, stamped = Phrase("signed by alert %(signer)s", signer=last.signer), None
     holds, said = True, Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped))
     if digest_of(store, day)[0] != last.digest:
@@ -222,13 +222,13 @@ def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamp
             said = Phrase("%(signed)s, time-stamped %(at)s", signed=signed, at=stamped)
         except (RecordError, ValueError):
             holds, said = False, Phrase("%(signed)s, with a time stamp that does not hold", signed=signed)
-    return Standing(day, holds, said, last.digest, last.at, stamped)
+    return DayCheck(day, holds, said, last.digest, last.at, stamped)
 
 
 def digest_of(store: IncidentStore, day: str) -> tuple[str, int]:
     """SHA-256 of all that the ledger says of a day, and of how many sites it does."""
     store.refresh()
-    days = {one.site: _line(one) for one in store.scroll(SiteDay, Where({"day": (day,)}))}
+    days = {one.site: _line(one) for one in store.scroll(SiteDay, DocumentFilter({"day": (day,)}))}
     told = hashlib.sha256(day.encode() + b"\n")
     for _, line in sorted(days.items()):
         told.update(line)

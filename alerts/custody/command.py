@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.custody.opening import Asked, Opened, open_all, write_pack
+from alerts.custody.opening import EvidenceRequest, OpenedEvidence, open_all, write_pack
 from alerts.custody.render import evidence_as_json, evidence_table, manifest_lines, text_lines
 from alerts.custody.reveal import OfSighting, reveal
 from alerts.decisions.holds import Holds, findings_of
@@ -18,7 +18,7 @@ from alerts.records import Sighting
 from alerts.store import configured_store
 from ullage.custody import OPEN, PACK
 from ullage.custody.officers import make_officer
-from ullage.custody.vault import Item, Vault
+from ullage.custody.vault import Vault, VaultItem
 from ullage.display.screen import AsJson, print_list
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -146,18 +146,18 @@ def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
 @contextlib.contextmanager
 def _opened(
     context: Context, what: Sequence[str], keys: Sequence[Path], action: str, *, case: str, reason: str, by: str
-) -> Iterator[Iterator[Opened]]:
+) -> Iterator[Iterator[OpenedEvidence]]:
     """What was asked for, in clear, one after the other; in the audit log before the first is handed out."""
     vault = vault_of(context)
 
     def ask(name: str) -> str:
         return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
 
-    asked = Asked(action, decider(context, by, "evidence.open").name, f"case {case}: {reason}")
+    asked = EvidenceRequest(action, decider(context, by, "evidence.open").name, f"case {case}: {reason}")
     yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
 
 
-def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[Item]:
+def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultItem]:
     """The files of findings, and of all findings of incidents."""
     incidents = [one for one in what if one.startswith(INCIDENT)]
     items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ullage.audit import Trail
 from ullage.custody.manifest import Manifest, decode, digest
 from ullage.custody.officers import NEEDED, Ask, open_sealed, private_key
-from ullage.custody.vault import Item, Vault
+from ullage.custody.vault import Vault, VaultItem
 from ullage.errors import ConfigError, CorruptError, RecordError
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedEvidence:
     """One finding in clear."""
 
     manifest: Manifest
@@ -28,7 +28,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EvidenceRequest:
     """Who asks for what, and why; `action` is that of the audit log."""
 
     action: str
@@ -37,8 +37,8 @@ class Asked:
 
 
 def open_all(
-    vault: Vault, items: Sequence[Item], files: Sequence[Path], ask: Ask, trail: Trail, asked: Asked
-) -> Iterator[Opened]:
+    vault: Vault, items: Sequence[VaultItem], files: Sequence[Path], ask: Ask, trail: Trail, asked: EvidenceRequest
+) -> Iterator[OpenedEvidence]:
     """Open `items` one by one with the keys in `files`. The audit log has who, what and why before the first is handed out.
 
     ConfigError unless there are two officers' keys and all is sealed to them; a refusal is in the log as well.
@@ -58,7 +58,9 @@ def open_all(
         yield _opened(vault, item, keys, trail, asked)
 
 
-def _opened(vault: Vault, item: Item, keys: Sequence[X25519PrivateKey], trail: Trail, asked: Asked) -> Opened:
+def _opened(
+    vault: Vault, item: VaultItem, keys: Sequence[X25519PrivateKey], trail: Trail, asked: EvidenceRequest
+) -> OpenedEvidence:
     head = item.head
     try:
         made, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
@@ -72,10 +74,10 @@ def _opened(vault: Vault, item: Item, keys: Sequence[X25519PrivateKey], trail: T
         raise CorruptError(f"{item.path} is damaged, or was moved from another finding: keep it, and look for a copy") from None
     if (made.tenant, made.finding) != (head.tenant, head.finding):
         raise CorruptError(f"{item.path} holds another finding than it says")
-    return Opened(made, body)
+    return OpenedEvidence(made, body)
 
 
-def write_pack(out: Path, opened: Iterable[Opened], data: Path) -> int:
+def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
     """Write a tar of bodies, manifests and SHA256SUMS; returns of how many.
 
     `out` is made with mode 0600, never over a file and never below `data` (ConfigError); it is whole or not there.

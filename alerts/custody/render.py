@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from alerts.custody.opening import Opened
-from ullage.custody.vault import Item
+from alerts.custody.opening import OpenedEvidence
+from ullage.custody.vault import VaultItem
 from ullage.display.render import moment, safe
 from ullage.display.screen import cell, table
 
@@ -16,13 +16,13 @@ LINES = 200
 """Of a body; a pack has all of it."""
 
 
-def evidence_as_json(item: Item, incidents: Mapping[str, str]) -> dict[str, Any]:
+def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
     """One sealed file as a JSON object."""
     incident = incidents.get(item.head.finding, "")
     return {**item.head.model_dump(mode="json"), "incident": incident, "bytes": item.bytes, "held": item.held}
 
 
-def evidence_table(items: Sequence[Item], incidents: Mapping[str, str]) -> Table:
+def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
     """One line a sealed file."""
     made = table("finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",))
     for item in items:
@@ -34,7 +34,7 @@ def evidence_table(items: Sequence[Item], incidents: Mapping[str, str]) -> Table
     return made
 
 
-def manifest_lines(one: Opened) -> Iterator[str]:
+def manifest_lines(one: OpenedEvidence) -> Iterator[str]:
     """The manifest as `name  value`, digests and process log last."""
     made = one.manifest
     yield f"finding    {made.finding}  {made.tenant}  {made.severity}  {made.bytes:,} bytes"
@@ -50,7 +50,7 @@ def manifest_lines(one: Opened) -> Iterator[str]:
         yield f"process    {step.at.isoformat(timespec='seconds')}  {step.role}: {step.what}"
 
 
-def text_lines(one: Opened) -> Iterator[str]:
+def text_lines(one: OpenedEvidence) -> Iterator[str]:
     """The beginning of what was posted, as text; bytes that are none are shown as escapes."""
     yield ""
     lines = one.body.decode("utf-8", "backslashreplace").splitlines()

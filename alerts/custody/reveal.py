@@ -18,7 +18,7 @@ import typer
 from alerts.decisions.options import deciding
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
@@ -76,7 +76,7 @@ def addresses(
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
     """The incident and what is sealed of it, or of the one sighting whose id so begins; ConfigError where there is nothing."""
     found = incident_named(store, incident)
-    sealed = sorted(store.scroll(Original, Where({"incident": found.family})), key=lambda one: (one.at, one.id))
+    sealed = sorted(store.scroll(Original, DocumentFilter({"incident": found.family})), key=lambda one: (one.at, one.id))
     if sighting:
         sealed = [one for one in sealed if one.id.startswith(sighting)]
     if sighting and len(sealed) > 1:
@@ -86,7 +86,7 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
     return found, sealed
 
 
-def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, originals.Original]]:
+def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, originals.SealedPost]]:
     """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
     opener = keys.desk_opener(context.keys, tenant)
     try:
@@ -99,7 +99,7 @@ def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple
         raise CorruptError(Phrase("what is sealed of it is damaged: restore the store from its copy")) from None
 
 
-def _text(original: originals.Original, field_: str) -> str:
+def _text(original: originals.SealedPost, field_: str) -> str:
     if field_ == "members":
         return "; ".join(f"{number}: {name}" for number, name in sorted(original.members.items()))
     return str(getattr(original, field_))

@@ -19,7 +19,7 @@ from alerts.decisions.decide import Decisions, needed_for, said
 from alerts.decisions.options import By, deciding
 from alerts.read.query import incident_named
 from alerts.records import Decision, Incident
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import in_range
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -79,7 +79,7 @@ def _record_ruling(context: Context, incident: str, chosen: str, by: str, note: 
             raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
         found, desk = incident_named(store, incident), Decisions(duties_of(context, store), context.trail())
         made = desk.make(found, chosen, by=who.name, note=note, roles=(as_,) if as_ else who.roles)
-        _, half = decided(regimes()[made.regime], store.scroll(Decision, Where({"incident": (found.id,)})))
+        _, half = decided(regimes()[made.regime], store.scroll(Decision, DocumentFilter({"incident": (found.id,)})))
     waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""
     typer.echo(f"recorded: {incident} {said(made)}{waits}")
 

@@ -19,7 +19,7 @@ from alerts.clocks.render import reported
 from alerts.decisions.checked_text import checked_ground, checked_name, checked_note
 from alerts.incidents.status import CLOSED, status_of
 from alerts.records import Act, Decision, Incident, Status
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.audit import Trail
 from ullage.clock import behind
 from ullage.lookup.free_text_check import identifier_in
@@ -109,7 +109,7 @@ class Decisions:
         """
         if incident.part_of:
             raise QueryError(Phrase("it is part of %(other)s, which answers for it: decide on that one", other=incident.part_of))
-        former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
+        former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note without text says nothing")
@@ -133,7 +133,7 @@ class Decisions:
         """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
         if incident.part_of:
             raise QueryError(Phrase("it is part of %(other)s, which answers for it: work on that one", other=incident.part_of))
-        former = list(self.store.scroll(Decision, Where({"incident": (incident.id,)})))
+        former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
         return self._append(
             incident, former, by, note, token, {"status": status, "act": act, "value": value, "about": about, "until": until}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from alerts.read.query import incident_named
 from alerts.records import Hold, Incident, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
 from ullage.clock import Clock, behind
 from ullage.custody.vault import Vault
@@ -21,7 +21,7 @@ from ullage.phrase import Phrase
 
 def last_words(store: IncidentStore) -> dict[str, Hold]:
     """The hold, or the end of one, that counts now, by incident."""
-    return {one.incident: one for one in sorted(store.scroll(Hold, Where()), key=lambda one: (one.at, one.id))}
+    return {one.incident: one for one in sorted(store.scroll(Hold, DocumentFilter()), key=lambda one: (one.at, one.id))}
 
 
 def held(store: IncidentStore) -> set[str]:
@@ -38,7 +38,7 @@ def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
 def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
     """The findings that were folded into them and their parts, by which evidence is named."""
     wanted = with_parts(store, incidents)
-    return {sighting.id for sighting in store.scroll(Sighting, Where({"incident": wanted}))} if wanted else set()
+    return {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": wanted}))} if wanted else set()
 
 
 def mark(store: IncidentStore, vault: Vault) -> int:

@@ -16,7 +16,7 @@ from alerts.accounts.accounts import FILE, Accounts
 from alerts.accounts.roles import ALL, PERMISSIONS, Principal
 from alerts.decisions.checked_text import checked_name
 from alerts.store import IncidentStore, configured_store
-from alerts.store.within import StoreWithin
+from alerts.store.tenant_view import StoreWithin
 from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context

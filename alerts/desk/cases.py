@@ -1,6 +1,6 @@
 """What people do with incidents, one or several: each says exactly what it did, in the words of a decision that is kept.
 
-Texts are message ids with parameters, which page and terminal put into words (`Said`).
+Texts are message ids with parameters, which page and terminal put into words (`ActionResult`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from alerts.clocks.duties import Duty, Owed
+from alerts.clocks.duties import Duty, IncidentDeadlines
 from alerts.clocks.render import reported
 from alerts.decisions.checked_text import checked_name
 from alerts.decisions.decide import Decisions, refuse_running
 from alerts.desk.work import Work, named, takedown_of
 from alerts.records import Decision, Incident, Sighting, WorkItem
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from ullage.audit import Trail
 from ullage.clock import in_range
 from ullage.phrase import Phrase
@@ -60,7 +60,7 @@ AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
 Closing = Literal["resolved", "false_positive"]
 
 
-class Said(NamedTuple):
+class ActionResult(NamedTuple):
     """What was done of one incident, or why it was not."""
 
     incident: str
@@ -125,11 +125,11 @@ class Cases:
             raise QueryError("no incident of that id: the list shows them")
         return found
 
-    def owed(self, incident: Incident) -> Owed:
+    def owed(self, incident: Incident) -> IncidentDeadlines:
         """What is owed of an incident now."""
         return self.work.duties.owed([incident])[incident.id]
 
-    def would_start(self, incident: Incident, owed: Owed, status: str = "acknowledged") -> tuple[Duty, ...]:
+    def would_start(self, incident: Incident, owed: IncidentDeadlines, status: str = "acknowledged") -> tuple[Duty, ...]:
         """The duties whose clocks `status` would start, were it decided now."""
         now = self.work.duties.clock.now()
         trial = Decision.model_validate({"id": "", "tenant": "", "incident": incident.id, "at": now, "by": "", "status": status})
@@ -137,11 +137,11 @@ class Cases:
         before = {named(duty) for duty in owed.running}
         return tuple(duty for duty in after.running if named(duty) not in before)
 
-    def acknowledge(self, id_: str, *, by: str, note: str = "", token: str = "") -> Said:
+    def acknowledge(self, id_: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say that somebody knows of it; names the clocks that this starts."""
         return self.decide(id_, "acknowledged", by=by, note=note, token=token)
 
-    def decide(self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any) -> Said:
+    def decide(self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any) -> ActionResult:
         """Decide `chosen` as `Decisions.make` takes it; says which clocks it starts."""
         incident = self.incident(id_)
         before = self.owed(incident)
@@ -153,10 +153,10 @@ class Cases:
         words = {"id": id_, "what": WORDS.get(what, what), "by": made.by}
         if started:
             starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=tuple(map(reported, started)), **words)
-            return Said(id_, starts, started)
-        return Said(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
+            return ActionResult(id_, starts, started)
+        return ActionResult(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
 
-    def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> Said:
+    def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> ActionResult:
         """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
         incident = self.incident(id_)
         whose = checked_name(to) if to.strip() not in ("", "-") else ""
@@ -167,17 +167,19 @@ class Cases:
         self._renewed(incident, *made)
         to_whom = whose or Phrase("nobody")
         if not due.strip():
-            return Said(id_, Phrase("%(id)s: assigned to %(to)s", id=id_, to=to_whom))
-        return Said(id_, Phrase("%(id)s: assigned to %(to)s, %(due)s", id=id_, to=to_whom, due=self._due(incident, until)))
+            return ActionResult(id_, Phrase("%(id)s: assigned to %(to)s", id=id_, to=to_whom))
+        return ActionResult(
+            id_, Phrase("%(id)s: assigned to %(to)s, %(due)s", id=id_, to=to_whom, due=self._due(incident, until))
+        )
 
-    def set_due(self, id_: str, due: str, *, by: str, note: str = "", token: str = "") -> Said:
+    def set_due(self, id_: str, due: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say by when something is to be done of it."""
         incident = self.incident(id_)
         until = self._until(incident, due)
         self._renewed(incident, self._decisions.act(incident, "due", by=by, until=until, note=note, token=token))
-        return Said(id_, Phrase("%(id)s: %(due)s", id=id_, due=self._due(incident, until)))
+        return ActionResult(id_, Phrase("%(id)s: %(due)s", id=id_, due=self._due(incident, until)))
 
-    def excuse(self, id_: str, reason: str, *, by: str, days: int = USUAL_DAYS, note: str = "", token: str = "") -> Said:
+    def excuse(self, id_: str, reason: str, *, by: str, days: int = USUAL_DAYS, note: str = "", token: str = "") -> ActionResult:
         """Call an incident a false positive, for a reason and a time, after which it comes back; news brings it back before."""
         if reason not in REASONS:
             raise QueryError(
@@ -199,9 +201,9 @@ class Cases:
             why=REASONS[reason],
             due=self._shown(incident, until),
         )
-        return Said(id_, back, made=made)
+        return ActionResult(id_, back, made=made)
 
-    def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> Said:
+    def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say how far the takedown of what was posted has come."""
         if state not in TAKEDOWN:
             raise QueryError(Phrase("a takedown is one of %(known)s", known=", ".join(TAKEDOWN)))
@@ -222,9 +224,9 @@ class Cases:
             Phrase("%(id)s: takedown %(state)s", id=id_, state=STATES[state]),
             presence_of(incident, self._zone(incident)),
         )
-        return Said(id_, Phrase("%(what)s. %(more)s", what=said, more=known) if known else said)
+        return ActionResult(id_, Phrase("%(what)s. %(more)s", what=said, more=known) if known else said)
 
-    def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> Said:
+    def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> ActionResult:
         """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
         if id_ == other:
             raise QueryError("an incident is not linked with itself: name another")
@@ -239,10 +241,10 @@ class Cases:
             made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
             self._renewed(one, made)
         if end:
-            return Said(id_, Phrase("%(id)s: no longer linked with %(to)s", id=id_, to=other))
-        return Said(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
+            return ActionResult(id_, Phrase("%(id)s: no longer linked with %(to)s", id=id_, to=other))
+        return ActionResult(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
 
-    def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> Said:
+    def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert does so within a minute."""
         incident = self.incident(id_)
         seen = [one.id for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
@@ -254,35 +256,41 @@ class Cases:
             raise QueryError("it is all that there is of this incident: call that one a false positive, or link it with another")
         made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)
         self._renewed(incident, made)
-        return Said(id_, Phrase("%(id)s: sighting %(to)s becomes an incident of its own within a minute", id=id_, to=seen[0]))
+        return ActionResult(
+            id_, Phrase("%(id)s: sighting %(to)s becomes an incident of its own within a minute", id=id_, to=seen[0])
+        )
 
     def sightings(self, incident: Incident) -> list[Sighting]:
         """Where it was seen."""
-        return list(self.work.store.scroll(Sighting, Where({"incident": incident.family})))
+        return list(self.work.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
 
-    def several(self, ids: Collection[str], act: Callable[[str], Said]) -> list[Said]:
+    def several(self, ids: Collection[str], act: Callable[[str], ActionResult]) -> list[ActionResult]:
         """Do something with each; what is refused of one hinders no other, and says why."""
         return [self._tried(id_, act) for id_ in dict.fromkeys(ids)]
 
-    def close(self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS) -> Said:
+    def close(
+        self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS
+    ) -> ActionResult:
         """Close an incident in either way; refused, with their names, while deadlines of it run."""
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
 
     @staticmethod
-    def _tried(id_: str, act: Callable[[str], Said]) -> Said:
+    def _tried(id_: str, act: Callable[[str], ActionResult]) -> ActionResult:
         try:
             return act(id_)
         except QueryError as error:
             why = error.args[0]
-            return Said(id_, Phrase("%(id)s: %(why)s", id=id_, why=Phrase(why) if isinstance(why, str) else why), done=False)
+            return ActionResult(
+                id_, Phrase("%(id)s: %(why)s", id=id_, why=Phrase(why) if isinstance(why, str) else why), done=False
+            )
 
     @property
     def _decisions(self) -> Decisions:
         return Decisions(self.work.duties, self.trail)
 
-    def _renewed(self, incident: Incident, *made: Decision) -> Owed:
+    def _renewed(self, incident: Incident, *made: Decision) -> IncidentDeadlines:
         """What is owed after `made`; the incident's work item says so."""
         self.work.write([incident], made)
         self.work.store.refresh(WorkItem)  # the queue is what is looked at next
@@ -325,6 +333,6 @@ def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ..
     return tuple(found)
 
 
-def refused(said: Sequence[Said]) -> list[Said]:
+def refused(said: Sequence[ActionResult]) -> list[ActionResult]:
     """Those that were not done."""
     return [one for one in said if not one.done]

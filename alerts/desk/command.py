@@ -17,9 +17,9 @@ from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import check_regimes
 from alerts.decisions.decide import needed_for
 from alerts.decisions.options import By, deciding
-from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, Cases, Said
+from alerts.desk.cases import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, ActionResult, Cases
 from alerts.desk.letter import letter
-from alerts.desk.queue import Row
+from alerts.desk.queue import QueueRow
 from alerts.desk.work import Work
 from alerts.read.view import duration
 from alerts.store import IncidentStore
@@ -46,7 +46,11 @@ def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, 
 
 
 def _each(
-    context: Context, incidents: list[str], by: str, act: Callable[[Cases, str, str], Said], permission: str = "incident.decide"
+    context: Context,
+    incidents: list[str],
+    by: str,
+    act: Callable[[Cases, str, str], ActionResult],
+    permission: str = "incident.decide",
 ) -> None:
     """Do something with each incident in somebody's name and say so; exit code 2 if one of them was refused."""
     with _cases(context, by, permission) as (cases, who):
@@ -72,7 +76,7 @@ def assign(
 ) -> None:
     """Give incidents to somebody, by default to yourself, and say by when."""
 
-    def act(cases: Cases, id_: str, who: str) -> Said:
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
 
     _each(ctx.obj, incidents, by, act, "incident.assign")
@@ -107,7 +111,7 @@ def resolve(
     if reason and as_ != "false_positive":
         raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
 
-    def act(cases: Cases, id_: str, who: str) -> Said:
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if as_ == "false_positive":
             return cases.excuse(id_, reason, by=who, days=days, note=note)
         return cases.decide(id_, as_, by=who, note=note)
@@ -162,7 +166,7 @@ def link(
     if detach and not note.strip():
         raise ConfigError("--note is needed: why the sighting does not belong here")
 
-    def act(cases: Cases, id_: str, who: str) -> Said:
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if detach:
             return cases.detach(id_, detach, by=who, note=note)
         return cases.link(id_, other, by=who, note=note, end=end)
@@ -178,13 +182,13 @@ def left_words(left: timedelta | None) -> str:
     return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
 
 
-def row_as_json(row: Row) -> dict[str, Any]:
+def row_as_json(row: QueueRow) -> dict[str, Any]:
     """What a queue shows of an incident, as a JSON object."""
     incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
     return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
 
 
-def work_as_json(row: Row) -> dict[str, Any]:
+def work_as_json(row: QueueRow) -> dict[str, Any]:
     """Whose it is, and what is due of it when."""
     item = row.item
     due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}

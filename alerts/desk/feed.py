@@ -35,9 +35,9 @@ from alerts.decisions.decide import TELLING
 from alerts.incidents.status import CLOSED
 from alerts.records import Decision, Incident, Sighting, incident_id
 from alerts.records.document import Document
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.clock import Clock
-from ullage.erasure import Looked, Order, Part
+from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, signer
@@ -72,7 +72,7 @@ PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
 """Of a fact whose time is another by now: `at` is that by which the log counts."""
 
 
-class Event(NamedTuple):
+class IncidentEvent(NamedTuple):
     """What became of which incident. `id` is the same wherever the event is read; `what` says more of some types."""
 
     id: str
@@ -94,7 +94,7 @@ class Events(NamedTuple):
 
 
 @dataclass(slots=True)
-class Feed:
+class EventFeed:
     """The log of one data folder. Threads and processes share it; it is opened when it is first asked for."""
 
     data: Path
@@ -149,7 +149,7 @@ class Feed:
                 _append(log, name, sorted(ready, key=_place), signer(self.keys, ROLE))
         self._looked = now if is_due else self._looked
 
-    def _behind_their_opening(self, log: apsw.Connection, missing: Sequence[Event]) -> list[Event]:
+    def _behind_their_opening(self, log: apsw.Connection, missing: Sequence[IncidentEvent]) -> list[IncidentEvent]:
         """Without those of an incident that is not written yet, or that no search shows: they come with it the next time."""
         opened = {one.incident for one in missing if one.type == "created"}
         others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
@@ -158,17 +158,17 @@ class Feed:
                 opened.add(id_)
         return [one for one in missing if one.incident in opened]
 
-    def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[Event]:
+    def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[IncidentEvent]:
         """Events of facts of a class that are not in the log; those that the store has no more are not counted again."""
-        found, now = dict[str, Event](), self.clock.now()
+        found, now = dict[str, IncidentEvent](), self.clock.now()
         for span in SPANS:
             since = now - span
             rows: list[Any] = log.execute(KNOWN, (kind.__name__, since.timestamp())).fetchall()
             known = {id_ for (id_,) in rows}
             logged = len(known) + sum(one.at >= since for one in found.values())
-            if span != SPANS[0] and not everywhere and self.store.count(kind, Where(since=since)) == logged:
+            if span != SPANS[0] and not everywhere and self.store.count(kind, DocumentFilter(since=since)) == logged:
                 continue
-            there = {one.id: one for one in map(event_of, self.store.scroll(kind, Where(since=since)))}
+            there = {one.id: one for one in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))}
             log.executemany("update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()])
             for one in [there[id_] for id_ in there.keys() - known]:
                 if log.execute(PLACED, (one.at.timestamp(), one.id)).get is None:
@@ -176,12 +176,12 @@ class Feed:
         return [*found.values()]
 
 
-def _place(event: Event) -> tuple[datetime, int, str]:
+def _place(event: IncidentEvent) -> tuple[datetime, int, str]:
     """By what events stand in order that are appended together."""
     return event.at, [kind.__name__ for kind in KINDS].index(event.kind), event.id
 
 
-def _append(log: apsw.Connection, name: str, events: Sequence[Event], by: Signer) -> None:
+def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by: Signer) -> None:
     last: list[Any] = log.execute("select tenant, max(n) from events group by tenant").fetchall()
     numbers = dict[str, int](last)
     for event in events:
@@ -229,18 +229,20 @@ def _read_mark(name: str, after: str) -> str:
     return event
 
 
-def event_of(fact: Document) -> Event:
+def event_of(fact: Document) -> IncidentEvent:
     """The event that a fact is."""
     id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:ID_DIGITS]
     kind = type(fact).__name__
     if isinstance(fact, Incident):
-        return Event(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)
+        return IncidentEvent(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)
     if isinstance(fact, Sighting):
         is_first = incident_id(fact.id) == fact.incident
-        return Event(id_, kind, "grew", fact.tenant, fact.incident, fact.folded_at, "", "first finding" if is_first else "")
+        return IncidentEvent(
+            id_, kind, "grew", fact.tenant, fact.incident, fact.folded_at, "", "first finding" if is_first else ""
+        )
     assert isinstance(fact, Decision)
     type_, what = _decided(fact)
-    return Event(id_, kind, type_, fact.tenant, fact.incident, fact.at, fact.by, what)
+    return IncidentEvent(id_, kind, type_, fact.tenant, fact.incident, fact.at, fact.by, what)
 
 
 def _decided(one: Decision) -> tuple[Type, str]:
@@ -272,14 +274,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "events", look
 
 
-def erasing(context: Context) -> Iterator[Part]:
+def erasing(context: Context) -> Iterator[ErasureStage]:
     """See `ullage.erasure`: events name no customer, but whose incidents they are of."""
 
-    def erase(order: Order) -> Iterator[Looked]:
+    def erase(order: Order) -> Iterator[ErasureReport]:
         path = context.data / FILE
         if order.is_whole and path.exists():
             with contextlib.closing(open_database(path, SCHEMA)) as log, sqlite_errors(path), transaction(log):
                 log.execute("delete from events where tenant = ?", (order.tenant,))
-                yield Looked("events", log.changes())
+                yield ErasureReport("events", log.changes())
 
-    yield Part(lambda _: (), erase)
+    yield ErasureStage(lambda _: (), erase)

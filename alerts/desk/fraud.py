@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from alerts.records import Band, Exposure, Fraud, FraudOutcome, Incident, exposure_id
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.audit import Trail
 from ullage.clock import behind, in_range
 from ullage.phrase import Phrase
@@ -31,7 +31,7 @@ BANDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class FraudTally:
     """Of an incident: its customers, and of how many of them which outcome is known."""
 
     customers: int
@@ -75,16 +75,16 @@ def _shown(amount: int, currency: str) -> str:
     return f"{whole:,}{f'.{rest:0{digits}}' if digits else ''} {currency}"
 
 
-def tally(store: IncidentStore, incident: Incident) -> Tally:
+def tally(store: IncidentStore, incident: Incident) -> FraudTally:
     """What is known of an incident's customers."""
-    last = _last(store.scroll(FraudOutcome, Where({"incident": incident.family})))
+    last = _last(store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family})))
     losses = [one for one in last.values() if one.outcome == "loss"]
     lost = Counter[str]()
     for one in losses:
         if one.amount is not None:
             lost[one.currency] += one.amount
     outcomes = Counter[Fraud](one.outcome for one in last.values())
-    return Tally(max(incident.customers, len(last)), outcomes, lost, Counter(one.band for one in losses if one.band))
+    return FraudTally(max(incident.customers, len(last)), outcomes, lost, Counter(one.band for one in losses if one.band))
 
 
 def _last(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcome]:
@@ -118,7 +118,7 @@ class Outcomes:
         if (amount is None) != (not currency) or (amount is not None and band):
             raise QueryError("say an amount in minor units with its currency, or a band, or neither")
         said = {"outcome": outcome, "happened_at": happened_at, "amount": amount, "currency": currency, "band": band or ""}
-        former = list(self.store.scroll(FraudOutcome, Where({"incident": (incident.id,), "subject": (subject,)})))
+        former = list(self.store.scroll(FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})))
         last = _last(former).get(subject)
         if last is not None and last.model_dump(include=set(said)) == said:
             return False

@@ -11,7 +11,7 @@ from alerts.clocks.render import reported, ruled
 from alerts.decisions.decide import TELLING
 from alerts.desk.cases import REASONS, STATES, WORDS
 from alerts.records import Decision, Incident, Notification
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.phrase import Phrase
 
 OURSELVES = "ullage"
@@ -29,7 +29,7 @@ TOLD: Mapping[str, Phrase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HistoryEntry:
     """One thing that happened; `note` is what a person wrote beside it."""
 
     at: datetime
@@ -39,22 +39,22 @@ class Event:
     until: datetime | None = None
 
 
-def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[Event]:
+def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
     """Everything, the newest first."""
-    sent = store.scroll(Notification, Where({"incident": incident.family, "outcome": ("sent", "failed")}))
-    found = [*map(_decided, decisions), *_told(sent), Event(incident.opened_at, OURSELVES, Phrase("opened"))]
+    sent = store.scroll(Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")}))
+    found = [*map(_decided, decisions), *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
     return sorted(found, key=lambda event: event.at, reverse=True)
 
 
-def _told(sent: Iterable[Notification]) -> Iterable[Event]:
+def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
     for one in sent:
         said = Phrase(TOLD[one.why].id, channel=one.channel)
         what = said if one.outcome == "sent" else Phrase("not delivered: %(what)s", what=said)
-        yield Event(one.sent_at or one.due, OURSELVES, what)
+        yield HistoryEntry(one.sent_at or one.due, OURSELVES, what)
 
 
-def _decided(one: Decision) -> Event:
-    return Event(one.at, one.by, _said(one), one.note, one.until if one.act in ("due", "excused") else None)
+def _decided(one: Decision) -> HistoryEntry:
+    return HistoryEntry(one.at, one.by, _said(one), one.note, one.until if one.act in ("due", "excused") else None)
 
 
 def _said(one: Decision) -> Phrase:

@@ -18,10 +18,10 @@ from alerts.read.sellers import tokens_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt
 from alerts.records.incident import PART
-from alerts.store import MAX_PAGE, First, IncidentStore, QueryError, Where
+from alerts.store import MAX_PAGE, DocumentFilter, First, IncidentStore, QueryError
 from alerts.store.selection import mark_behind
+from alerts.store.tenant_view import StoreWithin
 from alerts.store.tokens import query_phrases
-from alerts.store.within import StoreWithin
 from ullage.clock import Clock
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
@@ -57,7 +57,7 @@ ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class QueueFilter:
     """What somebody wants to see; "" is any. `assignee` "-" is nobody's, `flat` folds no series."""
 
     tab: str = "open"
@@ -79,9 +79,9 @@ class View:
     @property
     def is_narrowed(self) -> bool:
         """Whether it has a filter besides its tab."""
-        return replace(self, tab="open", order="burns", flat=False) != View()
+        return replace(self, tab="open", order="burns", flat=False) != QueueFilter()
 
-    def where(self, who: str, now: datetime, shift: datetime | None) -> Where:
+    def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """As a condition, without the seller; QueryError says what cannot be asked, never repeating it.
 
         `who` asks; `shift` is when that person's last shift ended.
@@ -102,10 +102,10 @@ class View:
         since = max(filter(None, (self.opened_from, tab.since)), default=None)
         return replace(where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most)
 
-    def tab_where(self, who: str, now: datetime, shift: datetime | None) -> Where:
+    def tab_where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """What the tab alone asks for."""
         limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
-        return Where(self._tab(who), at_most=limits, since=shift if self.tab == "new" else None)
+        return DocumentFilter(self._tab(who), at_most=limits, since=shift if self.tab == "new" else None)
 
     def _chosen(self) -> dict[str, Collection[str]]:
         chosen = {"origin": self.origin, "scenario": self.scenario, "assignee": self.assignee}
@@ -118,7 +118,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class QueueRow:
     """One line: the incident, its work item as it stands now, and how many more of its seller's stand behind it."""
 
     incident: Incident
@@ -127,10 +127,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class QueuePage:
     """A page; `after` is where it goes on, "" at the end."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[QueueRow, ...]
     after: str = ""
 
 
@@ -171,7 +171,7 @@ class Shifts:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class IncidentQueue:
     """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the next."""
 
     work: Work
@@ -182,17 +182,17 @@ class Queue:
     _completed: list[int] = field(default_factory=list)
     """How many items were missing when it was first asked."""
 
-    def page(self, view: View, limit: int = 50, after: str = "") -> Rows:
+    def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
         """A page of at most `limit` rows; QueryError for what cannot be asked."""
         self._complete()
         order, where = store_order(view.order), self._where(view)
         if view.flat or view.seller:
             page = self._store.search(WorkItem, where, limit, after, order)
-            return Rows(tuple(self._rows([(item, 0) for item in page.items])), page.after)
+            return QueuePage(tuple(self._rows([(item, 0) for item in page.items])), page.after)
         items, mark = self._folded(where, order, limit, after)
-        return Rows(tuple(self._rows(items)), mark)
+        return QueuePage(tuple(self._rows(items)), mark)
 
-    def heads(self, views: Sequence[View], limit: int) -> list[tuple[Row, ...]]:
+    def heads(self, views: Sequence[QueueFilter], limit: int) -> list[tuple[QueueRow, ...]]:
         """The first `limit` rows of each view, whose series are not folded; the facts of all rows are read together."""
         self._complete()
         pages = [self._store.search(WorkItem, self._where(view), limit, order=store_order(view.order)).items for view in views]
@@ -200,29 +200,29 @@ class Queue:
         rows = {row.incident.id: row for row in self._rows([(item, 0) for item in items.values()])}
         return [tuple(rows[item.id] for item in page if item.id in rows) for page in pages]
 
-    def check(self, view: View) -> None:
+    def check(self, view: QueueFilter) -> None:
         """QueryError for what cannot be asked; nothing is read."""
         store_order(view.order)
         query_phrases(view.where(self.who, self._now, None).text)
 
-    def count(self, view: View) -> int:
+    def count(self, view: QueueFilter) -> int:
         """How many incidents a view has; series are not folded."""
         return self._store.count(WorkItem, self._where(view))
 
-    def totals(self, common: View, views: Sequence[View]) -> list[int]:
+    def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:
         """How many incidents each of `views` has, which narrow `common` and have no text, seller, place or kind of their own."""
         return self._store.counts(WorkItem, self._where(common), [self._where(view) for view in views])
 
-    def counts(self, view: View) -> dict[str, int]:
+    def counts(self, view: QueueFilter) -> dict[str, int]:
         """How many incidents each tab has, under the filters of `view`; series are not folded."""
         tabs = [tab for tab in TABS if tab != "all"]
         common = self._where(replace(view, tab="all"))
         parts = [replace(view, tab=tab).tab_where(self.who, self._now, self.shift if tab == "new" else None) for tab in tabs]
         return dict(zip(tabs, self._store.counts(WorkItem, common, parts), strict=True))
 
-    def open_by_severity(self, view: View) -> dict[str, int]:
+    def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
         """How many open incidents there are of each severity, the gravest first; under the tenant of `view` alone."""
-        found = self._store.tally(WorkItem, self._where(View(tenant=view.tenant)), ("severity",))
+        found = self._store.tally(WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",))
         counts = {one.values[0]: one.count for one in found}
         return {one: counts.get(one, 0) for one in reversed(SEVERITIES)}
 
@@ -246,16 +246,16 @@ class Queue:
         if not self._completed:
             self._completed.append(self.work.complete())
 
-    def _where(self, view: View) -> Where:
+    def _where(self, view: QueueFilter) -> DocumentFilter:
         where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)
         if not view.seller:
             return where
-        found = self._store.tally(Sighting, Where({"seller": tokens_of(view.seller)}), ("incident",))
+        found = self._store.tally(Sighting, DocumentFilter({"seller": tokens_of(view.seller)}), ("incident",))
         ids = {one.values[0] for one in found}
-        parts = self._store.excerpts(Incident, Where({"folded": (PART,)}, ids=ids), _Part) if ids else ()
+        parts = self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part) if ids else ()
         return where.but(ids=ids | {part.part_of for part in parts})
 
-    def _folded(self, where: Where, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
+    def _folded(self, where: DocumentFilter, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
         """Items with the number of those that each stands for, and where the next page begins."""
         found, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
@@ -270,14 +270,14 @@ class Queue:
         shown = [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]]
         return shown, mark_behind(found[limit - 1], order) if len(found) > limit else mark
 
-    def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[Row]:
+    def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
         """The rows as their facts stand: an item that lags behind them is written anew."""
         incidents = self._store.mget(Incident, [item.id for item, _ in items])
         owed = self.work.duties.owed([*incidents.values()])
         now = {id_: item_of(incident, owed[id_]) for id_, incident in incidents.items()}
         if stale := [now[item.id] for item, _ in items if item.id in now and now[item.id] != item]:
             self._store.put(stale)
-        yield from (Row(incidents[item.id], now[item.id], folded) for item, folded in items if item.id in now)
+        yield from (QueueRow(incidents[item.id], now[item.id], folded) for item, folded in items if item.id in now)
 
 
 def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
@@ -293,7 +293,7 @@ def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) 
     """
     end, after, more = now, "", bool(who)
     while more:
-        page = store.search(Decision, Where(since=now - SHIFTS_BACK), MAX_PAGE, after)
+        page = store.search(Decision, DocumentFilter(since=now - SHIFTS_BACK), MAX_PAGE, after)
         for at in (one.at for one in page.items if one.by == who):
             if end - at >= shift / 2:
                 return at

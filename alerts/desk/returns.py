@@ -15,8 +15,8 @@ from functools import partial
 
 from alerts.decisions.decide import Decisions
 from alerts.desk.work import Work
-from alerts.incidents import projection, replaced
-from alerts.incidents.held import held
+from alerts.incidents import projection, replacement
+from alerts.incidents.known_incidents import held
 from alerts.incidents.status import standing
 from alerts.records import (
     SEVERITIES,
@@ -30,11 +30,11 @@ from alerts.records import (
     holding_of,
     incident_id,
 )
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.merge import Merge, merge
 from ullage.audit import Trail
 from ullage.clock import Clock
-from ullage.verdict import Rules
+from ullage.verdict import VerdictRules
 
 OURSELVES = "ullage"
 LATELY = timedelta(days=2)
@@ -47,7 +47,7 @@ class Returns:
 
     work: Work
     trail: Trail
-    rules: Callable[[], Rules]
+    rules: Callable[[], VerdictRules]
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     changed: Callable[[Collection[str]], None] = lambda _: None
     """Handed the ids of incidents that were written."""
@@ -74,7 +74,7 @@ class Returns:
             if incident.part_of:
                 continue  # another incident answers for it
             self.work.write([incident], [self._open(incident, "expired")])
-        lately = list(self._store.scroll(Decision, Where(since=now - LATELY)))
+        lately = list(self._store.scroll(Decision, DocumentFilter(since=now - LATELY)))
         for one in sorted(lately, key=lambda one: (one.at, one.id)):
             if one.act == "detached":
                 self._detach(one)
@@ -82,7 +82,7 @@ class Returns:
 
     def _excuses(self) -> list[Decision]:
         """The excuses that stand now."""
-        decided = {one.incident for one in self._store.scroll(Decision, Where({"status": ("false_positive",)}))}
+        decided = {one.incident for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))}
         return [one for one in standing(self._store, decided).values() if one.act == "excused"] if decided else []
 
     def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
@@ -125,12 +125,12 @@ class Returns:
 
     def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
         """The exposures of a sighting go to its new incident, and so does what is posted of the same people."""
-        found = self._store.scroll(Exposure, Where({"incident": (sighting.incident,)}))
+        found = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
         ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
         whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
         merging.put(_moved(one, sighting, new) for one in whole)
-        left = {one.id: replaced.without(one, {sighting.id}) for one in whole}
+        left = {one.id: replacement.without(one, {sighting.id}) for one in whole}
         if sighting.subjects:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
             before = held(self._store, [people]).get(people)
@@ -143,8 +143,8 @@ class Returns:
         self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()
     ) -> Incident | None:
         """The incident as its facts now stand; None where it has none left."""
-        where = Where({"incident": (id_, *parts)})
-        sightings = replaced.standing(list(self._store.scroll(Sighting, where)))
+        where = DocumentFilter({"incident": (id_, *parts)})
+        sightings = replacement.standing(list(self._store.scroll(Sighting, where)))
         if not any(sighting.incident == id_ for sighting in sightings):
             return None
         today, tenant = self.work.duties.clock.now().date(), self.work.duties.tenant(sightings[0].tenant)

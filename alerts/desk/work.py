@@ -13,11 +13,11 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from alerts.clocks.duties import Duties, Duty, Owed
+from alerts.clocks.duties import Duties, Duty, IncidentDeadlines
 from alerts.incidents.status import CLOSED
 from alerts.records import Decision, Incident, WorkItem
 from alerts.records.work import TASK
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 BATCH = 500
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def _last(decisions: Iterable[Decision], act: str) -> Decision | None:
     return max((one for one in decisions if one.act == act), key=lambda one: (one.at, one.id), default=None)
 
 
-def next_due(owed: Owed) -> Due | None:
+def next_due(owed: IncidentDeadlines) -> Due | None:
     """What is due next of an incident: a report whose clock runs, a decision, or what a person has set."""
     found = [Due(duty.due, named(duty), duty.regime.verified) for duty in owed.running if duty.due]
     if owed.decide and owed.decide.by:
@@ -70,7 +70,7 @@ def next_due(owed: Owed) -> Due | None:
     return min(found, default=None)
 
 
-def item_of(incident: Incident, owed: Owed) -> WorkItem:
+def item_of(incident: Incident, owed: IncidentDeadlines) -> WorkItem:
     """The line of one incident."""
     due = next_due(owed)
     is_done = owed.status in CLOSED and not owed.running
@@ -135,12 +135,12 @@ class Work:
 
     def _missing(self) -> int:
         """How many there are too few, as far as a search sees."""
-        return max(0, self.store.count(Incident, Where()) - self.store.count(WorkItem, Where()))
+        return max(0, self.store.count(Incident, DocumentFilter()) - self.store.count(WorkItem, DocumentFilter()))
 
     def _make(self, missing: int) -> int:
         made, after, more = 0, "", True
         while more and made < missing:
-            page = self.store.search(Incident, Where(), BATCH, after)
+            page = self.store.search(Incident, DocumentFilter(), BATCH, after)
             there = self.store.mget(WorkItem, [incident.id for incident in page.items])
             lacking = [incident for incident in page.items if incident.id not in there]
             self.write(lacking)

@@ -12,9 +12,9 @@ import typer
 from alerts.decisions.command import duties_of
 from alerts.decisions.options import By, Severity, Status, Tenant, Words, deciding
 from alerts.desk.people import handles
-from alerts.export.facts import Exported, chosen
+from alerts.export.facts import ExportedIncident, chosen
 from alerts.export.formats import format_named, names
-from alerts.read.heard import BELIEVED, looked
+from alerts.read.monitoring import BELIEVED, looked
 from alerts.read.query import Filters, incident_named
 from alerts.read.tenants import require_known
 from alerts.store import configured_store
@@ -50,7 +50,7 @@ def export(
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
         require_known(context, store, tenant)
-        counted = _Counted(chosen(store, incidents or [], filters, duties_of(context, store).statuses))
+        counted = _CountingIterator(chosen(store, incidents or [], filters, duties_of(context, store).statuses))
         content = "".join(wanted.write(counted))
         behind = looked(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"
@@ -74,13 +74,13 @@ def _export_customers(context: Context, incidents: Sequence[str], kind: str, by:
     typer.echo(f"{count:,} handles", err=True)
 
 
-class _Counted:
+class _CountingIterator:
     """Incidents that are counted as they go by."""
 
-    def __init__(self, incidents: Iterable[Exported]) -> None:
+    def __init__(self, incidents: Iterable[ExportedIncident]) -> None:
         self._incidents, self.count = incidents, 0
 
-    def __iter__(self) -> Iterator[Exported]:
+    def __iter__(self) -> Iterator[ExportedIncident]:
         for one in self._incidents:
             self.count += 1
             yield one

@@ -16,7 +16,7 @@ from alerts.incidents.status import UNDECIDED, statuses
 from alerts.read.query import Filters, Statuses, page_of
 from alerts.read.view import link
 from alerts.records import Decision, Incident, Sighting, Status
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.display.render import safe
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
@@ -27,7 +27,7 @@ NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ExportedSighting:
     """One sighting. `address` and `title` are "" where they cannot be followed or passed on."""
 
     id: str
@@ -43,13 +43,13 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedIncident:
     """One incident. `modified` is when it was last changed, by a finding, a post that is gone or back, or a person."""
 
     incident: Incident
     status: Status
     modified: datetime
-    seen: tuple[Seen, ...]
+    seen: tuple[ExportedSighting, ...]
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -68,7 +68,9 @@ class Exported:
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
 
-def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None) -> Iterator[Exported]:
+def chosen(
+    store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None
+) -> Iterator[ExportedIncident]:
     """The incidents named, or all that pass the filters, newest first, with the statuses that `known` gives.
 
     QueryError for one that is not there.
@@ -89,14 +91,14 @@ def chosen(store: IncidentStore, ids: Sequence[str], filters: Filters, known: St
         after, more = page.after, bool(page.after)
 
 
-def _exported(store: IncidentStore, incidents: Sequence[Incident], known: Statuses) -> Iterator[Exported]:
+def _exported(store: IncidentStore, incidents: Sequence[Incident], known: Statuses) -> Iterator[ExportedIncident]:
     ids = [incident.id for incident in incidents]
-    where, standing = Where({"incident": ids}), known(ids) if ids else {}
+    where, standing = DocumentFilter({"incident": ids}), known(ids) if ids else {}
     sightings, decisions = (_by_incident(store.scroll(kind, where)) if incidents else {} for kind in (Sighting, Decision))
     for incident in incidents:
         decided = [d for d in decisions.get(incident.id, ()) if isinstance(d, Decision)]
         seen = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
-        yield Exported(
+        yield ExportedIncident(
             incident,
             standing.get(incident.id, UNDECIDED),
             max([incident.updated_at, *(d.at for d in decided), *(at for s in seen for at in (s.gone_at, s.back_at) if at)]),
@@ -111,9 +113,11 @@ def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sig
     return found
 
 
-def _seen(s: Sighting) -> Seen:
+def _seen(s: Sighting) -> ExportedSighting:
     title = "" if identifier_in(s.title) else safe(s.title).strip()
-    return Seen(s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers, s.gone_at)
+    return ExportedSighting(
+        s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers, s.gone_at
+    )
 
 
 def _shown(site: str) -> str:

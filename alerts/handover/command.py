@@ -14,8 +14,8 @@ from alerts.coverage.render import gap_as_json, gap_lines, total_line
 from alerts.decisions.options import By, Tenant, name_of
 from alerts.desk.cases import moment_past
 from alerts.desk.command import left_words, row_as_json, work_of
-from alerts.desk.queue import Queue
-from alerts.handover.shift import Handover, Part, handover
+from alerts.desk.queue import IncidentQueue
+from alerts.handover.shift import Handover, HandoverPart, handover
 from alerts.read.tenants import require_known
 from alerts.read.view import brief
 from alerts.store import configured_store
@@ -38,7 +38,7 @@ def hand_over(
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
         zone = ZoneInfo(context.tenant(tenant).zone)
-        queue = Queue(work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        queue = IncidentQueue(work_of(context, store), name_of(by), context.settings.originals.shift_hours)
         start = moment_past(since, zone, context.clock.now()) if since else None
         found = handover(queue, context.settings.coverage.gap_minutes, tenant, start)
     if as_json:
@@ -75,7 +75,7 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
         typer.echo(f"  {line}")
 
 
-def _rows_table(part: Part, now: datetime) -> RenderableType:
+def _rows_table(part: HandoverPart, now: datetime) -> RenderableType:
     shown = table("incident", "severity", "status", "what", "site", "customers", "assigned to", "due", right=("customers",))
     for row in part.rows:
         item = row.item

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from alerts.coverage.hours import Seen, coverage
-from alerts.desk.queue import Queue, Row, View
-from alerts.read.heard import BELIEVED, Looked, looked
+from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.desk.queue import IncidentQueue, QueueFilter, QueueRow
+from alerts.read.monitoring import BELIEVED, MonitoringStatus, looked
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 
@@ -18,10 +18,10 @@ MOST = timedelta(days=62)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HandoverPart:
     """Some of the incidents of a part, the most urgent first, and how many there are."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[QueueRow, ...]
     count: int
 
     @property
@@ -36,12 +36,12 @@ class Handover:
 
     since: datetime
     until: datetime
-    new: Part
-    undecided: Part
-    due: Part
-    unassigned: Part
-    behind: Looked
-    blind: Seen
+    new: HandoverPart
+    undecided: HandoverPart
+    due: HandoverPart
+    unassigned: HandoverPart
+    behind: MonitoringStatus
+    blind: CoverageWindow
 
     @property
     def is_whole(self) -> bool:
@@ -51,7 +51,7 @@ class Handover:
         """
         return self.behind.worth in BELIEVED and (self.behind.worth == "handed" or not self.blind.unexplained())
 
-    def parts(self) -> Mapping[Phrase, Part]:
+    def parts(self) -> Mapping[Phrase, HandoverPart]:
         """Each part by its title."""
         return {
             Phrase("New since then"): self.new,
@@ -61,7 +61,9 @@ class Handover:
         }
 
 
-def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime | None = None, shown: int = SHOWN) -> Handover:
+def handover(
+    queue: IncidentQueue, gap_minutes: float, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
+) -> Handover:
     """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown` incidents of each part.
 
     Unread for more than `gap_minutes`, a site is blind. QueryError for a time that is to come or too long ago.
@@ -70,11 +72,11 @@ def handover(queue: Queue, gap_minutes: float, tenant: str = "", since: datetime
     if not timedelta(0) < now - start <= MOST:
         raise QueryError(Phrase("a shift began at most %(days)s days ago, and not in time to come", days=MOST.days))
 
-    every = View(tenant=tenant, flat=True, tab="all")
+    every = QueueFilter(tenant=tenant, flat=True, tab="all")
     since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")
     views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
     new, undecided, due, unassigned = (
-        Part(rows, len(rows) if len(rows) < shown else max(len(rows), total))
+        HandoverPart(rows, len(rows) if len(rows) < shown else max(len(rows), total))
         for rows, total in zip(queue.heads(views, shown), queue.totals(every, views), strict=True)
     )
     return Handover(

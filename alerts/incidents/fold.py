@@ -9,8 +9,8 @@ Incidents never merge. Where a late post ties several, the oldest becomes their 
 in the others, its parts, and takes what comes. A part keeps its id, its posts and what was decided of it, and says whose part it
 is. What a head and its parts hold together is what the ties connect, in whatever order it came.
 
-Candidates are found by what incidents hold (`alerts.incidents.held`): sketch values, sets of customers and ties, each held by the
-incident that had it first. It is looked up after a refresh, for the finding before this one may be a millisecond old.
+Candidates are found by what incidents hold (`alerts.incidents.known_incidents`): sketch values, sets of customers and ties, each
+held by the incident that had it first. It is looked up after a refresh, for the finding before this one may be a millisecond old.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONTAINED = 0.6
 COMPARED = 8
 
 
-class Known(NamedTuple):
+class KnownIncident(NamedTuple):
     """What fold needs to know of an incident. A frozen one takes nothing more: its numbers stand."""
 
     id: str
@@ -48,14 +48,14 @@ class Known(NamedTuple):
     """Incidents out of which a person took what is in this one."""
 
     @classmethod
-    def of(cls, incident: Incident) -> Known:
+    def of(cls, incident: Incident) -> KnownIncident:
         """From the stored incident."""
         own = (incident.id, incident.tenant, incident.opened_at, incident.sketch, incident.sketch_of)
         whose = (frozenset(incident.authors), incident.part_of, frozenset(incident.parts))
         is_frozen = incident.frozen_at is not None
         return cls(*own, is_frozen, frozenset(incident.fields), *whose, apart=frozenset(incident.apart))
 
-    def grown(self, finding: Finding) -> Known:
+    def grown(self, finding: Finding) -> KnownIncident:
         """With the finding's author, and its sketch merged in if it is of the same kind."""
         known = self._replace(authors=self.authors | {finding.capture.author})
         if finding.statistics.sketch_of != self.sketch_of:
@@ -66,14 +66,14 @@ class Known(NamedTuple):
         """Whether a tie to it holds: not to what is frozen, nor to what was closed before that was posted."""
         return not self.frozen and (self.closed_at is None or ties.time_of(finding) <= self.closed_at)
 
-    def with_part(self, part: Known) -> Known:
+    def with_part(self, part: KnownIncident) -> KnownIncident:
         """With another incident as its part."""
         same = part.sketch_of == self.sketch_of
         sketch = merge(self.sketch, part.sketch) if same else self.sketch
         return self._replace(sketch=sketch, authors=self.authors | part.authors, parts=self.parts | {part.id} | part.parts)
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a finding goes: `incident`, whether it `opens` it, and which others it fits as well.
 
     `parts` are heads that it ties to `incident`, whose parts they become. It is `tied` unless it is here for what it holds alone.
@@ -86,7 +86,7 @@ class Place(NamedTuple):
     tied: bool = False
 
 
-def head_of(id_: str, incidents: Mapping[str, Known]) -> str:
+def head_of(id_: str, incidents: Mapping[str, KnownIncident]) -> str:
     """The incident whose part `id_` is, itself where it is none."""
     while (known := incidents.get(id_)) is not None and known.part_of in incidents:
         id_ = known.part_of
@@ -110,12 +110,12 @@ def claims_of(finding: Finding) -> tuple[str, ...]:
 
 
 def place(
-    finding: Finding, holders: Mapping[str, Holding], incidents: Mapping[str, Known], tied_by: ties.Ties = ties.NONE
-) -> Place:
+    finding: Finding, holders: Mapping[str, Holding], incidents: Mapping[str, KnownIncident], tied_by: ties.Ties = ties.NONE
+) -> Placement:
     """Where `finding` goes. `holders` are what holds its claims, `incidents` those that exist."""
     digest = subjects_digest(finding)
 
-    def heads(ids: Iterable[str]) -> list[Known]:
+    def heads(ids: Iterable[str]) -> list[KnownIncident]:
         """Those who answer for the holders of these claims, the oldest first."""
         held = {head_of(holders[id_].incident, incidents) for id_ in ids if id_ in holders}
         known = (incidents[id_] for id_ in held if id_ in incidents and incidents[id_].tenant == finding.tenant)
@@ -132,15 +132,15 @@ def place(
     # What another seller's incident takes for what it holds says nothing of whom else this seller sells.
     leaves_ties = bool(tied_by.own) and (known is None or bool(tied) or finding.capture.author in known.authors)
     linked = _others((chosen, *parts), (*fitting, *tying))
-    return Place(chosen, known is None, linked, parts, leaves_ties)
+    return Placement(chosen, known is None, linked, parts, leaves_ties)
 
 
-def _contains(known: Known, finding: Finding) -> bool:
+def _contains(known: KnownIncident, finding: Finding) -> bool:
     if known.sketch_of != finding.statistics.sketch_of:
         return False
     found = overlap(known.sketch, finding.statistics.sketch)
     return found.compared >= COMPARED and found.share >= CONTAINED
 
 
-def _others(chosen: Collection[str], fitting: Iterable[Known]) -> tuple[str, ...]:
+def _others(chosen: Collection[str], fitting: Iterable[KnownIncident]) -> tuple[str, ...]:
     return tuple(sorted({known.id for known in fitting if known.id not in chosen}))

@@ -17,7 +17,7 @@ from dataclasses import replace
 from alerts.incidents.sketch import merge, overlap
 from alerts.records import Sighting
 from ullage.records import Cohort, RowGroup
-from ullage.verdict import Facts
+from ullage.verdict import VerdictFacts
 
 CONTAINED, COMPARED = 0.6, 8
 """As for a re-post in `alerts.incidents.fold`."""
@@ -88,7 +88,7 @@ def together(posts: Sequence[Sighting]) -> Sighting:
     return first.model_copy(update=update)
 
 
-def with_sums(facts: Facts, joint: Sighting) -> Facts:
+def with_sums(facts: VerdictFacts, joint: Sighting) -> VerdictFacts:
     """`facts`, of which those that are else the most in any post are sums."""
     return replace(
         facts,

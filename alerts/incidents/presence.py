@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from alerts.records import Gone, Presence, Sighting, presence_id
+from alerts.records import PostRemoval, Presence, Sighting, presence_id
 from alerts.store.merge import Merge
 from ullage.records import Finding
 
@@ -24,7 +24,7 @@ def told_by(finding: Finding) -> Presence | None:
     where, at = finding.capture, finding.capture.fetched_at
     if not where.post:
         return None
-    gone = (Gone(at=at, how="deleted" if where.deleted else "edited"),) if where.deleted or finding.withdrawn else ()
+    gone = (PostRemoval(at=at, how="deleted" if where.deleted else "edited"),) if where.deleted or finding.withdrawn else ()
     return Presence(
         id=presence_id(finding.tenant, where.post),
         tenant=finding.tenant,

@@ -16,17 +16,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from alerts.incidents.exposures import is_verified, one_each
-from alerts.incidents.fold import Place, subjects_digest
+from alerts.incidents.fold import Placement, subjects_digest
 from alerts.incidents.joint import different, judged_apart, size, together, with_sums
 from alerts.incidents.replay import Replay
 from alerts.incidents.status import UNDECIDED, statuses
-from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, Sighting, Sketched, Why
+from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, IncidentReason, Sighting, Sketched
 from alerts.records.traits import Traits
 from alerts.store import IncidentStore
 from ullage.records import Bait, Claims, Finding
 from ullage.settings import Tenant
-from ullage.verdict import Crowd, Facts, Reason, Rules, judge
-from ullage.verdict import Exposure as ExposureVerdict
+from ullage.verdict import Crowd, Reason, VerdictFacts, VerdictRules, judge
+from ullage.verdict import ExposureScore as ExposureVerdict
 from ullage.verdict import Origin as OriginVerdict
 from ullage.vocabulary.fields import SENSITIVE, class_of, shows
 from ullage.vocabulary.lexicon import SUSPICION, is_wanted
@@ -38,7 +38,7 @@ JOINED = "J2"
 """The code of the reason that says of how many posts it is joined."""
 
 
-class Stood(NamedTuple):
+class RowEvidence(NamedTuple):
     """In which rows a customer stands: field sets, the highest class of them, and all that they show together."""
 
     groups: tuple[frozenset[str], ...]
@@ -47,20 +47,20 @@ class Stood(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _stood(groups: tuple[tuple[str, ...], ...]) -> Stood:
+def _stood(groups: tuple[tuple[str, ...], ...]) -> RowEvidence:
     """The rows of a customer read; those of one post's customers are mostly the same."""
     read = tuple(frozenset(group) for group in groups)
-    return Stood(read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read)))
+    return RowEvidence(read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read)))
 
 
 @lru_cache(maxsize=4096)
-def _agreeing(groups: tuple[tuple[str, ...], ...], own: tuple[str, ...]) -> Stood:
+def _agreeing(groups: tuple[tuple[str, ...], ...], own: tuple[str, ...]) -> RowEvidence:
     """Those of them in which two fields or more are the customer's own."""
     return _stood(tuple(group for group in groups if len({*group}.intersection(own)) > 1))
 
 
 @dataclass(slots=True)
-class Counted:
+class CustomerCounts:
     """Some of the customers, as they are counted."""
 
     customers: int = 0
@@ -68,7 +68,7 @@ class Counted:
     groups: Counter[frozenset[str]] = field(default_factory=Counter)
     shown: Counter[frozenset[str]] = field(default_factory=Counter)
 
-    def add(self, stood: Stood) -> None:
+    def add(self, stood: RowEvidence) -> None:
         """One more customer."""
         self.customers += 1
         self.classes[stood.highest] += 1
@@ -85,9 +85,9 @@ class Counted:
 class People:
     """What one pass over an incident's exposures counts."""
 
-    all: Counted = field(default_factory=Counted)
-    verified: Counted = field(default_factory=Counted)
-    agreeing: Counted = field(default_factory=Counted)
+    all: CustomerCounts = field(default_factory=CustomerCounts)
+    verified: CustomerCounts = field(default_factory=CustomerCounts)
+    agreeing: CustomerCounts = field(default_factory=CustomerCounts)
     sensitive: int = 0
     kinds: set[str] = field(default_factory=set)
     matched: int = 0
@@ -145,7 +145,7 @@ COUNTS = (
 """What a sighting takes of a finding's statistics as it is."""
 
 
-def sighting_of(finding: Finding, where: Place, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
+def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
     return Sighting(
@@ -220,7 +220,7 @@ class Setting:
 
     today: date
     tenant: Tenant
-    rules: Rules
+    rules: VerdictRules
     acknowledged: frozenset[str] = frozenset()
 
 
@@ -230,10 +230,10 @@ def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozens
     return frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED) if before else frozenset()
 
 
-def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None) -> Facts:
+def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None) -> VerdictFacts:
     """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`, or of the largest sighting."""
     base = joint or largest(sightings)
-    facts = Facts(
+    facts = VerdictFacts(
         today=setting.today,
         people=people.all.crowd(),
         verified=people.verified.crowd(),
@@ -296,10 +296,10 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProjectedVerdict:
     """The facts that an incident shows, and the worst that follows from any way of judging it."""
 
-    facts: Facts
+    facts: VerdictFacts
     exposure: ExposureVerdict
     origin: OriginVerdict
     posts: int
@@ -308,11 +308,11 @@ class Verdict:
     """One of the posts alone is worse than all together."""
 
 
-def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> Verdict:
+def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> ProjectedVerdict:
     """The posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
     if not counts.posts:
         facts = facts_of(sightings, counts.largest, setting)
-        return Verdict(facts, *judge(facts, setting.rules), 0)
+        return ProjectedVerdict(facts, *judge(facts, setting.rules), 0)
     facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
@@ -321,7 +321,7 @@ def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> V
     found = [(*judge(way, setting.rules), is_apart) for way, is_apart in ways]
     exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
-    return Verdict(facts, exposure, origin, len(posts), is_apart)
+    return ProjectedVerdict(facts, exposure, origin, len(posts), is_apart)
 
 
 def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:
@@ -332,7 +332,7 @@ def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:
 CLOCKS: tuple[ClockWord, ...] = ("none", "if confirmed", "run")
 
 
-def _joined(verdict: Verdict) -> Iterator[Why]:
+def _joined(verdict: ProjectedVerdict) -> Iterator[IncidentReason]:
     """That it is joined, and what was judged."""
     if verdict.posts:
         told, zh = (
@@ -341,7 +341,7 @@ def _joined(verdict: Verdict) -> Iterator[Why]:
         )
         if verdict.is_apart:
             told, zh = f"{told} and apart: one of them alone is worse", f"{zh}，其中一条单独研判更严重"
-        yield Why(code=JOINED, points=0, evidence=told, evidence_zh=zh)
+        yield IncidentReason(code=JOINED, points=0, evidence=told, evidence_zh=zh)
 
 
 def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
@@ -478,8 +478,8 @@ def _delay(first: Sighting) -> float | None:
     return max(0.0, (first.folded_at - first.published_at).total_seconds()) if first.published_at else None
 
 
-def _whys(reasons: Iterable[Reason]) -> tuple[Why, ...]:
-    return tuple(Why(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh) for r in reasons)
+def _whys(reasons: Iterable[Reason]) -> tuple[IncidentReason, ...]:
+    return tuple(IncidentReason(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh) for r in reasons)
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

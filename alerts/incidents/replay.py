@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from alerts.incidents.exposures import is_verified
-from alerts.incidents.fold import Known
+from alerts.incidents.fold import KnownIncident
 from alerts.incidents.sketch import overlap
 from alerts.records import Exposure
 from ullage.records import Finding
-from ullage.vocabulary.fields import Field, class_of
+from ullage.vocabulary.fields import FieldLabel, class_of
 
 SAMPLE = 200
-SAYS_NOTHING = frozenset((Field.DATE, Field.AGE, Field.GENDER, Field.OTHER))
+SAYS_NOTHING = frozenset((FieldLabel.DATE, FieldLabel.AGE, FieldLabel.GENDER, FieldLabel.OTHER))
 """Labels that make no row a new one."""
 Seen = dict[str, dict[str, frozenset[str]]]
 """Subject → incident → the labels with which the subject stood in it."""
@@ -49,7 +49,7 @@ def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
             incidents[exposure.incident] = incidents.get(exposure.incident, frozenset()) | frozenset(exposure.fields)
 
 
-def replay_of(finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[Known]) -> Replay:
+def replay_of(finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[KnownIncident]) -> Replay:
     """How much of `finding` was known before it came to its `own` incidents; `frozen` are those whose people have expired."""
     asked = sample(finding)
     known: Counter[str] = Counter()
@@ -69,7 +69,7 @@ def _with(labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: 
     return [incident for incident, had in incidents.items() if incident not in own and wanted <= had]
 
 
-def _contained(finding: Finding, old: Known) -> Replay:
+def _contained(finding: Finding, old: KnownIncident) -> Replay:
     """How much of the finding's sketch is the old incident's, if its fields were."""
     fields = frozenset(label for group in finding.statistics.groups if group.matched for label in group.fields)
     if old.sketch_of != finding.statistics.sketch_of or not fields - SAYS_NOTHING <= old.fields:

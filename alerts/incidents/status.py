@@ -11,7 +11,7 @@ from typing import cast
 
 from alerts.records import Decision, Incident, Status, WorkItem
 from alerts.records.incident import PART
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 UNDECIDED: Status = "open"
 CLOSED: tuple[Status, ...] = ("resolved", "false_positive")
@@ -33,7 +33,7 @@ def status_of(decisions: Iterable[Decision]) -> Status:
 
 def standing(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Decision]:
     """The decision that gives an incident its status, of every one that a person has decided on; all others are open."""
-    where = Where() if incidents is None else Where({"incident": tuple(incidents)})
+    where = DocumentFilter() if incidents is None else DocumentFilter({"incident": tuple(incidents)})
     by_incident: dict[str, list[Decision]] = {}
     for decision in store.scroll(Decision, where):
         by_incident.setdefault(decision.incident, []).append(decision)
@@ -48,7 +48,7 @@ def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> di
 
 def parts_in(store: IncidentStore) -> dict[str, Incident]:
     """The incidents that another one answers for, by id: lists and counts leave them out. They are few, see `fold`."""
-    return {incident.id: incident for incident in store.scroll(Incident, Where({"folded": (PART,)}))}
+    return {incident.id: incident for incident in store.scroll(Incident, DocumentFilter({"folded": (PART,)}))}
 
 
 def tally(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
@@ -56,11 +56,11 @@ def tally(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
 
     Whoever asks has seen to it that there is an item of each (`alerts.desk.work.Work.complete`).
     """
-    found = store.tally(WorkItem, Where({"stage": ("open", "closed")}), ("tenant", "severity", "status"))
+    found = store.tally(WorkItem, DocumentFilter({"stage": ("open", "closed")}), ("tenant", "severity", "status"))
     return Counter({(one.values[0], one.values[1], cast("Status", one.values[2])): one.count for one in found})
 
 
-def narrowed(where: Where, wanted: str, decided: Mapping[str, Status]) -> Where:
+def narrowed(where: DocumentFilter, wanted: str, decided: Mapping[str, Status]) -> DocumentFilter:
     """`where`, for incidents of status `wanted` alone ("" for any)."""
     if not wanted:
         return where

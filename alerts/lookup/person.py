@@ -2,7 +2,7 @@
 
 Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the case, whose data it was, a
 partner or a number; so exposures that read the same are one. "Recorded, found nowhere" needs a list of what is recorded
-(`ullage.lookup.enrolled`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a
+(`ullage.lookup.list_index`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a
 customer or not; with it "no record" says that nobody is recorded with it.
 """
 
@@ -14,12 +14,12 @@ from datetime import datetime
 from functools import cache
 from typing import Literal
 
-from alerts.lookup.exposed import Answer, Exposed
-from alerts.read.heard import BELIEVED, Looked
+from alerts.lookup.person_lookup import LookupResult, PersonExposure
+from alerts.read.monitoring import BELIEVED, MonitoringStatus
 from alerts.records.document import Frozen
 from alerts.report.content import Text, advice_for, categories
 from ullage.files.rulefiles import shipped
-from ullage.verdict.rules import Scenario, Way, own_rules
+from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
 
 UNSEEN = Text(
     "Not seen by it: closed groups, what was sold without a post, other numbers of this person, and masked numbers.",
@@ -59,7 +59,7 @@ def scripts() -> Scripts:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CallerAnswer:
     """One exposure: kinds of data, month (2026-11), scam, what protects, and what is read to the caller.
 
     `approved` is whether the DPO has approved telling: without that `script` is a warning that says nothing of this person.
@@ -86,7 +86,7 @@ class Reply:
     script: Text | None = None
 
 
-def reply(answer: Answer, looked: Looked) -> Reply:
+def reply(answer: LookupResult, looked: MonitoringStatus) -> Reply:
     """The answer in a word. That nothing was found is said to the caller only where it was looked for."""
     if not answer.kinds or told(answer):
         return Reply("exposed" if answer.kinds else "refused")
@@ -107,13 +107,13 @@ def _with_advice(en: str, zh: str) -> Text:
     return Text(" ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines))
 
 
-def told(answer: Answer) -> tuple[Told, ...]:
+def told(answer: LookupResult) -> tuple[CallerAnswer, ...]:
     """What may be said of the exposures that were found, the newest first."""
     found = [hit for hit in answer.found if hit.is_heard]
     return tuple(dict.fromkeys(_told(hit) for hit in sorted(found, key=lambda hit: hit.exposure.first_seen, reverse=True)))
 
 
-def _told(hit: Exposed) -> Told:
+def _told(hit: PersonExposure) -> CallerAnswer:
     worst = worst_way(hit)
     scenario = worst[1] if worst else None
     kinds = kinds_of(hit)
@@ -121,22 +121,22 @@ def _told(hit: Exposed) -> Told:
     month = f"{hit.exposure.first_seen:%Y-%m}"
     protects = tuple(line for advice in advice_for(scenario.id if scenario else "") for line in advice.lines())
     script = script_of(scenario.id if scenario else "", kinds, month, protects, approved=hit.may_be_told)
-    return Told(kinds, month, scam, protects, hit.may_be_told, script)
+    return CallerAnswer(kinds, month, scam, protects, hit.may_be_told, script)
 
 
-def kinds_of(hit: Exposed) -> tuple[Text, ...]:
+def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
     """Which kinds of data stood in this very person's rows."""
     known = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
     return tuple(Text(kind.title, kind.title_zh) for kind in known)
 
 
 @cache
-def _ways() -> tuple[tuple[Way, Scenario], ...]:
+def _ways() -> tuple[tuple[ScenarioConditions, Scenario], ...]:
     """Every way, the worst first."""
     return tuple(own_rules().ways())
 
 
-def worst_way(hit: Exposed) -> tuple[Way, Scenario] | None:
+def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None:
     """The worst that the fields of this very person's rows allow, and by which of them: others there may be worse off."""
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in _ways():

@@ -20,22 +20,22 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from alerts.incidents.exposures import is_verified
-from alerts.lookup.exposed import Exposed, Lookup
 from alerts.lookup.person import kinds_of, worst_way
-from alerts.read.heard import BELIEVED, Looked, looked
+from alerts.lookup.person_lookup import Lookup, PersonExposure
+from alerts.read.monitoring import BELIEVED, MonitoringStatus, looked
 from alerts.report.content import Text
-from alerts.store import Where
-from ullage.audit.trail import Noted, Trail
+from alerts.store import DocumentFilter
+from ullage.audit.trail import PendingEntry, Trail
 from ullage.errors import CorruptError, UllageError
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.verdict.rules import Scenario, Way, own_rules
+from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
 from ullage.verdict.words import fields_in_words
 
 MOST = 1_000
 SPEED = 0.5
 HOLDS = timedelta(hours=24)
 """So long an answer may be used: what is found, decided or erased later is not in it."""
-Worst = tuple[Way, Scenario] | None
+Worst = tuple[ScenarioConditions, Scenario] | None
 """The worst that an exposure allows, and by which way; None for nothing in particular."""
 State = Literal["exposed", "not_exposed", "unknown", "not_found"]
 """`not_exposed`: recorded, looked for in all that is read, and not found. `unknown`: no customer is recorded under it.
@@ -44,7 +44,7 @@ recorded; or not all was read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Screened:
+class CustomerRisk:
     """The answer on one handle or tag. `risk` is 0 to 60; `first_seen`, `last_seen` and `scenario` are None unless exposed."""
 
     asked: str
@@ -77,7 +77,7 @@ def decayed(points: int, age_days: float, life_days: float) -> int:
     return round(points * (1 - past))
 
 
-class Asked(NamedTuple):
+class ExposureQuery(NamedTuple):
     """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of `who`."""
 
     lookup: Lookup
@@ -85,26 +85,26 @@ class Asked(NamedTuple):
     tags: Sequence[str]
     who: str
 
-    def noted(self, said: str) -> Noted:
+    def noted(self, said: str) -> PendingEntry:
         """Its entry in the audit log, with what came of it."""
         tenants = self.lookup.among or ()
         asked = f"{len(self.handles)} handles, {len(self.tags)} index tags: {said}"
-        return Noted("exposure", asked, self.who, "".join(tenants) if len(tenants) == 1 else "")
+        return PendingEntry("exposure", asked, self.who, "".join(tenants) if len(tenants) == 1 else "")
 
 
-class Answered(NamedTuple):
+class ExposureResult(NamedTuple):
     """What one caller is told, in the order of what was asked, handles first; `looked` is what an empty answer is worth."""
 
-    items: Sequence[Screened]
-    looked: Looked
+    items: Sequence[CustomerRisk]
+    looked: MonitoringStatus
 
 
-def screened(questions: Sequence[Asked], trail: Trail, life_days: float) -> list[Answered | UllageError]:
+def screened(questions: Sequence[ExposureQuery], trail: Trail, life_days: float) -> list[ExposureResult | UllageError]:
     """Answers, an error where that of a caller failed; an entry of each in the audit log is durable before they are given.
 
     Callers who ask of the same tenants are answered by the same reading of the store. `life_days` is how long exposures are kept.
     """
-    of_scope = defaultdict[frozenset[str] | None, list[Asked]](list)
+    of_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
     for one in questions:
         of_scope[one.lookup.among].append(one)
     told = {scope: _told(some, life_days) for scope, some in of_scope.items()}
@@ -113,19 +113,19 @@ def screened(questions: Sequence[Asked], trail: Trail, life_days: float) -> list
     return answers
 
 
-def _told(questions: Sequence[Asked], life_days: float) -> list[Answered | UllageError]:
+def _told(questions: Sequence[ExposureQuery], life_days: float) -> list[ExposureResult | UllageError]:
     """Answers to those who ask of the same tenants."""
     lookup = questions[0].lookup
     try:
         heard = looked(lookup.store, lookup.clock.now())
-        return [Answered(items, heard) for items in Screening(lookup, life_days, heard).ask(questions)]
+        return [ExposureResult(items, heard) for items in Screening(lookup, life_days, heard).ask(questions)]
     except CorruptError as error:  # of a list that not all of them need
         return [answer for one in questions for answer in _told([one], life_days)] if len(questions) > 1 else [error]
     except UllageError as error:
         return [error] * len(questions)
 
 
-def _said(answer: Answered | UllageError) -> str:
+def _said(answer: ExposureResult | UllageError) -> str:
     if isinstance(answer, UllageError):
         return f"not answered: {type(answer).__name__}"
     return f"{sum(one.state == 'exposed' for one in answer.items)} exposed"
@@ -137,14 +137,14 @@ class Screening:
 
     lookup: Lookup
     life_days: float
-    looked: Looked
+    looked: MonitoringStatus
 
-    def ask(self, questions: Sequence[Asked]) -> list[list[Screened]]:
+    def ask(self, questions: Sequence[ExposureQuery]) -> list[list[CustomerRisk]]:
         """The answers to each, in order, handles first.
 
         CorruptError where a list of what is recorded would have to be asked and is damaged.
         """
-        by_handle, by_tag = defaultdict[str, list[Exposed]](list), defaultdict[str, list[Exposed]](list)
+        by_handle, by_tag = defaultdict[str, list[PersonExposure]](list), defaultdict[str, list[PersonExposure]](list)
         for hit in self._heard("subject", {handle for one in questions for handle in one.handles}):
             by_handle[hit.exposure.subject].append(hit)
         for hit in self._heard("index_tags", {tag for one in questions for tag in one.tags}):
@@ -158,8 +158,8 @@ class Screening:
             for asked in questions
         ]
 
-    def _heard(self, name: str, values: Collection[str]) -> Iterable[Exposed]:
-        return (hit for hit in self.lookup.exposures(Where({name: tuple(values)})) if hit.is_heard) if values else ()
+    def _heard(self, name: str, values: Collection[str]) -> Iterable[PersonExposure]:
+        return (hit for hit in self.lookup.exposures(DocumentFilter({name: tuple(values)})) if hit.is_heard) if values else ()
 
     def _recorded(self, tags: Iterable[str]) -> frozenset[str] | None:
         """Those of `tags` that are recorded; None where a tenant that is asked has no list, so that it cannot be said."""
@@ -170,23 +170,23 @@ class Screening:
             return None
         return frozenset(tag for tag in tags if any(one is not None and one.has(bytes.fromhex(tag)) for one in found))
 
-    def _absent(self, tag: str, recorded: frozenset[str] | None) -> Screened:
+    def _absent(self, tag: str, recorded: frozenset[str] | None) -> CustomerRisk:
         if recorded is None:
             return _no(tag, "not_found")
         if tag not in recorded:
             return _no(tag, "unknown")
         return _no(tag, "not_exposed" if self.looked.worth in BELIEVED else "not_found")
 
-    def _exposed(self, asked: str, hits: Sequence[Exposed]) -> Screened:
+    def _exposed(self, asked: str, hits: Sequence[PersonExposure]) -> CustomerRisk:
         now = self.lookup.clock.now()
         judged = [(hit, worst_way(hit)) for hit in hits]
         weighed = [(self._risk(hit, worst, now), hit.exposure.last_seen, hit.exposure.id, hit, worst) for hit, worst in judged]
         risk, _, _, hit, worst = max(weighed, key=lambda one: one[:3])
         kinds = dict.fromkeys(kind for one in hits for kind in kinds_of(one))
         first, last = min(one.exposure.first_seen for one in hits), max(one.exposure.last_seen for one in hits)
-        return Screened(asked, "exposed", _why(hit, worst), risk, tuple(kinds), worst[1] if worst else None, first, last)
+        return CustomerRisk(asked, "exposed", _why(hit, worst), risk, tuple(kinds), worst[1] if worst else None, first, last)
 
-    def _risk(self, hit: Exposed, worst: Worst, now: datetime) -> int:
+    def _risk(self, hit: PersonExposure, worst: Worst, now: datetime) -> int:
         age = (now - hit.exposure.last_seen).total_seconds() / 86_400
         return decayed(worst[0].points if worst else _least(), age, self.life_days)
 
@@ -197,11 +197,11 @@ def _least() -> int:
     return min(way.points for way, _ in own_rules().ways())
 
 
-def _no(asked: str, state: State) -> Screened:
-    return Screened(asked, state, (NOT[state],))
+def _no(asked: str, state: State) -> CustomerRisk:
+    return CustomerRisk(asked, state, (NOT[state],))
 
 
-def _why(hit: Exposed, worst: Worst) -> tuple[Text, ...]:
+def _why(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
     """In plain phrases, of the exposure whose risk counts."""
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
     en, zh = fields_in_words(frozenset(group))

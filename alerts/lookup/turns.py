@@ -21,7 +21,7 @@ A = TypeVar("A")
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[Q, A]):
+class _PendingRequest(Generic[Q, A]):
     question: Q
     size: int
     answer: A | UllageError | None = None
@@ -34,12 +34,12 @@ class Turns(Generic[Q, A]):
     answer: Callable[[Sequence[Q]], Sequence[A | UllageError]]
     most: int
     """So much, by the sizes that are said, is answered in one turn; of one question more."""
-    _waiting: deque[_Waiting[Q, A]] = field(default_factory=deque)
+    _waiting: deque[_PendingRequest[Q, A]] = field(default_factory=deque)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ask(self, question: Q, size: int = 1) -> A:
         """The answer, or its error raised; an error of a whole turn is that of all its questions."""
-        mine = _Waiting[Q, A](question, size)
+        mine = _PendingRequest[Q, A](question, size)
         self._waiting.append(mine)
         async with self._turn:
             while mine.answer is None:
@@ -48,7 +48,7 @@ class Turns(Generic[Q, A]):
             raise mine.answer
         return mine.answer
 
-    def _taken(self) -> list[_Waiting[Q, A]]:
+    def _taken(self) -> list[_PendingRequest[Q, A]]:
         """The next questions in the order in which they came."""
         some = [self._waiting.popleft()]
         size = some[0].size
@@ -56,7 +56,7 @@ class Turns(Generic[Q, A]):
             some.append(self._waiting.popleft())
         return some
 
-    def _answer(self, some: Sequence[_Waiting[Q, A]]) -> None:
+    def _answer(self, some: Sequence[_PendingRequest[Q, A]]) -> None:
         answers: Sequence[A | UllageError] = [UnavailableError("the question could not be answered")] * len(some)
         try:
             answers = self.answer([one.question for one in some])

@@ -1,9 +1,9 @@
 """What `ullage erase` takes out of the incident store, and of the folder of sealed evidence.
 
 A hold stands in its way: what a case needs is not taken from it. The tombstone is set first, so that alert, which may be folding,
-brings nobody back (`alerts.incidents.erased`). Incidents keep their numbers and the digests by which posts are compared: these
-name nobody, and follow what is left when an incident is written again. What a process had sent before, and the store writes only
-now, alert removes within the hour (`remove_late`).
+brings nobody back (`alerts.incidents.tombstones`). Incidents keep their numbers and the digests by which posts are compared:
+these name nobody, and follow what is left when an incident is written again. What a process had sent before, and the store writes
+only now, alert removes within the hour (`remove_late`).
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from alerts.decisions.holds import last_words, with_parts
-from alerts.incidents.erased import Awaited, awaited, bury, grave_id, marker_id, wait_for
+from alerts.incidents.tombstones import Tombstone, awaited, bury, grave_id, marker_id, wait_for
 from alerts.maintenance.retention import NAMING, erase, remove
 from alerts.records import CLASSES, Audit, Claim, Exposure, Incident, Original, Sighting
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from ullage.audit import Trail
 from ullage.bus import FINDINGS
 from ullage.custody.vault import Vault
-from ullage.erasure import Looked, Order, Part
-from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
-from ullage.running_time import Reading
+from ullage.erasure import ErasureReport, ErasureStage, Order
+from ullage.lookup.tombstones import EVERYBODY, SETTLED, tombstone
+from ullage.running_time import ClockReading
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
 
 
-def parts(context: Context) -> Iterator[Part]:
+def parts(context: Context) -> Iterator[ErasureStage]:
     """See `ullage.erasure`."""
-    yield Part(partial(_hinders, context), partial(_erase, context))
+    yield ErasureStage(partial(_hinders, context), partial(_erase, context))
 
 
 def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore | None]:
@@ -56,7 +56,7 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
         for incident, hold in sorted(last_words(store).items()):
             if hold.released or hold.tenant != order.tenant:
                 continue
-            theirs = Where({"incident": with_parts(store, [incident]), "subject": (order.handle,)})
+            theirs = DocumentFilter({"incident": with_parts(store, [incident]), "subject": (order.handle,)})
             if order.is_whole or store.count(Exposure, theirs):
                 yield (
                     f"incident {incident} is held for case {hold.case} since {hold.at:%Y-%m-%d}, so nothing was erased:"
@@ -64,10 +64,10 @@ def _hinders(context: Context, order: Order) -> Iterator[str]:
                 )
 
 
-def _erase(context: Context, order: Order) -> Iterator[Looked]:
+def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
     with _opened(context) as store:
         if store is None:
-            yield Looked("incident store", 0, "none is on this host")
+            yield ErasureReport("incident store", 0, "none is on this host")
         elif order.is_whole:
             yield from _tenant(store, order)
         else:
@@ -76,37 +76,37 @@ def _erase(context: Context, order: Order) -> Iterator[Looked]:
         yield _evidence_of(_vault(context), order.tenant)
 
 
-def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[Looked]:
+def _customer(context: Context, store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
     bury(store, order.tenant, order.handle, order.now)
     store.refresh()
-    seen = store.scroll(Exposure, Where({"tenant": (order.tenant,), "subject": (order.handle,)}))
+    seen = store.scroll(Exposure, DocumentFilter({"tenant": (order.tenant,), "subject": (order.handle,)}))
     sightings = {sighting for exposure in seen for sighting in exposure.sightings}
     wait_for(store, order.tenant, order.handle, order.now, sightings)
     removed = erase(store, order.tenant, order.handle)
     for kind, count in sorted((kind.__name__, count) for kind, count in removed.items()):
-        yield Looked(f"incident store, {kind}", count)
+        yield ErasureReport(f"incident store, {kind}", count)
     if not removed:
-        yield Looked("incident store", 0, "nothing there named this customer")
+        yield ErasureReport("incident store", 0, "nothing there named this customer")
     yield _awaited(order)
     yield from _evidence_with(context, sightings)
 
 
-def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[Looked]:
+def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[ErasureReport]:
     """Sealed evidence of posts in which they stood: proof of a crime against everybody in it, which expires by itself."""
     items = [one for one in _vault(context).looked_through()[0] if one.head.finding in findings]
     if items:
         last = max(one.head.sealed_at for one in items) + timedelta(days=context.settings.evidence.days)
         stays = f"{len(items)} sealed files of posts with many people stay: two officers open them together, for a court"
-        yield Looked("sealed evidence", 0, stays, last.date())
+        yield ErasureReport("sealed evidence", 0, stays, last.date())
 
 
-def _tenant(store: IncidentStore, order: Order) -> Iterator[Looked]:
+def _tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
     """Every document of the tenant but the records of the audit and the tombstones; incidents last, as they name the others."""
     bury(store, order.tenant, EVERYBODY, order.now)
     store.refresh()
     for kind, count in remove(store, _of_tenant(store, order.tenant)).items():
-        yield Looked(f"incident store, {kind.__name__}", count)
-    yield Looked("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
+        yield ErasureReport(f"incident store, {kind.__name__}", count)
+    yield ErasureReport("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
     yield _awaited(order)
 
 
@@ -116,15 +116,18 @@ def _of_tenant(store: IncidentStore, tenant: str, before: datetime | None = None
     last: list[type[Document]] = [Sighting, Incident]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind not in (Audit, *last)]
     for kind in [*kinds, *last]:
-        yield kind, [one.id for one in store.scroll(kind, Where({"tenant": (tenant,)}, before=before)) if one.id not in graves]
+        yield (
+            kind,
+            [one.id for one in store.scroll(kind, DocumentFilter({"tenant": (tenant,)}, before=before)) if one.id not in graves],
+        )
 
 
-def _awaited(order: Order) -> Looked:
+def _awaited(order: Order) -> ErasureReport:
     stays = "what a process had sent before and is written only now goes as well, when alert looks for it, every hour"
-    return Looked("incident store, what comes late", 0, stays, (order.now + SETTLED).date())
+    return ErasureReport("incident store, what comes late", 0, stays, (order.now + SETTLED).date())
 
 
-def remove_late(store: IncidentStore, trail: Trail, reading: Reading) -> set[type[Document]]:
+def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> set[type[Document]]:
     """Remove what the store wrote after an erasure though it should not; returns of which classes.
 
     Once more when `SETTLED` is over, for alert may not have been there: what was seen since is of who is a customer again, and
@@ -147,21 +150,21 @@ def remove_late(store: IncidentStore, trail: Trail, reading: Reading) -> set[typ
     return gone
 
 
-def _late(store: IncidentStore, one: Awaited, before: datetime | None) -> Iterator[tuple[type[Document], list[str]]]:
+def _late(store: IncidentStore, one: Tombstone, before: datetime | None) -> Iterator[tuple[type[Document], list[str]]]:
     """The ids of what names a customer again, and of the originals of posts in which they stood."""
     originals = {*one.originals}
     for kind in NAMING:
-        some = store.scroll(kind, Where(begins={"subject": one.beginning}, before=before))
+        some = store.scroll(kind, DocumentFilter(begins={"subject": one.beginning}, before=before))
         theirs = [d for d in some if d.tenant == one.tenant and tombstone(d.tenant, d.subject) == one.mark]
         originals |= {sighting for d in theirs if isinstance(d, Exposure) for sighting in d.sightings}
         yield kind, [d.id for d in theirs]
     yield Original, [*store.mget(Original, originals)]
 
 
-def _evidence_of(vault: Vault, tenant: str) -> Looked:
+def _evidence_of(vault: Vault, tenant: str) -> ErasureReport:
     """The folder of a tenant: holds were looked for before."""
     folder = vault.root / tenant
     files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     for path in files:
         path.unlink()
-    return Looked("sealed evidence", len(files))
+    return ErasureReport("sealed evidence", len(files))

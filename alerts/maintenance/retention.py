@@ -38,9 +38,9 @@ from alerts.records import (
     WorkItem,
 )
 from alerts.records.document import D, Document
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.merge import Merge, merge
-from ullage.running_time import DAY_SECONDS, Reading
+from ullage.running_time import DAY_SECONDS, ClockReading
 from ullage.settings import OriginalSettings, StoreSettings
 
 BATCH = 1_000
@@ -60,7 +60,7 @@ RECORDS: tuple[type[Document], ...] = (
 def expire(
     store: IncidentStore,
     keep: StoreSettings,
-    reading: Reading,
+    reading: ClockReading,
     owed: Collection[type[Document]] = (),
     originals: OriginalSettings | None = None,
 ) -> Counter[type[Document]]:
@@ -72,7 +72,7 @@ def expire(
 
     def old(kind: type[D], days: float, kept: Collection[str] = (), **equals: Collection[str]) -> Iterator[list[D]]:
         for since, before in reading.older(days * DAY_SECONDS).moments():
-            yield from _batches(store, kind, Where(equals, since=since, before=before), kept)
+            yield from _batches(store, kind, DocumentFilter(equals, since=since, before=before), kept)
 
     for sealed in old(Original, (originals or OriginalSettings()).days, kept):
         removed[Original] += store.delete(Original, [one.id for one in sealed])
@@ -94,7 +94,7 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Docum
 
     What is sealed of the posts in which they stood goes as well: a title or the name of a file may be theirs.
     """
-    where = Where({"tenant": (tenant,), "subject": (subject,)})
+    where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
     for kind in NAMING:
         for some in _batches(store, kind, where):
@@ -127,7 +127,7 @@ def _freeze(ids: Collection[str], now: datetime, merging: Merge) -> None:
     merging.put(i.model_copy(update={"frozen_at": now}) for i in incidents if i.frozen_at is None)
 
 
-def _expired(store: IncidentStore, ids: Collection[str], reading: Reading, days: float) -> int:
+def _expired(store: IncidentStore, ids: Collection[str], reading: ClockReading, days: float) -> int:
     """Remove those of these exposures in which nothing was seen for so many days; one into which a finding is merged stays."""
     read, long_ago = store.read(Exposure, ids), reading.older(days * DAY_SECONDS)
     old = {id_: one.version for id_, one in read.items() if one.document.last_seen in long_ago}
@@ -135,7 +135,7 @@ def _expired(store: IncidentStore, ids: Collection[str], reading: Reading, days:
     return store.delete(Exposure, [*old], old)
 
 
-def _batches(store: IncidentStore, kind: type[D], where: Where, kept: Collection[str] = ()) -> Iterator[list[D]]:
+def _batches(store: IncidentStore, kind: type[D], where: DocumentFilter, kept: Collection[str] = ()) -> Iterator[list[D]]:
     """Documents by the thousand, without those of the incidents `kept`."""
     documents = (document for document in store.scroll(kind, where) if _incident_of(document) not in kept)
     while batch := list(islice(documents, BATCH)):

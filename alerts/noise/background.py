@@ -14,7 +14,7 @@ from pydantic import Field
 from alerts.records import Background
 from alerts.records.document import Frozen
 from alerts.records.traits import Traits
-from ullage.files.rulefiles import Kind, toml
+from ullage.files.rulefiles import RuleKind, toml
 from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS
 
@@ -27,7 +27,7 @@ RECORD = "record"
 ANY = "*"
 
 
-class Rule(Frozen):
+class BenignRule(Frozen):
     """One rule; see `background.toml`."""
 
     id: str = Field(pattern=r"B\d{1,3}")
@@ -53,13 +53,13 @@ class Rule(Frozen):
         )
 
 
-class Rules(Frozen):
+class BenignRules(Frozen):
     """A file of rules with its version."""
 
     version: int = Field(ge=1)
-    rule: tuple[Rule, ...]
+    rule: tuple[BenignRule, ...]
 
-    def decide(self, traits: Traits) -> Rule | None:
+    def decide(self, traits: Traits) -> BenignRule | None:
         """The rule by which a finding is background, None for a finding that is not."""
         if leak_signs(traits):
             return None
@@ -78,7 +78,9 @@ def leak_signs(traits: Traits) -> tuple[str, ...]:
     return (*(name for name, is_so in found.items() if is_so), *traits.signs)
 
 
-def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: datetime, ties: tuple[str, ...] = ()) -> Background:
+def fact_of(
+    finding: Finding, rule: BenignRule, version: int, traits: Traits, now: datetime, ties: tuple[str, ...] = ()
+) -> Background:
     """The fact that `finding` is background, unless somebody sells who leaves the same `ties` (`alerts.incidents.ties`)."""
     capture = finding.capture
     return Background(
@@ -102,10 +104,10 @@ def fact_of(finding: Finding, rule: Rule, version: int, traits: Traits, now: dat
     )
 
 
-BACKGROUND = Kind("background", "alerts.noise", "background.toml", toml(Rules))
+BACKGROUND = RuleKind("background", "alerts.noise", "background.toml", toml(BenignRules))
 
 
 @cache
-def shipped() -> Rules:
+def shipped() -> BenignRules:
     """The rules that come with this version."""
     return BACKGROUND.shipped().rules

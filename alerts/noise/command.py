@@ -11,8 +11,8 @@ from alerts.decisions.command import duties_of
 from alerts.decisions.options import By, Tenant, deciding
 from alerts.noise import render
 from alerts.noise.background import BACKGROUND
-from alerts.noise.counts import Count, background_counts
-from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, said, suppressions
+from alerts.noise.counts import BenignCount, background_counts
+from alerts.noise.suppressions import MOST_DAYS, SuppressionConditions, Suppressions, said, suppressions
 from alerts.read.tenants import require_known
 from alerts.store import configured_store
 from ullage.display.screen import AsJson, print_list
@@ -38,15 +38,15 @@ def suppress(
     context: Context = ctx.obj
     if end:
         with deciding(context, by, "noise.change") as (store, who):
-            Desk(duties_of(context, store), context.trail()).lift(end, by=who.name, reason=reason)
+            Suppressions(duties_of(context, store), context.trail()).lift(end, by=who.name, reason=reason)
         typer.echo(f"{end} is lifted")
         return
     if not (tenant and days):
         raise ConfigError("--tenant and --days are needed: whose incidents are silenced, and for how long")
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
-        conditions = Conditions(site, channel, author, rule, incident)
-        desk = Desk(duties_of(context, store), context.trail())
+        conditions = SuppressionConditions(site, channel, author, rule, incident)
+        desk = Suppressions(duties_of(context, store), context.trail())
         made = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
@@ -85,7 +85,7 @@ def _background(context: Context, tenant: str, *, as_json: bool) -> None:
     print_list(
         counts,
         as_json=as_json,
-        row=Count._asdict,
+        row=BenignCount._asdict,
         table=lambda counts: render.background_table(counts, rules),
         none="No background.",
     )

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from alerts.records import Background
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 
-class Count(NamedTuple):
+class BenignCount(NamedTuple):
     """Posts of one site of one tenant that one rule called background, and how many different customers are in them."""
 
     tenant: str
@@ -19,12 +19,12 @@ class Count(NamedTuple):
     customers: int
 
 
-def background_counts(store: IncidentStore, tenant: str = "") -> list[Count]:
+def background_counts(store: IncidentStore, tenant: str = "") -> list[BenignCount]:
     """Exact counts, most posts first."""
     posts = Counter[tuple[str, str, str]]()
     people = defaultdict[tuple[str, str, str], set[str]](set)
-    for fact in store.scroll(Background, Where({"tenant": (tenant,)} if tenant else {})):
+    for fact in store.scroll(Background, DocumentFilter({"tenant": (tenant,)} if tenant else {})):
         key = fact.tenant, fact.site, fact.rule
         posts[key] += 1
         people[key].add(fact.subject)
-    return sorted((Count(*key, count, len(people[key])) for key, count in posts.items()), key=lambda c: (-c.posts, c[:3]))
+    return sorted((BenignCount(*key, count, len(people[key])) for key, count in posts.items()), key=lambda c: (-c.posts, c[:3]))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from alerts.noise.background import Rules
-from alerts.noise.counts import Count
+from alerts.noise.background import BenignRules
+from alerts.noise.counts import BenignCount
 from alerts.noise.suppressions import said
 from alerts.records import Suppression
 from ullage.display.render import moment, safe
@@ -52,7 +52,7 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
     return made
 
 
-def background_table(counts: Sequence[Count], rules: Rules) -> Table:
+def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
     """One line a site and rule, and the sum."""
     titles = {rule.id: rule.title for rule in rules.rule}
     made = table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))

@@ -22,7 +22,7 @@ from alerts.decisions.checked_text import checked_name, checked_note
 from alerts.decisions.decide import refuse_running
 from alerts.incidents.sketch import known_share
 from alerts.records import Incident, Sighting, Suppression
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.audit import Trail
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
@@ -38,7 +38,7 @@ FIELDS = {"site": Phrase("site"), "channel": Phrase("channel"), "author": Phrase
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class SuppressionConditions:
     """What a finding must have; "" is any."""
 
     site: str = ""
@@ -55,13 +55,13 @@ class Conditions:
 
 def said(suppression: Suppression) -> str:
     """The conditions of `suppression` in words."""
-    return Conditions(
+    return SuppressionConditions(
         suppression.site, suppression.channel, suppression.author, suppression.rule, suppression.incident
     ).said()  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Suppressions:
     """Where suppressions are made and lifted: each is in the audit log first."""
 
     duties: Duties
@@ -72,7 +72,7 @@ class Desk:
         """Where they are kept."""
         return self.duties.store
 
-    def suppress(self, tenant: str, conditions: Conditions, *, days: int, by: str, reason: str) -> Suppression:
+    def suppress(self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str) -> Suppression:
         """Silence what fits `conditions`; QueryError says what is missing or wrong."""
         if not 1 <= days <= MOST_DAYS:
             raise QueryError(Phrase("a suppression ends after 1 to %(most)s days", most=MOST_DAYS))
@@ -143,7 +143,7 @@ class Desk:
 
 def suppressions(store: IncidentStore, tenant: str = "") -> list[tuple[Suppression, Suppression | None]]:
     """Every suppression, each with what lifted it, the newest first; those past their time included."""
-    found = list(store.scroll(Suppression, Where({"tenant": (tenant,)} if tenant else {})))
+    found = list(store.scroll(Suppression, DocumentFilter({"tenant": (tenant,)} if tenant else {})))
     lifted = {one.lifts: one for one in found if one.lifts}
     made = sorted((one for one in found if not one.lifts), key=lambda one: (one.at, one.id), reverse=True)
     return [(one, lifted.get(one.id)) for one in made]
@@ -161,7 +161,7 @@ def suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppr
     fitting = {id_: some for id_, one in known.items() if (some := [each for each in in_force if _may_cover(each, one)])}
     running = duties.running([known[id_] for id_ in fitting]) if fitting else {}
     for id_ in fitting.keys() - running.keys():
-        sightings = list(store.scroll(Sighting, Where({"incident": known[id_].family})))
+        sightings = list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family})))
         if one := covering(sightings, fitting[id_]):
             found[id_] = one
     return found

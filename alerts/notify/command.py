@@ -13,10 +13,10 @@ from rich.table import Table
 
 from alerts.language import house_language
 from alerts.notify.channels import UndeliveredError, open_channel
-from alerts.notify.message import Entry, Message
+from alerts.notify.message import Message, MessageEntry
 from alerts.notify.notifier import page_of
 from alerts.records import Notification
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from ullage.display.render import moment
 from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
@@ -36,7 +36,7 @@ def test(ctx: typer.Context, channel: str) -> None:
     if channel not in settings.channels:
         raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
     page = page_of(context.settings)
-    entry = Entry(TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings))
+    entry = MessageEntry(TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings))
     trial = Message(f"msg_test_{secrets.token_hex(8)}", (entry,), page)
     try:
         open_channel(channel, settings, context.keys, context.clock).send(trial)
@@ -53,7 +53,7 @@ def log_(
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
 ) -> None:
     """What was said to whom, what still has to be, and what was given up."""
-    where = Where({"outcome": (outcome,)} if outcome else {})
+    where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
     with contextlib.closing(configured_store(ctx.obj)) as store:
         items = store.search(Notification, where, limit).items
     print_list(items, as_json=as_json, row=_row, table=_table, none="Nothing in the log.")
@@ -106,4 +106,4 @@ def _look(context: Context, name: str) -> str:
 
 def waiting(store: IncidentStore, channel: str, context: Context) -> int:
     """Notifications of `channel` that are due and pending."""
-    return store.count(Notification, Where({"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()))
+    return store.count(Notification, DocumentFilter({"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()))

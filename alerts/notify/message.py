@@ -37,7 +37,7 @@ WORDS: dict[News, Phrase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class IncidentSummary:
     """What `detail = "facts"` adds."""
 
     tenant: str
@@ -54,7 +54,7 @@ class Facts:
     """Of how many messages of one seller it is joined; 0 where it is not."""
 
     @classmethod
-    def of(cls, incident: Incident, decide: tuple[str, str] = ("", "")) -> Facts:
+    def of(cls, incident: Incident, decide: tuple[str, str] = ("", "")) -> IncidentSummary:
         """Of an incident, with by when a person decides; places that no configuration names are `other`."""
         return cls(
             incident.tenant,
@@ -82,14 +82,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MessageEntry:
     """One incident in a message."""
 
     incident: str
     severity: Severity
     why: News
     url: str
-    facts: Facts | None = None
+    facts: IncidentSummary | None = None
     series: str = ""
     """What is the same in all incidents of one seller, and shown to nobody; "" for nobody's in particular."""
     posts: int = 1
@@ -103,7 +103,7 @@ class Message:
     """Some incidents, the worst first, for one channel."""
 
     id: str
-    entries: tuple[Entry, ...]
+    entries: tuple[MessageEntry, ...]
     page: str
 
     @property
@@ -143,20 +143,20 @@ class Message:
             shown -= 1
         return self._text(sellers, shown)
 
-    def _by_seller(self) -> list[list[Entry]]:
+    def _by_seller(self) -> list[list[MessageEntry]]:
         """The entries, those of one seller together, the worst first."""
-        found: dict[str, list[Entry]] = {}
+        found: dict[str, list[MessageEntry]] = {}
         for entry in self.entries:
             found.setdefault(entry.series or entry.incident, []).append(entry)
         return [*found.values()]
 
-    def _text(self, sellers: Sequence[Sequence[Entry]], shown: int) -> str:
+    def _text(self, sellers: Sequence[Sequence[MessageEntry]], shown: int) -> str:
         lines = [line for entries in sellers[:shown] for line in self._lines(*entries)]
         if more := sum(map(len, sellers[shown:])):
             lines.append(Phrase("and %(more)s more: %(page)s", more=more, page=self.page + "/"))
         return "\n".join(self.say(line) if isinstance(line, Phrase) else line for line in lines)
 
-    def _lines(self, entry: Entry, *others: Entry) -> Iterator[str | Phrase]:
+    def _lines(self, entry: MessageEntry, *others: MessageEntry) -> Iterator[str | Phrase]:
         """The worst incident of a seller, or the one of nobody in particular, and that there are `others`."""
         yield f"{self._label(entry.severity)}  {entry.incident}  {self.say(WORDS[entry.why])}"
         yield from _of_one_seller(entry, others)
@@ -185,7 +185,7 @@ def message_id(notifications: Collection[str]) -> str:
     return f"msg_{digest.hexdigest()[:24]}"
 
 
-def message(id_: str, entries: Iterable[Entry], page: str) -> Message:
+def message(id_: str, entries: Iterable[MessageEntry], page: str) -> Message:
     """The message of `entries`, put in order."""
     return Message(id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page)
 
@@ -194,7 +194,7 @@ def _fits(text: str, most_bytes: int) -> bool:
     return len(text.encode()) <= most_bytes and text.count("\n") < MOST_LINES
 
 
-def _of_one_seller(entry: Entry, others: Sequence[Entry]) -> Iterator[Phrase]:
+def _of_one_seller(entry: MessageEntry, others: Sequence[MessageEntry]) -> Iterator[Phrase]:
     if others:
         more = f" +{len(others) - NAMED}" if len(others) > NAMED else ""
         yield Phrase(
@@ -205,7 +205,7 @@ def _of_one_seller(entry: Entry, others: Sequence[Entry]) -> Iterator[Phrase]:
         )
 
 
-def _as_json(entry: Entry, language: Language) -> dict[str, Any]:
+def _as_json(entry: MessageEntry, language: Language) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": entry.incident, "severity": entry.severity, "why": entry.why, "url": entry.url}
     shown |= {"series": entry.series} if entry.series else {}
     if entry.facts:

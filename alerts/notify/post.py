@@ -26,7 +26,7 @@ MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PostResponse:
     """What the other side said."""
 
     status: int
@@ -61,7 +61,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Whoever answers with another address gets nothing sent there."""
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
+def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> PostResponse:
     """Post `body`; the answer whatever its status, or UndeliveredError. `timeout` in seconds, for each step."""
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]
@@ -70,10 +70,10 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> A
     request = urllib.request.Request(url, body, {"User-Agent": "ullage", **headers}, method="POST")  # noqa: S310  checked above
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
-            return Answer(response.status, _read(response, timeout), None)
+            return PostResponse(response.status, _read(response, timeout), None)
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After")))
+            return PostResponse(error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After")))
     except urllib.error.URLError as error:  # before the request was out: name, connection, TLS
         raise UndeliveredError(f"cannot be reached ({_why(error.reason)})") from None
     except (OSError, http.client.HTTPException) as error:
@@ -102,7 +102,7 @@ def _why(reason: object) -> str:
     return type(reason).__name__
 
 
-def accepted(answer: Answer) -> Answer:
+def accepted(answer: PostResponse) -> PostResponse:
     """`answer` if its status is 2xx; UndeliveredError otherwise."""
     if not 200 <= answer.status < 300:
         raise UndeliveredError(f"answers {answer.status}", retry_after=answer.retry_after)

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 from alerts.clocks.duties import Duties
 from alerts.incidents.status import CLOSED, UNDECIDED, standing
 from alerts.notify.channels import Channel, UndeliveredError
-from alerts.notify.message import Entry, Facts, Message, message, message_id
+from alerts.notify.message import IncidentSummary, Message, MessageEntry, message, message_id
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, by_message, presses, repeat
 from alerts.records import Decision, Incident, Notification
-from alerts.store import MAX_PAGE, IncidentStore, Where
+from alerts.store import MAX_PAGE, DocumentFilter, IncidentStore
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.settings import NotifySettings
@@ -97,7 +97,7 @@ class Sender:
 
     def _set_back(self, now: datetime) -> None:
         """What was written while the clock was ahead of `now` is due as long after `now` as it was to be, not hours later."""
-        pending = self.setup.store.scroll(Notification, Where({"channel": (self.name,), "outcome": ("pending",)}))
+        pending = self.setup.store.scroll(Notification, DocumentFilter({"channel": (self.name,), "outcome": ("pending",)}))
         ids = [one.id for one in pending if one.at > now + AHEAD]
         if not ids or not self.holds():
             return
@@ -115,7 +115,7 @@ class Sender:
 
     def _due(self, now: datetime) -> list[Notification]:
         """What is pending and due, as it stands: a search may show what a write a moment ago has changed."""
-        where = Where({"channel": (self.name,), "outcome": ("pending",)}, before=now + timedelta(microseconds=1))
+        where = DocumentFilter({"channel": (self.name,), "outcome": ("pending",)}, before=now + timedelta(microseconds=1))
         ids = [one.id for one, _ in zip(self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False)]
         heard = self._heard.copy()
         found = self.setup.store.mget(Notification, heard.union(ids)).values() if ids or heard else ()
@@ -172,23 +172,23 @@ class Sender:
 
     def _compose(self, some: Sequence[Notification], incidents: dict[str, Incident]) -> Message:
         """One entry an incident, as it stands now; one that is gone since the first attempt as it stood then."""
-        page, entries = self.setup.page, dict[str, Entry]()
+        page, entries = self.setup.page, dict[str, MessageEntry]()
         facts = self._facts(incidents) if self.setup.notify.channels[self.name].detail == "facts" else {}
         for one in sorted(some, key=lambda one: one.due, reverse=True):
             incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
             severity = incident.severity if incident else one.severity
             whose = (_series(incident), incident.sightings) if incident else ("", 1)
             language = self.setup.duties.tenant(one.tenant).language
-            entries[one.incident] = Entry(one.incident, severity, one.why, url, facts.get(one.incident), *whose, language)
+            entries[one.incident] = MessageEntry(one.incident, severity, one.why, url, facts.get(one.incident), *whose, language)
         return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
 
-    def _facts(self, incidents: dict[str, Incident]) -> dict[str, Facts]:
+    def _facts(self, incidents: dict[str, Incident]) -> dict[str, IncidentSummary]:
         """What is told of each; who is told for the first time is told now."""
         now, duties = self.setup.clock.now(), self.setup.duties
         by_when = duties.decides([*incidents.values()], now)
         zones = {one.id: ZoneInfo(duties.tenant(one.tenant).zone) for one in incidents.values()}
         decide = {id_: one.words(now, zones[id_]) for id_, one in by_when.items()}
-        return {id_: Facts.of(incident, decide.get(id_, ("", ""))) for id_, incident in incidents.items()}
+        return {id_: IncidentSummary.of(incident, decide.get(id_, ("", ""))) for id_, incident in incidents.items()}
 
     def _sent(self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime) -> None:
         at, notify = self.setup.clock.now(), self.setup.notify
@@ -206,7 +206,7 @@ class Sender:
     def _sent_last(self) -> set[str]:
         """The incidents that this channel told of last: a process may have ended before it handed on that somebody was told."""
         self.setup.store.refresh(Notification)
-        where = Where({"channel": (self.name,), "outcome": ("sent",)})
+        where = DocumentFilter({"channel": (self.name,), "outcome": ("sent",)})
         return {one.incident for one in self.setup.store.search(Notification, where, MAX_PAGE).items}
 
     def _settle(self) -> None:

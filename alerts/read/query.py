@@ -11,7 +11,7 @@ from alerts.incidents.status import narrowed, parts_in, status_of, statuses
 from alerts.read.sellers import Seller, sellers_of, tokens_of
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting, Status
 from alerts.records.document import D
-from alerts.store import MAX_PAGE, IncidentStore, Page, QueryError, Where
+from alerts.store import MAX_PAGE, DocumentFilter, DocumentPage, IncidentStore, QueryError
 from ullage.errors import ConfigError
 from ullage.lookup.free_text_check import identifier_in
 from ullage.phrase import Phrase
@@ -33,7 +33,7 @@ class Filters:
     seller: str = ""
     """Tokens of authors, parted by commas."""
 
-    def where(self) -> Where:
+    def where(self) -> DocumentFilter:
         """As a condition, without status and seller; QueryError says what cannot be asked, never repeating it."""
         if self.severity not in ("", *SEVERITIES):
             raise QueryError(Phrase("severity is one of %(known)s", known=", ".join(SEVERITIES)))
@@ -49,11 +49,11 @@ class Filters:
                 )
         tokens_of(self.seller)
         chosen = {"tenant": self.tenant, "severity": self.severity, "sites": self.site, "kinds": self.kind}
-        return Where({name: (value,) for name, value in chosen.items() if value}, text=self.text.strip())
+        return DocumentFilter({name: (value,) for name, value in chosen.items() if value}, text=self.text.strip())
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class IncidentDetails:
     """One incident with what belongs to it, each newest first."""
 
     incident: Incident
@@ -70,7 +70,9 @@ Statuses = Callable[[Iterable[str] | None], Mapping[str, Status]]
 """Gives the statuses of some incidents, or of all that somebody decided on, by id; one that is not in it is open."""
 
 
-def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None) -> Page[Incident]:
+def page_of(
+    store: IncidentStore, filters: Filters, limit: int, after: str = "", known: Statuses | None = None
+) -> DocumentPage[Incident]:
     """A page of incidents, newest first; of those that others answer for these stand in it.
 
     `known` gives the statuses, by default those that decisions in the store add up to.
@@ -80,7 +82,7 @@ def page_of(store: IncidentStore, filters: Filters, limit: int, after: str = "",
         where = narrowed(where, filters.status, (known or partial(statuses, store))(None))
     parts = parts_in(store)
     if filters.seller:
-        sold = {seen.incident for seen in store.scroll(Sighting, Where({"seller": tokens_of(filters.seller)}))}
+        sold = {seen.incident for seen in store.scroll(Sighting, DocumentFilter({"seller": tokens_of(filters.seller)}))}
         sold |= {parts[id_].part_of for id_ in sold & parts.keys()}
         where = where.but(ids=sold if where.ids is None else sold.intersection(where.ids))
     return store.search(Incident, where.but(without={*where.without, *parts}), limit, after)
@@ -96,10 +98,10 @@ def incident_named(store: IncidentStore, id_: str) -> Incident:
 
 def decisions_of(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
     """What was decided of an incident, newest first."""
-    return tuple(sorted(store.scroll(Decision, Where({"incident": (id_,)})), key=lambda d: (d.at, d.id), reverse=True))
+    return tuple(sorted(store.scroll(Decision, DocumentFilter({"incident": (id_,)})), key=lambda d: (d.at, d.id), reverse=True))
 
 
-def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str = "") -> Whole | None:
+def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str = "") -> IncidentDetails | None:
     """One incident, or None; with at most `shown` sightings and customers, None for all of them.
 
     The customers are those behind the mark `after`; QueryError when it is none of ours.
@@ -107,28 +109,28 @@ def whole(store: IncidentStore, id_: str, shown: int | None = SHOWN, after: str 
     incident = store.get(Incident, id_)
     if incident is None:
         return None
-    of_it = Where({"incident": incident.family})
+    of_it = DocumentFilter({"incident": incident.family})
     decisions = decisions_of(store, id_)
     seen = _newest(store, Sighting, of_it, shown)
     if shown is None:
-        page = Page(tuple(one_each(_newest(store, Exposure, of_it, None))), "")
+        page = DocumentPage(tuple(one_each(_newest(store, Exposure, of_it, None))), "")
     else:
         page = customers_of(store, incident, shown, after)
     sellers = sellers_of(store, incident.tenant, seen)
-    return Whole(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
+    return IncidentDetails(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
 
 
-def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = "") -> Page[Exposure]:
+def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = "") -> DocumentPage[Exposure]:
     """A page of the customers in an incident, newest first; who is in a part of it as well may stand on two pages.
 
     With a `kind` of those alone of whom an identifier of that kind stood there.
     """
     of_kind = {"kinds": (kind,)} if kind else {}
-    page = store.search(Exposure, Where({"incident": incident.family, **of_kind}), limit, after)
-    return Page(tuple(one_each(page.items)), page.after) if incident.parts else page
+    page = store.search(Exposure, DocumentFilter({"incident": incident.family, **of_kind}), limit, after)
+    return DocumentPage(tuple(one_each(page.items)), page.after) if incident.parts else page
 
 
-def other_customers(store: IncidentStore, found: Whole) -> Iterator[tuple[Exposure, ...]]:
+def other_customers(store: IncidentStore, found: IncidentDetails) -> Iterator[tuple[Exposure, ...]]:
     """The customers of an incident that are not in `found`, some at a time, newest first."""
     after = found.more
     while after:
@@ -137,7 +139,7 @@ def other_customers(store: IncidentStore, found: Whole) -> Iterator[tuple[Exposu
         after = page.after
 
 
-def _newest(store: IncidentStore, kind: type[D], where: Where, shown: int | None) -> tuple[D, ...]:
+def _newest(store: IncidentStore, kind: type[D], where: DocumentFilter, shown: int | None) -> tuple[D, ...]:
     if shown is not None:
         return store.search(kind, where, shown).items
     return tuple(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from alerts.records import STATUSES, Sighting, WorkItem
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 WINDOW = timedelta(days=30)
 NO_SCENARIO = "none"
@@ -34,7 +34,7 @@ def recent(store: IncidentStore, now: datetime, zone: tzinfo = UTC, tenant: str 
     """The counts of the incidents, of one tenant or of all, that were opened in the `WINDOW` before `now`."""
     found, days = Recent(), _days(now, zone, whole=False)
     begins = [now - WINDOW, *(_begins(day, zone) for day in days[1:]), now + timedelta(days=1)]
-    where = Where({**_of(tenant), "stage": ("open", "closed"), "status": REAL})
+    where = DocumentFilter({**_of(tenant), "stage": ("open", "closed"), "status": REAL})
     by = ("tenant", "scenario", "origin", "severity")
     for one in store.tally(WorkItem, where, by, "customers", begins):
         whose, scenario, origin, severity = one.values
@@ -52,7 +52,7 @@ def days_of(now: datetime, zone: tzinfo) -> list[date]:
 def seen_on(store: IncidentStore, days: Sequence[date], zone: tzinfo, tenant: str = "") -> list[int]:
     """How many sightings each of `days`, which follow one another, has, of one tenant or of all."""
     edges = [_begins(day, zone) for day in (*days, days[-1] + timedelta(days=1))]
-    found = {one.span: one.count for one in store.tally(Sighting, Where(_of(tenant)), (), "", edges)}
+    found = {one.span: one.count for one in store.tally(Sighting, DocumentFilter(_of(tenant)), (), "", edges)}
     return [found.get(n, 0) for n in range(len(days))]
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from alerts.records import Sighting
 from alerts.records.document import Excerpt
 from alerts.records.facts import section_of
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage.errors import ConfigError
 from ullage.lookup import sellers
 from ullage.phrase import Phrase
@@ -40,7 +40,7 @@ class Seller:
     sections: tuple[str, ...]
 
 
-class _Posted(Excerpt):
+class _SellerSighting(Excerpt):
     """Of a sighting, what a seller's history says of it."""
 
     incident: str
@@ -60,7 +60,7 @@ def sellers_of(store: IncidentStore, tenant: str, sightings: Sequence[Sighting])
 def history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
     """What was posted under `tokens`, for one tenant or all; None for nothing."""
     of_tenant: dict[str, Sequence[str]] = {"tenant": (tenant,)} if tenant else {}
-    seen = list(store.excerpts(Sighting, Where({**of_tenant, "seller": tokens}), _Posted))
+    seen = list(store.excerpts(Sighting, DocumentFilter({**of_tenant, "seller": tokens}), _SellerSighting))
     if not seen:
         return None
     return Seller(
@@ -85,7 +85,9 @@ def named(store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Se
         raise ConfigError(
             Phrase("no index key is here, so no seller could be found by name: load a watchlist, or give this role its keys")
         )
-    return tuple(sorted({sighting.author for sighting in store.excerpts(Sighting, Where({"seller": asked}), _Posted)}))
+    return tuple(
+        sorted({sighting.author for sighting in store.excerpts(Sighting, DocumentFilter({"seller": asked}), _SellerSighting)})
+    )
 
 
 def tokens_of(text: str) -> tuple[str, ...]:

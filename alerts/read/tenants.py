@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from alerts.records import Background, Incident, Suppression
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
@@ -18,8 +18,8 @@ def require_known(context: Context, store: IncidentStore, tenant: str) -> None:
     here = tenants_here(context)
     if not tenant or tenant in here or any(store.count(kind, _of(tenant)) for kind in (Incident, Background, Suppression)):
         return
-    require_tenant(tenant, here | {incident.tenant for incident in islice(store.scroll(Incident, Where()), LOOKED_AT)})
+    require_tenant(tenant, here | {incident.tenant for incident in islice(store.scroll(Incident, DocumentFilter()), LOOKED_AT)})
 
 
-def _of(tenant: str) -> Where:
-    return Where({"tenant": (tenant,)})
+def _of(tenant: str) -> DocumentFilter:
+    return DocumentFilter({"tenant": (tenant,)})

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alerts.language import translated
-from alerts.read.query import Whole
+from alerts.read.query import IncidentDetails
 from alerts.records import Exposure, Incident, Status, Suppression
 from ullage.display.render import safe
 from ullage.phrase import Phrase
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
-from ullage.vocabulary.kept import GAP
+from ullage.vocabulary.known_words import GAP
 
 
 def link(url: str) -> str:
@@ -125,7 +125,7 @@ def customer(exposure: Exposure) -> dict[str, Any]:
 
 
 def details(
-    found: Whole,
+    found: IncidentDetails,
     clocks: Sequence[dict[str, Any]] = (),
     silence: Suppression | None = None,
     decide: Mapping[str, Any] | None = None,

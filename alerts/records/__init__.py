@@ -29,17 +29,17 @@ A document says itself how a store must index it: `columns` hold one value, `set
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
-from alerts.records.decided import Decision, FraudOutcome, Hold, Suppression
+from alerts.records.decision import Decision, FraudOutcome, Hold, Suppression
 from alerts.records.document import Document
 from alerts.records.duty import HEARD, DutiesKnown, DutyRecord, clock_of
 from alerts.records.facts import (
     Background,
     Claim,
     Exposure,
-    Gone,
     Heard,
     KeyCheck,
     Original,
+    PostRemoval,
     Presence,
     Sighting,
     claim_id,
@@ -47,17 +47,57 @@ from alerts.records.facts import (
     presence_id,
 )
 from alerts.records.holding import Holding, holding_of
-from alerts.records.incident import Incident, Why, incident_id
+from alerts.records.incident import Incident, IncidentReason, incident_id
 from alerts.records.notification import Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
 from alerts.records.work import WorkItem
 
 __all__ = [
-    "CLASSES", "HEARD", "SEVERITIES", "STATUSES", "VERSION", "Act", "Audit", "Background", "Band",
-    "Claim", "ClockWord", "DaySheet", "Decision", "DutiesKnown", "DutyRecord", "Exposure", "Fraud", "FraudOutcome",
-    "GapReason", "Gone", "Heard", "Hold", "Holding", "Incident", "KeyCheck", "News", "Notification", "Origin", "Original",
-    "Presence", "Severity", "Sighting", "SiteDay", "Sketched", "Status", "Suppression", "Told", "Why", "WorkItem", "claim_id",
-    "clock_of", "exposure_id", "holding_of", "incident_id", "presence_id",
+    "CLASSES",
+    "HEARD",
+    "SEVERITIES",
+    "STATUSES",
+    "VERSION",
+    "Act",
+    "Audit",
+    "Background",
+    "Band",
+    "Claim",
+    "ClockWord",
+    "DaySheet",
+    "Decision",
+    "DutiesKnown",
+    "DutyRecord",
+    "Exposure",
+    "Fraud",
+    "FraudOutcome",
+    "GapReason",
+    "Heard",
+    "Hold",
+    "Holding",
+    "Incident",
+    "IncidentReason",
+    "KeyCheck",
+    "News",
+    "Notification",
+    "Origin",
+    "Original",
+    "PostRemoval",
+    "Presence",
+    "Severity",
+    "Sighting",
+    "SiteDay",
+    "Sketched",
+    "Status",
+    "Suppression",
+    "Told",
+    "WorkItem",
+    "claim_id",
+    "clock_of",
+    "exposure_id",
+    "holding_of",
+    "incident_id",
+    "presence_id",
 ]  # fmt: skip
 
 CLASSES: tuple[type[Document], ...] = (

@@ -16,13 +16,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
-class Stored(Frozen):
+class StoredRecord(Frozen):
     """What is read of a store, by its id."""
 
     id: str
 
 
-class Document(Stored):
+class Document(StoredRecord):
     """A document of the store; see `alerts.records`."""
 
     columns: ClassVar[tuple[str, ...]] = ()
@@ -49,7 +49,7 @@ class Document(Stored):
         return ()
 
 
-class Excerpt(Stored):
+class Excerpt(StoredRecord):
     """Some members of a document under their names, checked as they are there; the others are passed over."""
 
     model_config = ConfigDict(extra="ignore")
@@ -57,7 +57,7 @@ class Excerpt(Stored):
 
 D = TypeVar("D", bound=Document)
 E = TypeVar("E", bound=Excerpt)
-R = TypeVar("R", bound=Stored)
+R = TypeVar("R", bound=StoredRecord)
 
 
 def stored(kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]) -> R:

@@ -12,7 +12,7 @@ from alerts.records.traits import Traits
 from alerts.records.words import Sketched
 from ullage.records import Bait, Claims, Cohort, RowGroup
 from ullage.records.base import MaybeMoment
-from ullage.vocabulary.kept import GAP
+from ullage.vocabulary.known_words import GAP
 
 How = Literal["deleted", "edited"]
 
@@ -227,7 +227,7 @@ class Heard(Document):
     customers: dict[str, int] | None = None
 
 
-class Gone(Frozen):
+class PostRemoval(Frozen):
     """When a post was found gone: taken away, or edited so that nothing of the tenant's is in it."""
 
     at: datetime
@@ -246,7 +246,7 @@ class Presence(Document):
     at: datetime
     first_shown: datetime | None = None
     last_shown: datetime | None = None
-    gone: tuple[Gone, ...] = ()
+    gone: tuple[PostRemoval, ...] = ()
     sightings: tuple[str, ...] = ()
 
     @property

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alerts.records.document import Document, Frozen
 from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
-from ullage.display.next_step import Step, next_step
+from ullage.display.next_step import NextStep, next_step
 from ullage.records import Claims
 from ullage.records.base import MaybeMoment
 from ullage.verdict.severity import decide_minutes
@@ -21,7 +21,7 @@ UNREAD = "N"
 """The code of the reason that says what was not read."""
 
 
-class Why(Frozen):
+class IncidentReason(Frozen):
     """One line of an explanation, as `ullage.verdict.Reason`."""
 
     code: str
@@ -57,7 +57,7 @@ class Incident(Document):
     minutes: int
     """Who is told, which clock starts, and within how long a person decides where that is "if confirmed", by that row."""
     exposure: int
-    reasons: tuple[Why, ...]
+    reasons: tuple[IncidentReason, ...]
     scenario: str
     scenario_title: str
     scenario_title_zh: str
@@ -68,7 +68,7 @@ class Incident(Document):
     replay_of: str = ""
     """Of origin `recycled`: the incident whose customers these are."""
     origin_p: float
-    origin_reasons: tuple[Why, ...]
+    origin_reasons: tuple[IncidentReason, ...]
     customers: int
     """Distinct customers in it, exactly."""
     verified: int = 0
@@ -147,7 +147,7 @@ class Incident(Document):
         return decide_minutes(self.severity, self.clock, self.minutes)
 
     @property
-    def next_step(self) -> Step:
+    def next_step(self) -> NextStep:
         """What to do next of it."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
         asked = {"people": self.customers > 0, "alone": not self.agreeing, "unread": unread}

@@ -14,9 +14,9 @@ import typer
 from alerts.decisions.command import duties_of
 from alerts.read.query import decisions_of, incident_named
 from alerts.records import Sighting
-from alerts.report.draft import Language, Page, page
+from alerts.report.draft import Language, ReportDraft, page
 from alerts.report.facts import Case
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from ullage.audit import current_user
 from ullage.audit.bait import stamps
 from ullage.audit.trail import FOLDER
@@ -63,7 +63,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     moments = duties.moments(found, decisions)
     return Case(
         incident=found,
-        sightings=sorted(store.scroll(Sighting, Where({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
+        sightings=sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
         moments=moments,
         duties=duties.since(found, decisions, moments),
         tenant=tenant,
@@ -74,7 +74,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     )
 
 
-def rendered(drafted: Page, form: Form, case: Case) -> bytes:
+def rendered(drafted: ReportDraft, form: Form, case: Case) -> bytes:
     """The page in its form; a library is loaded only for the form that needs it."""
     if form is Form.WORD:
         from alerts.report.word import word  # noqa: PLC0415  python-docx takes a while to load

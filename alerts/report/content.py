@@ -18,7 +18,7 @@ class Text(NamedTuple):
     zh: str
 
 
-class Field(Frozen):
+class ReportField(Frozen):
     """A field of the draft: what asks for it, and what a person has to write where the store knows nothing."""
 
     id: str
@@ -30,12 +30,12 @@ class Field(Frozen):
     ask_zh: str
 
 
-class Section(Frozen):
+class ReportSection(Frozen):
     """Fields that belong together."""
 
     title: str
     title_zh: str
-    field: tuple[Field, ...]
+    field: tuple[ReportField, ...]
 
 
 class Category(Frozen):
@@ -68,11 +68,11 @@ class _Advice(Frozen):
 
 
 class _Draft(Frozen):
-    section: tuple[Section, ...]
+    section: tuple[ReportSection, ...]
 
 
 @cache
-def sections() -> tuple[Section, ...]:
+def sections() -> tuple[ReportSection, ...]:
     """The sections of the draft, in order."""
     return shipped(_Draft, "alerts.report", "draft.toml").section
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from alerts.report.content import Field, Text, sections
+from alerts.report.content import ReportField, Text, sections
 from alerts.report.facts import Case, Values, values
 from ullage.display.render import moment, safe
 
@@ -45,7 +45,7 @@ class Language(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class DraftField:
     """A field: its label, what asks for it, its lines. `open` when a person has to fill it in."""
 
     label: str
@@ -55,21 +55,21 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DraftSection:
     """A section of the page."""
 
     heading: str
-    items: tuple[Item, ...]
+    items: tuple[DraftField, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ReportDraft:
     """The whole draft in one language."""
 
     title: str
     mark: str
     notes: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[DraftSection, ...]
 
     @property
     def open(self) -> int:
@@ -77,7 +77,7 @@ class Page:
         return sum(item.open for part in self.parts for item in part.items)
 
 
-def page(case: Case, language: Language) -> Page:
+def page(case: Case, language: Language) -> ReportDraft:
     """The draft of `case`. The same case gives the same page."""
     known, incident = values(case), case.incident
     head = Text(
@@ -87,21 +87,21 @@ def page(case: Case, language: Language) -> Page:
     step = Text(f"Next: {incident.next_step.text}", f"下一步：{incident.next_step.text_zh}")
     by_when = Text(*case.decide.words(case.now, case.zone)) if case.decide else None
     parts = tuple(
-        Part(
+        DraftSection(
             f"{number}. {language.line(Text(section.title, section.title_zh))}",
             tuple(_item(field, known, language) for field in section.field),
         )
         for number, section in enumerate(sections(), 1)
     )
     notes = [line for text in (step, by_when, head, NOTE) if text for line in language.lines(text)]
-    return Page(language.line(TITLE), language.line(MARK), tuple(notes), parts)
+    return ReportDraft(language.line(TITLE), language.line(MARK), tuple(notes), parts)
 
 
-def _item(field: Field, known: Values, language: Language) -> Item:
+def _item(field: ReportField, known: Values, language: Language) -> DraftField:
     found = known.get(field.id)
     lines = [line for text in found or () for line in language.lines(text)]
     if found is None:
         ask = Text(f"[{TO_FILL.en}: {field.ask}]", f"【{TO_FILL.zh}：{field.ask_zh}】")
         lines = list(language.lines(ask))
     law = language.line(Text(field.law, field.law_zh))
-    return Item(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)
+    return DraftField(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)

@@ -14,7 +14,7 @@ from alerts.clocks.duties import Duty, sent_at
 from alerts.clocks.moments import Moments
 from alerts.clocks.regimes import grade_of
 from alerts.clocks.render import STAGES, UNVERIFIED, limit, state, warning
-from alerts.records import Incident, Sighting, Why
+from alerts.records import Incident, IncidentReason, Sighting
 from alerts.report.content import Text, advice_for, categories
 from alerts.words import ORIGIN, SEVERITY
 from ullage.audit.bait import Stamp
@@ -108,7 +108,7 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     yield "reason_codes", _reasons(incident.reasons)
 
 
-def _reasons(reasons: Iterable[Why]) -> tuple[Text, ...]:
+def _reasons(reasons: Iterable[IncidentReason]) -> tuple[Text, ...]:
     heads = [(f"{r.code}{f' {r.points:+d}' if r.points else ''}", r) for r in reasons]
     return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh}") for head, r in heads)
 

@@ -6,7 +6,7 @@ import re
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alerts.report.draft import Page
+from alerts.report.draft import ReportDraft
 
 SIGNS = re.compile(r"[\\`*<>|#\[\]]")
 BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
@@ -22,7 +22,7 @@ def literal(text: str) -> str:
     return BEGINNING.sub(r"\1\3\\\2\4", SIGNS.sub(lambda found: "\\" + found[0], text))
 
 
-def markdown(page: Page) -> str:
+def markdown(page: ReportDraft) -> str:
     """The page as Markdown, ending in a newline."""
     templates = Environment(
         loader=PackageLoader("alerts.report"),

@@ -16,7 +16,7 @@ from docx.table import _Cell
 from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
-from alerts.report.draft import Item, Page
+from alerts.report.draft import DraftField, ReportDraft
 
 FONT, CHINESE_FONT = "Calibri", "SimSun"
 RED, GREY = RGBColor(0xB0, 0x1E, 0x1E), RGBColor(0x70, 0x70, 0x70)
@@ -27,7 +27,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member of the file: that of its making would make two files of one draft differ."""
 
 
-def word(page: Page, now: datetime) -> bytes:
+def word(page: ReportDraft, now: datetime) -> bytes:
     """The page as a .docx file, made at `now`."""
     document = docx.Document()
     _prepare(document, page, now)
@@ -52,7 +52,7 @@ def word(page: Page, now: datetime) -> bytes:
     return _undated(file.getvalue())
 
 
-def _prepare(document: Document, page: Page, now: datetime) -> None:
+def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
     """Fonts of both scripts, the mark on every page, and who made it when."""
     for name in ("Normal", "Title", "Heading 1"):
         style = document.styles[name]
@@ -72,13 +72,13 @@ def _prepare(document: Document, page: Page, now: datetime) -> None:
     about.created = about.modified = made
 
 
-def _label(paragraph: Paragraph, item: Item) -> None:
+def _label(paragraph: Paragraph, item: DraftField) -> None:
     _run(paragraph, item.label, bold=True)
     paragraph.add_run().add_break()
     _run(paragraph, item.law, colour=GREY, size=8)
 
 
-def _lines(cell: _Cell, item: Item) -> None:
+def _lines(cell: _Cell, item: DraftField) -> None:
     """A paragraph a line; what a person has to fill in is marked."""
     for number, line in enumerate(item.lines):
         paragraph = cell.add_paragraph() if number else cell.paragraphs[0]

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alerts.noise.background import BACKGROUND
-from alerts.noise.background import Rules as Background
+from alerts.noise.background import BenignRules as Background
 from ullage.errors import ConfigError
 from ullage.files.parsing import read_toml
-from ullage.files.rulefiles import Kind, text_of
+from ullage.files.rulefiles import RuleKind, text_of
 from ullage.verdict import VERDICT
-from ullage.verdict import Rules as Verdict
-from ullage.vocabulary.lexicon import SUFFIX, Lexicon, themes
+from ullage.verdict import VerdictRules as Verdict
+from ullage.vocabulary.lexicon import SUFFIX, Vocabulary, themes
 
-AnyKind: TypeAlias = Kind[Verdict] | Kind[Background] | Kind[Lexicon]
+AnyKind: TypeAlias = RuleKind[Verdict] | RuleKind[Background] | RuleKind[Vocabulary]
 
 
 def kinds() -> dict[str, AnyKind]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.records import SEVERITIES
-from alerts.rules.replay import FOLDED, UNRAISED, Judged, RuleCount, RuleReplay
+from alerts.rules.replay import FOLDED, UNRAISED, ReplayedVerdict, RuleCount, RuleReplay
 from ullage.display.screen import cell, table
 
 SHOWN = 50
@@ -75,7 +75,9 @@ def _changes_table(replay: RuleReplay) -> Table:
     made = table("incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",))
     for change in replay.changes[:SHOWN]:
         pairs = zip(map(str, change.before), map(str, change.after), strict=True)
-        cells = dict(zip(Judged._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True))
+        cells = dict(
+            zip(ReplayedVerdict._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True)
+        )
         shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
         made.add_row(change.incident, cell(change.tenant), *shown)
     return made

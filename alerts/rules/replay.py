@@ -13,13 +13,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from alerts.incidents import projection
-from alerts.noise.background import Rules as BackgroundRules
+from alerts.noise.background import BenignRules as BackgroundRules
 from alerts.records import Background, Decision, Exposure, Incident, Sighting
 from alerts.records.document import Excerpt
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.settings import Tenant
-from ullage.verdict import Rules as Verdict
-from ullage.vocabulary.lexicon import Lexicon, is_offer
+from ullage.verdict import VerdictRules as Verdict
+from ullage.vocabulary.lexicon import Vocabulary, is_offer
 
 FOLDED, UNRAISED = "incident", "unraised"
 REAL, FALSE = ("confirmed", "reported"), "false_positive"
@@ -35,7 +35,7 @@ ADDERS = {
 }
 
 
-class Judged(NamedTuple):
+class ReplayedVerdict(NamedTuple):
     """What a verdict says, as far as people act on it."""
 
     severity: str
@@ -44,7 +44,7 @@ class Judged(NamedTuple):
     origin: str
 
     @classmethod
-    def of(cls, incident: Incident) -> Judged:
+    def of(cls, incident: Incident) -> ReplayedVerdict:
         """From an incident, stored or projected."""
         return cls(incident.severity, incident.exposure, incident.scenario, incident.origin)
 
@@ -54,8 +54,8 @@ class Change(NamedTuple):
 
     incident: str
     tenant: str
-    before: Judged
-    after: Judged
+    before: ReplayedVerdict
+    after: ReplayedVerdict
 
 
 class RuleCount(NamedTuple):
@@ -112,18 +112,20 @@ class RuleReplay:
 
 
 def replay(
-    store: IncidentStore, rules: Verdict | BackgroundRules | Lexicon, tenant_of: Callable[[str], Tenant], tenant: str = ""
+    store: IncidentStore, rules: Verdict | BackgroundRules | Vocabulary, tenant_of: Callable[[str], Tenant], tenant: str = ""
 ) -> RuleReplay:
     """Judge everything that is stored, of one tenant or of all, by `rules`."""
-    where = Where({"tenant": (tenant,)} if tenant else {})
-    if isinstance(rules, Lexicon):
+    where = DocumentFilter({"tenant": (tenant,)} if tenant else {})
+    if isinstance(rules, Vocabulary):
         return _replay_lexicon(store, rules, where)
     if isinstance(rules, BackgroundRules):
         return _replay_background(store, rules, where)
     return _replay_verdict(store, rules, tenant_of, where)
 
 
-def _replay_verdict(store: IncidentStore, rules: Verdict, tenant_of: Callable[[str], Tenant], where: Where) -> RuleReplay:
+def _replay_verdict(
+    store: IncidentStore, rules: Verdict, tenant_of: Callable[[str], Tenant], where: DocumentFilter
+) -> RuleReplay:
     titles = {one.id: one.title for one in rules.scenario} | ADDERS | {one.code: one.text for one in rules.modifier}
     made = RuleReplay("verdict", titles)
     for stored in store.scroll(Incident, where):
@@ -134,7 +136,7 @@ def _replay_verdict(store: IncidentStore, rules: Verdict, tenant_of: Callable[[s
         made.judged += 1
         for code in {projected.scenario, *(why.code for why in projected.reasons)} - {"", "S"}:
             made.incidents_of[code].add(stored.id)
-        before, after = Judged.of(stored), Judged.of(projected)
+        before, after = ReplayedVerdict.of(stored), ReplayedVerdict.of(projected)
         if before != after:
             made.changes.append(Change(stored.id, stored.tenant, before, after))
     made.changes.sort(key=lambda c: (-abs(c.after.exposure - c.before.exposure), c.incident))
@@ -143,7 +145,7 @@ def _replay_verdict(store: IncidentStore, rules: Verdict, tenant_of: Callable[[s
 
 def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant) -> Incident | None:
     """The incident by these rules; None where its sightings have expired."""
-    where = Where({"incident": stored.family})
+    where = DocumentFilter({"incident": stored.family})
     sightings = list(store.scroll(Sighting, where))
     if not any(sighting.incident == stored.id for sighting in sightings):
         return None
@@ -152,7 +154,7 @@ def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: T
     return projection.project(sightings, exposures, setting, sketch, stored.linked, stored.parts)
 
 
-def _replay_background(store: IncidentStore, rules: BackgroundRules, where: Where) -> RuleReplay:
+def _replay_background(store: IncidentStore, rules: BackgroundRules, where: DocumentFilter) -> RuleReplay:
     """Decide every stored post again: those that are background, and those that are in incidents."""
     made = RuleReplay("background", {rule.id: rule.title for rule in rules.rule})
     for fact in store.scroll(Background, where):
@@ -169,7 +171,7 @@ def _replay_background(store: IncidentStore, rules: BackgroundRules, where: Wher
     return made
 
 
-def _replay_lexicon(store: IncidentStore, lexicon: Lexicon, where: Where) -> RuleReplay:
+def _replay_lexicon(store: IncidentStore, lexicon: Vocabulary, where: DocumentFilter) -> RuleReplay:
     """Ask of every post that was raised by its terms alone whether it would be, with other weights or without a term.
 
     A term that is new there finds nothing: of a text only the terms that were found are kept.
@@ -203,7 +205,7 @@ def judgements(store: IncidentStore) -> dict[str, bool]:
     An incident that was resolved or only acknowledged has none.
     """
     last = dict[str, _Judgement]()
-    for decision in store.excerpts(Decision, Where({"status": (*REAL, FALSE)}), _Judgement):
+    for decision in store.excerpts(Decision, DocumentFilter({"status": (*REAL, FALSE)}), _Judgement):
         before = last.get(decision.incident)
         if before is None or (before.at, before.id) < (decision.at, decision.id):
             last[decision.incident] = decision

@@ -25,7 +25,7 @@ MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestSource:
     """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader sent was encrypted.
 
     `source` is an address, of IPv6 the network (/64) that one reader has; `origin` is what a browser calls the page that it sees.
@@ -68,7 +68,7 @@ class Reach:
         """What a browser calls a page of ours."""
         return frozenset({*self.public.values(), *(f"{self.scheme}://{host}" for host in self.hosts)})
 
-    def asked(self, scope: Scope, headers: Mapping[str, str]) -> Asked:
+    def asked(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
         """What a request says of itself, as far as it can be believed."""
         peer = scope["client"][0] if scope.get("client") else UNIX
         host, source = headers.get("host", ""), peer
@@ -81,7 +81,7 @@ class Reach:
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
         origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
-        return Asked(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""))
+        return RequestSource(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""))
 
     def _source(self, forwarded: str, peer: str) -> str:
         """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""

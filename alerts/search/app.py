@@ -21,9 +21,9 @@ from alerts.accounts.roles import ForbiddenError
 from alerts.accounts.sessions import Sessions
 from alerts.accounts.sign_on import configured
 from alerts.decisions.command import duties_of
-from alerts.desk.feed import Feed
+from alerts.desk.feed import EventFeed
 from alerts.desk.queue import Shifts
-from alerts.lookup.exposed import Lookup
+from alerts.lookup.person_lookup import Lookup
 from alerts.lookup.screening import MOST, screened
 from alerts.lookup.sweeps import Sweeps
 from alerts.lookup.turns import Turns
@@ -33,19 +33,19 @@ from alerts.notify.plan import channels_for
 from alerts.records import KeyCheck
 from alerts.search import bodies, login, pages, v1
 from alerts.search.address import Reach
-from alerts.search.door import Door
-from alerts.search.guard import Beneath, Guard
-from alerts.search.held import Held
+from alerts.search.assessment_cache import AssessmentCache
+from alerts.search.door import Authenticator
+from alerts.search.guard import Guard, PathPrefix
 from alerts.search.language import InLanguage
 from alerts.search.lookups import Lookups, Occasions
-from alerts.search.may import anybody, require_named
 from alerts.search.menu import menu
-from alerts.search.site import Site, shown_in, templates
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.search.permissions import anybody, require_named
+from alerts.search.site import Console, shown_in, templates
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rulefiles import Live
-from ullage.lookup.enrolled import EnrolledLists
+from ullage.lookup.list_index import EnrolledLists
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 from ullage.settings import Context
@@ -62,7 +62,7 @@ def create_app(
     hosts: frozenset[str],
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
-) -> Beneath:
+) -> PathPrefix:
     """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
 
     `hasher` sets what a password's digest costs.
@@ -72,7 +72,7 @@ def create_app(
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
     lookup.check_keys()
     tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
-    site = Site(
+    site = Console(
         context=context,
         store=store,
         lookup=lookup,
@@ -85,7 +85,7 @@ def create_app(
         trail=trail,
         duties=duties_of(context, store),
         background=background,
-        door=Door(
+        door=Authenticator(
             accounts,
             Passwords(hasher),
             Sessions(settings.idle_minutes * 60, settings.session_hours * 3600, context.clock),
@@ -95,11 +95,11 @@ def create_app(
             settings.oidc.minutes * 60,
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
-        held=Held(context.clock, len(tenants)),
+        held=AssessmentCache(context.clock, len(tenants)),
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
         shifts=Shifts(context.clock),
-        feed=Feed(context.data, store, context.keys, context.clock),
+        feed=EventFeed(context.data, store, context.keys, context.clock),
         screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
         zone=zone,
         entries=pages.entries(),
@@ -121,14 +121,15 @@ def create_app(
         bodies.streamed(app),
         bodies.held(app),
     )
-    return Beneath(InLanguage(guard), reach)
+    return PathPrefix(InLanguage(guard), reach)
 
 
 @cache
 def _routes() -> tuple[BaseRoute, ...]:
     """Every route, those of programs first: they are tried in turn, and programs ask most often.
 
-    A route finds its site in what is asked (`alerts.search.may`), so that they are worked out once, which takes longest of all.
+    A route finds its site in what is asked (`alerts.search.permissions`), so that they are worked out once, which takes longest
+    of all.
     """
     routers = (*v1.routers(), *pages.routers(), login.routes(), _operations())
     return tuple(route for router in routers for route in router.routes)  # included, each would be worked out a second time
@@ -159,13 +160,13 @@ def _operations() -> APIRouter:
 
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
-        request.app.state.site.store.count(KeyCheck, Where())
+        request.app.state.site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse("ready\n")
 
     return router
 
 
-def _answers(site: Site) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
+def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
     """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
 
     def answer(request: Request, status: int, message: Phrase | Exception, headers: Mapping[str, str] | None = None) -> Response:

@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 
-from alerts.search.may import dependencies_of, routes_of
+from alerts.search.permissions import dependencies_of, routes_of
 
 STREAM_SECONDS = 900.0
 

@@ -14,7 +14,7 @@ from alerts.decisions.decide import TOKEN_BYTES, needed_for
 from alerts.desk.cases import Cases
 from alerts.desk.work import Work
 from alerts.records import Decision, Incident
-from alerts.search.site import Site
+from alerts.search.site import Console
 from alerts.store import QueryError
 
 ACTS: Mapping[str, str] = {
@@ -29,7 +29,7 @@ ACTS: Mapping[str, str] = {
 """What is done besides decisions, and the permission that it needs."""
 
 
-def cases_of(site: Site) -> Cases:
+def cases_of(site: Console) -> Cases:
     """Where people work, as whoever asks may."""
     return Cases(Work(site.duties), site.trail)
 
@@ -40,7 +40,7 @@ def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
 
 
-def carry_out(site: Site, id_: str, typed: Mapping[str, str], by: str) -> None:
+def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
     """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
 
     `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends

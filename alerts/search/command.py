@@ -15,7 +15,7 @@ from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import STORE, new_registry
 from ullage.runtime.role import running, spare_what_stands
 from ullage.runtime.serving import listening, listening_at, serve
-from ullage.security.tls import Served
+from ullage.security.tls import ListenerCertificate
 from ullage.settings import LOOPBACK, Context
 
 
@@ -23,7 +23,7 @@ def search(ctx: typer.Context) -> None:
     """Serve the desk and its API on loopback, on a socket file, or with TLS."""
     context: Context = ctx.obj
     settings = context.settings.search
-    tls = Served.of("search", context.data, settings.certificate, settings.key)
+    tls = ListenerCertificate.of("search", context.data, settings.certificate, settings.key)
     registry = new_registry("search")
     CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:

@@ -18,7 +18,7 @@ from alerts.accounts.devices import device_in, new_device
 from alerts.accounts.passwords import PasswordError, Passwords, checked
 from alerts.accounts.roles import NOBODY, Principal
 from alerts.accounts.sessions import Sessions
-from alerts.search.address import Asked
+from alerts.search.address import RequestSource
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.phrase import Phrase
@@ -34,7 +34,7 @@ WRONG_TOKENS, WRONG_SECONDS = 10, 60.0
 
 
 @dataclass(slots=True)
-class Door:
+class Authenticator:
     """Lets people and programs in. Threads share it."""
 
     accounts: Accounts
@@ -76,7 +76,7 @@ class Door:
         self.logins.labels("in").inc()
         return self.sessions.open(user.name, user.changes, None if user.subject is None else self.vouched_seconds)
 
-    def is_to_be_vouched(self, headers: Mapping[str, str], asked: Asked) -> bool:
+    def is_to_be_vouched(self, headers: Mapping[str, str], asked: RequestSource) -> bool:
         """Whether who sent a request is to be led to the identity provider, that it may vouch for them again."""
         return self.sessions.is_to_be_vouched(_cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE))
 
@@ -111,7 +111,7 @@ class Door:
         self.trail.append("account.logout", f"account {principal.name}", actor=principal.name)
         self.sessions.end(principal.session)
 
-    def principal(self, headers: Mapping[str, str], asked: Asked) -> Principal:
+    def principal(self, headers: Mapping[str, str], asked: RequestSource) -> Principal:
         """Who sent a request; NOBODY for somebody who is not known.
 
         LimitedError for a wrong token of a program after too many of them.

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alerts.accounts.roles import NOBODY, Principal
-from alerts.search.address import MACHINES, Asked, Reach
+from alerts.search.address import MACHINES, Reach, RequestSource
 from alerts.search.bodies import STREAM_SECONDS
 from ullage.errors import UllageError
 from ullage.runtime.connections import ANSWERED, MORE_TIME, MOST_REQUESTS
@@ -43,7 +43,7 @@ HSTS = {"strict-transport-security": "max-age=31536000"}
 """RFC 6797: for a year a browser asks this name over TLS alone. Where what its reader sent was not encrypted it means nothing."""
 
 
-class Beneath:
+class PathPrefix:
     """Wraps the application where a public name has a path: takes it off what is asked for, and puts it before what redirects."""
 
     def __init__(self, app: ASGIApp, reach: Reach) -> None:
@@ -90,7 +90,7 @@ class Guard:
         app: ASGIApp,
         reach: Reach,
         requests: Counter,
-        principal: Callable[[Mapping[str, str], Asked], Principal],
+        principal: Callable[[Mapping[str, str], RequestSource], Principal],
         denied: Callable[[Scope, UllageError | None], Response],
         open_: Collection[str],
         streamed: Mapping[str, int] = MappingProxyType({}),
@@ -149,7 +149,7 @@ class Guard:
         """Whether the route reads the body itself."""
         return scope["method"] == "POST" and scope["path"] in self._streamed
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: Asked) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: RequestSource) -> tuple[int, str] | None:
         """Status and reason, or None for a request that may pass."""
         if not asked.host:
             return 421, "not a name of this page: search.public in ullage.toml has those by which it is reached"

@@ -42,7 +42,7 @@ class NotJudgedError(UllageError):
 
 
 @dataclass(slots=True)
-class Judged:
+class FileAssessment:
     """What match said of a file: the verdict as `ullage assess --json` has it, the customers as CSV, and signed findings.
 
     The findings are there where nothing was opened and they are not too large (`unheld`); `handed` are those that were put on the
@@ -64,10 +64,10 @@ class Judge:
 
     async def waiting(self, tenants: tuple[str, ...] | None) -> int:
         """How many files are looked at or wait of those who see `tenants`, None for all; NotJudgedError where match is away."""
-        async with self._asked(assessing.Question(verb="status", tenants=tenants)) as (reader, _):
+        async with self._asked(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (reader, _):
             return int((await _line(reader)).get("waiting", 0))
 
-    async def judge(self, question: assessing.Question, chunks: AsyncIterator[bytes]) -> Judged:
+    async def judge(self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]) -> FileAssessment:
         """Have the file in `chunks` judged, which are taken once there is room; BusyError where there is none, or no turn."""
 
         async def send(writer: asyncio.StreamWriter) -> None:
@@ -85,9 +85,11 @@ class Judge:
                 writer.write(assessing.framed(json.dumps(one).encode()))
                 await writer.drain()
 
-        return (await self._answered(assessing.Question(verb="open", tenants=tenants), send)).handed
+        return (await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)).handed
 
-    async def _answered(self, question: assessing.Question, send: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> Judged:
+    async def _answered(
+        self, question: assessing.AssessmentRequest, send: Callable[[asyncio.StreamWriter], Awaitable[None]]
+    ) -> FileAssessment:
         async with self._asked(question) as (reader, writer):
             await _turn(reader)
             with contextlib.suppress(ConnectionError):  # why match hung up stands in what it said before
@@ -97,7 +99,9 @@ class Judge:
             return await _heard(reader)
 
     @contextlib.asynccontextmanager
-    async def _asked(self, question: assessing.Question) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _asked(
+        self, question: assessing.AssessmentRequest
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """A connection on which `question` was asked."""
         with assessing.address(self.data) as address:
             try:
@@ -122,9 +126,9 @@ async def _turn(reader: asyncio.StreamReader) -> None:
         raise BusyError(before, int(QUEUE_SECONDS)) from None
 
 
-async def _heard(reader: asyncio.StreamReader) -> Judged:
+async def _heard(reader: asyncio.StreamReader) -> FileAssessment:
     """All that is said up to `done`."""
-    made, customers = Judged(), list[str]()
+    made, customers = FileAssessment(), list[str]()
     while "done" not in (said := await _line(reader)):
         made.verdict = said.get("verdict", made.verdict)
         made.handed = said.get("handed", made.handed)

@@ -27,7 +27,7 @@ CODE = re.compile(r"`([^`<>]{1,80})`")
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class PageReader:
     """Who is answered: in which language, and the place (path and query) to come back to after the language was changed."""
 
     language: Language = "en"
@@ -40,7 +40,7 @@ class Reader:
 
 _LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
 """Where a template leads to a place of the desk: whatever is no fragment, and not passed through `link`, which leads outside."""
-READER: ContextVar[Reader] = ContextVar("reader", default=Reader())  # noqa: B039 - it cannot be changed
+READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039 - it cannot be changed
 """Of the request in hand."""
 
 
@@ -58,7 +58,7 @@ def chosen(cookie: str, accepted: str) -> Language:
     return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
 
 
-class Linked(Extension):
+class PathPrefixer(Extension):
     """Puts the path below which a reader sees the desk before each place of the desk that a template leads to."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - as Jinja calls it
@@ -98,7 +98,7 @@ class InLanguage:
         language = chosen(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), headers.get("accept-language", ""))
         place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
         path, base = scope["raw_path"].decode("latin-1"), scope.get("state", {}).get("base", "")
-        token = READER.set(Reader(language, place if scope["method"] == "GET" else "/", base, path))
+        token = READER.set(PageReader(language, place if scope["method"] == "GET" else "/", base, path))
         try:
             await self._app(scope, receive, send)
         finally:
@@ -123,7 +123,7 @@ def coded(text: str) -> Markup:
 def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     """Let templates speak a language, with moments in `zone`."""
     translations = catalogue(language)
-    pages.add_extension(Linked)
+    pages.add_extension(PathPrefixer)
     pages.add_extension("jinja2.ext.i18n")
     pages.policies["ext.i18n.trimmed"] = True
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]

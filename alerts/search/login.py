@@ -11,17 +11,17 @@ from starlette.types import Scope
 
 from alerts.accounts import devices
 from alerts.accounts.roles import NOBODY
-from alerts.search.asked import PLACE
 from alerts.search.door import COOKIE, SECURE_COOKIE
-from alerts.search.may import anybody, logged_in
-from alerts.search.site import Site
+from alerts.search.permissions import anybody, logged_in
+from alerts.search.query_words import PLACE
+from alerts.search.site import Console
 from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
-Everybody = Annotated[Site, anybody()]
-Known = Annotated[Site, logged_in()]
+Everybody = Annotated[Console, anybody()]
+Known = Annotated[Console, logged_in()]
 SINGLE = Phrase("single sign-on")
 VOUCHED = "provider"
 """How somebody was logged in who is led to the login page after logging out."""
@@ -81,7 +81,7 @@ def entering(request: Request, session: str, answer: Response) -> Response:
     return answer
 
 
-def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
+def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
     """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if path.startswith("/v1/"):
@@ -99,7 +99,7 @@ def denied(site: Site, scope: Scope, error: UllageError | None) -> Response:
     return login_form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
 
 
-def _is_to_be_vouched(site: Site, scope: Scope) -> bool:
+def _is_to_be_vouched(site: Console, scope: Scope) -> bool:
     cookies = "; ".join([value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"])
     return site.door.is_to_be_vouched({"cookie": cookies}, scope["state"]["asked"])
 
@@ -118,7 +118,7 @@ def _status(error: UllageError) -> int:
 
 
 def login_form(
-    site: Site, status: int, place: str = "/", refused: object = "", *, crossed: bool = False, has_left: bool = False
+    site: Console, status: int, place: str = "/", refused: object = "", *, crossed: bool = False, has_left: bool = False
 ) -> HTMLResponse:
     """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back.
 
@@ -129,7 +129,7 @@ def login_form(
     return site.page("login.html", status, then=place, refused=refused, **values)
 
 
-def limited(site: Site, error: LimitedError, place: str) -> HTMLResponse:
+def limited(site: Console, error: LimitedError, place: str) -> HTMLResponse:
     """The form, for somebody who has to wait."""
     answer = login_form(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)

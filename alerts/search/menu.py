@@ -17,7 +17,7 @@ GROUPS: dict[Group, Phrase] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuEntry:
     """A place in the navigation, for whoever has all that `needs` names, with spaces between.
 
     `order` is ascending within its group, `also` are paths below it.
@@ -36,7 +36,7 @@ class Entry:
         return path == self.path or path.startswith(tuple(f"{one}/" for one in (self.path, *self.also) if one != "/"))
 
 
-def menu(entries: tuple[Entry, ...], principal: Principal) -> list[tuple[Phrase, list[Entry]]]:
+def menu(entries: tuple[MenuEntry, ...], principal: Principal) -> list[tuple[Phrase, list[MenuEntry]]]:
     """What `principal` may go to, by group."""
     mine = sorted((one for one in entries if all(map(principal.may, one.needs.split()))), key=lambda one: one.order)
     groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]

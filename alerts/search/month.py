@@ -14,7 +14,7 @@ from alerts.records import SEVERITIES
 from alerts.search.language import READER, speaker
 from alerts.search.pictures.scenarios import Bar, scenarios
 from alerts.search.pictures.timeline import Day, timeline
-from alerts.search.site import Site
+from alerts.search.site import Console
 from ullage.phrase import Phrase
 from ullage.verdict import own_rules
 
@@ -34,7 +34,7 @@ class Month:
     scenarios: Markup
 
 
-def month(site: Site, tenant: str = "") -> Month:
+def month(site: Console, tenant: str = "") -> Month:
     """Of one tenant or of all that may be seen, without what was called a false positive."""
     say = speaker()
     found = recent(site.store, site.clock.now(), site.zone or UTC, tenant)
@@ -47,7 +47,7 @@ def month(site: Site, tenant: str = "") -> Month:
     return Month(days, severities, timeline(title, said, names, days), scenarios(*who, bars) if bars else Markup(""))
 
 
-def _days(site: Site, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
+def _days(site: Console, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
     language = READER.get().language
     days = days_of(site.clock.now(), site.zone or UTC)
     for day, seen in zip(days, seen_on(site.store, days, site.zone or UTC, tenant), strict=True):

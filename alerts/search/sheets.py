@@ -15,7 +15,7 @@ Tone = Literal["", "good", "bad", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """What stands in a field: a text, a phrase, a moment or a number; where it leads; `tone` is never all that says it."""
 
     value: object
@@ -44,12 +44,12 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class TableSection:
     """A table under a heading; `empty` is said in its place where it has no row."""
 
     title: Phrase
     heads: tuple[Phrase, ...]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     empty: Phrase
     note: Phrase | None = None
     pictures: tuple[Markup, ...] = ()
@@ -57,7 +57,7 @@ class Section:
     """Said below the table, of what is left out."""
 
 
-class Field(NamedTuple):
+class FilterField(NamedTuple):
     """What a page is searched by: typed, or chosen where there are `options`, by value."""
 
     name: str
@@ -67,14 +67,14 @@ class Field(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class StatePage:
     """A page: heading, what it comes to in a line, fields to search by, sections."""
 
     title: Phrase
-    sections: tuple[Section, ...]
+    sections: tuple[TableSection, ...]
     verdict: Phrase | None = None
     tone: Tone = ""
-    fields: tuple[Field, ...] = ()
+    fields: tuple[FilterField, ...] = ()
     action: str = ""
     links: tuple[tuple[str, Phrase], ...] = ()
     refused: Any = None

@@ -21,26 +21,26 @@ from alerts.accounts.sign_on import SignOn
 from alerts.clocks.duties import Duties
 from alerts.clocks.render import reported
 from alerts.decisions.checked_text import MAX_NOTE, checked_name
-from alerts.desk.feed import Feed
+from alerts.desk.feed import EventFeed
 from alerts.desk.queue import Shifts
 from alerts.export import formats
 from alerts.incidents.status import CLOSED
 from alerts.language import TAGS
-from alerts.lookup.exposed import PURPOSES, Lookup, Question
-from alerts.lookup.screening import Answered, Asked
+from alerts.lookup.person_lookup import PURPOSES, Lookup, LookupRequest
+from alerts.lookup.screening import ExposureQuery, ExposureResult
 from alerts.lookup.sweeps import Sweeps
 from alerts.lookup.turns import Turns
 from alerts.metrics import SearchMetrics
-from alerts.noise.background import Rules
+from alerts.noise.background import BenignRules
 from alerts.read import view
 from alerts.read.tenants import require_known
-from alerts.search.door import Door
-from alerts.search.held import Held
+from alerts.search.assessment_cache import AssessmentCache
+from alerts.search.door import Authenticator
 from alerts.search.language import READER, speak
 from alerts.search.lookups import Lookups, Occasions
-from alerts.search.menu import Entry, menu
+from alerts.search.menu import MenuEntry, menu
 from alerts.store import IncidentStore, QueryError
-from alerts.store.within import StoreWithin
+from alerts.store.tenant_view import StoreWithin
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display.render import moment, safe
@@ -54,8 +54,8 @@ CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Handed to every route by what it needs (`alerts.search.may`), as whoever asks may see it: `principal`.
+class Console:
+    """Handed to every route by what it needs (`alerts.search.permissions`), as whoever asks may see it: `principal`.
 
     `zone` None shows times in this machine's zone. `untold` are tenants of whose incidents nobody is told, which every page says.
     """
@@ -70,24 +70,24 @@ class Site:
     """Of a language."""
     trail: Trail
     duties: Duties
-    background: Callable[[], Rules]
-    door: Door
+    background: Callable[[], BenignRules]
+    door: Authenticator
     allowed: Lookups
-    held: Held
+    held: AssessmentCache
     sweeps: Sweeps
     occasions: Occasions
     shifts: Shifts
-    feed: Feed
-    screenings: Turns[Asked, Answered]
+    feed: EventFeed
+    screenings: Turns[ExposureQuery, ExposureResult]
     tenants: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     zone: tzinfo | None = None
     principal: Principal = NOBODY
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[MenuEntry, ...] = ()
     sign_on: SignOn | None = None
     """By an identity provider, where one is configured."""
 
-    def seen_by(self, principal: Principal) -> Site:
+    def seen_by(self, principal: Principal) -> Console:
         """The same for `principal`: store, look-up and tenants without those that are none of theirs."""
         if principal.sees_all:
             return replace(self, principal=principal)
@@ -129,13 +129,13 @@ class Site:
         """The answer where what was asked for is not there."""
         return self.page("problem.html", 404, title=Phrase("Not here"), message=message)
 
-    def question(self, value: str, who: str, purpose: str, case: str) -> Question:
+    def question(self, value: str, who: str, purpose: str, case: str) -> LookupRequest:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
             raise QueryError(Phrase("purpose is one of %(known)s", known=", ".join(PURPOSES)))
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
             raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
-        return Question(Secret(value), checked_name(who), purpose, case.strip())
+        return LookupRequest(Secret(value), checked_name(who), purpose, case.strip())
 
 
 def _repeatable(place: str) -> str:

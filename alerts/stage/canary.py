@@ -49,7 +49,7 @@ def is_canary(record: Record) -> bool:
 
 
 @dataclass(slots=True)
-class Nowhere:
+class NullChannel:
     """A channel whose messages nobody gets; it counts them."""
 
     sent: int = 0
@@ -93,7 +93,7 @@ def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
         tempfile.TemporaryDirectory(prefix="canary-") as folder,
         contextlib.closing(SqliteStore(Path(folder) / "incidents.sqlite")) as store,
     ):
-        channel, apart = Nowhere(), CollectorRegistry()
+        channel, apart = NullChannel(), CollectorRegistry()
         metrics, duties = NotifyMetrics(apart, ROUTES.channels, ()), Duties(store, lambda _: Tenant(), clock)
         setup = Setup(ROUTES, "", store, clock, metrics, muted(duties), duties)
         notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from alerts.records import Exposure, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 HELD = 5_000
 """Customers that are held at once."""
@@ -29,14 +29,16 @@ class FactsOf(NamedTuple):
     exposures: Iterable[Exposure]
 
 
-class Came(NamedTuple):
+class NewFacts(NamedTuple):
     """What a batch itself brings and has written: the ids of new `posts`, and all `customers` of each incident new with them."""
 
     posts: Collection[str]
     customers: Mapping[str, Sequence[Exposure]]
 
 
-def read_facts(store: IncidentStore, families: Families, sizes: Mapping[str, int], came: Came) -> Iterator[tuple[str, FactsOf]]:
+def read_facts(
+    store: IncidentStore, families: Families, sizes: Mapping[str, int], came: NewFacts
+) -> Iterator[tuple[str, FactsOf]]:
     """The facts of each incident with its parts; `sizes` says how many customers it has at most.
 
     What is given is to be read before the next is asked for. The customers that `came` stand for those of an incident unless it
@@ -44,9 +46,9 @@ def read_facts(store: IncidentStore, families: Families, sizes: Mapping[str, int
     """
     members = {one for family in families.values() for one in family}
     within, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)
-    for sighting in store.scroll(Sighting, Where({"incident": [*members]})):
+    for sighting in store.scroll(Sighting, DocumentFilter({"incident": [*members]})):
         within[sighting.incident].append(sighting)
-    for sighting in store.scroll(Sighting, Where({"linked": [*members]})):
+    for sighting in store.scroll(Sighting, DocumentFilter({"linked": [*members]})):
         for other in sighting.linked:
             linking[other].add(sighting.incident)
     held = {one: people for one, people in came.customers.items() if all(post.id in came.posts for post in within[one])}
@@ -77,7 +79,7 @@ def _groups(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]
 def _people(store: IncidentStore, incidents: Iterable[str]) -> Mapping[str, list[Exposure]]:
     """The customers of each incident."""
     found, asked = defaultdict[str, list[Exposure]](list), [*incidents]
-    for exposure in store.scroll(Exposure, Where({"incident": asked})) if asked else ():
+    for exposure in store.scroll(Exposure, DocumentFilter({"incident": asked})) if asked else ():
         found[exposure.incident].append(exposure)
     return found
 
@@ -85,4 +87,4 @@ def _people(store: IncidentStore, incidents: Iterable[str]) -> Mapping[str, list
 def _streamed(store: IncidentStore, family: Sequence[str]) -> Iterator[Exposure]:
     """The customers of one incident, one after the other; nothing is asked until the first is."""
     if family:
-        yield from store.scroll(Exposure, Where({"incident": family}))
+        yield from store.scroll(Exposure, DocumentFilter({"incident": family}))

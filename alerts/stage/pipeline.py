@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from alerts.incidents import fold, projection, replaced, replay, ties
-from alerts.incidents.erased import erased_meanwhile, without_erased
+from alerts.incidents import fold, projection, replacement, replay, ties
 from alerts.incidents.exposures import exposures_of, merged
-from alerts.incidents.fold import Known, Place
-from alerts.incidents.held import held
+from alerts.incidents.fold import KnownIncident, Placement
 from alerts.incidents.key_checks import admit
+from alerts.incidents.known_incidents import held
 from alerts.incidents.presence import Presences
 from alerts.incidents.status import CLOSED, standing
+from alerts.incidents.tombstones import erased_meanwhile, without_erased
 from alerts.metrics import AlertMetrics
-from alerts.noise.background import Rules, fact_of, shipped
+from alerts.noise.background import BenignRules, fact_of, shipped
 from alerts.records import (
     SEVERITIES,
     Background,
@@ -39,8 +39,8 @@ from alerts.records import (
 )
 from alerts.records.document import Document
 from alerts.records.traits import Traits
-from alerts.stage.facts import Came, FactsOf, read_facts
-from alerts.store import IncidentStore, Outcome, Where
+from alerts.stage.facts import FactsOf, NewFacts, read_facts
+from alerts.store import DocumentFilter, IncidentStore, WriteResult
 from alerts.store.merge import Merge, merge
 from ullage import log
 from ullage.bus import Record
@@ -48,8 +48,7 @@ from ullage.clock import Clock
 from ullage.errors import RecordError
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Tenant
-from ullage.verdict import Rules as VerdictRules
-from ullage.verdict import own_rules
+from ullage.verdict import VerdictRules, own_rules
 
 KEPT_FROM = SEVERITIES.index("low")
 """Of what is less nobody needs to find the post again."""
@@ -68,7 +67,7 @@ class Alert:
     clock: Clock
     tenant: Callable[[str], Tenant]
     metrics: AlertMetrics
-    background: Callable[[], Rules] = shipped
+    background: Callable[[], BenignRules] = shipped
     rules: Callable[[], VerdictRules] = own_rules
     """Of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
@@ -93,7 +92,7 @@ class Alert:
         """Fold them once; gives the first sightings of new incidents, with those that are `opened` by an earlier try."""
         told = [finding for finding in decoded if not finding.withdrawn]
         before = self._held(told)
-        findings = replaced.current(told, before)
+        findings = replacement.current(told, before)
         sightings = merging.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
         new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
@@ -121,7 +120,7 @@ class Alert:
 
     def _held(self, findings: Collection[Finding]) -> dict[str, Holding]:
         """Of all that these findings look for what incidents hold."""
-        claims = (claim for f in findings for claim in (*fold.claims_of(f), *self._ties(f).all, replaced.claim_of(f)) if claim)
+        claims = (claim for f in findings for claim in (*fold.claims_of(f), *self._ties(f).all, replacement.claim_of(f)) if claim)
         return held(self.store, {*claims})
 
     def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits], before: Collection[str]) -> set[str]:
@@ -168,13 +167,13 @@ class Alert:
 
     def _tied(self, asked: Collection[str]) -> list[Background]:
         """Background facts whose posts left one of these ties."""
-        return sorted(self.store.scroll(Background, Where({"ties": tuple(asked)})), key=lambda fact: (fact.at, fact.id))
+        return sorted(self.store.scroll(Background, DocumentFilter({"ties": tuple(asked)})), key=lambda fact: (fact.at, fact.id))
 
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
         """Write what was decided, and that the whole of those captures was."""
         self._put(decided)
         self.store.delete(Background, erased_meanwhile(self.store, decided))
-        whole = {finding.id: replaced.claim_of(finding) for finding in findings}
+        whole = {finding.id: replacement.claim_of(finding) for finding in findings}
         self.store.create([holding_of(d.tenant, "", (whole[d.id],), d.at) for d in decided if whole[d.id]])
 
     def _load(
@@ -184,7 +183,7 @@ class Alert:
         before: Mapping[str, Holding],
         sightings: dict[str, Sighting],
         presences: Presences,
-    ) -> Batch:
+    ) -> FindingBatch:
         """Everything that the batch can touch, by id; `before` is what holds the values that it looks for."""
         tied = {finding.id: self._ties(finding) for finding in findings}
         holders = {one.incident for one in before.values() if one.incident} | {
@@ -193,12 +192,12 @@ class Alert:
         holders |= {sighting.incident for sighting in presences.sightings.values()}
         holders |= {incident_id(finding.id) for finding in findings}
         stored = self._with_heads(merging, holders)
-        known = {id_: Known.of(found) for id_, found in stored.items()}
+        known = {id_: KnownIncident.of(found) for id_, found in stored.items()}
         if any(one.own for one in tied.values()):
             for id_, decision in standing(self.store, known).items():
                 known[id_] = known[id_]._replace(closed_at=decision.at if decision.status in CLOSED else None)
         seen = self._seen([f for f in findings if f.id not in sightings])
-        return Batch(sightings, {**before}, known, stored, tied, presences, seen)
+        return FindingBatch(sightings, {**before}, known, stored, tied, presences, seen)
 
     @staticmethod
     def _with_heads(merging: Merge, ids: Collection[str]) -> dict[str, Incident]:
@@ -215,11 +214,11 @@ class Alert:
         for finding in findings:
             seen.setdefault(finding.tenant, {}).update((subject, {}) for subject in replay.sample(finding))
         asked = [subject for subjects in seen.values() for subject in subjects]
-        for one in self.store.scroll(Exposure, Where({"tenant": (*seen,), "subject": asked})) if asked else ():
+        for one in self.store.scroll(Exposure, DocumentFilter({"tenant": (*seen,), "subject": asked})) if asked else ():
             replay.remember(seen[one.tenant], (one,))
         return seen
 
-    def _write(self, merging: Merge, batch: Batch) -> None:
+    def _write(self, merging: Merge, batch: FindingBatch) -> None:
         moved = batch.presences.moved(batch.sightings.values())
         merging.put(({s.id: s for s in batch.new_sightings} | {s.id: s for s in moved}).values())
         merging.put(batch.presences.changed)
@@ -228,12 +227,12 @@ class Alert:
             return
         came = batch.came()
         stored = merging.mget(Exposure, [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers])
-        before = {id_: left for id_, old in stored.items() if (left := replaced.without(old, batch.replaced))}
+        before = {id_: left for id_, old in stored.items() if (left := replacement.without(old, batch.replaced))}
         shown = [merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items()]
         merging.put([*shown, *batch.holdings])
         if batch.replaced:
             self.store.refresh(*SEARCHED)
-            replaced.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
+            replacement.remove(self.store, [batch.sightings[id_] for id_ in batch.gone])
         self.store.refresh(*SEARCHED)
         rules = self.rules()
         families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
@@ -245,12 +244,12 @@ class Alert:
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
 
-    def _project(self, id_: str, facts: FactsOf, batch: Batch, rules: VerdictRules) -> Incident:
+    def _project(self, id_: str, facts: FactsOf, batch: FindingBatch, rules: VerdictRules) -> Incident:
         """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
         known, stored = batch.known[id_], batch.stored.get(id_)
         family = {id_, *known.parts}
         is_frozen = stored is not None and stored.frozen_at is not None
-        sightings = [] if is_frozen else replaced.standing(facts.sightings)
+        sightings = [] if is_frozen else replacement.standing(facts.sightings)
         linked = {*facts.linking, *(other for s in sightings for other in s.linked)} - family
         if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
             linked |= {*stored.linked} - family
@@ -263,18 +262,18 @@ class Alert:
         return made.model_copy(update={"part_of": known.part_of}) if known.part_of else made
 
     def _put(self, documents: Sequence[Document]) -> None:
-        if Outcome.REJECTED in self.store.put(documents):
+        if WriteResult.REJECTED in self.store.put(documents):
             raise RecordError("rejected")
 
 
 @dataclass(slots=True)
-class Batch:
+class FindingBatch:
     """What is known of a batch's incidents, the findings before the one in hand included."""
 
     sightings: dict[str, Sighting]
     held: dict[str, Holding]
     """By value what holds it, of all that its findings look for."""
-    known: dict[str, Known]
+    known: dict[str, KnownIncident]
     stored: dict[str, Incident]
     tied: dict[str, ties.Ties]
     """The ties of each of its findings."""
@@ -323,11 +322,11 @@ class Batch:
         self._join(finding, sighting)
 
     @staticmethod
-    def _place_of(earlier: Sighting) -> Place:
+    def _place_of(earlier: Sighting) -> Placement:
         """The place of a sighting that gives way to a whole one."""
-        return Place(earlier.incident, False, earlier.linked, earlier.parts_tied, earlier.tied)
+        return Placement(earlier.incident, False, earlier.linked, earlier.parts_tied, earlier.tied)
 
-    def _family(self, where: Place) -> set[str]:
+    def _family(self, where: Placement) -> set[str]:
         """The incidents with which it is judged at this place."""
         heads = {fold.head_of(id_, self.known) for id_ in (where.incident, *where.parts)}
         return {where.incident, *heads, *(part for head in heads & self.known.keys() for part in self.known[head].parts)}
@@ -341,7 +340,7 @@ class Batch:
         self.replaced.add(earlier.id)
         if finding.part == finding.parts:
             self.gone.add(earlier.id)
-        left = {id_: replaced.without(found, {earlier.id}) for id_, found in self.exposures.items()}
+        left = {id_: replacement.without(found, {earlier.id}) for id_, found in self.exposures.items()}
         self.exposures = {id_: found for id_, found in left.items() if found}
         return earlier
 
@@ -350,12 +349,12 @@ class Batch:
         if id_ not in self.known:
             self.opened.append(sighting)
             statistics = finding.statistics
-            self.known[id_] = Known(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
+            self.known[id_] = KnownIncident(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
         for grown in {id_, fold.head_of(id_, self.known)}:
             self.known[grown] = self.known[grown].grown(finding)
         for part in sighting.parts_tied:
             self._tie(fold.head_of(id_, self.known), fold.head_of(part, self.known))
-        whole = (replaced.claim_of(finding),) if finding.served and not finding.incomplete else ()
+        whole = (replacement.claim_of(finding),) if finding.served and not finding.incomplete else ()
         tied = self.tied[finding.id].own if sighting.tied else ()
         had = list[str]()
         for claim in (*fold.claims_of(finding), *tied, *whole):
@@ -368,7 +367,7 @@ class Batch:
             self.holdings.append(made)
             self.held.update(dict.fromkeys(had, made))
 
-    def _head(self, id_: str) -> Known:
+    def _head(self, id_: str) -> KnownIncident:
         return self.known[fold.head_of(id_, self.known)]
 
     def _tie(self, head: str, part: str) -> None:
@@ -383,7 +382,7 @@ class Batch:
         stored = {id_: incident.customers for id_, incident in self.stored.items()}
         return {id_: sum(came[one] + stored.get(one, 0) for one in family) for id_, family in families.items()}
 
-    def came(self) -> Came:
+    def came(self) -> NewFacts:
         """The batch's new posts, and the customers of the incidents that they opened.
 
         A sighting is written before any customer of it, so the store has none of an incident all of whose sightings are new: they
@@ -395,7 +394,7 @@ class Batch:
         for exposure in self.exposures.values():
             if exposure.incident in customers:
                 customers[exposure.incident].append(exposure)
-        return Came(posts, customers)
+        return NewFacts(posts, customers)
 
     def touched(self) -> set[str]:
         """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads.

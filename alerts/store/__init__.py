@@ -50,7 +50,7 @@ class QueryError(UllageError):
     exit_code = Exit.USAGE
 
 
-class Outcome(Enum):
+class WriteResult(Enum):
     """What became of a document that was put."""
 
     CREATED = "created"
@@ -64,7 +64,7 @@ Versions = Mapping[str, str]
 """By id the version of each document that was there when it was read; an id that is not in it was of none."""
 
 
-class Read(NamedTuple, Generic[D]):
+class VersionedDocument(NamedTuple, Generic[D]):
     """A document as it was read; `version` is the store's, and any write of the document makes another one."""
 
     document: D
@@ -72,7 +72,7 @@ class Read(NamedTuple, Generic[D]):
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class DocumentFilter:
     """Which documents: all conditions must hold.
 
     `equals` maps a column or set of the class to the values that it may have, `differs` to values of which it has none, `begins`
@@ -90,13 +90,13 @@ class Where:
     without: Collection[str] = ()
     begins: Mapping[str, str] = field(default_factory=dict)
 
-    def but(self, *, ids: Collection[str] | None = None, without: Collection[str] = ()) -> Where:
+    def but(self, *, ids: Collection[str] | None = None, without: Collection[str] = ()) -> DocumentFilter:
         """The same with the ids narrowed."""
         return replace(self, ids=ids if ids is not None else self.ids, without=without or self.without)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[D]):
+class DocumentPage(Generic[D]):
     """Some documents in their order; `after` is where the next page begins, "" at the end."""
 
     items: tuple[D, ...]
@@ -104,7 +104,7 @@ class Page(Generic[D]):
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class GroupCount:
     """So many documents have the same `values` in the columns asked for, and a number adds up to `total` over them.
 
     `span` says between which of the moments asked for they lie: 0 from the first to the second.
@@ -133,47 +133,49 @@ class IncidentStore(Protocol):
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """Those of the documents that exist, by id."""
 
-    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """As `mget`, each with its version."""
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """Write each unless its id exists; tells for each whether it did."""
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         """Write each, whether or not it exists; with `over` each over the version that it has there.
 
         CONFLICT where the store has another version, has one at all of what `over` does not name, or lacks what it names. Of
         several with one id the first is written.
         """
 
-    def count(self, kind: type[Document], where: Where) -> int:
+    def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """How many there are, exactly."""
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
         """A page of at most `limit` (≤ 500), newest first; QueryError for a query that cannot be answered.
 
         `order` is `time` or one of the class's `orders`, smallest first, or with a `-` before it largest first.
         """
 
-    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
         """How many of those that fit `where` fit each of `parts` as well, exactly; a part has neither text, ids nor sets."""
 
     def tally(
-        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
-    ) -> list[Tally]:
+        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[GroupCount]:
         """How many there are of each combination of values in the columns `by`, in no promised order, those of none left out.
 
         `total` names one of the class's `orders`. With `moments`, in order of time, those alone that lie between two of them,
         each span apart. QueryError where there are more than `MAX_TALLIES` combinations.
         """
 
-    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+    def firsts(
+        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+    ) -> dict[str, First]:
         """Of those that have each of `values` in the set `name`, the first in `order`; a value that none has is left out."""
 
-    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+    def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         """All of them, in no promised order."""
 
-    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+    def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
         """Of all of them what `shape` asks for, in no promised order: a small part of what reading them whole costs."""
 
     def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:

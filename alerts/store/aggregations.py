@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from alerts.store import MAX_TALLIES, QueryError, Tally
+from alerts.store import MAX_TALLIES, GroupCount, QueryError
 from alerts.store.selection import stamp, too_many
 
 BY, SPANS, TOTAL = "by", "spans", "total"
@@ -31,7 +31,7 @@ def spans(asked: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
     return {SPANS: {"range": {"field": "time", "ranges": ranges}, **within}}
 
 
-def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[Tally]:
+def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCount]:
     """What the server answered, whose spans are in order; QueryError where something is left out, or more than are told apart."""
     found = [one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)]
     if len(found) > MAX_TALLIES:
@@ -39,10 +39,10 @@ def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[Tally]:
     return found
 
 
-def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int) -> Iterator[Tally]:
+def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int) -> Iterator[GroupCount]:
     if len(values) == len(by):
         if count := int(bucket["doc_count"]):
-            yield Tally(values, count, round(bucket[TOTAL]["value"]) if TOTAL in bucket else 0, span)
+            yield GroupCount(values, count, round(bucket[TOTAL]["value"]) if TOTAL in bucket else 0, span)
         return
     if bucket[BY]["sum_other_doc_count"]:
         raise QueryError(too_many())

@@ -21,7 +21,17 @@ from pydantic_core import to_json
 
 from alerts.records import CLASSES
 from alerts.records.document import D, Document, E, R, stored
-from alerts.store import MAX_PAGE, First, Outcome, Page, QueryError, Read, Tally, Versions, Where
+from alerts.store import (
+    MAX_PAGE,
+    DocumentFilter,
+    DocumentPage,
+    First,
+    GroupCount,
+    QueryError,
+    VersionedDocument,
+    Versions,
+    WriteResult,
+)
 from alerts.store.aggregations import spans, tallied, tallies
 from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
 from alerts.store.inspection import inspect
@@ -42,7 +52,7 @@ IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 2000
 ANSWERED = ("items.*.status", "items.*.error.type", "items.*.result")
 """What is read of an answer to a bulk: the rest would be four times as long."""
-OUTCOMES = {201: Outcome.CREATED, 200: Outcome.REPLACED, 409: Outcome.CONFLICT}
+OUTCOMES = {201: WriteResult.CREATED, 200: WriteResult.REPLACED, 409: WriteResult.CONFLICT}
 MAX_ID_BYTES = 512
 """A longer id would make Elasticsearch refuse the whole bulk."""
 
@@ -91,9 +101,9 @@ class ElasticsearchStore:
         """See `IncidentStore.mget`; by id, so it sees what no refresh has shown yet."""
         return {hit["_id"]: self._document(kind, hit) for hit in self._by_id(kind, ids)}
 
-    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """See `IncidentStore.read`; the request is the same."""
-        return {hit["_id"]: Read(self._document(kind, hit), _version(hit)) for hit in self._by_id(kind, ids)}
+        return {hit["_id"]: VersionedDocument(self._document(kind, hit), _version(hit)) for hit in self._by_id(kind, ids)}
 
     def _by_id(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
         """What is there, as the server has it."""
@@ -114,32 +124,34 @@ class ElasticsearchStore:
             raise RecordError("store_refused", "the store refuses a document")
         return [status == 201 for status in statuses]
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         """See `IncidentStore.put`; the server itself compares, as it writes."""
-        return [OUTCOMES.get(status, Outcome.REJECTED) for status in self._bulk(documents, over)]
+        return [OUTCOMES.get(status, WriteResult.REJECTED) for status in self._bulk(documents, over)]
 
-    def count(self, kind: type[Document], where: Where) -> int:
+    def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """See `IncidentStore.count`."""
         with server_errors(self._address, "read", [kind]):
             answer = self._client.count(index=self._index(kind), query=condition(kind, where))
         must_be_whole(self._address, answer.body)
         return int(answer["count"])
 
-    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
         """See `IncidentStore.counts`; one request."""
         named = {str(n): condition(kind, part) for n, part in enumerate(parts)}
         answer = self._aggregated(kind, where, {"parts": {"filters": {"filters": named}}})["parts"]["buckets"]
         return [int(answer[name]["doc_count"]) for name in named]
 
     def tally(
-        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
-    ) -> list[Tally]:
+        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[GroupCount]:
         """See `IncidentStore.tally`; one request. An index has one shard, so its counts of values are exact."""
         sums = {"total": {"sum": {"field": read_order(kind, total)[0]}}} if total else {}
         asked = spans(tallied(checked_columns(kind, by), sums), moments)
         return tallies(self._aggregated(kind, where, asked), by)
 
-    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+    def firsts(
+        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+    ) -> dict[str, First]:
         """See `IncidentStore.firsts`; one request."""
         if not values:
             return {}
@@ -151,7 +163,7 @@ class ElasticsearchStore:
         buckets = self._aggregated(kind, where, asked)["sets"]["buckets"]
         return {one["key"]: First(one["first"]["hits"]["hits"][0]["_id"], one["doc_count"]) for one in buckets}
 
-    def _aggregated(self, kind: type[Document], where: Where, asked: Mapping[str, Any]) -> Any:
+    def _aggregated(self, kind: type[Document], where: DocumentFilter, asked: Mapping[str, Any]) -> Any:
         """What comes of an aggregation over all that fits `where`."""
         with server_errors(self._address, "read", [kind]):
             answer = self._client.search(
@@ -160,7 +172,7 @@ class ElasticsearchStore:
         must_be_whole(self._address, answer.body)
         return answer["aggregations"]
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
         """See `IncidentStore.search`; the mark is the last item's own place, so no state of the server is needed to go on."""
         size = max(1, min(limit, MAX_PAGE))
         request: dict[str, Any] = {"index": self._index(kind), "query": condition(kind, where), "size": size + 1}
@@ -171,13 +183,13 @@ class ElasticsearchStore:
             request["search_after"] = list(read_mark(after))
         hits = self._hits(kind, request)
         items = tuple(self._document(kind, hit) for hit in hits[:size])
-        return Page(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
+        return DocumentPage(items, page_mark(*hits[size - 1]["sort"]) if len(hits) > size else "")
 
-    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+    def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         """See `IncidentStore.scroll`; all of it is of one moment."""
         return self._scroll(kind, where, kind)
 
-    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+    def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
         """See `IncidentStore.excerpts`; documents too long for a `brief` are read last."""
         if not kind.brief or not shape.model_fields.keys() <= {"id", *kind.brief}:
             yield from self._scroll(kind, where, shape)
@@ -190,9 +202,9 @@ class ElasticsearchStore:
             else:
                 lacking.append(id_)
         for some in chunks(lacking, EXCERPTS):
-            yield from self._scroll(kind, Where(ids=some), shape)
+            yield from self._scroll(kind, DocumentFilter(ids=some), shape)
 
-    def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
+    def _scroll(self, kind: type[Document], where: DocumentFilter, read_as: type[R]) -> Iterator[R]:
         source = {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
         at_first, then = (AT_FIRST, SCROLL) if read_as is kind else (EXCERPTS, EXCERPTS)
         for hit in self._found(kind, {"query": condition(kind, where), **source}, at_first, then):
@@ -326,7 +338,7 @@ def _unchanged(version: str) -> dict[str, int]:
     return {"if_seq_no": int(number), "if_primary_term": int(term)}
 
 
-def condition(kind: type[Document], where: Where) -> dict[str, Any]:
+def condition(kind: type[Document], where: DocumentFilter) -> dict[str, Any]:
     """`where` as a query of exact values, ranges and phrases of our own words."""
     needed = _terms(kind, where.equals)
     needed += [{"range": {read_order(kind, number)[0]: {"lte": most}}} for number, most in where.at_most.items()]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from alerts.records.document import D, Document
-from alerts.store import IncidentStore, Outcome
+from alerts.store import IncidentStore, WriteResult
 from ullage.errors import RecordError, UnavailableError
 
 T = TypeVar("T")
@@ -46,10 +46,10 @@ class Merge:
         """
         some = [*documents]
         outcomes = self.store.put(some, self._over(*{type(one) for one in some}))
-        if Outcome.REJECTED in outcomes:
+        if WriteResult.REJECTED in outcomes:
             raise RecordError("rejected")
-        if Outcome.CONFLICT in outcomes:
-            raise ConflictError(_overtaken(type(some[outcomes.index(Outcome.CONFLICT)])))
+        if WriteResult.CONFLICT in outcomes:
+            raise ConflictError(_overtaken(type(some[outcomes.index(WriteResult.CONFLICT)])))
 
     def delete(self, kind: type[Document], ids: Collection[str]) -> int:
         """Remove what was read; returns how many that were. ConflictError when one is not as it was read, or gone."""

@@ -1,4 +1,7 @@
-"""`Where` as an SQL condition, and page marks. Values are bound, names come from the record class, and words are quoted by us."""
+"""`DocumentFilter` as an SQL condition, and page marks.
+
+Values are bound, names come from the record class, and words are quoted by us.
+"""
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
 from __future__ import annotations
@@ -8,7 +11,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from alerts.records.document import Document
-from alerts.store import MAX_TALLIES, QueryError, Where
+from alerts.store import MAX_TALLIES, DocumentFilter, QueryError
 from alerts.store.rows_with import has_words
 from alerts.store.tokens import query_phrases
 from ullage.phrase import Phrase
@@ -84,7 +87,7 @@ Condition = tuple[str, *tuple[str | int, ...]]
 def selection(
     kind: type[Document],
     table: str,
-    where: Where,
+    where: DocumentFilter,
     passed_over: Collection[str] = (),
     *,
     leads: str | None = None,

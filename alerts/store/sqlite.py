@@ -23,7 +23,18 @@ import apsw
 
 from alerts.records import CLASSES, VERSION
 from alerts.records.document import D, Document, E, R, stored
-from alerts.store import MAX_PAGE, MAX_TALLIES, First, Outcome, Page, QueryError, Read, Tally, Versions, Where
+from alerts.store import (
+    MAX_PAGE,
+    MAX_TALLIES,
+    DocumentFilter,
+    DocumentPage,
+    First,
+    GroupCount,
+    QueryError,
+    VersionedDocument,
+    Versions,
+    WriteResult,
+)
 from alerts.store.rows_with import add_rows_with
 from alerts.store.selection import (
     MEMBERS,
@@ -37,7 +48,7 @@ from alerts.store.selection import (
     too_many,
 )
 from alerts.store.tokens import index_words
-from alerts.store.ways import Way, narrow_index, way
+from alerts.store.ways import ReadPlan, narrow_index, way
 from ullage.files.database import check_database, empty_log, open_database, sqlite_errors, transaction
 
 SCROLL = 500
@@ -117,9 +128,9 @@ class SqliteStore:
         """See `IncidentStore.mget`."""
         return {id_: self._document(kind, id_, doc) for id_, doc in self._texts(kind, ids)}
 
-    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """See `IncidentStore.read`."""
-        return {id_: Read(self._document(kind, id_, doc), doc) for id_, doc in self._texts(kind, ids)}
+        return {id_: VersionedDocument(self._document(kind, id_, doc), doc) for id_, doc in self._texts(kind, ids)}
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
         """See `IncidentStore.create`."""
@@ -133,9 +144,9 @@ class SqliteStore:
                 _insert(self._database, kind, [document for id_, document in fresh.items() if id_ not in known], {})
         return made
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         """See `IncidentStore.put`; SQLite takes every document, so nothing is ever rejected here."""
-        outcomes: list[Outcome] = []
+        outcomes: list[WriteResult] = []
         with self._writing():
             for kind, some in _runs(documents):
                 known, last = _numbers(self._database, kind, some), dict[str, Document]()
@@ -143,22 +154,22 @@ class SqliteStore:
                 for document in some:
                     there = document.id in known or document.id in last
                     if document.id in other or (over is not None and document.id in last):
-                        outcomes.append(Outcome.CONFLICT)
+                        outcomes.append(WriteResult.CONFLICT)
                         continue
-                    outcomes.append(Outcome.REPLACED if there else Outcome.CREATED)
+                    outcomes.append(WriteResult.REPLACED if there else WriteResult.CREATED)
                     last[document.id] = document
                 _remove(self._database, kind, [n for id_, n in known.items() if id_ not in other])
                 _insert(self._database, kind, last.values(), known)
         return outcomes
 
-    def count(self, kind: type[Document], where: Where) -> int:
+    def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """See `IncidentStore.count`."""
         if kind.narrow and (where.text or where.since or where.before or where.at_most or where.equals.keys() & {*kind.sets}):
-            return self.counts(kind, where, (Where(),))[0]
+            return self.counts(kind, where, (DocumentFilter(),))[0]
         condition, values = selection(kind, table_of(kind), where)
         return int(self._read(f"select count(*) from {table_of(kind)} where {condition}", values)[0][0])
 
-    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
         """See `IncidentStore.counts`; one pass over an index."""
         found = way(self._read, kind, table_of(kind), where)
         chosen = [selection(kind, table_of(kind), part, leads="time") for part in parts]
@@ -167,14 +178,14 @@ class SqliteStore:
         return [int(n) for n in self._read(f"select {columns} from {found.source} where {found.condition}", values)[0]]
 
     def tally(
-        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
-    ) -> list[Tally]:
+        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[GroupCount]:
         """See `IncidentStore.tally`."""
         if moments:
             since, before = max(filter(None, (where.since, moments[0]))), min(filter(None, (where.before, moments[-1])))
             where = replace(where, since=since, before=before)
         columns = checked_columns(kind, by)
-        is_plain = where == Where(where.equals) and not total
+        is_plain = where == DocumentFilter(where.equals) and not total
         is_tallied = is_plain and any({*where.equals, *columns} <= {*some} for some in kind.tallied)
         found = self._plain(kind, where) if is_tallied else way(self._read, kind, table_of(kind), where)
         span = _span([stamp(moment) for moment in moments[1:-1]], 0)
@@ -185,9 +196,11 @@ class SqliteStore:
         rows = self._read(f"{sql} where {found.condition} group by {groups} limit {MAX_TALLIES + 1}", found.values)
         if len(rows) > MAX_TALLIES:
             raise QueryError(too_many())
-        return [Tally(tuple(values), count, added, n) for n, added, count, *values in rows if count]
+        return [GroupCount(tuple(values), count, added, n) for n, added, count, *values in rows if count]
 
-    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+    def firsts(
+        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+    ) -> dict[str, First]:
         """See `IncidentStore.firsts`; the members of these sets are looked at, and nothing else."""
         table, (by, is_down) = table_of(kind), read_order(kind, order)
         condition, bound = selection(kind, table, where, leads=MEMBERS)
@@ -198,7 +211,7 @@ class SqliteStore:
         rows = self._read(sql, [checked_set(kind, name), json.dumps(list(values)), *bound]) if values else ()
         return {value: First(key[20:], many) for value, key, many in rows}
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
         """See `IncidentStore.search`."""
         by, is_down = read_order(kind, order)
         table, size, down = table_of(kind), max(1, min(limit, MAX_PAGE)), " desc" if is_down else ""
@@ -213,34 +226,34 @@ class SqliteStore:
         sql = f"with found as materialized ({some} limit ?) select found.{by}, found.id, doc from found join {joined}"
         rows = self._read(sql, [*values, size + 1])
         items = tuple(self._document(kind, id_, doc) for _, id_, doc in rows[:size])
-        return Page(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
+        return DocumentPage(items, page_mark(*rows[size - 1][:2]) if len(rows) > size else "")
 
     @staticmethod
-    def _plain(kind: type[Document], where: Where) -> Way:
+    def _plain(kind: type[Document], where: DocumentFilter) -> ReadPlan:
         """Where an index has just what is counted."""
-        return Way(table_of(kind), *selection(kind, table_of(kind), where), True)
+        return ReadPlan(table_of(kind), *selection(kind, table_of(kind), where), True)
 
-    def _way(self, kind: type[Document], where: Where, by: str) -> Way:
+    def _way(self, kind: type[Document], where: DocumentFilter, by: str) -> ReadPlan:
         """How a page is found: along the index of its order where little stands between its rows."""
-        walked = Way(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False)
+        walked = ReadPlan(table_of(kind), *selection(kind, table_of(kind), where, passed_over=kind.broad), False)
         if not kind.narrow:
             if "incident" in where.equals and where.equals.keys() & {*kind.sets}:  # of one incident, not all that have the value
-                return Way(table_of(kind), *selection(kind, table_of(kind), where, leads="incident"), True)
+                return ReadPlan(table_of(kind), *selection(kind, table_of(kind), where, leads="incident"), True)
             has_few = where.since is not None or where.ids is not None or where.text or where.equals.keys() & {*kind.sets}
             return walked._replace(is_few=bool(has_few))
         found = way(self._read, kind, table_of(kind), where)
-        is_open = where == Where(where.equals, where.differs) and where.equals.keys() <= {"tenant", *kind.narrow}
+        is_open = where == DocumentFilter(where.equals, where.differs) and where.equals.keys() <= {"tenant", *kind.narrow}
         return walked if is_open and not found.is_few and by not in kind.narrow else found
 
-    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+    def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         """See `IncidentStore.scroll`."""
         return self._scroll(kind, where, kind)
 
-    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+    def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
         """See `IncidentStore.excerpts`."""
         return self._scroll(kind, where, shape)
 
-    def _scroll(self, kind: type[Document], where: Where, read_as: type[R]) -> Iterator[R]:
+    def _scroll(self, kind: type[Document], where: DocumentFilter, read_as: type[R]) -> Iterator[R]:
         """Page after page; the lock is free between them.
 
         What fits is looked for twice at most, however much it is: for a first page, then for the numbers of all other rows.
@@ -255,7 +268,7 @@ class SqliteStore:
         while rows:
             yield from (stored(kind, id_, doc, str(self._path), read_as) for _, id_, doc in rows)
             last = rows[-1][0]
-            if len(rows) < SCROLL or where != Where():
+            if len(rows) < SCROLL or where != DocumentFilter():
                 break
             rows = self._read(page, [last])
         if is_range or len(rows) == SCROLL:
@@ -318,7 +331,7 @@ def _span(edges: Sequence[int], first: int) -> str:
     return f"case when time < {edges[half]} then {earlier} else {later} end"
 
 
-def _wide(where: Where) -> Collection[str]:
+def _wide(where: DocumentFilter) -> Collection[str]:
     """A tenant has more documents than any other value that is asked for beside it, which SQLite does not know."""
     return ("tenant",) if len(where.equals) > 1 else ()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from alerts.records.document import Document
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from alerts.store.selection import ALL_ROWS, selection
 
 FEW = 2_000
@@ -21,7 +21,7 @@ FEW = 2_000
 Read = Callable[[str, Sequence[Any]], list[Any]]
 
 
-class Way(NamedTuple):
+class ReadPlan(NamedTuple):
     """What is read, and under which condition; `is_few` where it is collected rather than walked through in order."""
 
     source: str
@@ -38,18 +38,18 @@ def narrow_index(kind: type[Document], table: str) -> str:
     return f"create index {table}_narrow on {table} ({', '.join((*kind.narrow, 'id', *rest))})"
 
 
-def way(read: Read, kind: type[Document], table: str, where: Where) -> Way:
+def way(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> ReadPlan:
     """How to find what fits `where`."""
     if not kind.narrow:
         condition, values = selection(kind, table, where)
-        return Way(table, condition, values, True)
+        return ReadPlan(table, condition, values, True)
     lead = _lead(read, kind, table, where)
     if lead is not None:
-        return Way(table, *selection(kind, table, where, leads=lead), True)
-    return Way(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False)
+        return ReadPlan(table, *selection(kind, table, where, leads=lead), True)
+    return ReadPlan(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False)
 
 
-def _lead(read: Read, kind: type[Document], table: str, where: Where) -> str | None:
+def _lead(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> str | None:
     """What leaves few documents by itself; of what leaves more no more are counted. None where nothing does."""
     if where.ids is not None and len(where.ids) <= FEW:
         return "id"
@@ -59,17 +59,17 @@ def _lead(read: Read, kind: type[Document], table: str, where: Where) -> str | N
     return None
 
 
-def _alone(kind: type[Document], table: str, where: Where) -> Iterator[tuple[str, str, Sequence[Any]]]:
+def _alone(kind: type[Document], table: str, where: DocumentFilter) -> Iterator[tuple[str, str, Sequence[Any]]]:
     """Each condition that an index can lead by, as a query of what it leaves; those that mostly leave the least first."""
     if where.text:
-        _, words = selection(kind, table, Where(text=where.text))
+        _, words = selection(kind, table, DocumentFilter(text=where.text))
         yield "text", f"select 1 from {table}_words where words match ?" if words else "select 1 where false", words
     for name in where.equals.keys() & {*kind.sets}:
         among = "value in (select value from json_each(?))"
         yield name, f"select 1 from {table}_sets where field = ? and {among}", [name, json.dumps(list(where.equals[name]))]
     for name in where.equals.keys() & {*kind.columns}:
-        condition, values = selection(kind, table, Where({name: where.equals[name]}))
+        condition, values = selection(kind, table, DocumentFilter({name: where.equals[name]}))
         yield name, f"select 1 from {table} where {condition}", values
     if where.since is not None or where.before is not None:
-        condition, values = selection(kind, table, Where(since=where.since, before=where.before))
+        condition, values = selection(kind, table, DocumentFilter(since=where.since, before=where.before))
         yield "time", f"select 1 from {table} where {condition}", values

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from crawlers.bus.backlog import LOOK_SECONDS, READER
 from crawlers.bus.bus_thread import BusThread, OnBus
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import CaptureOutbox
 from ullage import log
 from ullage.bus import CAPTURES, Bus, lag_of
 from ullage.clock import Backoff, Clock
@@ -29,10 +29,10 @@ TURN_SECONDS = 1.0
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _PendingAppend:
     """What one has to append, and its wait until that is durable."""
 
-    outbox: Outbox
+    outbox: CaptureOutbox
     captures: Sequence[Capture]
     done: asyncio.Future[None]
 
@@ -42,14 +42,17 @@ class Appends:
     """See the module. One loop uses it."""
 
     on_bus: OnBus
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _waiting: list[_PendingAppend] = field(default_factory=list)
     _turn: asyncio.Task[None] | None = None
 
-    async def append(self, outbox: Outbox, captures: Sequence[Capture]) -> None:
-        """As `Outbox.append`; what is wrong with one's captures is no other's error. Who stops waiting takes back what waits."""
+    async def append(self, outbox: CaptureOutbox, captures: Sequence[Capture]) -> None:
+        """As `CaptureOutbox.append`; what is wrong with one's captures is no other's error.
+
+        Who stops waiting takes back what waits.
+        """
         if not captures:
             return
-        mine = _Waiting(outbox, captures, asyncio.get_running_loop().create_future())
+        mine = _PendingAppend(outbox, captures, asyncio.get_running_loop().create_future())
         self._waiting.append(mine)
         if self._turn is None or self._turn.done():
             self._turn = asyncio.ensure_future(self._drain())
@@ -70,14 +73,14 @@ class Appends:
             else:
                 _tell(group, error)
 
-    async def _appended(self, group: Sequence[_Waiting]) -> BaseException | None:
+    async def _appended(self, group: Sequence[_PendingAppend]) -> BaseException | None:
         """What came of it, None where all of `group` is durable; whoever waits for it decides what to do."""
         if not group:
             return None
         [error] = await asyncio.gather(self.on_bus(partial(_append, group)), return_exceptions=True)
         return error
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_PendingAppend]:
         """Those that wait, up to `TOGETHER_BYTES`, but one at least."""
         size, count = 0, 0
         for waiting in self._waiting:
@@ -89,12 +92,12 @@ class Appends:
         return group
 
 
-def _append(group: Sequence[_Waiting]) -> None:
+def _append(group: Sequence[_PendingAppend]) -> None:
     records = [record for one in group for record in one.outbox.seal(one.captures)]
     group[-1].outbox.put(records)
 
 
-def _tell(group: Sequence[_Waiting], error: BaseException | None) -> None:
+def _tell(group: Sequence[_PendingAppend], error: BaseException | None) -> None:
     for one in group:
         if one.done.done():  # whoever waited has gone
             continue
@@ -114,7 +117,7 @@ class PatientAppends:
     """
 
     bus: Bus
-    outbox: Callable[[], Outbox]
+    outbox: Callable[[], CaptureOutbox]
     clock: Clock
     loop: LoopMetrics
     captured: Counter

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from crawlers.bus.bus_thread import OnBus
 from crawlers.frontier.database import Frontier
-from crawlers.frontier.progress import Reading
+from crawlers.frontier.progress import PartitionProgress
 from crawlers.metrics import CrawlMetrics
 from ullage import log
-from ullage.bus import CAPTURES, Bus, Place, lag_of
+from ullage.bus import CAPTURES, Bus, PartitionPosition, lag_of
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.monitoring.metrics import BUS
@@ -66,7 +66,7 @@ class Backlog:
         """Look at the bus, and make the pages due again whose captures expired unread."""
         places, now = await self.on_bus(self._places), self.clock.wall()
         reading = {
-            partition: Reading(max(place.first, place.position), now if place.oldest is None else place.oldest)
+            partition: PartitionProgress(max(place.first, place.position), now if place.oldest is None else place.oldest)
             for partition, place in places.items()
         }
         for partition, before in self.frontier.progress.places().items():
@@ -79,7 +79,7 @@ class Backlog:
         self.frontier.progress.note(reading)
         self._tell(lag_of(places.values(), now).seconds)
 
-    def _places(self) -> Mapping[int, Place]:
+    def _places(self) -> Mapping[int, PartitionPosition]:
         """Where match stands; whether the bus answers is a metric."""
         try:
             places = self.bus.places(CAPTURES, READER)

@@ -19,7 +19,7 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-class Outbox:
+class CaptureOutbox:
     """Appends to topic `captures`. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
 
     def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer) -> None:

@@ -23,7 +23,7 @@ from crawlers.sites.site import TAKEN, Site, not_an_identifier
 from ullage.errors import ConfigError
 from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.records import INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 
@@ -31,7 +31,7 @@ FOLDER = "channels.d"
 SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
-class Channel(BaseModel):
+class ChatChannel(BaseModel):
     """One channel, frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -90,10 +90,10 @@ class Channel(BaseModel):
         )
 
 
-def read_channel(path: Path) -> Channel:
+def read_channel(path: Path) -> ChatChannel:
     """The channel in one file; ConfigError names the file, the knob and what is wrong with it."""
     try:
-        return Channel.model_validate({"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))})
+        return ChatChannel.model_validate({"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))})
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         knob = ".".join(shown(str(part)) for part in first["loc"])
@@ -126,9 +126,9 @@ class ChannelFolder:
     disabled: dict[str, str] = field(default_factory=dict)
     """Names of channels that are switched off, with their services."""
 
-    def read(self, service: str = "") -> dict[str, Channel]:
+    def read(self, service: str = "") -> dict[str, ChatChannel]:
         """The enabled channels of a service, or of all, by name."""
-        self.faults, self.refused, self.disabled, found = [], {}, {}, dict[str, Channel]()
+        self.faults, self.refused, self.disabled, found = [], {}, {}, dict[str, ChatChannel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):
             try:
                 channel = read_channel(path)

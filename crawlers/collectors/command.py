@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from crawlers.bus.appends import PatientAppends
-from crawlers.collectors.channel import FOLDER, SERVICES, Channel, ChannelFolder
-from crawlers.collectors.ledger import FILE, Ledger, Standing
+from crawlers.collectors.channel import FOLDER, SERVICES, ChannelFolder, ChatChannel
+from crawlers.collectors.ledger import FILE, ChannelLedger, ChannelState
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import SECRETS, STALL_SECONDS, Runner
 from crawlers.collectors.session import MEANING, STATE_OF
 from crawlers.fetching.library_logs import silence_libraries
-from crawlers.intake.feed import Feed
+from crawlers.intake.feed import IntakeWriter
 from ullage import setup
 from ullage.display.screen import AsJson
 from ullage.errors import ConfigError, UnavailableError
@@ -76,12 +76,12 @@ def _collect(context: Context, service: str) -> None:
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
         made = list[PatientAppends]()
         stop = stack.enter_context(running("collect", registry, port, context.running_time, lambda: bool(made) and made[0].up))
-        feed = reach("collect", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        feed = reach("collect", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
             return
         stack.callback(feed.publisher.close)
         bus = stack.enter_context(contextlib.closing(context.bus()))
-        ledger = stack.enter_context(contextlib.closing(Ledger.of(context, service)))
+        ledger = stack.enter_context(contextlib.closing(ChannelLedger.of(context, service)))
         lag = context.settings.crawl.pause_lag_hours * 3600
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
         made.append(appends)
@@ -108,7 +108,7 @@ def _status(context: Context, *, as_json: bool) -> None:
     setup.require(context)
     folder = _folder(context)
     channels = folder.read()
-    with contextlib.closing(Ledger.of(context)) as ledger:
+    with contextlib.closing(ChannelLedger.of(context)) as ledger:
         rows = [(channel, _as_it_is(ledger.standing(name), context.clock.wall())) for name, channel in channels.items()]
     for channel, standing in rows:
         typer.echo(json.dumps(_row(channel, standing)) if as_json else _line(channel, standing))
@@ -122,7 +122,7 @@ def _status(context: Context, *, as_json: bool) -> None:
         raise typer.Exit(Exit.GAP)
 
 
-def _as_it_is(standing: Standing, now: float) -> Standing:
+def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
     """A standing without what it says of a collector that has said nothing for a while: nobody looks then."""
     if standing.state != "ok" or now - standing.last_success <= STOPPED_SECONDS:
         return standing
@@ -144,7 +144,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def ledger() -> str:
         if not (context.data / FILE).exists():
             return "nothing was collected yet"
-        with contextlib.closing(Ledger.of(context)) as opened:
+        with contextlib.closing(ChannelLedger.of(context)) as opened:
             opened.check()
             standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
         if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
@@ -157,7 +157,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "chats", ledger
 
 
-def _row(channel: Channel, standing: Standing) -> dict[str, Any]:
+def _row(channel: ChatChannel, standing: ChannelState) -> dict[str, Any]:
     return {
         "channel": channel.name,
         "service": channel.service,
@@ -176,7 +176,7 @@ def _row(channel: Channel, standing: Standing) -> dict[str, Any]:
     }
 
 
-def _line(channel: Channel, standing: Standing) -> str:
+def _line(channel: ChatChannel, standing: ChannelState) -> str:
     state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace("_", " ")
     said = f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps} gaps, {standing.lost} lost"
     said += f", {standing.unread} files not read" if standing.unread else ""

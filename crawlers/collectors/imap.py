@@ -18,10 +18,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message
+from crawlers.collectors.channel import ChatChannel
+from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch
 from crawlers.intake.exports import MAX_FILE_BYTES, read_mail
-from crawlers.intake.line import Line
+from crawlers.intake.line import CaptureLine
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 
@@ -32,14 +32,14 @@ UID, SIZE = re.compile(rb"\bUID (\d+)"), re.compile(rb"\bRFC822\.SIZE (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MailboxPosition:
     """How far a mailbox was read: the highest number, of the numbering `validity`; 0 where it was not read yet."""
 
     validity: int = 0
     last: int = 0
 
     @classmethod
-    def of(cls, kept: str) -> Place:
+    def of(cls, kept: str) -> MailboxPosition:
         """As it was kept."""
         validity, _, last = kept.partition(":")
         return cls(int(validity), int(last)) if last else cls()
@@ -52,7 +52,7 @@ class Place:
 class ImapSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
         host, _, port = secret[0].rpartition(":") if len(secret) in (3, 4) else ("", "", "")
         if not host or not port.isdigit() or secret[3:] not in ([], ["plain"]):
             raise ConfigError(f"secret collect/{account}: HOST:PORT, the user, the password; then `plain` or nothing")
@@ -65,7 +65,7 @@ class ImapSession:
         """Let go of the connection."""
         await asyncio.to_thread(self._box.close)
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever."""
         try:
             await asyncio.to_thread(self._box.open)
@@ -79,16 +79,16 @@ class ImapSession:
         except OSError:
             raise BlindError("unreachable") from None
 
-    async def _look(self, channel: Channel) -> AsyncIterator[Batch]:
+    async def _look(self, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """What is new in a mailbox."""
         name = f"imap:{channel.name}"
-        known, now = Place.of(self._ledger.cursor(name)), await asyncio.to_thread(self._box.select, channel.address)
+        known, now = MailboxPosition.of(self._ledger.cursor(name)), await asyncio.to_thread(self._box.select, channel.address)
         if now is None:
-            yield Batch(channel.name, blind="address")
+            yield DeliveryBatch(channel.name, blind="address")
             return
         anew = 0 < known.validity != now.validity
         if anew:  # its numbers say nothing any more
-            yield Batch(channel.name, gap="seen")
+            yield DeliveryBatch(channel.name, gap="seen")
         first = known.last + 1 if known.validity == now.validity else 1
         found = await asyncio.to_thread(self._box.sizes, first, now.last)
         if known.validity:
@@ -99,13 +99,13 @@ class ImapSession:
             mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in some])
             messages = tuple(one for uid, content in mails for one in read(channel, f"{now.validity}/{uid}", content))
             missing += len(some) - len(mails)  # deleted between the two questions
-            cursor = name, str(Place(now.validity, some[-1][0]))
-            yield Batch(channel.name, messages, cursor=cursor, refused=len(mails) - len(messages))
+            cursor = name, str(MailboxPosition(now.validity, some[-1][0]))
+            yield DeliveryBatch(channel.name, messages, cursor=cursor, refused=len(mails) - len(messages))
         if missing > 0:
-            yield Batch(channel.name, gap="lost")
+            yield DeliveryBatch(channel.name, gap="lost")
         elif anew:
-            yield Batch(channel.name, gap="filled")
-        yield Batch(channel.name, cursor=(name, str(now)), answered=(channel.name,))
+            yield DeliveryBatch(channel.name, gap="filled")
+        yield DeliveryBatch(channel.name, cursor=(name, str(now)), answered=(channel.name,))
 
 
 def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -121,12 +121,12 @@ def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
         yield page
 
 
-def read(channel: Channel, event: str, content: bytes) -> Iterator[Message]:
+def read(channel: ChatChannel, event: str, content: bytes) -> Iterator[ChatMessage]:
     """A mail as a message; nothing where it is beyond a line's limits, which is for the caller to count."""
     said = {name: value for name, value in read_mail(content, channel.address).items() if value not in ("", None, [])}
     with contextlib.suppress(ValidationError):
-        line = Line.model_validate({"text": "", **said, "site": channel.name})
-        yield Message(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
+        line = CaptureLine.model_validate({"text": "", **said, "site": channel.name})
+        yield ChatMessage(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
 
 
 class _Box:
@@ -159,7 +159,7 @@ class _Box:
         if self._client is not None:
             self._client.shutdown()
 
-    def select(self, mailbox: str) -> Place | None:
+    def select(self, mailbox: str) -> MailboxPosition | None:
         """How far the mailbox goes now; None where there is none of that name."""
         client = self._opened()
         if not mailbox.isascii():  # a name of other letters stands in the server's own encoding
@@ -168,7 +168,7 @@ class _Box:
         if client.select(quoted, readonly=True)[0] != "OK":
             return None
         validity, following = (_number(client.response(name)[1]) for name in ("UIDVALIDITY", "UIDNEXT"))
-        return Place(validity, following - 1)
+        return MailboxPosition(validity, following - 1)
 
     def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
         """Numbers from `first` to `last` that are there, with the sizes of their messages, in order."""

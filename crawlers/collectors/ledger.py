@@ -13,7 +13,7 @@ from typing import cast, get_args
 
 import apsw
 
-from crawlers.collectors.session import Message, Reason
+from crawlers.collectors.session import ChatMessage, Reason
 from crawlers.frontier.cipher import FrontierCipher
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.records.heartbeat import SiteReport, State
@@ -34,7 +34,7 @@ create table cursors (name text primary key, value text not null) strict;
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ChannelState:
     """Where a channel stands. Times in Unix seconds, 0 for never; `lost` are gaps that were not filled."""
 
     name: str
@@ -65,7 +65,7 @@ def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
     return [listed[first : first + most] for first in range(0, len(listed), most)]
 
 
-class Ledger:
+class ChannelLedger:
     """One process's view of the file. Not for two threads at once. `service` is whose channels it writes of."""
 
     def __init__(self, path: Path, cipher: FrontierCipher, service: str = "") -> None:
@@ -73,7 +73,7 @@ class Ledger:
         self._connection: apsw.Connection = open_database(path, SCHEMA)
 
     @classmethod
-    def of(cls, context: Context, service: str = "") -> Ledger:
+    def of(cls, context: Context, service: str = "") -> ChannelLedger:
         """The ledger of a data folder."""
         return cls(context.data / FILE, FrontierCipher(context.keys.read("frontier.key")), service)
 
@@ -96,9 +96,9 @@ class Ledger:
         with sqlite_errors(self._path):
             return str(self._connection.execute("select value from cursors where name = ?", (name,)).get or "")
 
-    def unseen(self, channel: str, messages: Iterable[Message]) -> list[Message]:
+    def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Those of `messages` that were not noted yet, each once."""
-        found = dict[bytes, Message]()
+        found = dict[bytes, ChatMessage]()
         for message in messages:
             found.setdefault(self._digest(channel, message), message)
         for some in batched(found):
@@ -109,7 +109,7 @@ class Ledger:
                 del found[bytes(cast("bytes", digest))]
         return list(found.values())
 
-    def note(self, channel: str, messages: Sequence[Message], cursor: tuple[str, str] | None, now: float) -> None:
+    def note(self, channel: str, messages: Sequence[ChatMessage], cursor: tuple[str, str] | None, now: float) -> None:
         """`messages` are durable on the bus, and what was read before the cursor too."""
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):
@@ -131,18 +131,18 @@ class Ledger:
         if number is not None:
             self._connection.execute("delete from messages where channel = ? and number <= ?", (channel, number))
 
-    def standing(self, channel: str) -> Standing:
+    def standing(self, channel: str) -> ChannelState:
         """Where a channel stands; of one that nobody knows, nothing."""
         with sqlite_errors(self._path):
             row = self._connection.execute("select * from channels where name = ?", (channel,)).fetchone()
         if row is None:
-            return Standing(channel)
+            return ChannelState(channel)
         name, state, reason, *rest = row
         known = state if state in get_args(State) else None
         why = reason if reason in get_args(Reason) else None
-        return Standing(name, known, why, *rest)
+        return ChannelState(name, known, why, *rest)
 
-    def keep(self, standing: Standing) -> None:
+    def keep(self, standing: ChannelState) -> None:
         """Keep where a channel stands, but for how many messages were seen and files not read, which `note` counts."""
         s = standing
         values = (s.state or "", s.reason or "", s.since, s.last_success, s.gaps, s.refetched, s.lost, s.lost_at, s.name)
@@ -154,7 +154,7 @@ class Ledger:
                 values,
             )
 
-    def change(self, channel: str, **fields: object) -> Standing:
+    def change(self, channel: str, **fields: object) -> ChannelState:
         """Keep `fields` of a channel's standing; returns it."""
         changed = replace(self.standing(channel), **fields)  # type: ignore[arg-type]
         self.keep(changed)
@@ -164,5 +164,5 @@ class Ledger:
         add = "insert into channels (name, service) values (?1, ?2) on conflict (name) do update set service = ?2"
         self._connection.execute(add, (channel, self._service))
 
-    def _digest(self, channel: str, message: Message) -> bytes:
+    def _digest(self, channel: str, message: ChatMessage) -> bytes:
         return self._cipher.name(channel, f"\x1d{message.event}")

@@ -17,10 +17,10 @@ from typing import Any
 
 import aiohttp
 
-from crawlers.collectors.channel import Channel
-from crawlers.collectors.matrix_server import MatrixServer, RefusedError
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, PostedFile, Reason, pieces
-from crawlers.intake.line import Line
+from crawlers.collectors.channel import ChatChannel
+from crawlers.collectors.matrix_server import MatrixError, MatrixServer
+from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
+from crawlers.intake.line import CaptureLine
 from ullage.errors import ConfigError
 
 PAGE = 200
@@ -33,7 +33,7 @@ Event = dict[str, Any]
 class MatrixSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
         if len(secret) != 3 or not secret[0].startswith(("http://", "https://")):
             raise ConfigError(f"secret collect/{account}: three lines: the server's address, the user, an access token")
         server, self._user, token = secret
@@ -41,7 +41,7 @@ class MatrixSession:
         self._channels, self._cursor = channels, f"matrix:{account}"
         self._since = ledger.cursor(self._cursor)
         self._ledger = ledger
-        self._rooms: dict[str, Channel] = {}
+        self._rooms: dict[str, ChatChannel] = {}
         self._tried: dict[str, float] = {}
         self._left: dict[str, str] = {}
         """Of rooms of which not all is read that was said before: how many messages are, and the token from which it goes on."""
@@ -50,7 +50,7 @@ class MatrixSession:
         """Let go of the connection."""
         await self._server.close()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever."""
         try:
             while True:
@@ -63,7 +63,7 @@ class MatrixSession:
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise BlindError("unreachable") from None
 
-    async def _enter(self) -> AsyncIterator[Batch]:
+    async def _enter(self) -> AsyncIterator[DeliveryBatch]:
         """Join the rooms that we are not in, now and then; where we are, see whether they are still open to all."""
         for name, channel in self._channels.items():
             entered = any(one.name == name for one in self._rooms.values())
@@ -73,41 +73,41 @@ class MatrixSession:
             try:
                 room = await self._server.join(channel.address)
                 closed = await self._closed(room)
-            except RefusedError as error:
+            except MatrixError as error:
                 if error.reason == "login":
                     raise BlindError("login") from None
                 closed = error.reason
             if closed:
-                yield Batch(name, blind=closed)
+                yield DeliveryBatch(name, blind=closed)
                 continue
             self._rooms[room] = channel
             if self._since and (kept := self._ledger.cursor(_before(name))):
                 self._left[room] = kept
             elif self._since and not self._ledger.cursor(f"matrix:{name}"):
                 yield self._leave(room, channel, 0, "")  # it came later: /sync will not tell of before
-            yield Batch(name, cursor=(f"matrix:{name}", "entered"))
+            yield DeliveryBatch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
         """Why a room that we are in is not read."""
         try:
             rules = await self._server.state(room, "m.room.join_rules")
-        except RefusedError as error:
+        except MatrixError as error:
             return error.reason
         if rules.get("join_rule") != "public":
             return "closed"
         try:
             await self._server.state(room, "m.room.encryption")
-        except RefusedError as error:
+        except MatrixError as error:
             return None if error.reason == "address" else error.reason
         return "encrypted"
 
-    async def _sync(self) -> AsyncIterator[Batch]:
+    async def _sync(self) -> AsyncIterator[DeliveryBatch]:
         """One turn of `/sync`."""
         try:
             answer = await self._server.sync(self._since, *([0] if self._left else []))
-        except RefusedError as error:
+        except MatrixError as error:
             raise BlindError(error.reason) from None
-        held = Batch()
+        held = DeliveryBatch()
         async for batch in self._told(answer):
             yield held
             held = batch
@@ -115,7 +115,7 @@ class MatrixSession:
         answered = tuple(one.name for one in self._rooms.values())
         yield replace(held, cursor=(self._cursor, self._since), answered=answered)  # with the last of it in one transaction
 
-    async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[Batch]:
+    async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
         """What `/sync` says of the rooms that are read."""
         rooms = _object(answer.get("rooms"))
         for room, told in _object(rooms.get("join")).items():
@@ -129,42 +129,42 @@ class MatrixSession:
             if channel := self._rooms.pop(room, None):
                 self._tried[channel.name] = time.monotonic()
                 timeline = _object(_object(told).get("timeline"))
-                yield Batch(channel.name, blind=self._why_out(_events(timeline.get("events"))))
+                yield DeliveryBatch(channel.name, blind=self._why_out(_events(timeline.get("events"))))
 
-    async def _passed_over(self, channel: Channel, room: str, timeline: Mapping[str, Any]) -> AsyncIterator[Batch]:
+    async def _passed_over(self, channel: ChatChannel, room: str, timeline: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
         """What `/sync` left out: a gap, or at the first time what was said before."""
         before = timeline.get("prev_batch")
         start = before if isinstance(before, str) else None
         if not self._since:
             yield self._leave(room, channel, 0, start or "")
         elif timeline.get("limited") and start:
-            yield Batch(channel.name, gap="seen")
+            yield DeliveryBatch(channel.name, gap="seen")
             async for batch in self._gap(channel, room, start, self._since):
                 yield batch
 
-    async def _live(self, channel: Channel, room: str, events: list[Event]) -> AsyncIterator[Batch]:
+    async def _live(self, channel: ChatChannel, room: str, events: list[Event]) -> AsyncIterator[DeliveryBatch]:
         async for piece in self._messages(channel, events):
-            yield Batch(channel.name, piece)
+            yield DeliveryBatch(channel.name, piece)
         changed = {str(event.get("type")) for event in events}
         if changed & {"m.room.join_rules", "m.room.encryption", "m.room.encrypted"} and (reason := await self._closed(room)):
             del self._rooms[room]
-            yield Batch(channel.name, blind=reason)
+            yield DeliveryBatch(channel.name, blind=reason)
 
-    async def _gap(self, channel: Channel, room: str, start: str, end: str) -> AsyncIterator[Batch]:
+    async def _gap(self, channel: ChatChannel, room: str, start: str, end: str) -> AsyncIterator[DeliveryBatch]:
         """Messages from `start` back to `end`, and whether those were all of them."""
         token = start
         while token:
             try:
                 answer = await self._server.messages(room, token, end, PAGE)
-            except RefusedError:
-                yield Batch(channel.name, gap="lost")
+            except MatrixError:
+                yield DeliveryBatch(channel.name, gap="lost")
                 return
             async for piece in self._messages(channel, _events(answer.get("chunk"))):
-                yield Batch(channel.name, piece)
+                yield DeliveryBatch(channel.name, piece)
             token = _further(answer, token)
-        yield Batch(channel.name, gap="filled")
+        yield DeliveryBatch(channel.name, gap="filled")
 
-    async def _before(self) -> AsyncIterator[Batch]:
+    async def _before(self) -> AsyncIterator[DeliveryBatch]:
         """The next page of what was said before the first reading, of each room of which not all of that is read."""
         for room, left in list(self._left.items()):
             channel = self._rooms.get(room)
@@ -174,29 +174,29 @@ class MatrixSession:
             read, _, token = left.partition(" ")
             try:
                 answer = await self._server.messages(room, token, None, PAGE)
-            except RefusedError:
+            except MatrixError:
                 yield self._leave(room, channel, channel.history, "")
                 continue
             events, further = _events(answer.get("chunk")), _further(answer, token)
             async for piece in self._messages(channel, events):
-                yield Batch(channel.name, piece)
+                yield DeliveryBatch(channel.name, piece)
             yield self._leave(room, channel, int(read) + len(events) if further else channel.history, further)
 
-    def _leave(self, room: str, channel: Channel, read: int, token: str) -> Batch:
+    def _leave(self, room: str, channel: ChatChannel, read: int, token: str) -> DeliveryBatch:
         """Keep how many messages from before the first reading are `read`, and where the others begin: "" for the room's end."""
         left = f"{read} {token}" if read < channel.history else ""
         if left:
             self._left[room] = left
         else:
             self._left.pop(room, None)
-        return Batch(channel.name, cursor=(_before(channel.name), left))
+        return DeliveryBatch(channel.name, cursor=(_before(channel.name), left))
 
     def _why_out(self, events: list[Event]) -> Reason:
         """Whether we were banned or thrown out, by our own membership."""
         own = [e for e in events if e.get("type") == "m.room.member" and e.get("state_key") == self._user]
         return "banned" if own and _object(own[-1].get("content")).get("membership") == "ban" else "kicked"
 
-    def _messages(self, channel: Channel, events: list[Event]) -> AsyncIterator[tuple[Message, ...]]:
+    def _messages(self, channel: ChatChannel, events: list[Event]) -> AsyncIterator[tuple[ChatMessage, ...]]:
         return pieces((message, self._file(event)) for event in events for message in read(channel, event))
 
     def _file(self, event: Event) -> PostedFile | None:
@@ -235,7 +235,7 @@ def _events(found: object) -> list[Event]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def read(channel: Channel, event: Mapping[str, Any]) -> Iterator[Message]:
+def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage]:
     """The message in an event of a room, if it is one: said, edited or taken back."""
     content, kind = event.get("content"), event.get("type")
     if not isinstance(content, dict) or not isinstance(event.get("event_id"), str):
@@ -254,7 +254,7 @@ def read(channel: Channel, event: Mapping[str, Any]) -> Iterator[Message]:
         said |= _said(content)
     else:
         return
-    yield Message(event["event_id"], Line.model_validate(said))
+    yield ChatMessage(event["event_id"], CaptureLine.model_validate(said))
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:

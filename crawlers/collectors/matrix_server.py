@@ -34,7 +34,7 @@ REFUSED: Mapping[str, Reason] = {
 TIMELINE = {"room": {"timeline": {"limit": 100}, "ephemeral": {"types": []}, "state": {"lazy_load_members": True}}}
 
 
-class RefusedError(UllageError):
+class MatrixError(UllageError):
     """The server answered with an error."""
 
     def __init__(self, reason: Reason) -> None:
@@ -53,7 +53,7 @@ def fault(said: Mapping[str, Any]) -> Reason:
 class MatrixServer:
     """One server, asked with one access token. Made within the loop that uses it.
 
-    Each call raises `RefusedError` for an answer that is an error or none, and what `aiohttp` raises where none comes.
+    Each call raises `MatrixError` for an answer that is an error or none, and what `aiohttp` raises where none comes.
     """
 
     def __init__(self, address: str, token: str) -> None:
@@ -69,7 +69,7 @@ class MatrixServer:
         """Enter a room; its id."""
         said = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
         if not isinstance(said.get("room_id"), str):
-            raise RefusedError("service")
+            raise MatrixError("service")
         return str(said["room_id"])
 
     async def state(self, room: str, kind: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class MatrixServer:
         known = {"since": since} if since else {}
         said = await self._ask("GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known)
         if not isinstance(said.get("next_batch"), str):
-            raise RefusedError("service")
+            raise MatrixError("service")
         return said
 
     async def messages(self, room: str, start: str | None, end: str | None, most: int) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class MatrixServer:
                 break
             pause = said.get("retry_after_ms")
             await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, pause / 1000 if isinstance(pause, int) and pause > 0 else 1.0))
-        raise RefusedError("flood" if status == 429 else fault(said))
+        raise MatrixError("flood" if status == 429 else fault(said))
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from crawlers.collectors.ledger import Standing
+from crawlers.collectors.ledger import ChannelState
 from crawlers.collectors.session import Reason, Unread
 from ullage.clock import Clock
 from ullage.monitoring.metrics import BUS, LoopMetrics
@@ -41,7 +41,7 @@ class CollectMetrics:
         for outcome in FILE_OUTCOMES:
             self.files.labels(outcome)
 
-    def show(self, standings: Collection[Standing]) -> None:
+    def show(self, standings: Collection[ChannelState]) -> None:
         """Set the gauges; a channel that is gone leaves none."""
         for one in standings:
             for reason in REASONS:

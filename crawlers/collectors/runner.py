@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any
 
 from crawlers.bus.appends import PatientAppends
-from crawlers.collectors.channel import Channel, ChannelFolder
-from crawlers.collectors.ledger import Ledger, Standing
+from crawlers.collectors.channel import ChannelFolder, ChatChannel
+from crawlers.collectors.ledger import ChannelLedger, ChannelState
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.session import STATE_OF, Batch, BlindError, Message, Opener, Reason, Session
-from crawlers.intake.feed import Feed
+from crawlers.collectors.session import STATE_OF, BlindError, ChatMessage, ChatSession, DeliveryBatch, Reason, SessionFactory
+from crawlers.intake.feed import IntakeWriter
 from crawlers.scheduling.heartbeats import LATE
 from crawlers.scheduling.hours import HoursSeen, Told
 from crawlers.scheduling.site_state import LETTERS
@@ -54,14 +54,14 @@ class Runner:
     context: Context
     service: str
     folder: ChannelFolder
-    ledger: Ledger
-    feed: Feed
+    ledger: ChannelLedger
+    feed: IntakeWriter
     appends: PatientAppends
     metrics: CollectMetrics
-    opener: Opener
-    _channels: dict[str, Channel] = field(default_factory=dict)
+    opener: SessionFactory
+    _channels: dict[str, ChatChannel] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _mine: dict[str, dict[str, Channel]] = field(default_factory=dict)
+    _mine: dict[str, dict[str, ChatChannel]] = field(default_factory=dict)
     """The channels that each account's task reads."""
     _began: dict[str, float] = field(default_factory=dict)
     _beat_at: float = float("-inf")
@@ -99,7 +99,7 @@ class Runner:
         """Begin, end and renew the tasks of accounts as the channel files stand."""
         found = self.folder.read(self.service)
         self.metrics.faults.set(len(self.folder.faults))
-        today, wanted = self.clock.now().date(), dict[str, dict[str, Channel]]()
+        today, wanted = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
         for name, channel in found.items():
             if channel.expires < today:
                 self._blame(name, "expired")
@@ -120,11 +120,11 @@ class Runner:
         for account in self._tasks.keys() - wanted.keys():
             self._tasks.pop(account).cancel()
 
-    async def _account(self, account: str, channels: Mapping[str, Channel]) -> None:
+    async def _account(self, account: str, channels: Mapping[str, ChatChannel]) -> None:
         """Keep a session of an account open for ever."""
         backoff = Backoff(first=1.0, cap=LONGEST_WAIT_SECONDS)
         while True:
-            session: Session | None = None
+            session: ChatSession | None = None
             try:
                 session = self.opener(self.context.keys.lines(f"{SECRETS}/{account}"), account, channels, self.ledger)
                 await self._read(session, backoff)
@@ -142,7 +142,7 @@ class Runner:
                             await session.close()
             await asyncio.sleep(backoff.next())
 
-    async def _read(self, session: Session, backoff: Backoff) -> None:
+    async def _read(self, session: ChatSession, backoff: Backoff) -> None:
         """Take what a session gives; BlindError where nothing has come for too long.
 
         While one batch is made durable the next is fetched, and no more: a cursor is kept before what lies behind it is asked for
@@ -162,7 +162,7 @@ class Runner:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
-    async def _take(self, batch: Batch) -> None:
+    async def _take(self, batch: DeliveryBatch) -> None:
         """One batch: to the bus, then to the ledger, then to the state."""
         now = self.clock.wall()
         fresh = self.ledger.unseen(batch.channel, batch.messages) if batch.messages else []
@@ -191,14 +191,14 @@ class Runner:
         self.metrics.refused.labels(reason).inc(count)
         log.get("collect").warning("message_refused", site=channel, reason=reason, messages=count)
 
-    def _count_files(self, messages: Iterable[Message]) -> None:
+    def _count_files(self, messages: Iterable[ChatMessage]) -> None:
         for message in messages:
             read = sum(not isinstance(file, str) for file in message.line.attachments)
             self.metrics.files.labels("read").inc(read)
             for why in message.unread:
                 self.metrics.files.labels(why).inc()
 
-    def _gap(self, batch: Batch, fresh: int, now: float) -> None:
+    def _gap(self, batch: DeliveryBatch, fresh: int, now: float) -> None:
         before = self.ledger.standing(batch.channel)
         if batch.gap == "seen":
             self.ledger.change(batch.channel, gaps=before.gaps + 1)
@@ -224,7 +224,7 @@ class Runner:
         elif now - before.last_success >= TURN_SECONDS:  # a service that is read as quickly as it goes answers all the time
             self.ledger.change(name, last_success=now)
 
-    def _blame_all(self, channels: Mapping[str, Channel], reason: Reason, channel: str = "") -> None:
+    def _blame_all(self, channels: Mapping[str, ChatChannel], reason: Reason, channel: str = "") -> None:
         for name in [channel] if channel else channels:
             before = self.ledger.standing(name)
             if before.reason not in ("banned", "kicked", "closed", "encrypted") or reason not in ("unreachable", "timeout"):
@@ -269,19 +269,19 @@ class Runner:
             oldest = int(self.clock.wall() // HOUR_SECONDS) - KEPT_HOURS
             self._posts = Counter({key: count for key, count in self._posts.items() if key[1] >= oldest})
 
-    def _letters(self, standings: Iterable[Standing]) -> dict[str, str]:
+    def _letters(self, standings: Iterable[ChannelState]) -> dict[str, str]:
         """How each channel is seen now, as alert's ledger has it; files that hold none and what is switched off are told too."""
         files = {name: "f" for name, service in self.folder.refused.items() if service in ("", self.service)}
         off = {name: "d" for name, service in self.folder.disabled.items() if service == self.service}
         return files | off | {one.name: self._letter(one) for one in standings}
 
-    def _letter(self, standing: Standing) -> str:
+    def _letter(self, standing: ChannelState) -> str:
         if standing.reason == "expired":
             return "x"
         letter = LETTERS[standing.state]
         return "p" if letter == SEEN and self.appends.behind else letter
 
-    def heartbeat(self, standings: list[Standing], told: Iterable[Told] = (), gone: tuple[str, ...] = ()) -> Outgoing:
+    def heartbeat(self, standings: list[ChannelState], told: Iterable[Told] = (), gone: tuple[str, ...] = ()) -> Outgoing:
         """What is known of the channels, and what was seen of them in which hours, as a record."""
         states = Counter(one.state for one in standings if one.state)
         coverage = Coverage(
@@ -305,7 +305,7 @@ class Runner:
         return Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
 
 
-async def _next(batches: AsyncIterator[Batch]) -> Batch:
+async def _next(batches: AsyncIterator[DeliveryBatch]) -> DeliveryBatch:
     """The next batch; BlindError where none comes in time."""
     try:
         async with asyncio.timeout(STALL_SECONDS):

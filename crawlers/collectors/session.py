@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from crawlers.collectors.channel import Channel
-from crawlers.intake.line import MAX_ID, Line
+from crawlers.collectors.channel import ChatChannel
+from crawlers.intake.line import MAX_ID, CaptureLine
 from ullage.errors import UllageError
 from ullage.records.heartbeat import State
 
@@ -67,11 +67,11 @@ class BlindError(UllageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ChatMessage:
     """One delivery: `event` is the service's id of it (an edit has its own), `line` what it says."""
 
     event: str
-    line: Line
+    line: CaptureLine
     unread: tuple[Unread, ...] = ()
     """Why files that it posts were not read."""
 
@@ -87,11 +87,11 @@ class PostedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class DeliveryBatch:
     """What a session gives at once. The cursor is kept when all before and in it is durable."""
 
     channel: str = ""
-    messages: tuple[Message, ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
     cursor: tuple[str, str] | None = None
     """Name and value of how far was read."""
     gap: Literal["", "seen", "filled", "lost"] = ""
@@ -104,20 +104,20 @@ class Batch:
     """So many messages beside `messages` that no line can hold."""
 
 
-class Session(Protocol):
+class ChatSession(Protocol):
     """One account at one service. BlindError where all of it is blind; the runner opens another after a while."""
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever; at least every `QUIET_SECONDS` one that says that it answered."""
 
     async def close(self) -> None:
         """Let go of the connection."""
 
 
-class Opener(Protocol):
+class SessionFactory(Protocol):
     """Makes a session of an account's secret lines and its channels; `cursor` gives what was kept under a name."""
 
-    def __call__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> Session:
+    def __call__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> ChatSession:
         """See the class."""
 
 
@@ -131,10 +131,10 @@ class Cursors(Protocol):
 QUIET_SECONDS = 30.0
 
 
-async def pieces(postings: Iterable[tuple[Message, PostedFile | None]]) -> AsyncIterator[tuple[Message, ...]]:
+async def pieces(postings: Iterable[tuple[ChatMessage, PostedFile | None]]) -> AsyncIterator[tuple[ChatMessage, ...]]:
     """The messages with their files, in order, and as many at a time as came within `PIECE_SECONDS`; at least one piece."""
     now = asyncio.get_running_loop().time
-    piece, until = list[Message](), now() + PIECE_SECONDS
+    piece, until = list[ChatMessage](), now() + PIECE_SECONDS
     for message, file in postings:
         piece.append(message if file is None else await _with_file(message, file))
         if now() >= until:
@@ -143,7 +143,7 @@ async def pieces(postings: Iterable[tuple[Message, PostedFile | None]]) -> Async
     yield tuple(piece)
 
 
-async def _with_file(message: Message, file: PostedFile) -> Message:
+async def _with_file(message: ChatMessage, file: PostedFile) -> ChatMessage:
     """The message with the file that it posts, or with why it was not read: no file keeps a channel from being read."""
     if file.size > MAX_FILE_BYTES:
         return replace(message, unread=("too_large",))
@@ -157,4 +157,4 @@ async def _with_file(message: Message, file: PostedFile) -> Message:
     if len(body) > MAX_FILE_BYTES:
         return replace(message, unread=("too_large",))
     data = {"name": file.name[:MAX_ID], "data": base64.b64encode(body).decode()}
-    return replace(message, line=Line.model_validate({**message.line.model_dump(), "attachments": [data]}))
+    return replace(message, line=CaptureLine.model_validate({**message.line.model_dump(), "attachments": [data]}))

@@ -19,9 +19,9 @@ from typing import Any
 from telethon import TelegramClient, errors, events
 from telethon.sessions import StringSession
 
-from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, PostedFile, Reason, pieces
-from crawlers.intake.line import Line
+from crawlers.collectors.channel import ChatChannel
+from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
+from crawlers.intake.line import CaptureLine
 from ullage.errors import ConfigError
 
 PAGE = 100
@@ -58,19 +58,19 @@ class TelegramSession:
 
     make = staticmethod(client_of)
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
         self._client = self.make(secret, account)
         self._channels, self._ledger = channels, ledger
         self._entities: dict[str, Any] = {}
         self._by_chat: dict[int, str] = {}
         self._tried: dict[str, float] = {}
-        self._woken: asyncio.Queue[Batch] = asyncio.Queue()
+        self._woken: asyncio.Queue[DeliveryBatch] = asyncio.Queue()
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._client.disconnect()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -94,7 +94,7 @@ class TelegramSession:
         except (OSError, TimeoutError):
             raise BlindError("unreachable") from None
 
-    async def _enter(self) -> AsyncIterator[Batch]:
+    async def _enter(self) -> AsyncIterator[DeliveryBatch]:
         """Find the channels that are not known yet, now and then."""
         for name, channel in self._channels.items():
             if name in self._entities or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
@@ -105,13 +105,13 @@ class TelegramSession:
             except LOGIN:
                 raise
             except (errors.ChannelPrivateError, errors.InviteHashExpiredError):
-                yield Batch(name, blind="closed")
+                yield DeliveryBatch(name, blind="closed")
                 continue
             except GONE:
-                yield Batch(name, blind="address")
+                yield DeliveryBatch(name, blind="address")
                 continue
             if not getattr(entity, "username", None) or getattr(entity, "join_request", False):
-                yield Batch(name, blind="closed")
+                yield DeliveryBatch(name, blind="closed")
                 continue
             self._entities[name] = entity
             self._by_chat[entity.id] = name
@@ -125,14 +125,14 @@ class TelegramSession:
         channel = self._channels[name]
         if isinstance(event, events.MessageDeleted.Event):
             gone = tuple(removed(channel, number) for number in event.deleted_ids)
-            self._woken.put_nowait(Batch(name, gone))
+            self._woken.put_nowait(DeliveryBatch(name, gone))
         elif isinstance(event, events.MessageEdited.Event):
             async for piece in self._read(channel, [event.message]):
-                self._woken.put_nowait(Batch(name, piece))
+                self._woken.put_nowait(DeliveryBatch(name, piece))
         else:
-            self._woken.put_nowait(Batch())
+            self._woken.put_nowait(DeliveryBatch())
 
-    async def _look(self) -> AsyncIterator[Batch]:
+    async def _look(self) -> AsyncIterator[DeliveryBatch]:
         """Read what is new in each channel."""
         for name, entity in list(self._entities.items()):
             try:
@@ -142,9 +142,9 @@ class TelegramSession:
                 reason: Reason = "banned" if isinstance(error, BANNED) else "closed"
                 del self._entities[name]
                 self._tried[name] = time.monotonic()
-                yield Batch(name, blind=reason)
+                yield DeliveryBatch(name, blind=reason)
 
-    async def _new(self, channel: Channel, entity: Any) -> AsyncIterator[Batch]:
+    async def _new(self, channel: ChatChannel, entity: Any) -> AsyncIterator[DeliveryBatch]:
         """Messages behind the last number, a page at a time; numbers that are missing among them are asked for once more."""
         cursor = f"telegram:{channel.name}"
         known = self._ledger.cursor(cursor)
@@ -153,15 +153,15 @@ class TelegramSession:
             last = max((one.id for one in found), default=0)
             if channel.history:
                 async for piece in self._read(channel, found):
-                    yield Batch(channel.name, piece)
-            yield Batch(channel.name, cursor=(cursor, str(last)))
-            yield Batch(answered=(channel.name,))
+                    yield DeliveryBatch(channel.name, piece)
+            yield DeliveryBatch(channel.name, cursor=(cursor, str(last)))
+            yield DeliveryBatch(answered=(channel.name,))
             return
         last, pages = int(known), 0
         while found := await self._messages(entity, min_id=last, limit=PAGE, reverse=True):
             pages += 1
             if pages == 2:
-                yield Batch(channel.name, gap="seen")  # more than a page was said unheard
+                yield DeliveryBatch(channel.name, gap="seen")  # more than a page was said unheard
             numbers = {one.id for one in found}
             missing = [number for number in range(last + 1, max(numbers)) if number not in numbers]
             if missing:
@@ -169,13 +169,13 @@ class TelegramSession:
                 found = [*found, *again]
             last = max(numbers)
             async for piece in self._read(channel, found):
-                yield Batch(channel.name, piece)
-            yield Batch(channel.name, cursor=(cursor, str(last)))
+                yield DeliveryBatch(channel.name, piece)
+            yield DeliveryBatch(channel.name, cursor=(cursor, str(last)))
             if len(numbers) < PAGE:
                 break
         if pages > 1:
-            yield Batch(channel.name, gap="filled")
-        yield Batch(answered=(channel.name,))
+            yield DeliveryBatch(channel.name, gap="filled")
+        yield DeliveryBatch(answered=(channel.name,))
 
     async def _messages(self, entity: Any, **which: Any) -> list[Any]:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -188,7 +188,7 @@ class TelegramSession:
             found += await self._messages(entity, ids=numbers[first : first + PAGE])
         return found
 
-    def _read(self, channel: Channel, messages: Sequence[Any]) -> AsyncIterator[tuple[Message, ...]]:
+    def _read(self, channel: ChatChannel, messages: Sequence[Any]) -> AsyncIterator[tuple[ChatMessage, ...]]:
         return pieces((read(channel, one), self._file(one)) for one in messages if getattr(one, "id", None))
 
     def _file(self, source: Any) -> PostedFile | None:
@@ -212,7 +212,7 @@ def bare_id(chat: int) -> int:
     return int(text[3:]) if chat < 0 and text.startswith("100") and len(text) > 10 else abs(chat)
 
 
-def read(channel: Channel, message: Any) -> Message:
+def read(channel: ChatChannel, message: Any) -> ChatMessage:
     """A message as a line. Its author is the public name where there is one, else the number of the account."""
     edited = getattr(message, "edit_date", None)
     sender = getattr(message, "sender", None)
@@ -237,13 +237,13 @@ def read(channel: Channel, message: Any) -> Message:
         "attachments": [(file.name or "")[:1000]] if file is not None else [],
     }
     event = f"{message.id}/{int(edited.timestamp())}" if edited else str(message.id)
-    return Message(event, Line.model_validate(said))
+    return ChatMessage(event, CaptureLine.model_validate(said))
 
 
-def removed(channel: Channel, number: int) -> Message:
+def removed(channel: ChatChannel, number: int) -> ChatMessage:
     """A message that was taken away."""
     said = {"site": channel.name, "channel": channel.address, "text": "", "message_id": str(number), "deleted": True}
-    return Message(f"{number}/deleted", Line.model_validate(said))
+    return ChatMessage(f"{number}/deleted", CaptureLine.model_validate(said))
 
 
 def _origin(forward: Any) -> str:

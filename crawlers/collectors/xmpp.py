@@ -17,9 +17,9 @@ from typing import Any
 import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
-from crawlers.collectors.channel import Channel
-from crawlers.collectors.session import Batch, BlindError, Cursors, Message, Reason, Unread
-from crawlers.intake.line import Line
+from crawlers.collectors.channel import ChatChannel
+from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, Reason, Unread
+from crawlers.intake.line import CaptureLine
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 
@@ -50,7 +50,7 @@ Page = tuple[list[Any], bool]
 class XmppSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, Channel], ledger: Cursors) -> None:
+    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
         if not 2 <= len(secret) <= 4 or "@" not in secret[0]:
             raise ConfigError(f"secret collect/{account}: the address, the password, then HOST:PORT where it is not looked up")
         self._place = _place(secret[2:], account)
@@ -62,10 +62,10 @@ class XmppSession:
             client.plugin["feature_mechanisms"].unencrypted_plain = client.plugin["feature_mechanisms"].unencrypted_scram = True
         for plugin in PLUGINS:
             client.register_plugin(plugin)
-        self._woken: asyncio.Queue[Batch | BlindError] = asyncio.Queue()
+        self._woken: asyncio.Queue[DeliveryBatch | BlindError] = asyncio.Queue()
         self._archives: dict[str, str] = {}
         """Room to the id of the last message that was read of its archive."""
-        self._rooms: dict[str, Channel] = {}
+        self._rooms: dict[str, ChatChannel] = {}
         self._tried: dict[str, float] = {}
         """When it was last tried to enter the rooms that we are not in."""
         self._listen()
@@ -90,7 +90,7 @@ class XmppSession:
             return
         kept = stanza["from"].bare in self._archives
         said = () if kept or stanza.get_plugin("delay", check=True) else tuple(read(channel, stanza, "", None))
-        self._woken.put_nowait(Batch(channel.name, said))
+        self._woken.put_nowait(DeliveryBatch(channel.name, said))
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -100,7 +100,7 @@ class XmppSession:
             async with asyncio.timeout(2.0):
                 await self._client.disconnected
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever."""
         await self._connect()
         async for batch in self._again(self._channels):
@@ -114,15 +114,15 @@ class XmppSession:
             async for batch in self._again([one for one, at in self._tried.items() if time.monotonic() - at > AGAIN_SECONDS]):
                 yield batch
 
-    async def _again(self, names: Iterable[str]) -> AsyncIterator[Batch]:
+    async def _again(self, names: Iterable[str]) -> AsyncIterator[DeliveryBatch]:
         """Try to enter these rooms."""
         for name in list(names):
             async for batch in self._enter(name):
                 yield batch
 
-    async def _wait(self) -> tuple[set[str], list[Batch]]:
+    async def _wait(self) -> tuple[set[str], list[DeliveryBatch]]:
         """Wait until something comes, or for a while: the channels to look at, all where nothing came, and what came with it."""
-        come = list[Batch | BlindError]()
+        come = list[DeliveryBatch | BlindError]()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 come.append(await self._woken.get())
@@ -131,7 +131,7 @@ class XmppSession:
         for one in come:
             if isinstance(one, BlindError):
                 raise one
-        batches = [one for one in come if isinstance(one, Batch)]
+        batches = [one for one in come if isinstance(one, DeliveryBatch)]
         heard = {one.channel for one in batches} or {channel.name for channel in self._rooms.values()}
         return heard, [one for one in batches if one.messages or one.blind]
 
@@ -154,7 +154,7 @@ class XmppSession:
             raise BlindError("unreachable")
         self._client.send_presence()
 
-    async def _enter(self, name: str) -> AsyncIterator[Batch]:
+    async def _enter(self, name: str) -> AsyncIterator[DeliveryBatch]:
         """Join a room that is open to all, and find where its archive was read to."""
         channel = self._channels[name]
         room = slixmpp.JID(channel.address)
@@ -163,7 +163,7 @@ class XmppSession:
             told = await self._client.plugin["xep_0030"].get_info(jid=room, timeout=ANSWER_SECONDS)
             features = told["disco_info"]["features"]
             if any(one in features for one in CLOSED):
-                yield Batch(name, blind="closed")
+                yield DeliveryBatch(name, blind="closed")
                 return
             self._client.add_event_handler(f"muc::{room.bare}::self-presence", lambda stanza: self._shown_out(name, stanza))
             self._rooms[room.bare] = channel
@@ -171,20 +171,20 @@ class XmppSession:
             await join(room, f"{NICK}{id(self) % 10_000}", maxstanzas=0, timeout=ANSWER_SECONDS)
         except (IqError, PresenceError) as error:
             self._rooms.pop(room.bare, None)
-            yield Batch(name, blind=REFUSED.get(error.condition, "service"))
+            yield DeliveryBatch(name, blind=REFUSED.get(error.condition, "service"))
             return
         except (IqTimeout, TimeoutError):
             self._rooms.pop(room.bare, None)
-            yield Batch(name, blind="timeout")
+            yield DeliveryBatch(name, blind="timeout")
             return
         del self._tried[name]
         before = self._ledger.cursor(f"xmpp:{name}")
         if ARCHIVE in features:
             self._archives[room.bare] = before
         elif before:
-            yield Batch(name, gap="lost")
+            yield DeliveryBatch(name, gap="lost")
         else:
-            yield Batch(name, cursor=(f"xmpp:{name}", "live"))
+            yield DeliveryBatch(name, cursor=(f"xmpp:{name}", "live"))
         async for batch in self._look({name}):
             yield batch
 
@@ -193,16 +193,16 @@ class XmppSession:
             codes = [OUT[code] for code in stanza["muc"]["status_codes"] if code in OUT]
             self._rooms.pop(stanza["from"].bare, None)
             self._tried[name] = time.monotonic()
-            self._woken.put_nowait(Batch(name, blind=codes[0] if codes else "kicked"))
+            self._woken.put_nowait(DeliveryBatch(name, blind=codes[0] if codes else "kicked"))
 
-    async def _look(self, names: set[str]) -> AsyncIterator[Batch]:
+    async def _look(self, names: set[str]) -> AsyncIterator[DeliveryBatch]:
         """Read what is new in the archives of these channels."""
         for room, channel in list(self._rooms.items()):
             if channel.name not in names:
                 continue
             if room not in self._archives:
                 await self._ping()
-                yield Batch(answered=(channel.name,))
+                yield DeliveryBatch(answered=(channel.name,))
                 continue
             async for batch in self._archive(room, channel):
                 yield batch
@@ -213,7 +213,7 @@ class XmppSession:
         except (IqError, IqTimeout):
             raise BlindError("timeout") from None
 
-    async def _archive(self, room: str, channel: Channel) -> AsyncIterator[Batch]:
+    async def _archive(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """What is new in a room's archive: behind what was read, or at the first time its last `history` messages."""
         if not self._archives[room]:
             async for batch in self._first(room, channel):
@@ -224,39 +224,39 @@ class XmppSession:
             page = await self._page(room, {"max": PAGE, "after": after} if after != EMPTY else {"max": PAGE})
             if page is GONE:  # the archive no longer goes back to where we were
                 self._archives[room] = ""
-                yield Batch(channel.name, cursor=(name, ""), gap="lost")
+                yield DeliveryBatch(channel.name, cursor=(name, ""), gap="lost")
                 return
             if isinstance(page, str):
-                yield Batch(channel.name, blind=page)
+                yield DeliveryBatch(channel.name, blind=page)
                 return
             found, complete = page
             pages += 1
             if pages == 2:
-                yield Batch(channel.name, gap="seen")  # more than a page was said unheard
+                yield DeliveryBatch(channel.name, gap="seen")  # more than a page was said unheard
             if found:
                 self._archives[room] = found[-1]["id"]
-                yield Batch(channel.name, _said(channel, found), cursor=(name, self._archives[room]))
+                yield DeliveryBatch(channel.name, _said(channel, found), cursor=(name, self._archives[room]))
             complete = complete or not found
         if pages > 1:
-            yield Batch(channel.name, gap="filled")
-        yield Batch(answered=(channel.name,))
+            yield DeliveryBatch(channel.name, gap="filled")
+        yield DeliveryBatch(answered=(channel.name,))
 
-    async def _first(self, room: str, channel: Channel) -> AsyncIterator[Batch]:
+    async def _first(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """The last messages of an archive, page by page from its end; the end is kept when all of them were read."""
         before, last, read, complete = "", "", 0, False
         while not complete and read < max(1, channel.history):
             page = await self._page(room, {"max": PAGE, "before": before})
             if isinstance(page, str):
-                yield Batch(channel.name, blind="service" if page is GONE else page)
+                yield DeliveryBatch(channel.name, blind="service" if page is GONE else page)
                 return
             found, complete = page
             if not found:
                 break
             before, last, read = found[0]["id"], last or found[-1]["id"], read + len(found)
             if channel.history:
-                yield Batch(channel.name, _said(channel, found))
+                yield DeliveryBatch(channel.name, _said(channel, found))
         self._archives[room] = last or EMPTY
-        yield Batch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
+        yield DeliveryBatch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
 
     async def _page(self, room: str, rsm: dict[str, Any]) -> Page | Reason:
         """One page of an archive, oldest first, and whether it is the last; a reason where there is none."""
@@ -271,7 +271,7 @@ class XmppSession:
         return [one["mam_result"] for one in answer["mam"]["results"]], complete
 
 
-def _said(channel: Channel, found: list[Any]) -> tuple[Message, ...]:
+def _said(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
     return tuple(m for one in found for m in read(channel, one["forwarded"]["stanza"], one["id"], _when(one)))
 
 
@@ -292,7 +292,7 @@ def _when(result: Any) -> datetime | None:
     return stamp.astimezone(UTC) if isinstance(stamp, datetime) else None
 
 
-def read(channel: Channel, stanza: Any, archived: str, when: datetime | None) -> list[Message]:
+def read(channel: ChatChannel, stanza: Any, archived: str, when: datetime | None) -> list[ChatMessage]:
     """The message in a stanza of a room, if it has a text: said, or set right (XEP-0308)."""
     text, nick = stanza["body"], stanza["from"].resource
     if not text or not nick:
@@ -311,4 +311,4 @@ def read(channel: Channel, stanza: Any, archived: str, when: datetime | None) ->
         "edited": bool(corrected),
     }
     posted = tuple[Unread, ...]("elsewhere" for _ in stanza.xml.findall(POSTED))
-    return [Message(archived or f"{nick}/{own}", Line.model_validate(said), posted)]
+    return [ChatMessage(archived or f"{nick}/{own}", CaptureLine.model_validate(said), posted)]

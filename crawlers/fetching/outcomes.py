@@ -20,7 +20,7 @@ from scrapy.http import Response
 from service_identity import CertificateError, VerificationError
 from twisted.internet.error import ConnectError, ConnectionClosed
 
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 
 DOWNLOAD_ERRORS = (
     CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError, DownloadFailedError, DownloadTimeoutError,
@@ -100,7 +100,7 @@ def of_status(status: int) -> str:
 
 def of_error(error: BaseException | None) -> str:
     """The outcome that a failed request means."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefusal):
         return error.reason
     if isinstance(error, IgnoreRequest):  # Scrapy's own: a body that unpacks beyond the limit, or too many redirects
         return "too_large" if error.__cause__ else "redirects"

@@ -25,7 +25,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -116,7 +116,7 @@ class Tunnel:
     steps: Callable[[], Steps]
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """As Twisted's; fails with `Refused`, word `proxy`, where the proxy does not answer or does not lead there."""
+        """As Twisted's; fails with `RequestRefusal`, word `proxy`, where the proxy does not answer or does not lead there."""
         talk = _Talk(self.steps(), factory)
         entering: Deferred[Any] = connectProtocol(self.entrance, talk)  # type: ignore[no-untyped-call]
 
@@ -164,7 +164,7 @@ class _Talk(Protocol):
         """Tell whoever waits, once."""
         self.abort()
         if not self.done.called:
-            self.done.errback(Refused("proxy"))
+            self.done.errback(RequestRefusal("proxy"))
 
     def abort(self) -> None:
         """Leave at once."""

@@ -39,7 +39,7 @@ class ScriptError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class BrowserResponse:
     """An answer, as the browser gets it; `headers` by name."""
 
     body: bytes
@@ -48,7 +48,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedPage:
     """A page as it then is."""
 
     text: str
@@ -60,7 +60,7 @@ class Rendered:
     """Whether they asked by anything but GET, which is not done."""
 
 
-Ask = Callable[[str, str, Mapping[str, str]], Awaitable[Given | None]]
+Ask = Callable[[str, str, Mapping[str, str]], Awaitable[BrowserResponse | None]]
 """Gets an address, `script` or `data`, and the request's headers; None where it is not answered."""
 
 
@@ -72,7 +72,7 @@ class Browsers:
     seconds: float
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
-    async def render(self, url: str, page: Given, agent: str, ask: Ask) -> Rendered:
+    async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
         """`page`, which came from `url`, after its scripts, in a browser that nobody had before.
 
         BrowserError where there is no browser; ScriptError where the page does not come to an end within its bounds.
@@ -100,7 +100,7 @@ def browsers_of(crawl: CrawlSettings) -> Browsers:
 class _Page:
     """One page in a browser of its own."""
 
-    def __init__(self, browser: Browser, url: str, page: Given, ask: Ask) -> None:
+    def __init__(self, browser: Browser, url: str, page: BrowserResponse, ask: Ask) -> None:
         self._browser, self._url, self._first, self._ask = browser, url, page, ask
         self._target = self._session = ""
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -108,7 +108,7 @@ class _Page:
         self._is_given = self._leads_on = self._would_write = False
         self._requests = 0
 
-    async def run(self, agent: str) -> Rendered:
+    async def run(self, agent: str) -> RenderedPage:
         """Show it, wait for the end of its time, and read it by a context that its own scripts cannot reach."""
         call = self._browser.call
         self._browser.on_event = self._told
@@ -131,7 +131,7 @@ class _Page:
         if "value" not in read.get("result", {}):
             raise ScriptError
         text, is_cut = read["result"]["value"]
-        return Rendered(text, is_cut, self._leads_on, self._would_write)
+        return RenderedPage(text, is_cut, self._leads_on, self._would_write)
 
     async def end(self) -> None:
         """Leave nothing running."""
@@ -171,7 +171,7 @@ class _Page:
             given, why = None if self._is_given else self._first, "Aborted"  # with which the page in hand stays
             self._leads_on, self._is_given = self._leads_on or self._is_given, True
         elif kind == STYLE:
-            given = Given(b"", (("Content-Type", "text/css"),))
+            given = BrowserResponse(b"", (("Content-Type", "text/css"),))
         elif kind in WANTED and request["method"] != "GET":
             self._would_write = True
         elif kind in WANTED:

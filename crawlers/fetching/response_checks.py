@@ -20,10 +20,10 @@ from scrapy.utils.response import get_meta_refresh
 
 from crawlers.fetching import menus
 from crawlers.fetching.outcomes import FATES, Fate, of_status
-from crawlers.frontier.database import Leased
+from crawlers.frontier.database import PageLease
 from crawlers.sites import nesting
 from crawlers.sites.content_type import declared
-from crawlers.sites.pages import PARENT, Page, Parsed, Withheld
+from crawlers.sites.pages import PARENT, PageAddress, PageContent, Withheld
 from crawlers.sites.selecting import kind_of
 from crawlers.sites.site import Site
 
@@ -55,7 +55,7 @@ GATES = frozenset({"forbidden", "busy", "unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class ResponseMarks:
     """`marks.toml`, ready to be asked."""
 
     headers: dict[str, str]
@@ -68,13 +68,13 @@ class Marks:
 
 
 @functools.cache
-def marks() -> Marks:
+def marks() -> ResponseMarks:
     """The marks that ship."""
     read: dict[str, Any] = tomllib.loads((resources.files(__package__) / "marks.toml").read_text(encoding="utf-8"))
     challenge, login = read["challenge"], read["login"]
     path, query = re.compile(login["path"]), re.compile(login["query"])
     writing, box = re.compile(login["writing"]), re.compile(login["box"])
-    return Marks(challenge["headers"], tuple(challenge["text"]), path, query, tuple(login["text"]), writing, box)
+    return ResponseMarks(challenge["headers"], tuple(challenge["text"]), path, query, tuple(login["text"]), writing, box)
 
 
 def is_challenge(response: Response, *, body: bool) -> bool:
@@ -175,12 +175,12 @@ UNREAD_LISTS = frozenset({"layout", "empty"})
 """Outcomes with which a list is done all the same: what it leads to otherwise, other lists, is followed."""
 
 
-def entries(parsed: Parsed) -> int:
+def entries(parsed: PageContent) -> int:
     """How much a page leads to or holds, other lists apart."""
     return len(parsed.posts) + sum(page.role != "list" for page in parsed.pages)
 
 
-def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> str:
+def of_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
     """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a list that leads to nothing.
 
     That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly, or that shows
@@ -204,7 +204,7 @@ def of_page(leased: Leased, response: Response, parsed: Parsed, site: Site) -> s
     return _of_empty_list(leased, response, parsed, site)
 
 
-def _lacks(response: Response, page: Page) -> str:
+def _lacks(response: Response, page: PageAddress) -> str:
     """The outcome of an empty page whose scripts did not get all that they asked for; "" where they did.
 
     What would give a page up or call it gone says so of what is lacking, and not of the page: such as the counter of visitors on
@@ -220,7 +220,7 @@ def is_for_programs(response: Response) -> bool:
     return isinstance(response, TextResponse) and kind_of(response.text) != "html"
 
 
-def _gate(response: Response, page: Page) -> str:
+def _gate(response: Response, page: PageAddress) -> str:
     """What stands in the place of a page that leads nowhere, as an outcome; "" for nothing."""
     if is_challenge(response, body=not is_listing(response)):
         return "blocked"
@@ -253,7 +253,7 @@ def of_file(name: str, response: Response) -> str:
     return "login" if asks_for_password(response) or is_wall(response) else "page"
 
 
-def _of_empty_list(leased: Leased, response: Response, parsed: Parsed, site: Site) -> str:
+def _of_empty_list(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
     """The outcome of a list that leads to nothing, or to other lists alone.
 
     One for programs has no menu or footer by whose size it could be told; some answer guests so.

@@ -18,7 +18,7 @@ from ullage.settings import CrawlSettings
 
 LONGEST_DELAY_SECONDS = 60.0
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
-HANDLER = "crawlers.fetching.pinned.PinnedHandler"
+HANDLER = "crawlers.fetching.address_pin.PinnedHandler"
 
 
 class OfOneVisit(Settings):
@@ -60,7 +60,7 @@ _PARTS: dict[str, Any] = {
     },
     "SPIDER_MIDDLEWARES_BASE": {"scrapy.spidermiddlewares.referer.RefererMiddleware": 700},
     "ITEM_PIPELINES": {
-        "crawlers.visiting.pipelines.seen.SeenPipeline": 100,
+        "crawlers.visiting.pipelines.deduplicate.SeenPipeline": 100,
         "crawlers.visiting.pipelines.publish.PublishPipeline": 900,
     },
     "COOKIES_ENABLED": False,

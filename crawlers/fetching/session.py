@@ -30,7 +30,7 @@ FIELDS = 7
 
 
 @dataclass(slots=True)
-class Session:
+class SiteLogin:
     """The cookies or the token of a site.
 
     `ends_at` is when the first of those that the file names runs out, in Unix seconds; 0 for never.
@@ -47,7 +47,7 @@ class Session:
         return 0 < self.ends_at <= now
 
 
-def session_of(keys: KeyStore, site: Site) -> Session:
+def session_of(keys: KeyStore, site: Site) -> SiteLogin:
     """The session that the file of `site` names; ConfigError where it is missing, or no such file."""
     name = f"{FOLDER}/{site.cookies}"
     lines = tuple(line for line in keys.lines(name) if line and (line.startswith(HTTP_ONLY) or not line.startswith("#")))
@@ -55,7 +55,7 @@ def session_of(keys: KeyStore, site: Site) -> Session:
         said = lines[0][len(HEADER) :].strip()
         if len(lines) > 1 or not said:
             raise ConfigError(f"keys/{name}: a token is one line, Authorization: Bearer TOKEN")
-        return Session(lines, CookieJar(), 0.0, said)
+        return SiteLogin(lines, CookieJar(), 0.0, said)
     jar, ends = CookieJar(), []
     for number, line in enumerate(lines, 1):
         if (cookie := _cookie(line)) is None:
@@ -64,7 +64,7 @@ def session_of(keys: KeyStore, site: Site) -> Session:
         ends += [float(cookie.expires)] if cookie.expires else []
     if not lines:
         raise ConfigError(f"keys/{name} holds no cookie")
-    return Session(lines, jar, min(ends, default=0.0))
+    return SiteLogin(lines, jar, min(ends, default=0.0))
 
 
 def _cookie(line: str) -> Cookie | None:
@@ -86,7 +86,7 @@ class SessionCookies:
     A token is sent to the `origins` alone, whose addresses a person wrote.
     """
 
-    def __init__(self, session: Session | None, origins: Collection[str] = ()) -> None:
+    def __init__(self, session: SiteLogin | None, origins: Collection[str] = ()) -> None:
         self._jar = session.jar if session else None
         self._token, self._origins = session.authorization if session else "", origins
 

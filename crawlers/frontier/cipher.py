@@ -13,7 +13,7 @@ from dataclasses import asdict
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
-from crawlers.sites.pages import Page, Post
+from crawlers.sites.pages import PageAddress, Post
 from ullage.errors import CorruptError
 from ullage.security.cmac import Cmac, derive_key
 
@@ -44,13 +44,13 @@ class FrontierCipher:
         """Keyed digest of a post whatever it says; b"" where nothing that lasts tells it from others."""
         return self.name(site, f"\x1d{post.thread}\x1f{post.post_id}") if post.lasting else b""
 
-    def seal(self, site: str, name: bytes, page: Page) -> bytes:
+    def seal(self, site: str, name: bytes, page: PageAddress) -> bytes:
         """`page` encrypted; it opens only under the same site and name."""
         return self.seal_bytes(site, name, json.dumps(asdict(page)).encode())
 
-    def open(self, site: str, name: bytes, sealed: bytes) -> Page:
+    def open(self, site: str, name: bytes, sealed: bytes) -> PageAddress:
         """The page again; CorruptError when the key is another one, or the row is damaged."""
-        return Page(**json.loads(self.open_bytes(site, name, sealed)))
+        return PageAddress(**json.loads(self.open_bytes(site, name, sealed)))
 
     def seal_bytes(self, site: str, name: bytes, plain: bytes) -> bytes:
         """What belongs to a page, encrypted as `seal` does."""

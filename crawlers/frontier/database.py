@@ -26,7 +26,7 @@ from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
 from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
-from crawlers.sites.pages import Page, Parsed, Post, Withheld
+from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
@@ -51,12 +51,12 @@ SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class PageLease:
     """A page in hand."""
 
     site: str
     name: bytes
-    page: Page
+    page: PageAddress
     stamp: bytes
     attempts: int
     entries: int = 0
@@ -67,7 +67,7 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class VisitResult:
     """What a page brought: how many posts and pages are `new` or have changed; of the posts so many were `edited`.
 
     So many posts of its thread are `gone`. `unread` has why files of new posts are not read.
@@ -173,7 +173,7 @@ class Frontier:
         """Let go of what a visit that was broken off had in hand; returns how many pages."""
         return len(self._held.pop(site, ()))
 
-    def begin_visit(self, site: str, starts: Sequence[Page], walk: int = 0) -> float:
+    def begin_visit(self, site: str, starts: Sequence[PageAddress], walk: int = 0) -> float:
         """Make the heads of all lists due, `starts` among them, and what a clock that was ahead has put off.
 
         Of older pages of the lists, `walk` that are near and as many that were read the longest ago are due as well, and as many
@@ -198,7 +198,7 @@ class Frontier:
                 database.execute(WALK_THREADS, (site, walk))
         return now
 
-    def lease(self, site: str) -> Leased | None:
+    def lease(self, site: str) -> PageLease | None:
         """The page that is most worth fetching now; None when nothing is due."""
         held = self._held.setdefault(site, set())
         with sqlite_errors(self._path):
@@ -213,7 +213,7 @@ class Frontier:
         name, sealed, stamp, attempts, entries, size, validators = row
         page, known = self._cipher.open(site, name, sealed), validators and self._cipher.open_bytes(site, name, validators)
         held.add(name)
-        return Leased(site, name, page, stamp, attempts, entries, size, known)
+        return PageLease(site, name, page, stamp, attempts, entries, size, known)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Those of `posts` that are new, or say something new and are then `edited`."""
@@ -235,8 +235,8 @@ class Frontier:
             self._posts.told(site, taken)
 
     def finish(
-        self, leased: Leased, parsed: Parsed, began: float, size: int = 0, validators: bytes = b"", *, deep: bool = False
-    ) -> Finished:
+        self, leased: PageLease, parsed: PageContent, began: float, size: int = 0, validators: bytes = b"", *, deep: bool = False
+    ) -> VisitResult:
         """`leased` is done: note its posts as seen and its links as pages; returns what was new.
 
         Call it only when every unseen post is durable on the bus. `began` is when the visit began: a list page that was read
@@ -270,9 +270,9 @@ class Frontier:
             self.history.tally(site, {"edited": len(edited), "gone": gone})
         self._let_go(leased)
         unread = Counter(why for post in (*new, *edited) for why in post.unread)
-        return Finished(news, len(edited), gone, unread)
+        return VisitResult(news, len(edited), gone, unread)
 
-    def _gone(self, leased: Leased, shown: Sequence[Post], now: float, began: float) -> int:
+    def _gone(self, leased: PageLease, shown: Sequence[Post], now: float, began: float) -> int:
         """What of a thread is gone, now that a page of it has been read which shows these posts."""
         if leased.page.role != "thread":
             return 0
@@ -283,7 +283,7 @@ class Frontier:
             self._posts.read_whole(site, series, now, since=began, before=leased.page.number)
         return self._posts.gone(site, series, now)
 
-    def unchanged(self, leased: Leased) -> None:
+    def unchanged(self, leased: PageLease) -> None:
         """The site says that `leased` is as it was when it was last read: done, and what it led to is known."""
         with self._change(durable=False) as database:
             database.execute(
@@ -292,7 +292,7 @@ class Frontier:
             )
         self._let_go(leased)
 
-    def postpone(self, leased: Leased, seconds: float | None = None, *, at_least: float = 0.0, waits: bool = False) -> str:
+    def postpone(self, leased: PageLease, seconds: float | None = None, *, at_least: float = 0.0, waits: bool = False) -> str:
         """Fetch `leased` later: after `seconds` where somebody said when, else after growing waits, at most `MAX_ATTEMPTS` times.
 
         The waits are of `at_least` so many seconds. Where why it was not read will pass, it `waits`. Returns the state that the
@@ -304,20 +304,20 @@ class Frontier:
         self._leave(leased, state, self._clock.wall() + max(wait, at_least), attempts, waits=waits)
         return state
 
-    def entries(self, leased: Leased) -> int:
+    def entries(self, leased: PageLease) -> int:
         """How much all pages of the series of `leased` hold, that were read."""
         return self._of_series("select sum(entries) from pages where site = ? and series = ?", leased)
 
-    def counted(self, leased: Leased) -> int:
+    def counted(self, leased: PageLease) -> int:
         """How many posts the list said last that the thread of `leased` has, 0 where it did not."""
         return self._of_series("select counted from pages where site = ? and series = ? and number = 1", leased)
 
-    def _of_series(self, query: str, leased: Leased) -> int:
+    def _of_series(self, query: str, leased: PageLease) -> int:
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
         with sqlite_errors(self._path):
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
-    def not_yet(self, leased: Leased, seconds: float) -> None:
+    def not_yet(self, leased: PageLease, seconds: float) -> None:
         """`leased` is not there, of pages that come one by one: ask again after `seconds`, unless a later one is there."""
         query = "select 1 from pages where site = ? and series = ? and number > ? and entries > 0 limit 1"
         series = self._cipher.name(leased.site, leased.page.series)
@@ -325,7 +325,7 @@ class Frontier:
             passed = self._database.execute(query, (leased.site, series, leased.page.number)).fetchone()
         self._leave(leased, "done" if passed else "due", self._clock.wall() + seconds, 0)
 
-    def park(self, leased: Leased) -> None:
+    def park(self, leased: PageLease) -> None:
         """Give `leased` up: nothing but a change of the site or of its file would help."""
         self._leave(leased, "parked", self._clock.wall(), leased.attempts)
 
@@ -383,7 +383,7 @@ class Frontier:
         """When a visit to `site` last succeeded, 0 for never."""
         return float(self._database.execute("select success_at from sites where name = ?", (site,)).get or 0.0)
 
-    def _insert(self, site: str, page: Page, now: float) -> bool:
+    def _insert(self, site: str, page: PageAddress, now: float) -> bool:
         """Add `page` as due if it is not known; whether it was added."""
         name = self._cipher.name(site, page.name)
         known = self._database.execute(SHOWN, (site, name)).fetchone()
@@ -405,7 +405,7 @@ class Frontier:
         )  # fmt: skip
         return True
 
-    def _discover(self, site: str, page: Page, now: float, unread_since: float = 0.0) -> bool:
+    def _discover(self, site: str, page: PageAddress, now: float, unread_since: float = 0.0) -> bool:
         """Note a thread or item; whether it is new or its stamp has changed.
 
         Of a changed thread only the last known page is read again: what is new stands there and behind it. So is that of a
@@ -435,7 +435,7 @@ class Frontier:
         )
         return True
 
-    def _discover_list(self, site: str, page: Page, now: float, began: float, again: bool) -> None:
+    def _discover_list(self, site: str, page: PageAddress, now: float, began: float, again: bool) -> None:
         """Note a list page; a known one is read again only behind a page that had news, and once a visit."""
         if not self._insert(site, page, now) and again:
             self._database.execute(
@@ -443,17 +443,17 @@ class Frontier:
                 (now, site, self._cipher.name(site, page.name), began),
             )
 
-    def _content(self, site: str, parsed: Parsed, own: Sequence[Page]) -> bytes:
+    def _content(self, site: str, parsed: PageContent, own: Sequence[PageAddress]) -> bytes:
         """Digest of what is on a page, whatever its URL says."""
         return self._cipher.name(site, "\x1e".join([*(p.post_id for p in parsed.posts), *(p.name for p in own if p.number == 1)]))
 
-    def _repeated(self, leased: Leased, content: bytes) -> bytes:
+    def _repeated(self, leased: PageLease, content: bytes) -> bytes:
         """The page of the series that says the same, b"" for none: some programs answer what is beyond the end with page 1."""
         query = "select name from pages where site = ? and series = ? and content = ? and name <> ? limit 1"
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
         return bytes(self._database.execute(query, (leased.site, series, content, leased.name)).get or b"")
 
-    def _leave(self, leased: Leased, state: str, due_at: float, attempts: int, *, waits: bool = False) -> None:
+    def _leave(self, leased: PageLease, state: str, due_at: float, attempts: int, *, waits: bool = False) -> None:
         with self._change() as database:
             database.execute(
                 "update pages set state = ?, due_at = ?, attempts = ?, waits = ? where site = ? and name = ?",
@@ -461,7 +461,7 @@ class Frontier:
             )
         self._let_go(leased)
 
-    def _let_go(self, leased: Leased) -> None:
+    def _let_go(self, leased: PageLease) -> None:
         """`leased` is in hand no more."""
         self._held.get(leased.site, set()).discard(leased.name)
 
@@ -472,7 +472,7 @@ class Frontier:
             yield self._database
 
 
-def counted(page: Page) -> int:
+def counted(page: PageAddress) -> int:
     """How many posts a list says that a thread has, 0 where it does not."""
     told = page.facts.get("posts", "")
     return int(told[:9]) if told.isdecimal() else 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from crawlers.sites.page_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, Unread
+from crawlers.sites.page_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, UnreadStreak
 from crawlers.sites.pages import Post
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, Span
 from ullage.files.database import sqlite_errors, transaction
@@ -47,7 +47,7 @@ ZONES_SECONDS = 26 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SiteHistory:
     """Times in Unix seconds, 0 for never.
 
     `former` is the state before this one; `doubted` is when a visit first could not reach the site, while that is not blamed on
@@ -63,7 +63,7 @@ class Standing:
     profile: Profile = UNKNOWN
     reason: str = ""
     """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
-    unread: Unread = NONE_UNREAD
+    unread: UnreadStreak = NONE_UNREAD
 
 
 def came_at(post: Post, now: float, *, known: bool) -> float | None:
@@ -109,18 +109,18 @@ class History:
             rows: Any = self._database.execute("select word, count from tallies where site = ? order by word", (site,)).fetchall()
         return dict(rows)
 
-    def standing(self, site: str) -> Standing:
+    def standing(self, site: str) -> SiteHistory:
         """What is known of `site`."""
         with sqlite_errors(self._path):
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
-            return Standing()
+            return SiteHistory()
         state, since, former, former_since, doubted, last_new, reason, pages, outcome, posts, *had = row
         profile = Profile(posts, dict(zip(FIELDS, had, strict=True)))
-        unread = Unread(pages, outcome)
-        return Standing(state or None, since, former or None, former_since, doubted, last_new, profile, reason, unread)
+        unread = UnreadStreak(pages, outcome)
+        return SiteHistory(state or None, since, former or None, former_since, doubted, last_new, profile, reason, unread)
 
-    def keep(self, site: str, standing: Standing) -> None:
+    def keep(self, site: str, standing: SiteHistory) -> None:
         """Note state, reason, doubt and what is unread of `site`; what else `standing` says is left as it is."""
         s = standing
         with sqlite_errors(self._path), transaction(self._database):

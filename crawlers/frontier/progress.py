@@ -17,7 +17,7 @@ from ullage.files.database import sqlite_errors, transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PartitionProgress:
     """How far match had read a partition of the bus at the last look.
 
     `position` is the oldest offset that it had not dealt with; `until` is when the bus took that record, or the time of the look
@@ -34,13 +34,13 @@ class Progress:
     def __init__(self, database: apsw.Connection, clock: Clock) -> None:
         self._database, self._path, self._clock = database, Path(database.filename), clock
 
-    def places(self) -> dict[int, Reading]:
+    def places(self) -> dict[int, PartitionProgress]:
         """How far match had read at the last look, a partition."""
         with sqlite_errors(self._path):
             rows: Any = self._database.execute("select partition, position, until from reading").fetchall()
-        return {int(partition): Reading(position, until) for partition, position, until in rows}
+        return {int(partition): PartitionProgress(position, until) for partition, position, until in rows}
 
-    def note(self, places: Mapping[int, Reading]) -> None:
+    def note(self, places: Mapping[int, PartitionProgress]) -> None:
         """Keep how far match has read, for the next look."""
         rows = [(str(partition), place.position, place.until) for partition, place in places.items()]
         with sqlite_errors(self._path), transaction(self._database):

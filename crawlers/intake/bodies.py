@@ -9,7 +9,7 @@ from itertools import islice
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from crawlers.intake.line import Line, fault_of, read_line
+from crawlers.intake.line import CaptureLine, fault_of, read_line
 from ullage.errors import RecordError
 
 LINES = ("application/x-ndjson", "application/jsonl")
@@ -21,7 +21,7 @@ PART = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{,]', re.DOTALL)
 LINE = re.compile(rb"\S[^\n]*+")
 
 
-def posts_in(media_type: str, body: bytes) -> Iterator[Line | RecordError]:
+def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
     """The posts in a body, and the faults of those that are none; raises RecordError for one of none, too many, or no JSON."""
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
         raise RecordError("malformed", f"holds more than {MOST_PARTS} strings, commas and lists: send less at once")
@@ -36,7 +36,7 @@ def posts_in(media_type: str, body: bytes) -> Iterator[Line | RecordError]:
         yield read_line(body)
 
 
-def _listed(body: bytes) -> Iterator[Line | RecordError]:
+def _listed(body: bytes) -> Iterator[CaptureLine | RecordError]:
     try:
         listed = from_json(body)
     except ValueError:
@@ -45,12 +45,12 @@ def _listed(body: bytes) -> Iterator[Line | RecordError]:
         raise RecordError("malformed", f"holds no post, or more than {MOST_POSTS}")
     for one in listed:
         try:
-            yield Line.model_validate(one)
+            yield CaptureLine.model_validate(one)
         except ValidationError as error:
             yield RecordError("malformed", fault_of(error))
 
 
-def _read(line: bytes) -> Line | RecordError:
+def _read(line: bytes) -> CaptureLine | RecordError:
     try:
         return read_line(line)
     except RecordError as error:

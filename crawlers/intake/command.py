@@ -24,9 +24,9 @@ from typing import Annotated, BinaryIO
 import typer
 
 from crawlers.intake.exports import FORMS, read_export
-from crawlers.intake.feed import FLUSH_SECONDS, Feed
-from crawlers.intake.line import Line, missing, read_line, shown
-from crawlers.intake.watched import Watched
+from crawlers.intake.feed import FLUSH_SECONDS, IntakeWriter
+from crawlers.intake.line import CaptureLine, missing, read_line, shown
+from crawlers.intake.watched_folder import WatchedFolder
 from ullage import log, setup
 from ullage.errors import ConfigError, RecordError
 from ullage.exits import Exit
@@ -98,13 +98,13 @@ def _lines_of(path: Path, form: str, site: str, channel: str) -> Iterator[tuple[
         yield from lines(source)
 
 
-def _take_file(feed: Feed, path: Path, read: Lines) -> tuple[int, int]:
+def _take_file(feed: IntakeWriter, path: Path, read: Lines) -> tuple[int, int]:
     return _take_numbered(feed, read(path))
 
 
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     """Take what is put into `folder` until the process is told to stop."""
-    watched = Watched(folder, context.running_time.believed(), remove)  # one that was set ahead takes no half file
+    watched = WatchedFolder(folder, context.running_time.believed(), remove)  # one that was set ahead takes no half file
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context.running_time))
@@ -126,8 +126,8 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
         feed.end()
 
 
-def _feed(context: Context, stop: threading.Event | None = None) -> Feed:
-    feed = Feed.of(context, stop)
+def _feed(context: Context, stop: threading.Event | None = None) -> IntakeWriter:
+    feed = IntakeWriter.of(context, stop)
     for fault in feed.faults:
         typer.echo(f"{fault}; its lines are taken as of {ELSEWHERE}", err=True)
     return feed
@@ -141,10 +141,10 @@ def take(context: Context, source: BinaryIO) -> tuple[int, int]:
     return counted
 
 
-def _take_numbered(feed: Feed, numbered: Iterable[tuple[int, bytes | None]]) -> tuple[int, int]:
+def _take_numbered(feed: IntakeWriter, numbered: Iterable[tuple[int, bytes | None]]) -> tuple[int, int]:
     """Lines into `feed`, which is flushed by time while nothing comes; how many were accepted and refused."""
     accepted = refused = 0
-    named = Named()
+    named = FieldReport()
     for number, line in numbered:
         if line is None:
             feed.turn()
@@ -164,7 +164,7 @@ def _take_numbered(feed: Feed, numbered: Iterable[tuple[int, bytes | None]]) -> 
     return accepted, refused
 
 
-class Named:
+class FieldReport:
     """Tells of fields of other names, each once, and in the end of those that lines lack."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class Named:
         self._missing: Counter[str] = Counter()
         self._lines = 0
 
-    def tell(self, number: int, line: Line) -> None:
+    def tell(self, number: int, line: CaptureLine) -> None:
         """Name those of `line` that were in none before it."""
         self._lines += 1
         self._missing.update(missing(line))

@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Self
 
-from crawlers.bus.outbox import BATCH, Outbox
+from crawlers.bus.outbox import BATCH, CaptureOutbox
 from crawlers.frontier.cipher import FrontierCipher
-from crawlers.intake.line import Line, captures_of
+from crawlers.intake.line import CaptureLine, captures_of
 from crawlers.sites.site import Site, SiteFolder
 from ullage import log
 from ullage.bus import CAPTURES, Publisher
@@ -31,7 +31,7 @@ SITES_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class Feed:
+class IntakeWriter:
     """One process's way in. Not for two threads at once. `stop` ends the wait for a bus that is down."""
 
     context: Context
@@ -70,15 +70,15 @@ class Feed:
             self._read_at = now + SITES_SECONDS
         return {**self._sites, **self.more} if self.more else self._sites
 
-    def captures(self, line: Line, now: datetime | None = None) -> list[Capture]:
+    def captures(self, line: CaptureLine, now: datetime | None = None) -> list[Capture]:
         """The captures of `line`; RecordError where one is beyond a record's limits, or no text."""
         return self.maker(now)(line)
 
-    def maker(self, now: datetime | None = None) -> Callable[[Line], list[Capture]]:
+    def maker(self, now: datetime | None = None) -> Callable[[CaptureLine], list[Capture]]:
         """What makes captures of lines, as `captures` does, by the site files as they stand now; another thread may use it."""
         sites, at = self.read_sites(), now or self.clock.now()
 
-        def made(line: Line) -> list[Capture]:
+        def made(line: CaptureLine) -> list[Capture]:
             captures = list(captures_of(line, sites, self.cipher, at))
             for capture in captures:
                 capture.encode()
@@ -86,9 +86,9 @@ class Feed:
 
         return made
 
-    def outbox(self) -> Outbox:
+    def outbox(self) -> CaptureOutbox:
         """The way out with the sealing key as it is now: seal keys turn over once a day."""
-        return Outbox(self.publisher, keys.sealer(self.context.keys), self.signer)
+        return CaptureOutbox(self.publisher, keys.sealer(self.context.keys), self.signer)
 
     def put(self, captures: Iterable[Capture]) -> None:
         """Take them in; durable once `flush` has been called, which this does where enough has come together."""

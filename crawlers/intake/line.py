@@ -62,7 +62,7 @@ class Attachment(BaseModel):
             raise RecordError("malformed", "attachments: data is no base64") from None
 
 
-class Line(BaseModel):
+class CaptureLine(BaseModel):
     """One object of the input. A field that is null is one that is not given; of other names it is told which there are."""
 
     model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True)
@@ -99,7 +99,7 @@ class Line(BaseModel):
         return self.model_extra or ()
 
 
-def missing(line: Line) -> list[str]:
+def missing(line: CaptureLine) -> list[str]:
     """What would tell a line from others, or join it with them, and is not in it; nothing of a post that has an address."""
     if line.url:
         return []
@@ -135,14 +135,14 @@ def _shown(name: str) -> str:
     """A field's name, with the one that may have been meant; without the name where that may be somebody's value."""
     if not FIELD.fullmatch(name) or identifier_in(name):
         return "one that is no plain name"
-    near = difflib.get_close_matches(name.lower(), Line.model_fields, 1)
+    near = difflib.get_close_matches(name.lower(), CaptureLine.model_fields, 1)
     return f"{name} (did you mean {near[0]}?)" if near else name
 
 
-def read_line(line: bytes) -> Line:
+def read_line(line: bytes) -> CaptureLine:
     """What a line says. RecordError `malformed`, whose message names the field and never holds a value."""
     try:
-        return Line.model_validate_json(line)
+        return CaptureLine.model_validate_json(line)
     except ValidationError as error:
         raise RecordError("malformed", fault_of(error)) from None
 
@@ -153,11 +153,11 @@ def fault_of(error: ValidationError) -> str:
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "json_invalid" or not field:
         return "is no JSON object"
-    known = field if field in Line.model_fields else "a field of another name"
+    known = field if field in CaptureLine.model_fields else "a field of another name"
     return f"{known}: {first['type'].replace('_', ' ')}"
 
 
-def captures_of(line: Line, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime) -> Iterator[Capture]:
+def captures_of(line: CaptureLine, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime) -> Iterator[Capture]:
     """The captures of one line, told by `sites` what is configured: the post, then each file that came with it."""
     post = _post(line, sites.get(line.site), cipher, now)
     yield post
@@ -178,7 +178,7 @@ def captures_of(line: Line, sites: Mapping[str, Site], cipher: FrontierCipher, n
             )
 
 
-def _post(line: Line, site: Site | None, cipher: FrontierCipher, now: datetime) -> Capture:
+def _post(line: CaptureLine, site: Site | None, cipher: FrontierCipher, now: datetime) -> Capture:
     name = cipher.name(line.site, _identity(line)).hex()
     return Capture(
         id=new_id(),
@@ -209,7 +209,7 @@ def _post(line: Line, site: Site | None, cipher: FrontierCipher, now: datetime) 
     )
 
 
-def _identity(line: Line) -> str:
+def _identity(line: CaptureLine) -> str:
     """What is the same of a post however often and in whatever state it is handed in."""
     if line.message_id:
         return f"\x1d{line.channel}\x1f{line.message_id}"

@@ -29,8 +29,8 @@ from prometheus_client import Counter
 
 from crawlers.bus.appends import PatientAppends
 from crawlers.intake.bodies import LINES, MOST_POSTS, posts_in
-from crawlers.intake.feed import Feed
-from crawlers.intake.line import SHOWN, Line, shown
+from crawlers.intake.feed import IntakeWriter
+from crawlers.intake.line import SHOWN, CaptureLine, shown
 from ullage.errors import RecordError
 from ullage.records import Capture
 from ullage.runtime.allowance import Allowance, LimitedError
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IntakeResponse:
     """Status, body and headers; the body holds nothing of the request."""
 
     status: int
@@ -58,19 +58,21 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def refusal(status: int, error: str, retry_after: float | None = None) -> Answer:
+def refusal(status: int, error: str, retry_after: float | None = None) -> IntakeResponse:
     """A refusal in one line."""
-    return Answer(status, {"error": error}, () if retry_after is None else (("retry-after", str(int(max(1, retry_after)))),))
+    return IntakeResponse(
+        status, {"error": error}, () if retry_after is None else (("retry-after", str(int(max(1, retry_after)))),)
+    )
 
 
 @dataclass(slots=True)
-class Door:
+class TokenCheck:
     """Who may hand in: whoever shows the token. A right one passes, however many wrong ones came."""
 
     token: str
     attempts: Allowance
 
-    def refuses(self, headers: Mapping[str, str]) -> Answer | None:
+    def refuses(self, headers: Mapping[str, str]) -> IntakeResponse | None:
         """The refusal of a request, None for one that may pass."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), _digest(self.token)):
@@ -79,14 +81,14 @@ class Door:
             self.attempts.take()
         except LimitedError as error:
             return refusal(429, "too many attempts without the token", error.retry_after)
-        return Answer(401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),))
+        return IntakeResponse(401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),))
 
 
 def _digest(text: str | bytes) -> bytes:
     return hashlib.sha256(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")).digest()
 
 
-class _Kept(NamedTuple):
+class _StoredResponse(NamedTuple):
     """What is remembered of a key: the digest of its body, and the answer with its body as JSON."""
 
     digest: bytes
@@ -102,16 +104,16 @@ class _Kept(NamedTuple):
 class Captures:
     """Takes bodies in. One loop uses it."""
 
-    feed: Feed
+    feed: IntakeWriter
     appends: PatientAppends
     refused: Counter
-    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, _StoredResponse] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
     _under_way: dict[str, bytes] = field(default_factory=dict)
     """By key, the digest of each body that is being taken in."""
     _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
-    async def post(self, media_type: str, key: str, body: bytes) -> Answer:
+    async def post(self, media_type: str, key: str, body: bytes) -> IntakeResponse:
         """Take a body in, once for each `key`."""
         if key and not KEY.fullmatch(key):
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
@@ -119,7 +121,7 @@ class Captures:
         if under_way := self._under_way.get(key):
             return _other(under_way, digest) or refusal(409, "Idempotency-Key: that request is under way", 1)
         if known := self._kept.get(key):
-            return _other(known.digest, digest) or Answer(known.status, json.loads(known.body))
+            return _other(known.digest, digest) or IntakeResponse(known.status, json.loads(known.body))
         if not key:
             return await self._take(media_type, body)
         self._under_way[key] = digest
@@ -130,11 +132,11 @@ class Captures:
         self._note(key, digest, answer)
         return answer
 
-    def _note(self, key: str, digest: bytes, answer: Answer) -> None:
+    def _note(self, key: str, digest: bytes, answer: IntakeResponse) -> None:
         """Remember an answer that is final; any other may be asked for again."""
         if answer.status >= 429:
             return
-        self._kept[key] = kept = _Kept(digest, answer.status, json.dumps(answer.body).encode())
+        self._kept[key] = kept = _StoredResponse(digest, answer.status, json.dumps(answer.body).encode())
         self._kept_bytes += kept.size
         while len(self._kept) > MOST_KEYS or self._kept_bytes > MOST_KEPT_BYTES:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size
@@ -146,7 +148,7 @@ class Captures:
         async with self._large:
             return await asyncio.to_thread(work)
 
-    async def _take(self, media_type: str, body: bytes) -> Answer:
+    async def _take(self, media_type: str, body: bytes) -> IntakeResponse:
         try:
             read = await self._beside(body, partial(_read, media_type, body, self.feed.maker()))
         except RecordError as error:
@@ -154,7 +156,7 @@ class Captures:
         self.refused.inc(len(read.refused))
         told = {"accepted": read.accepted, "refused": read.refused, "unknown_fields": read.unknown}
         if not read.accepted:
-            return Answer(400, {"error": "nothing in it could be taken", **told})
+            return IntakeResponse(400, {"error": "nothing in it could be taken", **told})
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self.appends.append(read.captures)
@@ -162,7 +164,7 @@ class Captures:
             return refusal(503, "the bus is down; send it again", 5)
         except RecordError as error:
             return refusal(400, str(error))
-        return Answer(202, told)
+        return IntakeResponse(202, told)
 
 
 class _Read(NamedTuple):
@@ -174,7 +176,7 @@ class _Read(NamedTuple):
     accepted: int
 
 
-def _read(media_type: str, body: bytes, made: Callable[[Line], list[Capture]]) -> _Read:
+def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Capture]]) -> _Read:
     """Read a body, with what makes captures of its lines; RecordError where it holds none, or more than is taken at once."""
     captures, refused, unknown, number = list[Capture](), list[dict[str, Any]](), dict[str, None](), 0
     for number, line in enumerate(posts_in(media_type, body), 1):
@@ -189,7 +191,7 @@ def _read(media_type: str, body: bytes, made: Callable[[Line], list[Capture]]) -
     return _Read(captures, refused, shown(unknown), number - len(refused))
 
 
-def _other(known: bytes, digest: bytes) -> Answer | None:
+def _other(known: bytes, digest: bytes) -> IntakeResponse | None:
     """The refusal of a body that is not the one that a key was used with."""
     same = hmac.compare_digest(known, digest)
     return None if same else refusal(422, "Idempotency-Key: it was used with another body")
@@ -197,7 +199,7 @@ def _other(known: bytes, digest: bytes) -> Answer | None:
 
 def described(version: str) -> dict[str, Any]:
     """The service as an OpenAPI document."""
-    line = Line.model_json_schema(ref_template="#/components/schemas/{model}")
+    line = CaptureLine.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = line.pop("$defs", {})
     post = {"$ref": "#/components/schemas/Post"}
     error = {"type": "object", "properties": {"error": {"type": "string"}}}

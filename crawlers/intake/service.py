@@ -21,7 +21,7 @@ import typer
 
 from crawlers.bus.appends import PatientAppends
 from crawlers.intake.bodies import LINES
-from crawlers.intake.feed import Feed
+from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import (
     ATTEMPT_SECONDS,
@@ -29,9 +29,9 @@ from crawlers.intake.requests import (
     DESCRIBED,
     JSON,
     PATH,
-    Answer,
     Captures,
-    Door,
+    IntakeResponse,
+    TokenCheck,
     described,
     refusal,
 )
@@ -46,7 +46,7 @@ from ullage.runtime.role import running
 from ullage.runtime.serving import listening, serve
 from ullage.runtime.worker import reach
 from ullage.security.keys import KeyStore
-from ullage.security.tls import Served
+from ullage.security.tls import ListenerCertificate
 from ullage.settings import Context, IntakeSettings
 
 TOKEN = "intake.token"  # noqa: S105 - its name, not the token
@@ -67,7 +67,7 @@ def intake(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     setup.require(context)
     settings = context.settings.intake
-    tls = Served.of("intake", context.data, settings.certificate, settings.key)
+    tls = ListenerCertificate.of("intake", context.data, settings.certificate, settings.key)
     registry = new_registry("intake")
     metrics = IntakeMetrics(registry, context.clock)
     CertificateMetrics(registry, {BUS: context.bus_trusts()}, tls)
@@ -77,7 +77,7 @@ def intake(ctx: typer.Context) -> None:
         stop = stack.enter_context(
             running("intake", registry, metrics_port, context.running_time, lambda: bool(made) and made[0].up)
         )
-        feed = reach("intake", lambda: Feed.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        feed = reach("intake", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
             return
         bus = stack.enter_context(contextlib.closing(context.bus()))
@@ -86,7 +86,7 @@ def intake(ctx: typer.Context) -> None:
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
         made.append(appends)
         stack.callback(appends.on_bus.close)
-        app = Service.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
+        app = IntakeService.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
         typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")
         typer.echo(f"token: {context.keys.root / TOKEN}", err=True)
         serve(app, listener, stop, _Protocol, tls, lifespan=True)
@@ -95,12 +95,12 @@ def intake(ctx: typer.Context) -> None:
 
 
 @dataclass(slots=True)
-class Service:
+class IntakeService:
     """The application; ASGI."""
 
     settings: IntakeSettings
     captures: Captures
-    door: Door
+    door: TokenCheck
     metrics: IntakeMetrics
     stop: threading.Event
     waiting: int = 0
@@ -108,10 +108,10 @@ class Service:
     """What broke the appends: the process is to end with it, and to be started again."""
 
     @classmethod
-    def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> Service:
+    def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> IntakeService:
         """The application over `captures`; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
-        door = Door(_token(context.keys), attempts)
+        door = TokenCheck(_token(context.keys), attempts)
         return cls(context.settings.intake, captures, door, metrics, stop)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -122,7 +122,7 @@ class Service:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         answering = self._answer(scope["method"], scope["path"], headers, receive)
         [answer] = await asyncio.gather(answering, return_exceptions=True)
-        if not isinstance(answer, Answer):  # a fault of ours is said without a word of the request
+        if not isinstance(answer, IntakeResponse):  # a fault of ours is said without a word of the request
             log.get("intake").error("request_failed", error=type(answer).__name__)
             answer = refusal(500, "something here is broken; the log says what")
         self.metrics.answered(answer.status)
@@ -146,21 +146,21 @@ class Service:
             self.fault = looking.exception()
             self.stop.set()
 
-    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> Answer:
+    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> IntakeResponse:
         if path in ("/healthz", "/readyz") and method == "GET":
-            return Answer(200, {"status": "ok"})
+            return IntakeResponse(200, {"status": "ok"})
         if refused := self.door.refuses(headers):
             return refused
         if path == DESCRIBED and method == "GET":
-            return Answer(200, described(__version__))
+            return IntakeResponse(200, described(__version__))
         return self._refusal(method, path, headers) or await self._taken(headers, receive)
 
-    def _refusal(self, method: str, path: str, headers: dict[str, str]) -> Answer | None:
+    def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:
         """Why a request is refused before its body is read; None for one that is not."""
         if path != PATH:
             return refusal(404, f"there is {PATH} and {DESCRIBED}")
         if method != "POST":
-            return Answer(405, {"error": "POST only"}, (("allow", "POST"),))
+            return IntakeResponse(405, {"error": "POST only"}, (("allow", "POST"),))
         media_type = _media_type(headers)
         if media_type not in (JSON, *LINES):
             return refusal(415, f"content-type: {JSON}, or {LINES[0]} with a post a line")
@@ -171,14 +171,14 @@ class Service:
             return refusal(413, f"more than {self.settings.body_bytes} bytes: send less at once")
         return self._full(int(length))
 
-    def _full(self, length: int) -> Answer | None:
+    def _full(self, length: int) -> IntakeResponse | None:
         if self.captures.appends.behind:
             return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
         if self.waiting and self.waiting + length > self.settings.waiting_bytes:
             return refusal(429, "too much waits for the bus", 1)
         return None
 
-    async def _taken(self, headers: dict[str, str], receive: Any) -> Answer:
+    async def _taken(self, headers: dict[str, str], receive: Any) -> IntakeResponse:
         """Read the body and take it in; as long as that takes its bytes count as waiting."""
         length = int(headers["content-length"])
         self.waiting += length

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from scrapy.http import Response
 
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError
@@ -29,10 +29,10 @@ class Platform(Protocol):
     def check(self, site: Site) -> None:
         """ConfigError when `site.options` is not what this platform needs."""
 
-    def start(self, site: Site) -> Sequence[Page]:
+    def start(self, site: Site) -> Sequence[PageAddress]:
         """The lists that a visit begins with."""
 
-    def parse(self, page: Page, response: Response, site: Site) -> Parsed:
+    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
         """The posts on a page that answered 2xx, and the pages that it leads to."""
 
 
@@ -47,11 +47,11 @@ class OfPreset:
         """As the platform's."""
         self.platform.check(self.site)
 
-    def start(self, site: Site) -> Sequence[Page]:  # noqa: ARG002
+    def start(self, site: Site) -> Sequence[PageAddress]:  # noqa: ARG002
         """As the platform's."""
         return self.platform.start(self.site)
 
-    def parse(self, page: Page, response: Response, site: Site) -> Parsed:  # noqa: ARG002
+    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002
         """As the platform's."""
         return self.platform.parse(page, response, self.site)
 

@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from scrapy.http import Response
 
 from crawlers.sites import reading, selecting
-from crawlers.sites.layout import Layout, layout_of
-from crawlers.sites.pages import PARENT, Page, Parsed
+from crawlers.sites.layout import SiteLayout, layout_of
+from crawlers.sites.pages import PARENT, PageAddress, PageContent
 from crawlers.sites.site import Site
 
 
@@ -36,27 +36,27 @@ class Board:
         """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
         self._layout(site)
 
-    def start(self, site: Site) -> Sequence[Page]:
+    def start(self, site: Site) -> Sequence[PageAddress]:
         """Each start URL is a list."""
         return reading.starts(self._layout(site), site.start)
 
-    def parse(self, page: Page, response: Response, site: Site) -> Parsed:
+    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
         """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return reading.raw_post(layout, page, response)
         return self.reading(page, response, site).parsed()
 
-    def reading(self, page: Page, response: Response, site: Site) -> reading.Reading:
+    def reading(self, page: PageAddress, response: Response, site: Site) -> reading.PageReading:
         """A page in hand; where no preset says how pages look, what is read of it is held against what it shows."""
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:
             document = selecting.embedded(document, layout.embedded)
         is_own = site.platform == "board"
-        return reading.Reading(layout, page, response, document, reading.answered_at(response), is_own)
+        return reading.PageReading(layout, page, response, document, reading.answered_at(response), is_own)
 
     @staticmethod
-    def _layout(site: Site) -> Layout:
+    def _layout(site: Site) -> SiteLayout:
         links = {"links": "a"} if {"raw", "pattern"} & site.options.keys() and "first" not in site.options else {}
         return layout_of(site.name, {**links, **site.options}, "css")
 

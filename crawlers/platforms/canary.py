@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from scrapy.http import Response, TextResponse
 
 from crawlers.platforms import no_options
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import Site
 from ullage.errors import RecordError
 
@@ -23,23 +23,25 @@ class Canary:
         """There are no options."""
         no_options(site)
 
-    def start(self, site: Site) -> Sequence[Page]:
+    def start(self, site: Site) -> Sequence[PageAddress]:
         """The list."""
-        return [Page(url, "list") for url in site.start]
+        return [PageAddress(url, "list") for url in site.start]
 
-    def parse(self, page: Page, response: Response, site: Site) -> Parsed:  # noqa: ARG002 - others have options
+    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002 - others have options
         """The list leads to posts; a post is its text."""
         if page.role == "list":
             if not isinstance(response, TextResponse):
                 raise RecordError("not_a_list")
-            return Parsed(pages=tuple(self._page(response, post) for post in response.json() if ID.fullmatch(post["id"])))
+            return PageContent(pages=tuple(self._page(response, post) for post in response.json() if ID.fullmatch(post["id"])))
         published = datetime.fromtimestamp(float(page.facts["published"]), UTC)
-        return Parsed((Post(page.facts["id"], page.url, response.body, published_at=published, kind="paste", charset="utf-8"),))
+        return PageContent(
+            (Post(page.facts["id"], page.url, response.body, published_at=published, kind="paste", charset="utf-8"),)
+        )
 
     @staticmethod
-    def _page(response: Response, post: dict[str, str]) -> Page:
+    def _page(response: Response, post: dict[str, str]) -> PageAddress:
         facts = {"id": post["id"], "published": str(post["published"])}
-        return Page(response.urljoin(f"/raw/{post['id']}"), "item", facts=facts)
+        return PageAddress(response.urljoin(f"/raw/{post['id']}"), "item", facts=facts)
 
 
 PLATFORM = Canary()

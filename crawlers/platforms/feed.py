@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from crawlers.platforms.board import Board
 from crawlers.sites import selecting
-from crawlers.sites.layout import Layout, layout_of
+from crawlers.sites.layout import SiteLayout, layout_of
 from crawlers.sites.site import Site
 
 SYNDICATED = {
@@ -37,15 +37,15 @@ SYNDICATED = {
 """RSS 2, RSS 1 and Atom, once their namespaces are taken off."""
 
 
-class Feed(Board):
+class FeedPlatform(Board):
     """See the module."""
 
     document = staticmethod(selecting.document)
 
     @staticmethod
-    def _layout(site: Site) -> Layout:
+    def _layout(site: Site) -> SiteLayout:
         options = site.options
         return layout_of(site.name, options if {"post", "raw", "files"} & options.keys() else {**SYNDICATED, **options}, "json")
 
 
-PLATFORM = Feed()
+PLATFORM = FeedPlatform()

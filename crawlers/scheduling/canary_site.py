@@ -17,7 +17,7 @@ from crawlers.sites.site import Site
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.canary import SITE, proof, text
-from ullage.monitoring.loopback import HOST, NOTHING, Answer, LoopbackServer
+from ullage.monitoring.loopback import HOST, NOTHING, LoopbackResponse, LoopbackServer
 from ullage.security.signing import Signer
 from ullage.settings import CanarySettings
 
@@ -86,11 +86,11 @@ class CanarySite:
             self._posts.appendleft({"id": name, "published": published, "text": signed})
         return self._due - now
 
-    def page(self, path: str) -> Answer:
+    def page(self, path: str) -> LoopbackResponse:
         """What is at `path`."""
         posts = list(self._posts)
         if path == "/":
             listed = [{"id": post["id"], "published": post["published"]} for post in posts]
-            return Answer(json.dumps(listed).encode(), "application/json")
+            return LoopbackResponse(json.dumps(listed).encode(), "application/json")
         found = next((post for post in posts if path == f"/raw/{post['id']}"), None)
-        return Answer(str(found["text"]).encode(), "text/plain; charset=utf-8") if found else NOTHING
+        return LoopbackResponse(str(found["text"]).encode(), "text/plain; charset=utf-8") if found else NOTHING

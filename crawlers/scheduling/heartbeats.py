@@ -18,7 +18,7 @@ from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Count, Heartbeat
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat, SiteCounter
 from ullage.records.hours import MOST_TOLD, SiteHour
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -118,14 +118,14 @@ class Heartbeats:
             posts, revisit = history.arrived(site, hour), revisits.get(site, 0)
             yield SiteHour(site=site, hour=hour, slots=slots, posts=posts, revisit=revisit, lives=int(lives))
 
-    def _counts(self) -> Iterator[Count]:
+    def _counts(self) -> Iterator[SiteCounter]:
         """Crawl's counters as they stand, summed over sites."""
         m = self.metrics
         for counter in (m.pages, m.captures, m.seen, m.truncated, m.bytes, m.visits, m.expired):
             yield from totals(counter)
 
 
-def totals(counter: Counter) -> Iterator[Count]:
+def totals(counter: Counter) -> Iterator[SiteCounter]:
     """A counter's samples without the label `site`, summed; canary posts are left out."""
     sums: dict[tuple[tuple[str, str], ...], float] = {}
     (family,) = counter.collect()
@@ -134,4 +134,4 @@ def totals(counter: Counter) -> Iterator[Count]:
             key = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "site"))
             sums[key] = sums.get(key, 0.0) + sample.value
     for labels, value in sums.items():
-        yield Count(name=f"{family.name}_total", labels=dict(labels), value=value)
+        yield SiteCounter(name=f"{family.name}_total", labels=dict(labels), value=value)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from crawlers.frontier.database import Frontier
-from crawlers.frontier.history import EVERYWHERE, Standing, apart
+from crawlers.frontier.history import EVERYWHERE, SiteHistory, apart
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.page_verdict import NONE_UNREAD, WAITING, Evidence, Profile, judge, reason, unread
 from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
@@ -155,7 +155,7 @@ class SiteStates:
             expected_by=self.expected_by(site) or 0.0,
         )
 
-    def _unanswered(self, site: str, standing: Standing, now: float) -> State | None:
+    def _unanswered(self, site: str, standing: SiteHistory, now: float) -> State | None:
         """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither while the way out is down."""
         if not self.egress.up:
             return standing.state
@@ -164,7 +164,7 @@ class SiteStates:
             return standing.state
         return self._adopt(site, standing, "unreachable", standing.doubted or now)
 
-    def _adopt(self, site: str, before: Standing, state: State, since: float) -> State:
+    def _adopt(self, site: str, before: SiteHistory, state: State, since: float) -> State:
         """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
         if state == before.state:
             known = self.frontier.history.standing(site)

@@ -105,7 +105,7 @@ AGO = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
+class DateFormats:
     """How a site writes moments: its time zone, which of `03-04` is the month, and formats (`strptime`) beside the usual ones."""
 
     zone: tzinfo = UTC

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from urllib.parse import urljoin, urlsplit
 
-from crawlers.sites.layout import Layout, search
-from crawlers.sites.pages import Page
+from crawlers.sites.layout import SiteLayout, search
+from crawlers.sites.pages import PageAddress
 from crawlers.sites.selecting import MOST_LINKS, Node, is_element, link_of
 
 NUMBER = re.compile(r"\d+")
@@ -20,7 +20,7 @@ BEHIND = re.compile(
 """What stands in an address behind that of the first page."""
 
 
-def numbered(layout: Layout, page: Page, url: str, root: Node, held: int) -> str:
+def numbered(layout: SiteLayout, page: PageAddress, url: str, root: Node, held: int) -> str:
     """The address of the next page of a list or thread, by its number; "" where no link leads to it."""
     by_address, url = "", url.partition("#")[0]
     for said, there in _links(layout, page, url, root):
@@ -30,7 +30,7 @@ def numbered(layout: Layout, page: Page, url: str, root: Node, held: int) -> str
     return by_address
 
 
-def _links(layout: Layout, page: Page, url: str, root: Node) -> Iterator[tuple[str, str]]:
+def _links(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> Iterator[tuple[str, str]]:
     """Text and address of the links of a page, those to entries and to other threads apart."""
     for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
         try:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from crawlers.sites.dates import Calendar, Order
+from crawlers.sites.dates import DateFormats, Order
 from crawlers.sites.selecting import Language, Selections, languages
 from ullage.errors import FaultsError
 from ullage.files.faults import cleared, meant, shown
@@ -67,7 +67,7 @@ def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Patterns:
+class IdPatterns:
     """Alternatives, each with a group `id`: the first that finds something counts."""
 
     each: tuple[re.Pattern[str], ...]
@@ -77,11 +77,11 @@ class Patterns:
         return next((found for one in self.each if (found := one.search(text, start, end))), None)
 
 
-def _naming(value: object) -> Patterns:
+def _naming(value: object) -> IdPatterns:
     each = tuple(map(_pattern, value if isinstance(value, list | tuple) else (value,)))
     if not each or any("id" not in pattern.groupindex for pattern in each):
         raise ValueError("has no group (?P<id>…)")
-    return Patterns(each)
+    return IdPatterns(each)
 
 
 def _template(value: object) -> str:
@@ -108,13 +108,13 @@ def _zone(value: object) -> ZoneInfo:
 
 Selector = Annotated[Selections, BeforeValidator(_selections)]
 Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
-Naming = Annotated[Patterns, BeforeValidator(_naming)]
+Naming = Annotated[IdPatterns, BeforeValidator(_naming)]
 Template = Annotated[str, BeforeValidator(_template)]
 OfOne = Annotated[str, BeforeValidator(_of_one)]
 NONE = Selections()
 
 
-class Layout(BaseModel):
+class SiteLayout(BaseModel):
     """See the module. What is not given is not there, or is the program's usual."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
@@ -241,9 +241,9 @@ class Layout(BaseModel):
         return self
 
     @functools.cached_property
-    def calendar(self) -> Calendar:
+    def calendar(self) -> DateFormats:
         """How moments are written."""
-        return Calendar(self.timezone, self.date_order, self.time_formats)
+        return DateFormats(self.timezone, self.date_order, self.time_formats)
 
     @property
     def leads_on(self) -> bool:
@@ -251,7 +251,7 @@ class Layout(BaseModel):
         return bool(self.raw or self.thread or self.links)
 
 
-def layout_of(name: str, options: Mapping[str, Any], language: Language) -> Layout:
+def layout_of(name: str, options: Mapping[str, Any], language: Language) -> SiteLayout:
     """The layout that a site's options tell; FaultsError names the site, each option that is wrong, and why."""
     try:
         return _layout(json.dumps(options), language)
@@ -263,19 +263,19 @@ def _fault(error: Mapping[str, Any]) -> str:
     """What is wrong with one option; nothing stands before it that is of the layout as a whole."""
     knob, why = ".".join(str(part) for part in error["loc"][:1]), error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        known = sorted(Layout.model_fields)
+        known = sorted(SiteLayout.model_fields)
         near = meant(knob, known)
         why = f"is no option{near}" if near else f"is none of {', '.join(known)}"
     return f"{f'options.{shown(knob)}: ' if knob else ''}{why}"
 
 
 @functools.lru_cache(maxsize=512)
-def _layout(options: str, language: Language) -> Layout:
+def _layout(options: str, language: Language) -> SiteLayout:
     """Sites of one software share theirs: selectors are compiled once."""
-    return Layout.model_validate(json.loads(options), context={"language": language})
+    return SiteLayout.model_validate(json.loads(options), context={"language": language})
 
 
-def search(pattern: re.Pattern[str] | Patterns, address: str) -> re.Match[str] | None:
+def search(pattern: re.Pattern[str] | IdPatterns, address: str) -> re.Match[str] | None:
     """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the site wrote it, of any length."""
     return pattern.search(address, 0, LONGEST_SEARCHED)
 

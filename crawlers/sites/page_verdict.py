@@ -82,7 +82,7 @@ UNKNOWN = Profile()
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadStreak:
     """Pages behind the lists that came to nothing since a post was last read, and the outcome of most of those seen last.
 
     From `LEAST_PAGES` on they speak for the site until a post is read: what was given up is not asked for at each visit, and a
@@ -98,7 +98,7 @@ class Unread:
         return self.pages >= LEAST_PAGES
 
 
-NONE_UNREAD = Unread()
+NONE_UNREAD = UnreadStreak()
 
 
 @dataclass(slots=True)
@@ -162,17 +162,17 @@ class Evidence:
         return Profile(self.posts, dict(self.fields))
 
 
-def unread(seen: Evidence, before: Unread) -> Unread:
+def unread(seen: Evidence, before: UnreadStreak) -> UnreadStreak:
     """What is unread after a visit; `before` is what was until then."""
     if seen.posts:
         return NONE_UNREAD
     lost = {outcome: seen.behind[outcome] for outcome in OF_ONE_PAGE}
     if refused := _refused(seen):
-        return Unread(max(LEAST_PAGES, before.pages), refused)
-    return Unread(before.pages + sum(lost.values()), _commonest(lost) or before.outcome)
+        return UnreadStreak(max(LEAST_PAGES, before.pages), refused)
+    return UnreadStreak(before.pages + sum(lost.values()), _commonest(lost) or before.outcome)
 
 
-def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> State | None:
+def judge(seen: Evidence, before: Profile, until_now: UnreadStreak = NONE_UNREAD) -> State | None:
     """The state that a visit shows, `ok` included; None when it asked for nothing and so shows none. `quiet` is not told here.
 
     `until_now` is what was unread before the visit.
@@ -184,7 +184,7 @@ def judge(seen: Evidence, before: Profile, until_now: Unread = NONE_UNREAD) -> S
     return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_incomplete else "ok"
 
 
-def reason(seen: Evidence, shown: State | None, until_now: Unread = NONE_UNREAD) -> str:
+def reason(seen: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD) -> str:
     """Why a visit that shows a state (`judge`) did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
     heads = Counter({outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown})
     if outcome := _commonest(heads):
@@ -205,7 +205,7 @@ def _of_heads(seen: Evidence, before: Profile) -> str:
     return next(decides, "" if is_read else _commonest(seen.heads))
 
 
-def _behind(seen: Evidence, until_now: Unread) -> str:
+def _behind(seen: Evidence, until_now: UnreadStreak) -> str:
     """The outcome of pages behind the lists that speaks for the site, "" where none does."""
     left = unread(seen, until_now)
     return _refused(seen) or (left.outcome if left.speaks else "")

@@ -17,7 +17,7 @@ PARENT = "parent"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageAddress:
     """A page to fetch. Lists are read at every visit, threads when their `stamp` has changed, items once.
 
     `identity` is the URL that names the page for good, without session, slug or host name aliases. Pages of one list or thread
@@ -70,14 +70,14 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class PageContent:
     """The posts of one page, and the pages that it leads to.
 
     `whole` is whether all of the page came, `gone` whether it says that what was asked for is no more.
     """
 
     posts: tuple[Post, ...] = ()
-    pages: tuple[Page, ...] = ()
+    pages: tuple[PageAddress, ...] = ()
     whole: bool = True
     gone: bool = False
     lacking: Lacking = ""

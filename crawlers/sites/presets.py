@@ -29,13 +29,13 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
-from crawlers.sites.pages import Page, Parsed, Role
-from crawlers.sites.selecting import Document, Selections, document, languages
+from crawlers.sites.pages import PageAddress, PageContent, Role
+from crawlers.sites.selecting import ParsedPage, Selections, document, languages
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
 from ullage.files.faults import quoted, shown
 from ullage.files.parsing import read_toml
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 
 FOLDER = "presets"
 """Where a user's own lie in the data folder."""
@@ -47,7 +47,7 @@ LOOKED_AT = 256 * 1024
 """Bytes of a page in which marks are looked for."""
 
 
-class Sample(BaseModel):
+class PresetSample(BaseModel):
     """A page, and the posts and pages that must be read in it: all of them, and of each what is named here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,9 +73,9 @@ class Sample(BaseModel):
         kind = HtmlResponse if "html" in self.type else TextResponse
         return kind(self.url, headers=headers, body=self.body.encode(charset), request=Request(self.url))
 
-    def page(self) -> Page:
+    def page(self) -> PageAddress:
         """The page as the frontier would know it."""
-        return Page(self.url, self.role, series=self.series or self.url, number=self.number, facts=self.facts)
+        return PageAddress(self.url, self.role, series=self.series or self.url, number=self.number, facts=self.facts)
 
 
 class Recognise(BaseModel):
@@ -101,14 +101,14 @@ class Preset(BaseModel):
     unreadable: str = ""
     """Why nothing of it can be read, where that is so: it is recognised, and a site cannot be of it."""
     recognise: Recognise = Recognise()
-    sample: tuple[Sample, ...] = ()
+    sample: tuple[PresetSample, ...] = ()
 
     def of(self, site: Site) -> Site:
         """`site` with the preset's options under its own."""
         return site.model_copy(update={"options": {**self.options, **site.options}, "script": site.script or self.script})
 
 
-class Recognised(NamedTuple):
+class PresetMatch(NamedTuple):
     """A preset that a page may be of, and the marks that say so."""
 
     name: str
@@ -197,18 +197,18 @@ def _mark(path: Path) -> tuple[int, ...]:
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def recognise(response: Response, presets: Presets | None = None) -> list[Recognised]:
+def recognise(response: Response, presets: Presets | None = None) -> list[PresetMatch]:
     """The presets that a page may be of, with why, the one with the most reasons first; none where no mark is on it."""
     try:
-        page: Document | None = document(response.replace(body=response.body[:LOOKED_AT]))
+        page: ParsedPage | None = document(response.replace(body=response.body[:LOOKED_AT]))
     except RecordError:
         page = None
     known = ((preset, _marks(preset.recognise, response, page)) for preset in presets or Presets())
-    found = [Recognised(preset.name, why) for preset, why in known if why]
+    found = [PresetMatch(preset.name, why) for preset, why in known if why]
     return sorted(found, key=lambda one: (-len(one.why), one.name))
 
 
-def _marks(marks: Recognise, response: Response, page: Document | None) -> tuple[str, ...]:
+def _marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tuple[str, ...]:
     """Which of a preset's marks a page has."""
     headers = [
         name
@@ -228,7 +228,7 @@ def _mark_of(text: str) -> Selections:
         raise ConfigError(f"recognise.any: {quoted(text)} {why}") from None
 
 
-Parse = Callable[[Page, Response, Site], Parsed]
+Parse = Callable[[PageAddress, Response, Site], PageContent]
 
 
 def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
@@ -237,7 +237,7 @@ def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> li
     site = preset.of(Site(name="sample", platform=preset.name, start=("https://board.example/",), legal_basis="-", owner="-"))
     for number, sample in enumerate(preset.sample, 1):
         where = f"sample {number} ({sample.role})"
-        parsed = Parsed() if preset.unreadable else parse(sample.page(), sample.response(), site)
+        parsed = PageContent() if preset.unreadable else parse(sample.page(), sample.response(), site)
         said += _compared(f"{where}: post", sample.posts, [_as_post(post) for post in parsed.posts])
         said += _compared(f"{where}: page", sample.pages, [_as_page(page) for page in parsed.pages])
         if parsed.gone != sample.gone:
@@ -255,7 +255,7 @@ def _as_post(post: Any) -> dict[str, Any]:
     return {"id": post.post_id, "text": post.body.decode(post.charset or "utf-8", "replace"), "time": time, **told}
 
 
-def _as_page(page: Page) -> dict[str, Any]:
+def _as_page(page: PageAddress) -> dict[str, Any]:
     told = {name: getattr(page, name) for name in ("url", "role", "identity", "number", "stamp")}
     return {**page.facts, **told}
 

@@ -21,13 +21,13 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.absent import far_ids
-from crawlers.sites.attached import attached, of_post
+from crawlers.sites.attachments import attached, of_post
 from crawlers.sites.content_type import declared
 from crawlers.sites.elements import apart, outermost
 from crawlers.sites.further import numbered
-from crawlers.sites.layout import NONE, Layout, filled, named, search
-from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
-from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Document, Node, Selections, is_element, link_of, text_of
+from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
+from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
+from crawlers.sites.selecting import LONGEST_TEXT, MOST_LINKS, Node, ParsedPage, Selections, is_element, link_of, text_of
 from crawlers.sites.shortfall import counted, counted_on, shortfall
 from ullage.errors import RecordError
 
@@ -48,14 +48,14 @@ TIMES = ("datetime", "data-time", "data-timestamp", "title")
 """Attributes in which an element has its moment more exactly than in its text."""
 
 
-def starts(layout: Layout, urls: Sequence[str]) -> list[Page]:
+def starts(layout: SiteLayout, urls: Sequence[str]) -> list[PageAddress]:
     """One list a start address, or the first pastes where they are counted."""
     if layout.first is None:
-        return [Page(_list_of(layout, url), "list") for url in urls]
+        return [PageAddress(_list_of(layout, url), "list") for url in urls]
     return [page for url in urls for page in _counted(layout, url, range(layout.first, layout.first + layout.ahead))]
 
 
-def _counted(layout: Layout, url: str, numbers: range) -> Iterator[Page]:
+def _counted(layout: SiteLayout, url: str, numbers: range) -> Iterator[PageAddress]:
     """The pastes of some ids, of a site that lists none."""
 
     def raw_of(number: int) -> str:
@@ -64,17 +64,17 @@ def _counted(layout: Layout, url: str, numbers: range) -> Iterator[Page]:
     for number in numbers:
         raw, absent = raw_of(number), " ".join(map(raw_of, far_ids(number)))
         shown = urljoin(url, filled(layout.page, id=number)) if layout.page else raw
-        yield Page(
+        yield PageAddress(
             raw, "item", identity=shown, series=urljoin(url, "/"), number=number, facts={"id": str(number), COUNTED: absent}
         )
 
 
-def _list_of(layout: Layout, url: str) -> str:
+def _list_of(layout: SiteLayout, url: str) -> str:
     is_list = not layout.list_at or (layout.list_is and search(layout.list_is, url))
     return url if is_list else urljoin(url, layout.list_at)
 
 
-def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
+def raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> PageContent:
     """A paste, or a file that is attached to a post: the whole body."""
     media_type, charset = declared(response)
     facts = page.facts
@@ -95,19 +95,19 @@ def raw_post(layout: Layout, page: Page, response: Response) -> Parsed:
         parent=parent,
     )
     if COUNTED not in facts:
-        return Parsed(posts=(post,))
+        return PageContent(posts=(post,))
     behind = range(page.number + 1, page.number + 1 + layout.ahead)
-    return Parsed((post,), tuple(_counted(layout, response.url, behind)))
+    return PageContent((post,), tuple(_counted(layout, response.url, behind)))
 
 
 @dataclass(slots=True)
-class Reading:
+class PageReading:
     """One page in hand, read once. `now` is when it was answered by the site's clock, None where the answer does not tell."""
 
-    layout: Layout
-    page: Page
+    layout: SiteLayout
+    page: PageAddress
     response: Response
-    document: Document
+    document: ParsedPage
     now: datetime | None
     is_own: bool = False
     """Whether the site's own file says how its pages are laid out: then what is read is held against what they show."""
@@ -118,18 +118,18 @@ class Reading:
     _yielded: int = 0
     """Bytes of posts and of what is told of pages so far, without the FREE of each."""
 
-    def parsed(self) -> Parsed:
+    def parsed(self) -> PageContent:
         """All that is on it."""
         parsed = self._parsed()
         if self.is_own and self.page.role == "thread":
             parsed = replace(parsed, counted=counted_on(self.layout, self.document.root))
         return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking(parsed))
 
-    def _said_lacking(self, parsed: Parsed) -> Lacking:
+    def _said_lacking(self, parsed: PageContent) -> Lacking:
         is_told = self.page.role == "list" and self.layout.incomplete and _holds(self.layout.incomplete, self.document.root)
         return "partial" if is_told else "fewer" if self.is_own and self.shortfall(parsed) else ""
 
-    def shortfall(self, parsed: Parsed) -> str:
+    def shortfall(self, parsed: PageContent) -> str:
         """What the page shows beside what was read of it, as a sentence; "" for nothing."""
         read = parsed.posts, parsed.pages
         return shortfall(self.layout, self.page, self.response.url, self.document.root, read)
@@ -140,23 +140,23 @@ class Reading:
             self._left_out = True
         return links[:MOST_LINKS]
 
-    def _parsed(self) -> Parsed:
+    def _parsed(self) -> PageContent:
         layout, root = self.layout, self.document.root
         posts, attached = self._posts(root) if self.page.role != "list" or not layout.leads_on else ((), ())
         if self.page.role != "list":
             pages = (*self._files(root), *attached, *self._next(len(posts), of_thread=True))
-            return Parsed(posts, pages, gone=not posts and bool(layout.gone.nodes(root)))
+            return PageContent(posts, pages, gone=not posts and bool(layout.gone.nodes(root)))
         entries = list(self._entries(root)) if layout.leads_on else []
         older = self._next(len(posts) + len(entries), of_thread=False)
-        return Parsed(posts, (*entries, *attached, *self._lists(root, is_barren=not (posts or entries)), *older))
+        return PageContent(posts, (*entries, *attached, *self._lists(root, is_barren=not (posts or entries)), *older))
 
     # Lists
 
-    def _entries(self, root: Node) -> Iterator[Page]:
+    def _entries(self, root: Node) -> Iterator[PageAddress]:
         """The threads or pastes of a list, each once."""
         layout, known = self.layout, set[str]()
         found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
-        rows, is_named = dict[int, Page | None](), False
+        rows, is_named = dict[int, PageAddress | None](), False
         self._rows = len(found)
         for number, row in apart(found):
             if not layout.where or _holds(layout.where, row):
@@ -178,7 +178,7 @@ class Reading:
         self._left_out |= not is_within
         return is_within
 
-    def _entry(self, row: Node) -> Page | None:
+    def _entry(self, row: Node) -> PageAddress | None:
         """The thread or paste of one entry; None for one that leads nowhere."""
         layout, link = self.layout, self._link(row)
         url, found = link or ("", None)
@@ -194,7 +194,7 @@ class Reading:
                 found = search(layout.pattern, self._matched(shown))
                 if not found or found["id"] != number:  # an id that would lead elsewhere
                     return None
-            return Page(raw, "item", identity=shown or raw, facts=facts)
+            return PageAddress(raw, "item", identity=shown or raw, facts=facts)
         if layout.thread:
             url = self.response.urljoin(filled(layout.thread, **places))
             found = search(layout.pattern, url) if layout.pattern else None
@@ -202,7 +202,7 @@ class Reading:
         if link and not found and layout.pattern and layout.row_id:  # the address may change with the title
             name = urljoin(url, f"/#{number}")
         stamp = " ".join(layout.stamp.texts(row)) or text_of(row)
-        return Page(url, "thread", identity=name, series=name, stamp=_short(stamp), facts=facts)
+        return PageAddress(url, "thread", identity=name, series=name, stamp=_short(stamp), facts=facts)
 
     def _link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
         """The address of an entry, and what its pattern finds in it."""
@@ -244,7 +244,7 @@ class Reading:
             return ""
         return str(int(re.sub(r"\D", "", found["count"])) + self.layout.counts_replies)
 
-    def _lists(self, root: Node, *, is_barren: bool) -> Iterator[Page]:
+    def _lists(self, root: Node, *, is_barren: bool) -> Iterator[PageAddress]:
         """Other lists; of one that lists nothing itself and stands behind others which do not, none: calendars have no end."""
         layout = self.layout
         if layout.lists_not_on and search(layout.lists_not_on, self.response.url):
@@ -260,7 +260,7 @@ class Reading:
             name = named(url, found) if found else url
             if url and name not in known and (found or not layout.lists_pattern):
                 known.add(name)
-                yield Page(url, "list", identity=name, facts=facts)
+                yield PageAddress(url, "list", identity=name, facts=facts)
 
     def _root(self) -> str:
         """The address of this page up to where it is a list's."""
@@ -270,9 +270,9 @@ class Reading:
 
     # Threads
 
-    def _posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[Page, ...]]:
+    def _posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[PageAddress, ...]]:
         """The posts of a page, one without a text is none; and the files that are attached to them."""
-        layout, posts, files = self.layout, dict[int, Post](), dict[int, list[Page]]()
+        layout, posts, files = self.layout, dict[int, Post](), dict[int, list[PageAddress]]()
         series, thread = self.page.series or self.page.name, self._thread()
         for number, node in apart(self._first(layout.post.nodes(root))):
             body = _body(layout.body, node)
@@ -322,7 +322,7 @@ class Reading:
         url = urldefrag(self.response.url).url
         return f"{url}#{own}" if own else url
 
-    def _files(self, root: Node) -> Iterator[Page]:
+    def _files(self, root: Node) -> Iterator[PageAddress]:
         """What a thread's page links to that is read for itself."""
         pattern, known = self.layout.files_pattern, set()
         for where, link in self._first(self.layout.files.links(root)):
@@ -332,7 +332,7 @@ class Reading:
                 known.add(url)
                 title = (text_of(link, LONGEST_TEXT) if is_element(link) else "") or self.page.facts.get("title", "")
                 facts = {"id": found["id"] if found else urlsplit(url).path.strip("/"), "title": title}
-                yield Page(url, "item", identity=named(url, found) if found else url, facts=facts)
+                yield PageAddress(url, "item", identity=named(url, found) if found else url, facts=facts)
 
     def _thread(self) -> str:
         """The thread's id: as the page says it, as the list did, or as it stands in the address."""
@@ -354,7 +354,7 @@ class Reading:
 
     # Next pages
 
-    def _next(self, held: int, *, of_thread: bool) -> list[Page]:
+    def _next(self, held: int, *, of_thread: bool) -> list[PageAddress]:
         """The page behind this one, where there is one."""
         layout, page = self.layout, self.page
         if of_thread and (layout.thread_next or layout.thread_next_page or layout.thread_count):
@@ -405,7 +405,7 @@ def answered_at(response: Response) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _in_time(rows: Sequence[Node], pages: list[Page]) -> list[Page]:
+def _in_time(rows: Sequence[Node], pages: list[PageAddress]) -> list[PageAddress]:
     """As the site has them; those of a JSON object, which has no order, the newest first."""
     if any(isinstance(row, dict) and "$key" in row for row in rows):
         pages.sort(key=lambda page: -float(page.facts.get("time", "0")))

@@ -165,7 +165,7 @@ def is_element(found: Node) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ParsedPage:
     """A page, ready to be asked."""
 
     kind: Kind
@@ -174,14 +174,14 @@ class Document:
     """Whether it has more tags than are read."""
 
 
-def html(response: Response) -> Document:
+def html(response: Response) -> ParsedPage:
     """A page as a browser reads it, whatever it says it is; RecordError for what is no text."""
     return _html(_text(response))
 
 
-def _html(text: str) -> Document:
+def _html(text: str) -> ParsedPage:
     read = nesting.within(text)
-    return Document("html", nesting.selector(read), len(read) < len(text))
+    return ParsedPage("html", nesting.selector(read), len(read) < len(text))
 
 
 def kind_of(text: str) -> Kind:
@@ -192,23 +192,23 @@ def kind_of(text: str) -> Kind:
     return "xml" if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text) else "html"
 
 
-def document(response: Response) -> Document:
+def document(response: Response) -> ParsedPage:
     """A page as JSON, XML or HTML, by how it begins; RecordError for what is none of them."""
     text = _text(response).lstrip(BLANK)
     kind = kind_of(text)
     if kind == "json":
         try:
-            return Document("json", _related(read_json(text)))
+            return ParsedPage("json", _related(read_json(text)))
         except ValueError:
             raise RecordError("not_a_list") from None
     if kind == "xml":
         made = Selector(text=text, type="xml")
         made.remove_namespaces()
-        return Document("xml", made)
+        return ParsedPage("xml", made)
     return _html(text)
 
 
-def embedded(page: Document, selections: Selections) -> Document:
+def embedded(page: ParsedPage, selections: Selections) -> ParsedPage:
     """What stands as JSON in a page that a script fills; RecordError where there is none. An answer in JSON is left as it is."""
     if page.kind == "json":
         return page
@@ -221,7 +221,7 @@ def embedded(page: Document, selections: Selections) -> Document:
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict | list):
-            return Document("json", _related(data), page.is_cut)
+            return ParsedPage("json", _related(data), page.is_cut)
     raise RecordError("not_a_list")
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from crawlers.sites.elements import outermost
 from crawlers.sites.further import numbered
-from crawlers.sites.layout import Layout
-from crawlers.sites.pages import Page, Post
+from crawlers.sites.layout import SiteLayout
+from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.selecting import Node, is_element, text_of
 
 LEAST_SHARE = 0.05
@@ -38,7 +38,9 @@ _COUNTS = re.compile(
 """How a list, or a thread's own page, says how many posts a thread has."""
 
 
-def shortfall(layout: Layout, page: Page, url: str, root: Node, read: tuple[Sequence[Post], Sequence[Page]]) -> str:
+def shortfall(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, read: tuple[Sequence[Post], Sequence[PageAddress]]
+) -> str:
     """What of a page of a list or thread is not read, as a sentence; "" where nothing is known to be missing."""
     posts, pages = read
     if not is_element(root):
@@ -62,7 +64,7 @@ def counted(told: str, *, by_thread: bool = False) -> int | None:
     return said.pop() if len(said) == 1 else None
 
 
-def counted_on(layout: Layout, root: Node) -> int | None:
+def counted_on(layout: SiteLayout, root: Node) -> int | None:
     """How many posts a thread's own page says that it has, around them."""
     if not is_element(root):
         return None
@@ -90,7 +92,7 @@ def _around(posts: set[object], root: Node) -> Iterator[str]:
             yield element.tail
 
 
-def _of_posts(layout: Layout, root: Node, posts: Sequence[Post]) -> str:
+def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     """Whether there are more texts than posts, posts that share an id, or more around their texts than in them."""
     nodes = outermost([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
     if not nodes or len(nodes) < len(posts):  # posts in posts: what is around one is another
@@ -109,7 +111,7 @@ def _of_posts(layout: Layout, root: Node, posts: Sequence[Post]) -> str:
     return ""
 
 
-def _of_pages(layout: Layout, page: Page, url: str, root: Node, pages: Sequence[Page]) -> str:
+def _of_pages(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
     """Whether there is a link to the next page that is not followed."""
     series = page.series or page.name
     if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages) or not layout.leads_on:

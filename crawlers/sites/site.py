@@ -28,7 +28,7 @@ from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.faults import faults_of as wrong_in
 from ullage.files.faults import shown
 from ullage.files.parsing import read_toml
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.lookup.free_text_check import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
@@ -289,7 +289,7 @@ def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
 
 
 def _text_of(path: Path) -> str:
-    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.trusted`)."""
+    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.trust`)."""
     try:
         return read_trusted(path).decode("utf-8")
     except FileNotFoundError:

@@ -40,7 +40,7 @@ SEEN = ("ok", "quiet")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SiteRow:
     """One site as it is shown. `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never."""
 
     site: Site
@@ -92,7 +92,7 @@ class Row:
         }
 
 
-def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()) -> Table:
+def sites_table(rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()) -> Table:
     """One line a site, also of a file that holds none (`refused`); fits 100 columns where names are short."""
     headings = ("site", "state", "since", "last new", "something\nnew comes", "overdue", "pages due\n/ given up", "next visit")
     made = table(*headings, right=headings[6:7], whole=headings[1:])
@@ -113,7 +113,7 @@ def sites_table(rows: Iterable[Row], now: float, zone: tzinfo | None = None, ref
     return made
 
 
-def _standing(row: Row) -> str:
+def _standing(row: SiteRow) -> str:
     """The state in words, or why there is none."""
     if not row.site.enabled:
         return "off"
@@ -125,7 +125,7 @@ def _standing(row: Row) -> str:
     return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
 
 
-def explained(rows: Iterable[Row], refused: Collection[str] = ()) -> list[str]:
+def explained(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
     """What the words behind states in the table say, one line each."""
     said = {row.reason for row in rows if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled}
     if refused:
@@ -141,7 +141,7 @@ def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
     ]
 
 
-def first_readings(rows: Iterable[Row]) -> list[str]:
+def first_readings(rows: Iterable[SiteRow]) -> list[str]:
     """How long it takes until sites that are new to us are read, one line each."""
     return [
         f"{row.site.name}: first reading, {row.pages['due']} known pages are left: {_length(row.left_seconds)} at least"
@@ -150,7 +150,7 @@ def first_readings(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def changed(rows: Iterable[Row]) -> list[str]:
+def changed(rows: Iterable[SiteRow]) -> list[str]:
     """Of sites where posts were edited or taken away after they were read, or have files that are not read; one line each."""
     lines = []
     for row in rows:

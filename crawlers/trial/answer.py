@@ -9,10 +9,10 @@ from urllib.parse import urldefrag
 from scrapy.http import Response
 
 from crawlers.fetching import response_checks
-from crawlers.frontier.database import Leased
+from crawlers.frontier.database import PageLease
 from crawlers.platforms import Platform
 from crawlers.sites import reasons
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.site import Site
 from ullage.errors import RecordError
 
@@ -20,7 +20,7 @@ UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResponse:
     """What came of one request. `outcome` is a word of `crawlers.fetching.outcomes`, `cause` one of `crawlers.sites.reasons`."""
 
     url: str
@@ -49,7 +49,7 @@ class Robots:
 class Asks(Protocol):
     """The means to ask a site; `crawlers.trial.fetch.Pages` is one."""
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str) -> ProbeResponse:
         """The answer to a request for `url`."""
 
     def by_script(self) -> Asks:
@@ -63,13 +63,13 @@ class Asks(Protocol):
 
 
 @dataclass(slots=True)
-class Kept:
+class ProbeCache:
     """The means to ask a site for each address once."""
 
     pages: Asks
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, ProbeResponse] = field(default_factory=dict)
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str) -> ProbeResponse:
         """The answer to a request for `url`, also to an earlier one."""
         plain = urldefrag(url).url
         if plain not in self.answers:
@@ -90,37 +90,37 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ProbedPage:
     """One page, read. `word` says what speaks against it, as `crawlers.sites.reasons` has it; "" for nothing."""
 
-    page: Page
-    answer: Answer
-    parsed: Parsed
+    page: PageAddress
+    answer: ProbeResponse
+    parsed: PageContent
     word: str = ""
 
     @property
-    def entries(self) -> tuple[Page, ...]:
+    def entries(self) -> tuple[PageAddress, ...]:
         """The threads or pastes that it leads to."""
         return tuple(page for page in self.parsed.pages if page.role != "list")
 
     @property
-    def lists(self) -> tuple[Page, ...]:
+    def lists(self) -> tuple[PageAddress, ...]:
         """Other lists that it leads to."""
         return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
 
     @property
-    def older(self) -> Page | None:
+    def older(self) -> PageAddress | None:
         """Its next page."""
         return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
 
 
-def made_of(page: Page, answer: Answer, platform: Platform, site: Site) -> Read:
+def made_of(page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site) -> ProbedPage:
     """What a platform reads on a page, and what a visit would say of it."""
     if answer.word or answer.response is None:
-        return Read(page, answer, Parsed(), answer.word)
+        return ProbedPage(page, answer, PageContent(), answer.word)
     try:
         parsed = platform.parse(page, answer.response, site)
     except UNPARSED:
-        return Read(page, answer, Parsed(), "parse")
-    outcome = response_checks.of_page(Leased(site.name, b"", page, b"", 0), answer.response, parsed, site)
-    return Read(page, answer, parsed, Answer(answer.url, outcome).word)
+        return ProbedPage(page, answer, PageContent(), "parse")
+    outcome = response_checks.of_page(PageLease(site.name, b"", page, b"", 0), answer.response, parsed, site)
+    return ProbedPage(page, answer, parsed, ProbeResponse(answer.url, outcome).word)

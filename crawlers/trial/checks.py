@@ -10,10 +10,10 @@ from scrapy.http import TextResponse
 
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites import selecting
-from crawlers.sites.pages import Page, Post
+from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.site import Site
 from crawlers.trial import posts
-from crawlers.trial.answer import Answer
+from crawlers.trial.answer import ProbeResponse
 
 LEAST_SHARE = 0.7
 LONG = 25
@@ -22,7 +22,7 @@ MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
 
 
-def doubts(site: Site, read: Sequence[tuple[Page, Answer]]) -> Iterator[str]:
+def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
     """What is short of some pages of a site."""
     roots = {answer.url: _root(answer) for page, answer in read if page.role == "thread" and page.number == 1}
     texts = [{text.strip() for text in root.itertext()} for root in roots.values() if root is not None]
@@ -69,7 +69,7 @@ def _page(body: bytes) -> TextResponse:
     return TextResponse("http://page.invalid/", body=b"<html><body>" + body + b"</body></html>", encoding="utf-8")
 
 
-def _root(answer: Answer) -> HtmlElement | None:
+def _root(answer: ProbeResponse) -> HtmlElement | None:
     response = answer.response
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from crawlers.frontier.database import FILE, open_frontier
-from crawlers.frontier.history import Standing
+from crawlers.frontier.history import SiteHistory
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, SiteFolder, address, is_route, read_site
-from crawlers.trial.look import Found, look
+from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import Mend, file_of, mends
 from crawlers.trial.report import as_json, lines, table
 from ullage import setup
@@ -79,7 +79,7 @@ def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner
     if not dry_run and file.exists():
         raise ConfigError(f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another --name")
     presets = _presets(context)
-    found = _looked(context, Found(site), presets)
+    found = _looked(context, SiteSurvey(site), presets)
     now = context.clock.now()
     shown = lines(found, now)
     if json_out:
@@ -117,7 +117,7 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
     site = sites[name]
     if not site.start or not site.is_crawled:
         raise ConfigError(f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off")
-    found = _looked(context, Found(site, is_known=True), presets)
+    found = _looked(context, SiteSurvey(site, is_known=True), presets)
     shown, said = lines(found, context.clock.now()), tuple(mends(found, presets))
     if json_out:
         print_row(as_json(found, shown, said))
@@ -138,7 +138,7 @@ def _presets(context: Context) -> Presets:
     return presets
 
 
-def _looked(context: Context, found: Found, presets: Presets) -> Found:
+def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey:
     """Look, within the time that there is."""
     from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
     from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
@@ -178,7 +178,7 @@ def _write(file: Path, text: str, presets: Presets) -> None:
         raise
 
 
-def _print_why_not(found: Found, presets: Presets) -> None:
+def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
     """Why no file is written."""
     if found.doubts:
         console().print(f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False)
@@ -195,7 +195,7 @@ def _print_mends(said: Sequence[Mend]) -> None:
 
 def _standing(context: Context, name: str) -> Iterator[str]:
     """Where crawl says that the site stands."""
-    standing = Standing()
+    standing = SiteHistory()
     if any(context.data.glob(f"{FILE}*")):
         with contextlib.closing(open_frontier(context)) as frontier:
             standing = frontier.history.standing(name)

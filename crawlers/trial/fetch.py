@@ -21,20 +21,20 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.address_pin import Resolved
 from crawlers.fetching.addresses import is_outside
 from crawlers.fetching.library_logs import silence_libraries
-from crawlers.fetching.middlewares import Refused
-from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, Rules, rules_text
+from crawlers.fetching.middlewares import RequestRefusal
+from crawlers.fetching.middlewares.robots import SKIP, RobotsCache, RobotsRules, rules_text
 from crawlers.fetching.middlewares.script import RENDER
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
-from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.reactor import drive
 from crawlers.fetching.rendering import Browsers, browsers_of
 from crawlers.fetching.scrapy_settings import scrapy_settings
 from crawlers.sites import reasons
 from crawlers.sites.site import Site
-from crawlers.trial.answer import Answer, Robots
+from crawlers.trial.answer import ProbeResponse, Robots
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.settings import CrawlSettings
@@ -60,20 +60,20 @@ class Pages:
         self._limit.reschedule(asyncio.get_running_loop().time() + RENDERING_SECONDS)
         return Pages(self._spider, self._limit, by_script=True)
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str) -> ProbeResponse:
         """The answer to a request for `url`, redirects followed."""
         try:
             request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script})
         except ValueError:
-            return Answer(url, "parse")
+            return ProbeResponse(url, "parse")
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            outcome, cause = of_error(error), error.cause if isinstance(error, Refused) else ""
-            return Answer(url, outcome, None, cause, await self._led_to(url) if outcome in LEADS_ELSEWHERE else "")
+            outcome, cause = of_error(error), error.cause if isinstance(error, RequestRefusal) else ""
+            return ProbeResponse(url, outcome, None, cause, await self._led_to(url) if outcome in LEADS_ELSEWHERE else "")
         outcome = response_checks.of_answer(url, response)
         cause = reasons.of_status(response.status) if outcome == "status" else ""
-        return Answer(url, outcome, response, cause, response.url if outcome == "login" and response.url != url else "")
+        return ProbeResponse(url, outcome, response, cause, response.url if outcome == "login" and response.url != url else "")
 
     async def robots(self, url: str) -> Robots:
         """What robots.txt says of `url`; it is kept, so that the middleware need not ask again."""
@@ -86,7 +86,7 @@ class Pages:
             return Robots(0, False, 0.0, reasons.of_outcome(of_error(error)))
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
-        spider.visit.robots.put(place, Rules(rules, refusal))
+        spider.visit.robots.put(place, RobotsRules(rules, refusal))
         word = "" if refusal == "robots" else reasons.of_outcome(refusal)
         return Robots(response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word)
 
@@ -113,7 +113,7 @@ Act = Callable[[Pages], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Tried:
+class ProbeVisit:
     """Stands where the middlewares look for a visit."""
 
     site: Site
@@ -129,7 +129,7 @@ class Tried:
 class TrialSpider(Spider):
     """Asks what the look asks for, and ends with it."""
 
-    visit: Tried
+    visit: ProbeVisit
 
     async def start(self) -> AsyncIterator[Request]:
         """No request of its own."""
@@ -153,7 +153,7 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 
 def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None) -> bool:
     """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
-    tried = Tried(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy, browsers_of(crawl))
+    tried = ProbeVisit(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy, browsers_of(crawl))
 
     async def run(_: asyncio.Event) -> None:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)

@@ -18,11 +18,11 @@ from crawlers.fetching import response_checks
 from crawlers.platforms import Platform, platform_of
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites.content_type import declared
-from crawlers.sites.pages import Page, Post
-from crawlers.sites.presets import Preset, Presets, Recognised, recognise
+from crawlers.sites.pages import PageAddress, Post
+from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
 from crawlers.sites.site import Site, address
 from crawlers.trial import checks, unknown
-from crawlers.trial.answer import Answer, Asks, Kept, Read, Robots, made_of
+from crawlers.trial.answer import Asks, ProbeCache, ProbedPage, ProbeResponse, Robots, made_of
 from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.errors import ConfigError
 
@@ -46,31 +46,31 @@ MOST_TRIED = 3
 
 
 @dataclass(slots=True)
-class Found:
+class SiteSurvey:
     """What a look found, as far as it got: a part that is None was not looked at."""
 
     site: Site
     is_known: bool = False
     """Whether the site has a file, by which it is read first."""
     robots: Robots | None = None
-    answer: Answer | None = None
+    answer: ProbeResponse | None = None
     """To the first address of `start`."""
-    recognised: list[Recognised] = field(default_factory=list)
+    recognised: list[PresetMatch] = field(default_factory=list)
     read_as: Site | None = None
     """The site as it was read in the end."""
-    own: Read | None = None
+    own: ProbedPage | None = None
     """What its own file makes of the list, where it makes nothing of it."""
     lists: int = 0
-    list: Read | None = None
-    older: Read | None = None
-    thread: Read | None = None
+    list: ProbedPage | None = None
+    older: ProbedPage | None = None
+    thread: ProbedPage | None = None
     about: str = ""
     """What the software is that the page has most marks of, in its preset's words."""
     unreadable: str = ""
     """Why nothing of its software can be read, where that is so."""
     thread_of: str = ""
     """The software of which the address is a thread, and no list."""
-    front: Found | None = None
+    front: SiteSurvey | None = None
     """What was found from the front page of a site whose list is gone."""
     is_elsewhere: bool = False
     """Whether `start` is not the address that was given, but one that it leads to."""
@@ -109,14 +109,14 @@ class Found:
         return ""
 
 
-async def look(found: Found, pages: Asks, presets: Presets) -> None:
+async def look(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Fill in `found`, and tell which of the hosts that it leads to may be proposed; see `_looked`."""
-    pages = Kept(pages)
+    pages = ProbeCache(pages)
     await _looked(found, pages, presets)
     found.outside = frozenset([one for one in _hosts(found) if found.site.allow_private or await pages.is_outside(one)])
 
 
-def _hosts(found: Found) -> list[str]:
+def _hosts(found: SiteSurvey) -> list[str]:
     """The hosts that may be proposed for a site's file, the commonest first."""
     led_to = [found.answer.led_to] if found.answer and found.answer.led_to else []
     listed = [page.url for page in found.list.entries if not found.site.allows(page.url)] if found.list else []
@@ -124,7 +124,7 @@ def _hosts(found: Found) -> list[str]:
     return [host for host, _ in hosts.most_common(MOST_HOSTS)]
 
 
-async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
+async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Fill in `found`, and stop where the site refuses. Where the list of a known site is gone, its front page is asked too.
 
     Where a new site's page has no list, or a guessed one, those are looked at that it leads to and that are called as lists are.
@@ -134,7 +134,7 @@ async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
     is_guess = bool(found.posts) and found.read_as is not None and found.read_as.platform == "board"
     if not found.is_known and (is_unsure or is_guess) and not (found.lists or found.thread_of or found.unreadable):
         for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
-            other = Found(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
+            other = SiteSurvey(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
             await _look(other, pages, presets)
             is_known = other.read_as is not None and other.read_as.platform != "board"
             if other.posts and (is_known or (is_unsure and not other.doubts)):
@@ -143,16 +143,16 @@ async def _looked(found: Found, pages: Asks, presets: Presets) -> None:
     await _rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
     if found.is_known and found.word in LOST and front not in found.site.start:
-        found.front = Found(found.site.model_copy(update={"start": (front,)}), is_known=True)
+        found.front = SiteSurvey(found.site.model_copy(update={"start": (front,)}), is_known=True)
         await _look(found.front, pages, presets)
 
 
-async def _rendered(found: Found, pages: Asks, presets: Presets) -> None:
+async def _rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Look once more with scripts run, where one fills the page and what it makes of it does not stand in it."""
     response = found.answer.response if found.answer else None
     if found.posts or found.site.script or found.word not in LOST or not is_filled_by_script(response) or data_in(response):
         return
-    other = Found(found.site.model_copy(update={"script": True}), is_known=found.is_known, by_script=True)
+    other = SiteSurvey(found.site.model_copy(update={"script": True}), is_known=found.is_known, by_script=True)
     await _look(other, pages.by_script(), presets)
     found.unrendered = "" if other.posts else other.word
     if other.posts:
@@ -172,7 +172,7 @@ def _called_lists(response: Response | None) -> list[str]:
     ]
 
 
-async def _look(found: Found, pages: Asks, presets: Presets) -> None:
+async def _look(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     url = found.site.start[0]
     if found.site.robots:
         found.robots = await pages.robots(url)
@@ -197,7 +197,7 @@ async def _look(found: Found, pages: Asks, presets: Presets) -> None:
         found.thread_of = next((one.name for one in found.recognised if _is_thread(found, one.name, response, presets)), "")
 
 
-def _readings(found: Found, response: Response, presets: Presets) -> Iterator[Site]:
+def _readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterator[Site]:
     """The site as each software would have it, the likeliest first: its own file, its marks, what reads the page."""
     marked = [one.name for one in found.recognised]
     if found.is_known:
@@ -223,7 +223,7 @@ def _as(site: Site, platform: str) -> Site:
     return site.model_copy(update={"platform": platform, "options": {}})
 
 
-def _tried(site: Site, response: Response, presets: Presets) -> Read | None:
+def _tried(site: Site, response: Response, presets: Presets) -> ProbedPage | None:
     """What a software makes of the page in hand, without asking for another; None where it would ask for one."""
     try:
         platform = platform_of(site, presets)
@@ -232,10 +232,10 @@ def _tried(site: Site, response: Response, presets: Presets) -> Read | None:
         return None
     if head.url not in {site.start[0], response.url}:
         return None
-    return made_of(head, Answer(head.url, "ok", response), platform, site)
+    return made_of(head, ProbeResponse(head.url, "ok", response), platform, site)
 
 
-async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
+async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Read a site of unknown software by what its pages look like; of several guesses the first that leaves no doubt counts."""
     response, best, tried = found.answer.response if found.answer else None, None, 0
     if response is None:
@@ -255,13 +255,13 @@ async def _guessed(found: Found, pages: Asks, presets: Presets) -> None:
         _take(found, best)
 
 
-def _take(found: Found, other: Found) -> None:
+def _take(found: SiteSurvey, other: SiteSurvey) -> None:
     """Make all that was found of another that of this one."""
     for one in fields(other):
         setattr(found, one.name, getattr(other, one.name))
 
 
-async def _goes_on(site: Site, threads: Sequence[tuple[Page, Answer]], pages: Asks) -> bool:
+async def _goes_on(site: Site, threads: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks) -> bool:
     """Whether the next page of a thread leads to other posts, where it is not known that there are none."""
     asked = 0
     for page, answer in threads:
@@ -276,7 +276,7 @@ async def _goes_on(site: Site, threads: Sequence[tuple[Page, Answer]], pages: As
     return not asked
 
 
-async def _check(found: Found, site: Site, answers: Sequence[tuple[Page, Answer]], pages: Asks) -> None:
+async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks) -> None:
     """Hold what was guessed against what the list and a few threads show, the next page of each among it."""
     listed = {page.name: page for page in found.list.entries} if found.list else {}
     told = [(listed.get(page.name, page), answer) for page, answer in answers]
@@ -286,15 +286,17 @@ async def _check(found: Found, site: Site, answers: Sequence[tuple[Page, Answer]
     found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.doubts(site, told))))
 
 
-def _is_thread(found: Found, name: str, response: Response, presets: Presets) -> bool:
+def _is_thread(found: SiteSurvey, name: str, response: Response, presets: Presets) -> bool:
     site = _as(found.site, name)
     url = response.url
     return bool(
-        made_of(Page(url, "thread", series=url), Answer(url, "ok", response), platform_of(site, presets), site).parsed.posts
+        made_of(
+            PageAddress(url, "thread", series=url), ProbeResponse(url, "ok", response), platform_of(site, presets), site
+        ).parsed.posts
     )
 
 
-async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool:
+async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
     """Go from the site's list to posts; whether any were read."""
     try:
         platform = platform_of(site, presets)
@@ -321,15 +323,15 @@ async def _read(found: Found, site: Site, pages: Asks, presets: Presets) -> bool
     return is_read
 
 
-def _is_page_of_ours(thread: Read, site: Site) -> bool:
+def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:
     """Whether what was to be a paste is a page of the site, as behind any link where `raw_paste` is only guessed."""
     response = thread.answer.response
     return bool(site.platform in LAST and thread.page.role == "item" and response and declared(response)[0] == "text/html")
 
 
-async def _list(found: Found, site: Site, platform: Platform, pages: Asks) -> Read | None:
+async def _list(found: SiteSurvey, site: Site, platform: Platform, pages: Asks) -> ProbedPage | None:
     """The first list that leads to threads or pastes, or holds posts."""
-    waiting: list[Page] = list(platform.start(site)[:1])
+    waiting: list[PageAddress] = list(platform.start(site)[:1])
     for _ in range(MOST_LISTS):
         if not waiting:
             break

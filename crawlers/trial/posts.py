@@ -17,7 +17,7 @@ from datetime import datetime
 from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 
-from crawlers.sites.dates import Calendar
+from crawlers.sites.dates import DateFormats
 
 NO_POSTS = frozenset(
     {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
@@ -33,7 +33,7 @@ BODY = re.compile(r"(?i)content|body|text|message|cooked|words")
 BODY_BONUS = 3
 AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
 PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?")
-MOMENT = Calendar()
+MOMENT = DateFormats()
 MOST_CLASSES = 3
 MOST_GROUPS = 80
 """Groups that are looked at, those with the most text first."""

@@ -17,15 +17,15 @@ from scrapy.http import TextResponse
 
 from crawlers.fetching.addresses import is_anybodys, literal
 from crawlers.sites import selecting
-from crawlers.sites.dates import Calendar
+from crawlers.sites.dates import DateFormats
 from crawlers.sites.layout import layout_of
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import PageAddress
 from crawlers.sites.presets import Presets
 from crawlers.sites.reading import answered_at
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
-from crawlers.trial.answer import Read
-from crawlers.trial.look import MOST_HOSTS, Found
+from crawlers.trial.answer import ProbedPage
+from crawlers.trial.look import MOST_HOSTS, SiteSurvey
 from ullage.errors import ConfigError, RecordError
 from ullage.lookup.free_text_check import identifier_in
 
@@ -55,7 +55,7 @@ class Rate:
         return max(SOONEST_SECONDS, min(REVISIT_SECONDS, soon // 10 * 10))
 
 
-def rate(found: Found, now: datetime) -> Rate | None:
+def rate(found: SiteSurvey, now: datetime) -> Rate | None:
     """How much comes, by the times that the list shows; None where it shows none."""
     if found.list is None:
         return None
@@ -66,7 +66,7 @@ def rate(found: Found, now: datetime) -> Rate | None:
     times += [post.published_at for post in read.parsed.posts if post.published_at]
     exact = bool(times)
     if not exact:
-        found_in = (Calendar().moment(page.stamp, here) for page in read.entries)
+        found_in = (DateFormats().moment(page.stamp, here) for page in read.entries)
         times = [moment for moment in found_in if moment] or _beside_links(read, here)
     is_paste = any(page.role == "item" for page in read.entries)
     what = "pastes" if is_paste else "posts" if read.parsed.posts else "new threads" if exact else "threads with something new"
@@ -76,7 +76,7 @@ def rate(found: Found, now: datetime) -> Rate | None:
     return Rate(an_hour, what, not exact, shown) if an_hour is not None else None
 
 
-def _beside_links(read: Read, now: datetime | None) -> list[datetime]:
+def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
     """The newest moment that stands in the row of each entry, where a row is what holds the link to one entry alone."""
     response = read.answer.response
     page = selecting.html(response).root if isinstance(response, TextResponse) and response.selector.type == "html" else None
@@ -90,7 +90,7 @@ def _beside_links(read: Read, now: datetime | None) -> list[datetime]:
         while (above := row.getparent()) is not None and sum(one in ours for one in above.iter("a")) == 1:
             row = above
         texts = (text for one in row.iter() for text in (one.text, one.tail, one.get("title"), one.get("datetime")) if text)
-        moments = [moment for text in texts if (moment := Calendar().moment(text, now)) is not None]
+        moments = [moment for text in texts if (moment := DateFormats().moment(text, now)) is not None]
         found += [max(moments)] if moments else []
     return found
 
@@ -104,7 +104,7 @@ def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | 
     return sum(time >= since for time in times) / hours
 
 
-def file_of(found: Found, legal_basis: str, owner: str, now: datetime) -> str:
+def file_of(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) -> str:
     """The site's file; a knob that has its default is left out. What nobody said stands there as a comment."""
     site, read_as = found.site, found.read_as or found.site
     comes = rate(found, now)
@@ -126,7 +126,7 @@ def file_of(found: Found, legal_basis: str, owner: str, now: datetime) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summary(found: Found) -> str:
+def summary(found: SiteSurvey) -> str:
     """What was read, in a few words."""
     read = found.list
     if read is None:
@@ -154,7 +154,7 @@ class Mend:
     lines: tuple[str, ...] = ()
 
 
-def mends(found: Found, presets: Presets) -> Iterator[Mend]:
+def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
     """What would mend a site, the likeliest first; nothing where nothing speaks against it."""
     site, word = found.site, found.word
     if found.front and found.front.posts:
@@ -188,7 +188,7 @@ def _usual(site: Site, word: str) -> Mend:
     return ELSE[word]
 
 
-def _other_software(found: Found) -> Mend:
+def _other_software(found: SiteSurvey) -> Mend:
     site, read_as = found.site, found.read_as or found.site
     out = [f"- platform = {_toml(site.platform)}"] if site.platform != read_as.platform else []
     into = [f"+ platform = {_toml(read_as.platform)}"] if out else []
@@ -200,7 +200,7 @@ def _other_software(found: Found) -> Mend:
     return Mend(why, (*out, *into))
 
 
-def _at_the_front(found: Found, front: Found) -> Mend:
+def _at_the_front(found: SiteSurvey, front: SiteSurvey) -> Mend:
     """Its list is gone, and its front page leads to what it lists now."""
     starts = f"- start = {_toml(found.site.start)}", f"+ start = {_toml((*front.site.start, *found.site.start[1:]))}"
     changed = _other_software(front).lines if front.read_as and front.read_as is not front.site else ()
@@ -210,7 +210,7 @@ def _at_the_front(found: Found, front: Found) -> Mend:
     )
 
 
-def _elsewhere(found: Found) -> Iterator[Mend]:
+def _elsewhere(found: SiteSurvey) -> Iterator[Mend]:
     """What is to be said of other hosts: the site leads us there, or its list does."""
     site, word = found.site, found.word
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
@@ -246,7 +246,7 @@ def _place(parts: SplitResult) -> str:
     return parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
 
 
-def _hosts_behind(site: Site, entries: Sequence[Page], outside: Collection[str]) -> list[str]:
+def _hosts_behind(site: Site, entries: Sequence[PageAddress], outside: Collection[str]) -> list[str]:
     """Hosts that more than half of a list leads to and that the site's file does not name, those `outside`, commonest first.
 
     One in whose name an identifier can be read is not shown, nor one that an address logs in at.
@@ -259,7 +259,7 @@ def _hosts_behind(site: Site, entries: Sequence[Page], outside: Collection[str])
     return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
 
 
-def _blind_options(found: Found, presets: Presets) -> Iterator[Mend]:
+def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
     """Of a site's own options, those that find nothing on the page in hand."""
     site, read = found.site, found.own
     response = read.answer.response if read else None

@@ -21,7 +21,7 @@ from crawlers.sites import reasons
 from crawlers.sites.content_type import declared
 from crawlers.sites.pages import Post
 from crawlers.sites.reasons import MEANING
-from crawlers.trial.look import LIST_NAME, Found, kinds_of_links
+from crawlers.trial.look import LIST_NAME, SiteSurvey, kinds_of_links
 from crawlers.trial.proposal import Mend, count, rate
 from crawlers.trial.script import data_in, is_filled_by_script
 from ullage.display.render import moment
@@ -40,7 +40,7 @@ MOST_PATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReportLine:
     """One part. Of `-` nobody can say anything: it was not reached, or the site has none."""
 
     part: str
@@ -63,64 +63,64 @@ def _class(sign: str) -> str:
     return known.get(kind, sign if sign.isascii() and sign.isprintable() else "·")
 
 
-def lines(found: Found, now: datetime, zone: tzinfo | None = None) -> list[Line]:
+def lines(found: SiteSurvey, now: datetime, zone: tzinfo | None = None) -> list[ReportLine]:
     """Every part in the order in which it is looked at, up to the one that ended the look."""
     return [line for part in PARTS for line in part(found, now, zone)]
 
 
-def _robots(found: Found, *_: object) -> Iterator[Line]:
+def _robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     robots = found.robots
     if found.is_elsewhere:
         name = LIST_NAME.search(found.site.start[0])
-        yield Line(
+        yield ReportLine(
             "address", "WARN", f"no list is on it; it leads to {name[0] if name else 'another'}, at which all below was found"
         )
     if robots is None:
-        yield Line("robots.txt", "WARN", "not asked: `robots = false` in its file")
+        yield ReportLine("robots.txt", "WARN", "not asked: `robots = false` in its file")
     elif not robots.allowed:
-        yield Line("robots.txt", "FAULT", MEANING[robots.word or "robots"])
+        yield ReportLine("robots.txt", "FAULT", MEANING[robots.word or "robots"])
     else:
         said = "allows the list" if robots.status // 100 == 2 else f"there is none ({robots.status}), so all is allowed"
         slow = f"; {robots.delay:g} s between requests" if robots.delay else ""
-        yield Line("robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow)
+        yield ReportLine("robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow)
 
 
-def _answer(found: Found, *_: object) -> Iterator[Line]:
+def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     answer = found.answer
     if answer is None:
         return
     if answer.response is None:
-        yield Line("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
+        yield ReportLine("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
         return
     response, (media_type, charset) = answer.response, declared(answer.response)
     told = f"{response.status}, {media_type}{f' in {charset}' if charset else ''}, {_size(len(response.body))}"
     seconds = response.meta.get("download_latency", 0.0) if response.request else 0.0
-    yield Line("answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s")
+    yield ReportLine("answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s")
     word = answer.word or found.word
     wall = word in {"challenge", "forbidden", "busy", "unavailable"}
-    yield Line("wall", "FAULT" if wall else "ok", f"{word}: {MEANING[word]}" if wall else "none: no challenge, no refusal")
+    yield ReportLine("wall", "FAULT" if wall else "ok", f"{word}: {MEANING[word]}" if wall else "none: no challenge, no refusal")
     login = word == "login"
     box = not login and response_checks.asks_for_password(response)
     guest = "none: a guest reads it" + (", and sees a small form to log in with" if box else "")
-    yield Line("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
+    yield ReportLine("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
     if word not in {"", "login", "empty", "layout", "parse"} and not wall:
-        yield Line("page", "FAULT", f"{word}: {MEANING[word]}")
+        yield ReportLine("page", "FAULT", f"{word}: {MEANING[word]}")
 
 
-def _script(found: Found, *_: object) -> Iterator[Line]:
+def _script(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     response = found.answer.response if found.answer else None
     if found.by_script:
-        yield Line("script", "WARN", f"a script fills the page: a browser renders it (`script = true`){_asked(response)}")
+        yield ReportLine("script", "WARN", f"a script fills the page: a browser renders it (`script = true`){_asked(response)}")
         return
     if found.list is not None or found.word in GATES or not is_filled_by_script(response):
         return
     if data := data_in(response):
         told = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
-        yield Line("script", "WARN", f"a script fills the page, {told}")
+        yield ReportLine("script", "WARN", f"a script fills the page, {told}")
     else:
         tried = f"; {found.unrendered}: {MEANING[found.unrendered]}" if found.unrendered in RENDERING else ""
         said = f"a script fills the page, without JSON in it: give the address of the list that it asks for{tried}"
-        yield Line("script", "FAULT", said)
+        yield ReportLine("script", "FAULT", said)
 
 
 def _asked(response: Response | None) -> str:
@@ -130,74 +130,78 @@ def _asked(response: Response | None) -> str:
     return f"; it asks for JSON at {paths}: a feed of that, if it is the list, costs less" if paths else ""
 
 
-def _software(found: Found, *_: object) -> Iterator[Line]:
+def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.answer is None or found.answer.word:
         return
     read_as, marked = found.read_as, {one.name: one.why for one in found.recognised}
     if marked and found.word in GATES:
-        yield Line("software", "ok", f"{', '.join(marked)}, by its marks")
+        yield ReportLine("software", "ok", f"{', '.join(marked)}, by its marks")
     elif found.thread_of:
-        yield Line("software", "ok", f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it")
+        yield ReportLine("software", "ok", f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it")
     elif found.unreadable:
-        yield Line("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
+        yield ReportLine("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
         likely = f"it looks like {', '.join(marked)}, which reads no list here: {found.about}"
         named = likely if marked else "none that is known: it has no mark"
-        yield Line("software", "FAULT", named)
+        yield ReportLine("software", "FAULT", named)
     elif read_as.platform in marked:
-        yield Line("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
+        yield ReportLine("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
     elif read_as.platform == "board" and read_as is not found.site:
-        yield Line("software", "WARN", "none that is known: it is read as it looks, so see whether all below is right")
+        yield ReportLine("software", "WARN", "none that is known: it is read as it looks, so see whether all below is right")
     else:
         how = "by its file" if found.is_known and read_as is found.site else "by what reads its pages: no mark of it is there"
-        yield Line("software", "ok" if found.is_known and read_as is found.site else "WARN", f"{read_as.platform}, {how}")
+        yield ReportLine("software", "ok" if found.is_known and read_as is found.site else "WARN", f"{read_as.platform}, {how}")
 
 
-def _list(found: Found, *_: object) -> Iterator[Line]:
+def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.answer is None or found.answer.word:
         return
     read = found.list
     if found.thread_of:
-        yield Line("list", "FAULT", "it is one thread: give the address of the list that it stands on, or of the front page")
+        yield ReportLine(
+            "list", "FAULT", "it is one thread: give the address of the list that it stands on, or of the front page"
+        )
         return
     if found.unreadable or (read is None and found.word in GATES):
         return
     if read is None and found.lists:
-        yield Line(
+        yield ReportLine(
             "list", "FAULT", f"it leads to {count(found.lists, 'other list')}; of those that were opened none leads to a post"
         )
         return
     if read is None:
         kinds = ", ".join(f"{number} to {kind}" for kind, number in _kinds(found))
         seen = f"; it leads to {kinds}" if kinds else "; it leads to nothing of which there are several"
-        yield Line("list", "FAULT", f"nothing on it is a thread, a paste or a post{seen}")
+        yield ReportLine("list", "FAULT", f"nothing on it is a thread, a paste or a post{seen}")
         return
     if found.lists:
-        yield Line("lists", "ok", f"it leads to {count(found.lists, 'other list')}")
+        yield ReportLine("lists", "ok", f"it leads to {count(found.lists, 'other list')}")
     what = "paste" if any(page.role == "item" for page in read.entries) else "thread"
     held = count(len(read.entries), what) if read.entries else count(len(read.parsed.posts), "post") + " on the list itself"
-    yield Line("list", "FAULT" if read.word else "ok", held)
+    yield ReportLine("list", "FAULT" if read.word else "ok", held)
     if read.older is None:
-        yield Line("next page", "-", "none: all is on one page, or the link to it is not read")
+        yield ReportLine("next page", "-", "none: all is on one page, or the link to it is not read")
     elif found.older is not None:
         known = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
         behind = {page.name for page in found.older.entries} | {post.post_id for post in found.older.parsed.posts}
         more = len(behind - known)
-        yield Line("next page", "ok" if more else "WARN", f"leads to {more} more" if more else "leads to nothing that is new")
+        yield ReportLine(
+            "next page", "ok" if more else "WARN", f"leads to {more} more" if more else "leads to nothing that is new"
+        )
     else:
-        yield Line("next page", "-", "there is one; it was not looked at")
+        yield ReportLine("next page", "-", "there is one; it was not looked at")
     if any(page.role == "thread" for page in read.entries):
         stamps = [page.stamp for page in read.entries if page.stamp]
         told = f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}" if stamps else "none: no new post is noticed"
-        yield Line("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", told)
+        yield ReportLine("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", told)
 
 
-def _kinds(found: Found) -> Sequence[tuple[str, int]]:
+def _kinds(found: SiteSurvey) -> Sequence[tuple[str, int]]:
     response = found.answer.response if found.answer else None
     return [(kind, number) for kind, number in kinds_of_links(response) if number > 1] if response else ()
 
 
-def _thread(found: Found, now: datetime, zone: tzinfo | None) -> Iterator[Line]:
+def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[ReportLine]:
     read, posts = found.thread, found.posts
     if found.list is None:
         return
@@ -206,7 +210,7 @@ def _thread(found: Found, now: datetime, zone: tzinfo | None) -> Iterator[Line]:
         more = ", and a next page" if read.older else ""
         word = reasons.of_post(read.word)
         fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
-        yield Line(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
+        yield ReportLine(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
     if not posts:
         return
     yield _having("author", posts, lambda post: post.author)
@@ -214,48 +218,50 @@ def _thread(found: Found, now: datetime, zone: tzinfo | None) -> Iterator[Line]:
     newest = max(dated, default=None)
     said = f"{len(dated)} of {len(posts)}, the newest {moment(newest, zone)}" if newest else "none"
     ahead = newest is not None and (newest - now).total_seconds() > 86400
-    yield Line("date", "WARN" if ahead or len(dated) < len(posts) else "ok", said + (": that is yet to come" if ahead else ""))
+    yield ReportLine(
+        "date", "WARN" if ahead or len(dated) < len(posts) else "ok", said + (": that is yet to come" if ahead else "")
+    )
     sizes = sorted(len(post.body) for post in posts)
     least, most = _size(sizes[0]), _size(sizes[-1])
     span = most if least == most else f"{least.removesuffix(' bytes') if most.endswith(' bytes') else least} to {most}"
-    yield Line("text", "ok" if sizes[-1] else "FAULT", f"{span} a post, {posts[0].media_type}")
+    yield ReportLine("text", "ok" if sizes[-1] else "FAULT", f"{span} a post, {posts[0].media_type}")
 
 
-def _having(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> Line:
+def _having(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> ReportLine:
     """How many posts have it; many a paste is nobody's."""
     having = [of(post) for post in posts if of(post)]
     said = f"{len(having)} of {len(posts)}, such as {shape(having[0])}" if having else "none"
     few: Mark = "-" if not having and posts[0].kind == "paste" else "WARN"
-    return Line(part, "ok" if len(having) == len(posts) else few, said)
+    return ReportLine(part, "ok" if len(having) == len(posts) else few, said)
 
 
-def _rate(found: Found, now: datetime, _: object) -> Iterator[Line]:
+def _rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
     if found.list is None:
         return
     comes = rate(found, now)
     if comes is None:
-        yield Line("rate", "-", "not known: the list shows no times")
+        yield ReportLine("rate", "-", "not known: the list shows no times")
         return
     often, per = (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
     number = f"{often:.2g}" if often < 10 else f"{often:,.0f}"
     told = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
-    yield Line("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
+    yield ReportLine("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
 
 
-def _late(found: Found, *_: object) -> Iterator[Line]:
+def _late(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.is_late:
-        yield Line("time", "WARN", "was up before all was looked at")
+        yield ReportLine("time", "WARN", "was up before all was looked at")
 
 
-def _checks(found: Found, *_: object) -> Iterator[Line]:
+def _checks(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     for said in found.doubts[:1]:
-        yield Line("incomplete", "FAULT", said)
+        yield ReportLine("incomplete", "FAULT", said)
 
 
 PARTS = (_robots, _answer, _script, _software, _list, _thread, _checks, _rate, _late)
 
 
-def table(shown: Sequence[Line]) -> Table:
+def table(shown: Sequence[ReportLine]) -> Table:
     """The lines side by side; what was found folds within its column."""
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
@@ -266,7 +272,7 @@ def table(shown: Sequence[Line]) -> Table:
     return made
 
 
-def as_json(found: Found, shown: Sequence[Line], mends: Sequence[Mend] = ()) -> dict[str, Any]:
+def as_json(found: SiteSurvey, shown: Sequence[ReportLine], mends: Sequence[Mend] = ()) -> dict[str, Any]:
     """The same for a program."""
     return {
         "site": found.site.name,

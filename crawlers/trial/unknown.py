@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from scrapy.http import Response
 
 from crawlers.platforms.board import PLATFORM
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import Site
 from crawlers.trial import guess
-from crawlers.trial.answer import Answer, Asks, Read, made_of
+from crawlers.trial.answer import Asks, ProbedPage, ProbeResponse, made_of
 
 MOST_GROUPS = 4
 """Groups of links of a page whose entries are looked at."""
@@ -30,7 +30,7 @@ LEAST_POSTS = 3
 """So many posts must stand on a list that leads to no threads."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
 NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
-Seen = Sequence[tuple[Page, Answer]]
+Seen = Sequence[tuple[PageAddress, ProbeResponse]]
 Above = Mapping[str, list[str]]
 """The options that lead to a page: `lists` and `lists_pattern`, those of the nearest list first."""
 NOTHING: Above = {"lists": [], "lists_pattern": []}
@@ -47,19 +47,19 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class _LinkGroup:
     """A group of links, the pages behind a few of them, and a few more of its entries."""
 
     options: guess.Options
     behind: Seen
-    few: Sequence[Page]
+    few: Sequence[PageAddress]
     listing: Response
 
 
 async def guesses(site: Site, response: Response, pages: Asks, above: Above = NOTHING) -> AsyncIterator[Guess]:
     """What may read a site from a page of it on, the likeliest first; `above` leads to the page itself."""
     threads, boards = await _looked_at(site, response, pages, above)
-    shared = list[_Listed]()
+    shared = list[_LinkGroup]()
     if boards is not None:
         patterns = [(one, str(one.options["pattern"])) for one in threads]
         shared = [one for one, pattern in patterns if guess.ids_on(boards[0], pattern) - guess.ids_on(response, pattern)]
@@ -75,7 +75,7 @@ async def guesses(site: Site, response: Response, pages: Asks, above: Above = NO
 
 
 async def _of_boards(
-    site: Site, boards: tuple[Response, guess.Options], shared: Sequence[_Listed], pages: Asks, above: Above
+    site: Site, boards: tuple[Response, guess.Options], shared: Sequence[_LinkGroup], pages: Asks, above: Above
 ) -> AsyncIterator[Guess]:
     """What reads a board: as `shared` reads the page that leads to it, which has some of its threads; or in its own way."""
     inner, listed = boards
@@ -93,13 +93,13 @@ async def _of_boards(
 
 async def _looked_at(
     site: Site, response: Response, pages: Asks, above: Above
-) -> tuple[list[_Listed], tuple[Response, guess.Options] | None]:
+) -> tuple[list[_LinkGroup], tuple[Response, guess.Options] | None]:
     """Groups of links that lead to what is no list, and the first that leads to a list, with that."""
-    threads, boards, left, longest = list[_Listed](), None, MOST_GUESSED, 0
+    threads, boards, left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
     known = "|".join(f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})" for pattern in above["lists_pattern"])
     least = guess.LEAST if above["lists"] else LEAST_BOARDS
     for listed in guess.lists_of(response, known, least)[:MOST_GROUPS]:
-        entries, behind = entries_of(site, listed, response), list[tuple[Page, Answer]]()
+        entries, behind = entries_of(site, listed, response), list[tuple[PageAddress, ProbeResponse]]()
         inner = None
         for entry in entries[: left if threads else MOST_GUESSED]:
             left -= bool(threads)
@@ -111,7 +111,7 @@ async def _looked_at(
                 inner = answer.response
                 break
         if inner is None and behind:
-            one = _Listed(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response)
+            one = _LinkGroup(listed, behind, entries[MOST_GUESSED:][-MOST_GUESSED:], response)
             # A few links beside a longer list lead to parts of the site, as categories do.
             threads.insert(0 if threads and len(entries) >= TIMES * longest else len(threads), one)
             longest = max(longest, len(entries))
@@ -121,7 +121,7 @@ async def _looked_at(
     return threads, boards
 
 
-async def _of_threads(site: Site, listed: _Listed, pages: Asks, above: Above) -> AsyncIterator[Guess]:
+async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above) -> AsyncIterator[Guess]:
     """What reads the threads, or pastes, behind a group of links."""
     options = listed.options
     lists: guess.Options = {name: value for name, value in above.items() if value}
@@ -131,14 +131,14 @@ async def _of_threads(site: Site, listed: _Listed, pages: Asks, above: Above) ->
     elif len(behind) < MOST_GUESSED and listed.few:
         rest = [(entry, await pages.get(entry.url)) for entry in entries_of(site, options, listed.listing)[:MOST_GUESSED]]
         seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
-        async for found in _of_posts(site, _Listed(options, seen, listed.few, listed.listing), pages, lists):
+        async for found in _of_posts(site, _LinkGroup(options, seen, listed.few, listed.listing), pages, lists):
             yield found
     else:
         async for found in _of_posts(site, listed, pages, lists):
             yield found
 
 
-async def _of_posts(site: Site, listed: _Listed, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
+async def _of_posts(site: Site, listed: _LinkGroup, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
     if posts := guess.of_threads([answer.response for _, answer in listed.behind if answer.response]):
         more = [(entry, await pages.get(entry.url)) for entry in listed.few]
         options = {**listed.options, **lists, **posts}
@@ -158,19 +158,26 @@ async def _of_book(site: Site, response: Response, pages: Asks) -> AsyncIterator
         yield Guess(_book(options))
 
 
-def _made_of_book(site: Site, options: guess.Options, response: Response) -> Read | None:
+def _made_of_book(site: Site, options: guess.Options, response: Response) -> ProbedPage | None:
     if not options:
         return None
-    return made_of(Page(response.url, "list"), Answer(response.url, "ok", response), PLATFORM, board(site, _book(options)))
+    return made_of(
+        PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response), PLATFORM, board(site, _book(options))
+    )
 
 
 def _book(options: guess.Options) -> guess.Options:
     return {("next" if name == "thread_next" else name): value for name, value in {**options, "numbered": True}.items()}
 
 
-def entries_of(site: Site, listed: guess.Options, response: Response) -> Sequence[Page]:
+def entries_of(site: Site, listed: guess.Options, response: Response) -> Sequence[PageAddress]:
     """The entries of a list, those before others of which it counts more posts, or shows a larger number."""
-    read = made_of(Page(response.url, "list"), Answer(response.url, "ok", response), PLATFORM, board(site, {**listed, **NO_POST}))
+    read = made_of(
+        PageAddress(response.url, "list"),
+        ProbeResponse(response.url, "ok", response),
+        PLATFORM,
+        board(site, {**listed, **NO_POST}),
+    )
     numbers = [(int(page.facts.get("posts", "0")), max(map(int, NUMBER.findall(page.stamp)), default=0)) for page in read.entries]
     return [page for _, page in sorted(zip(numbers, read.entries, strict=True), key=lambda one: one[0], reverse=True)]
 

@@ -20,10 +20,10 @@ from scrapy.robotstxt import ProtegoRobotParser
 from twisted.python.failure import Failure
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.address_pin import Resolved
 from crawlers.fetching.library_logs import silence_libraries
 from crawlers.fetching.middlewares.robots import rules_text
 from crawlers.fetching.outcomes import of_error
-from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.reactor import drive
 from crawlers.fetching.scrapy_settings import scrapy_settings

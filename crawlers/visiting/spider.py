@@ -16,15 +16,15 @@ from twisted.python.failure import Failure
 
 from crawlers.fetching import response_checks
 from crawlers.fetching.conditional import conditions, validators
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.script import RENDER
 from crawlers.fetching.middlewares.size import STOPPED
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, of_error, retry_after
 from crawlers.fetching.response_headers import answered
-from crawlers.frontier.database import Leased
+from crawlers.frontier.database import PageLease
 from crawlers.sites import reasons
 from crawlers.sites.absent import Absent, absent_of, far_ids
-from crawlers.sites.pages import PARENT, Lacking, Page, Parsed, Post
+from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
 from crawlers.sites.reading import COUNTED
 from crawlers.visiting.visit import Visit
 from ullage import log
@@ -41,8 +41,8 @@ LARGE_BYTES = 1 << 19
 class PageRead:
     """The item that goes through the pipelines: one page, read. `posts` is what is still to be captured."""
 
-    leased: Leased
-    parsed: Parsed
+    leased: PageLease
+    parsed: PageContent
     posts: tuple[Post, ...]
     truncated: bool
     size: int = 0
@@ -76,7 +76,7 @@ class PageSpider(Spider):
         except UllageError as error:
             self.visit.break_off(error)
 
-    def _request(self, leased: Leased) -> Request | None:
+    def _request(self, leased: PageLease) -> Request | None:
         """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
         headers = {} if self.visit.deep else conditions(leased.validators, self.visit.reading)
         is_filled = self.visit.reading.script and leased.page.role != "item" and PARENT not in leased.page.facts
@@ -113,7 +113,7 @@ class PageSpider(Spider):
         kept = validators(response, visit.reading) if known else b""
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
-    async def _is_absent(self, page: Page, response: Response) -> bool:
+    async def _is_absent(self, page: PageAddress, response: Response) -> bool:
         """Whether a paste that was counted up to is not there, by how the site answers for two that surely are not."""
         visit, urls = self.visit, page.facts[COUNTED].split()
         if visit.absent is None:
@@ -130,9 +130,9 @@ class PageSpider(Spider):
             return None
         return response.body if response_checks.of_answer(url, response) == "ok" else None
 
-    def _parsed(self, leased: Leased, response: Response) -> tuple[str, Parsed]:
+    def _parsed(self, leased: PageLease, response: Response) -> tuple[str, PageContent]:
         """The outcome of a response and what it holds; touches nothing of the visit."""
-        outcome, parsed = response_checks.of_answer(leased.page.url, response), Parsed()
+        outcome, parsed = response_checks.of_answer(leased.page.url, response), PageContent()
         if outcome == "ok":
             parsed = self.visit.platform.parse(leased.page, response, self.visit.site)
             outcome = response_checks.of_page(leased, response, parsed, self.visit.site)
@@ -141,7 +141,7 @@ class PageSpider(Spider):
     def not_read(self, failure: Failure) -> None:
         """A request that brought no response."""
         request: Request = failure.request  # type: ignore[attr-defined]
-        cause = failure.value.cause if isinstance(failure.value, Refused) else ""
+        cause = failure.value.cause if isinstance(failure.value, RequestRefusal) else ""
         self._tell(request.meta[LEASED], of_error(failure.value), cause=cause)
 
     def callback_failed(self, failure: Failure, response: Response) -> None:
@@ -162,7 +162,7 @@ class PageSpider(Spider):
             self.visit.break_off(failure.value)
         self._tell(item.leased, "parse")
 
-    def _tell(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
+    def _tell(self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """Tell the visit what became of a page; if even that fails, end it."""
         try:
             self.visit.failed(leased, outcome, wait, cause)

@@ -12,21 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from crawlers.bus.appends import Appends
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import CaptureOutbox
 from crawlers.fetching import response_checks
+from crawlers.fetching.address_pin import Resolved
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, PASSES, RESTS, Fate
-from crawlers.fetching.pinned import Resolved
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.rendering import Browsers
-from crawlers.fetching.session import Session
-from crawlers.frontier.database import LONGEST_REST_SECONDS, Finished, Frontier, Leased
+from crawlers.fetching.session import SiteLogin
+from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, PageLease, VisitResult
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, read_as
 from crawlers.sites.absent import Absent
 from crawlers.sites.page_verdict import FRONT, LEAST_PAGES, UNKNOWN, Evidence, Profile
-from crawlers.sites.pages import PARENT, Parsed
+from crawlers.sites.pages import PARENT, PageContent
 from crawlers.sites.reading import COUNTED
 from crawlers.sites.site import Site
 from crawlers.visiting.pace import reading_seconds, revisit_seconds
@@ -48,7 +48,7 @@ class Visit:
     site: Site
     platform: Platform
     frontier: Frontier
-    outbox: Outbox
+    outbox: CaptureOutbox
     robots: RobotsCache
     metrics: CrawlMetrics
     clock: Clock
@@ -61,7 +61,7 @@ class Visit:
     """The way out that the site's file names, if it is there."""
     browsers: Browsers | None = None
     """The means to render pages that a script fills."""
-    session: Session | None = None
+    session: SiteLogin | None = None
     """The cookies that the site's file names, if they are there."""
     resolved: Resolved = field(default_factory=dict)
     """Where the site's hosts are, as far as they may be asked."""
@@ -89,7 +89,7 @@ class Visit:
     _held: set[bytes] = field(default_factory=set)
     _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _never_read: list[Leased] = field(default_factory=list)
+    _never_read: list[PageLease] = field(default_factory=list)
     """Pages that are gone and never held anything: given up as long as no post is read, for their address may be wrong."""
     _failures: int = 0
     _broken_off: bool = False
@@ -117,7 +117,7 @@ class Visit:
         walk = -(-self.site.deep_pages // 2) if self.deep else 0
         self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site), walk)
 
-    async def next_page(self) -> Leased | None:
+    async def next_page(self) -> PageLease | None:
         """Lease the next page, waiting for what is in hand to turn some up; None when the visit is over."""
         while self.wants_more():
             if len(self._held) < self.site.concurrency:
@@ -143,7 +143,7 @@ class Visit:
         return not (self._broken_off or is_night) and self.leased < self.site.max_pages and self.may_lease()
 
     def finished(
-        self, leased: Leased, parsed: Parsed, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
+        self, leased: PageLease, parsed: PageContent, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
     ) -> None:
         """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
         self._note(self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep))
@@ -159,7 +159,7 @@ class Visit:
         is_front = outcome == "ok" and parsed.pages and not (leased.entries or response_checks.entries(parsed))
         self._release(leased, outcome, shown=FRONT if is_front and is_head(leased) else "")
 
-    def _note(self, found: Finished) -> None:
+    def _note(self, found: VisitResult) -> None:
         """What a page brought beside what is new."""
         self.edited, self.gone = self.edited + found.edited, self.gone + found.gone
         self.metrics.edited.inc(found.edited)
@@ -172,7 +172,7 @@ class Visit:
         self.metrics.files.labels(word).inc(count)
         self.frontier.history.tally(self.site.name, {f"file_{word}": count})
 
-    def _note_thread(self, leased: Leased, parsed: Parsed) -> None:
+    def _note_thread(self, leased: PageLease, parsed: PageContent) -> None:
         """At the end of a thread, whether it gave what its list counts, or its own page."""
         page = leased.page
         if page.role != "thread" or any(found.series == page.series for found in parsed.pages):
@@ -180,7 +180,7 @@ class Visit:
         if counted := self.frontier.counted(leased) or parsed.counted:
             self.seen.note_thread(counted, self.frontier.entries(leased), page.number)
 
-    def unchanged(self, leased: Leased) -> None:
+    def unchanged(self, leased: PageLease) -> None:
         """The site says that a list is as it was: it counts as seen."""
         self.frontier.unchanged(leased)
         self.read, self._failures = self.read + 1, 0
@@ -192,7 +192,7 @@ class Visit:
             seconds = round(reading_seconds(self.site, pages))
             log.get("crawl").info("first_reading", site=self.site.name, pages=pages, seconds=seconds)
 
-    def failed(self, leased: Leased, outcome: str, wait: float | None = None, cause: str = "") -> None:
+    def failed(self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """A page was not read: decide what becomes of it.
 
         `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.sites.reasons` that says more than the
@@ -222,13 +222,13 @@ class Visit:
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome, cause)
 
-    def _is_gone(self, leased: Leased) -> None:
+    def _is_gone(self, leased: PageLease) -> None:
         """A page is not there, or not yet."""
         if COUNTED in leased.page.facts:
             self.frontier.not_yet(leased, self.site.revisit_seconds)
             self.read += 1  # the site was asked what is new, and said
             return
-        self._note(self.frontier.finish(leased, Parsed(), self.began))
+        self._note(self.frontier.finish(leased, PageContent(), self.began))
         if leased.page.role != "list" and PARENT not in leased.page.facts and not leased.entries:
             self._never_read.append(leased)
 
@@ -271,7 +271,7 @@ class Visit:
             self.tell_left()
         return succeeded
 
-    def _release(self, leased: Leased, outcome: str, cause: str = "", shown: str = "") -> None:
+    def _release(self, leased: PageLease, outcome: str, cause: str = "", shown: str = "") -> None:
         """Take a page out of hand; `shown` is what it says of the site, where that is not its outcome."""
         self.metrics.page(self.site.name, outcome)
         ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
@@ -288,6 +288,6 @@ class Visit:
             self.permits.release()
 
 
-def is_head(leased: Leased) -> bool:
+def is_head(leased: PageLease) -> bool:
     """Whether a page is the first one of a list: where what is new stands."""
     return leased.page.role == "list" and leased.page.number == 1

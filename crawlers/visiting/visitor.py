@@ -9,19 +9,19 @@ from scrapy.crawler import Crawler
 
 from crawlers.bus.appends import Appends
 from crawlers.bus.bus_thread import OnBus
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import CaptureOutbox
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.rendering import browsers_of
 from crawlers.fetching.scrapy_settings import OfOneVisit, scrapy_settings
-from crawlers.fetching.session import Session, session_of
+from crawlers.fetching.session import SiteLogin, session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import SOON_SECONDS, Site
+from crawlers.visiting.removals import tell_taken
 from crawlers.visiting.spider import PageSpider
-from crawlers.visiting.taken import tell_taken
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.bus import Publisher
@@ -65,7 +65,7 @@ class Visitor:
         self._robots = RobotsCache(context.settings.crawl.robots_seconds, context.clock.monotonic)
         self._proxies = proxies_of(context)
         self._browsers = browsers_of(context.settings.crawl)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, SiteLogin] = {}
         self._told = set[str]()
         self._permits = asyncio.Semaphore(context.settings.crawl.concurrency)
         self._one_large = asyncio.Lock()
@@ -78,7 +78,7 @@ class Visitor:
             site,
             platform_of(site, self._presets),
             self._frontier,
-            Outbox(self._publisher, keys.sealer(self._context.keys), self._signer),
+            CaptureOutbox(self._publisher, keys.sealer(self._context.keys), self._signer),
             self._robots,
             self._metrics,
             self._context.clock,
@@ -91,7 +91,7 @@ class Visitor:
             session,
         )
 
-    def _session(self, site: Site) -> Session | None:
+    def _session(self, site: Site) -> SiteLogin | None:
         """The session of `site`: that of before as long as its file says the same, for the site may have given it new cookies."""
         if not site.cookies:
             return None

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crawlers.collectors.channel import Channel
+from crawlers.collectors.channel import ChatChannel
 from crawlers.sites.site import Site
 from deploy.documents.metrics import with_metrics
 from ullage.records import Capture
@@ -56,7 +56,7 @@ def site_file() -> str:
 
 def channel_file() -> str:
     """What a channel's file may say."""
-    return _knobs(Channel, without={"name"})
+    return _knobs(ChatChannel, without={"name"})
 
 
 def records() -> str:

@@ -19,14 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from matcher.cli.assess_one import serve_one
-from matcher.cli.examine import Examined, Wanted, desk_of, examine, open_incidents
+from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable
-from matcher.cli.verdict import ASK, IN_PARTS, Assessment, Verdict, check_severity
+from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
 from ullage.display.screen import next_line
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import is_standard_output, write_whole
-from ullage.incidents import Opened
+from ullage.incidents import IncidentReference
 from ullage.settings import Context
 from ullage.verdict import Reason, in_words
 from ullage.verdict.words import cookies_in_words, counted
@@ -66,7 +66,7 @@ def assess(
         _check_target(customers, file)
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=open_)
-        wanted = Wanted(limits_here(ocr=ocr), tenant, customers=customers is not None, to_open=open_)
+        wanted = ExaminationRequest(limits_here(ocr=ocr), tenant, customers=customers is not None, to_open=open_)
         examined = examine(context, file, file, desk, wanted)
         judged = examined.judged
         code = judged.code(fail=fail, fail_on=fail_on)
@@ -96,7 +96,7 @@ def _check_target(out: Path, file: Path) -> None:
         raise ConfigError(f"{out} is {'a folder' if out.is_dir() else 'the file that is assessed'}: name another for --customers")
 
 
-def _write_customers(out: Path, examined: Examined) -> int:
+def _write_customers(out: Path, examined: Examination) -> int:
     """Write `out`, for its owner alone, whole or not at all; how many customers are in it."""
     lines = list(examined.customers())
     write_whole("".join(lines).encode(), out)
@@ -140,7 +140,7 @@ def show(console: Console, judged: Assessment) -> None:
         console.print(Text(f"tenant {tenant}: not looked for, it has no watchlist here that is in force", style="yellow"))
 
 
-def show_opened(opened: Mapping[str, Opened]) -> None:
+def show_opened(opened: Mapping[str, IncidentReference]) -> None:
     """Print which incident came of a file, a tenant."""
     for tenant, one in opened.items():
         if one.incident:
@@ -185,7 +185,7 @@ def _file(name: str, judged: Assessment) -> Table:
     return grid
 
 
-def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
+def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     exposure, origin = verdict.exposure, verdict.origin
     head = Text.assemble(
         (f"{exposure.severity.upper()}  ", COLOUR[exposure.severity]),
@@ -223,7 +223,7 @@ def _tenant(verdict: Verdict, judged: Assessment) -> Panel:
     )
 
 
-def _who(verdict: Verdict, judged: Assessment) -> str:
+def _who(verdict: TenantVerdict, judged: Assessment) -> str:
     """How many customers were found, by which kinds of value; at least so many where something was not read."""
     if not verdict.customers:
         return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
@@ -242,7 +242,7 @@ def _points(reasons: Sequence[Reason]) -> Table:
     return grid
 
 
-def _before(verdict: Verdict, judged: Assessment) -> Text:
+def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
     """What earlier incidents know of these customers."""
     earlier = verdict.earlier
     if earlier is None:
@@ -253,7 +253,7 @@ def _before(verdict: Verdict, judged: Assessment) -> Text:
     return Text(f"{said}; --open would add it to {earlier.joins}" if earlier.joins else said)
 
 
-def _nothing(verdict: Verdict, judged: Assessment) -> Text:
+def _nothing(verdict: TenantVerdict, judged: Assessment) -> Text:
     """That none of a tenant's customers is in it, as far as it was read."""
     searched = "what was read" if judged.outcomes else "it"
     said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"

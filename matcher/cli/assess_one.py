@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matcher.cli.authentic import FINDING
-from matcher.cli.examine import Desk, Examined, Signed, Wanted, desk_of, examine, open_incidents
+from matcher.cli.examine import Examination, ExaminationRequest, IncidentAccess, SignedFindings, desk_of, examine, open_incidents
 from matcher.unpack.limits import GIB, LOCAL, Limits
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
@@ -32,7 +32,7 @@ LINE = 1 << 16
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
 """Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
-NOBODY_WAITS = Desk(None, "search looks itself what came of it")
+NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
 
 
 def limits(seconds: float) -> Limits:
@@ -41,7 +41,7 @@ def limits(seconds: float) -> Limits:
 
 
 @dataclass(slots=True)
-class Answer:
+class AssessmentStream:
     """What is said on the socket, a line of JSON each. Threads share it."""
 
     connection: socket.socket
@@ -70,7 +70,7 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
         Path("/proc/self/oom_score_adj").write_text(EXPENDABLE, encoding="ascii")
     question = assessing.question_in(sys.stdin.buffer.read())
     with socket.socket(fileno=descriptor) as connection:
-        answer = Answer(connection, context.clock)
+        answer = AssessmentStream(connection, context.clock)
         try:
             if question.verb == "open":
                 opened = _records(context, file)
@@ -89,13 +89,13 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
             raise
 
 
-def _assess(context: Context, question: assessing.Question, file: Path, answer: Answer) -> None:
+def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:
     """The verdict, the customers and the findings of a file that was received whole."""
     settings = context.settings.match
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
         among = None if question.tenants is None else frozenset(question.tenants)
-        wanted = Wanted(
+        wanted = ExaminationRequest(
             limits(settings.assess_seconds), customers=True, among=among, room=settings.capture_matches, heard=answer.heard
         )
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
@@ -113,7 +113,7 @@ def _assess(context: Context, question: assessing.Question, file: Path, answer: 
             answer.say(finding={"key": record.key, "value": value, "headers": dict(record.headers)})
 
 
-def _tell_customers(examined: Examined, answer: Answer) -> None:
+def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
     """The customers as CSV, in pieces."""
     held = ""
     for line in examined.customers():
@@ -124,7 +124,7 @@ def _tell_customers(examined: Examined, answer: Answer) -> None:
     answer.say(customers=held)
 
 
-def _records(context: Context, received: int) -> Signed:
+def _records(context: Context, received: int) -> SignedFindings:
     """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
     signer = keys.signer(context.keys, "assess")
     verifier, records, tenants = _own(signer), list[Outgoing](), dict[str, str]()
@@ -135,7 +135,7 @@ def _records(context: Context, received: int) -> Signed:
             verifier.verify(record.headers.get(SIGNER, ""), record.headers.get(SIGNATURE, ""), FINDING, *parts)
             records.append(record)
             tenants[record.headers["id"]] = record.headers["tenant"]
-    return Signed(records, tenants)
+    return SignedFindings(records, tenants)
 
 
 def _own(signer: Signer) -> Verifier:

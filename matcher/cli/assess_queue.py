@@ -35,7 +35,7 @@ class FullError(UllageError):
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class QueuePlace:
     """A file that comes, waits or is judged, of whoever sees `tenants`."""
 
     tenants: str
@@ -44,13 +44,13 @@ class Place:
 
 
 @dataclass(slots=True)
-class Queue:
+class AssessmentQueue:
     """Who is there, in the order of coming. Threads share it."""
 
-    _places: list[Place] = field(default_factory=list)
+    _places: list[QueuePlace] = field(default_factory=list)
     _served: dict[str, int] = field(default_factory=dict)
     """When each was served last, counted."""
-    _now: Place | None = None
+    _now: QueuePlace | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def waiting(self, tenants: str) -> int:
@@ -59,9 +59,9 @@ class Queue:
             return sum(one.tenants == tenants for one in self._places)
 
     @contextlib.contextmanager
-    def place(self, tenants: str) -> Iterator[Place]:
+    def place(self, tenants: str) -> Iterator[QueuePlace]:
         """A place for a file that is to come; FullError where there is none."""
-        mine = Place(tenants)
+        mine = QueuePlace(tenants)
         with self._changed:
             if len(self._places) >= MOST_OF_ALL or sum(one.tenants == tenants for one in self._places) >= MOST_OF_ONE:
                 raise FullError("too many files wait")
@@ -73,7 +73,7 @@ class Queue:
                 self._places.remove(mine)
                 self._changed.notify_all()
 
-    def hold(self, mine: Place, size: int) -> None:
+    def hold(self, mine: QueuePlace, size: int) -> None:
         """So many bytes more are held of a file; FullError where there is no room for them."""
         with self._changed:
             ours = size + sum(one.held for one in self._places if one.tenants == mine.tenants)
@@ -83,7 +83,7 @@ class Queue:
             mine.held += size
 
     @contextlib.contextmanager
-    def turn(self, mine: Place, say: Callable[[int], None], clock: Clock, seconds: float = 0.5) -> Iterator[None]:
+    def turn(self, mine: QueuePlace, say: Callable[[int], None], clock: Clock, seconds: float = 0.5) -> Iterator[None]:
         """Wait until it is this file's turn, and be the one meanwhile; FullError where that takes too long.
 
         `say` is told every `seconds` how many of theirs are before it, the one that is judged among them; it raises where nobody
@@ -105,7 +105,7 @@ class Queue:
                 self._now = None
                 self._changed.notify_all()
 
-    def _began(self, mine: Place, seconds: float) -> bool:
+    def _began(self, mine: QueuePlace, seconds: float) -> bool:
         """Whether it is its turn now, or within so many seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._now is None and self._next() is mine, seconds):
@@ -116,11 +116,11 @@ class Queue:
             self._served[mine.tenants] = max(self._served.values(), default=0) + 1
             return True
 
-    def _next(self) -> Place | None:
+    def _next(self) -> QueuePlace | None:
         whole = [one for one in self._places if one.is_whole and one is not self._now]
         return min(whole, key=lambda one: self._served.get(one.tenants, 0), default=None)  # of equals the first that came
 
-    def _before(self, mine: Place) -> int:
+    def _before(self, mine: QueuePlace) -> int:
         with self._changed:
             whole = [one for one in self._places if one.tenants == mine.tenants and one.is_whole]
             return max(1, whole.index(mine))
@@ -128,7 +128,7 @@ class Queue:
 
 @contextlib.contextmanager
 def received(
-    connection: socket.socket, queue: Queue, mine: Place, clock: Clock, began: float, *, framed: bool = False
+    connection: socket.socket, queue: AssessmentQueue, mine: QueuePlace, clock: Clock, began: float, *, framed: bool = False
 ) -> Iterator[int]:
     """What comes in frames, as the descriptor of a file in memory that nobody can change; with the frames where they are wanted.
 
@@ -150,7 +150,7 @@ def received(
         os.close(held)
 
 
-def _pour(pieces: _Pieces, held: int, queue: Queue, mine: Place, *, framed: bool) -> None:
+def _pour(pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, *, framed: bool) -> None:
     """Write frames up to the empty one into `held`, as they come."""
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from matcher.cli.assess_queue import MOST_OF_ALL, FullError, Queue, received
+from matcher.cli.assess_queue import MOST_OF_ALL, AssessmentQueue, FullError, received
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
@@ -52,7 +52,7 @@ def peer_of(connection: socket.socket) -> int:
 
 
 @dataclass(slots=True)
-class Service:
+class AssessmentService:
     """Serves connections; `users` may come, `program` judges one file: it is given the descriptors of connection and file."""
 
     users: frozenset[int]
@@ -60,7 +60,7 @@ class Service:
     clock: Clock
     outcomes: Counter
     program: Callable[[int, int], Sequence[str]]
-    queue: Queue = field(default_factory=Queue)
+    queue: AssessmentQueue = field(default_factory=AssessmentQueue)
     _serving: set[threading.Thread] = field(default_factory=set)
 
     def accept(self, connection: socket.socket) -> None:
@@ -85,7 +85,7 @@ class Service:
             if outcome:
                 self.outcomes.labels(outcome).inc()
 
-    def _answer(self, connection: socket.socket, question: assessing.Question, whose: str) -> str:
+    def _answer(self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str) -> str:
         """Answer a question; what became of it, "" where nothing was to be judged."""
         if question.verb == "status":
             _say(connection, waiting=self.queue.waiting(whose))
@@ -107,7 +107,7 @@ class Service:
             _say(connection, error=str(error))
             return "refused"
 
-    def _judge(self, connection: socket.socket, question: assessing.Question, file: int) -> str:
+    def _judge(self, connection: socket.socket, question: assessing.AssessmentRequest, file: int) -> str:
         """Have it judged by a process of its own; what became of it."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         process = subprocess.Popen(
@@ -149,12 +149,12 @@ def _watched(process: subprocess.Popen[bytes], connection: socket.socket, clock:
         os.close(child)
 
 
-def _whose(question: assessing.Question) -> str:
+def _whose(question: assessing.AssessmentRequest) -> str:
     """Whose turn it takes: that of whoever sees the same tenants."""
     return EVERYBODY if question.tenants is None else " ".join(sorted(question.tenants))
 
 
-def _question(connection: socket.socket) -> assessing.Question:
+def _question(connection: socket.socket) -> assessing.AssessmentRequest:
     """The question that a client sends at once."""
     connection.settimeout(QUESTION_SECONDS)
     with connection.makefile("rb", buffering=0) as file:
@@ -193,7 +193,7 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             return
         listener = stack.enter_context(_bound(context.data, shared=bool(settings.assess_users)))
         program = _program(context.data)
-        service = Service(_users(settings.assess_users), settings.assess_seconds, context.clock, outcomes, program)
+        service = AssessmentService(_users(settings.assess_users), settings.assess_seconds, context.clock, outcomes, program)
         accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
         accepting.start()
         try:
@@ -208,7 +208,7 @@ def _program(data: Path) -> Callable[[int, int], Sequence[str]]:
     return lambda connection, file: command(data, "assess", "-", "--socket", str(connection), "--file", str(file))
 
 
-def _accept(listener: socket.socket, service: Service) -> None:
+def _accept(listener: socket.socket, service: AssessmentService) -> None:
     """Until the listener is shut down."""
     while True:
         try:

@@ -19,7 +19,7 @@ from ullage.monitoring.metrics import OTHER
 from ullage.records import FINDING_SCHEMA, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
-from ullage.security.sealing import Opener
+from ullage.security.sealing import SealOpener
 from ullage.security.signing import Signer, Verifier, record_parts
 from ullage.settings import Settings
 
@@ -31,7 +31,7 @@ FINDING = "finding"
 class Reception:
     """Opens what lies on topic `captures`. `unknown` is told of each capture whose signer is not known."""
 
-    opener: Opener
+    opener: SealOpener
     verifier: Verifier
     unknown: Callable[[], None] = field(default=lambda: None)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from matcher.cli.watchlist_options import source_of
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
 from ullage import log
@@ -39,11 +39,11 @@ def enrol(context: Context) -> bool:
     try:
         make_tenant(context.keys, TENANT)
         with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
-            source, target = Path(folder) / "canary.csv", Path(folder) / f"{TENANT}{installed.SUFFIX}"
+            source, target = Path(folder) / "canary.csv", Path(folder) / f"{TENANT}{installation.SUFFIX}"
             write_customers(source)
             builder = Builder(context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none")
             builder.build(source_of([source]), target, context.clock.now(), None)
-            installed.install(context.data, context.keys, TENANT, target, context.clock.now(), move=True)
+            installation.install(context.data, context.keys, TENANT, target, context.clock.now(), move=True)
     except (ConfigError, OSError) as error:
         log.get("match").error(
             "canary_not_enrolled", error=str(error) if isinstance(error, ConfigError) else type(error).__name__
@@ -55,7 +55,7 @@ def enrol(context: Context) -> bool:
 def _lasts(context: Context) -> bool:
     """Whether a list is installed that does not expire soon."""
     for epoch in epochs(context.keys, TENANT, "match"):
-        path = installed.path_of(context.data, TENANT, epoch)
+        path = installation.path_of(context.data, TENANT, epoch)
         if path.is_file():
             expires = datetime.fromisoformat(read_header(path, verify_key(context.keys, TENANT)).expires)
             if expires > context.clock.now() + RENEW:

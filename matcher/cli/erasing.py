@@ -8,21 +8,21 @@ from functools import partial
 
 import typer
 
-from matcher.watchlist import installed, subjects
+from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.tagging import handles
-from ullage.erasure import Looked, Order, Part
-from ullage.lookup.erased import EVERYBODY, SETTLED, Tombstones, tombstone
+from ullage.erasure import ErasureReport, ErasureStage, Order
+from ullage.lookup.tombstones import EVERYBODY, SETTLED, Tombstones, tombstone
 from ullage.settings import Context
 
 AT_ONCE = 1 << 16
 """Handles read together."""
 
 
-def parts(context: Context) -> Iterator[Part]:
+def parts(context: Context) -> Iterator[ErasureStage]:
     """See `ullage.erasure`."""
-    yield Part(lambda _: (), partial(_erase, context), partial(_handle_of, context))
+    yield ErasureStage(lambda _: (), partial(_erase, context), partial(_handle_of, context))
 
 
 def _handle_of(context: Context, tenant: str, reference: str) -> str | None:
@@ -31,7 +31,7 @@ def _handle_of(context: Context, tenant: str, reference: str) -> str | None:
     return str(handles(context.keys, tenant, [reference])[0].tobytes().hex())
 
 
-def _erase(context: Context, order: Order) -> Iterator[Looked]:
+def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
     Tombstones(context.data, order.tenant).add(order.mark, order.now)
     yield from (_tenant if order.is_whole else _customer)(context, order)
 
@@ -55,33 +55,33 @@ def say_erased(context: Context, tenant: str, epoch: int) -> None:
 
 def _enrolled(context: Context, tenant: str, epoch: int) -> Iterator[str]:
     """Handles (hex) of a list and its day's changes, of which some may have gone."""
-    opened = installed.open_installed(context.data, context.keys, tenant, epoch).list
+    opened = installation.open_installed(context.data, context.keys, tenant, epoch).list
     for index in filter(None, (opened.main, opened.delta)):
         table = index.arrays["handle"]
         for start in range(0, len(table), AT_ONCE):
             yield from (row.tobytes().hex() for row in table[start : start + AT_ONCE])
 
 
-def _customer(context: Context, order: Order) -> Iterator[Looked]:
+def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
     tenant, data = order.tenant, context.data
-    here = tenant in installed.tenants(data)
+    here = tenant in installation.tenants(data)
     count = erase_customer(data, context.keys, tenant, order.handle) if here else 0
     if count:
         Sizes(data, context.keys).erased(tenant)
-    yield Looked("watchlists", count, "" if here else "none of this tenant is on this host")
-    home = data / installed.BUILDING / f"{tenant}{subjects.SUFFIX}"
+    yield ErasureReport("watchlists", count, "" if here else "none of this tenant is on this host")
+    home = data / installation.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():
-        yield Looked("way back from handles", subjects.forget(home, context.keys, tenant, order.handle))
+        yield ErasureReport("way back from handles", subjects.forget(home, context.keys, tenant, order.handle))
 
 
-def _tenant(context: Context, order: Order) -> Iterator[Looked]:
+def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     tenant, data = order.tenant, context.data
-    folder, ways = installed.folder_of(data, tenant), list((data / installed.BUILDING).glob(f"{tenant}.*"))
-    lists = len(list(folder.glob(f"*{installed.SUFFIX}")))
+    folder, ways = installation.folder_of(data, tenant), list((data / installation.BUILDING).glob(f"{tenant}.*"))
+    lists = len(list(folder.glob(f"*{installation.SUFFIX}")))
     Sizes(data, context.keys).forget(tenant)  # before its lists go: match would miss them
     if folder.is_dir():
         shutil.rmtree(folder)
-    yield Looked("watchlists", lists)
+    yield ErasureReport("watchlists", lists)
     for path in ways:
         path.unlink()
-    yield Looked("way back from handles", len(ways))
+    yield ErasureReport("way back from handles", len(ways))

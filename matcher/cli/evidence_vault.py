@@ -13,7 +13,7 @@ from functools import partial
 
 from matcher.cli.metrics import EvidenceMetrics
 from matcher.cli.verdict import exposure_of
-from matcher.match.capture_result import Reading
+from matcher.match.capture_result import CaptureReading
 from matcher.match.pipeline import Matcher
 from ullage import log
 from ullage.audit import entries
@@ -21,7 +21,7 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.custody import OPENED
 from ullage.custody.manifest import encode, manifest
 from ullage.custody.officers import Pair, pair_of
-from ullage.custody.vault import Head, Vault
+from ullage.custody.vault import Vault, VaultHeader
 from ullage.errors import UllageError
 from ullage.records import Finding
 from ullage.runtime.worker import Bug, attempt
@@ -50,7 +50,7 @@ class Keeper:
         self._pair = pair_of(self.context.keys, settings.evidence.officers) if wanted else None
         self._size = self.vault.size()
 
-    def keep(self, matcher: Matcher, reading: Reading, finding: Finding) -> None:
+    def keep(self, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
         """Seal the capture of `reading` for a finding of it that is high or above; before that is published."""
         if self._pair is None or finding.part > 1 or not self.context.tenant(finding.tenant).evidence:
             return
@@ -62,13 +62,13 @@ class Keeper:
             self.metrics.outcomes.labels("failed").inc()
             log.get("match").error("evidence_failed", tenant=finding.tenant, error=type(failed.error).__name__)
 
-    def _judge(self, pair: Pair, matcher: Matcher, reading: Reading, finding: Finding) -> None:
+    def _judge(self, pair: Pair, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
         [lists] = [one for one in matcher.lists if one.tenant == finding.tenant]
         exposure = exposure_of(self.context, reading, finding.statistics, lists)
         if exposure.severity in SEVERITIES:
             self._seal(pair, reading, finding, exposure.severity)
 
-    def _seal(self, pair: Pair, reading: Reading, finding: Finding, severity: str) -> None:
+    def _seal(self, pair: Pair, reading: CaptureReading, finding: Finding, severity: str) -> None:
         if self.vault.has(finding.tenant, finding.id):
             return
         if self._size + len(reading.capture.body) > self.context.settings.evidence.max_bytes:
@@ -76,7 +76,7 @@ class Keeper:
             log.get("match").error("evidence_full", tenant=finding.tenant)
             return
         now = self.context.clock.now()
-        head = Head(tenant=finding.tenant, finding=finding.id, sealed_at=now, officers=pair.ids)
+        head = VaultHeader(tenant=finding.tenant, finding=finding.id, sealed_at=now, officers=pair.ids)
         sealed = pair.seal(encode(manifest(reading.capture, finding, severity, now), reading.capture.body), head.place)
         try:
             self.vault.put(head, sealed)

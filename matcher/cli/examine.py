@@ -16,20 +16,20 @@ from typing import NamedTuple
 from matcher.cli.authentic import outgoing
 from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.scan import capture_of, pieces_in, printable
-from matcher.cli.verdict import Assessment, Before, verdicts
-from matcher.match.capture_result import Reading
+from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
+from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.parts import Piece, watched
 from matcher.match.pipeline import Matcher
 from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import Outcome
-from matcher.watchlist import installed
+from matcher.unpack.protocol import UnreadPart
+from matcher.watchlist import installation
 from ullage.bus import FINDINGS, Outgoing
 from ullage.display.spreadsheet import csv_line
 from ullage.errors import UllageError
 from ullage.identifiers import is_verified
-from ullage.incidents import Incidents, Opened, incidents
+from ullage.incidents import IncidentReference, Incidents, incidents
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import MAX_MATCHES
 from ullage.security import keys
@@ -39,7 +39,7 @@ from ullage.settings.tenants import require_tenant, tenants_here
 COLUMNS = "handle tenant kinds fields rows verified".split()
 
 
-class Wanted(NamedTuple):
+class ExaminationRequest(NamedTuple):
     """What is asked of a file.
 
     `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for all; `room` is how many
@@ -55,14 +55,14 @@ class Wanted(NamedTuple):
     heard: Callable[[int], None] = lambda _size: None
 
 
-class Desk(NamedTuple):
+class IncidentAccess(NamedTuple):
     """The incidents, or None and why they cannot be asked."""
 
     incidents: Incidents | None
     why_not: str = ""
 
 
-class Signed(NamedTuple):
+class SignedFindings(NamedTuple):
     """Findings as they go onto the bus, and of each its tenant by its id."""
 
     records: Sequence[Outgoing]
@@ -70,12 +70,12 @@ class Signed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Examination:
     """A file that was read whole, as far as it can be; `judged` is all that is said of it."""
 
     context: Context
     matcher: Matcher
-    reading: Reading
+    reading: CaptureReading
     judged: Assessment
 
     def customers(self) -> Iterator[str]:
@@ -83,28 +83,30 @@ class Examined:
         yield csv_line(COLUMNS)
         yield from _lines(self.matcher, self.reading)
 
-    def signed(self) -> Signed:
+    def signed(self) -> SignedFindings:
         """What alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
         findings = list(findings_of(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
-            return Signed((), {})
+            return SignedFindings((), {})
         signer = keys.signer(self.context.keys, "assess")
         sealers = desks(self.context, {finding.tenant for finding in findings})
         sealed = [with_original(finding, self.reading, sealers.get(finding.tenant)) for finding in findings]
-        return Signed([outgoing(finding, signer) for finding in sealed], {finding.id: finding.tenant for finding in findings})
+        return SignedFindings(
+            [outgoing(finding, signer) for finding in sealed], {finding.id: finding.tenant for finding in findings}
+        )
 
 
-def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> Desk:
+def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAccess:
     """The incidents, until `stack` is closed."""
     try:
-        return Desk(stack.enter_context(incidents(context, to_open=to_open)))
+        return IncidentAccess(stack.enter_context(incidents(context, to_open=to_open)))
     except UllageError as error:
-        return Desk(None, str(error))
+        return IncidentAccess(None, str(error))
 
 
-def examine(context: Context, file: Path, named: Path, desk: Desk, wanted: Wanted) -> Examined:
+def examine(context: Context, file: Path, named: Path, desk: IncidentAccess, wanted: ExaminationRequest) -> Examination:
     """Read and judge `file`, which is told as `named`. ConfigError where there is nobody to look for."""
-    known = tenants_here(context) | {*installed.tenants(context.data)} - {CANARY}
+    known = tenants_here(context) | {*installation.tenants(context.data)} - {CANARY}
     if wanted.tenant:
         require_tenant(wanted.tenant, known)
     is_detailed = wanted.to_open or wanted.customers or desk.incidents is not None
@@ -114,39 +116,41 @@ def examine(context: Context, file: Path, named: Path, desk: Desk, wanted: Wante
         looked_for = looked_for._replace(lists=[lists for lists in looked_for.lists if lists.tenant in wanted.among])
     matcher = build_matcher(context, detailed=is_detailed, known=looked_for)
     absent = sorted(({wanted.tenant} if wanted.tenant else known) - {lists.tenant for lists in matcher.lists})
-    outcomes = list[Outcome]()
+    outcomes = list[UnreadPart]()
     reading = _read(context, matcher, (file, named), outcomes, wanted)
-    before = _compared(desk.incidents, matcher, reading, context) if desk.incidents else Before(why_not=desk.why_not)
+    before = _compared(desk.incidents, matcher, reading, context) if desk.incidents else KnownIncidents(why_not=desk.why_not)
     judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, named)
-    return Examined(context, matcher, reading, judged)
+    return Examination(context, matcher, reading, judged)
 
 
-def open_incidents(context: Context, desk: Desk, signed: Signed, wait: float) -> dict[str, Opened]:
+def open_incidents(context: Context, desk: IncidentAccess, signed: SignedFindings, wait: float) -> dict[str, IncidentReference]:
     """Hand findings to alert by the bus, as all findings go; what became of them within `wait` seconds, a tenant."""
     if not signed.records:
         return {}
     with closing(context.bus()) as bus:
         bus.publisher(FINDINGS).append(signed.records)
     if desk.incidents is None:
-        unseen = Opened(why_not=f"handed over; whether it was folded cannot be seen here: {desk.why_not}")
+        unseen = IncidentReference(why_not=f"handed over; whether it was folded cannot be seen here: {desk.why_not}")
         return dict.fromkeys(signed.tenants.values(), unseen)
     try:
         folded = desk.incidents.folded(signed.tenants.keys(), wait)
     except UllageError as error:
-        folded = dict.fromkeys(signed.tenants, Opened(why_not=f"handed over, and not folded yet: {error}"))
+        folded = dict.fromkeys(signed.tenants, IncidentReference(why_not=f"handed over, and not folded yet: {error}"))
     return {tenant: folded[id_] for id_, tenant in signed.tenants.items()}
 
 
-def _read(context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes: list[Outcome], wanted: Wanted) -> Reading:
+def _read(
+    context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes: list[UnreadPart], wanted: ExaminationRequest
+) -> CaptureReading:
     """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
     )
     room = wanted.room if wanted.to_open or wanted.customers else MAX_MATCHES
-    reading = Reading(capture, matcher.key, matcher.lexicon.records, room=room)
+    reading = CaptureReading(capture, matcher.key, matcher.lexicon.records, room=room)
 
-    def on_skipped(outcome: Outcome) -> None:
+    def on_skipped(outcome: UnreadPart) -> None:
         reading.skip(outcome)
         outcomes.append(outcome)
 
@@ -163,13 +167,13 @@ def _heard(pieces: Iterable[Piece], heard: Callable[[int], None]) -> Iterator[Pi
         heard(piece.size)
 
 
-def _compared(desk: Incidents, matcher: Matcher, reading: Reading, context: Context) -> Before:
+def _compared(desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context) -> KnownIncidents:
     """What incidents know of each tenant's customers in the file."""
     findings = findings_of(matcher, reading, context.clock.now())
     try:  # the first record of a tenant's finding holds the sketch, and as many customers as are asked for
-        return Before({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
+        return KnownIncidents({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
     except UllageError as error:
-        return Before(why_not=str(error))
+        return KnownIncidents(why_not=str(error))
 
 
 @dataclass(slots=True)
@@ -189,7 +193,7 @@ class _Customer:
         self.verified = self.verified or is_verified([kind], corroborated=len(own) >= 2)
 
 
-def _lines(matcher: Matcher, reading: Reading) -> Iterator[str]:
+def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
     """A line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}

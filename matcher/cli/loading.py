@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from matcher.lexicon import Lexicon
 from matcher.match.batches import Public
 from matcher.match.capture_key import CaptureKey
-from matcher.watchlist import installed
-from matcher.watchlist.installed import TenantLists
+from matcher.watchlist import installation
+from matcher.watchlist.installation import TenantLists
 from matcher.watchlist.sizes import Sizes
 from ullage.errors import ConfigError, FaultsError
 from ullage.monitoring.canary import TENANT as CANARY
@@ -35,7 +35,7 @@ BLOCK, BLOCKS = 16 * MIB, 4
 """Memory that is asked for in large pages: with TOP_PAD less than what is kept, so that none of it is given back."""
 
 
-class Known(NamedTuple):
+class MatchInputs(NamedTuple):
     """What is looked for: every tenant's lists of customers and the words of the lexicon; and what is nobody's leak."""
 
     lists: list[TenantLists]
@@ -43,20 +43,20 @@ class Known(NamedTuple):
     public: Public
 
 
-def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None) -> Known:
+def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None) -> MatchInputs:
     """Everything that is installed now, or one tenant's; or what goes with these `lists`."""
-    lists = installed.load(context, tenant) if lists is None else lists
+    lists = installation.load(context, tenant) if lists is None else lists
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
     terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
-    known = Known(lists, Lexicon(names, bins, terms), public)
+    known = MatchInputs(lists, Lexicon(names, bins, terms), public)
     gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
     return known
 
 
-def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: Known | None = None) -> Matcher:
+def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: MatchInputs | None = None) -> Matcher:
     """A matcher over everything that is installed now, over one tenant's, or over what is `known`.
 
     Without `detailed` it counts matches alone.
@@ -78,7 +78,7 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", 
     return Matcher(known.lists, known.lexicon, key, own, detailed=detailed)
 
 
-def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> Known:
+def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> MatchInputs:
     """What a command looks for, with the people of canary posts or without; ConfigError without a watchlist."""
     keep_freed_memory()
     known = load_known(context, tenant)

@@ -21,11 +21,11 @@ from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
-from matcher.match.capture_result import Budget, Reading
+from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
 from matcher.unpack.parent import has_ocr
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.in_use import InUse, in_use
 from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
@@ -42,7 +42,7 @@ from ullage.running_time import DAY_SECONDS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.role import running, surroundings
-from ullage.runtime.worker import Aside, Bug, Worker, WorkerMetrics, attempt, reach
+from ullage.runtime.worker import Bug, DeadRecord, Worker, WorkerMetrics, attempt, reach
 from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -59,7 +59,7 @@ OUTBOX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Outbox:
+class FindingOutbox:
     """Findings on their way to the bus, some at a time: those of one capture may be more than should lie in memory."""
 
     publisher: Publisher
@@ -83,7 +83,7 @@ class Outbox:
 
 
 @dataclass(slots=True)
-class Published:
+class PublishedCounts:
     """Of one capture, how many findings a tenant and matches a tenant and kind."""
 
     findings: Counter[str] = field(default_factory=Counter)
@@ -111,7 +111,7 @@ class MatchStage:
     _desks: Mapping[str, Sealer] = field(init=False)
     _relay: Relay = field(init=False)
     _keeper: Keeper = field(init=False)
-    _budget: Budget = field(init=False)
+    _budget: CaptureBudget = field(init=False)
     _in_use: InUse = field(init=False)
     _faults: list[str] = field(default_factory=list)
     """What is wrong with the lists: then match is not ready."""
@@ -121,14 +121,14 @@ class MatchStage:
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(self.context, self.metrics.evidence)
-        self._budget = Budget.of(self.context.settings.match)
+        self._budget = CaptureBudget.of(self.context.settings.match)
         if self._budget.ocr and not has_ocr():
             log.get("match").warning("ocr_not_installed")
         self._signer = keys.signer(self.context.keys, "match")
         self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
         self._renew()
 
-    def handle(self, records: Sequence[Record]) -> list[Aside]:
+    def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
         """Match a batch; findings are durable on return. Returns the captures that were not read whole, each for a dead letter.
 
         A capture at which matching fails is matched again alone, without the step that fails.
@@ -148,12 +148,12 @@ class MatchStage:
             self._relay.pass_on(beats, customers)
         return asides
 
-    def _match(self, records: Sequence[Record], readings: Iterable[Reading]) -> list[Aside]:
+    def _match(self, records: Sequence[Record], readings: Iterable[CaptureReading]) -> list[DeadRecord]:
         """Publish what was found in the captures that `records` hold."""
-        now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[Aside]()
-        outbox = Outbox(self.findings, self.writing)
+        now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[DeadRecord]()
+        outbox = FindingOutbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
-            published = Published()
+            published = PublishedCounts()
             for found in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
                 finding = found
                 if found.withdrawn:
@@ -166,7 +166,7 @@ class MatchStage:
                 published.add(finding)
             seen.append(self._counter(reading, published))
             if reasons := reading.reasons:
-                asides.append(Aside(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
+                asides.append(DeadRecord(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
         outbox.flush()
         for count in seen:
             count()
@@ -174,7 +174,7 @@ class MatchStage:
             self.metrics.last_success.set(self.context.clock.wall())
         return asides
 
-    def _without_false_canaries(self, reading: Reading, findings: Iterable[Finding]) -> Iterator[Finding]:
+    def _without_false_canaries(self, reading: CaptureReading, findings: Iterable[Finding]) -> Iterator[Finding]:
         """`findings` but for those of a canary post that crawl did not put up: anybody can post its text."""
         is_false = False
         for finding in findings:
@@ -219,7 +219,7 @@ class MatchStage:
         now = self.context.running_time.look().now()  # a clock that was set ends no list
         expired = any(lists.expires <= now for lists in former)
         lexicons = tuple(theme.stamp(self.context.data) for theme in themes().values())
-        stamp = (installed.stamp(self.context.data, self.context.keys), expired, lexicons)
+        stamp = (installation.stamp(self.context.data, self.context.keys), expired, lexicons)
         if stamp == self._stamp:
             return
         try:
@@ -255,7 +255,7 @@ class MatchStage:
             stop.wait(LISTS_SECONDS)
             self._renew()
 
-    def _counter(self, reading: Reading, published: Published) -> Callable[[], None]:
+    def _counter(self, reading: CaptureReading, published: PublishedCounts) -> Callable[[], None]:
         """What a capture adds to the counters once its findings are durable; holds none of its text."""
         metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
         incomplete = reading.reasons

@@ -9,7 +9,7 @@ from itertools import product
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from matcher.unpack.protocol import REASONS as UNREAD
-from matcher.watchlist.installed import TenantLists
+from matcher.watchlist.installation import TenantLists
 from ullage.clock import Clock
 from ullage.identifiers import kinds
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics

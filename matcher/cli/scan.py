@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.match.batches import Searched, batches
+from matcher.match.batches import SearchResult, batches
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
 from matcher.match.parts import Piece, numbered, pieces_of_member, watched
@@ -23,8 +23,8 @@ from matcher.match.unread_values import UnreadValues, count_values, forms_of
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
-from matcher.unpack.protocol import Outcome, Unread
-from matcher.watchlist.installed import TenantLists
+from matcher.unpack.protocol import UnreadCounts, UnreadPart
+from matcher.watchlist.installation import TenantLists
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.records import Capture
@@ -50,11 +50,11 @@ def scan(
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """
     known = known_here(ctx.obj)
-    count, blank, unread, current, exposed = 0, 0, Unread(), "", False
-    outcomes, limits = list[Outcome](), limits_here(ocr=ocr)
+    count, blank, unread, current, exposed = 0, 0, UnreadCounts(), "", False
+    outcomes, limits = list[UnreadPart](), limits_here(ocr=ocr)
     values, read = dict[str, UnreadValues](), set[str]()
 
-    def on_skipped(outcome: Outcome) -> None:
+    def on_skipped(outcome: UnreadPart) -> None:
         nonlocal blank
         outcomes.append(outcome)
         blank += outcome == (current, "empty")
@@ -93,7 +93,7 @@ def _write(row: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _count(searched: Searched, values: dict[str, UnreadValues]) -> None:
+def _count(searched: SearchResult, values: dict[str, UnreadValues]) -> None:
     """Count the values of a batch that no list can be asked for, by the path of their text."""
 
     def into(number: int) -> UnreadValues | None:
@@ -104,14 +104,14 @@ def _count(searched: Searched, values: dict[str, UnreadValues]) -> None:
         count_values(searched, into)
 
 
-def _told(values: Iterable[UnreadValues], read: set[str], enrolled: Collection[str]) -> Iterator[Outcome]:
+def _told(values: Iterable[UnreadValues], read: set[str], enrolled: Collection[str]) -> Iterator[UnreadPart]:
     """What is told of such values, where customers were found by those of the forms `read`."""
     for one in values:
         one.read |= read
         yield from one.outcomes(enrolled)
 
 
-def _found(lists: TenantLists, searched: Searched) -> tuple[list[str], set[str]]:
+def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str]]:
     """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most, and the forms of those."""
     by_epoch = [(look_up(epoch, searched, in_full=False), epoch) for epoch in lists.epochs]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
@@ -130,7 +130,7 @@ def _found(lists: TenantLists, searched: Searched) -> tuple[list[str], set[str]]
     return lines, {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
 
 
-def _terms(searched: Searched) -> Iterator[dict[str, object]]:
+def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
     """What `scan --alarms` prints of a batch's lexicon terms."""
     for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
@@ -167,7 +167,7 @@ def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
 def pieces_in(
     path: Path,
     source: int,
-    on_skipped: Callable[[Outcome], None],
+    on_skipped: Callable[[UnreadPart], None],
     server: ForkServer | None = None,
     limits: Limits = LOCAL,
     named: Path | None = None,
@@ -181,15 +181,15 @@ def pieces_in(
         stack = contextlib.ExitStack()
         body = stack.enter_context(_opened(path))
     except OSError:
-        on_skipped(Outcome(name, "denied"))
+        on_skipped(UnreadPart(name, "denied"))
         yield Piece(source, name, b"", 0)
         return
     with stack, unpack(body, name, limits, server=server) as unpacked:
         empty = True
         if is_empty(body):
-            on_skipped(Outcome(name, "empty"))
+            on_skipped(UnreadPart(name, "empty"))
         for number, item in numbered(unpacked, name):
-            if isinstance(item, Outcome):
+            if isinstance(item, UnreadPart):
                 on_skipped(item)
                 continue
             for piece in pieces_of_member(source, item, on_skipped, number=number):
@@ -214,7 +214,7 @@ def is_empty(body: BinaryIO | bytes) -> bool:
     return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
 
 
-def files_under(paths: Sequence[Path], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
     """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
 
     Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, of what is no file.
@@ -233,22 +233,22 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[Outcome], None]) ->
             raise ConfigError(f"{path} is neither a file nor a folder")
 
 
-def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[Outcome], None]) -> Iterator[Path]:
+def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
     """The files below a folder; what lies in `whole` is read where it lies."""
 
     def denied(error: OSError) -> None:
-        on_skipped(Outcome(printable(Path(error.filename)), "denied"))
+        on_skipped(UnreadPart(printable(Path(error.filename)), "denied"))
 
     for place, folders, names in os.walk(folder, onerror=denied):
         for path in (Path(place, name) for name in (*folders, *names)):
             if path.is_symlink():
                 target = Path(os.path.realpath(path))
                 if not (target.exists() and any(target.is_relative_to(one) for one in whole)):
-                    on_skipped(Outcome(printable(path), "link"))
+                    on_skipped(UnreadPart(printable(path), "link"))
             elif path.is_file():
                 yield path
             elif not path.is_dir():  # a pipe, a socket, a device
-                on_skipped(Outcome(printable(path), "unsupported"))
+                on_skipped(UnreadPart(printable(path), "unsupported"))
 
 
 def printable(path: Path) -> str:

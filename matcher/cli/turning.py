@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from ullage.audit import current_user
 from ullage.errors import ConfigError
-from ullage.lookup import enrolled as recorded
+from ullage.lookup import list_index as recorded
 from ullage.running_time import DAY_SECONDS
 from ullage.security.keys import epochs
 from ullage.settings import Context
@@ -50,7 +50,7 @@ class Turn:
     def retire(self, *, early: bool = False) -> Iterator[str]:
         """Destroy all keys but the newest; ConfigError says what still needs them, or where they are kept."""
         *old, newest = self._live()
-        if self.purpose == "match" and not (old and installed.path_of(self.context.data, self.tenant, newest).is_file()):
+        if self.purpose == "match" and not (old and installation.path_of(self.context.data, self.tenant, newest).is_file()):
             raise ConfigError(f"tenant {self.tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
         if self.purpose == "index":
             if not old:
@@ -63,12 +63,12 @@ class Turn:
             self._note(f"{self._called} {number} is destroyed{', early' * early}")
             self.context.keys.destroy(self._name(number))
             if self.purpose == "match":
-                installed.remove(self.context.data, self.tenant, number)
+                installation.remove(self.context.data, self.tenant, number)
             yield f"{self.tenant}: {self._called} {number} is destroyed"
 
     def _refuse_what_needs_the_old(self, newest: int, *, early: bool) -> None:
         name, listed = self._name(newest), recorded.path_of(self.context.data, self.tenant)
-        if listed.is_file() and (key := recorded.Enrolled(listed, self.context.keys, self.tenant).header.key) != name:
+        if listed.is_file() and (key := recorded.VerifiedList(listed, self.context.keys, self.tenant).header.key) != name:
             raise ConfigError(f"{listed} is under {key} and would be of no use then: `ullage watchlist load --enrolled` first")
         if early:
             return

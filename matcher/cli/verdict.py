@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from matcher.match.capture_result import Reading
-from matcher.match.counts import Found
+from matcher.match.capture_result import CaptureReading
+from matcher.match.counts import EpochMatches
 from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
-from matcher.unpack.protocol import LOSES_NOTHING, Outcome
-from matcher.watchlist.installed import TenantLists
-from ullage.display.next_step import Decide, Step, next_step
+from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart
+from matcher.watchlist.installation import TenantLists
+from ullage.display.next_step import Decide, NextStep, next_step
 from ullage.errors import ConfigError
 from ullage.exits import Exit
-from ullage.incidents import Earlier, Opened
+from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Statistics
 from ullage.settings import Context
-from ullage.verdict import Exposure, Facts, Origin, chance_matches, judge
+from ullage.verdict import ExposureScore, Origin, VerdictFacts, chance_matches, judge
 from ullage.verdict.severity import ORDER, decide_minutes
 from ullage.vocabulary.lexicon import SUSPICION, is_wanted
 
@@ -57,19 +57,19 @@ MOST_LISTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class KnownIncidents:
     """What incidents know of a file, a tenant whose customers are in it; `why_not` where they could not be asked."""
 
-    known: Mapping[str, Earlier] = field(default_factory=dict)
+    known: Mapping[str, IncidentHistory] = field(default_factory=dict)
     why_not: str = ""
 
-    def of(self, tenant: str) -> Earlier | None:
+    def of(self, tenant: str) -> IncidentHistory | None:
         """What is known of a tenant's customers, None where nobody was asked."""
-        return None if self.why_not else self.known.get(tenant, Earlier())
+        return None if self.why_not else self.known.get(tenant, IncidentHistory())
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TenantVerdict:
     """What `ullage assess` says for one tenant."""
 
     tenant: str
@@ -87,10 +87,10 @@ class Verdict:
     """The day on which the last of the live ones expires, "" where none has a day."""
     own_cards: int
     expected_by_chance: float
-    exposure: Exposure
+    exposure: ExposureScore
     origin: Origin
-    next_step: Step
-    earlier: Earlier | None = None
+    next_step: NextStep
+    earlier: IncidentHistory | None = None
     """What incidents know of these customers; None where they were not asked."""
 
     @property
@@ -122,9 +122,9 @@ class Assessment:
     """
 
     whole: Statistics
-    tenants: Sequence[Verdict]
+    tenants: Sequence[TenantVerdict]
     not_compared: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[UnreadPart]
     absent: Sequence[str]
     file: Path
 
@@ -152,7 +152,7 @@ class Assessment:
             return Exit.DONE
         return Exit.NO_VERDICT
 
-    def as_dict(self, opened: Mapping[str, Opened] | None = None) -> dict[str, object]:
+    def as_dict(self, opened: Mapping[str, IncidentReference] | None = None) -> dict[str, object]:
         """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
         fields: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
@@ -180,7 +180,9 @@ def check_severity(name: str) -> None:
         raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
 
 
-def verdicts(context: Context, matcher: Matcher, reading: Reading, before: Before) -> tuple[Statistics, list[Verdict]]:
+def verdicts(
+    context: Context, matcher: Matcher, reading: CaptureReading, before: KnownIncidents
+) -> tuple[Statistics, list[TenantVerdict]]:
     """Statistics of the file and a verdict a tenant, those with matches first."""
     whole = reading.statistics()
     made = [
@@ -190,13 +192,15 @@ def verdicts(context: Context, matcher: Matcher, reading: Reading, before: Befor
     return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
 
 
-def _verdict(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, earlier: Earlier | None) -> Verdict:
-    found = reading.best(lists.tenant) or Found(0)
+def _verdict(
+    context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None
+) -> TenantVerdict:
+    found = reading.best(lists.tenant) or EpochMatches(0)
     facts = _facts(context, reading, whole, lists, found)
     if earlier is not None:
         facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident, replay_told=earlier.acknowledged)
     exposure, origin = judge(facts, context.rules())
-    return Verdict(
+    return TenantVerdict(
         tenant=lists.tenant,
         customers=len(found.subjects),
         watchlist=lists.customers,
@@ -218,23 +222,23 @@ def _verdict(context: Context, reading: Reading, whole: Statistics, lists: Tenan
     )
 
 
-def _step(facts: Facts, exposure: Exposure, origin: Origin) -> Step:
+def _step(facts: VerdictFacts, exposure: ExposureScore, origin: Origin) -> NextStep:
     """What to do next, as an incident of it says it."""
     unread = bool(facts.unread) or facts.incomplete
     asked = {"people": facts.matched > 0, "alone": not facts.agreeing.customers, "unread": unread}
     return next_step(origin.verdict, exposure.severity, exposure.scenario, **asked)
 
 
-def exposure_of(context: Context, reading: Reading, whole: Statistics, lists: TenantLists) -> Exposure:
+def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
     """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
-    found = reading.best(lists.tenant) or Found(0)
+    found = reading.best(lists.tenant) or EpochMatches(0)
     return judge(_facts(context, reading, whole, lists, found), context.rules())[0]
 
 
-def _facts(context: Context, reading: Reading, whole: Statistics, lists: TenantLists, found: Found) -> Facts:
+def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, found: EpochMatches) -> VerdictFacts:
     """What the verdict is drawn from."""
     tenant = context.tenant(lists.tenant)
-    return Facts(
+    return VerdictFacts(
         today=context.clock.now().date(),
         people=found.people(),
         verified=found.people_verified(),

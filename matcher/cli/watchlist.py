@@ -37,7 +37,7 @@ from matcher.cli.watchlist_options import (
     source_of,
     valid_name,
 )
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder, enrolling
 from matcher.watchlist.build_report import Control
@@ -50,7 +50,7 @@ from matcher.watchlist.tagging import CHOICES, entries_of
 from matcher.watchlist.witness import SHARE
 from ullage.audit import current_user
 from ullage.audit.bait import record, stamps
-from ullage.audit.entry import Entry
+from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import of_watchlists
 from ullage.display.render import moment
@@ -58,7 +58,7 @@ from ullage.display.screen import cell, print_list, table
 from ullage.errors import ConfigError
 from ullage.exits import Exit
 from ullage.files.atomic_write import put_in_place
-from ullage.lookup import enrolled as recorded
+from ullage.lookup import list_index as recorded
 from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
@@ -90,26 +90,26 @@ def load(
     """Build and install on one machine, with the keys of a new tenant; or install a list (.watchlist, .delta) built elsewhere."""
     context: Context = ctx.obj
     context.require_data()
-    if built := next((one for one in file if one.suffix in (installed.SUFFIX, installed.DELTA)), None):
+    if built := next((one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None):
         if len(file) > 1:
             raise ConfigError(f"{built} is a list that was built: load it alone")
         _install(context, built, tenant, shrink=shrink)
         return
-    home = context.data / installed.BUILDING / f"{valid_name(tenant)}.subjects"
+    home = context.data / installation.BUILDING / f"{valid_name(tenant)}.subjects"
     source = source_of(file, map_, columns, long, delimiter, witness)
     listed_at = recorded.path_of(context.data, tenant)
-    made = (installed.folder_of(context.data, tenant), home, listed_at, Sizes(context.data, context.keys).path(tenant))
+    made = (installation.folder_of(context.data, tenant), home, listed_at, Sizes(context.data, context.keys).path(tenant))
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
-        installed.check_handle_key(context.data, keys, tenant)
+        installation.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests, listed=enrolled)
         header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
-        installed.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
+        installation.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
         extras = f", {builder.report.witnesses} witnesses" if witness else ""
         extras += ", and the list of what is recorded" if enrolled else ""
         _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}")
         place()
-        installed.install(context.data, context.keys, tenant, target, context.clock.now(), move=True, shrink=shrink)
+        installation.install(context.data, context.keys, tenant, target, context.clock.now(), move=True, shrink=shrink)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         put_in_place(target.with_suffix(".subjects"), home)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
@@ -132,7 +132,7 @@ def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
 
 def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
     """Name the parties whose bait is in a list and has no stamp."""
-    labels = installed.open_installed(context.data, context.keys, tenant, epoch).list.enrolled_labels()
+    labels = installation.open_installed(context.data, context.keys, tenant, epoch).list.enrolled_labels()
     parties = {label for dimension, label in labels if dimension == CANARY}
     if bare := sorted(parties - {stamp.party for stamp in stamps(context.data / FOLDER, tenant)}):
         typer.echo(
@@ -220,7 +220,7 @@ def build(
         builder = _builder(keys, tenant, digests, listed=enrolled)
         made_now = builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
         if target.is_file():
-            before = installed.customers_of(target, target.with_suffix(installed.DELTA), verify_key(keys, tenant))
+            before = installation.customers_of(target, target.with_suffix(installation.DELTA), verify_key(keys, tenant))
             require(f"the list of {tenant}", made_now.customers, before, shrink=shrink)
         place()
         for path in made:
@@ -260,9 +260,9 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     _known(context, tenant)
-    installed.check_source(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
+    installation.check_source(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
     _note(context, "install", tenant, "a file that was built elsewhere")
-    done = installed.install(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
+    done = installation.install(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
     what = "changes to " if done.base else ""
     typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
     say_erased(context, tenant, done.epoch)
@@ -298,12 +298,12 @@ def update(
     additions = source_of(file, map_, columns, long, delimiter, witness) if file else None
     removals = replace(source_of(remove, map_, columns, long, delimiter), bare=True) if remove else None
     epoch = max(epochs(context.keys, tenant, "match"), default=0)
-    main = out / f"{tenant}{installed.SUFFIX}" if out else installed.path_of(context.data, tenant, epoch)
+    main = out / f"{tenant}{installation.SUFFIX}" if out else installation.path_of(context.data, tenant, epoch)
     if not main.is_file():
         raise ConfigError(f"{main} is not there: load the whole list first")
-    delta, home = main.with_suffix(installed.DELTA), out or context.data / installed.BUILDING
+    delta, home = main.with_suffix(installation.DELTA), out or context.data / installation.BUILDING
     listed_at = out / f"{tenant}{recorded.SUFFIX}" if out else recorded.path_of(context.data, tenant)
-    former = recorded.Enrolled(listed_at, context.keys, tenant) if listed_at.is_file() else None
+    former = recorded.VerifiedList(listed_at, context.keys, tenant) if listed_at.is_file() else None
     changes = Changes(context.keys, tenant, main, delta, former)
     with _draft_folder(out or context.data) as folder:
         draft = folder / delta.name
@@ -311,13 +311,13 @@ def update(
         changes.build(additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
         if out:
             key = verify_key(context.keys, tenant)
-            before = installed.customers_of(main, delta, key)
-            require(f"the list of {tenant}", installed.customers_of(main, draft, key), before, shrink=shrink)
+            before = installation.customers_of(main, delta, key)
+            require(f"the list of {tenant}", installation.customers_of(main, draft, key), before, shrink=shrink)
             put_in_place(draft, delta)
         else:
-            installed.check_source(context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink)
+            installation.check_source(context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink)
             _note(context, "update", tenant, f"epoch {epoch}")
-            installed.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True, shrink=shrink)
+            installation.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True, shrink=shrink)
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
@@ -342,15 +342,15 @@ def show(
     if history or as_json:
         _history(context, only, as_json=as_json)
         return
-    listed_here = [one for one in installed.tenants(context.data) if only in ("", one)]
+    listed_here = [one for one in installation.tenants(context.data) if only in ("", one)]
     if not listed_here:
         typer.echo("no watchlist is installed here, so nobody is found: `ullage watchlist load`", err=True)
     for tenant in listed_here:
         if (listed_at := recorded.path_of(context.data, tenant)).is_file():
-            known = recorded.Enrolled(listed_at, context.keys, tenant).header
+            known = recorded.VerifiedList(listed_at, context.keys, tenant).header
             typer.echo(f"{tenant} recorded: {known.pairs} pairs of {known.created[:10]} for search, until {known.expires[:10]}")
-        for path in sorted((context.data / installed.FOLDER / tenant).glob(f"*{installed.SUFFIX}")):
-            opened = installed.open_installed(context.data, context.keys, tenant, int(path.stem)).list
+        for path in sorted((context.data / installation.FOLDER / tenant).glob(f"*{installation.SUFFIX}")):
+            opened = installation.open_installed(context.data, context.keys, tenant, int(path.stem)).list
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
             typer.echo(f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days: {counts}")
@@ -380,7 +380,7 @@ def rotate_key(
 def _known(context: Context, tenant: str) -> None:
     """UnknownTenantError for a tenant without keys, settings or a list here."""
     context.require_data()
-    require_tenant(valid_name(tenant), tenants_here(context) | set(installed.tenants(context.data)))
+    require_tenant(valid_name(tenant), tenants_here(context) | set(installation.tenants(context.data)))
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:
@@ -392,13 +392,13 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
     """List what was done with watchlists on this machine, the newest first: loads with their sizes, when and by whom."""
     found = [one for one in of_watchlists(context.data / FOLDER) if tenant in ("", one.tenant)]
 
-    def shown(some: Sequence[Entry]) -> Table:
+    def shown(some: Sequence[AuditEntry]) -> Table:
         made = table("when", "tenant", "did", "what", "by")
         for one in some:
             made.add_row(moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor))
         return made
 
-    def row(one: Entry) -> dict[str, object]:
+    def row(one: AuditEntry) -> dict[str, object]:
         return {
             "at": one.at.isoformat(),
             "tenant": one.tenant,
@@ -431,7 +431,7 @@ def resolve(
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
     wanted = wanted[1:] if wanted[:1] == ["handle"] else wanted  # the header of `assess --customers`
-    homes = sorted((context.data / installed.BUILDING).glob("*.subjects"))
+    homes = sorted((context.data / installation.BUILDING).glob("*.subjects"))
     if not homes:
         raise ConfigError(f"no sealed subjects in {context.data / 'building'}: resolve on the building host")
     if tenant:

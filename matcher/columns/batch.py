@@ -95,7 +95,7 @@ def texts_holding(places: Places, first: Places) -> Flags:
     return found
 
 
-class Keyed(NamedTuple):
+class KeyedMembers(NamedTuple):
     """Members by their key: `keys`, each once, ascending, and the `number` among these of each member's, i64[members].
 
     In `order`, i64[members], they stand by key, those of each from `first` on.
@@ -107,7 +107,7 @@ class Keyed(NamedTuple):
     first: Places
 
     @classmethod
-    def of(cls, keys: Places) -> Keyed:
+    def of(cls, keys: Places) -> KeyedMembers:
         """Members with these keys: what np.unique does, ten times as fast where they come as a few ascending runs."""
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]

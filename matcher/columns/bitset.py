@@ -111,7 +111,7 @@ def behind(words: Words, by: int) -> Words:
     return out
 
 
-class Chain:
+class NeighbourRuns:
     """From which places of one set on so many neighbours are all in it, for several lengths, each made from a shorter one."""
 
     def __init__(self, words: Words) -> None:
@@ -268,11 +268,11 @@ class Classes:
         return ~behind(self.word, 1)
 
     @cached_property
-    def digits(self) -> Chain:
+    def digits(self) -> NeighbourRuns:
         """Neighbouring digits."""
-        return Chain(self.digit)
+        return NeighbourRuns(self.digit)
 
     @cached_property
-    def words(self) -> Chain:
+    def words(self) -> NeighbourRuns:
         """Neighbouring letters and digits."""
-        return Chain(self.word)
+        return NeighbourRuns(self.word)

@@ -3,7 +3,7 @@
 What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second, to load them a millisecond.
 Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by default), named by a digest of its patterns and of
 the library's version. In it are words of the lexicon, brands and domains, never a customer's value. What such a file says is done
-without further checks, so it counts only if nobody else could have written it (see `ullage.files.trusted`). One that does not
+without further checks, so it counts only if nobody else could have written it (see `ullage.files.trust`). One that does not
 count, is damaged or is of another processor is as good as none; where the folder cannot be written everything works as well.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from matcher.columns.batch import Bytes, Places
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
-from ullage.files.trusted import check_folder, read_trusted
+from ullage.files.trust import check_folder, read_trusted
 
 CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL
@@ -43,7 +43,7 @@ APART = 1024
 """Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
 
 
-class Patterns(NamedTuple):
+class SearchPatterns(NamedTuple):
     """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes each takes in behind its end.
 
     `flags` are those of all, or of each.
@@ -57,8 +57,8 @@ class Patterns(NamedTuple):
 class Literals:
     """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters does not count.
 
-    `wanted` are byte strings; with `flags`, for all or for each, regular expressions as in `Patterns`, as is `beyond`. One object
-    may serve several threads.
+    `wanted` are byte strings; with `flags`, for all or for each, regular expressions as in `SearchPatterns`, as is `beyond`. One
+    object may serve several threads.
     """
 
     def __init__(self, wanted: Sequence[bytes], flags: int | Sequence[int] = 0, beyond: Sequence[int] = ()) -> None:
@@ -97,10 +97,10 @@ class Literals:
         return scratch
 
 
-class Joined:
+class JoinedSearch:
     """Several searches in one pass over the buffer, which costs little more than the slowest of them alone."""
 
-    def __init__(self, groups: Sequence[Patterns]) -> None:
+    def __init__(self, groups: Sequence[SearchPatterns]) -> None:
         wanted = [pattern for group in groups for pattern in group.wanted]
         each = [[group.flags] * len(group.wanted) if isinstance(group.flags, int) else group.flags for group in groups]
         flags = [flag for own in each for flag in own]
@@ -118,16 +118,16 @@ class Joined:
         return found
 
 
-def whole_words(words: Sequence[bytes]) -> Patterns:
+def whole_words(words: Sequence[bytes]) -> SearchPatterns:
     """`words` where no ASCII letter or digit goes on one of theirs; 0.25 ms a word to build."""
     before, behind = ([EDGE * (word[at] in ALPHANUMERIC) for word in words] for at in (0, -1))
     patterns = tuple(b"".join(parts) for parts in zip(before, map(re.escape, words), behind, strict=True))
-    return Patterns(patterns, BYTES, tuple(int(len(edge) > 0) for edge in behind))
+    return SearchPatterns(patterns, BYTES, tuple(int(len(edge) > 0) for edge in behind))
 
 
-def once(words: Sequence[bytes]) -> Patterns:
+def once(words: Sequence[bytes]) -> SearchPatterns:
     """`words`, of which each is told at most once a search, however often it stands there."""
-    return Patterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE)
+    return SearchPatterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE)
 
 
 @lru_cache(maxsize=16)

@@ -21,9 +21,9 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import SPACE, is_one_of, places, where
-from matcher.columns.literals import BYTES, TEXT, Patterns
+from matcher.columns.literals import BYTES, TEXT, SearchPatterns
 from matcher.detect.candidates import Segment
-from matcher.detect.labelled import HEADERS, Column, any_label, columns, header_pattern, headers_of
+from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP
@@ -94,11 +94,11 @@ def _headers() -> Mapping[str, str]:
 
 
 @cache
-def patterns() -> Patterns:
+def patterns() -> SearchPatterns:
     """A number behind a phone label; a country or calling code as a cell, before a number, or behind a label; a phone column."""
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
-    return Patterns(
+    return SearchPatterns(
         (
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
@@ -206,7 +206,7 @@ def _first(batch: Batch, lines: Places) -> Places:
     return lines[few]
 
 
-def _in_column(batch: Batch, text: memoryview, column: Column, told: Sequence[Column]) -> Iterator[Found]:
+def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]) -> Iterator[Found]:
     """Numbers of a column with their calling code, or as dialled in the country that the columns `told` have in their row."""
     own = np.flatnonzero((column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST))
     if not told:  # a mobile number of China is read without

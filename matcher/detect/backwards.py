@@ -16,7 +16,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import card, phone, resident_id
-from matcher.detect.numbers import DigitRuns, Numbers
+from matcher.detect.numbers import DigitRuns, NumberColumns
 from ullage.identifiers.card import LENGTHS
 
 FEWEST, SHARE, HINT = 3, 0.8, 4096
@@ -53,7 +53,7 @@ def _reversed(text: Bytes, size: int) -> Bytes:
     return made
 
 
-def _backwards(numbers: Numbers, size: int, kind: str, holds: Holds) -> Segment:
+def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Segment:
     """Those of `numbers` that are valid backwards alone; of an odd length Luhn's sum is the same either way."""
     if size % 2 == 0:
         numbers = numbers.where(~holds(numbers.text))
@@ -61,7 +61,7 @@ def _backwards(numbers: Numbers, size: int, kind: str, holds: Holds) -> Segment:
     return numbers.where(holds(numbers.text)).segment(kind, size)
 
 
-def _phones(batch: Batch, numbers: Numbers) -> Segment:
+def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
     """The mobile numbers among those of eleven digits that are some backwards, in texts in which they are meant."""
     text = _reversed(numbers.text, phone.LENGTH)
     may_be = phone.is_mobile(text) & ~phone.is_mobile(numbers.text)

@@ -129,29 +129,29 @@ class Candidates:
         return cls(names, start.take(order), end.take(order), kind.take(order), valid.take(order))
 
 
-class Settled(NamedTuple):
+class SettledCandidates(NamedTuple):
     """Candidates of which none overlap, and what may still stand there: valid ones that lost to another, or read backwards."""
 
     segments: list[Segment]
     beaten: list[Segment]
 
 
-def settle(segments: Sequence[Segment]) -> Settled:
+def settle(segments: Sequence[Segment]) -> SettledCandidates:
     """Settle which of `segments` win where several claim one stretch; linear but for the sort, free where nothing overlaps."""
     if not segments:
-        return Settled([], [])
+        return SettledCandidates([], [])
     start, end = np.concatenate([s.start for s in segments]), np.concatenate([s.end for s in segments])
     order = np.argsort(start, kind="stable")
     ascending, ends = start.take(order), end.take(order)
     if (ends[:-1] <= ascending[1:]).all():
-        return Settled(list(segments), [])
+        return SettledCandidates(list(segments), [])
     losers = order.take(_losers(ascending, ends, np.concatenate([*map(_claims, segments)]).take(order)))
     kept = np.ones(len(start), bool)
     kept[losers] = False
     cuts = np.cumsum([len(s) for s in segments])[:-1]
     fates = list(zip(segments, np.split(kept, cuts), strict=True))
     won = [segment.where(own) for segment, own in fates if own.any()]
-    return Settled(won, [segment.where(~own & segment.valid) for segment, own in fates if (~own & segment.valid).any()])
+    return SettledCandidates(won, [segment.where(~own & segment.valid) for segment, own in fates if (~own & segment.valid).any()])
 
 
 def _claims(segment: Segment) -> Places:

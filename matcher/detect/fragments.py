@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Batch, Flags, Keyed, Places
+from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
 from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_digit, is_one_of, places, where
 from matcher.text.chain_numbers import is_valid
 from matcher.text.chains import signs_at
@@ -60,7 +60,7 @@ USUAL = frozenset((
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
     """How many such numbers each text has, by its number; none where `are_read` says of [start, end) that something was read."""
     counts: dict[int, int] = defaultdict(int)
-    groups = Groups.of(batch)
+    groups = DigitGroups.of(batch)
     first, last = groups.candidates()
     own = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
     if len(own) >= FEWEST:
@@ -82,7 +82,7 @@ def _sampled(batch: Batch) -> Words:
 
 
 @dataclass(frozen=True)
-class Groups:
+class DigitGroups:
     """Groups of digits in `data` in order, i64[n] each: where each begins and ends, and the bytes behind it up to the next.
 
     `parts`: whether what stands behind a group may part those of a number. `before`: digits in all groups before each, and all.
@@ -96,7 +96,7 @@ class Groups:
     before: Places
 
     @classmethod
-    def of(cls, batch: Batch) -> Groups:
+    def of(cls, batch: Batch) -> DigitGroups:
         """Those of all texts."""
         digit = where(batch.data, is_digit) & _sampled(batch)
         start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
@@ -134,8 +134,8 @@ class Groups:
         key = self._keys(first, last)
         key[(last - first + 1 == total) & (batch.lines(self.start[last]) == line)] = 0
         key ^= (document * (TOTALS[-1] + 1) + total).view(np.uint64) * FACTOR
-        way = Keyed.of(key.view(np.int64)).number
-        rows = Keyed.of(way * len(batch.data) + line)
+        way = KeyedMembers.of(key.view(np.int64)).number
+        rows = KeyedMembers.of(way * len(batch.data) + line)
         way_of_row = rows.keys // len(batch.data)
         most = np.maximum(FEWEST, SHARE * np.bincount(way_of_row))
         alike, is_phone = np.zeros(len(first), bool), total == phone.LENGTH

@@ -1,7 +1,7 @@
 """Numbers as they are written, whatever kind they may be: in one piece, or in groups.
 
 `DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is another number.
-`find_grouped` finds those whose groups have lengths that a kind declares as a `Shape` (138-0013-8000, 6200 0000 0000 0005,
+`find_grouped` finds those whose groups have lengths that a kind declares as a `NumberShape` (138-0013-8000, 6200 0000 0000 0005,
 110105 19491231 002X); one space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a
 field. What a number is say the modules in `kinds`.
 
@@ -63,19 +63,19 @@ LONGEST_WORD = 16
 """Bytes of which a word that stands glued to a number has fewer."""
 
 
-class Numbers(NamedTuple):
+class NumberColumns(NamedTuple):
     """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the beginning on, u8[n, WIDTH]."""
 
     start: Places
     end: Places
     text: Bytes
 
-    def where(self, chosen: Flags) -> Numbers:
+    def where(self, chosen: Flags) -> NumberColumns:
         """Those that are chosen; itself where all are."""
         if chosen.all():
             return self
         own = np.flatnonzero(chosen)
-        return Numbers(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
+        return NumberColumns(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
 
     def segment(self, kind: str, length: int, valid: Flags | None = None) -> Segment:
         """They as candidates, all `length` long, valid unless told; what stands behind them in a row is wiped in place."""
@@ -114,10 +114,10 @@ class DigitRuns:
         self._all = _numbers(batch, start.take(kept), end.take(kept))
         self._borders = np.searchsorted(length.take(order), np.arange(LONGEST + 2, dtype=np.uint8)).tolist()
 
-    def of(self, length: int) -> Numbers:
+    def of(self, length: int) -> NumberColumns:
         """Those of `length` digits, at most LONGEST, as views."""
         own = slice(self._borders[length], self._borders[length + 1])
-        return Numbers(self._all.start[own], self._all.end[own], self._all.text[own])
+        return NumberColumns(self._all.start[own], self._all.end[own], self._all.text[own])
 
 
 @cache
@@ -167,8 +167,8 @@ def _is_glued_word(text: Bytes, size: Places) -> Flags:
     return found
 
 
-def _numbers(batch: Batch, start: Places, end: Places) -> Numbers:
-    return Numbers(start, end, batch.windows(start, WIDTH))
+def _numbers(batch: Batch, start: Places, end: Places) -> NumberColumns:
+    return NumberColumns(start, end, batch.windows(start, WIDTH))
 
 
 def all_digits(text: Bytes, length: int) -> Flags:
@@ -204,7 +204,7 @@ def _twos() -> Bytes:
 
 
 @dataclass(frozen=True)
-class Shape:
+class NumberShape:
     """How numbers of one kind are grouped.
 
     `accepts` says which of the numbers that begin at given places, and whose groups have these lengths, may be one, by what they
@@ -214,7 +214,7 @@ class Shape:
 
     kind: str
     groups: tuple[int, ...]
-    accepts: Callable[[Batch, Classes, Shape, Places], Flags]
+    accepts: Callable[[Batch, Classes, NumberShape, Places], Flags]
     prefix: bytes = b""
     with_x: bool = False
 
@@ -234,7 +234,7 @@ class Shape:
         digits = (*self.groups[:-1], self.groups[-1] - self.with_x)
         return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(digits))
 
-    def numbers(self, batch: Batch, start: Places) -> Numbers:
+    def numbers(self, batch: Batch, start: Places) -> NumberColumns:
         """Those that begin at `start`, without prefix and separators."""
         written, text = batch.windows(start, WIDTH), np.zeros((len(start), WIDTH), np.uint8)
         to, place, skipped = 0, 0, len(self.prefix)
@@ -242,17 +242,17 @@ class Shape:
             size = group - skipped
             text[:, to : to + size] = written[:, place + skipped : place + group]
             to, place, skipped = to + size, place + group + 1, 0
-        return Numbers(start, start + self.length, text)
+        return NumberColumns(start, start + self.length, text)
 
 
-class Grouped(NamedTuple):
+class GroupedDigits(NamedTuple):
     """Digits in groups: where they begin, and the lengths of their groups as a code, i64[n]."""
 
     start: Places
     code: Places
 
 
-def find_grouped(batch: Batch, classes: Classes, shapes: tuple[Shape, ...]) -> list[tuple[Shape, Numbers]]:
+def find_grouped(batch: Batch, classes: Classes, shapes: tuple[NumberShape, ...]) -> list[tuple[NumberShape, NumberColumns]]:
     """Numbers that are written in groups, by their shape; of several shapes at one place that with most groups.
 
     Where a first gap may be is told from bits; from there the lengths of up to five groups are read, and make a number of five
@@ -279,7 +279,7 @@ def find_grouped(batch: Batch, classes: Classes, shapes: tuple[Shape, ...]) -> l
     return [(shape, numbers) for shape, numbers in found if len(numbers.start)]
 
 
-def _ends(batch: Batch, shape: Shape, end: Places) -> Flags:
+def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
     """Whether no letter or digit is glued behind these numbers but a word that names a number: bool[n]."""
     free = ~is_word(batch.data.take(end))
     if not shape.with_x:
@@ -288,9 +288,9 @@ def _ends(batch: Batch, shape: Shape, end: Places) -> Flags:
 
 
 @cache
-def _coded(shapes: tuple[Shape, ...]) -> tuple[tuple[tuple[Shape, ...], ...], npt.NDArray[np.uint8]]:
+def _coded(shapes: tuple[NumberShape, ...]) -> tuple[tuple[tuple[NumberShape, ...], ...], npt.NDArray[np.uint8]]:
     """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number of its shapes among these."""
-    by_code: dict[int, list[Shape]] = {}
+    by_code: dict[int, list[NumberShape]] = {}
     for shape in shapes:
         by_code.setdefault(shape.code, []).append(shape)
     table = np.zeros(1 << 4 * MOST_GROUPS, np.uint8)
@@ -308,7 +308,7 @@ def _first_gaps(batch: Batch, classes: Classes) -> Places:
     return gap.take(np.flatnonzero(is_separator(batch.data.take(gap))))
 
 
-def _grouped(batch: Batch, classes: Classes, gap: Places) -> Grouped:
+def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
     """Digits in groups around each gap whose first is not too long and not glued to a letter; nothing in the middle of a card."""
     data = batch.data
     around = windows(classes.digit, gap - LOOK_BACK)
@@ -332,7 +332,7 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> Grouped:
         place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)
         on = np.flatnonzero((rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_))))
         place, rest, open_ = place.take(on), rest.take(on), open_.take(on)
-    return Grouped(gap - first, code)
+    return GroupedDigits(gap - first, code)
 
 
 def is_space_or_dash(data: Bytes) -> Flags:
@@ -341,7 +341,7 @@ def is_space_or_dash(data: Bytes) -> Flags:
     return is_one
 
 
-def of_shapes(grouped: Iterable[tuple[Shape, Numbers]], kind: str) -> Iterator[tuple[Shape, Numbers]]:
+def of_shapes(grouped: Iterable[tuple[NumberShape, NumberColumns]], kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
     """Those of `grouped` that are shaped as `kind`."""
     return ((shape, numbers) for shape, numbers in grouped if shape.kind == kind)
 

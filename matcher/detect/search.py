@@ -38,11 +38,11 @@ from matcher.columns.bitset import (
     under,
     windows,
 )
-from matcher.columns.literals import Joined, Patterns, stretches
-from matcher.detect import abroad, labelled, unread
+from matcher.columns.literals import JoinedSearch, SearchPatterns, stretches
+from matcher.detect import abroad, field_labels, unread
 from matcher.detect.backwards import find_backwards
-from matcher.detect.candidates import Segment, Settled, settle
-from matcher.detect.kinds import card, email, masked, phone, qq, resident_id, uscc
+from matcher.detect.candidates import Segment, SettledCandidates, settle
+from matcher.detect.kinds import card, email, masked_value, phone, qq, resident_id, uscc
 from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
 from matcher.text.unescape import patterns as escapes
 from ullage.identifiers import Kind, iban, kinds, without_glued_words
@@ -56,7 +56,7 @@ APART = ("email", "qq", "wechat", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
 
 
-def search(batch: Batch, beside: Sequence[Segment] = ()) -> Settled:
+def search(batch: Batch, beside: Sequence[Segment] = ()) -> SettledCandidates:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
     seen = Classes.of(batch.data)
     runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
@@ -73,14 +73,14 @@ def search(batch: Batch, beside: Sequence[Segment] = ()) -> Settled:
     boxes = [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]  # `QQ: 12345@qq.com` is one number
     settled = settle(numbers)
     segments = [*settled.segments, *mail, *boxes, *find_digests(batch, words), *others]
-    return Settled(segments, [*settled.beaten, *find_backwards(batch, runs)])
+    return SettledCandidates(segments, [*settled.beaten, *find_backwards(batch, runs)])
 
 
 Hits = tuple[Places, Places]
 """Numbers of patterns, and where each ends in the buffer."""
 
 
-class Seen(NamedTuple):
+class PrescanHits(NamedTuple):
     """What was seen in one buffer, by who asked. Of `undone`, what is to be unescaped, there is one hit a pattern at most."""
 
     words: Hits
@@ -95,17 +95,24 @@ class Seen(NamedTuple):
 class Prescan:
     """The pass for `words`, those of a lexicon, and for what is the same with every lexicon."""
 
-    def __init__(self, words: Patterns) -> None:
-        self._joined = Joined(
+    def __init__(self, words: SearchPatterns) -> None:
+        self._joined = JoinedSearch(
             (
-                *(words, labelled.patterns(), escapes(), labelled.card_headers(), masked.patterns(), unread.patterns()),
+                *(
+                    words,
+                    field_labels.patterns(),
+                    escapes(),
+                    field_labels.card_headers(),
+                    masked_value.patterns(),
+                    unread.patterns(),
+                ),
                 abroad.patterns(),
             )
         )
 
-    def find(self, data: Bytes) -> Seen:
+    def find(self, data: Bytes) -> PrescanHits:
         """What is seen in `data`, UTF-8 between line ends as in `Batch`."""
-        return Seen(*self._joined.find(data))
+        return PrescanHits(*self._joined.find(data))
 
 
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))

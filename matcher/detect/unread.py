@@ -21,11 +21,11 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import AT, places, where
-from matcher.columns.literals import Patterns, stretches
+from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.fragments import count_fragments
 from matcher.detect.numbers import DIGEST
-from ullage.identifiers.masked import FORM as MASKED
+from ullage.identifiers.masked_value import FORM as MASKED
 
 SPELT = "spelt"
 """What is counted, beside MASKED and the forms of digests."""
@@ -80,10 +80,10 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 
 
 @cache
-def patterns() -> Patterns:
+def patterns() -> SearchPatterns:
     """Gates: what hides beside a digit; padded base64."""
     hides = [re.escape(sign).encode() for sign in "*●•×"]
-    return Patterns((
+    return SearchPatterns((
         *(sign * 3 + rb"[ \-]?[0-9]" for sign in hides),
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",

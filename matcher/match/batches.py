@@ -11,16 +11,16 @@ import numpy as np
 
 from matcher.detect.abroad import find_abroad
 from matcher.detect.candidates import Candidates, Segment
-from matcher.detect.kinds.masked import find_masked
-from matcher.detect.labelled import find_labelled, labelled_cards
+from matcher.detect.field_labels import find_labelled, labelled_cards
+from matcher.detect.kinds.masked_value import find_masked
 from matcher.detect.search import search
 from matcher.detect.unread import unread_values
-from matcher.lexicon import Lexicon, Terms
-from matcher.match.lookup import Question, questions
-from matcher.match.parts import Laid, Piece, Steps, read, strictly
-from matcher.records import Rows, Sheet, rows_of
+from matcher.lexicon import Lexicon, TextTerms
+from matcher.match.lookup import ListQuery, questions
+from matcher.match.parts import PartBatch, Piece, Steps, read, strictly
+from matcher.records import DocumentColumns, RowTable, rows_of
 from matcher.records.cookies import COOKIES, cookies_of_no_site
-from ullage.identifiers.masked import FORM as MASKED
+from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.lookup.free_text_check import readings
 from ullage.security.masking import Secret
 
@@ -60,10 +60,10 @@ class Public:
         return segment if kept.all() else segment.where(kept)
 
 
-class Searched:
+class SearchResult:
     """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody."""
 
-    def __init__(self, laid: Laid, lexicon: Lexicon, sheets: dict[int, Sheet], public: Public) -> None:
+    def __init__(self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public) -> None:
         self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
         beside = [*find_labelled(self.batch, laid.seen.labelled), *find_masked(self.batch, laid.seen.masked)]
         beside += find_abroad(self.batch, laid.seen.abroad)
@@ -74,14 +74,14 @@ class Searched:
         fail Luhn behind a label, since such cards are issued."""
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
-    def only(self, numbers: Sequence[int]) -> Searched:
+    def only(self, numbers: Sequence[int]) -> SearchResult:
         """Some of the parts, searched again without the others; the first must be among them if it goes on."""
         line = self.parts[numbers[0]].line
         laid = read([self.parts[number].piece for number in numbers], self._lexicon.prescan, line)
-        return Searched(laid, self._lexicon, self._sheets, self._public)
+        return SearchResult(laid, self._lexicon, self._sheets, self._public)
 
     @cached_property
-    def asked(self) -> Sequence[Question]:
+    def asked(self) -> Sequence[ListQuery]:
         """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
         return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]))
 
@@ -100,20 +100,20 @@ class Searched:
         return Candidates.merged(self.segments)
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> RowTable:
         """The rows of all parts; one that goes on knows the columns of the part before it."""
         goes_on = {number for number, part in enumerate(self.parts) if number and part.piece.goes_on}
         return rows_of(self.batch, self.candidates, self._sheets, goes_on)
 
     @cached_property
-    def terms(self) -> Sequence[Terms]:
+    def terms(self) -> Sequence[TextTerms]:
         """What the lexicon says of each part."""
         return self._lexicon.read_batch(self.batch, self._seen)
 
 
 def batches(
     pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None, step: Steps = strictly, size: int = 0
-) -> Iterator[Searched]:
+) -> Iterator[SearchResult]:
     """`pieces` in batches of about `size` bytes (0: BATCH), read and searched for all but what is `public`.
 
     What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds it by
@@ -121,15 +121,15 @@ def batches(
     if `step` bears that.
     """
     public = public or Public()
-    searched: Searched | None = None
+    searched: SearchResult | None = None
     for group in _grouped(pieces, size or BATCH):
         goes_on = searched is not None and group[0].goes_on
-        line, sheets = (searched.parts[-1].line_behind if searched and goes_on else 0), dict[int, Sheet]()
+        line, sheets = (searched.parts[-1].line_behind if searched and goes_on else 0), dict[int, DocumentColumns]()
         with step("evidence"):
             sheets = {0: searched.rows.carried(len(searched.parts) - 1)} if searched and goes_on else {}
         searched = None
         with step("search"):
-            searched = Searched(read(group, lexicon.prescan, line), lexicon, sheets, public)
+            searched = SearchResult(read(group, lexicon.prescan, line), lexicon, sheets, public)
         if searched is not None:
             yield searched
 

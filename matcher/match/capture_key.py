@@ -22,7 +22,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Places
 from matcher.detect.candidates import Segment
 from matcher.detect.numbers import DIGEST
-from ullage.identifiers import kinds, masked
+from ullage.identifiers import kinds, masked_value
 from ullage.records.finding import SKETCH_SIZE
 from ullage.security.check_values import check_value
 from ullage.security.cmac import derive_key
@@ -40,7 +40,7 @@ TOKEN = 6
 @cache
 def kind_numbers() -> dict[str, int]:
     """A number below 32 for every kind that a value may be counted as."""
-    return {kind: number for number, kind in enumerate((*kinds(), DIGEST, masked.FORM))}
+    return {kind: number for number, kind in enumerate((*kinds(), DIGEST, masked_value.FORM))}
 
 
 class CaptureKey:
@@ -121,7 +121,7 @@ MODULUS = 10**18
 """Of longer numbers the last 18 digits count: a run shows in the last ones."""
 
 
-class Sorted(Generic[T]):
+class SortedNumbers(Generic[T]):
     """Numbers, ascending, each once. What is added waits until it is a share of the whole: adding costs n log n in all."""
 
     least_pending = LEAST_PENDING
@@ -150,7 +150,7 @@ class Sorted(Generic[T]):
         return merged(self._sorted, new)
 
 
-class Distinct(Sorted[np.uint64]):
+class Distinct(SortedNumbers[np.uint64]):
     """Counts different values by their numbers (`told_apart`), `limit` of them exactly."""
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -194,7 +194,7 @@ def told_apart(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
     return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
 
 
-class Lowest(Sorted[np.uint64]):
+class Lowest(SortedNumbers[np.uint64]):
     """The lowest different numbers, `size` of them at most."""
 
     def __init__(self, size: int) -> None:
@@ -214,7 +214,7 @@ class Lowest(Sorted[np.uint64]):
         return super()._merged(new)[: self._size]
 
 
-class Numbers(Sorted[np.int64]):
+class NumberSet(SortedNumbers[np.int64]):
     """Different numbers below 10^18: of phones and cards, to see which are counted up. Beyond `limit` none is added."""
 
     def __init__(self, limit: int = LIMIT) -> None:

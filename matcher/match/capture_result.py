@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from matcher.lexicon import RECORD, Records, Terms
+from matcher.lexicon import RECORD, Records, TextTerms
 from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
-from matcher.match.counts import Found
-from matcher.match.parts import Piece, Step
-from matcher.match.statistics import Part, Tally
+from matcher.match.counts import EpochMatches
+from matcher.match.parts import GuardedStep, Piece
+from matcher.match.statistics import StatisticsPart, StatisticsTally
 from matcher.match.unread_values import UnreadValues
 from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
 from matcher.records.device_logs import DeviceLogs
-from matcher.text import Folded
+from matcher.text import FoldedText
 from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
-from matcher.unpack.protocol import LOSES_NOTHING, Outcome, Values
+from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart, UnreadValueCount
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 
@@ -31,7 +31,7 @@ OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "m
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class CaptureBudget:
     """What one capture may take; see `ullage.settings.MatchSettings` for units and reasons."""
 
     bytes: int
@@ -42,7 +42,7 @@ class Budget:
     ocr: bool = False
 
     @classmethod
-    def of(cls, settings: MatchSettings) -> Budget:
+    def of(cls, settings: MatchSettings) -> CaptureBudget:
         """As configured."""
         return cls(
             settings.capture_bytes,
@@ -68,10 +68,10 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Spent:
+class BudgetUse:
     """What one capture took of its budget so far."""
 
-    budget: Budget
+    budget: CaptureBudget
     bytes: int = 0
     candidates: int = 0
     rows: int = 0
@@ -89,7 +89,7 @@ class Spent:
         return next((name for name in ("bytes", "candidates", "rows") if getattr(self, name) >= getattr(self.budget, name)), "")
 
 
-class Reading:
+class CaptureReading:
     """One capture: what its title says, and what was found in its parts so far. In memory only.
 
     `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room` is
@@ -102,15 +102,15 @@ class Reading:
         capture: Capture,
         key: CaptureKey,
         records: Records,
-        title_terms: Terms | None = None,
-        budget: Budget | None = None,
+        title_terms: TextTerms | None = None,
+        budget: CaptureBudget | None = None,
         *,
         careful: bool = False,
         room: int | None = None,
     ) -> None:
-        self.capture, self.title_terms, self.valid = capture, title_terms or Terms(), 0
+        self.capture, self.title_terms, self.valid = capture, title_terms or TextTerms(), 0
         self._records = records
-        self.found: dict[tuple[str, int], Found] = {}
+        self.found: dict[tuple[str, int], EpochMatches] = {}
         self.offered: set[str] = set()
         """Tenants whose data a part offers."""
         self.logins: dict[str, set[int]] = defaultdict(set)
@@ -127,20 +127,20 @@ class Reading:
         """Rows that name another platform than a tenant's."""
         self.unread: Counter[str] = Counter()
         self.values = UnreadValues()
-        self.told = list[Values]()
+        self.told = list[UnreadValueCount]()
         """What is told of `values` so far."""
         self.incomplete: set[str] = set()
         """See `reasons`; words of `ullage.records.incomplete`."""
-        self.spent = Spent(budget) if budget else None
+        self.spent = BudgetUse(budget) if budget else None
         self._room = room
         self._careful = careful
         self.key = key
         self._identity: hmac.HMAC | None = None
-        self._text: Folded | None = None
-        self._terms = Terms()
+        self._text: FoldedText | None = None
+        self._terms = TextTerms()
         self._excerpts = Excerpts()
 
-    def skip(self, outcome: Outcome) -> None:
+    def skip(self, outcome: UnreadPart) -> None:
         """Something in the capture was not read."""
         self.unread[outcome.reason] += outcome.number
         if self.spent and outcome.reason in OF_OUTCOME:
@@ -170,11 +170,11 @@ class Reading:
         """Why less than the whole capture was searched or judged, () where all was. A careful reading follows upon a fault."""
         return tuple(sorted(self.incomplete)) or (("fault",) if self._careful else ())
 
-    def step(self, name: str) -> Step:
+    def step(self, name: str) -> GuardedStep:
         """A step of matching; if it fails, a careful reading goes on without it."""
-        return Step(name, self.incomplete if self._careful else None)
+        return GuardedStep(name, self.incomplete if self._careful else None)
 
-    def go_on(self, text: Folded, terms: Terms, *, streamed: bool) -> None:
+    def go_on(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
         self._terms = terms.under(self._terms)
         if terms.hits or self.title_terms.counts:
@@ -185,16 +185,16 @@ class Reading:
             self._text = text
 
     @cached_property
-    def _tally(self) -> Tally:
+    def _tally(self) -> StatisticsTally:
         """Made when something is counted: most captures concern nobody."""
-        return Tally(self.key, self.capture.fetched_at.date())
+        return StatisticsTally(self.key, self.capture.fetched_at.date())
 
-    def tally(self, part: Part, number: int) -> None:
+    def tally(self, part: StatisticsPart, number: int) -> None:
         """Count the next part into the statistics."""
         self._tally.add(part, number)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> TextTerms:
         """What the lexicon says of title and text."""
         return self._terms.under(self.title_terms)
 
@@ -203,7 +203,7 @@ class Reading:
         """What the post says of itself; asked for when all its parts have gone by."""
         return claims(self.capture.title, self._excerpts.texts)
 
-    def best(self, tenant: str) -> Found | None:
+    def best(self, tenant: str) -> EpochMatches | None:
         """Of a tenant's epochs the one that found most, the newer of two."""
         mine = [found for (name, _), found in self.found.items() if name == tenant and found.count]
         return max(mine, key=lambda found: (found.count, found.epoch), default=None)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from matcher.lexicon import Terms, lower
+from matcher.lexicon import TextTerms, lower
 from matcher.text import fold
 from ullage.records import Claims
 
@@ -134,7 +134,7 @@ class Excerpts:
     _left: int = MOST
     _begun: bool = False
 
-    def add(self, utf8: bytes, terms: Terms, *, under_jargon: bool) -> None:
+    def add(self, utf8: bytes, terms: TextTerms, *, under_jargon: bool) -> None:
         """Take from the next part what stands near its terms, and the very beginning of a text whose title has some."""
         spans = [(0, HEAD)] if under_jargon and not self._begun else []
         self._begun = True

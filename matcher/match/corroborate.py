@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Flags, Keyed, Places, Texts, concatenate, ranges
+from matcher.columns.batch import Flags, KeyedMembers, Places, Texts, concatenate, ranges
 from matcher.detect.candidates import Segment, joined
-from matcher.match.batches import Searched
-from matcher.match.lookup import BITS, NONE, Matches, Question, ask, bits_of, enrolled, questions, tags_of
-from matcher.watchlist.installed import Epoch
+from matcher.match.batches import SearchResult
+from matcher.match.lookup import BITS, NONE, ListQuery, Matches, ask, bits_of, enrolled, questions, tags_of
+from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import normal_name
-from ullage.identifiers import masked
-from ullage.vocabulary.fields import Field
+from ullage.identifiers import masked_value
+from ullage.vocabulary.fields import FieldLabel
 
 MOST_PAIRS = 1 << 14
 """Weak values of one row times customers found there: each is asked of each, and where there are more the row is a list."""
@@ -32,7 +32,7 @@ SUBJECT_BITS = 40
 AGREEING = 2
 """Fields of one customer in a row that prove each other."""
 STAR = ord("*")
-SHORTER = min(head for head, _ in masked.KEPT["resident_id"])
+SHORTER = min(head for head, _ in masked_value.KEPT["resident_id"])
 """Where the shorter mask of a resident ID begins to hide."""
 
 
@@ -73,7 +73,7 @@ def _different(rows: Places) -> Places:
     return different
 
 
-def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matches:
+def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Matches:
     """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there.
 
     Unless `in_full`, which takes longer, of customers with several fields in a row it may be left out that their name is one.
@@ -85,7 +85,7 @@ def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matche
         found["own"] = found["row"]  # of none
         return found
     owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
-    weak = [segment for segment in searched.segments if segment.weak or segment.form == masked.FORM]
+    weak = [segment for segment in searched.segments if segment.weak or segment.form == masked_value.FORM]
     for question, place, subject in _own(epoch, searched, owners, weak):
         start, end = question.start[place], question.end[place]
         own = Matches.of([question], question=np.zeros_like(place), place=place, subject=subject, start=start, end=end)
@@ -97,7 +97,7 @@ def look_up(epoch: Epoch, searched: Searched, *, in_full: bool = True) -> Matche
     return _once(_with_labels(found, names))
 
 
-def _in_rows(searched: Searched, found: Matches) -> Matches:
+def _in_rows(searched: SearchResult, found: Matches) -> Matches:
     """`found` with the row of each match."""
     found["row"] = searched.rows.holding(found["start"]) if len(found) else found["start"]
     return found
@@ -108,10 +108,10 @@ def _with_labels(found: Matches, names: Callable[[Places], tuple[Places, Places]
 
     `names` gives pairs of row and subject whose name stands there too, from the rows in which somebody has no other field.
     """
-    pairs = Keyed.of((found["row"] + 1) << SUBJECT_BITS | found["subject"])
+    pairs = KeyedMembers.of((found["row"] + 1) << SUBJECT_BITS | found["subject"])
     bits = pairs.united(bits_of(found.asked)[found["question"]])
     rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
-    bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[Field.NAME]
+    bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[FieldLabel.NAME]
     found["own"] = bits[pairs.number]
     return found
 
@@ -130,8 +130,8 @@ def _once(found: Matches) -> Matches:
 
 
 def _own(
-    epoch: Epoch, searched: Searched, owners: Owners, segments: Iterable[Segment]
-) -> Iterator[tuple[Question, Places, Places]]:
+    epoch: Epoch, searched: SearchResult, owners: Owners, segments: Iterable[Segment]
+) -> Iterator[tuple[ListQuery, Places, Places]]:
     """Questions about `segments` in the rows of `owners`: which of its values are whose, of those who were found there."""
     for segment in segments:
         some = segment.where(np.isin(searched.rows.holding(segment.start), owners.rows))
@@ -142,7 +142,7 @@ def _own(
                 yield question, place[is_own], subject[is_own]
 
 
-def named(epoch: Epoch, searched: Searched, owners: Owners, rows: Places) -> tuple[Places, Places]:
+def named(epoch: Epoch, searched: SearchResult, owners: Owners, rows: Places) -> tuple[Places, Places]:
     """(row, subject) for each name of a subject that stands in one of `rows` where the subject was found: i64[n] each."""
     if not len(rows) or ("name", "plain") not in epoch.list.kinds:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -155,15 +155,15 @@ def named(epoch: Epoch, searched: Searched, owners: Owners, rows: Places) -> tup
     return rows[number[is_own]], subject[is_own]
 
 
-def masked_owners(epoch: Epoch, searched: Searched) -> tuple[Places, Places]:
+def masked_owners(epoch: Epoch, searched: SearchResult) -> tuple[Places, Places]:
     """(row, subject) of each customer of whom a masked phone and a masked resident ID stand in one row: i64[n] each.
 
     Of ten million customers a stranger's row fits one in both by chance once in two million times; where the ID shows but four
     characters first, once in two hundred thousand.
     """
-    wanted, found = {(kind, masked.FORM) for kind in masked.KEPT}, [np.empty(0, np.int64)]
+    wanted, found = {(kind, masked_value.FORM) for kind in masked_value.KEPT}, [np.empty(0, np.int64)]
     if epoch.list.kinds >= wanted <= {(segment.kind, segment.form) for segment in searched.segments if len(segment)}:
-        masks = [_Masks.of(searched, kind) for kind in masked.KEPT]
+        masks = [_Masks.of(searched, kind) for kind in masked_value.KEPT]
         rows = np.intersect1d(masks[0].row, masks[1].row)
         rows = rows[rows >= 0]
         for first in range(0, len(rows), MOST_ROWS):
@@ -183,10 +183,10 @@ class _Masks(NamedTuple):
     row: Places
 
     @classmethod
-    def of(cls, searched: Searched, kind: str) -> _Masks:
+    def of(cls, searched: SearchResult, kind: str) -> _Masks:
         """Those of a batch."""
-        own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked.FORM)]
-        segment = replace(joined(own, kind), form=masked.FORM)
+        own = [segment for segment in searched.segments if (segment.kind, segment.form) == (kind, masked_value.FORM)]
+        segment = replace(joined(own, kind), form=masked_value.FORM)
         row = searched.rows.holding(segment.start)
         order = np.argsort(row, kind="stable")
         return cls(segment.take(order), row[order])
@@ -214,9 +214,9 @@ def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
     return Owners.of(row, np.concatenate([answer["subject"] for _, answer in answers]))
 
 
-def _in_both(epoch: Epoch, searched: Searched, owners: Owners, phones: _Masks, ids: _Masks) -> Places:
+def _in_both(epoch: Epoch, searched: SearchResult, owners: Owners, phones: _Masks, ids: _Masks) -> Places:
     """Those of `owners` of whom masks of both kinds stand in the row, row and subject as one number: i64[n]."""
-    held = {kind: [np.empty(0, np.int64)] for kind in masked.KEPT}
+    held = {kind: [np.empty(0, np.int64)] for kind in masked_value.KEPT}
     for question, place, subject in _own(epoch, searched, owners, (phones.segment, ids.segment)):
         held[question.kind].append(searched.rows.holding(question.start[place]) << SUBJECT_BITS | subject)
     of_phones, of_ids = map(np.concatenate, held.values())

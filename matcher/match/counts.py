@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Flags, Keyed, Places, Texts
-from matcher.match.batches import Searched
-from matcher.match.capture_key import CaptureKey, Distinct, Sorted, kind_numbers, told_apart
+from matcher.columns.batch import Bytes, Flags, KeyedMembers, Places, Texts
+from matcher.match.batches import SearchResult
+from matcher.match.capture_key import CaptureKey, Distinct, SortedNumbers, kind_numbers, told_apart
 from matcher.match.lookup import FOLDED, NONE, NORMALISED, Matches, labels_of
 from matcher.match.whose_rows import Witnesses
-from matcher.watchlist.installed import Epoch, TenantLists
-from ullage.identifiers import is_verified, masked
+from matcher.watchlist.installation import Epoch, TenantLists
+from ullage.identifiers import is_verified, masked_value
 from ullage.records import MAX_MATCHES, Match
 from ullage.security.cmac import TAG_BYTES
 from ullage.verdict import Crowd
@@ -42,7 +42,7 @@ BORN = slice(6, 14)
 """Of a resident ID of 18 digits, the day of birth."""
 
 
-class Customers(Sorted[np.int64]):
+class Customers(SortedNumbers[np.int64]):
     """Each customer once, by the row in the list, with all that was seen of them: eight bytes a customer."""
 
     least_pending = 1 << 14
@@ -100,7 +100,7 @@ and whether chance cannot have matched.
 The second is more: a digest without a label is a phone's if it is that of a customer's phone."""
 
 
-class Rows(NamedTuple):
+class MatchedRows(NamedTuple):
     """The rows with a customer, ascending: i64[m]; and which of `keys` each is counted under, `number` i64[m]."""
 
     rows: Places
@@ -116,10 +116,10 @@ class Rows(NamedTuple):
         return found
 
 
-NO_ROWS = Rows(np.empty(0, np.int64), np.empty(0, np.int64), ())
+NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
-def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -> Rows:
+def weigh(searched: SearchResult, found: Matches, key: CaptureKey, adults: Places) -> MatchedRows:
     """Fill in flags and numbers of `found`; of each match, `adults` has the last birthday, as YYYYMMDD, that makes no minor."""
     agrees = np.bitwise_count(found["own"]) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
@@ -130,7 +130,7 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
         is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
             flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
-    held_by = Keyed.of(found["row"])
+    held_by = KeyedMembers.of(found["row"])
     outside = int(len(found) > 0 and held_by.keys[0] == NONE)
     rows, number = held_by.keys[outside:], held_by.number
     of_row, groups = searched.rows.groups(rows)
@@ -145,7 +145,7 @@ def weigh(searched: Searched, found: Matches, key: CaptureKey, adults: Places) -
     of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[np.concatenate((np.zeros(outside, np.int64), which + 1))].T
     flags |= of_class[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
     found["flags"] = flags
-    return Rows(rows, which, keys)
+    return MatchedRows(rows, which, keys)
 
 
 def weigh_barely(found: Matches, key: CaptureKey) -> None:
@@ -164,7 +164,7 @@ def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
 
 
 @dataclass
-class Found:
+class EpochMatches:
     """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove.
 
     At most `room` matches are listed, None for all; everything is counted. Rows are counted by what they hold too.
@@ -281,7 +281,7 @@ WIDEST = 128
 """Bytes of a value that are compared with its normal form as columns; longer ones are compared one by one."""
 
 
-def listed(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches) -> Matches:
+def listed(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches) -> Matches:
     """`found` with all that a record tells, without the values that were asked for."""
     with_places(searched, found)
     lines = searched.batch.lines(found["start"]) - searched.batch.lines(searched.batch.starts[found["document"]])
@@ -305,7 +305,7 @@ def listed(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches)
     return _listed(searched, found, list(numbers))
 
 
-def listed_barely(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches) -> Matches:
+def listed_barely(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches) -> Matches:
     """The same where rows cannot be read: each begins and ends where it does in the text as it was searched, in bytes."""
     begin, parts = searched.batch.starts[found["document"]], searched.parts
     offset = np.array([part.piece.offset for part in parts], np.int64)[found["document"]]
@@ -316,13 +316,13 @@ def listed_barely(lists: TenantLists, epoch: Epoch, searched: Searched, found: M
     return _listed(searched, found, [labels_of(bits) for bits in own.tolist()])
 
 
-def _listed(searched: Searched, found: Matches, labels: Sequence[tuple[str, ...]]) -> Matches:
+def _listed(searched: SearchResult, found: Matches, labels: Sequence[tuple[str, ...]]) -> Matches:
     """The columns of `found` that a record tells."""
     members = [(part.piece.path, part.piece.member, part.piece.container) for part in searched.parts]
     return Matches(found.kinds, {name: found[name] for name in COLUMNS}, (), members, labels)
 
 
-def _with_tags(lists: TenantLists, epoch: Epoch, searched: Searched, found: Matches, lines: Places) -> None:
+def _with_tags(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches, lines: Places) -> None:
     """Fill in the customers' handles, the tags for searching, and the lines, which are counted from each part's first."""
     found["handle"] = epoch.list.raw_handles(found["subject"])
     found["tag"] = np.empty((len(found), TAG_BYTES), np.uint8)
@@ -335,12 +335,12 @@ def _with_coincidence(found: Matches) -> None:
     """Fill in, of masked values, the chance that each fits its customer by accident."""
     found["coincidence"] = np.zeros(len(found))
     for question, own in found.by_question():
-        if question.form == masked.FORM:
+        if question.form == masked_value.FORM:
             normals = Texts(*question.normals(found["place"][own])).strings()
-            found["coincidence"][own] = [masked.coincidence(question.kind, normal) for normal in normals]
+            found["coincidence"][own] = [masked_value.coincidence(question.kind, normal) for normal in normals]
 
 
-def with_places(searched: Searched, found: Matches) -> None:
+def with_places(searched: SearchResult, found: Matches) -> None:
     """Fill in where each match stands in the decoded text, and whether something in it had to be undone."""
     parts, batch, documents = searched.parts, searched.batch, found["document"]
     begin = batch.characters_before(batch.starts[documents])
@@ -360,7 +360,7 @@ def with_places(searched: Searched, found: Matches) -> None:
     found["first"], found["last"] = first, last
 
 
-def _are_normal(searched: Searched, found: Matches) -> Flags:
+def _are_normal(searched: SearchResult, found: Matches) -> Flags:
     """Which matches are written as their normal form is, but for capitals, or are digests or masks: bool[n]."""
     normal = np.ones(len(found), bool)
     for question, own in found.by_question():

@@ -14,15 +14,15 @@ import numpy as np
 
 from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
-from matcher.match.capture_result import Reading
-from matcher.match.counts import Found
+from matcher.match.capture_result import CaptureReading
+from matcher.match.counts import EpochMatches
 from matcher.match.pipeline import Matcher
 from matcher.match.statistics import matched_groups
 from matcher.watchlist.cohorts import FEW
-from matcher.watchlist.installed import TenantLists
+from matcher.watchlist.installation import TenantLists
 from matcher.watchlist.source import CANARY
 from ullage.custody import originals
-from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, Original
+from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, SealedPost
 from ullage.lookup import sellers
 from ullage.monitoring.canary import TENANT as CANARY_TENANT
 from ullage.records import ELSEWHERE, MAX_MATCHES, Bait, Capture, CaptureFacts, Cohort, Finding, Statistics
@@ -40,7 +40,7 @@ def findings(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> li
     return [finding for reading in matcher.read(captures) for finding in findings_of(matcher, reading, now)]
 
 
-def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[Finding]:
+def findings_of(matcher: Matcher, reading: CaptureReading, now: datetime) -> Iterator[Finding]:
     """Findings of one capture, continuation records and all; none where it concerns nobody."""
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned and not reading.withdraws:
@@ -65,7 +65,7 @@ def findings_of(matcher: Matcher, reading: Reading, now: datetime) -> Iterator[F
             yield from _finding(lists, reading, whole, own, names, now)
 
 
-def _withdrawn(matcher: Matcher, reading: Reading, concerned: Collection[str], now: datetime) -> Iterator[Finding]:
+def _withdrawn(matcher: Matcher, reading: CaptureReading, concerned: Collection[str], now: datetime) -> Iterator[Finding]:
     """That a post was taken away or says something else, for each tenant of whom nothing is in it: nobody knows who was."""
     capture, key = reading.capture, matcher.key
     if not reading.withdraws:
@@ -96,7 +96,7 @@ def _withdrawn(matcher: Matcher, reading: Reading, concerned: Collection[str], n
             )
 
 
-def _post(reading: Reading, key: CaptureKey) -> str:
+def _post(reading: CaptureReading, key: CaptureKey) -> str:
     """The token of what lasts of a post."""
     return redact.identifier("lasting", reading.capture.post_name, redact.site(reading.capture.site), key)
 
@@ -127,7 +127,7 @@ def _bare_facts(capture: Capture) -> CaptureFacts:
     )
 
 
-def _facts(reading: Reading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
+def _facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> CaptureFacts:
     """Where a capture came from, as a tenant may be told: nothing in it is a text of somebody else's."""
     capture, key = reading.capture, matcher.key
     site = redact.site(capture.site)
@@ -167,7 +167,7 @@ def places_tag(lists: TenantLists, kind: str, site: str, *names: str) -> str:
     return lists.index.tagger(kind, sellers.FORM).one(named).hex() if names[-1] else ""
 
 
-def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statistics:
+def statistics_for(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
     """`whole` with what is this tenant's own: its brands, logins, cards, and how many rows of each group are its customers'.
 
     And how many rows name another platform.
@@ -189,7 +189,7 @@ def statistics_for(reading: Reading, whole: Statistics, tenant: str) -> Statisti
     )
 
 
-class Labelled(NamedTuple):
+class LabelCounts(NamedTuple):
     """What a finding tells of labels; as the fields of `Finding`."""
 
     cohorts: tuple[Cohort, ...] = ()
@@ -198,12 +198,12 @@ class Labelled(NamedTuple):
     canaries_enrolled: int = 0
 
 
-def labelled(lists: TenantLists, found: Found) -> Labelled:
+def labelled(lists: TenantLists, found: EpochMatches) -> LabelCounts:
     """The labels of the customers in `found`. Cohorts of fewer than 20 of them are not told, bait is."""
     listed = next((epoch.list for epoch in lists.epochs if epoch.number == found.epoch), None)
     enrolled = listed.enrolled_labels() if listed else {}
     if listed is None or not enrolled:
-        return Labelled()
+        return LabelCounts()
     matched, sure = listed.labels(found.subjects.subjects), listed.labels(found.verified)
     cohorts = [
         Cohort(dimension=dimension, label=label, matched=number, enrolled=enrolled[dimension, label])
@@ -217,14 +217,14 @@ def labelled(lists: TenantLists, found: Found) -> Labelled:
         if dimension == CANARY
     ]
     bait = [number for (dimension, _), number in enrolled.items() if dimension == CANARY]
-    return Labelled(tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(canaries), sum(bait))
+    return LabelCounts(tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(canaries), sum(bait))
 
 
 def _finding(
-    lists: TenantLists, reading: Reading, whole: Statistics, facts: CaptureFacts, names: tuple[str, str], now: datetime
+    lists: TenantLists, reading: CaptureReading, whole: Statistics, facts: CaptureFacts, names: tuple[str, str], now: datetime
 ) -> Iterator[Finding]:
     """One finding, in parts of at most 2,000 matches."""
-    found, own, labels = reading.best(lists.tenant) or Found(lists.epochs[-1].number), whole, Labelled()
+    found, own, labels = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number), whole, LabelCounts()
     with reading.step("statistics"):
         own = statistics_for(reading, whole, lists.tenant)
     with reading.step("evidence"):
@@ -266,7 +266,7 @@ def desks(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
     return {tenant: sealer for tenant in tenants if (sealer := keys.desk_sealer(context.keys, tenant))}
 
 
-def with_original(finding: Finding, reading: Reading, sealer: Sealer | None) -> Finding:
+def with_original(finding: Finding, reading: CaptureReading, sealer: Sealer | None) -> Finding:
     """`finding` with address, title, author and members' names of its capture, sealed; of several parts the first has them."""
     if sealer is None or finding.part != 1:
         return finding
@@ -274,13 +274,13 @@ def with_original(finding: Finding, reading: Reading, sealer: Sealer | None) -> 
     return finding.model_copy(update={"original": sealed, "original_key": sealer.key_id})
 
 
-def _original(reading: Reading, tenant: str) -> Original:
+def _original(reading: CaptureReading, tenant: str) -> SealedPost:
     capture, found = reading.capture, reading.best(tenant)
     documents = [
         held.members[number] for held in (found.details if found else ()) for number in np.unique(held["document"]).tolist()
     ]
     names = {number: path for path, number, _ in documents if number}
-    return Original(
+    return SealedPost(
         url=capture.url[:MAX_URL],
         title=capture.title[:MAX_TEXT],
         author=capture.author[:MAX_TEXT],

@@ -18,39 +18,39 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, Places, Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.numbers import DIGEST
-from matcher.watchlist.installed import Epoch
+from matcher.watchlist.installation import Epoch
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.lookup.written_forms import DIGESTED
 from ullage.security.cmac import TAG_BYTES
-from ullage.security.tags import Laid, Tags, lay
-from ullage.vocabulary.fields import Field
+from ullage.security.tags import MessageBlocks, Tags, lay
+from ullage.vocabulary.fields import FieldLabel
 
 PLUS = 43
 FEW = 8
 """One in so many values may fail its check and be asked for with the others."""
 NONE = -1
 """The row of a match that stands in no row."""
-BITS = {str(label): 1 << number for number, label in enumerate(Field)}
+BITS = {str(label): 1 << number for number, label in enumerate(FieldLabel)}
 """A bit for each label, in the column `own`."""
 FOLDED, NORMALISED = 1, 2
 """Bits of the column `transforms`: something was undone to read the value; it is not written in its normal form."""
 Column = npt.NDArray[Any]
 
 
-class Values:
+class ValueColumns:
     """Normal forms, `normal` u8[n, width] and `length` i64[n], laid out for tagging when first asked for: once for all lists."""
 
     def __init__(self, normal: Bytes, length: Places) -> None:
         self.normal, self.length = normal, length
 
     @cached_property
-    def laid(self) -> Sequence[Laid]:
+    def laid(self) -> Sequence[MessageBlocks]:
         """What a tagger takes."""
         return lay(self.normal, self.length)
 
 
-class Question(NamedTuple):
+class ListQuery(NamedTuple):
     """Values asked for as one kind and form, and the bytes [start, end) they stand at.
 
     `valid` bool[n] says which of them an answer counts for; None for all.
@@ -58,7 +58,7 @@ class Question(NamedTuple):
 
     kind: str
     form: str
-    values: Values
+    values: ValueColumns
     start: Places
     end: Places
     valid: Flags | None = None
@@ -88,12 +88,12 @@ class Matches:
 
     kinds: Sequence[tuple[str, str]]
     columns: dict[str, Column]
-    asked: Sequence[Question] = ()
+    asked: Sequence[ListQuery] = ()
     members: Sequence[tuple[str, int, str]] = ()
     labels: Sequence[tuple[str, ...]] = field(default=())
 
     @classmethod
-    def of(cls, asked: Sequence[Question], **columns: Column) -> Matches:
+    def of(cls, asked: Sequence[ListQuery], **columns: Column) -> Matches:
         """Matches of these questions, with some columns; the others are set when they are known."""
         return cls([(question.kind, question.form) for question in asked], columns, asked)
 
@@ -116,7 +116,7 @@ class Matches:
         columns["question"][len(self) :] += len(self.asked)
         return Matches([*self.kinds, *other.kinds], columns, [*self.asked, *other.asked])
 
-    def by_question(self) -> Iterator[tuple[Question, Places]]:
+    def by_question(self) -> Iterator[tuple[ListQuery, Places]]:
         """Each question that gave some, and the numbers of its matches: i64[m]."""
         order = np.argsort(self["question"], kind="stable")
         borders = np.searchsorted(self["question"][order], np.arange(len(self.asked) + 1)).tolist()
@@ -131,12 +131,12 @@ def labels_of(bits: int) -> tuple[str, ...]:
     return tuple(sorted(label for label, bit in BITS.items() if bits & bit))
 
 
-def bits_of(asked: Sequence[Question]) -> Places:
+def bits_of(asked: Sequence[ListQuery]) -> Places:
     """The bit of each question's label: i64[asked]."""
-    return np.array([BITS[field_by_kind().get(question.kind, Field.OTHER)] for question in asked], np.int64)
+    return np.array([BITS[field_by_kind().get(question.kind, FieldLabel.OTHER)] for question in asked], np.int64)
 
 
-def questions(segments: Iterable[Segment]) -> Iterator[Question]:
+def questions(segments: Iterable[Segment]) -> Iterator[ListQuery]:
     """What can be asked for `segments`: a digest as each kind's, an address with a plus-tag without it too.
 
     A few values that fail their check are tagged with the others: to take all others out costs more.
@@ -145,28 +145,28 @@ def questions(segments: Iterable[Segment]) -> Iterator[Question]:
         good = int(np.count_nonzero(segment.valid))
         some = segment if good * FEW >= len(segment) * (FEW - 1) else segment.where(segment.valid)
         if good:
-            values, valid = Values(some.normal, some.length), some.valid if good < len(some) else None
+            values, valid = ValueColumns(some.normal, some.length), some.valid if good < len(some) else None
             for kind in DIGESTED if segment.kind == DIGEST else (segment.kind,):
-                yield Question(kind, segment.form, values, some.start, some.end, valid)
+                yield ListQuery(kind, segment.form, values, some.start, some.end, valid)
             if segment.kind == "email":
                 yield from _without_plus_tags(some)
 
 
-def _without_plus_tags(mail: Segment) -> Iterator[Question]:
+def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
     """Addresses with a plus-tag, asked for without it too."""
     tagged = mail.where(anywhere(mail.normal == PLUS))
     if len(tagged):
         whole = [row[:size].tobytes().decode() for row, size in zip(tagged.normal, tagged.length, strict=True)]
         bare = Texts.of([strip_plus(address).encode() for address in whole])
-        yield Question("email", "plain", Values(bare.table, bare.lengths), tagged.start, tagged.end)
+        yield ListQuery("email", "plain", ValueColumns(bare.table, bare.lengths), tagged.start, tagged.end)
 
 
-def enrolled(asked: Iterable[Question], kinds: frozenset[tuple[str, str]]) -> list[Question]:
+def enrolled(asked: Iterable[ListQuery], kinds: frozenset[tuple[str, str]]) -> list[ListQuery]:
     """Those of `asked` whose (kind, form) a list has."""
     return [question for question in asked if (question.kind, question.form) in kinds]
 
 
-def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
+def tags_of(epoch: Epoch, asked: Sequence[ListQuery]) -> Tags:
     """The tags of all values of `asked`, one question after the other: shape (n, 16); one AES batch a question."""
     out = np.empty((sum(map(len, asked)) + 1, TAG_BYTES), np.uint8)
     begin = 0
@@ -177,7 +177,7 @@ def tags_of(epoch: Epoch, asked: Sequence[Question]) -> Tags:
     return out[:-1]
 
 
-def ask(epoch: Epoch, asked: Sequence[Question]) -> Matches:
+def ask(epoch: Epoch, asked: Sequence[ListQuery]) -> Matches:
     """Every enrolled value of `asked`, by question and place, with one look-up for all; none of a value that fails its check."""
     hits, subjects = epoch.list.look_up(tags_of(epoch, asked)) if asked else (np.empty(0, np.int64), np.empty(0, np.int64))
     order = np.argsort(hits, kind="stable")
@@ -195,7 +195,7 @@ def ask(epoch: Epoch, asked: Sequence[Question]) -> Matches:
     return found if counts.all() else found.take(counts)
 
 
-def ask_barely(epoch: Epoch, asked: Sequence[Question]) -> Matches:
+def ask_barely(epoch: Epoch, asked: Sequence[ListQuery]) -> Matches:
     """Every enrolled value of `asked`, in order of place, each in no row and with its own label alone.
 
     All that is known where the rows of a capture cannot be read: this uses nothing of `matcher.records`.

@@ -1,6 +1,6 @@
 """Captures opened: containers unpacked, long texts cut into windows, each read as folded text. In memory only.
 
-A step may fail without the others (`Step`): what is known without it is published, and marked incomplete.
+A step may fail without the others (`GuardedStep`): what is known without it is published, and marked incomplete.
 
 `watched` tells whether a file that somebody sent held anything to read: white space, one byte over and over, or encoded bytes are
 nothing.
@@ -23,22 +23,22 @@ from functools import cached_property
 from types import TracebackType
 
 from matcher.columns.batch import Batch
-from matcher.detect.search import Prescan, Seen
-from matcher.text import Folded, decode, decode_as, fold_all, unescape_all
+from matcher.detect.search import Prescan, PrescanHits
+from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.unescape import begins_escaped, needs_unescape
 from matcher.unpack.envelopes import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_taken, may_hold
 from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.parent import ForkServer, is_container, unpack
-from matcher.unpack.protocol import ABOUT, BYTES, Member, Outcome
+from matcher.unpack.protocol import ABOUT, BYTES, Member, UnreadPart
 from ullage import log
 from ullage.errors import UllageError
 from ullage.records import Capture
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GuardedStep:
     """The context of one step. If it fails, its `name` goes into `failed` and the work goes on; with None it does not.
 
     What is no fault of the step passes through: an error with an answer of its own, memory that ran out.
@@ -59,9 +59,9 @@ class Step:
         return True
 
 
-Steps = Callable[[str], Step]
+Steps = Callable[[str], GuardedStep]
 """Makes the context of a step, by its name."""
-strictly: Steps = Step
+strictly: Steps = GuardedStep
 """A fault of a step is a fault of the whole."""
 
 
@@ -100,25 +100,25 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """A piece read: its folded text, before which `line` line ends of the same text stand, and how many when it is over."""
 
     piece: Piece
-    text: Folded
+    text: FoldedText
     line: int = 0
     line_behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class PartBatch:
     """Parts in one buffer, and what the prescan saw there."""
 
-    parts: list[Part]
+    parts: list[TextPart]
     batch: Batch
-    seen: Seen
+    seen: PrescanHits
 
 
-def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> Laid:
+def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
     """`pieces` read together; `line` line ends stand before the first if it goes on.
 
     Markup is unescaped, all else is folded as it is; where the prescan then sees what may be undone, that is unescaped as well.
@@ -133,17 +133,17 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> Laid:
     if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup and n not in done]:
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)
-    parts, counts = list[Part](), [0] * len(pieces)
+    parts, counts = list[TextPart](), [0] * len(pieces)
     if any(piece.streamed for piece in pieces):
         counts = (batch.lines(batch.ends) - batch.lines(batch.starts)).tolist()
     for piece, text, count in zip(pieces, texts, counts, strict=True):
         line = line if piece.goes_on else 0
-        parts.append(Part(piece, text, line, line + count))
+        parts.append(TextPart(piece, text, line, line + count))
         line += count
-    return Laid(parts, batch, seen)
+    return PartBatch(parts, batch, seen)
 
 
-def _unescape(texts: list[Folded], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
+def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
     """Put in the text of the pieces with these numbers, all of them markup or none, unescaped and folded."""
     if numbers:
         plain = unescape_all([pieces[n].decoded for n in numbers], markup=pieces[numbers[0]].markup)
@@ -151,7 +151,7 @@ def _unescape(texts: list[Folded], pieces: Sequence[Piece], numbers: Sequence[in
             texts[number] = folded
 
 
-def _laid(texts: Sequence[Folded], prescan: Prescan) -> tuple[Batch, Seen]:
+def _laid(texts: Sequence[FoldedText], prescan: Prescan) -> tuple[Batch, PrescanHits]:
     """`texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
     return batch, prescan.find(batch.data)
@@ -160,7 +160,7 @@ def _laid(texts: Sequence[Folded], prescan: Prescan) -> tuple[Batch, Seen]:
 def pieces_of_capture(
     source: int,
     capture: Capture,
-    on_skipped: Callable[[Outcome], None],
+    on_skipped: Callable[[UnreadPart], None],
     limits: Limits | None = None,
     server: ForkServer | None = None,
     *,
@@ -174,19 +174,19 @@ def pieces_of_capture(
         lettered = has_line(capture.body)
         if not is_container(capture.body, capture.media_type, lettered=lettered):
             if is_opaque(capture.body) and is_opaque(decode(capture.body, capture.charset)):
-                on_skipped(Outcome("", "unrecognised"))
+                on_skipped(UnreadPart("", "unrecognised"))
             yield _piece(source, capture, lettered=lettered)
             return
     with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
         for number, item in numbered(unpacked, ""):
-            if isinstance(item, Outcome):
+            if isinstance(item, UnreadPart):
                 on_skipped(item)
             else:
                 with step("unpack"):
                     yield from pieces_of_member(source, item, on_skipped, capture.charset, number)
 
 
-def numbered(unpacked: Iterable[Member | Outcome], own: str) -> Iterator[tuple[int, Member | Outcome]]:
+def numbered(unpacked: Iterable[Member | UnreadPart], own: str) -> Iterator[tuple[int, Member | UnreadPart]]:
     """What comes out of a capture or a file whose path is `own`: members with their numbers (see `Piece`), outcomes with 0."""
     count = 0
     for item in unpacked:
@@ -204,7 +204,7 @@ def _piece(source: int, capture: Capture, *, lettered: bool) -> Piece:
 
 
 def pieces_of_member(
-    source: int, member: Member, on_skipped: Callable[[Outcome], None], charset: str = "", number: int = 0
+    source: int, member: Member, on_skipped: Callable[[UnreadPart], None], charset: str = "", number: int = 0
 ) -> Iterator[Piece]:
     """The pieces of one text out of a container, its `number`-th, or of a long text by itself.
 
@@ -217,7 +217,7 @@ def pieces_of_member(
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
         if not is_known and is_opaque(text):
-            on_skipped(Outcome(member.path, "unrecognised"))
+            on_skipped(UnreadPart(member.path, "unrecognised"))
             is_known = True
         body, size, goes_on = utf8_of(window, text, charset), len(text), offset > 0
         del text  # which takes two bytes a character, and few are ever asked for it
@@ -283,7 +283,7 @@ PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s
 
 
 def watched(
-    pieces: Iterable[Piece], path: str, outcomes: Sequence[Outcome], on_skipped: Callable[[Outcome], None]
+    pieces: Iterable[Piece], path: str, outcomes: Sequence[UnreadPart], on_skipped: Callable[[UnreadPart], None]
 ) -> Iterator[Piece]:
     """`pieces` of the file at `path` as they come; `on_skipped` hears at the end of texts that are none and if there was no word.
 
@@ -303,9 +303,9 @@ def watched(
     named = {outcome.path for outcome in outcomes}
     for place, reason in none.items():
         if place not in named:
-            on_skipped(Outcome(place, reason))
+            on_skipped(UnreadPart(place, reason))
     if is_blank and not outcomes:
-        on_skipped(Outcome(path, why))
+        on_skipped(UnreadPart(path, why))
 
 
 def _is_about_office(path: str) -> bool:

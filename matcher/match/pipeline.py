@@ -20,22 +20,22 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Places
-from matcher.lexicon import Lexicon, Terms
-from matcher.match.batches import Public, Searched, batches
+from matcher.lexicon import Lexicon, TextTerms
+from matcher.match.batches import Public, SearchResult, batches
 from matcher.match.capture_key import CaptureKey
-from matcher.match.capture_result import Budget, Reading
+from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.corroborate import look_up
-from matcher.match.counts import NO_ROWS, Found, Rows, adult_until, listed, listed_barely, weigh, weigh_barely
+from matcher.match.counts import NO_ROWS, EpochMatches, MatchedRows, adult_until, listed, listed_barely, weigh, weigh_barely
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
-from matcher.match.statistics import Part as Counted
+from matcher.match.statistics import StatisticsPart as Counted
 from matcher.match.unread_values import count_values, forms_of
-from matcher.match.whose_rows import NOTHING, Compared, OtherNames, compared, own_cards
+from matcher.match.whose_rows import NOTHING, OtherNames, RowComparison, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.parent import ForkServer
-from matcher.unpack.protocol import Outcome
-from matcher.watchlist.installed import Epoch, TenantLists
+from matcher.unpack.protocol import UnreadPart
+from matcher.watchlist.installation import Epoch, TenantLists
 from ullage.records import Capture
 
 
@@ -69,27 +69,27 @@ class Matcher:
         self._others = OtherNames(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
-    def read(self, captures: Iterable[Capture], budget: Budget | None = None) -> Iterator[Reading]:
+    def read(self, captures: Iterable[Capture], budget: CaptureBudget | None = None) -> Iterator[CaptureReading]:
         """What was found in each capture, in order; each comes when the batch with its last part is done.
 
         Of one that exceeds the `budget` the rest is left out.
         """
-        readings: list[Reading] = []
+        readings: list[CaptureReading] = []
 
         def pieces() -> Iterator[Piece]:
             with ForkServer() as server:  # not for longer: what unpacks these captures never meets later ones
                 for number, capture in enumerate(captures):
-                    readings.append(Reading(capture, self.key, self.lexicon.records, self._said(capture), budget))
+                    readings.append(CaptureReading(capture, self.key, self.lexicon.records, self._said(capture), budget))
                     yield from self._pieces(number, readings[-1], server)
 
         return self.gather(pieces(), readings)
 
-    def salvage(self, capture: Capture, budget: Budget | None = None) -> Reading:
+    def salvage(self, capture: Capture, budget: CaptureBudget | None = None) -> CaptureReading:
         """What can be found in a capture at which a step of matching fails: all that does not follow from that step.
 
         It is searched a piece at a time, so that a fault in one part costs no other.
         """
-        reading = Reading(capture, self.key, self.lexicon.records, None, budget, careful=True)
+        reading = CaptureReading(capture, self.key, self.lexicon.records, None, budget, careful=True)
         with reading.step("lexicon"):
             reading.title_terms = self._said(capture)
 
@@ -100,11 +100,11 @@ class Matcher:
         list(self.gather(pieces(), [reading], reading.step, 1))
         return reading
 
-    def _said(self, capture: Capture) -> Terms:
+    def _said(self, capture: Capture) -> TextTerms:
         """What the lexicon says of a title."""
-        return self.lexicon.read(fold(capture.title).text) if capture.title else Terms()
+        return self.lexicon.read(fold(capture.title).text) if capture.title else TextTerms()
 
-    def _pieces(self, number: int, reading: Reading, server: ForkServer) -> Iterator[Piece]:
+    def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
         """The pieces of one capture, as far as its budget goes."""
         limits = reading.spent.budget.limits() if reading.spent else None
         pieces = pieces_of_capture(number, reading.capture, reading.skip, limits, server, step=reading.step)
@@ -115,12 +115,12 @@ class Matcher:
                     return
                 if piece.path not in named and (reason := encoded(piece)):
                     named.add(piece.path)
-                    reading.skip(Outcome(piece.path, reason))
+                    reading.skip(UnreadPart(piece.path, reason))
                 yield piece
 
     def gather(
-        self, pieces: Iterable[Piece], readings: list[Reading], step: Steps = strictly, size: int = 0
-    ) -> Iterator[Reading]:
+        self, pieces: Iterable[Piece], readings: list[CaptureReading], step: Steps = strictly, size: int = 0
+    ) -> Iterator[CaptureReading]:
         """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list.
 
         Where steps may fail, `pieces` are of one reading, and `size` is so small that each is searched alone.
@@ -136,13 +136,13 @@ class Matcher:
             given += done
         yield from readings
 
-    def _take(self, searched: Searched, readings: Sequence[Reading], step: Steps) -> None:
+    def _take(self, searched: SearchResult, readings: Sequence[CaptureReading], step: Steps) -> None:
         """Add what a batch holds to the readings of its parts."""
         valid = _valid(searched)
         kept = _afforded(searched, readings, valid)
         if len(kept) < len(readings):
             searched, readings, valid = searched.only(kept), [readings[n] for n in kept], [valid[n] for n in kept]
-        terms: Sequence[Terms] = [Terms()] * len(readings)
+        terms: Sequence[TextTerms] = [TextTerms()] * len(readings)
         with step("lexicon"):
             terms = searched.terms
         for part, reading, own, count in zip(searched.parts, readings, terms, valid, strict=True):
@@ -164,7 +164,7 @@ class Matcher:
         with step("statistics"):
             self._count(searched, readings)
 
-    def _count(self, searched: Searched, readings: Sequence[Reading]) -> None:
+    def _count(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
         """Count a batch into the statistics of the readings that concern somebody, or may yet."""
         concerned = [
             part.piece.streamed or any(reading.concerns(lists.tenant) for lists in self.lists)
@@ -179,7 +179,7 @@ class Matcher:
                 readings[number].tally(counted, number)
             self._count_others(searched, readings, numbers)
 
-    def _count_unread(self, searched: Searched, readings: Sequence[Reading]) -> None:
+    def _count_unread(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
         """Count the values that no list can be asked for."""
         counted = {n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread}
         if counted:
@@ -187,9 +187,11 @@ class Matcher:
         for number in counted:
             readings[number].tell_values(self._forms)
 
-    def _find(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, step: Steps) -> None:
+    def _find(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, step: Steps
+    ) -> None:
         """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
-        looked: _Looked | None = None
+        looked: _EpochResult | None = None
         with step("evidence"):
             looked = self._look(searched, readings, lists, epoch)
         if looked is None:
@@ -200,27 +202,29 @@ class Matcher:
         with step("evidence"):
             self._add(searched, readings, lists, epoch, looked)
 
-    def _look(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
+    def _look(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch) -> _EpochResult:
         """Who was found, and what the rows say of them."""
         found = look_up(epoch, searched)
         if not len(found):
-            return _Looked(found, NO_ROWS, None, NOTHING)
+            return _EpochResult(found, NO_ROWS, None, NOTHING)
         found["document"] = searched.batch.documents(found["start"])
         numbers, first = np.unique(found["document"], return_index=True)
         adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
         rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
         own = listed(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _Looked(found, rows, own, compared(epoch, searched, found))
+        return _EpochResult(found, rows, own, compared(epoch, searched, found))
 
-    def _look_barely(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch) -> _Looked:
+    def _look_barely(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
+    ) -> _EpochResult:
         """Who was found."""
         found = ask_barely(epoch, searched.asked)
         found["document"] = searched.batch.documents(found["start"])
         weigh_barely(found, self.key)
         lists_some = self._lists_matches(readings, np.unique(found["document"]), lists, epoch)
-        return _Looked(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)
+        return _EpochResult(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)
 
-    def _lists_matches(self, readings: Sequence[Reading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
+    def _lists_matches(self, readings: Sequence[CaptureReading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
         """Whether one of the readings with these numbers has room for another match: to list one costs more than to count it."""
         name = lists.tenant, epoch.number
         return self._detailed and any(
@@ -228,7 +232,9 @@ class Matcher:
             for n in numbers.tolist()
         )
 
-    def _add(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists, epoch: Epoch, looked: _Looked) -> None:
+    def _add(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, looked: _EpochResult
+    ) -> None:
         """Add what was found to the readings of its parts."""
         found, rows = looked.found, looked.rows
         forms = {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
@@ -242,7 +248,7 @@ class Matcher:
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
             reading = readings[number]
             reading.values.read |= forms
-            into = reading.found.setdefault((lists.tenant, epoch.number), Found(epoch.number, reading.room))
+            into = reading.found.setdefault((lists.tenant, epoch.number), EpochMatches(epoch.number, reading.room))
             counts = rows.counts(slice(*held))
             into.add(found.take(slice(*own)), counts)
             path = searched.parts[number].piece.path
@@ -252,7 +258,7 @@ class Matcher:
         for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
             readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
 
-    def _find_logins(self, searched: Searched, readings: Sequence[Reading]) -> None:
+    def _find_logins(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
         """Count logins at tenants' own domains, and cookies of them."""
         if self._logins:
             hosts = self._logins.sites.hosts(searched.batch)
@@ -265,14 +271,14 @@ class Matcher:
             for cookie in self._logins.cookies.find(hosts):
                 readings[cookie.document].cookies[lines.tenants[cookie.tenant]][cookie.key] = cookie
 
-    def _count_others(self, searched: Searched, readings: Sequence[Reading], concerned: Places) -> None:
+    def _count_others(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> None:
         """Count rows that name another platform."""
         for tenant, rows in self._others.rows(searched) if self._others else ():
             counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
             for number in concerned[counts[concerned] > 0].tolist():
                 readings[number].rows_of_others[tenant] += int(counts[number])
 
-    def _find_own_cards(self, searched: Searched, readings: Sequence[Reading], lists: TenantLists) -> None:
+    def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> None:
         """Keep valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
         bins = self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
@@ -289,7 +295,9 @@ class Matcher:
                     own = parts == number
                     readings[number].own_cards[lists.tenant].add(words[own], known[own], rows[own])
 
-    def _find_offers(self, searched: Searched, readings: Sequence[Reading], terms: Sequence[Terms], step: Steps) -> None:
+    def _find_offers(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], terms: Sequence[TextTerms], step: Steps
+    ) -> None:
         """Tenants whose data a part offers for sale."""
         for number, (reading, own) in enumerate(zip(readings, terms, strict=True)):
             title = reading.title_terms
@@ -301,16 +309,16 @@ class Matcher:
                 reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows))
 
 
-class _Looked(NamedTuple):
+class _EpochResult(NamedTuple):
     """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading lists matches."""
 
     found: Matches
-    rows: Rows
+    rows: MatchedRows
     listed: Matches | None
-    compared: Compared
+    compared: RowComparison
 
 
-def _valid(searched: Searched) -> list[int]:
+def _valid(searched: SearchResult) -> list[int]:
     """The number of valid candidates of each part."""
     counts = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
@@ -319,7 +327,7 @@ def _valid(searched: Searched) -> list[int]:
     return counts.tolist()
 
 
-def _afforded(searched: Searched, readings: Sequence[Reading], valid: Sequence[int]) -> list[int]:
+def _afforded(searched: SearchResult, readings: Sequence[CaptureReading], valid: Sequence[int]) -> list[int]:
     """Numbers of the parts that their captures' budgets pay for. A capture of a single piece is read whole."""
     kept = []
     for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):

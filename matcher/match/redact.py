@@ -21,7 +21,7 @@ from matcher.match.capture_key import CaptureKey
 from matcher.text import fold
 from ullage.lookup.free_text_check import identifier_in
 from ullage.lookup.sellers import normal
-from ullage.vocabulary.kept import GAP, LONGEST, Known, kept
+from ullage.vocabulary.known_words import GAP, LONGEST, KnownSpelling, kept
 
 READ = 4 * LONGEST
 """Characters of a title that are looked at: escapes take several each."""
@@ -42,10 +42,10 @@ def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) 
     if not text:
         return ""
     read = lower(fold(unescape(unquote(text[:READ]))).text)
-    found = [Known(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
+    found = [KnownSpelling(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
-        found += [Known(*match.span(), place) for match in re.finditer(whole, read)]
+        found += [KnownSpelling(*match.span(), place) for match in re.finditer(whole, read)]
     return kept(read, found, goes_on=len(text) > READ)
 
 

@@ -1,7 +1,8 @@
 """Facts of a whole capture, for every tenant the same: counts, dates, field map, skeleton, sketch.
 
-`Part` has the candidates of a batch as columns by document; a capture's `Tally` adds its documents part by part as they go by, so
-that a file of any length costs the same memory; and only when somebody asks, since most captures match nobody.
+`StatisticsPart` has the candidates of a batch as columns by document; a capture's `StatisticsTally` adds its documents part by
+part as they go by, so that a file of any length costs the same memory; and only when somebody asks, since most captures match
+nobody.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from matcher.match.capture_key import (
     CaptureKey,
     Distinct,
     Lowest,
-    Numbers,
+    NumberSet,
     Words,
     in_hex,
     kind_numbers,
@@ -30,9 +31,9 @@ from matcher.match.capture_key import (
     numbers_of,
     told_apart,
 )
-from matcher.records import Layout, Layouts, Rows
+from matcher.records import Layouts, RowLayout, RowTable
 from matcher.records.logins import stealer_rows
-from ullage.identifiers import masked
+from ullage.identifiers import masked_value
 from ullage.records import RowGroup, Statistics, Term
 from ullage.records.finding import SKETCH_SIZE
 
@@ -57,14 +58,14 @@ Column = npt.NDArray[Any]
 T = TypeVar("T", str, frozenset[str])
 
 
-class Part:
+class StatisticsPart:
     """One batch: several captures, or a stretch of a long one. In memory only. Weak segments count for nothing.
 
     Documents number `about` are what a file says of itself.
     """
 
     def __init__(
-        self, batch: Batch, segments: Sequence[Segment], rows: Rows, key: CaptureKey, about: Collection[int] = ()
+        self, batch: Batch, segments: Sequence[Segment], rows: RowTable, key: CaptureKey, about: Collection[int] = ()
     ) -> None:
         self.batch, self.rows, self.key, self._about = batch, rows, key, about
         self.segments = [s for s in segments if len(s) and not s.weak]
@@ -143,10 +144,10 @@ class Part:
 
 def _counted_as(segment: Segment) -> str:
     """The kind that candidates are counted as: masked ones apart, since no checksum of them holds, and many share one."""
-    return segment.form if segment.form == masked.FORM else segment.kind
+    return segment.form if segment.form == masked_value.FORM else segment.kind
 
 
-class Tally:
+class StatisticsTally:
     """Statistics of a capture: `add` its parts in order, then `finish`. In memory only.
 
     `today` is the day after which no date counts. Counts are exact up to `limit` different candidates, and estimates beyond it.
@@ -154,7 +155,7 @@ class Tally:
 
     def __init__(self, key: CaptureKey, today: date, limit: int = LIMIT) -> None:
         self._key, self._today = key, today
-        self._distinct, self._numbers, self._lowest = Distinct(limit), Numbers(limit), Lowest(SKETCH_SIZE)
+        self._distinct, self._numbers, self._lowest = Distinct(limit), NumberSet(limit), Lowest(SKETCH_SIZE)
         self._failures: Counter[str] = Counter()
         self._shapes = Shapes()
         self._newest: date | None = None
@@ -162,7 +163,7 @@ class Tally:
         self._beginning: list[bytes] = []
         self._size = 0
 
-    def add(self, part: Part, document: int) -> None:
+    def add(self, part: StatisticsPart, document: int) -> None:
         """Count what document number `document` of a batch holds."""
         tags, values = part.words(document)
         self._distinct.add(values)
@@ -216,7 +217,7 @@ class Shapes:
     """
 
     def __init__(self) -> None:
-        self._layouts: Counter[Layout] = Counter()
+        self._layouts: Counter[RowLayout] = Counter()
         self.rows = 0
         self.fields: Counter[str] = Counter()
         self.groups: Counter[frozenset[str]] = Counter()
@@ -261,7 +262,7 @@ def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
 def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]) -> tuple[RowGroup, ...]:
     """`groups` with how many rows of each are customers' and how many corroborated.
 
-    `matched` are rows with a customer, of one tenant: the fields of their group (`Rows.group`), whether two or more of their
+    `matched` are rows with a customer, of one tenant: the fields of their group (`RowTable.group`), whether two or more of their
     fields belong to the same customer, and how many there are.
     """
     rows: Counter[tuple[str, ...]] = Counter()

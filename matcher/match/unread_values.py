@@ -15,11 +15,11 @@ import numpy as np
 
 from matcher.detect.numbers import DIGEST
 from matcher.detect.unread import SPELT
-from matcher.match.batches import Searched
+from matcher.match.batches import SearchResult
 from matcher.records.cookies import COOKIES
-from matcher.unpack.protocol import Values
-from matcher.watchlist.installed import TenantLists
-from ullage.identifiers.masked import FORM as MASKED
+from matcher.unpack.protocol import UnreadValueCount
+from matcher.watchlist.installation import TenantLists
+from ullage.identifiers.masked_value import FORM as MASKED
 
 
 class Threshold(NamedTuple):
@@ -68,22 +68,22 @@ class UnreadValues:
         self.readable += readable
         self.lines += lines
 
-    def outcomes(self, enrolled: Collection[str]) -> list[Values]:
+    def outcomes(self, enrolled: Collection[str]) -> list[UnreadValueCount]:
         """What is told of them; `enrolled` are the forms that lists have."""
         forms = {form: self.counts[form] for form in NAMES if self.counts[form] > 0 and form not in self.read}
         told = [
-            Values(self.path, reason, self.counts[form])
+            UnreadValueCount(self.path, reason, self.counts[form])
             for reason, form in (("masked", MASKED), ("spelt", SPELT), ("cookies", COOKIES))
         ]
         for reason, is_in in (("digests", False), ("salted", True)):
             own = {form: count for form, count in forms.items() if (form in enrolled) == is_in}
             count = sum(own.values())
             if count > self.readable:
-                told.append(Values(self.path, reason, count, NAMES[max(own, key=lambda form: own[form])]))
+                told.append(UnreadValueCount(self.path, reason, count, NAMES[max(own, key=lambda form: own[form])]))
         return [one for one in told if one.number and THRESHOLDS[one.reason].is_met(one.number, self.lines)]
 
 
-def count_values(searched: Searched, into: Callable[[int], UnreadValues | None]) -> None:
+def count_values(searched: SearchResult, into: Callable[[int], UnreadValues | None]) -> None:
     """Add what a batch has to the values of each part that `into` gives by its number."""
     clear = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:

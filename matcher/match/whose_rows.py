@@ -28,16 +28,16 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.literals import Literals, whole_words
-from matcher.lexicon import Entry, forms, literals
-from matcher.match.batches import Searched
+from matcher.lexicon import LexiconEntry, forms, literals
+from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
 from matcher.match.lookup import NONE, Matches
 from matcher.records.cells import HIDDEN, split
 from matcher.records.json_sql_records import INSERT, tuple_in
-from matcher.records.reader import Columns
+from matcher.records.reader import HeaderColumns
 from matcher.records.table import LINE, TUPLE
-from matcher.watchlist.installed import Epoch
+from matcher.watchlist.installation import Epoch
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
 
 LEADING = 8
@@ -116,7 +116,7 @@ class OtherNames:
     def __bool__(self) -> bool:
         return bool(self._tenants)
 
-    def rows(self, searched: Searched) -> Iterator[tuple[str, Places]]:
+    def rows(self, searched: SearchResult) -> Iterator[tuple[str, Places]]:
         """Each tenant with the rows of a batch that name another platform, ascending."""
         for tenant, names in self._tenants.items():
             start, is_other = names.find(searched)
@@ -136,7 +136,7 @@ class _Names:
         self._length = np.array([len(literal) for literal, _ in found], np.int64)
         self._is_other = np.array([is_other for _, is_other in found], bool)
 
-    def find(self, searched: Searched) -> tuple[Places, Flags]:
+    def find(self, searched: SearchResult) -> tuple[Places, Flags]:
         """Where names begin in a batch that are part of no longer one, and whether each is another's."""
         number, end = self._literals.find(searched.batch.data)
         start = end - self._length[number]
@@ -147,12 +147,12 @@ class _Names:
         return start[whole], self._is_other[number[whole]]
 
 
-def _is_other(meanings: Iterable[Entry]) -> bool:
+def _is_other(meanings: Iterable[LexiconEntry]) -> bool:
     """Whether a form is a name of others alone."""
     return {entry.brand[0] for entry in meanings if entry.kind == "brand"} == {OTHER}
 
 
-def _inside(searched: Searched, places: Places) -> Flags:
+def _inside(searched: SearchResult, places: Places) -> Flags:
     """Which places lie in a candidate, such as a mail address."""
     candidates = searched.candidates
     if not len(candidates.start):
@@ -179,7 +179,7 @@ NO_WORD = re.compile(r"[\s_\-.\"'`\[\]【】]+|\([^()]{0,8}\)|（[^（）]{0,8}�
 OWNER = re.compile(r"^(?:user|customer|cust|client|客户|用户)")
 
 
-class Compared(NamedTuple):
+class RowComparison(NamedTuple):
     """Customers of a batch whose rows were compared; a column each, [n].
 
     `document` and `subject` say where and who, `is_sure` whether the values are said to be a loan's, `agrees` whether a pair is
@@ -192,7 +192,7 @@ class Compared(NamedTuple):
     agrees: npt.NDArray[np.bool_]
 
 
-class Pairs(NamedTuple):
+class AmountPairs(NamedTuple):
     """What of a row may be compared: amounts in cents with days, in memory only."""
 
     is_sure: bool
@@ -204,7 +204,7 @@ class Pairs(NamedTuple):
         return f"Pairs({len(self.cents)})"
 
 
-NOTHING = Compared(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool))
+NOTHING = RowComparison(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool))
 
 
 @dataclass(slots=True)
@@ -237,7 +237,7 @@ class Witnesses:
         return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
 
 
-def compared(epoch: Epoch, searched: Searched, found: Matches) -> Compared:
+def compared(epoch: Epoch, searched: SearchResult, found: Matches) -> RowComparison:
     """The rows in which `found` says that a customer stands, compared with the witnesses of this epoch's list."""
     if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
         return NOTHING
@@ -254,7 +254,7 @@ def compared(epoch: Epoch, searched: Searched, found: Matches) -> Compared:
     asked = pairs(handles, [c for one in own if one for c in one.cents], [d for one in own if one for d in one.days])
     agrees = epoch.list.belongs(epoch.tags.tagger(KIND, PAIR).tag(asked), np.repeat(subject, count))
     any_agrees = np.logical_or.reduceat(agrees, np.cumsum(count) - count)
-    return Compared(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
+    return RowComparison(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
 
 
 def _held(epoch: Epoch, found: Matches) -> tuple[Places, Places]:
@@ -269,7 +269,7 @@ def _held(epoch: Epoch, found: Matches) -> tuple[Places, Places]:
     return owners.row[chosen], owners.subject[chosen]
 
 
-def pairs_of(text: bytes, style: int, columns: Columns) -> Pairs | None:
+def pairs_of(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | None:
     """The amounts and dates of a row written in `style`, each with each; None where it lacks either.
 
     Where one of each is said to be the loan's, those alone.
@@ -282,10 +282,10 @@ def pairs_of(text: bytes, style: int, columns: Columns) -> Pairs | None:
     is_sure = all(sure)
     cents, days = sure if is_sure else ([value for value, _ in amounts], [value for value, _ in dates])
     both = [(c, d) for c in dict.fromkeys(cents[:MOST_VALUES]) for d in dict.fromkeys(days[:MOST_VALUES])]
-    return Pairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
+    return AmountPairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
 
 
-def _cells(text: bytes, style: int, columns: Columns) -> Iterator[tuple[str, str]]:
+def _cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[str, str]]:
     """The cells of a row, each with the name that the header, or the statement on its line, gives it; "" for none."""
     names: Sequence[str] = columns.names if style == LINE else ()
     found = tuple_in(text) if style == LINE else None

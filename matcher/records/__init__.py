@@ -7,9 +7,9 @@ here; what leaves is labels, counts and the skeleton.
 """
 
 from matcher.records.layouts import Layouts
-from matcher.records.reader import Layout, Sheet
-from matcher.records.rows import Rows
+from matcher.records.reader import DocumentColumns, RowLayout
+from matcher.records.rows import RowTable
 from matcher.records.segment import rows_of
 from matcher.records.values import SURNAMES
 
-__all__ = ["SURNAMES", "Layout", "Layouts", "Rows", "Sheet", "rows_of"]
+__all__ = ["SURNAMES", "DocumentColumns", "Layouts", "RowLayout", "RowTable", "rows_of"]

@@ -2,8 +2,8 @@
 
 Rows are cut into cells together, in columns, and each cell gets the number of its `Content`: everything that is known of a value
 without its column. Most cells are known by their bytes alone (an identifier, nothing, digits, a name in Han characters); of the
-others each different one is looked at once. Rows that are written alike and have equal contents are of one `Shape`. What a cell
-is in its column is asked once a shape: see `reader`.
+others each different one is looked at once. Rows that are written alike and have equal contents are of one `RowShape`. What a
+cell is in its column is asked once a shape: see `reader`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places, within
-from matcher.detect.labelled import label_before, label_of, words
-from matcher.records.table import BLOCK, MARK, MARK_BYTES, NUMBER, OPEN, TUPLE, Marked, Numbers, Seen, mark, shown
+from matcher.detect.field_labels import label_before, label_of, words
+from matcher.records.table import BLOCK, MARK, MARK_BYTES, NUMBER, OPEN, TUPLE, MarkedText, Numbers, Seen, mark, shown
 from matcher.records.values import (
     AMOUNTS,
     HAN_BYTES,
@@ -34,7 +34,7 @@ from matcher.records.values import (
     names_in,
     whole_values,
 )
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 MOST_CELLS = 256
 """Cells of a row that are told apart; what is behind them counts as one."""
@@ -77,13 +77,13 @@ class Content(NamedTuple):
 
     seen: tuple[Seen, ...] = ()
     is_labelled: bool = False
-    label: Field | None = None
+    label: FieldLabel | None = None
     is_empty: bool = False
     is_name: bool = False
     around: frozenset[str] = frozenset()
     sign: str = ""
-    words: Field | None = None
-    title: Field | None = None
+    words: FieldLabel | None = None
+    title: FieldLabel | None = None
     is_digits: bool = False
     is_code: bool = False
     is_secret: bool = False
@@ -92,14 +92,14 @@ class Content(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Shape:
+class RowShape:
     """Rows that are written in one `style` and whose cells have these contents."""
 
     style: int
     contents: tuple[Content, ...]
 
     @cached_property
-    def words(self) -> tuple[Field | None, ...]:
+    def words(self) -> tuple[FieldLabel | None, ...]:
         """The field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
         titles = (None, *(content.title for content in self.contents[:-1]))
         return tuple([_words(content, title) for content, title in zip(self.contents, titles, strict=True)])
@@ -110,12 +110,12 @@ class Shape:
         return any(self.words)
 
 
-def _words(content: Content, title: Field | None) -> Field | None:
+def _words(content: Content, title: FieldLabel | None) -> FieldLabel | None:
     said = content.words
     if said is None and title is not None:
-        is_titled = content.is_digits if title in AMOUNTS else content.is_code if title is Field.CVV else content.is_secret
+        is_titled = content.is_digits if title in AMOUNTS else content.is_code if title is FieldLabel.CVV else content.is_secret
         said = title if is_titled else None
-    return None if said is Field.OTHER else said
+    return None if said is FieldLabel.OTHER else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +167,9 @@ class Contents:
         self._cells: dict[bytes, dict[bytes, int]] = {}
         """By separator, the number of what is written so: inside quotes a separator is none."""
         self._shapes: dict[tuple[int, bytes], int] = {}
-        self.shapes: list[Shape] = []
+        self.shapes: list[RowShape] = []
 
-    def cut(self, rows: Marked, separator: bytes, style: int) -> Cells:
+    def cut(self, rows: MarkedText, separator: bytes, style: int) -> Cells:
         """The cells of `rows`, which are one or more and all written so."""
         parted = _parted(rows, separator, style)
         start = np.sort(np.concatenate((rows.start, parted + len(separator))))
@@ -200,7 +200,7 @@ class Contents:
             if number is None:
                 number = self._shapes[key] = len(self.shapes)
                 contents = np.frombuffer(key[1], cells.content.dtype).tolist()
-                self.shapes.append(Shape(style, tuple([self._known[content] for content in contents])))
+                self.shapes.append(RowShape(style, tuple([self._known[content] for content in contents])))
             found.append(number)
         numbers: Numbers = np.array(found, np.int64)[np.cumsum(is_new) - 1]
         return numbers
@@ -272,18 +272,18 @@ class Contents:
         )
 
 
-def _title(text: str) -> Field | None:
+def _title(text: str) -> FieldLabel | None:
     """The field of the value in the next cell, if a cell is a word for one that needs it; values with digits are no words."""
     label = words().get(text.lower()) if DIGIT.search(text) else label_of(text) if len(text) <= LONGEST_TITLE else None
-    return label if label in AMOUNTS or label in (Field.CVV, Field.PASSWORD) else None
+    return label if label in AMOUNTS or label in (FieldLabel.CVV, FieldLabel.PASSWORD) else None
 
 
 def _said(around: Sequence[str]) -> Iterator[str]:
     """Labels of what stands around identifiers in one cell: `13800138000借款8万`."""
     if names_in(" ".join(around)):
-        yield str(Field.NAME)
+        yield str(FieldLabel.NAME)
     for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
-        if value and (label := field_of(value)) and label is not Field.OTHER and not is_offer(value):
+        if value and (label := field_of(value)) and label is not FieldLabel.OTHER and not is_offer(value):
             yield str(label)
 
 
@@ -308,7 +308,7 @@ def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
     return (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
 
 
-def _parted(rows: Marked, separator: bytes, style: int) -> Places:
+def _parted(rows: MarkedText, separator: bytes, style: int) -> Places:
     """Where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
     if not separator:
         return np.empty(0, np.int64)
@@ -328,7 +328,7 @@ def _parted(rows: Marked, separator: bytes, style: int) -> Places:
     return parted
 
 
-def _is_quoted(rows: Marked, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
+def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
     """Which of `places`, each in its `row`, stand inside quotes: bool[n].
 
     An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.

@@ -114,7 +114,7 @@ COLUMNS = (
 """Headings of a table of cookies: of which site, name, value, and until when."""
 
 
-class Table(NamedTuple):
+class CookieTable(NamedTuple):
     """What separates the cells of a table of cookies, and the numbers of its columns; -1 where it says no expiry."""
 
     separator: bytes
@@ -186,17 +186,17 @@ def cookies_of_no_site(text: bytes) -> int:
     return sum(headers) + (len(NAME.findall(text)) if OF_EXTENSION.search(text) else 0)
 
 
-def _table(raw: bytes, host: Host) -> Table | None:
+def _table(raw: bytes, host: Host) -> CookieTable | None:
     """What the first line of a host's document says, if it is the header of a table of cookies."""
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
     separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")
     cells = [bare(cell) for cell in text.split(separator)] if separator else []
     numbers = [next((cells.index(word) for word in words if word in cells), -1) for words in COLUMNS]
-    return Table(separator, *numbers) if min(numbers[:3]) >= 0 else None
+    return CookieTable(separator, *numbers) if min(numbers[:3]) >= 0 else None
 
 
-def _of_row(raw: bytes, host: Host, table: Table) -> tuple[list[Made], int] | None:
+def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int] | None:
     """The cookie of a row; None where the host is not in the column of domains."""
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)

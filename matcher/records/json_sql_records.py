@@ -14,16 +14,16 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.detect.labelled import label_of
+from matcher.detect.field_labels import label_of
 from matcher.records.table import OBJECT, TUPLE, Numbers, Spans
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 BACKSLASH = 92
 DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class RecordMarks:
     """Signs by which a kind of record is known."""
 
     quote: int
@@ -31,8 +31,8 @@ class Marks:
     closing: int
 
 
-JSON = Marks(*b'"{}')
-SQL = Marks(*b"'()")
+JSON = RecordMarks(*b'"{}')
+SQL = RecordMarks(*b"'()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _is_value(batch: Batch, places: Places) -> Flags:
     return is_value
 
 
-def _brackets(batch: Batch, first: int, last: int, marks: Marks, units: Places) -> Brackets:
+def _brackets(batch: Batch, first: int, last: int, marks: RecordMarks, units: Places) -> Brackets:
     """Brackets outside quotes in documents [first, last]; depth begins anew with each of `units`."""
     low, high = int(batch.starts[first]), int(batch.ends[last])
     part = batch.data[low:high]
@@ -139,7 +139,7 @@ def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
 MOST_STATEMENTS = 64
 MOST_TRIES = 1024
 LONGEST_HEAD = 8192
-Labels = tuple[Field | None, ...]
+Labels = tuple[FieldLabel | None, ...]
 NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
 INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*\(([^()]{1,4096})\))?+\s*values?\s*")
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, ranges, within
-from matcher.columns.bitset import Chain, Ranks, where
+from matcher.columns.bitset import NeighbourRuns, Ranks, where
 from matcher.detect.numbers import DIGEST
 from matcher.records.json_sql_records import is_beginning, statements_of
 from matcher.records.reader import (
@@ -35,17 +35,17 @@ from matcher.records.reader import (
     HEADER_LINES,
     LOGINS,
     SEPARATORS,
-    Columns,
-    Described,
-    Layout,
-    Sheet,
+    DocumentColumns,
+    HeaderColumns,
+    RowLayout,
+    ShapeDescription,
     elected,
     header_of,
     vote,
 )
-from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, Table, shown
+from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, RowBatch, shown
 from matcher.records.values import is_made, is_possible, is_tag
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 SAMPLES = 6
 """Rows of a group that are read."""
@@ -54,7 +54,7 @@ MOST_READ = 32
 MOST_COUNTED = 255
 
 
-class Sample(NamedTuple):
+class RowSample(NamedTuple):
     """Rows of one document that are read, by group: `borders` says where each group's begin and the last one's end.
 
     Of every group also the size and the `leading` row.
@@ -88,13 +88,13 @@ class Samples(NamedTuple):
         """Where each document's rows begin and the last one's end."""
         return [self.borders[group] for group in self.groups]
 
-    def each(self) -> Iterator[Sample]:
+    def each(self) -> Iterator[RowSample]:
         """The rows that are read of each document."""
         rows = self.rows.tolist()
         for low, high in pairwise(self.groups):
             first, last = self.borders[low], self.borders[high]
             borders = [border - first for border in self.borders[low : high + 1]]
-            yield Sample(rows[first:last], borders, self.sizes[low:high], self.leading[low:high])
+            yield RowSample(rows[first:last], borders, self.sizes[low:high], self.leading[low:high])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def read_of(sizes: Sequence[int]) -> list[int]:
     return chosen
 
 
-def row_groups(table: Table, first: Numbers, count: Numbers, separators: Sequence[str]) -> RowGroups:
+def row_groups(table: RowBatch, first: Numbers, count: Numbers, separators: Sequence[str]) -> RowGroups:
     """Groups of the rows of some documents, which have `count` rows from number `first` on and part cells by `separators`."""
     document = np.repeat(np.arange(len(first)), count)
     rows = ranges(first, count)
@@ -172,7 +172,7 @@ def row_groups(table: Table, first: Numbers, count: Numbers, separators: Sequenc
     return RowGroups.of(rows, document, (table.mask[rows].astype(np.int64) << 18) | (style << 16) | cells, len(first))
 
 
-def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
+def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
     """How often `sign` stands before the first candidate of each of `rows`, times 256, and in the whole row: i64[rows]."""
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
@@ -185,7 +185,7 @@ def _separators(table: Table, rows: Numbers, sign: bytes) -> Numbers:
 
 def places_before(data: Bytes, sign: bytes) -> Ranks:
     """How many places in `data`, where `sign` begins, come before another; the sign is one byte some times over."""
-    return Ranks(Chain(where(data, lambda part: part == sign[0])).of(len(sign)))
+    return Ranks(NeighbourRuns(where(data, lambda part: part == sign[0])).of(len(sign)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,25 +196,25 @@ class Layouts:
     many rows have each layout.
     """
 
-    common: Sequence[Layout]
-    own: Mapping[int, Layout]
-    counts: Mapping[Layout, int]
+    common: Sequence[RowLayout]
+    own: Mapping[int, RowLayout]
+    counts: Mapping[RowLayout, int]
 
-    def counted(self) -> Iterator[tuple[Layout, int]]:
+    def counted(self) -> Iterator[tuple[RowLayout, int]]:
         """Each layout and how many rows have it."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
-def layouts_of(sample: Sample, read: Sequence[Described], unread: Callable[[int], frozenset[str]]) -> Layouts:
+def layouts_of(sample: RowSample, read: Sequence[ShapeDescription], unread: Callable[[int], frozenset[str]]) -> Layouts:
     """Layouts from what was read of each group of rows; where all of its rows were read, each has its own.
 
     `unread` gives the labels of a group that none was read of, by the first of its rows.
     """
     groups = list(sample.groups())
     leading = zip(groups, sample.leading, strict=True)
-    common = [_common(read[own]) or Layout(unread(row), "") for (_, own), row in leading]
+    common = [_common(read[own]) or RowLayout(unread(row), "") for (_, own), row in leading]
     counts = dict.fromkeys(common, 0)
-    own_layouts: dict[int, Layout] = {}
+    own_layouts: dict[int, RowLayout] = {}
     for (size, own), shared in zip(groups, common, strict=True):
         if own.stop - own.start < size:
             counts[shared] += size
@@ -225,7 +225,7 @@ def layouts_of(sample: Sample, read: Sequence[Described], unread: Callable[[int]
     return Layouts(common, own_layouts, counts)
 
 
-def _common(read: Sequence[Described]) -> Layout | None:
+def _common(read: Sequence[ShapeDescription]) -> RowLayout | None:
     """What at least half of the rows read hold, and the skeleton that most have; None where none was read."""
     if not read:
         return None
@@ -233,7 +233,7 @@ def _common(read: Sequence[Described]) -> Layout | None:
         return read[0].layout
     counts = Counter(label for described in read for label in described.fields)
     skeletons = Counter(described.skeleton for described in read)
-    return Layout(frozenset(f for f, n in counts.items() if n * 2 >= len(read)), skeletons.most_common(1)[0][0])
+    return RowLayout(frozenset(f for f, n in counts.items() if n * 2 >= len(read)), skeletons.most_common(1)[0][0])
 
 
 VOTERS = 4
@@ -243,7 +243,9 @@ SURE = tuple(sign.encode() for sign in SEPARATORS[: SEPARATORS.index(":")])
 """Separators before the one that may stand behind a label as well."""
 
 
-def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet], goes_on: Container[int] = ()) -> list[Sheet]:
+def sheets_of(
+    table: RowBatch, documents: Numbers, carried: Mapping[int, DocumentColumns], goes_on: Container[int] = ()
+) -> list[DocumentColumns]:
     """Separator, header and statements of each of `documents` (ascending).
 
     What one does not show is taken from `carried`, of one that `goes_on` from the document before it, which is among them or has
@@ -259,12 +261,14 @@ def sheets_of(table: Table, documents: Numbers, carried: Mapping[int, Sheet], go
     columns = (documents, first, count, low, high)
     known = dict(carried)
     for document, row, rows, begin, end in zip(*(column.tolist() for column in columns), strict=True):
-        before = known[document - 1].as_carried() if document in goes_on else known.get(document, Sheet())
+        before = known[document - 1].as_carried() if document in goes_on else known.get(document, DocumentColumns())
         known[document] = _sheet(table, document, range(row, row + rows), texts[begin:end], before, has_tuples=has_tuples)
     return [known[document] for document in documents.tolist()]
 
 
-def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], before: Sheet, *, has_tuples: bool) -> Sheet:
+def _sheet(
+    table: RowBatch, document: int, rows: range, texts: Sequence[bytes], before: DocumentColumns, *, has_tuples: bool
+) -> DocumentColumns:
     """What one document shows, of which `texts` are some lines; `before` is what is known from its earlier parts."""
     columns = before.columns
     if texts:
@@ -272,12 +276,14 @@ def _sheet(table: Table, document: int, rows: range, texts: Sequence[bytes], bef
         labels, names = header_of(_above(table, rows.start), separator)
         if not labels and separator == columns.separator:
             labels, names = columns.labels, columns.names
-        columns = Columns(separator, labels, names=names)
+        columns = HeaderColumns(separator, labels, names=names)
     is_sql = any(map(is_beginning, texts)) or (has_tuples and bool((table.style[rows.start : rows.stop] == TUPLE).any()))
     if not is_sql:
-        return Sheet(columns, before.statements)
+        return DocumentColumns(columns, before.statements)
     start = int(table.batch.starts[document])
-    return Sheet(columns, (*before.statements, *statements_of(table.batch.text(start, int(table.batch.ends[document])), start)))
+    return DocumentColumns(
+        columns, (*before.statements, *statements_of(table.batch.text(start, int(table.batch.ends[document])), start))
+    )
 
 
 def vote_of(text: bytes) -> str:
@@ -289,7 +295,7 @@ def vote_of(text: bytes) -> str:
     return vote(shown(text)[:LONGEST_SAMPLE])
 
 
-def _above(table: Table, row: int) -> list[str]:
+def _above(table: RowBatch, row: int) -> list[str]:
     """The lines above a row in its document, at most HEADER_LINES."""
     batch = table.batch
     begin = batch.starts[table.document[row]]
@@ -306,7 +312,7 @@ USUAL = frozenset((":", "----"))
 """Signs that mostly part a login and its password; behind another a column needs more to be one."""
 SCHEMES = ("http", "https")
 """What stands in the cell behind a password where the address of its page follows: the colon parts it."""
-CARD = f"<{Field.CARD}>"
+CARD = f"<{FieldLabel.CARD}>"
 TELLING = LOGINS | {CARD}
 """Cells beside which an unknown one may be told."""
 CODE, MONTH, YEAR = re.compile("[0-9]{3}"), re.compile("0?[1-9]|1[0-2]"), re.compile("(?:20)?[2-4][0-9]")
@@ -318,7 +324,7 @@ FEWEST, FEWEST_NAMES = 4, 4
 """Rows that tell of a column behind another sign, and names by which it is told whether they come again."""
 
 
-class Values(Protocol):
+class CellTexts(Protocol):
     """The cells of a row as characters."""
 
     def __len__(self) -> int: ...
@@ -326,29 +332,29 @@ class Values(Protocol):
     def __getitem__(self, column: int, /) -> str: ...
 
 
-Lines = Sequence[tuple[Described, int]]
+Lines = Sequence[tuple[ShapeDescription, int]]
 """Some lines as they were read, each with its number, by which its values are known."""
 
 
-def typed_together(sheet: Sheet, lines: Lines, values: Callable[[int], Values]) -> Sheet:
+def typed_together(sheet: DocumentColumns, lines: Lines, values: Callable[[int], CellTexts]) -> DocumentColumns:
     """`sheet` with what its columns are, from some lines."""
     counts, separator = Counter(described for described, _ in lines), sheet.columns.separator
     if not any(described.names or _may_be_told(described) for described in counts):
         return sheet
     named = frozenset(column for column, label in enumerate(sheet.columns.labels) if label)
     found = passwords(lines, values, separator) | hashes(counts, separator)
-    typed = {**card_codes(lines, values), **dict.fromkeys(found, Field.PASSWORD)}
+    typed = {**card_codes(lines, values), **dict.fromkeys(found, FieldLabel.PASSWORD)}
     typed = {column: label for column, label in typed.items() if column not in named}
     return replace(sheet, columns=replace(sheet.columns, typed=typed, nameless=nameless(lines, values, named)))
 
 
-def _may_be_told(described: Described) -> bool:
+def _may_be_told(described: ShapeDescription) -> bool:
     """Whether something in a row may be told by what stands in other rows."""
     marks = {*described.marks}
     return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
 
 
-def hashes(counts: Mapping[Described, int], separator: str) -> frozenset[int]:
+def hashes(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
     """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password.
 
     `counts` says how many rows hold what.
@@ -361,7 +367,7 @@ def hashes(counts: Mapping[Described, int], separator: str) -> frozenset[int]:
     return frozenset(most if separator in USUAL else ())
 
 
-def card_codes(lines: Lines, values: Callable[[int], Values]) -> dict[int, Field]:
+def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, FieldLabel]:
     """Columns of expiry dates and codes beside a column of cards, from some rows and their values.
 
     Three digits beside an expiry date are a code; directly behind a card without one they are where hardly two are equal, and
@@ -384,7 +390,7 @@ def card_codes(lines: Lines, values: Callable[[int], Values]) -> dict[int, Field
     beside = {column for column in codes if column - 1 in dates or (column - 1 == card and column + 1 in dates)}
     alone = {column for column in codes if column - 1 == card and not dates and _are_spread(columns[column])}
     found = beside or alone
-    return {**dict.fromkeys(found, Field.CVV), **(dict.fromkeys(dates, Field.EXPIRY) if found else {})}
+    return {**dict.fromkeys(found, FieldLabel.CVV), **(dict.fromkeys(dates, FieldLabel.EXPIRY) if found else {})}
 
 
 def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
@@ -398,7 +404,7 @@ def _are_spread(values: Sequence[str]) -> bool:
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
 
-def passwords(lines: Lines, values: Callable[[int], Values], separator: str) -> frozenset[int]:
+def passwords(lines: Lines, values: Callable[[int], CellTexts], separator: str) -> frozenset[int]:
     """Columns that hold passwords, from some rows and their values."""
     held: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
@@ -433,7 +439,7 @@ def _shape(value: str) -> str:
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 
-def nameless(lines: Lines, values: Callable[[int], Values], named: frozenset[int]) -> frozenset[int]:
+def nameless(lines: Lines, values: Callable[[int], CellTexts], named: frozenset[int]) -> frozenset[int]:
     """Columns whose cells look like names and are tags; those `named` by a header are names.
 
     Beside digests alone names that come again, or stand in fewer than half of the cells, are none: people have one each.

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from matcher.records.login_page import Page, bare, split
-from matcher.records.own_sites import Host, Site, looks_named
+from matcher.records.login_page import LoginPage, bare, split
+from matcher.records.own_sites import Host, OwnSite, looks_named
 from matcher.records.values import is_secret
 
 LONGEST_GROUP = 512
@@ -60,7 +60,7 @@ class Login(NamedTuple):
     order: int = 0
 
 
-def login_of_line(page: Page, host: Host, site: Site) -> Login | None:
+def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """The login in one piece with the address of `host`; None where there is none."""
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
@@ -68,7 +68,7 @@ def login_of_line(page: Page, host: Host, site: Site) -> Login | None:
     return (_of_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None) or _of_fields(page, host, site)
 
 
-def _of_group(page: Page, host: Host, site: Site) -> Login | None:
+def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """The login of an array or a tuple, which may go on over several lines."""
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
@@ -80,7 +80,7 @@ def _of_group(page: Page, host: Host, site: Site) -> Login | None:
     return _of_row(page, text, b",", site, host, first + 1, min(ends))
 
 
-def _of_fields(page: Page, host: Host, site: Site) -> Login | None:
+def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """The login of a line that a sign or spaces part into fields, or colons."""
     raw = page.raw
     if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
@@ -93,7 +93,7 @@ def _of_fields(page: Page, host: Host, site: Site) -> Login | None:
     return _of_colons(raw, host, site)
 
 
-def _of_spaced(raw: bytes, host: Host, site: Site) -> Login | None:
+def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     """The login of a line of a few words."""
     before, text = raw[host.line : site.begin], raw[host.line : host.line_end]
     words = text.split(None, MOST_SPACED)
@@ -105,7 +105,7 @@ def _of_spaced(raw: bytes, host: Host, site: Site) -> Login | None:
     return _among([word.strip(QUOTES) for word in words], len(own), address, site, host, is_sure=False)
 
 
-def _separators(raw: bytes, host: Host, site: Site) -> Iterator[bytes]:
+def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
     """The signs that may part an address from what stands beside it."""
     address = raw[host.end : host.line_end].split(None, 1)[:1]
     rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
@@ -114,7 +114,7 @@ def _separators(raw: bytes, host: Host, site: Site) -> Iterator[bytes]:
     return (separator for separator in (b"\t", b"|", b"----", b";", b",", b" - ") if separator in beside)
 
 
-def _of_row(page: Page, text: bytes, separator: bytes, site: Site, host: Host, begin: int, end: int) -> Login | None:
+def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int) -> Login | None:
     """The login of `text`, which begins at `begin`, in fields."""
     fields = split(text, separator)
     if len(fields) < 2:
@@ -132,7 +132,7 @@ def _of_row(page: Page, text: bytes, separator: bytes, site: Site, host: Host, b
     return found._replace(end=end)
 
 
-def _beside(text: bytes, fields: list[tuple[int, int]], site: Site, host: Host, begin: int, *, is_sure: bool) -> Login | None:
+def _beside(text: bytes, fields: list[tuple[int, int]], site: OwnSite, host: Host, begin: int, *, is_sure: bool) -> Login | None:
     """The login in the two fields behind that of the address, or before it, or with its password in one."""
     place = host.begin - begin
     own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
@@ -142,7 +142,7 @@ def _beside(text: bytes, fields: list[tuple[int, int]], site: Site, host: Host, 
     return _among([bare(text[first:last]) for first, last in fields], own, address, site, host, is_sure=is_sure)
 
 
-def _among(cells: list[bytes], own: int, address: bytes, site: Site, host: Host, *, is_sure: bool) -> Login | None:
+def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool) -> Login | None:
     """The login in the two cells behind the `own` of an address, or before it, or with its password in one."""
     path = address[host.end - site.begin :]
     if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
@@ -166,7 +166,7 @@ def _among(cells: list[bytes], own: int, address: bytes, site: Site, host: Host,
     return None
 
 
-def _of_colons(raw: bytes, host: Host, site: Site) -> Login | None:
+def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     """The login of `address:login:password` or `login:password:address`, with whatever colons they hold."""
     rest = raw[host.end : host.line_end].rstrip()
     port = PORT.match(rest)

@@ -15,8 +15,8 @@ from itertools import islice
 
 from matcher.records.login_fields import NO_LOGIN, PATH, WORDS, Login, login_of_line, plain
 from matcher.records.login_labels import ADDRESS_LABEL, JOIN_ENDS, LOGIN_LABEL, NEXT_ADDRESS, PASSWORD_LABEL
-from matcher.records.login_page import ELEMENT, LONGEST_OBJECT, Page
-from matcher.records.own_sites import Host, Site
+from matcher.records.login_page import ELEMENT, LONGEST_OBJECT, LoginPage
+from matcher.records.own_sites import Host, OwnSite
 
 LONGEST_BLOCK, BLOCK_LINES = 512, 8
 """Bytes and lines of a block above and below an address that are looked at."""
@@ -34,7 +34,7 @@ RULER = re.compile(rb"[-=_*#~+.]{3}.*|</?[\w:.\-]{1,64}>|[{}\[\](), \t]{0,16}|\[
 BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
-def login_beside(page: Page, host: Host, site: Site) -> Login | None:
+def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """The login beside `host`, whose address is `site`; None where no password stands there."""
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
@@ -58,7 +58,7 @@ def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
     return ADDRESS_LABEL.search(raw, low, begin)
 
 
-def _labels_behind(raw: bytes, host: Host, site: Site) -> bool:
+def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
     """Whether labels follow upon an address without one of any sort, on its line."""
     if raw[host.line : site.begin].rstrip(b" \t\"'")[-1:] in (b":", b"="):
         return False
@@ -70,7 +70,7 @@ def _labels_behind(raw: bytes, host: Host, site: Site) -> bool:
 # Labels
 
 
-def _of_labels(page: Page, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
+def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
     """The login of a record with labels, of which [begin, ...) is the address."""
     raw = page.raw
     if is_labelled and (found := _of_object(page, host, begin)):
@@ -94,7 +94,7 @@ def _labelled(text: bytes) -> bytes | None:
     return login[1]
 
 
-def _of_object(page: Page, host: Host, begin: int) -> tuple[Login | None] | None:
+def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
     """What the object around an address says, or one of those around that; None where there is no object."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     first, last = raw.rfind(b"{", low, begin), raw.find(b"}", host.end, high)
@@ -137,7 +137,7 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
             depth = 0
 
 
-def _of_element(page: Page, host: Host, begin: int) -> tuple[Login | None] | None:
+def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
     """What the element of XML around an address says; None where there is none."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     if raw.rfind(b"<", low, begin) < 0 or raw.find(b"</", host.end, high) < 0:
@@ -156,7 +156,7 @@ def _of_element(page: Page, host: Host, begin: int) -> tuple[Login | None] | Non
 # Blocks
 
 
-def _of_block(page: Page, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
+def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
     """The login on a line below or above an address that has a line of its own."""
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
@@ -177,7 +177,7 @@ def _of_block(page: Page, host: Host, begin: int, *, has_labels: bool = True) ->
     return _of_lines(host, begin, near)
 
 
-def _above(page: Page, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool) -> Login | None:
+def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool) -> Login | None:
     """The login of labels above an address that `is_last` of its record, else `under` it, else partly above and partly below."""
     above = page.raw[max(page.start, host.line - LONGEST_BLOCK) : max(page.start, host.line - 1)]
     over, cut = _near(above.split(b"\n")[: -BLOCK_LINES - 1 : -1]) if above else ([], b"")

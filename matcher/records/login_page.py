@@ -38,7 +38,7 @@ QUOTED = {
 }
 
 
-class Columns(NamedTuple):
+class LoginColumns(NamedTuple):
     """Numbers of the columns of a table."""
 
     url: int
@@ -46,7 +46,7 @@ class Columns(NamedTuple):
     password: int
 
 
-class Page:
+class LoginPage:
     """A document [start, end) of the buffer, with what its headers say. In memory only."""
 
     def __init__(self, raw: bytes, start: int, end: int) -> None:
@@ -88,7 +88,7 @@ class Page:
         """Where lines begin that stand below no empty line or ruler."""
         return [self.start, *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end))]
 
-    def columns(self, place: int, separator: bytes) -> Columns | None:
+    def columns(self, place: int, separator: bytes) -> LoginColumns | None:
         """What the last header before `place` says."""
         known = self._headers
         if not known:
@@ -97,9 +97,9 @@ class Page:
         return next((columns for _, own, columns in reversed(known[max(0, before - 2) : before]) if own == separator), None)
 
     @cached_property
-    def _headers(self) -> list[tuple[int, bytes, Columns]]:
+    def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
         """Where headers stand, in order: place, separator, columns."""
-        found = list[tuple[int, bytes, Columns]]()
+        found = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
                 if separator in text and (columns := _columns([text[a:b] for a, b in split(text, separator)])):
@@ -127,7 +127,7 @@ class Page:
             rule = self.raw.find(b"\n|", rule + 1, self.end)
 
 
-def _columns(cells: list[bytes]) -> Columns | None:
+def _columns(cells: list[bytes]) -> LoginColumns | None:
     """What the cells of a header are, None where one of the three is missing."""
     named = [bare(cell) for cell in cells]
     found = {name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)] for name, words in HEADINGS}
@@ -135,7 +135,7 @@ def _columns(cells: list[bytes]) -> Columns | None:
     logins = [n for n in logins if named[n].lower() != b"account"] or logins  # KeePass calls a title so
     if not logins or not found["url"] or not found["password"]:
         return None
-    return Columns(found["url"][0], logins[0], found["password"][0])
+    return LoginColumns(found["url"][0], logins[0], found["password"][0])
 
 
 def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Flags, Places
-from matcher.records import Rows
+from matcher.records import RowTable
 from matcher.records.cookies import CookieFinder
 from matcher.records.login_fields import PERSON, Login
 from matcher.records.login_forms import login_beside
-from matcher.records.login_page import Page
-from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSites, Site, Sites, looks_named, site_of
-from ullage.vocabulary.fields import Field
+from matcher.records.login_page import LoginPage
+from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSite, OwnSites, Sites, looks_named, site_of
+from ullage.vocabulary.fields import FieldLabel
 
 ATTEMPTS = 4
 """Addresses of a row that are looked at."""
@@ -65,7 +65,7 @@ class LoginFinder:
     def find(self, hosts: Hosts) -> LoginLines:
         """Every record with a login beside `hosts`, in order of place."""
         raw, records, sites = hosts.raw, list[tuple[int, ...]](), Sites(self.sites, hosts.raw)
-        page, taken, line, failed = Page(raw, 0, 0), 0, -1, 0
+        page, taken, line, failed = LoginPage(raw, 0, 0), 0, -1, 0
         for host in hosts.each:
             if host.end <= taken:
                 continue
@@ -73,7 +73,7 @@ class LoginFinder:
             if failed >= FAILURES:
                 continue
             if page.end != host.document_end:
-                page = Page(raw, host.document_start, host.document_end)
+                page = LoginPage(raw, host.document_start, host.document_end)
             site = sites.of(host)
             login = login_beside(page, host, site) if site else None
             failed = 0 if login else failed + 1
@@ -84,7 +84,7 @@ class LoginFinder:
                 records.append((host.document, host.tenant, *key, *other, login.order))
         return _decided(self.sites.tenants, records)
 
-    def _key(self, raw: bytes, host: Host, site: Site, login: bytes) -> tuple[int, int]:
+    def _key(self, raw: bytes, host: Host, site: OwnSite, login: bytes) -> tuple[int, int]:
         """What tells a login from others, and whether it is of the tenant's people."""
         small = login.lower()
         return hash((site.name, small)), site.is_staff or self.sites.signs_in_staff(raw, host, small)
@@ -99,15 +99,15 @@ def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginL
     return LoginLines(tenants, document, tenant, key, staff > 0)
 
 
-def stealer_rows(rows: Rows, document: int) -> int:
+def stealer_rows(rows: RowTable, document: int) -> int:
     """How many rows of a document are in the form of a stealer log, told from some of them where there are many."""
     layouts = rows.layouts(document)
-    if not any(Field.PASSWORD in layout.fields for layout, _ in layouts.counted()):
+    if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
         return 0
     own = rows.of_document(document)
     looked = own[:: len(own) // LOOKED_AT | 1]  # odd, so that rows of two kinds by turns are both looked at
     number, groups = rows.groups(np.array(looked))
-    has_password = [Field.PASSWORD in groups[own] for own in number.tolist()]
+    has_password = [FieldLabel.PASSWORD in groups[own] for own in number.tolist()]
     found = sum(has and _is_of_stealer(rows.text(row)[:LONGEST_ROW]) for row, has in zip(looked, has_password, strict=True))
     return round(found * len(own) / len(looked))
 
@@ -115,7 +115,7 @@ def stealer_rows(rows: Rows, document: int) -> int:
 def _is_of_stealer(row: bytes) -> bool:
     """Whether a row is an address with a login and a password beside it."""
     raw = b"\n" + row + b"\n"
-    page = Page(raw, 1, len(raw) - 1)
+    page = LoginPage(raw, 1, len(raw) - 1)
     for found in islice(ADDRESS.finditer(raw), ATTEMPTS):
         line, (begin, end) = raw.rfind(b"\n", 0, found.start()) + 1, found.span("host")
         host = Host(0, 1, len(raw) - 1, line, begin, end, raw.find(b"\n", end))

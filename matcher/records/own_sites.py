@@ -87,7 +87,7 @@ class Hosts(NamedTuple):
     each: tuple[Host, ...]
 
 
-class Site(NamedTuple):
+class OwnSite(NamedTuple):
     """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece: `login:password:`.
 
     `name` is the host's in lower case, without www, and `is_staff` whether a tenant's people sign in there.
@@ -147,7 +147,7 @@ class OwnSites:
         columns = (documents, batch.starts[documents], batch.ends[documents], line, begin, end, line_end, tenant, lines)
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
-    def site(self, before: bytes, name: bytes, tenant: int) -> Site | None:
+    def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
         """The address of a host of that name behind `before`, as in `site_of`, with `begin` counted back from the host."""
         site = _beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
@@ -188,9 +188,9 @@ class Sites:
 
     def __init__(self, own: OwnSites, raw: bytes) -> None:
         self._own, self._raw = own, raw
-        self._known: list[dict[bytes, Site | None]] = [{} for _ in own.tenants]
+        self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in own.tenants]
 
-    def of(self, host: Host) -> Site | None:
+    def of(self, host: Host) -> OwnSite | None:
         """The address of `host`, None where it stands in somebody else's, or in one of mail."""
         raw, known = self._raw, self._known[host.tenant]
         text = raw[host.line - 1 : host.end]
@@ -204,22 +204,22 @@ class Sites:
         return _here(raw, host, found)
 
 
-def site_of(raw: bytes, host: Host) -> Site | None:
+def site_of(raw: bytes, host: Host) -> OwnSite | None:
     """The address that `host`, whoever's it is, is the host of; None where it is part of another's or of a mail address."""
     return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
 
 
-def _here(raw: bytes, host: Host, site: Site | None) -> Site | None:
+def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
     """`site`, which counts back from its host, where nothing behind the host says that it is a name before another's."""
     if site is None or raw[host.end] == AT:
         return None
     may_be_user = site.has_scheme and raw[host.end] == COLON
     if may_be_user and USER_INFORMATION.match(raw, host.end, min(host.end + LONGEST_SCHEME, host.line_end)):
         return None
-    return Site(host.begin + site.begin, *site[1:])
+    return OwnSite(host.begin + site.begin, *site[1:])
 
 
-def _beginning(before: bytes) -> Site | None:
+def _beginning(before: bytes) -> OwnSite | None:
     """Where an address begins in what stands before its host, the byte before its line first; counted back from the host."""
     scheme = SCHEME.search(before, max(1, len(before) - LONGEST_SCHEME))
     begin = scheme.start() if scheme else len(before)
@@ -230,7 +230,7 @@ def _beginning(before: bytes) -> Site | None:
     if before[begin - 1] == AT or not _may_precede(piece, has_scheme=scheme is not None):
         return None
     is_app = scheme is not None and scheme[0][:8].lower() == b"android:"
-    return Site(begin - len(before), PARTS.split(piece)[-1], scheme is not None, is_app)
+    return OwnSite(begin - len(before), PARTS.split(piece)[-1], scheme is not None, is_app)
 
 
 def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:

@@ -1,7 +1,7 @@
 """What the columns of a document are, and what rows hold by what is known of these: the label of each cell, and the skeleton.
 
-`Sheet` and its `Columns` are separator, header labels, and what the cells say of each column. Rows of one shape hold the same in
-the same columns, so each shape is read once for all its rows. The skeleton may be stored.
+`DocumentColumns` and its `HeaderColumns` are separator, header labels, and what the cells say of each column. Rows of one shape
+hold the same in the same columns, so each shape is read once for all its rows. The skeleton may be stored.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.labelled import label_before, labels_of
+from matcher.detect.field_labels import label_before, labels_of
 from matcher.detect.numbers import DIGEST
-from matcher.records.cells import PASSWORD_BEHIND, Content, Shape
+from matcher.records.cells import PASSWORD_BEHIND, Content, RowShape
 from matcher.records.json_sql_records import Labels
 from matcher.records.table import BLOCK, LINE, TUPLE, Seen
 from ullage.identifiers import field_by_kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""
-Said = tuple[float, int, Field]
+Said = tuple[float, int, FieldLabel]
 """Rows, a column, and the label that its cells in them say themselves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class HeaderColumns:
     """The separator of a table ("" for none) and the labels of its header, () where it has none.
 
     `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by chance, as every tenth order
@@ -37,9 +37,9 @@ class Columns:
     """
 
     separator: str = ""
-    labels: tuple[Field | None, ...] = ()
+    labels: tuple[FieldLabel | None, ...] = ()
     doubted: frozenset[tuple[int, str]] = frozenset()
-    typed: Mapping[int, Field] = field(default_factory=dict, hash=False)
+    typed: Mapping[int, FieldLabel] = field(default_factory=dict, hash=False)
     names: tuple[str, ...] = field(default=(), compare=False)
     """The header as it is written: in memory only, as all that stands in a text."""
     nameless: frozenset[int] = frozenset()
@@ -48,11 +48,11 @@ class Columns:
         """What parts the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
-    def of_statement(self, labels: Labels) -> Columns:
+    def of_statement(self, labels: Labels) -> HeaderColumns:
         """The columns of tuples that a statement names so."""
         return replace(self, separator=",", labels=labels)
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> Columns:
+    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> HeaderColumns:
         """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
@@ -61,7 +61,7 @@ class Columns:
             passed[column, kind] += weight * valid
         many = [place for place, weight in shaped.items() if weight >= FEWEST_CELLS]
         doubted = frozenset(place for place in many if passed[place] < shaped[place] / 2)
-        words: dict[tuple[int, Field], float] = defaultdict(float)
+        words: dict[tuple[int, FieldLabel], float] = defaultdict(float)
         for weight, column, label in said:
             words[column, label] += weight
         typed = {column: label for (column, label), weight in words.items() if weight * 2 > rows}
@@ -77,10 +77,10 @@ HEADER_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class DocumentColumns:
     """Columns of a document's lines, and of each SQL statement from its place on: ascending (place, labels)."""
 
-    columns: Columns = Columns()
+    columns: HeaderColumns = HeaderColumns()
     statements: tuple[tuple[int, Labels], ...] = ()
 
     def labels_at(self, place: int) -> Labels:
@@ -88,13 +88,13 @@ class Sheet:
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> Sheet:
-        """The same with what the cells of `rows` rows say of the columns; as `Columns.judged`."""
-        return Sheet(self.columns.judged(seen, said, rows), self.statements)
+    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> DocumentColumns:
+        """The same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
+        return DocumentColumns(self.columns.judged(seen, said, rows), self.statements)
 
-    def as_carried(self) -> Sheet:
+    def as_carried(self) -> DocumentColumns:
         """The same for a document that goes on in a later batch: the last statement holds from its beginning."""
-        return Sheet(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
+        return DocumentColumns(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
 
 
 def vote(line: str) -> str:
@@ -130,12 +130,12 @@ def header_of(lines: Sequence[str], separator: str) -> tuple[Labels, tuple[str, 
 SHOWN_CELLS = 12  # a skeleton longer than a line helps nobody
 SHOWN_NUMBERS = 4
 """Of a cell with many identifiers, what the skeleton shows."""
-LOGINS = frozenset(f"<{label}>" for label in (Field.PHONE, Field.EMAIL))
+LOGINS = frozenset(f"<{label}>" for label in (FieldLabel.PHONE, FieldLabel.EMAIL))
 """Cells that a password may stand behind."""
 HASH = f"<{DIGEST}>"
 
 
-class Cell(NamedTuple):
+class ShapeCell(NamedTuple):
     """What a cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names."""
 
     mark: str
@@ -145,31 +145,31 @@ class Cell(NamedTuple):
     is_named: bool = False
 
     @classmethod
-    def of(cls, label: Field, seen: tuple[Seen, ...] = ()) -> Cell:
+    def of(cls, label: FieldLabel, seen: tuple[Seen, ...] = ()) -> ShapeCell:
         """A cell of which the label is known."""
-        return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is Field.NAME)
+        return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is FieldLabel.NAME)
 
 
-NAMED = Cell.of(Field.NAME)
-SOMETHING = Cell("<…>", is_unknown=True)
+NAMED = ShapeCell.of(FieldLabel.NAME)
+SOMETHING = ShapeCell("<…>", is_unknown=True)
 """A cell that may hold anything."""
-SECRET = Cell.of(Field.PASSWORD)._replace(is_unknown=True)
+SECRET = ShapeCell.of(FieldLabel.PASSWORD)._replace(is_unknown=True)
 
 
-class Layout(NamedTuple):
+class RowLayout(NamedTuple):
     """Labels and skeleton that rows share."""
 
     fields: frozenset[str]
     skeleton: str
 
 
-class Described:
+class ShapeDescription:
     """What rows of one shape hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
 
-    def __init__(self, cells: Sequence[Cell], between: str, more: frozenset[str] = frozenset()) -> None:
+    def __init__(self, cells: Sequence[ShapeCell], between: str, more: frozenset[str] = frozenset()) -> None:
         self.cells, self._between = cells, between
         fields = more.union(*[cell.fields for cell in cells])
-        self.fields, self.skeleton = self.layout = Layout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
+        self.fields, self.skeleton = self.layout = RowLayout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
         self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
@@ -181,10 +181,10 @@ class Described:
         self.marks = [cell.mark for cell in cells]
 
     @cached_property
-    def said(self) -> list[tuple[int, Field]]:
+    def said(self) -> list[tuple[int, FieldLabel]]:
         """Columns whose cell has one label, and no number or name in it that would say so again."""
         cells = enumerate(self.cells)
-        return [(n, Field(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
+        return [(n, FieldLabel(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
 
     @cached_property
     def behind_login(self) -> int | None:
@@ -194,12 +194,12 @@ class Described:
             return last
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
 
-    def with_fields(self, more: frozenset[str]) -> Described:
+    def with_fields(self, more: frozenset[str]) -> ShapeDescription:
         """The same with `more` fields."""
-        return Described(self.cells, self._between, more)
+        return ShapeDescription(self.cells, self._between, more)
 
 
-CellKey = tuple[int, Field | None, Field | None, Field | None, bool, tuple[bool, ...]]
+CellKey = tuple[int, FieldLabel | None, FieldLabel | None, FieldLabel | None, bool, tuple[bool, ...]]
 """The identity of a content, and what is known of its column and by the cell before it."""
 
 
@@ -207,41 +207,41 @@ class Readers:
     """The readers of a batch: documents whose columns are equal share one."""
 
     def __init__(self) -> None:
-        self._by_columns: dict[Columns, Reader] = {}
-        self.described: dict[tuple[tuple[Cell, ...], str], Described] = {}
-        self.cells: dict[CellKey, tuple[Content, Cell]] = {}
+        self._by_columns: dict[HeaderColumns, ShapeReader] = {}
+        self.described: dict[tuple[tuple[ShapeCell, ...], str], ShapeDescription] = {}
+        self.cells: dict[CellKey, tuple[Content, ShapeCell]] = {}
         """What cells are; with the content, so that no other takes its place in memory."""
 
-    def by(self, columns: Columns) -> Reader:
+    def by(self, columns: HeaderColumns) -> ShapeReader:
         """The reader for these columns."""
         found = self._by_columns.get(columns)
-        return found or self._by_columns.setdefault(columns, Reader(columns, self, len(self._by_columns)))
+        return found or self._by_columns.setdefault(columns, ShapeReader(columns, self, len(self._by_columns)))
 
 
-class Reader:
+class ShapeReader:
     """Says what shapes hold by what is known of their `columns`; `number` is its own among its readers."""
 
-    def __init__(self, columns: Columns, readers: Readers, number: int) -> None:
+    def __init__(self, columns: HeaderColumns, readers: Readers, number: int) -> None:
         self.columns, self._readers, self.number = columns, readers, number
-        self._read: dict[tuple[Shape, bool], Described] = {}
-        self._by_labels: dict[Labels, Reader] = {}
+        self._read: dict[tuple[RowShape, bool], ShapeDescription] = {}
+        self._by_labels: dict[Labels, ShapeReader] = {}
 
-    def of_statement(self, labels: Labels) -> Reader:
+    def of_statement(self, labels: Labels) -> ShapeReader:
         """The reader for tuples whose statement names its columns so."""
         found = self._by_labels.get(labels)
         return found or self._by_labels.setdefault(labels, self._readers.by(self.columns.of_statement(labels)))
 
-    def read(self, shape: Shape, *, offer: bool = False) -> Described:
+    def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
         """What rows of `shape` hold; words of an `offer` say nothing."""
         found = self._read.get((shape, offer))
         if found is None:
             separator = self.columns.separator_in(shape.style).decode()
             key = self._cells(shape, offer), {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
-            found = self._readers.described.get(key) or self._readers.described.setdefault(key, Described(*key))
+            found = self._readers.described.get(key) or self._readers.described.setdefault(key, ShapeDescription(*key))
             self._read[shape, offer] = found
         return found
 
-    def _cells(self, shape: Shape, offer: bool) -> tuple[Cell, ...]:
+    def _cells(self, shape: RowShape, offer: bool) -> tuple[ShapeCell, ...]:
         """What each cell is."""
         contents, labels, count = shape.contents, self.columns.labels, len(shape.contents)
         is_headed = shape.style in (LINE, TUPLE) and len(labels) == count > 1
@@ -250,12 +250,12 @@ class Reader:
         columns = zip(range(count), contents, header, words, strict=True)
         cells = [self._known_cell(*column) for column in columns]
         if shape.style == LINE and self.columns.separator_in(LINE) == PASSWORD_BEHIND and count > 1:
-            is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{Field.EMAIL}>"
+            is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{FieldLabel.EMAIL}>"
             if is_behind and contents[-1].is_password:
                 cells[-1] = SECRET  # what follows an address at the end of a line: `https://…:a@b.cn:secret`
         return tuple(cells)
 
-    def _known_cell(self, column: int, content: Content, header: Field | None, words: Field | None) -> Cell:
+    def _known_cell(self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None) -> ShapeCell:
         """What a cell is, from those of all columns of the batch of which as much is known."""
         columns = self.columns
         doubted = tuple([(column, kind) in columns.doubted for kind, _ in content.seen]) if columns.doubted else ()
@@ -269,12 +269,12 @@ class Reader:
 
 def _cell(
     content: Content,
-    header: Field | None,
-    words: Field | None,
-    typed: Field | None,
+    header: FieldLabel | None,
+    words: FieldLabel | None,
+    typed: FieldLabel | None,
     is_nameless: bool,
     doubted: Sequence[bool],
-) -> Cell:
+) -> ShapeCell:
     """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
 
     `doubted` says of which of its candidates the column holds no true ones, () for none.
@@ -285,22 +285,22 @@ def _cell(
     if kinds:
         return _of_numbers(content, kinds, label or typed)
     if content.is_empty:
-        return Cell("", seen=content.seen)
+        return ShapeCell("", seen=content.seen)
     if label is None and content.is_name and not is_nameless:
-        label = Field.NAME
+        label = FieldLabel.NAME
     label = label or words or typed
-    return Cell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
+    return ShapeCell.of(label, content.seen) if label else SOMETHING._replace(seen=content.seen)
 
 
-def _of_numbers(content: Content, kinds: Sequence[str], label: Field | None) -> Cell:
+def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
     """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
     by_kind = field_by_kind()
-    labels = [kind if kind == DIGEST else str(by_kind.get(kind, Field.OTHER)) for kind in kinds]
+    labels = [kind if kind == DIGEST else str(by_kind.get(kind, FieldLabel.OTHER)) for kind in kinds]
     fields = content.around.union(labels) - {DIGEST}
     if DIGEST in labels and label:
         fields |= {str(label)}
     shown_as = "".join([f"<{name}>" for name in labels[:SHOWN_NUMBERS]])
     if content.sign and shown_as in LOGINS:
-        fields |= {str(Field.PASSWORD)}
+        fields |= {str(FieldLabel.PASSWORD)}
         shown_as += f"{content.sign}{SECRET.mark}"
-    return Cell(shown_as, fields, content.seen, is_named=str(Field.NAME) in content.around)
+    return ShapeCell(shown_as, fields, content.seen, is_named=str(FieldLabel.NAME) in content.around)

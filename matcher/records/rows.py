@@ -14,43 +14,43 @@ from matcher.detect.candidates import Candidates
 from matcher.records.cells import Cells, Contents
 from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
 from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups, sheets_of, typed_together
-from matcher.records.reader import NAMED, Columns, Described, Layout, Reader, Readers, Sheet
-from matcher.records.table import LINE, LONGEST, TUPLE, Groups, Marked, Numbers, Spans, Table
+from matcher.records.reader import NAMED, DocumentColumns, HeaderColumns, Readers, RowLayout, ShapeDescription, ShapeReader
+from matcher.records.table import LINE, LONGEST, TUPLE, KeyGroups, MarkedText, Numbers, RowBatch, Spans
 from matcher.records.values import is_offer
 
 UNREAD = -1
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownColumns:
     """What is known of a document's columns: its sheet, and who reads by it."""
 
-    sheet: Sheet
-    reader: Reader
+    sheet: DocumentColumns
+    reader: ShapeReader
 
 
-class Rows(Table):
+class RowTable(RowBatch):
     """Rows of a batch; the cells of one, the columns of its document and the layouts are read when first asked for, and once."""
 
     def __init__(
         self,
         batch: Batch,
         candidates: Candidates,
-        groups: Groups,
+        groups: KeyGroups,
         rows: Spans,
-        carried: Mapping[int, Sheet],
+        carried: Mapping[int, DocumentColumns],
         goes_on: Collection[int] = (),
     ) -> None:
         super().__init__(batch, candidates, groups, rows)
         self._carried, self._goes_on = carried, goes_on
-        self._before: dict[int, _Known] = {}
-        self._by_now: dict[int, _Known] = {}
+        self._before: dict[int, _KnownColumns] = {}
+        self._by_now: dict[int, _KnownColumns] = {}
         """By what is known of a document's columns before its rows are read, and behind that."""
         self._layouts: dict[int, Layouts] = {}
         self._layout = np.full(len(rows), UNREAD)
         """Which of `_layouts_met` each row has, once its document is laid out."""
-        self._layouts_met: list[Layout] = []
-        self._layout_numbers: dict[Layout, int] = {}
+        self._layouts_met: list[RowLayout] = []
+        self._layout_numbers: dict[RowLayout, int] = {}
         self._cells: list[Cells] = []
         self._shape = np.full(len(rows), UNREAD)
         self._held = np.zeros(len(rows), np.int64)
@@ -113,7 +113,7 @@ class Rows(Table):
         number, which = np.unique(self._layout[rows], return_inverse=True)
         return which, [self._layouts_met[layout].fields for layout in number.tolist()]
 
-    def layout(self, row: int) -> Layout:
+    def layout(self, row: int) -> RowLayout:
         """The layout that a row belongs to."""
         self.lay_out(self.document[[row]])
         return self._layouts_met[int(self._layout[row])]
@@ -122,7 +122,7 @@ class Rows(Table):
         """The fields of the layout that a row belongs to."""
         return self.layout(row).fields
 
-    def columns(self, row: int) -> Columns:
+    def columns(self, row: int) -> HeaderColumns:
         """What is known of a row's columns before any is read."""
         return self._known(int(self.document[row])).sheet.columns
 
@@ -132,7 +132,7 @@ class Rows(Table):
             self.lay_out(np.array([document]))
         return self._layouts[document]
 
-    def carried(self, document: int) -> Sheet:
+    def carried(self, document: int) -> DocumentColumns:
         """What the rows of the same capture in a later batch need to know of its columns."""
         return self._known(document).sheet.as_carried()
 
@@ -150,13 +150,13 @@ class Rows(Table):
         for one in np.unique(key).tolist():
             own, written = np.flatnonzero(key == one), one & 0xFF
             low, high = int(texts.start[own[0]]), int(texts.end[own[-1]])
-            part = Marked(texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low)
-            cells = self._contents.cut(part, Columns(known[one >> 8]).separator_in(written), written)
+            part = MarkedText(texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low)
+            cells = self._contents.cut(part, HeaderColumns(known[one >> 8]).separator_in(written), written)
             self._held[new[own]], self._number[new[own]] = len(self._cells), np.arange(len(own))
             self._cells.append(cells)
             self._shape[new[own]] = self._contents.shapes_of(cells, written)
 
-    def _tuples(self, rows: Numbers, texts: Marked) -> tuple[Marked, Numbers]:
+    def _tuples(self, rows: Numbers, texts: MarkedText) -> tuple[MarkedText, Numbers]:
         """The text of `rows` and how each is written: of a line or statement with a tuple that alone."""
         style, start, end = self.style[rows].astype(np.int64), texts.start.copy(), texts.end.copy()
         first = texts.data[start]
@@ -173,9 +173,9 @@ class Rows(Table):
             if found:
                 start[number], end[number], style[number] = start[number] + found.start, start[number] + found.end, TUPLE
                 self._own_labels[int(rows[number])] = found.labels
-        return Marked(texts.data, start, end), style
+        return MarkedText(texts.data, start, end), style
 
-    def _described(self, rows: Numbers, known: Mapping[int, _Known]) -> tuple[Numbers, list[Described]]:
+    def _described(self, rows: Numbers, known: Mapping[int, _KnownColumns]) -> tuple[Numbers, list[ShapeDescription]]:
         """What each of `rows`, which are cut, holds by what is `known` of its document's columns.
 
         The number of each row's, i64[n], among those that there are: rows of one shape are described once for all documents
@@ -191,7 +191,7 @@ class Rows(Table):
         _, first, number = np.unique(key, return_index=True, return_inverse=True)
         return number, [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
 
-    def _describe(self, row: int, known: _Known) -> Described:
+    def _describe(self, row: int, known: _KnownColumns) -> ShapeDescription:
         """What a row holds; of one shape and document it is the same for all but tuples, offers and rows that are cut off."""
         shape, reader = self._contents.shapes[self._shape[row]], known.reader
         if shape.style == TUPLE:
@@ -210,7 +210,7 @@ class Rows(Table):
         """What holds the cells of a row that is cut, and under which number."""
         return self._cells[self._held[row]], int(self._number[row])
 
-    def _known(self, document: int) -> _Known:
+    def _known(self, document: int) -> _KnownColumns:
         """What is known of a document's columns before any is read."""
         if document not in self._before:
             self._learn(np.array([document]))
@@ -229,8 +229,8 @@ class Rows(Table):
         sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
         self._before |= {document: self._read_by(sheet) for document, sheet in zip(new.tolist(), sheets, strict=True)}
 
-    def _read_by(self, sheet: Sheet) -> _Known:
-        return _Known(sheet, self._readers.by(sheet.columns))
+    def _read_by(self, sheet: DocumentColumns) -> _KnownColumns:
+        return _KnownColumns(sheet, self._readers.by(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
         """Have the layouts of `documents`, which ascend: together, since one by one each takes half a millisecond."""
@@ -255,7 +255,7 @@ class Rows(Table):
             self._layout[begin : begin + high - low] = self._met(layouts.common)[found.group[low:high]]
             self._layout[[*layouts.own]] = self._met(layouts.own.values())
 
-    def _met(self, layouts: Iterable[Layout]) -> Numbers:
+    def _met(self, layouts: Iterable[RowLayout]) -> Numbers:
         """The number of each layout."""
         found = []
         for layout in layouts:
@@ -281,12 +281,12 @@ class Rows(Table):
             lines = [(described[own], row) for row, own, is_line, _ in read[first:last] if is_line]
             self._by_now[document] = self._read_by(typed_together(sheet, lines, self._values).judged(seen, said, rows))
 
-    def _values(self, row: int) -> Values:
+    def _values(self, row: int) -> LazyValues:
         """The cells of a row that is cut."""
-        return Values(*self._cells_of(row))
+        return LazyValues(*self._cells_of(row))
 
 
-class Values:
+class LazyValues:
     """The cells of a row as `Cells.value` gives them, each when asked for."""
 
     def __init__(self, cells: Cells, row: int) -> None:

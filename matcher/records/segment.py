@@ -26,36 +26,36 @@ import numpy.typing as npt
 from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges
 from matcher.columns.bitset import is_one_of, lowest
 from matcher.detect.candidates import Candidates
-from matcher.detect.labelled import block_label, tails
+from matcher.detect.field_labels import block_label, tails
 from matcher.records.json_sql_records import objects, tuples
-from matcher.records.reader import Sheet
-from matcher.records.rows import Rows
-from matcher.records.table import BLOCK, LINE, Groups, Masks, Numbers, Spans, bits_of, holder_of
+from matcher.records.reader import DocumentColumns
+from matcher.records.rows import RowTable
+from matcher.records.table import BLOCK, LINE, KeyGroups, Masks, Numbers, Spans, bits_of, holder_of
 
 
 def rows_of(
-    batch: Batch, candidates: Candidates, carried: Mapping[int, Sheet] | None = None, goes_on: Collection[int] = ()
-) -> Rows:
+    batch: Batch, candidates: Candidates, carried: Mapping[int, DocumentColumns] | None = None, goes_on: Collection[int] = ()
+) -> RowTable:
     """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
-    columns (`Rows.carried(document)`); those of `goes_on`, from the one before it.
+    columns (`RowTable.carried(document)`); those of `goes_on`, from the one before it.
     """
     line, bits = batch.lines(candidates.start), bits_of(candidates)
-    groups = Groups.of(line, bits)
+    groups = KeyGroups.of(line, bits)
     place = candidates.start[groups.first]
     lines = LineRows(holder_of(batch.starts, place), groups.key, place, groups.valid, groups.mask)
     spans = records(batch, lines) if len(groups) else Spans.joined(())
     if len(spans):
         inside = spans.of_places(candidates.start)
-        groups = Groups.of(np.where(inside >= 0, -1 - inside, line), bits)
+        groups = KeyGroups.of(np.where(inside >= 0, -1 - inside, line), bits)
         found = _between(batch, candidates, groups, spans)
     else:
         found = Spans.of(batch.line_starts[groups.key], batch.line_starts[groups.key + 1] - 1, LINE)
-    return Rows(batch, candidates, groups, found, carried or {}, goes_on)
+    return RowTable(batch, candidates, groups, found, carried or {}, goes_on)
 
 
-def _between(batch: Batch, candidates: Candidates, groups: Groups, spans: Spans) -> Spans:
+def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
     """Where each row is, if some are records: the whole record, or of a line what no record has taken."""
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0

@@ -3,8 +3,8 @@
 A mark is two bytes: one that stands nowhere in UTF-8, and one for the candidate's kind and whether its checksum holds. So rows
 that differ in their numbers alone are equal, and a separator inside a number parts no cells.
 
-Rows are made of `Spans`, which are records that are not lines, and of `Groups`: neighbouring candidates with one key, the line or
-the record that holds them.
+Rows are made of `Spans`, which are records that are not lines, and of `KeyGroups`: neighbouring candidates with one key, the line
+or the record that holds them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
 from matcher.detect.candidates import Candidates
 from matcher.detect.numbers import DIGEST
 from ullage.identifiers import field_by_kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LINE, OBJECT, TUPLE, BLOCK = range(4)
 """How a record is written: on a line, as a JSON object, as a tuple of an SQL statement, as `label: value` lines downwards."""
@@ -69,7 +69,7 @@ Masks = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class KeyGroups:
     """Neighbours that share a key, at least one of them valid.
 
     `key`, `first`, `count`, `valid` i64[m]: the key, the first candidate, how many there are, and how many valid ones; `mask`
@@ -86,7 +86,7 @@ class Groups:
         return len(self.key)
 
     @classmethod
-    def of(cls, keys: Numbers, bits: Masks) -> Groups:
+    def of(cls, keys: Numbers, bits: Masks) -> KeyGroups:
         """Groups of candidates in order of place, from their `keys` i64[n] and kinds `bits` u32[n], 0 for what is not valid."""
         if not len(keys):
             return cls(keys, keys, keys, keys, bits)
@@ -151,7 +151,7 @@ def shown(text: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedText:
     """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and three behind the last."""
 
     data: Bytes
@@ -164,7 +164,7 @@ class Marked:
         return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
 
 
-def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> Marked:
+def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> MarkedText:
     """The text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
 
     Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m] each, in order of place.
@@ -186,17 +186,17 @@ def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, f
     made[ranges(place, length)] = batch.data[ranges(begin, length)]
     marks = behind[~is_last]
     made[marks - 2], made[marks - 1] = MARK, KIND | candidates.kind[own] << 1 | candidates.valid[own]
-    return Marked(made, place[head], behind[head + count] - 1)
+    return MarkedText(made, place[head], behind[head + count] - 1)
 
 
-class Table:
+class RowBatch:
     """Rows of a batch, in order of place; in memory only.
 
     A column a row, [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it is written; `mask` u32, a bit
     for each of `candidates.names` that it holds; `first_candidate` and `candidate_count`, also of those that fail their checksum.
     """
 
-    def __init__(self, batch: Batch, candidates: Candidates, groups: Groups, rows: Spans) -> None:
+    def __init__(self, batch: Batch, candidates: Candidates, groups: KeyGroups, rows: Spans) -> None:
         self.batch, self.candidates, self._rows = batch, candidates, rows
         self.document = holder_of(batch.starts, rows.start)
         self.start, self.end, self.style = rows.start, rows.end, rows.style
@@ -230,7 +230,7 @@ class Table:
         mask = int(self.mask[row])
         if mask not in self._labels:
             names = (name for bit, name in enumerate(self.candidates.names) if mask >> bit & 1)
-            self._labels[mask] = frozenset(str(field_by_kind().get(name, Field.OTHER)) for name in names if name != DIGEST)
+            self._labels[mask] = frozenset(str(field_by_kind().get(name, FieldLabel.OTHER)) for name in names if name != DIGEST)
         return self._labels[mask]
 
     def text(self, row: int) -> bytes:
@@ -239,7 +239,7 @@ class Table:
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
-    def marked(self, rows: Numbers) -> Marked:
+    def marked(self, rows: Numbers) -> MarkedText:
         """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
         start, first, count = self.start[rows], self.first_candidate[rows], self.candidate_count[rows]
         end = np.minimum(self.end[rows], start + LONGEST)

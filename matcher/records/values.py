@@ -10,15 +10,15 @@ import re
 from functools import cache
 from importlib import resources
 
-from matcher.detect.labelled import label_of
+from matcher.detect.field_labels import label_of
 from matcher.text.fold import written
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LONGEST = 32
 """Characters of a cell that may say so."""
 LONGEST_OFFER = 1024
 """Characters of a line that are read for words of an offer."""
-AMOUNTS = frozenset((Field.LOAN, Field.BALANCE))
+AMOUNTS = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE))
 """Fields that are amounts: a word for one of them stands before or behind a number."""
 _DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
 AMOUNT = (
@@ -43,7 +43,7 @@ LONGEST_MESSAGE = 256
 """Characters of a cell that are read for such a code."""
 DATED = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}\s?[\-/.]\s?[0-9]{1,2}(?![0-9])")
 """A day or a month, whose hyphens make no range."""
-OTHER, OFFERS, GLUED, PASSWORDS = str(Field.OTHER), "-", "+", f"*{Field.PASSWORD}"
+OTHER, OFFERS, GLUED, PASSWORDS = str(FieldLabel.OTHER), "-", "+", f"*{FieldLabel.PASSWORD}"
 
 
 @cache
@@ -55,9 +55,9 @@ def _data() -> dict[str, frozenset[str]]:
 
 
 @cache
-def whole_values() -> dict[str, Field]:
+def whole_values() -> dict[str, FieldLabel]:
     """Values that are whole cells, with their field."""
-    return {word: Field(label) for label, words in _data().items() if label in Field.__members__ for word in words}
+    return {word: FieldLabel(label) for label, words in _data().items() if label in FieldLabel.__members__ for word in words}
 
 
 @cache
@@ -83,7 +83,7 @@ def is_terms(value: str) -> bool:
     return _has_terms(value[:LONGEST]) or is_offer(value)
 
 
-def field_of(value: str) -> Field | None:
+def field_of(value: str) -> FieldLabel | None:
     """The field that a whole value says it is of; OTHER for a tag, None where it says nothing.
 
     >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
@@ -92,7 +92,7 @@ def field_of(value: str) -> Field | None:
     (<Field.OTP: 'OTP'>, None)
     """
     if value and CODE_SENT.search(value[:LONGEST_MESSAGE]):
-        return Field.OTP
+        return FieldLabel.OTP
     if not value or len(value) > LONGEST:
         return None
     known = whole_values().get(value.lower())
@@ -123,7 +123,7 @@ def _tags() -> tuple[str, ...]:
     return tuple(_data()[OTHER])
 
 
-def _amount(word: str) -> Field | None:
+def _amount(word: str) -> FieldLabel | None:
     """The field of which a word before or behind an amount speaks."""
     text = word.strip()
     for label in AMOUNTS:

@@ -11,13 +11,13 @@ text without markup is folded first, and where `needs_unescape` then says so, it
 """
 
 from matcher.text.decode import decode, decode_as
-from matcher.text.fold import Folded, fold, fold_all
+from matcher.text.fold import FoldedText, fold, fold_all
 from matcher.text.unescape import unescape, unescape_all
 
-__all__ = ["Folded", "decode", "decode_as", "fold", "fold_all", "read", "unescape", "unescape_all"]
+__all__ = ["FoldedText", "decode", "decode_as", "fold", "fold_all", "read", "unescape", "unescape_all"]
 
 
-def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> Folded:
+def read(body: bytes, charset: str = "", media_type: str = "text/plain") -> FoldedText:
     """Decoded, unescaped and folded text of a body; never raises, whatever the bytes."""
     text = decode(body, charset)
     return fold(unescape(text, markup="html" in media_type or "xml" in media_type))

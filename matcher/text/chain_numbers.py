@@ -54,7 +54,7 @@ KEPT = 1 << 14
 """Answers on signs and groups that are kept."""
 
 
-class Numbers(NamedTuple):
+class ChainNumbers(NamedTuple):
     """Where numbers begin and end in a buffer, i64[n] each, and their digits."""
 
     start: Places
@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
     plain: list[str]
 
 
-def find_numbers(data: Bytes, labelled: Places) -> tuple[Numbers, Places]:
+def find_numbers(data: Bytes, labelled: Places) -> tuple[ChainNumbers, Places]:
     """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label.
@@ -82,7 +82,7 @@ def find_numbers(data: Bytes, labelled: Places) -> tuple[Numbers, Places]:
     plain = [text[at:to] for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)]
     for at in np.flatnonzero(with_x[own]).tolist():
         plain[at] += "X"
-    return Numbers(chains.start[own], end[own], plain), chains.start[rest]
+    return ChainNumbers(chains.start[own], end[own], plain), chains.start[rest]
 
 
 def _room_of_x(chains: Chains) -> Places:

@@ -4,9 +4,9 @@ Numbers are such as `1.3800138E+10` and `138加0013加8000`; addresses `a[at]b[d
 without brackets is a word, so the domain behind it must end like one, and either its dots are spelt out as well or the word
 before holds what prose has not: a digit, dot, underscore, plus or hyphen.
 
-Spreadsheets, database dumps and people who evade filters write numbers so. Each form is a `Rule`: a gate, which hyperscan looks
-for in the one pass over all texts, and a pattern of Python that says exactly what stands there and what it means. A rule runs
-only over texts in which its gate was seen. What is rewritten takes the room that it had: the way back to the place stays.
+Spreadsheets, database dumps and people who evade filters write numbers so. Each form is a `SpellingRule`: a gate, which hyperscan
+looks for in the one pass over all texts, and a pattern of Python that says exactly what stands there and what it means. A rule
+runs only over texts in which its gate was seen. What is rewritten takes the room that it had: the way back to the place stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from matcher.text import cells, spellings
 from matcher.text.chain_numbers import find_numbers, is_valid
 from matcher.text.chains import ROOM
 from matcher.text.fold import FILL, fit, fold_all
-from matcher.text.spellings import LABELLED, LONGEST_BETWEEN, Rule, mixed_number
+from matcher.text.spellings import LABELLED, LONGEST_BETWEEN, SpellingRule, mixed_number
 from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE
 
@@ -87,7 +87,7 @@ def _apart(order: Iterable[int], first: Sequence[int], last: Sequence[int]) -> I
             end = last[number]
 
 
-def _found(text: str, rule: Rule, seen: Places) -> Iterator[tuple[int, int, str]]:
+def _found(text: str, rule: SpellingRule, seen: Places) -> Iterator[tuple[int, int, str]]:
     """Where what `rule` finds around the characters `seen` begins and ends, and what it is; all the rest is not looked at."""
     pattern, plain_of, group = rule.pattern, rule.plain, rule.pattern.groupindex.get("value", 0)
     done = 0
@@ -116,9 +116,9 @@ def _found_by_gates() -> Literals:
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[SpellingRule, ...]:
     """Every rule, in the order in which they run."""
-    read_in_cells = (Rule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
+    read_in_cells = (SpellingRule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
     return (
         *_spreadsheet(),
         *_hexadecimal(),
@@ -131,12 +131,12 @@ def rules() -> tuple[Rule, ...]:
     )
 
 
-def _spreadsheet() -> Iterable[Rule]:
+def _spreadsheet() -> Iterable[SpellingRule]:
     """A mobile number as a cell that is too narrow shows it, with digits enough to be whole: `1.3800138E+10`, `8.61380013800E12`.
 
     Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
     """
-    yield Rule(
+    yield SpellingRule(
         (r"(?:1\.[3-9][0-9]{6,9}|8\.61[3-9][0-9]{6,9})e\+?1[02]",),
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
@@ -145,14 +145,14 @@ def _spreadsheet() -> Iterable[Rule]:
     )
 
 
-def _hexadecimal() -> Iterable[Rule]:
+def _hexadecimal() -> Iterable[SpellingRule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
-    yield Rule(
+    yield SpellingRule(
         (r"0x0{0,7}[34][0-9a-f]{8}[^0-9a-z]",),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
         lambda m: number if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
-    yield Rule(
+    yield SpellingRule(
         (rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",),
         re.compile(rf"{BEFORE}(?:0[xX]|[xX]')((?:[0-9a-fA-F]{{2}}){{{SHORTEST_TEXT},}}+)(?!{WORD})"),
         _text_of_hex,
@@ -190,12 +190,12 @@ LONGEST_SPELT = 18 * 7
 SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
 
 
-def _spelt() -> Iterable[Rule]:
+def _spelt() -> Iterable[SpellingRule]:
     """Eleven or eighteen words for digits in a row that are a mobile number or a resident ID: `yao san ba ling …`."""
     word = "|".join(sorted(SPELT, key=len, reverse=True))
     of = {digits: "|".join(spelt for spelt, digit in SPELT.items() if digit in digits) for digits in ("1", "3456789", "2", "0")}
     beginnings = [f"(?:{of[first]})(?: |-|, ?)?(?:{of[second]})" for first, second in (("1", "3456789"), ("2", "0"))]
-    yield Rule(
+    yield SpellingRule(
         tuple(beginnings),
         re.compile(rf"(?i){BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?x(?![A-Za-z]))?"),
         _spelt_plain,
@@ -216,9 +216,9 @@ MORSE = dict(zip("----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".s
 MORSE_DIGIT = re.compile(r"[.\-]{5}")
 
 
-def _morse() -> Iterable[Rule]:
+def _morse() -> Iterable[SpellingRule]:
     """A mobile number in Morse code, with a space or a stroke between its digits."""
-    yield Rule(
+    yield SpellingRule(
         (r"[^.\-][.]----(?: | ?[/|] ?)(?:[.][.][.]--|[.]{4}[.\-]|-[.]{4}|--[.]{3}|---[.]{2}|----[.])[ /|]",),
         re.compile(r"(?<![.\-])[.]----(?:(?: | ?[/|] ?)[.\-]{5}){10}(?![.\-]| [.\-]{5})"),
         _morse_plain,
@@ -279,7 +279,7 @@ PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*
 SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 
 
-def _mails() -> Iterable[Rule]:
+def _mails() -> Iterable[SpellingRule]:
     """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
     top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+"
     dots = "|".join(SIGNS_OF_DOT)
@@ -299,12 +299,12 @@ def _mails() -> Iterable[Rule]:
         rf"{sign}{short}{named_dot}",
         rf"{sign}{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
     )
-    yield Rule(
+    yield SpellingRule(
         tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
     )
-    yield Rule(
+    yield SpellingRule(
         (r"[0-9a-z] @ [0-9a-z] [0-9a-z.\-] ",),
         re.compile(
             r"(?ai)(?<![0-9a-z._%+\-@])(?<![0-9a-z] )[0-9a-z](?: [0-9a-z._%+\-]){1,63} @(?: [0-9a-z.\-]){2,62}"
@@ -320,9 +320,9 @@ BACKWARD_MAIL = re.compile(
 )
 
 
-def _backward_mails() -> Iterable[Rule]:
+def _backward_mails() -> Iterable[SpellingRule]:
     """Addresses that are written backwards: `moc.elpmaxe@iew.il`."""
-    yield Rule(
+    yield SpellingRule(
         (rf"[^0-9a-z.@\-](?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@",),
         BACKWARD_MAIL,
         lambda match: "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1],

@@ -269,7 +269,7 @@ def _table() -> Bytes:
     return made
 
 
-class Folded:
+class FoldedText:
     """A folded text as UTF-8, `utf8`, and the way back to the decoded one, whose UTF-8 is `body`.
 
     No other form is made before it is asked for, and most are never asked. Half a surrogate pair stays what it is.
@@ -337,13 +337,13 @@ class Folded:
         return Ranks(where(np.frombuffer(self.utf8, np.uint8), begins_character))
 
 
-def fold(text: str) -> Folded:
+def fold(text: str) -> FoldedText:
     """`text` folded; linear. A short one, as a title, is folded character by character: calls of numpy cost more than that."""
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > SHORT or body.isascii():
         return fold_all([body])[0]
     plain = read_numbers(_with_plain_lines(body).decode("utf-8", "surrogatepass").translate(_plain_forms()))
-    return Folded(plain.encode("utf-8", "surrogatepass"), body)
+    return FoldedText(plain.encode("utf-8", "surrogatepass"), body)
 
 
 class _PlainForms(dict[int, str]):
@@ -359,13 +359,13 @@ def _plain_forms() -> _PlainForms:
     return _PlainForms()
 
 
-def fold_all(bodies: Sequence[bytes]) -> list[Folded]:
+def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
     """Each of `bodies`, which are UTF-8, folded."""
     texts = [_with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
         for number, folded in zip(wide, _with_plain_characters([texts[number] for number in wide]), strict=True):
             texts[number] = folded
-    return [Folded(body if text == body else text, body) for text, body in zip(texts, bodies, strict=True)]
+    return [FoldedText(body if text == body else text, body) for text, body in zip(texts, bodies, strict=True)]
 
 
 def _with_plain_lines(body: bytes) -> bytes:

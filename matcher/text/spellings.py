@@ -29,7 +29,7 @@ from ullage.identifiers.base import BEFORE, GAP
 BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
 
 
-class Rule(NamedTuple):
+class SpellingRule(NamedTuple):
     """One form: where it may stand, its exact pattern, and what replaces a match.
 
     `gates` are patterns for hyperscan, in any case, of characters or of bytes.
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     """What else tells where it may begin, in columns."""
 
 
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[SpellingRule, ...]:
     """Every rule, in the order in which they run."""
     return (*_brackets(), *_segments(), *_formulas(), *_plus_signs(), *_glued())
 
@@ -77,7 +77,7 @@ BRACKETED = re.compile(
 BRACKETS = re.compile(rf"{OPEN}|{CLOSE}")
 
 
-def _brackets() -> Iterable[Rule]:
+def _brackets() -> Iterable[SpellingRule]:
     """A group in brackets, or several."""
     opening, closing = rb"(?:[(\[{<]|\xe3\x80[\x8a\x88\x8c\x8e\x90\x94])", rb"(?:[)\]}>]|\xe3\x80[\x8b\x89\x8d\x8f\x91\x95])"
     gates = (
@@ -85,7 +85,7 @@ def _brackets() -> Iterable[Rule]:
         b"[0-9][ \\-.:/]?%s[0-9]{3,4}%s" % (opening, closing),
         b"%s ?%s[0-9]%s" % (closing, opening, closing),
     )
-    yield Rule(gates, BRACKETED, _bracketed_plain)
+    yield SpellingRule(gates, BRACKETED, _bracketed_plain)
 
 
 def _bracketed_plain(match: re.Match[str]) -> str:
@@ -98,10 +98,10 @@ SEGMENT = r"(?:号段|號段|开头|開頭|打头|打頭|字头|字頭|前缀|�
 REST = r"(?:的|手机|号码?|后面|後面|后八位|後八位|尾号|尾號|接着?|是|为|為|[^\w\n\x1c]){0,6}"
 
 
-def _segments() -> Iterable[Rule]:
+def _segments() -> Iterable[SpellingRule]:
     """The first three digits as those of a carrier, and the rest: `138号段：0013-8000`, `号段138，尾号00138000`."""
     rest = r"(?P<rest>\d{4}[ \-.]?\d{4})(?!\d)"
-    yield Rule(
+    yield SpellingRule(
         (rf"1[3-9][0-9].?{SEGMENT}", rf"{SEGMENT}[^0-9]{{0,3}}1[3-9][0-9][^0-9]"),
         re.compile(
             rf"(?<![0-9A-Za-z])(?P<value>(?:{SEGMENT}[:： 为是]{{0,2}})?(?P<first>1[3-9]\d)(?!\d)"
@@ -114,11 +114,11 @@ def _segments() -> Iterable[Rule]:
 QUOTE = "[\"'“”‘’]"
 
 
-def _formulas() -> Iterable[Rule]:
+def _formulas() -> Iterable[SpellingRule]:
     """Strings that a spreadsheet or a program joins."""
     joined, more = rf"[ ]?(?:&|\+|\|\||\.)[ ]?{QUOTE}", rf"\d{{1,17}}[xX]?{QUOTE}"
     listed = rf"(?:[ ]?[,;][ ]?{QUOTE}?\d{{1,17}}[xX]?{QUOTE}?){{1,17}}"
-    yield Rule(
+    yield SpellingRule(
         (rf"[0-9]{QUOTE}?[ ]?(?:&|\+|\|\||\.)[ ]?{QUOTE}[0-9]", rf"concat(?:enate)?\([ ]?{QUOTE}?[0-9]"),
         re.compile(
             rf"(?i){BEFORE}(?P<value>=?(?:{QUOTE}?\d{{1,17}}{QUOTE}?(?:{joined}{more}){{1,17}}"
@@ -137,7 +137,7 @@ TRUNK = re.compile(r"\([ ]?0[ ]?\)")
 SHORTEST_ABROAD = 7
 
 
-def _plus_signs() -> Iterable[Rule]:
+def _plus_signs() -> Iterable[SpellingRule]:
     """Numbers with a calling code that is bracketed or parted in another way than it is dialled, as E.164."""
     gates = (
         r"[(\[]\+(?:[1-79]|8[^6])",
@@ -150,7 +150,7 @@ def _plus_signs() -> Iterable[Rule]:
         r"\+[0-9]{1,3}[ .\-]0[0-9]",
         r"\+[0-9][ .\-][0-9][ .\-][0-9][ .\-][0-9]",
     )
-    yield Rule(gates, ABROAD, _abroad_plain)
+    yield SpellingRule(gates, ABROAD, _abroad_plain)
 
 
 def _abroad_plain(match: re.Match[str]) -> str:
@@ -177,15 +177,17 @@ _WORDS = "|".join(sorted(HAN_SEPARATORS, key=len, reverse=True))
 IBAN_APART = rf"(?: ?(?:(?![0-9A-Za-z\s\x1c])[^\w]|[_xX]|{_WORDS}){{1,2}} ?| {{1,3}}|\t)"
 
 
-def _glued() -> Iterable[Rule]:
+def _glued() -> Iterable[SpellingRule]:
     """What is glued to a value: a line end or tab that was never undone, and the word IBAN."""
-    yield Rule(
+    yield SpellingRule(
         (r"\\[nrt](?:\+?[0-9]|[a-z]{2}[0-9]{2}|[0-9a-z._%+\-]{1,64}@)",),
         re.compile(r"(?<!\\)(?P<value>\\{1,4}[nrt])(?=\+?\d|[A-Z]{2}\d{2}|[0-9A-Za-z._%+\-]{1,64}@)", re.ASCII),
         lambda m: "\t" if m["value"][-1] == "t" else "\n",
     )
-    yield Rule((r"iban[a-z]{2}[0-9]{2}",), re.compile(rf"(?i){BEFORE}(?P<value>iban)(?=[a-z]{{2}}[0-9]{{2}})"), lambda _: " ")
-    yield Rule(
+    yield SpellingRule(
+        (r"iban[a-z]{2}[0-9]{2}",), re.compile(rf"(?i){BEFORE}(?P<value>iban)(?=[a-z]{{2}}[0-9]{{2}})"), lambda _: " "
+    )
+    yield SpellingRule(
         X_SIGNS,
         re.compile(
             rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"

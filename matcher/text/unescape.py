@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import ranges, texts_holding
-from matcher.columns.bitset import CASE, DASH, Bytes, Chain, Flags, Places, Ranks, behind, where
-from matcher.columns.literals import ONCE, TEXT, Literals, Patterns
+from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Places, Ranks, behind, where
+from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
 from matcher.text.chains import chain_starts
 from matcher.text.decode import PLAINLY, common_share
@@ -50,7 +50,7 @@ Span = tuple[int, int]
 """Characters [start, end) of a text."""
 
 
-class Read(NamedTuple):
+class Replacement(NamedTuple):
     """What the characters [start, end) of a text say."""
 
     start: int
@@ -74,7 +74,7 @@ def reveal_base64(text: str) -> str:
     return "".join([*made, text[copied:]]) if made else text
 
 
-def _read(text: str, start: int) -> tuple[list[Read], int]:
+def _read(text: str, start: int) -> tuple[list[Replacement], int]:
     """What can be read of the block at `start`, and where to go on."""
     first = LINE.match(text, start)
     if first is None:
@@ -86,7 +86,7 @@ def _read(text: str, start: int) -> tuple[list[Read], int]:
         if count and (plain := _decoded(block if count == 1 else "".join(text[slice(*line)] for line in lines[:count]))):
             end = lines[count - 1][1]
             padding = PADDING.match(text, end)
-            return [Read(start, end := padding.end() if padding else end, plain)], end
+            return [Replacement(start, end := padding.end() if padding else end, plain)], end
     if len(lines) == 1 and "--" not in block:  # which is known to be none
         return [], first.end()
     return _in_part(text, lines)
@@ -104,19 +104,19 @@ def _add_lines(text: str, lines: list[Span]) -> None:
             return
 
 
-def _in_part(text: str, lines: Sequence[Span]) -> tuple[list[Read], int]:
+def _in_part(text: str, lines: Sequence[Span]) -> tuple[list[Replacement], int]:
     """What can be read of lines that are no text as a whole, some together and others each for itself, and where to go on."""
     widths = [end - start for start, end in lines]
     whole_bytes = widths[0] % 4 == 0 and len(lines) > 1
     together = _stretches([text[slice(*line)] for line in lines]) if whole_bytes else {}
-    found, number = list[Read](), 0
+    found, number = list[Replacement](), 0
     while number < len(lines):
         start, end = lines[number]
         if number and widths[number] < widths[0]:  # another block may begin here
             return found, start
         if number in together:
             behind, plain = together[number]
-            found.append(Read(start, lines[behind - 1][1], plain))
+            found.append(Replacement(start, lines[behind - 1][1], plain))
             number = behind
         else:
             if together or not whole_bytes or text.find("--", start, end) >= 0:  # else it is known to be none
@@ -159,12 +159,12 @@ def _part(decoder: codecs.IncrementalDecoder, body: bytes) -> str | None:
     return part
 
 
-def _fields(text: str, start: int, end: int) -> list[Read]:
+def _fields(text: str, start: int, end: int) -> list[Replacement]:
     """Those of a line's fields, with two hyphens between, that are blocks."""
     found = []
     for field in text[start:end].split("--"):
         if len(field) >= SHORTEST and (plain := _decoded(field)):
-            found.append(Read(start, start + len(field), plain))
+            found.append(Replacement(start, start + len(field), plain))
         start += len(field) + 2
     return found
 
@@ -198,11 +198,11 @@ def base64_starts(data: Bytes) -> Places:
 
     `data` is a text in UTF-8, or with one byte for every character.
     """
-    runs = Chain(where(data, _is_of_alphabet))
+    runs = NeighbourRuns(where(data, _is_of_alphabet))
     if not runs.of(SHORTEST).any():
         return np.empty(0, np.int64)
-    three = Chain(where(data, lambda part: part == DASH)).of(3)
-    start, end = Chain(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(SHORTEST)
+    three = NeighbourRuns(where(data, lambda part: part == DASH)).of(3)
+    start, end = NeighbourRuns(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(SHORTEST)
     before = Ranks(where(data, _is_beyond_f))
     telling = before.of(end) > before.of(start)
     start, size = start[telling], (end - start)[telling]
@@ -337,7 +337,7 @@ def begins_escaped(text: bytes) -> bool:
 
 
 @cache
-def patterns() -> Patterns:
+def patterns() -> SearchPatterns:
     """What a text has, once it is folded, in which something but a base64 block may be undone.
 
     An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
@@ -349,7 +349,7 @@ def patterns() -> Patterns:
     own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
     own += tuple(gate.encode() for gate in GATES)
     gates, flags = deobfuscate.gates()
-    return Patterns((*own, *gates), tuple(flag | ONCE for flag in (*[TEXT] * len(own), *flags)))
+    return SearchPatterns((*own, *gates), tuple(flag | ONCE for flag in (*[TEXT] * len(own), *flags)))
 
 
 @cache

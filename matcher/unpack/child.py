@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from matcher.unpack import kinds, protocol, sandbox
-from matcher.unpack.limits import Budget
+from matcher.unpack.limits import UnpackBudget
 from matcher.unpack.protocol import ENDED, LONGEST_REQUEST
 from matcher.unpack.walk import Walk
 
@@ -203,7 +203,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     """Read the container at descriptor 0. Words: its kind, and the limits' numbers."""
     kind, *limits = words
     size = os.fstat(0).st_size
-    budget = Budget(limits, size)
+    budget = UnpackBudget(limits, size)
     body = mmap.mmap(
         0, size, PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     )  # writable for ctypes' sake; copied if written
@@ -211,7 +211,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if sandbox.seal(libc) else 0)
     if not flags & protocol.SECCOMP:
         sandbox.no_more_files()
-    writer = protocol.Writer(1)
+    writer = protocol.ChildWriter(1)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none
         writer.outcome("unsupported", "")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from matcher.unpack import readers
 
 
-class Format(NamedTuple):
+class FileFormat(NamedTuple):
     """How a format is recognised, and who reads it. A reader's module lists its own as `FORMATS`.
 
     A format is recognised by any one of its marks; those that a text may begin with count only where control characters follow.
@@ -49,13 +49,13 @@ class Format(NamedTuple):
 
 
 @cache
-def formats() -> Mapping[str, Format]:
+def formats() -> Mapping[str, FileFormat]:
     """All formats by kind, in the order of the modules' names."""
     files = [file for folder in readers.__path__ for file in os.listdir(folder)]  # noqa: PTH208  pathlib costs the child's start
     names = {file.removesuffix(".py") for file in files if file.endswith(".py")}
     found = {}
     for name in sorted(names - {"__init__"}):
-        declared: tuple[Format, ...] = import_module(f"{readers.__name__}.{name}").FORMATS
+        declared: tuple[FileFormat, ...] = import_module(f"{readers.__name__}.{name}").FORMATS
         found.update({one.kind: one for one in declared})
     return found
 
@@ -141,7 +141,7 @@ UNREAD_FURTHER_IN = {
 """Place and bytes, likewise: Berkeley DB, Exchange and Active Directory, LMDB, SAS among them."""
 
 
-class Marks(NamedTuple):
+class FormatMarks(NamedTuple):
     """By which bytes kinds are known; those of `faint` and `inside` count only beside control characters."""
 
     sure: dict[bytes, str]
@@ -154,7 +154,7 @@ class Marks(NamedTuple):
 
 
 @cache
-def marks() -> Marks:
+def marks() -> FormatMarks:
     """Those of formats that are read, and of files that are not."""
     known = formats().values()
     sure = {mark: one.kind for one in known for mark in one.starts} | UNREAD
@@ -162,7 +162,7 @@ def marks() -> Marks:
     inside = {place: one.kind for one in known for place in one.inside} | UNREAD_FURTHER_IN
     binary = [(one.is_binary, one.kind) for one in known if one.is_binary]
     text = [(one.is_text, one.kind) for one in known if one.is_text]
-    return Marks(sure, faint, inside, frozenset(mark[:1] for mark in sure), binary, text)
+    return FormatMarks(sure, faint, inside, frozenset(mark[:1] for mark in sure), binary, text)
 
 
 def sniff(head: bytes, name: str = "") -> str:
@@ -182,7 +182,7 @@ def sniff(head: bytes, name: str = "") -> str:
     return _with_controls(head, name, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
 
 
-def _with_controls(head: bytes, name: str, known: Marks) -> str:
+def _with_controls(head: bytes, name: str, known: FormatMarks) -> str:
     """Kinds whose marks a text may have, or that stand further in: none of them is without control characters."""
     for is_one, kind in known.binary:
         if is_one(head, name):

@@ -78,7 +78,7 @@ class Halt(Exception):  # noqa: N818  not a fault of ours: the end of reading, w
         self.reason, self.whole = reason, whole
 
 
-class Budget:
+class UnpackBudget:
     """Counts bytes and entries, and raises `Halt` where a limit ends them."""
 
     def __init__(self, words: list[str], size: int) -> None:

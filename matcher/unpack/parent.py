@@ -27,7 +27,7 @@ from typing import BinaryIO, Self
 from matcher.unpack import envelopes, kinds, protocol
 from matcher.unpack.kinds import formats
 from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Member, Outcome
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 
@@ -194,7 +194,7 @@ class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ou
 
 def unpack(
     body: bytes | BinaryIO, name: str, limits: Limits | None = None, media_type: str = "", server: ForkServer | None = None
-) -> Unpacked:
+) -> UnpackRun:
     """Members and outcomes of `body`, a container or not, called `name`; a context manager to iterate over once.
 
     A body that is text is itself the one member, and no child is started for it. `body` may be a file that is open for reading,
@@ -208,7 +208,7 @@ def unpack(
     limits = limits or Limits()
     if limits.ocr_seconds and not has_ocr():
         limits = limits._replace(ocr_seconds=0)
-    return Unpacked(body, name, limits, media_type, server)
+    return UnpackRun(body, name, limits, media_type, server)
 
 
 @cache
@@ -226,7 +226,7 @@ def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
     return kinds.sniff(body[: kinds.HEAD], name) != kinds.TEXT or envelopes.may_hold(body, lettered=lettered)
 
 
-class Unpacked:
+class UnpackRun:
     """One run. Its memory is one frame, and what the caller makes of `Member.read`."""
 
     def __init__(
@@ -241,7 +241,7 @@ class Unpacked:
         self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
         self._stack, self._server = contextlib.ExitStack(), server
         self._clock, self._waited = clock, 0.0
-        self._held, self._frames = bytearray(), _Checked(limits)
+        self._held, self._frames = bytearray(), _ChildProtocol(limits)
         self._child: Child | None = None
         self._is_inner = False
         self._ocr_left = float(limits.ocr_seconds)
@@ -254,7 +254,7 @@ class Unpacked:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def __iter__(self) -> Iterator[Member | Outcome]:
+    def __iter__(self) -> Iterator[Member | UnreadPart]:
         head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
         kind = kinds.sniff(head, self._name)
         if kind == kinds.TEXT:
@@ -264,10 +264,10 @@ class Unpacked:
             if watch.has_any:
                 yield from self._from_child(envelopes.KIND)
         elif kind in kinds.UNREADABLE:
-            yield Outcome(self._name, kind)
+            yield UnreadPart(self._name, kind)
         elif kind in kinds.IN_PART:
             yield Member(self._name, protocol.BYTES, "", partial(next, self._pieces(), b""))
-            yield Outcome(self._name, kinds.IN_PART[kind])
+            yield UnreadPart(self._name, kinds.IN_PART[kind])
         else:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
@@ -275,7 +275,7 @@ class Unpacked:
         """The body as it is."""
         return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
 
-    def _from_child(self, kind: str) -> Iterator[Member | Outcome]:
+    def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
         server = self._server = self._server or self._stack.enter_context(ForkServer())
         self._child = self._stack.enter_context(server.child(kind, self._limits, self._body))
         alias = kinds.stem(self._name)
@@ -292,15 +292,15 @@ class Unpacked:
                     said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
                     yield Member(self._path(path, alias), *said, self._piece, protocol.containers()[container])
                 elif frame[0] == protocol.OUTCOME:
-                    yield Outcome(self._path(frame[1][1:], alias), protocol.REASON[frame[1][0]])
+                    yield UnreadPart(self._path(frame[1][1:], alias), protocol.REASON[frame[1][0]])
         except Broken as broken:
-            yield Outcome(self._name, broken.reason)
+            yield UnreadPart(self._name, broken.reason)
         finally:
             self._stack.close()
             if not self.flags & protocol.SECCOMP:  # the child could have reached the server
                 server.close()
 
-    def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | Outcome]:
+    def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
         """Read a container inside of this one in a child of its own, which has no more such children.
 
         It shares the limits; a picture has those of pictures, so that many of them leave time for all else.
@@ -314,12 +314,12 @@ class Unpacked:
             raise self._frames.broken or Broken("damaged")
         is_picture = kinds.sniff(bytes(body[: kinds.HEAD])) == PICTURE
         if is_picture and self._ocr_left <= 0:
-            yield Outcome(name, "timeout")
+            yield UnreadPart(name, "timeout")
             return
         left, paths = self._limits.wall_seconds - self._waited, self._limits.entries * LONGEST_PATH
         shared = self._limits._replace(wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0))
         limits = shared.of_picture(self._ocr_left) if is_picture else shared._replace(ocr_seconds=0)
-        inner = Unpacked(bytes(body), name, limits, "", server, self._clock)
+        inner = UnpackRun(bytes(body), name, limits, "", server, self._clock)
         inner._is_inner = True
         with inner:
             yield from inner
@@ -396,7 +396,7 @@ class Unpacked:
         return "memory" if code is None else CAUSES.get(code, "damaged")
 
 
-class _Checked:
+class _ChildProtocol:
     """What the child may say next, and how much of it."""
 
     AFTER = {  # noqa: RUF012  a constant

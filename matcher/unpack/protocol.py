@@ -76,7 +76,7 @@ VALUES = frozenset(("masked", "spelt", "digests", "salted", "cookies"))
 """Of these so many values were not read; of all else a file, a page or an entry."""
 
 
-class Outcome(NamedTuple):
+class UnreadPart(NamedTuple):
     """Something that was not read, or not wholly.
 
     `path` may hold leaked values as any file name may: it is for the person who chose the file, never for a log or a store.
@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
         return REASONS[self.reason], IN_CHINESE[self.reason]
 
 
-class Values(Outcome):
+class UnreadValueCount(UnreadPart):
     """So many values in a text that no list can be asked for; `form` is what digests probably are."""
 
     _number: int
@@ -122,7 +122,7 @@ class Values(Outcome):
         return f"{self._number:,} {english}{probably[0]}", f"{self._number:,}{chinese}{probably[1]}"
 
 
-class Unread:
+class UnreadCounts:
     """What was not read of some files, counted by reason as it is told."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class Unread:
         self.files = 0
         self._last = ""
 
-    def add(self, outcome: Outcome, file: str) -> None:
+    def add(self, outcome: UnreadPart, file: str) -> None:
         """Something in a file; of one file all is told before anything of the next."""
         self.reasons[outcome.reason] += outcome.number
         self.files += file != self._last
@@ -216,7 +216,7 @@ def containers() -> tuple[str, ...]:
     return "", "other", *sorted({name for one in formats().values() for name in one.containers or (one.kind,)} - {"other"})
 
 
-class Writer:
+class ChildWriter:
     """The child's end. What is said is out before anything else is parsed, so that a crash loses only what crashed."""
 
     def __init__(self, fd: int) -> None:

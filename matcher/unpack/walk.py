@@ -20,8 +20,8 @@ from pyexpat import ExpatError
 
 from matcher.unpack import envelopes, kinds
 from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
-from matcher.unpack.limits import Budget, Halt
-from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, Writer
+from matcher.unpack.limits import Halt, UnpackBudget
+from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter
 
 Body = bytes | mmap.mmap
 CHUNK, TAIL = 64 << 10, 1024
@@ -59,7 +59,7 @@ def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
     return head[:size], whole()
 
 
-class Counted:
+class SizedChunks:
     """Chunks that count their bytes, to be read by size as well; `tail` is the last of them once they are at an end."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
@@ -85,7 +85,7 @@ class Counted:
         return bytes(held[:size])
 
 
-class View(io.RawIOBase):
+class BodyFile(io.RawIOBase):
     """A body as a file to be read."""
 
     def __init__(self, body: bytes | mmap.mmap) -> None:
@@ -120,7 +120,7 @@ class View(io.RawIOBase):
 class Walk:
     """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
 
-    def __init__(self, budget: Budget, out: Writer, outermost: str = "") -> None:
+    def __init__(self, budget: UnpackBudget, out: ChildWriter, outermost: str = "") -> None:
         self.budget, self.out, self._outermost = budget, out, outermost
         self.container, self._depth = "", 0
         """The kind of what is open: of what texts come out now."""

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from matcher.columns.batch import Texts
 from matcher.watchlist import file, subjects, witness
 from matcher.watchlist.build_report import Control, Report
-from matcher.watchlist.cohorts import Coder, Codes, Table, counts_of
+from matcher.watchlist.cohorts import Coder, Codes, CohortTable, counts_of
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
-from matcher.watchlist.source import REFERENCE, Batch, Source
+from matcher.watchlist.source import REFERENCE, ColumnBatch, Source
 from matcher.watchlist.tagging import (
     CHOICES,
     SELF_TEST_HANDLE,
@@ -39,7 +39,7 @@ from matcher.watchlist.tagging import (
 )
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
-from ullage.lookup import enrolled as recorded
+from ullage.lookup import list_index as recorded
 from ullage.lookup.written_forms import PLAIN
 from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, make_tenant, signing_key
@@ -54,7 +54,7 @@ LIFE = timedelta(days=104)
 class Builder:
     """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves.
 
-    With `listed` the list of what is recorded (`ullage.lookup.enrolled`) as well.
+    With `listed` the list of what is recorded (`ullage.lookup.list_index`) as well.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Builder:
         self._index_tags: list[tuple[Tags, Array]] = []
         """Of the last batch, the index tags by which a look-up asks for its values, and their rows."""
 
-    def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.Header:
+    def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.WatchlistHeader:
         """Write `target` (.watchlist) and, beside it, the sealed `.subjects`, and the `.enrolled` where that is wanted.
 
         Nothing is written unless all of the list was read, and was what `control` says.
@@ -85,7 +85,7 @@ class Builder:
             customers = stack.enter_context(contextlib.closing(Runs(target.parent)))
             listed = stack.enter_context(contextlib.closing(Runs(target.parent)))
             codes = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
-            way_back = stack.enter_context(subjects.Writer(target.with_suffix(".subjects"), self._keys, self._tenant))
+            way_back = stack.enter_context(subjects.SubjectWriter(target.with_suffix(".subjects"), self._keys, self._tenant))
             for batch in source.batches():
                 if control:
                     control.add(batch)
@@ -114,12 +114,12 @@ class Builder:
         customers.add(handle, number)
         return np.zeros(1, np.uint32)
 
-    def header(self, now: datetime, former: file.Header | None = None) -> file.Header:
+    def header(self, now: datetime, former: file.WatchlistHeader | None = None) -> file.WatchlistHeader:
         """A header that lacks what the arrays tell; what `former` counts is counted too."""
         if former:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
-        return file.Header(
+        return file.WatchlistHeader(
             version=VERSION,
             algorithm=file.ALGORITHM,
             tenant=self._tenant,
@@ -135,7 +135,7 @@ class Builder:
             build=secrets.token_hex(16),
         )
 
-    def _batch(self, batch: Batch, entries: Runs, customers: Runs, way_back: subjects.Writer) -> Codes:
+    def _batch(self, batch: ColumnBatch, entries: Runs, customers: Runs, way_back: subjects.SubjectWriter) -> Codes:
         """Tags of one batch of rows; the combination of labels of each, 0 where a row is nobody's or has none.
 
         A customer is numbered by the row; equal handles become one when all are known.
@@ -155,7 +155,7 @@ class Builder:
             entries.add(tags, numbers[places])
         return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
 
-    def owned(self, batch: Batch) -> tuple[Texts, Array]:
+    def owned(self, batch: ColumnBatch) -> tuple[Texts, Array]:
         """The references of a batch, and which of its rows belong to somebody."""
         references, faults = clean_references(batch.references)
         self.report.reject(batch, REFERENCE, faults)
@@ -167,7 +167,7 @@ class Builder:
         """The handles (n, 16) of references."""
         return self._handle_key.tags(references)
 
-    def tagged(self, batch: Batch, owned: Array) -> Iterator[tuple[Tags, Array]]:
+    def tagged(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
         """(tags, rows) of every form of every value in the rows that somebody owns."""
         for column in batch.columns:
             rows, normals, faults = normalised(column.kind, column.cells)
@@ -190,7 +190,7 @@ class Builder:
         last, self._index_tags = self._index_tags, []
         return last
 
-    def witness_tags(self, batch: Batch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
+    def witness_tags(self, batch: ColumnBatch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
         """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
         if batch.witness is None:
             return
@@ -209,7 +209,9 @@ class Builder:
                 self._counts[witness.KIND, form] += len(places)
                 yield self._tags.tagger(witness.KIND, form).tag(texts), rows[places]
 
-    def _write(self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime) -> file.Header:
+    def _write(
+        self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime
+    ) -> file.WatchlistHeader:
         """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
         with contextlib.ExitStack() as stack:
             names = ("high", "low", "subject", "bitmap", "directory", "handle", "cohort", "combination", "labels")
@@ -230,7 +232,7 @@ class Builder:
                 recorded.write(target.with_suffix(recorded.SUFFIX), head, pairs, signing_key(self._keys, self._tenant))
             return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
 
-    def _label(self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]) -> Table:
+    def _label(self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]) -> CohortTable:
         """Write the combination of each of `size` customers: that of the last row that has labels."""
         kind = file.width_of(len(self.coder))
         if not size:
@@ -248,7 +250,7 @@ class Builder:
         return table
 
 
-def labelled(header: file.Header, table: Table | None) -> file.Header:
+def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.WatchlistHeader:
     """The header of a file with these labels."""
     if table is None:
         return header
@@ -256,7 +258,7 @@ def labelled(header: file.Header, table: Table | None) -> file.Header:
     return replace(header, dimensions=dimensions, combinations=len(table.combination), label_bytes=size)
 
 
-def write_table(table: Table, parts: Mapping[str, IO[bytes]]) -> None:
+def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
     """Write what the numbers of combinations mean."""
     parts["combination"].write(table.combination.astype("<u2").tobytes())
     parts["labels"].write(table.encode())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from matcher.watchlist.source import REFERENCE, Batch
+from matcher.watchlist.source import REFERENCE, ColumnBatch
 from ullage.errors import ConfigError
 
 KEPT_REJECTS = 1000
@@ -48,7 +48,7 @@ class Report:
         """How many cells and rows were left out."""
         return self.reasons.total()
 
-    def reject(self, batch: Batch, column: str, faults: Mapping[int, str]) -> None:
+    def reject(self, batch: ColumnBatch, column: str, faults: Mapping[int, str]) -> None:
         """Note what is wrong with rows of a batch."""
         self.reasons.update((column, reason) for reason in faults.values())
         for row in sorted(faults)[: max(0, KEPT_REJECTS - len(self.rejects))]:
@@ -92,7 +92,7 @@ class Control:
         if not self._expected:
             raise ConfigError(f"{path}: holds no totals: write at least `rows` and their number")
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: ColumnBatch) -> None:
         """Count a batch, whether or not its values are of use."""
         self._seen["rows"] += len(batch.lines)
         columns = [*batch.columns, *(batch.witness or ())]

@@ -32,14 +32,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist import file, subjects
 from matcher.watchlist.build import Builder, index_entries, labelled, number_customers, write_table
 from matcher.watchlist.build_report import Control
-from matcher.watchlist.cohorts import FEW, Label, Table, counts_of
+from matcher.watchlist.cohorts import FEW, CohortTable, Label, counts_of
 from matcher.watchlist.file import BODY, CHUNK, Array, digest_of, read_erased, read_header, write_erased
 from matcher.watchlist.index import ERASED, Index, Places
-from matcher.watchlist.installed import DELTA, HANDLE, check_keys, path_of, tag_keys
+from matcher.watchlist.installation import DELTA, HANDLE, check_keys, path_of, tag_keys
 from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from ullage.errors import ConfigError
-from ullage.lookup import enrolled as recorded
+from ullage.lookup import list_index as recorded
 from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, signing_key, verify_key
 from ullage.security.tags import Tags
@@ -49,15 +49,15 @@ BLOCKS = 4096
 """Blocks of the list of what is recorded that are changed together: a million pairs."""
 
 
-class Pairs(NamedTuple):
+class SubjectPairs(NamedTuple):
     """Entries as tags (n, 16) with the handles (n, 16) of their customers."""
 
     tags: Tags
     handles: Tags
 
-    def where(self, kept: Flags) -> Pairs:
+    def where(self, kept: Flags) -> SubjectPairs:
         """Those of them."""
-        return Pairs(self.tags[kept], self.handles[kept])
+        return SubjectPairs(self.tags[kept], self.handles[kept])
 
 
 class Changes:
@@ -66,7 +66,9 @@ class Changes:
     With the list `listed` of what is recorded, that is written anew as well, beside the delta.
     """
 
-    def __init__(self, keys: KeyStore, tenant: str, main: Path, former: Path, listed: recorded.Enrolled | None = None) -> None:
+    def __init__(
+        self, keys: KeyStore, tenant: str, main: Path, former: Path, listed: recorded.VerifiedList | None = None
+    ) -> None:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
         self._tags = tag_keys(self._base, main, keys, tenant)
@@ -74,12 +76,12 @@ class Changes:
         self._former, self._main = former, main
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
-        self._counted: file.Header | None = None
+        self._counted: file.WatchlistHeader | None = None
         self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None)
         none = np.empty((0, TAG_BYTES), np.uint8)
         self._listed = listed
         """The list of what is recorded as it is; below what changes of it, pairs and whole customers."""
-        self._listed_added, self._listed_removed = [Pairs(none, none)], [Pairs(none, none)]
+        self._listed_added, self._listed_removed = [SubjectPairs(none, none)], [SubjectPairs(none, none)]
         self._listed_gone = none
         self.report = self._builder.report
 
@@ -91,7 +93,7 @@ class Changes:
         way_back: Path,
         now: datetime,
         control: Control | None = None,
-    ) -> file.Header:
+    ) -> file.WatchlistHeader:
         """Write the delta to `target` and the references of new customers behind those in `way_back`.
 
         Additions must be what `control` says. A row of `removals` that names identifiers takes these from its customer; one that
@@ -104,26 +106,26 @@ class Changes:
             added = added.where(~_among(added.handles, whole))
             added = added.where(~_pairs_among(added, more))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with subjects.Writer(way_back, self._keys, self._tenant, keep=True) as references:
+        with subjects.SubjectWriter(way_back, self._keys, self._tenant, keep=True) as references:
             if additions:
                 added = _joined(added, *self._additions(additions, references, control))
                 if control:
                     control.reconcile(additions)
                 self.report.refuse_a_poor_list(additions)
-            added = _joined(added, Pairs(*self._builder.self_test()))
+            added = _joined(added, SubjectPairs(*self._builder.self_test()))
             header = self._write(target, added, removed, gone, now)
             if self._listed:
                 self._list_anew(self._listed, target.with_suffix(recorded.SUFFIX), now)
             references.finish()
         return header
 
-    def _so_far(self) -> tuple[Pairs, Pairs, Tags]:
+    def _so_far(self) -> tuple[SubjectPairs, SubjectPairs, Tags]:
         """(entries that came, entries that went, customers that went) as the delta so far has them."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         key = verify_key(self._keys, self._tenant)
         header = file.read_header(self._former, key) if self._former.is_file() else None
         if header is None or header.base != self._base.build:
-            return Pairs(none, none), Pairs(none, none), none
+            return SubjectPairs(none, none), SubjectPairs(none, none), none
         index = Index(self._former, key, self._tags.noting_key())
         index.chunks.check_all()
         own, self._counted = index.arrays, header
@@ -131,10 +133,10 @@ class Changes:
         codes = [self._builder.coder.code(index.table.of(code)) for code in index.combinations_of(rows).tolist()]
         self._labelled.append((own["handle"][rows], np.array(codes, np.uint32)))
         live = index.is_live(np.arange(index.header.entries))
-        added = Pairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
-        return added, Pairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
+        added = SubjectPairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
+        return added, SubjectPairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
 
-    def _additions(self, source: Source, references: subjects.Writer, control: Control | None) -> Iterator[Pairs]:
+    def _additions(self, source: Source, references: subjects.SubjectWriter, control: Control | None) -> Iterator[SubjectPairs]:
         for batch in source.batches():
             if control:
                 control.add(batch)
@@ -143,20 +145,20 @@ class Changes:
             used = np.zeros(len(texts), bool)
             for tags, rows in self._builder.tagged(batch, owned):
                 used[rows] = True
-                yield Pairs(tags, handles.take(rows, axis=0))
-            self._listed_added += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.index_tags()]
+                yield SubjectPairs(tags, handles.take(rows, axis=0))
+            self._listed_added += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.index_tags()]
             rows = np.flatnonzero(used)
             if batch.labels:
                 self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
             own = texts.take(rows)
             references.add(handles.take(rows, axis=0), own)
             for tags, places in self._builder.witness_tags(batch, own, handles.take(rows, axis=0), rows):
-                yield Pairs(tags, handles.take(places, axis=0))
+                yield SubjectPairs(tags, handles.take(places, axis=0))
 
-    def _removals(self, source: Source) -> tuple[Pairs, Tags]:
+    def _removals(self, source: Source) -> tuple[SubjectPairs, Tags]:
         """(entries, handles of customers) that a list takes away."""
         none = np.empty((0, TAG_BYTES), np.uint8)
-        entries, whole = [Pairs(none, none)], [none]
+        entries, whole = [SubjectPairs(none, none)], [none]
         reader = Builder(self._keys, self._tenant, self._base.epoch, "all", listed=self._listed is not None)
         for batch in source.batches():
             texts, owned = reader.owned(batch)
@@ -165,8 +167,8 @@ class Changes:
             for column in batch.columns:
                 if column.kind != "name":
                     names_one |= column.cells.filled()
-            entries += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
-            self._listed_removed += [Pairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()]
+            entries += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
+            self._listed_removed += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()]
             whole.append(handles[owned & ~names_one])
         if reader.report.rejected:
             first = reader.report.rejects[0]
@@ -176,7 +178,7 @@ class Changes:
         self._listed_gone = np.concatenate(whole)
         return _joined(*entries), self._listed_gone
 
-    def _list_anew(self, listed: recorded.Enrolled, target: Path, now: datetime) -> None:
+    def _list_anew(self, listed: recorded.VerifiedList, target: Path, now: datetime) -> None:
         """Write the list of what is recorded with what came and without what went; it expires when it would have."""
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:
@@ -185,7 +187,7 @@ class Changes:
         pairs = _amended(listed.pairs(), came, went, self._listed_gone)
         recorded.write(target, head, pairs, signing_key(self._keys, self._tenant))
 
-    def _write(self, target: Path, added: Pairs, removed: Pairs, gone: Tags, now: datetime) -> file.Header:
+    def _write(self, target: Path, added: SubjectPairs, removed: SubjectPairs, gone: Tags, now: datetime) -> file.WatchlistHeader:
         parts = {name: io.BytesIO() for name in file.sections(self._base)}
         numbers = np.arange(len(added.tags), dtype=np.uint32)
         with contextlib.closing(Runs(target.parent)) as entries, contextlib.closing(Runs(target.parent)) as customers:
@@ -216,7 +218,7 @@ class Changes:
         self.report.customers, self.report.entries = header.customers, header.enrolled
         return file.write(target, header, parts, signing_key(self._keys, self._tenant))
 
-    def _label(self, parts: Mapping[str, io.BytesIO]) -> Table:
+    def _label(self, parts: Mapping[str, io.BytesIO]) -> CohortTable:
         """Write the labels of the customers who are in the delta; a new label that few have yet is left out."""
         coder = self._builder.coder
         high, low = file.split(np.frombuffer(parts["handle"].getvalue(), np.uint8).reshape(-1, TAG_BYTES))
@@ -256,8 +258,8 @@ def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
     return np.ascontiguousarray(rows).view(f"S{2 * TAG_BYTES}").ravel()
 
 
-def _joined(*parts: Pairs) -> Pairs:
-    return Pairs(np.concatenate([part.tags for part in parts]), np.concatenate([part.handles for part in parts]))
+def _joined(*parts: SubjectPairs) -> SubjectPairs:
+    return SubjectPairs(np.concatenate([part.tags for part in parts]), np.concatenate([part.handles for part in parts]))
 
 
 def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
@@ -269,7 +271,7 @@ def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
     return found
 
 
-def _pairs_among(pairs: Pairs, others: Pairs) -> Flags:
+def _pairs_among(pairs: SubjectPairs, others: SubjectPairs) -> Flags:
     """Which entries are also among `others`."""
     return _among(np.concatenate(pairs, axis=1), np.concatenate(others, axis=1))
 

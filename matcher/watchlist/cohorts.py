@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matcher.watchlist.source import CANARY, REFERENCE, Batch, Column, Source
+from matcher.watchlist.source import CANARY, REFERENCE, ColumnBatch, Source, SourceColumn
 from matcher.watchlist.tagging import clean_references, normalised
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.parsing import read_json
@@ -54,7 +54,7 @@ Label = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CohortTable:
     """What the numbers mean: `labels` a dimension, each with how many customers have it; `combination` u16[n, dimensions].
 
     A combination holds the place of the label in its dimension, from 1; 0 is none. The first combination is that of no label.
@@ -65,7 +65,7 @@ class Table:
     combination: npt.NDArray[Any] = field(default_factory=lambda: np.zeros((1, 0), np.uint16))
 
     @classmethod
-    def read(cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]) -> Table:
+    def read(cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]) -> CohortTable:
         """The table of a file; CorruptError when it cannot be."""
         try:
             labels = tuple(tuple((str(name), int(count)) for name, count in own) for own in read_json(text))
@@ -92,7 +92,7 @@ class Table:
         return {dimension: own[place - 1][0] for dimension, own, place in places if place}
 
 
-NO_LABELS = Table()
+NO_LABELS = CohortTable()
 """The table of a list without labels."""
 
 
@@ -113,7 +113,7 @@ class Coder:
         """Whether there are labels at all."""
         return bool(self._places)
 
-    def codes(self, batch: Batch) -> Codes:
+    def codes(self, batch: ColumnBatch) -> Codes:
         """The combination of each row: u32[n]; ConfigError for what is no label, or for too many."""
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
@@ -136,7 +136,7 @@ class Coder:
             key |= own.setdefault(label, len(own) + 1) << (BITS * number)
         return self._code(key)
 
-    def table(self, counts: npt.NDArray[Any], known: Collection[Label] = ()) -> Table:
+    def table(self, counts: npt.NDArray[Any], known: Collection[Label] = ()) -> CohortTable:
         """What the numbers mean, given how many customers have each; labels that few share, and are not `known`, are left out."""
         dimensions = tuple(self._places)
         keys = np.array(list(self._codes), np.uint64)
@@ -150,7 +150,7 @@ class Coder:
             renumbered[[own[name] for name, _ in kept]] = np.arange(1, len(kept) + 1)
             combination[:, number] = renumbered[places]
             labels.append(tuple(kept))
-        return Table(dimensions, tuple(labels), combination)
+        return CohortTable(dimensions, tuple(labels), combination)
 
     def _dimension(self, name: str) -> tuple[int, dict[str, int]]:
         if name not in self._places and len(self._places) == MOST_DIMENSIONS:
@@ -164,7 +164,7 @@ class Coder:
         return self._codes.setdefault(key, len(self._codes))
 
     @staticmethod
-    def _add(batch: Batch, column: Column, row: int, text: str, own: dict[str, int]) -> None:
+    def _add(batch: ColumnBatch, column: SourceColumn, row: int, text: str, own: dict[str, int]) -> None:
         """Learn a new label."""
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
         cells = (other.cells.take(np.array([row])).strings()[0].strip() for other in batch.columns)
@@ -188,7 +188,7 @@ def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int6
     return counts
 
 
-def tally(tables: Sequence[tuple[Table, npt.NDArray[Any]]]) -> dict[Label, int]:
+def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label, int]:
     """Customers a label, of numbers each with the table that they belong to."""
     found: dict[Label, int] = {}
     for table, codes in tables:
@@ -204,7 +204,7 @@ def tally(tables: Sequence[tuple[Table, npt.NDArray[Any]]]) -> dict[Label, int]:
 People = dict[str, dict[str, set[str]]]
 
 
-class Bait(NamedTuple):
+class HoneytokenList(NamedTuple):
     """A list of bait for one party: the file's bytes, and how many customers are in it."""
 
     content: bytes
@@ -216,7 +216,7 @@ class Bait(NamedTuple):
         return hashlib.sha256(self.content).hexdigest()
 
 
-def bait_of(source: Source, tenant: str, party: str, random: str) -> Bait:
+def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenList:
     """The bait for `party` in a list: the rows with that label in column `canary`, or all rows of a list that has none.
 
     ConfigError for a party that is no label, for a value that cannot be read, and where there is no bait.
@@ -228,7 +228,7 @@ def bait_of(source: Source, tenant: str, party: str, random: str) -> Bait:
         raise ConfigError(f"{source}: holds no customer whose column {CANARY} is that label")
     lines = sorted(json.dumps(_sorted(ref, values), ensure_ascii=False, sort_keys=True) for ref, values in people.items())
     head = ("ullage bait 1", f"tenant {tenant}", f"party {party}", f"random {random}")
-    return Bait("\n".join((*head, *lines, "")).encode(), len(lines))
+    return HoneytokenList("\n".join((*head, *lines, "")).encode(), len(lines))
 
 
 def _sorted(reference: str, values: dict[str, set[str]]) -> dict[str, list[str]]:

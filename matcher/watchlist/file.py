@@ -179,7 +179,7 @@ ONE, WITHIN = np.uint64(1), np.uint64((1 << WORD_BITS) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class WatchlistHeader:
     """What a watchlist says of itself.
 
     `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
@@ -232,7 +232,7 @@ class Header:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
-    def decode(cls, path: Path, data: bytes) -> Header:
+    def decode(cls, path: Path, data: bytes) -> WatchlistHeader:
         """The header in `data`; ConfigError for a version or algorithm that this one does not know."""
         try:
             raw = read_json(data)
@@ -260,7 +260,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class FileSection:
     """One array of a file: its type, its shape, and the byte of the body on which it begins."""
 
     dtype: np.dtype[Any]
@@ -278,7 +278,7 @@ class Section:
         return self.start + -(-self.size // 8) * 8
 
 
-def sections(header: Header) -> dict[str, Section]:
+def sections(header: WatchlistHeader) -> dict[str, FileSection]:
     """Every array by name, in the order of the file."""
     n, r, (directory, bitmap) = header.entries, header.removed, header.bits
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -298,7 +298,7 @@ def sections(header: Header) -> dict[str, Section]:
     }
     placed, start = {}, 0
     for name, (dtype, shape) in shapes.items():
-        placed[name] = Section(np.dtype(dtype), shape, start)
+        placed[name] = FileSection(np.dtype(dtype), shape, start)
         start = placed[name].end
     return placed
 
@@ -308,7 +308,7 @@ def width_of(combinations: int) -> str:
     return "<u2" if combinations <= 1 << 16 else "<u4"
 
 
-def body_bytes(header: Header) -> int:
+def body_bytes(header: WatchlistHeader) -> int:
     """Bytes of all arrays together."""
     return list(sections(header).values())[-1].end
 
@@ -347,7 +347,7 @@ def joined(high: Array, low: Array) -> Tags:
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 
-def write(path: Path, header: Header, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey) -> Header:
+def write(path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey) -> WatchlistHeader:
     """Write a watchlist, signed, durably and in one step (rename).
 
     `parts` are open files that hold the arrays, at their beginning; a section that is not among them must be empty. The body is
@@ -379,7 +379,7 @@ def write(path: Path, header: Header, parts: Mapping[str, IO[bytes]], key: Ed255
     return final
 
 
-def _bytes(header: Header, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
+def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
     """The body, section by section."""
     for name, section in sections(header).items():
         left = section.size
@@ -404,7 +404,7 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield bytes(held)
 
 
-def read_header(path: Path, key: Ed25519PublicKey) -> Header:
+def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
     """The header of `path`, its signature and the file's size checked."""
     with opened(path) as file:
         return header_of(file, path, key)
@@ -418,7 +418,7 @@ def opened(path: Path) -> IO[bytes]:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> Header:
+def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
     """The header of a file that is open at its beginning, as `read_header`."""
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
@@ -432,7 +432,7 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> Header:
         raise ConfigError(
             f"{path} is not signed by this tenant's building host (verify.pub), or damaged: it is refused"
         ) from None
-    header = Header.decode(path, head)
+    header = WatchlistHeader.decode(path, head)
     if any(start[place + length + SIGNATURE_BYTES :]):
         raise CorruptError(f"{path} is damaged behind its header: install it again")
     expected = BODY + body_bytes(header) + DIGEST_BYTES * -(-body_bytes(header) // CHUNK)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.file import read_header
-from matcher.watchlist.installed import LOAD, SUFFIX, TenantLists, folder_of
+from matcher.watchlist.installation import LOAD, SUFFIX, TenantLists, folder_of
 from matcher.watchlist.sizes import Sizes
 from ullage.errors import UllageError
 from ullage.monitoring.canary import TENANT as CANARY
@@ -43,7 +43,7 @@ class InUse:
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
     """What is to be used now, where the lists `former` were until now."""
     now = context.running_time.look().now()
-    found = {lists.tenant: lists for lists in installed.load(context)}
+    found = {lists.tenant: lists for lists in installation.load(context)}
     sizes = Sizes(context.data, context.keys)
     refused = sizes.shortfalls((tenant, lists.customers) for tenant, lists in found.items())
     kept = {lists.tenant: lists for lists in former if lists.expires > now}

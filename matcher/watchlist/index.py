@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.cohorts import NO_LABELS, Label, Table, tally
+from matcher.watchlist.cohorts import NO_LABELS, CohortTable, Label, tally
 from matcher.watchlist.file import (
     BODY,
     CHUNK,
@@ -18,7 +18,7 @@ from matcher.watchlist.file import (
     WORD_BITS,
     Array,
     Chunks,
-    Header,
+    WatchlistHeader,
     body_bytes,
     header_of,
     marks,
@@ -67,13 +67,13 @@ class Index:
         self._bitmap, self._directory, self._handle = a["bitmap"].view("<u8"), a["directory"], a["handle"]
         self.table = self._read_table()
 
-    def _read_table(self) -> Table:
+    def _read_table(self) -> CohortTable:
         """What the numbers of combinations mean, checked; an empty table where the list has no labels."""
         if not self.header.dimensions:
             return NO_LABELS
         first = self.places["combination"].start
         self.chunks.check(range(first // CHUNK, -(-self.places["labels"].end // CHUNK)))
-        return Table.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
+        return CohortTable.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
 
     def combinations_of(self, subjects: Places) -> Places:
         """The combination of labels of each of these rows, 0 for none."""
@@ -221,7 +221,7 @@ class Watchlist:
         """What changed since, if anything."""
 
     @property
-    def header(self) -> Header:
+    def header(self) -> WatchlistHeader:
         """What the main file says of itself."""
         return self.main.header
 

@@ -34,7 +34,7 @@ MOST = 2**32 - 1
 _NUMBER = np.dtype("<u4")
 
 
-class Sorted(NamedTuple):
+class SortedRecords(NamedTuple):
     """Records in order of tag, then number: halves of the tags u64[n], numbers u32[n]; of which ranges they are all records."""
 
     first: int
@@ -75,7 +75,7 @@ class Runs:
         if self._waiting >= RUN:
             self._write(*self._ordered())
 
-    def ranges(self, renumbered: Array | None = None) -> Iterator[Sorted]:
+    def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
         """Every record once, in order of the tags. `renumbered` u32 holds another number for each that was added."""
         tags, numbers, starts = self._ordered()
         sizes = np.diff(starts) + sum((np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64))
@@ -88,7 +88,7 @@ class Runs:
             parts = [(tags[held], numbers[held]), *(self._read(run, first, beyond) for run in self._runs)]
             number = np.concatenate([part for _, part in parts])
             high, low = split(np.concatenate([part for part, _ in parts]))
-            yield Sorted(first, beyond, *_sorted(high, low, number if renumbered is None else renumbered.take(number)))
+            yield SortedRecords(first, beyond, *_sorted(high, low, number if renumbered is None else renumbered.take(number)))
             first = beyond
 
     def close(self) -> None:

@@ -25,12 +25,12 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Texts
-from matcher.detect.labelled import label_of
+from matcher.detect.field_labels import label_of
 from matcher.text.fold import written
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.free_text_check import identifier_in
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 REFERENCE = "customer_ref"
 CANARY = "canary"
@@ -60,7 +60,7 @@ UNREADABLE: Mapping[type[Exception], str] = {
 Wanted = Callable[[Path, Sequence[str]], list[int]]
 
 
-class Column(NamedTuple):
+class SourceColumn(NamedTuple):
     """One column of a batch: what kind it holds, what the file calls it, and its cells."""
 
     kind: str
@@ -71,18 +71,18 @@ class Column(NamedTuple):
 class Witnessing(NamedTuple):
     """The columns of a loan's amount and date."""
 
-    amount: Column
-    date: Column
+    amount: SourceColumn
+    date: SourceColumn
 
 
-class Batch(NamedTuple):
+class ColumnBatch(NamedTuple):
     """Rows by column, with the line that each row begins on; two columns may hold one kind."""
 
     path: Path
     lines: Sequence[int]
     references: Texts
-    columns: list[Column]
-    labels: Sequence[Column] = ()
+    columns: list[SourceColumn]
+    labels: Sequence[SourceColumn] = ()
     """Columns of labels; their kind is the dimension, or `canary`."""
     witness: Witnessing | None = None
 
@@ -117,7 +117,7 @@ class Source:
         """What it is called in a message."""
         return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ColumnBatch]:
         """The rows, up to 50,000 a batch."""
         for path in self.paths:
             for table in tables(path, self.columns, self.delimiter, self._wanted):
@@ -184,17 +184,17 @@ class Source:
             raise ConfigError(f"{path}: line 1: there is no column {name!r}, which --long names")
         return list(header).index(name)
 
-    def _wide(self, path: Path, table: Table) -> Batch:
-        columns = [Column(self._kind(name), name, cells) for name, cells in zip(table.names, table.columns, strict=True)]
+    def _wide(self, path: Path, table: SourceTable) -> ColumnBatch:
+        columns = [SourceColumn(self._kind(name), name, cells) for name, cells in zip(table.names, table.columns, strict=True)]
         [references] = [column.cells for column in columns if column.kind == REFERENCE]
-        labels = [Column(dimension, c.name, c.cells) for c in columns if (dimension := _dimension(c.kind))]
+        labels = [SourceColumn(dimension, c.name, c.cells) for c in columns if (dimension := _dimension(c.kind))]
         pair = {column.kind: column for column in columns if column.kind in self.witness}
         apart = (REFERENCE, *pair)
         others = [column for column in columns if column.kind not in apart and not _dimension(column.kind)]
         witness = Witnessing(*(pair[name] for name in self.witness)) if pair else None
-        return Batch(path, table.lines, references, others, labels, witness)
+        return ColumnBatch(path, table.lines, references, others, labels, witness)
 
-    def _by_kind(self, path: Path, table: Table) -> Iterator[Batch]:
+    def _by_kind(self, path: Path, table: SourceTable) -> Iterator[ColumnBatch]:
         """One batch a kind that occurs; a kind that is not known is a fault of the list."""
         references, kind_cells, values = table.columns
         known = self._known() - {REFERENCE}
@@ -208,7 +208,7 @@ class Source:
                     "map what the list calls it with --map CALLED=KIND"
                 )
             lines = [table.lines[int(row)] for row in rows]
-            yield Batch(path, lines, references.take(rows), [Column(kind, kind, values.take(rows))])
+            yield ColumnBatch(path, lines, references.take(rows), [SourceColumn(kind, kind, values.take(rows))])
 
 
 @cache
@@ -240,7 +240,7 @@ def suggestion(name: str) -> str:
     if not _may_be_shown(word):
         return ""
     label = label_of(word)
-    by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == Field.NAME else "")
+    by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == FieldLabel.NAME else "")
     spelt = {word: kind.name for kind in kinds().values() for word in kind.headers if len(word) > MOST_DIGITS} | _words()
     close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
     return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
@@ -257,7 +257,7 @@ def _dimension(kind: str) -> str:
     return match[1] if match else kind if kind == CANARY else ""
 
 
-class Table(NamedTuple):
+class SourceTable(NamedTuple):
     """Up to 50,000 rows of one file: the wanted columns by name, and the line that each row begins on."""
 
     lines: Sequence[int]
@@ -265,7 +265,7 @@ class Table(NamedTuple):
     columns: list[Texts]
 
 
-def tables(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[Table]:
+def tables(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[SourceTable]:
     """The rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header."""
     if path.suffix == ".parquet":
         yield from _parquet(path, wanted)
@@ -292,7 +292,7 @@ class _Rows:
                 self.line += 1
 
 
-def _csv(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[Table]:
+def _csv(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[SourceTable]:
     with _open(path) as raw:
         line = _Rows(io.StringIO(), ",")
         try:
@@ -308,7 +308,7 @@ def _csv(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> It
             while batch := list(itertools.islice(_filled(path, line, rows, len(names)), ROWS)):
                 cells = list(zip(*[row for _, row in batch], strict=True))
                 texts = [Texts.of([cell.encode() for cell in cells[i]]) for i in columns]
-                yield Table([first for first, _ in batch], [names[i] for i in columns], texts)
+                yield SourceTable([first for first, _ in batch], [names[i] for i in columns], texts)
         except tuple(UNREADABLE) as error:
             raise ConfigError(f"{path}: line {line.line} cannot be read: {UNREADABLE[type(error)]}") from None
 
@@ -322,7 +322,7 @@ def _filled(path: Path, line: _Rows, rows: Iterator[list[str]], width: int) -> I
             yield line.line, row
 
 
-def _parquet(path: Path, wanted: Wanted) -> Iterator[Table]:
+def _parquet(path: Path, wanted: Wanted) -> Iterator[SourceTable]:
     try:
         from pyarrow import ArrowException, parquet  # noqa: PLC0415  an extra of its own
     except ModuleNotFoundError:
@@ -333,7 +333,7 @@ def _parquet(path: Path, wanted: Wanted) -> Iterator[Table]:
         names = [header[i] for i in wanted(path, header)]
         first = 1
         for table in file.iter_batches(ROWS, columns=names):
-            yield Table(range(first, first + table.num_rows), names, [_cells(table.column(name)) for name in names])
+            yield SourceTable(range(first, first + table.num_rows), names, [_cells(table.column(name)) for name in names])
             first += table.num_rows
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None

@@ -23,7 +23,7 @@ from matcher.columns.batch import Texts, hexed
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.files.atomic_write import put_in_place
 from ullage.security.keys import KeyStore
-from ullage.security.sealing import Opener, Sealer
+from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.tags import Tags
 
 PURPOSE = "subjects"
@@ -36,7 +36,7 @@ LONGEST = 64 * 2**20
 _LENGTH = struct.Struct("<I")
 
 
-class Writer:
+class SubjectWriter:
     """Writes the way back, a chunk at a time; it is there only when `finish` was reached.
 
     As a context manager it leaves nothing behind that is not finished.
@@ -114,7 +114,7 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
     CorruptError unless it is whole, ConfigError where the resolver's key is not here.
     """
     gone, begins = 0, f"{handle},"
-    with Writer(path, keys, tenant) as made:
+    with SubjectWriter(path, keys, tenant) as made:
         for sealed, plain in _opened(path, keys, tenant):
             lines = plain.decode().split("\n")
             kept = [line for line in lines if not line.startswith(begins)]
@@ -130,7 +130,7 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     """Each message as it lies there and in clear; ConfigError where it does not open."""
-    opener = Opener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
+    opener = SealOpener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
     for sealed in _chunks(path):
         try:
             yield sealed, opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)

@@ -25,8 +25,8 @@ from matcher.detect.kinds import card, email, phone, resident_id
 from matcher.detect.numbers import WIDTH
 from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
-from ullage.identifiers.masked import FORM as MASKED
-from ullage.identifiers.masked import KEPT
+from ullage.identifiers.masked_value import FORM as MASKED
+from ullage.identifiers.masked_value import KEPT
 from ullage.lookup.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
 from ullage.security.check_values import check_value
 from ullage.security.cmac import TAG_BYTES, derive_key
@@ -42,7 +42,7 @@ SELF_TEST_HANDLE = b"\xff" * TAG_BYTES
 """The handle of its customer, who is nobody: the last of all, so that customers are numbered as if it were not there."""
 
 
-class Enrolled(NamedTuple):
+class FormValues(NamedTuple):
     """Values of one form: `rows` says which value of the column each comes from."""
 
     form: str
@@ -61,26 +61,26 @@ def entries_of(kind: str, digested: bool) -> int:
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
-def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[Enrolled]:
+def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
     """Every form of a column's normal values, if it has any."""
     if not len(texts):
         return
     rows = np.arange(len(texts), dtype=np.int64)
-    yield Enrolled(PLAIN, rows, texts)
+    yield FormValues(PLAIN, rows, texts)
     if kind == "email" and len(tagged := np.flatnonzero((texts.table == ord("+")).any(axis=1))):
         bare = Texts.of([strip_plus(text).encode() for text in texts.take(tagged).strings()])
-        yield Enrolled(PLAIN, tagged, bare)
+        yield FormValues(PLAIN, tagged, bare)
         if digested:
-            yield from (Enrolled(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
+            yield from (FormValues(e.form, tagged[e.rows], e.texts) for e in _digests(kind, bare))
     if digested:
         yield from _digests(kind, texts)
     whole = _domestic(kind, texts)
     if len(whole):
         for head, tail in KEPT.get(kind, ()):
-            yield Enrolled(MASKED, whole, _masked(texts.take(whole), head, tail))
+            yield FormValues(MASKED, whole, _masked(texts.take(whole), head, tail))
 
 
-def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
+def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
     """Digests of the values, and of domestic phone numbers with each prefix."""
     for prefix in prefixes(kind):
         rows = _domestic(kind, texts) if prefix else np.arange(len(texts), dtype=np.int64)
@@ -92,7 +92,7 @@ def _digests(kind: str, texts: Texts) -> Iterator[Enrolled]:
             raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
             text = hexed(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
             for part in parts:
-                yield Enrolled(form, rows, Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])))
+                yield FormValues(form, rows, Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])))
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Incident
 from alerts.stage.pipeline import Alert
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from tests import factories
 from tests.conftest import HeldClock
 from ullage.bus import FINDINGS, Record
@@ -93,4 +93,4 @@ def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding]
 
 def everything(store: IncidentStore) -> dict[str, str]:
     """Every document by class and id, as JSON."""
-    return {f"{kind.__name__} {d.id}": d.model_dump_json() for kind in CLASSES for d in store.scroll(kind, Where())}
+    return {f"{kind.__name__} {d.id}": d.model_dump_json() for kind in CLASSES for d in store.scroll(kind, DocumentFilter())}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.roles import ALL
-from alerts.lookup.exposed import index_tags
+from alerts.lookup.person_lookup import index_tags
 from alerts.records import incident_id
 from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store

@@ -42,7 +42,7 @@ from alerts.notify.message import MOST_BYTES, Message
 from alerts.notify.robot import MOST_BYTES as MOST_OF_ROBOTS
 from alerts.records import CLASSES, Incident
 from alerts.search.app import create_app
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo.plant import plan
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
@@ -153,13 +153,13 @@ class Play:
         with closing(configured_store(self.context)) as store, closing(Accounts(self.folder, self.clock.as_clock())) as accounts:
             add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
             app = create_app(self.context, store, accounts, CollectorRegistry(), frozenset({HOST}), zone=UTC, hasher=CHEAP)
-            head = min(one.id for one in store.scroll(Incident, Where()))
+            head = min(one.id for one in store.scroll(Incident, DocumentFilter()))
             holds = Holds(store, Vault(self.folder / "evidence"), self.context.trail("alert"), self.context.clock)
             holds.set(head, by="Li", case=REFERENCE, reason="police")
             Console(Browser(app), accounts, self._add).work()
             self._run()
             for kind in CLASSES:
-                documents = sorted(store.scroll(kind, Where()), key=lambda one: one.id)
+                documents = sorted(store.scroll(kind, DocumentFilter()), key=lambda one: one.id)
                 self._add(f"store {kind.__name__}", [one.model_dump(mode="json") for one in documents])
         for name, sent in self.sent.items():
             limit = LIMITS.get(name, MOST_BYTES)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from alerts.notify.notifier import configured
 from alerts.records import Decision
 from alerts.search.app import create_app
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser
 from tests.alerts.builders import handle
 from ullage import audit
@@ -24,7 +24,7 @@ BANNER = "Nobody is told of incidents"
 
 def decided(store, incident: str) -> list[tuple[str, str, str]]:
     store.refresh()
-    return [(one.status, one.by, one.note) for one in store.scroll(Decision, Where({"incident": (incident,)}))]
+    return [(one.status, one.by, one.note) for one in store.scroll(Decision, DocumentFilter({"incident": (incident,)}))]
 
 
 def last(data) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> 
     assert "of a false positive" in run("resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1)
     assert decided(store, leaked) == []
     assert "comes back on" in run("resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei")
-    (made,) = store.scroll(Decision, Where({"incident": (leaked,)}))
+    (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
     assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
 
 
@@ -78,7 +78,7 @@ def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, progr
     assert decided(store, leaked) == []
     answer = ask(reason="chance", days=30)
     assert (answer.status_code, answer.json()["status"]) == (200, "false_positive")
-    (made,) = store.scroll(Decision, Where({"incident": (leaked,)}))
+    (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
     assert (made.act, made.value, made.until - made.at) == ("excused", "chance", timedelta(days=30))
 
 

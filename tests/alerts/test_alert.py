@@ -12,7 +12,7 @@ from alerts.maintenance.retention import expire
 from alerts.records import Exposure, Holding, Incident, Sighting, incident_id
 from alerts.stage import facts as read
 from alerts.stage.pipeline import decode
-from alerts.store import Outcome, Where, open_store
+from alerts.store import DocumentFilter, WriteResult, open_store
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
@@ -22,7 +22,7 @@ from ullage.settings import StoreSettings
 
 
 def incidents(store):
-    return list(store.scroll(Incident, Where()))
+    return list(store.scroll(Incident, DocumentFilter()))
 
 
 def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
@@ -34,9 +34,9 @@ def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
     assert (incident.scenario, incident.origin) == ("X15", "ours")
     assert incident.reasons
     assert incident.origin_reasons
-    assert {e.subject for e in store.scroll(Exposure, Where())} == {handle("a"), handle("b")}
+    assert {e.subject for e in store.scroll(Exposure, DocumentFilter())} == {handle("a"), handle("b")}
     assert store.get(Sighting, "f").incident == incident.id
-    (holding,) = store.scroll(Holding, Where())
+    (holding,) = store.scroll(Holding, DocumentFilter())
     assert (holding.incident, len(holding.values)) == (incident.id, 11)
 
 
@@ -44,7 +44,7 @@ def test_a_repost_shares_the_incident_and_counts_nobody_twice(store, clock):
     fold_all(store, clock, [finding("f", range(50), people="ab"), finding("g", range(50), people="ab", site="forum")])
     (incident,) = incidents(store)
     assert (incident.customers, incident.sightings, incident.sites) == (2, 2, ("forum", "paste"))
-    assert all(e.sightings == ("f", "g") and e.sites == ("forum", "paste") for e in store.scroll(Exposure, Where()))
+    assert all(e.sightings == ("f", "g") and e.sites == ("forum", "paste") for e in store.scroll(Exposure, DocumentFilter()))
 
 
 def test_overlapping_slices_in_one_batch_and_in_many_end_alike(store, clock, tmp_path):
@@ -143,12 +143,12 @@ def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(tmp_path_factor
     shuffle.shuffle(findings)
     with closing(open_store("sqlite:///i.sqlite", tmp_path_factory.mktemp("fold"))) as store:
         fold_all(store, HeldClock(), findings, batch)
-        assert {s.id for s in store.scroll(Sighting, Where())} == {f.id for f in findings}
-        exposures = list(store.scroll(Exposure, Where()))
+        assert {s.id for s in store.scroll(Sighting, DocumentFilter())} == {f.id for f in findings}
+        exposures = list(store.scroll(Exposure, DocumentFilter()))
         seen = {(e.subject, sighting) for e in exposures for sighting in e.sightings}
         assert seen == {(m.subject, f.id) for f in findings for m in f.matches}
         for incident in incidents(store):
-            assert incident.sightings == store.count(Sighting, Where({"incident": (incident.id,)}))
+            assert incident.sightings == store.count(Sighting, DocumentFilter({"incident": (incident.id,)}))
             assert incident.customers == len({e.subject for e in exposures if e.incident == incident.id}) > 0
 
 
@@ -206,7 +206,7 @@ def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(store, clo
     told = finding("f", range(10), people="a", kinds=kinds)
     matches = tuple(m.model_copy(update={"own_fields": own}) for m in told.matches)
     fold_all(store, clock, [told.model_copy(update={"matches": matches})])
-    (exposure,) = store.scroll(Exposure, Where())
+    (exposure,) = store.scroll(Exposure, DocumentFilter())
     assert exposure.corroborated is corroborated
     assert set(own) <= set(exposure.own_fields)
 
@@ -219,7 +219,7 @@ def test_customers_are_held_of_so_many_incidents_at_once_as_fit(monkeypatch):
 
 
 def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(store, clock, monkeypatch):
-    monkeypatch.setattr(store, "put", lambda documents, _over=None: [Outcome.REJECTED for _ in documents])
+    monkeypatch.setattr(store, "put", lambda documents, _over=None: [WriteResult.REJECTED for _ in documents])
     with pytest.raises(RecordError) as caught:
         stage(store, clock).handle([record(finding("f", range(10), people="a"))])
     assert caught.value.reason == "rejected"
@@ -247,7 +247,7 @@ def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store
     fold_all(store, clock, [finding("f", range(20), people="ab")])
     removed = expire(store, keep, clocks_at(WHEN + timedelta(days=181)))
     old = store.get(Incident, incident_id("f"))
-    assert (removed.total(), store.count(Exposure, Where()), old.customers) == (2, 0, 2)
+    assert (removed.total(), store.count(Exposure, DocumentFilter()), old.customers) == (2, 0, 2)
     clock.advance(181 * 86400)
     fold_all(store, clock, [finding("g", range(20), people="ab"), finding("h", range(20), people="ab")])
     new = store.get(Incident, incident_id("g"))
@@ -263,7 +263,7 @@ def test_confidence_fields_and_epochs_of_one_person_come_together(store, clock):
     changed = match(subject=handle("a"), kind="card", form="md5", index_tag="new", confidence=99, fields=("CARD", "CVV"), row=7)
     strong = strong.model_copy(update={"matches": (changed,), "capture": capture, "index_epoch": 2})
     fold_all(store, clock, [weak, strong])
-    (exposure,) = store.scroll(Exposure, Where())
+    (exposure,) = store.scroll(Exposure, DocumentFilter())
     assert (exposure.kinds, exposure.forms, exposure.confidence) == (("card", "phone"), ("md5", "plain"), 99)
     assert exposure.groups == (("CARD", "CVV"), ("NAME", "PHONE"))
     assert (exposure.first_seen, exposure.last_seen) == (WHEN, WHEN + timedelta(hours=5))

@@ -19,10 +19,10 @@ from prometheus_client import CollectorRegistry, Counter
 
 from alerts.accounts.roles import Principal
 from alerts.records import Decision, Incident
-from alerts.search.held import MOST, MOST_BYTES, SECONDS, Dropped, Held
-from alerts.search.judge import Judged
+from alerts.search.assessment_cache import MOST, MOST_BYTES, SECONDS, AssessmentCache, DroppedFile
+from alerts.search.judge import FileAssessment
 from alerts.search.upload import MOST_FIELDS, Upload
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol
@@ -76,12 +76,12 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind] in shown + handles.text]
     with folding(context):
         assert page.post(f"{place}/open").status_code == 303
-    [incident] = store.scroll(Incident, Where())
+    [incident] = store.scroll(Incident, DocumentFilter())
     assert incident.id in page.get(place).text
-    [note] = store.scroll(Decision, Where())
+    [note] = store.scroll(Decision, DocumentFilter())
     assert (note.status, note.note) == ("note", "A file that was handed in: a colleague found it and sent it (Wang, branch 12)")
     assert page.post(f"{place}/open").status_code == 303  # a second click opens nothing
-    assert len([*store.scroll(Decision, Where())]) == 1
+    assert len([*store.scroll(Decision, DocumentFilter())]) == 1
 
 
 def test_a_file_of_logins_alone_is_not_said_to_hold_customers(data, browser, clock):
@@ -110,7 +110,7 @@ def folding(context: Context) -> Iterator[None]:
 def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
     with folding(context):
         place = drop(page, path="/assess/open").headers["location"]
-    [incident] = store.scroll(Incident, Where())
+    [incident] = store.scroll(Incident, DocumentFilter())
     assert f"<b>{incident.id}</b>" in page.get(place).text
 
 
@@ -328,12 +328,12 @@ def test_what_is_no_such_form_is_refused(what):
         asyncio.run(read(upload(body, kind=kind)))
 
 
-def dropped() -> Dropped:
-    return Dropped("a", "public", "", Judged())
+def dropped() -> DroppedFile:
+    return DroppedFile("a", "public", "", FileAssessment())
 
 
 def test_results_are_held_for_their_owner_and_for_half_an_hour(clock):
-    held, me, other = Held(clock.as_clock()), Principal("Li", session="1"), Principal("Wu", session="2")
+    held, me, other = AssessmentCache(clock.as_clock()), Principal("Li", session="1"), Principal("Wu", session="2")
     name = held.keep(one := dropped(), me)
     assert (held.get(name, me), held.get(name, other), held.get("x", me)) == (one, None, None)
     clock.advance(SECONDS + 1)
@@ -341,7 +341,7 @@ def test_results_are_held_for_their_owner_and_for_half_an_hour(clock):
 
 
 def test_only_so_many_results_are_held(clock):
-    held, me = Held(clock.as_clock()), Principal("Li", session="1")
+    held, me = AssessmentCache(clock.as_clock()), Principal("Li", session="1")
     names = [held.keep(dropped(), me) for _ in range(MOST + 1)]
     assert [held.get(name, me) is None for name in names] == [True] + [False] * MOST
 
@@ -399,10 +399,10 @@ def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers)
 
 
 def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
-    held = Held(clock.as_clock(), tenants=2)
+    held = AssessmentCache(clock.as_clock(), tenants=2)
     ours, theirs = (Principal.person(f"lead of {one}", ["lead"], [one]) for one in ("bank", "shop"))
-    mine = held.keep(Dropped("a.txt", "colleague", "", Judged()), ours)
-    large = Dropped("b.txt", "colleague", "", Judged(customers="x" * (MOST_BYTES // 4)))
+    mine = held.keep(DroppedFile("a.txt", "colleague", "", FileAssessment()), ours)
+    large = DroppedFile("b.txt", "colleague", "", FileAssessment(customers="x" * (MOST_BYTES // 4)))
     names = [held.keep(large, theirs) for _ in range(3 * MOST)]
     assert held.get(mine, ours) is not None
     assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], "half of the memory is theirs"

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from alerts.records import Incident, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding
 from tests.factories import signed
 from ullage.bus import FINDINGS, Outgoing
@@ -35,7 +35,7 @@ def alert(data, monkeypatch):
         assert result.exit_code == 0, result.output
         with closing(context.bus().subscribe("dead-letters", "test")) as subscription:
             letters = subscription.poll(20, 0.0)
-        return {i.id for i in store.scroll(Incident, Where())}, [read(letter).reason for letter in letters]
+        return {i.id for i in store.scroll(Incident, DocumentFilter())}, [read(letter).reason for letter in letters]
 
     return ran
 

@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry
 from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.metrics import AlertMetrics
-from alerts.noise.background import Rules
+from alerts.noise.background import BenignRules
 from alerts.noise.suppressions import muted
 from alerts.records import Incident
 from alerts.stage.canary import Canaries, is_canary, notifications
 from alerts.stage.heartbeat import Dispatch
 from alerts.stage.pipeline import Alert
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from matcher.cli import canary as enrolment
 from matcher.cli.authentic import outgoing
 from matcher.cli.loading import build_matcher
@@ -58,7 +58,7 @@ def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, store
 
 def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(store, clock: HeldClock) -> None:
     assert notifications(record(post()), stage(store, clock), muted) == 0
-    none = Rules(version=9, rule=())
+    none = BenignRules(version=9, rule=())
     assert notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted) == 1
 
 
@@ -78,7 +78,7 @@ def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock
     before = everything(store)
     handle([found])
     assert everything(store) == before
-    assert store.count(Incident, Where()) == 0
+    assert store.count(Incident, DocumentFilter()) == 0
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_sum") == 42
     assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == clock.wall()
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 0
@@ -110,7 +110,7 @@ def test_a_damaged_one_is_named_and_costs_no_finding(found: Record, store, clock
         sorted_handler(store, clock, registry)([found._replace(value=b"{}")])
     real = finding("f", range(10), people="ab")
     sorted_handler(store, clock, CollectorRegistry())([record(real), found])
-    assert store.count(Incident, Where()) == 1
+    assert store.count(Incident, DocumentFilter()) == 1
 
 
 def test_one_without_a_date_is_no_success(found: Record, store, clock: HeldClock) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from alerts.command import parts
 from alerts.records import Decision, Incident, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
 from ullage import audit
@@ -163,7 +163,7 @@ def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, stor
     told = str(run("duty", A, "--sent", *words, code=1).exception)
     assert said in told
     assert "13800138000" not in told
-    assert store.count(Decision, Where()) == 1
+    assert store.count(Decision, DocumentFilter()) == 1
 
 
 def test_nobody_knows_an_incident_that_is_not_there(run):
@@ -273,4 +273,4 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
 def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
     answer = browser.post(f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16})
     assert answer.status_code == 400
-    assert store.count(Decision, Where()) == 1
+    assert store.count(Decision, DocumentFilter()) == 1

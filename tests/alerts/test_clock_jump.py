@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from alerts.maintenance.schedule import EXPIRE_SECONDS, Maintenance
 from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Exposure, Incident, Original, Sighting
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from ullage.bus import Lag
@@ -20,7 +20,7 @@ DAY = 86_400.0
 def seen(store, clock, context):
     """A leak with twelve customers, and what is sealed of it."""
     fold_all(store, clock, [finding("f", range(10), people=range(12))])
-    [sighting] = store.scroll(Sighting, Where())
+    [sighting] = store.scroll(Sighting, DocumentFilter())
     store.create(
         [Original(id=sighting.id, tenant="bank", incident=sighting.incident, at=clock.as_clock().now(), sealed="x", key_id="k")]
     )
@@ -36,7 +36,7 @@ def started(store, context: Context) -> Maintenance:
 
 def left(store) -> tuple[int, int, int]:
     store.refresh(*CLASSES)
-    return tuple(store.count(kind, Where()) for kind in (Exposure, Original, Incident))
+    return tuple(store.count(kind, DocumentFilter()) for kind in (Exposure, Original, Incident))
 
 
 @pytest.mark.usefixtures("seen")

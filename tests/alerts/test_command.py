@@ -13,7 +13,7 @@ from alerts import command
 from alerts.read.query import whole
 from alerts.read.view import brief, duration, link
 from alerts.records import Decision, Incident, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from alerts.table import incident_in_full, incidents_table
 from matcher.cli.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
@@ -53,12 +53,12 @@ def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, s
         context, finding("f", range(10), people="ab").encode(), b"not a finding", finding("g", range(90, 99), people="c").encode()
     )
     run("alert", "--once")
-    assert {i.id for i in store.scroll(Incident, Where())} == {A, incident_id("g")}
+    assert {i.id for i in store.scroll(Incident, DocumentFilter())} == {A, incident_id("g")}
     letters = context.bus().subscribe("dead-letters", "test").poll(10, 0.0)
     assert [(letter.stage, letter.reason) for letter in map(read, letters)] == [("alert", "malformed")]
     assert context.bus().lag(FINDINGS, "alert").records == 0
     run("alert", "--once")
-    assert store.count(Incident, Where()) == 2
+    assert store.count(Incident, DocumentFilter()) == 2
 
 
 def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):

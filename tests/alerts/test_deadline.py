@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.clocks.deadline import Deadline, Unit, Within, deadline
+from alerts.clocks.deadline import Deadline, Period, Unit, deadline
 from ullage.calendar import Calendar, china
 
 SHANGHAI, BERLIN, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 def due(start: str, period: str, zone: ZoneInfo = SHANGHAI) -> str:
     """The local time at which a period of a local moment ends."""
-    at = deadline(datetime.fromisoformat(start).replace(tzinfo=zone), Within.read(period), zone, china()).at
+    at = deadline(datetime.fromisoformat(start).replace(tzinfo=zone), Period.read(period), zone, china()).at
     assert at.tzinfo is UTC
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -79,14 +79,14 @@ def test_hours_are_absolute_and_days_are_local_where_clocks_are_changed(start, p
 
 @given(start=KNOWN, amount=st.integers(1, 400), zone=ZONES)
 def test_hours_are_exactly_hours_in_every_zone(start, amount, zone):
-    found = deadline(start.astimezone(zone), Within(amount, Unit.HOURS), zone, china())
+    found = deadline(start.astimezone(zone), Period(amount, Unit.HOURS), zone, china())
     assert found == Deadline(start + timedelta(hours=amount))
-    assert deadline(start, Within(amount * 60, Unit.MINUTES), zone, china()) == found
+    assert deadline(start, Period(amount * 60, Unit.MINUTES), zone, china()) == found
 
 
 @given(start=KNOWN, amount=st.integers(0, 60), zone=ZONES)
 def test_days_end_with_the_last_second_of_a_local_day(start, amount, zone):
-    found = deadline(start, Within(amount, Unit.DAYS) if amount else Within(0, Unit.SAME_DAY), zone, china())
+    found = deadline(start, Period(amount, Unit.DAYS) if amount else Period(0, Unit.SAME_DAY), zone, china())
     local, after = found.at.astimezone(zone), (found.at + timedelta(seconds=1)).astimezone(zone)
     assert found.at >= start.replace(microsecond=0)
     assert (local.date() - start.astimezone(zone).date()).days == amount
@@ -105,22 +105,22 @@ def test_working_days_are_counted_one_by_one_and_end_on_one(start, amount):
 
 @given(start=KNOWN, later=st.timedeltas(timedelta(0), timedelta(days=20)), amount=st.integers(1, 10), unit=st.sampled_from(Unit))
 def test_who_starts_later_is_due_no_earlier(start, later, amount, unit):
-    first, second = (deadline(s, Within(amount, unit), SHANGHAI, china()).at for s in (start, start + later))
+    first, second = (deadline(s, Period(amount, unit), SHANGHAI, china()).at for s in (start, start + later))
     assert first <= second
 
 
 def test_an_unknown_year_is_counted_as_worked_and_named():
     friday = datetime(2026, 12, 31, 12, tzinfo=SHANGHAI)
-    found = deadline(friday, Within(5, Unit.WORKING_DAYS), SHANGHAI, china())
+    found = deadline(friday, Period(5, Unit.WORKING_DAYS), SHANGHAI, china())
     assert found == Deadline(datetime(2027, 1, 5, 15, 59, 59, tzinfo=UTC), (2027,))
     assert Calendar(frozenset(), frozenset(), frozenset()).works(date(2026, 2, 15))
-    assert deadline(friday, Within(5, Unit.HOURS), SHANGHAI, china()).unknown_years == ()
+    assert deadline(friday, Period(5, Unit.HOURS), SHANGHAI, china()).unknown_years == ()
 
 
 @pytest.mark.parametrize("text", ["", "4h", "0 h", "-1 h", "4 hours", "1.5 h", "5 working", "the same day", "4 h "])
 def test_what_is_no_period_is_refused(text):
     with pytest.raises(ValueError, match="is no period"):
-        Within.read(text)
+        Period.read(text)
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_what_is_no_period_is_refused(text):
     ],
 )  # fmt: skip
 def test_a_period_is_told_in_both_languages(text, english, chinese):
-    assert (str(Within.read(text)), Within.read(text).in_chinese()) == (english, chinese)
+    assert (str(Period.read(text)), Period.read(text).in_chinese()) == (english, chinese)

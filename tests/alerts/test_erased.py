@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.erased import LATE, Awaited, awaited, bury, wait_for
+from alerts.incidents.tombstones import LATE, Tombstone, awaited, bury, wait_for
 from alerts.maintenance.erasure import _customer, _tenant, remove_late
 from alerts.maintenance.retention import erase
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
 from tests.stores import Stalled, on_server_too
@@ -19,11 +19,11 @@ from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import Order
 from ullage.errors import UnavailableError
-from ullage.lookup.erased import EVERYBODY, SETTLED, tombstone
+from ullage.lookup.tombstones import EVERYBODY, SETTLED, tombstone
 
 
 def people(store) -> set[str]:
-    return {exposure.subject for exposure in store.scroll(Exposure, Where())}
+    return {exposure.subject for exposure in store.scroll(Exposure, DocumentFilter())}
 
 
 def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_after(store, clock) -> None:
@@ -31,7 +31,7 @@ def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_a
     late = finding("late", range(20, 30), people="a", capture={"fetched_at": WHEN + SETTLED})
     fold_all(store, clock, [finding("f", range(10), people="ab"), finding("alone", range(40, 50), people="a"), late])
     assert people(store) == {handle("b")}
-    [sighting] = store.scroll(Sighting, Where())
+    [sighting] = store.scroll(Sighting, DocumentFilter())
     assert (sighting.id, sighting.customers, sighting.matches) == ("f", 1, 1)
     back = finding("back", range(60, 70), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
     fold_all(store, clock, [back])
@@ -41,7 +41,7 @@ def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_a
 def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_customer(store, clock) -> None:
     bury(store, "bank", handle("a"), WHEN)
     fold_all(store, clock, [finding("f", range(10), people="a", alarm=True, original="sealed", original_key="k")])
-    assert (people(store), store.count(Sighting, Where()), store.count(Original, Where())) == (set(), 1, 0)
+    assert (people(store), store.count(Sighting, DocumentFilter()), store.count(Original, DocumentFilter())) == (set(), 1, 0)
     assert handle("a") not in "".join(everything(store).values())
 
 
@@ -67,7 +67,7 @@ def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_
     store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])  # of one tenant nothing is another's
     store.refresh()
 
-    def told(one: Awaited) -> tuple[object, ...]:
+    def told(one: Tombstone) -> tuple[object, ...]:
         return one.tenant, one.mark, one.beginning, one.at, sorted(one.originals), len(one.claims)
 
     assert {told(one)[:3]: told(one)[3:] for one in awaited(store)} == {
@@ -102,9 +102,9 @@ def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind
 
     plain = finding("f", people="a", fields=("PHONE",)) if kind is Background else finding("f", range(10), people="ab")
     fold_all(store, clock, [plain.model_copy(update={"id": "before"})])
-    assert store.count(kind, Where({"subject": (handle("a"),)}))
+    assert store.count(kind, DocumentFilter({"subject": (handle("a"),)}))
     replace(stage(store, clock), writing=erased_now).handle([record(plain)])
-    assert not store.count(kind, Where({"subject": (handle("a"),)}))
+    assert not store.count(kind, DocumentFilter({"subject": (handle("a"),)}))
 
 
 def erased(context, store, whom: str, now) -> None:
@@ -119,12 +119,14 @@ def left(store, whom: str) -> list[str]:
     if whom:
         return [f"{kind}" for kind, text in everything(store).items() if whom in text]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind is not Audit]
-    return [one.id for kind in kinds for one in store.scroll(kind, Where({"tenant": ("bank",)})) if ":erased:" not in one.id]
+    return [
+        one.id for kind in kinds for one in store.scroll(kind, DocumentFilter({"tenant": ("bank",)})) if ":erased:" not in one.id
+    ]
 
 
 SEALED = {"original": "sealed", "original_key": "k", "capture": {"post": "p"}, "verified": 12}
 GRAVE = finding("grave", range(10), "abcdefghijkl", ("phone", "card"), **SEALED)
-LOOKED_FOR = Where({"tenant": (LATE,)})
+LOOKED_FOR = DocumentFilter({"tenant": (LATE,)})
 PLAIN = finding("plain", people="a", fields=("PHONE",))
 LATE_WRITES = [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)]
 
@@ -145,11 +147,11 @@ def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store
     stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
     erased(context, store, whom, now)
     fold_all(store, clock, [late])
-    assert (left(store, whom), store.count(Original, Where())) == ([], 0)
+    assert (left(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
     stalled.arrive()
     clock.advance(3600)
     remove_late(store, context.trail(), clocks_at(clock.as_clock().now()))
-    assert (left(store, whom), store.count(Original, Where())) == ([], 0)
+    assert (left(store, whom), store.count(Original, DocumentFilter())) == ([], 0)
 
 
 @on_server_too
@@ -166,9 +168,11 @@ def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context
     fold_all(store, clock, [since])
     remove_late(store, context.trail(), clocks_at(days_after))
     store.refresh()
-    theirs = Where({"subject": (whom,)} if whom else {})
+    theirs = DocumentFilter({"subject": (whom,)} if whom else {})
     assert [one.sightings for one in store.scroll(Exposure, theirs)] == [("since",)]
-    counted = [store.count(kind, where) for kind, where in ((Background, theirs), (Original, Where()), (Claim, LOOKED_FOR))]
+    counted = [
+        store.count(kind, where) for kind, where in ((Background, theirs), (Original, DocumentFilter()), (Claim, LOOKED_FOR))
+    ]
     assert counted == [0, 0, 0]
 
 

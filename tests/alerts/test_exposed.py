@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from alerts.lookup.exposed import Lookup, Question, index_tags
+from alerts.lookup.person_lookup import Lookup, LookupRequest, index_tags
 from alerts.records import Audit
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from ullage.errors import ConfigError
@@ -69,7 +69,7 @@ def leak(lookup, clock, name: str, text: str, kind: str = "phone", form: str = "
 
 
 def ask(lookup, value: str):
-    return lookup.ask(Question(Secret(value), "Li Wei", "fraud_case", "C-1"))
+    return lookup.ask(LookupRequest(Secret(value), "Li Wei", "fraud_case", "C-1"))
 
 
 def digest(form: str, text: str, part: slice = slice(None)) -> tuple[str, str]:
@@ -143,7 +143,7 @@ def test_a_question_is_recorded_before_it_is_answered_and_without_the_value(look
     leak(lookup, clock, "a", PHONE)
     ask(lookup, PHONE)
     ask(lookup, "no such value")
-    audits = sorted(lookup.store.scroll(Audit, Where()), key=lambda audit: -audit.found)
+    audits = sorted(lookup.store.scroll(Audit, DocumentFilter()), key=lambda audit: -audit.found)
     assert [(a.who, a.purpose, a.case, a.kinds, a.found) for a in audits] == [
         ("Li Wei", "fraud_case", "C-1", ("phone",), 1),
         ("Li Wei", "fraud_case", "C-1", (), 0),

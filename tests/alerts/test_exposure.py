@@ -5,20 +5,20 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.lookup.exposed import Lookup, index_tags
-from alerts.lookup.screening import Asked, decayed, screened
-from alerts.read.heard import Listener
+from alerts.lookup.person_lookup import Lookup, index_tags
+from alerts.lookup.screening import ExposureQuery, decayed, screened
+from alerts.read.monitoring import Listener
 from alerts.records import Exposure
 from alerts.search.v1.exposure import MOST_BYTES
-from alerts.store import Where
-from alerts.store.within import StoreWithin
+from alerts.store import DocumentFilter
+from alerts.store.tenant_view import StoreWithin
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from tests.stores import on_server_too
 from ullage import audit
 from ullage.errors import ConfigError, CorruptError
-from ullage.lookup import enrolled
+from ullage.lookup import list_index
 from ullage.records.heartbeat import Coverage, Heartbeat
 from ullage.security import keys
 from ullage.security.masking import Secret
@@ -60,7 +60,7 @@ def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, e
 
 
 def test_no_site_no_case_and_no_number_of_others_is_told(leaked, engine, context, store) -> None:
-    (exposure,) = store.scroll(Exposure, Where())
+    (exposure,) = store.scroll(Exposure, DocumentFilter())
     text = engine()(handles=[handle("a")], tags=[tag_of(context)]).text
     for secret in (leaked, "paste", "四件套", "内料", *exposure.sites, "sighting", "tenant"):
         assert secret not in text
@@ -115,10 +115,10 @@ def enrol(context, tags) -> None:
     import numpy as np
 
     now = context.clock.now()
-    header = enrolled.header_for(context.keys, "bank", now, (now + timedelta(days=30)).isoformat())
+    header = list_index.header_for(context.keys, "bank", now, (now + timedelta(days=30)).isoformat())
     pairs = b"".join(sorted(bytes.fromhex(tag) + bytes(16) for tag in tags))
     rows = np.frombuffer(pairs, np.uint8).reshape(-1, 32)
-    enrolled.write(enrolled.path_of(context.data, "bank"), header, [rows], keys.signing_key(context.keys, "bank"))
+    list_index.write(list_index.path_of(context.data, "bank"), header, [rows], keys.signing_key(context.keys, "bank"))
 
 
 def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browser) -> None:
@@ -197,17 +197,17 @@ def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk,
 def test_those_answered_in_one_turn_hear_of_their_own_tenants_and_a_damaged_list_is_an_error_of_who_needs_it(
     leaked, context, store
 ) -> None:
-    lists, known = enrolled.EnrolledLists(context.data, context.keys), tag_of(context)
+    lists, known = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
     lookup = Lookup(store, context.keys, ("bank", "shop"), context.clock, context.trail(), lists)
     enrol(context, [known])
-    listed = enrolled.path_of(context.data, "bank")
+    listed = list_index.path_of(context.data, "bank")
     listed.write_bytes(listed.read_bytes()[:-1])
     bank, shop = (replace(lookup, store=StoreWithin(store, frozenset({t})), among=frozenset({t})) for t in ("bank", "shop"))
     asked = [
-        Asked(bank, [NOBODY], [], "one"),
-        Asked(shop, [handle("a")], [], "two"),
-        Asked(bank, [], [tag_of(context, "13700137000")], "three"),
-        Asked(bank, [handle("a")], [known], "four"),
+        ExposureQuery(bank, [NOBODY], [], "one"),
+        ExposureQuery(shop, [handle("a")], [], "two"),
+        ExposureQuery(bank, [], [tag_of(context, "13700137000")], "three"),
+        ExposureQuery(bank, [handle("a")], [known], "four"),
     ]
     answers = screened(asked, context.trail(), 180.0)
     states = [type(one) if isinstance(one, Exception) else [item.state for item in one.items] for one in answers]

@@ -11,15 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerts.clocks.duties import Duties
-from alerts.coverage.when import read_time
+from alerts.coverage.time_input import read_time
 from alerts.desk.cases import Cases, moment_past, moment_typed
 from alerts.desk.work import Work
 from alerts.records import Decision, Incident, Sighting, incident_id
-from alerts.search.may import ANYBODY, needed
-from alerts.store import QueryError, Where
+from alerts.search.permissions import ANYBODY, needed
+from alerts.store import DocumentFilter, QueryError
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.intake.line import captures_of, read_line
-from crawlers.sites.dates import Calendar
+from crawlers.sites.dates import DateFormats
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_table_of_roles import calls
 from tests.factories import capture
@@ -62,7 +62,7 @@ def test_what_is_in_range_is_safe_in_every_zone(moment):
 @pytest.mark.parametrize("text", EXTREME)
 def test_what_is_out_of_range_is_not_known(text):
     assert in_range(datetime.fromisoformat(text)) is None
-    assert Calendar().moment(text, NOW) is None
+    assert DateFormats().moment(text, NOW) is None
 
 
 @given(st.one_of(MOMENTS.map(datetime.isoformat), st.sampled_from(EXTREME), st.integers(-(10**15), 10**15)))
@@ -81,7 +81,7 @@ def test_a_line_of_a_collector_has_a_safe_time_or_none(given_):
 def test_a_date_that_a_site_writes_is_safe_or_none(moment):
     for text in (moment.isoformat(), f"{moment:%Y-%m-%d %H:%M}", f"{moment:%d.%m.%Y}", str(moment.year * 10**8)):
         for zone in (UTC, ZoneInfo("Pacific/Kiritimati"), ZoneInfo("Pacific/Pago_Pago")):
-            read = Calendar(zone, "DMY").moment(text, NOW)
+            read = DateFormats(zone, "DMY").moment(text, NOW)
             assert read is None or is_safe(read), text
 
 
@@ -147,7 +147,7 @@ def test_no_program_and_no_form_has_such_a_time_stored(stored, browser, store, t
     assert browser.post(f"/incidents/{stored}/decisions", form).status_code == 400
     outcome = {"incident": stored, "handle": handle("a"), "outcome": "loss", "when": text}
     assert browser.ask("POST", "/v1/outcomes", json=outcome, headers={"sec-fetch-site": "same-origin"}).status_code in (400, 422)
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_a_decision_that_was_stored_with_such_a_time_is_read_without_it(store, context, clock):

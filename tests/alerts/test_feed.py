@@ -8,9 +8,9 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from alerts.desk.feed import FILE, Feed
+from alerts.desk.feed import FILE, EventFeed
 from alerts.records import Decision, Incident, Sighting
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.stores import on_server_too
 
@@ -81,7 +81,7 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
 
 def test_nothing_comes_before_the_event_that_opened_its_incident(leaked, follower, store, clock) -> None:
     """Alert writes a sighting before the incident, and a server shows the one it was asked to refresh before the other."""
-    (incident,) = store.scroll(Incident, Where())
+    (incident,) = store.scroll(Incident, DocumentFilter())
     store.delete(Incident, [incident.id])
     assert follower.read() == []
     store.put([incident])
@@ -100,7 +100,7 @@ def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -
         follower.read(limit)
         runs.append([one["id"] for one in follower.seen])
     assert runs[0] == runs[1] == runs[2]
-    facts = sum(store.count(kind, Where()) for kind in (Incident, Sighting, Decision))
+    facts = sum(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Decision))
     assert len(runs[0]) == len(set(runs[0])) == facts
 
 
@@ -122,7 +122,7 @@ def test_what_is_written_late_is_not_left_out(leaked, follower, store, clock, co
 
 def test_what_takes_the_place_of_another_is_an_event_and_hides_none(leaked, store, context, clock) -> None:
     """A whole finding replaces the incomplete one of its capture, at the same time: the store counts as many as before."""
-    feed, marks = Feed(context.data, store, context.keys, context.clock), [""]
+    feed, marks = EventFeed(context.data, store, context.keys, context.clock), [""]
 
     def read() -> list[str]:
         found = feed.page(None, marks[-1], 500)
@@ -174,7 +174,7 @@ def test_each_tenant_has_numbers_of_its_own_and_sees_its_own_alone(leaked, log_i
 
 def test_a_mark_of_another_log_is_refused_and_ids_stay(leaked, follower, browser, store, context, clock) -> None:
     follower.read()
-    other = Feed(context.data / "other", store, context.keys, context.clock)
+    other = EventFeed(context.data / "other", store, context.keys, context.clock)
     answer = other.page(None, "", 500)
     assert [verified(jws, follower.key)["id"] for jws in answer.items] == [one["id"] for one in follower.seen]
     assert browser.get(f"/v1/events?after={answer.after}").status_code == 400

@@ -4,21 +4,21 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.fold import Known, claims_of, place, subjects_digest
+from alerts.incidents.fold import KnownIncident, claims_of, place, subjects_digest
 from alerts.records import Holding, holding_of, incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN
 
 
-def known(name: str, values=(), minutes: int = 0, **changes) -> Known:
-    return Known(name, "bank", WHEN + timedelta(minutes=minutes), sketch(values), "candidates")._replace(**changes)
+def known(name: str, values=(), minutes: int = 0, **changes) -> KnownIncident:
+    return KnownIncident(name, "bank", WHEN + timedelta(minutes=minutes), sketch(values), "candidates")._replace(**changes)
 
 
 def holds(incident: str) -> Holding:
     return holding_of("bank", incident, (), WHEN)
 
 
-def held(found, *incidents: Known, subjects: str = "") -> tuple[dict[str, Holding], dict[str, Known]]:
+def held(found, *incidents: KnownIncident, subjects: str = "") -> tuple[dict[str, Holding], dict[str, KnownIncident]]:
     """Claims as the incidents' own findings left them: each value belongs to the first that had it."""
     claims: dict[str, Holding] = {}
     for one in incidents:

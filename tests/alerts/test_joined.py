@@ -18,7 +18,7 @@ from alerts.incidents.ties import ties_of
 from alerts.noise.suppressions import muted
 from alerts.read.query import Filters, page_of, whole
 from alerts.records import SEVERITIES, Background, Decision, DutyRecord, Exposure, Incident, Notification, Sighting, incident_id
-from alerts.store import IncidentStore, QueryError, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, QueryError, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.test_alert import Crashing
 from tests.conftest import HeldClock
@@ -52,8 +52,8 @@ def facts(store: IncidentStore) -> set[tuple[object, ...]]:
     """The incidents that people see, by what is in them; not by the id, which is that of whoever came first."""
     found = set()
     for incident in shown(store):
-        sightings = frozenset(s.id for s in store.scroll(Sighting, Where({"incident": incident.family})))
-        people = frozenset(e.subject for e in store.scroll(Exposure, Where({"incident": incident.family})))
+        sightings = frozenset(s.id for s in store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
+        people = frozenset(e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": incident.family})))
         judged = (incident.severity, incident.exposure, incident.origin, incident.row, incident.rows, incident.joined)
         found.add((sightings, people, incident.customers, incident.verified, incident.series, *judged))
     return found
@@ -179,7 +179,7 @@ def test_a_head_answers_for_its_parts_to_whoever_decides_and_to_the_clock(store,
     assert running
     Book(book).complete()
     assert set(earliest(store, "bank", ("nfra-2024",), book.clock.now())) == set(running)
-    assert {one.incident for one in store.scroll(DutyRecord, Where())} == {head.id}
+    assert {one.incident for one in store.scroll(DutyRecord, DocumentFilter())} == {head.id}
     assert min(since for since in running.values() if since) <= at + timedelta(seconds=1)
 
 
@@ -271,11 +271,11 @@ def own_number(name: str, minutes: float, **changes) -> Finding:
 def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clock):
     alone = [own_number("f", 0), own_number("g", 14), own_number("z", 0, where={"author": "@b"})]
     fold_all(store, clock, alone)
-    assert (store.count(Background, Where()), shown(store)) == (3, [])
+    assert (store.count(Background, DocumentFilter()), shown(store)) == (3, [])
     fold_all(store, clock, [said("h", 27)])
     (incident,) = shown(store)
     assert (incident.customers, incident.sightings) == (3, 3)
-    assert [fact.id for fact in store.scroll(Background, Where())] == ["z"]
+    assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["z"]
     fold_all(store, clock, [own_number("i", 41)])
     assert shown(store)[0].customers == 4
     before = everything(store)
@@ -285,11 +285,11 @@ def test_a_lone_number_is_background_until_its_author_sells_beside_it(store, clo
 
 def test_a_background_fact_that_is_damaged_costs_nothing_beside_it(store, clock, logged):
     fold_all(store, clock, [own_number("f", 0)])
-    (fact,) = store.scroll(Background, Where())
+    (fact,) = store.scroll(Background, DocumentFilter())
     store.put([fact.model_copy(update={"finding": fact.finding[:-9]})])
     fold_all(store, clock, [said("h", 5)])
     assert shown(store)[0].customers == 1
-    assert [one.id for one in store.scroll(Background, Where())] == ["f"]
+    assert [one.id for one in store.scroll(Background, DocumentFilter())] == ["f"]
     assert "background_unreadable" in logged.getvalue()
 
 
@@ -364,7 +364,7 @@ def test_any_order_and_any_partitioning_give_the_same_incidents(tmp_path_factory
             shuffled = shuffled[size:]
             clock.advance(60)
         assert facts(one) == facts(other)
-        backgrounds = [{fact.id for fact in store.scroll(Background, Where())} for store in (one, other)]
+        backgrounds = [{fact.id for fact in store.scroll(Background, DocumentFilter())} for store in (one, other)]
         assert backgrounds[0] == backgrounds[1]
         before = everything(other)
         fold_all(other, clock, findings, 2)

@@ -6,11 +6,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from alerts.lookup.exposed import Lookup
+from alerts.lookup.person_lookup import Lookup
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.search.app import create_app
 from alerts.stage.pipeline import Alert
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.alerts.builders import finding, record, stage
@@ -47,14 +47,14 @@ def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_sto
         with pytest.raises(RecordError) as refused:
             again.handle([keyed("g", **{NAME: "bb" * 5})])
         assert refused.value.reason == "another_key"
-    assert store.count(Incident, Where()) == 1
+    assert store.count(Incident, DocumentFilter()) == 1
     assert store.get(KeyCheck, NAME).value == "aa" * 5
     alert.handle([keyed("h")])
 
 
 def test_a_new_epoch_has_a_key_of_its_own_and_a_finding_of_before_none(alert, store) -> None:
     alert.handle([keyed("f"), keyed("g", **{"bank/index-2.key": "bb" * 5}), record(finding("h", range(10, 20), people="c"))])
-    assert {one.id for one in store.scroll(KeyCheck, Where())} == {NAME, "bank/index-2.key"}
+    assert {one.id for one in store.scroll(KeyCheck, DocumentFilter())} == {NAME, "bank/index-2.key"}
 
 
 def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -> None:
@@ -63,7 +63,7 @@ def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -
         alert.handle([keyed("g", **{"capture.key": "22" * 5})])
     assert store.get(KeyCheck, "capture.key").value == "22" * 5
     assert [line["event"] for line in said] == ["capture_key_changed"]
-    assert store.count(Sighting, Where()) == 2
+    assert store.count(Sighting, DocumentFilter()) == 2
 
 
 def test_match_names_the_keys_that_it_used(context: Context) -> None:

@@ -15,7 +15,7 @@ from alerts.maintenance.schedule import EXPIRE_SECONDS, SHARE, Maintenance
 from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Background, Claim, Exposure, Holding, Incident, Original, Sighting
 from alerts.records.document import Document
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, clocks_at
@@ -77,22 +77,22 @@ def full(store, clock, monkeypatch):
     leaks = [finding(f"f{n}", range(n, n + 20, 2), people=("a", f"b{n}"), verified=12, **sealed) for n in range(3)]
     fold_all(store, clock, [*plain, *leaks])
     store.put([Original(id=f"o{n}", tenant="bank", incident="INC", at=WHEN, sealed="x", key_id="k") for n in range(3)])
-    assert all(store.count(kind, Where()) > 1 for kind in (Exposure, Background, Original, Sighting, Incident, Holding))
+    assert all(store.count(kind, DocumentFilter()) > 1 for kind in (Exposure, Background, Original, Sighting, Incident, Holding))
     return store
 
 
 def test_what_went_is_counted_by_class_however_often_it_is_asked_for(full):
-    there = {kind: n for kind in CLASSES if (n := full.count(kind, Where()))}
+    there = {kind: n for kind in CLASSES if (n := full.count(kind, DocumentFilter()))}
     assert dict(expire(full, StoreSettings(), clocks_at(WHEN + timedelta(days=5000)))) == there
-    assert {kind for kind in CLASSES if full.count(kind, Where())} == set()
+    assert {kind for kind in CLASSES if full.count(kind, DocumentFilter())} == set()
 
 
 def test_of_an_erased_customer_all_is_counted_that_went(full):
-    whose = Where({"tenant": ("bank",), "subject": (handle("a"),)})
+    whose = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"),)})
     exposures = full.count(Exposure, whose)
     assert exposures > 1
     assert erase(full, "bank", handle("a"))[Exposure] == exposures
-    ids = [one.id for one in full.scroll(Background, Where())]
+    ids = [one.id for one in full.scroll(Background, DocumentFilter())]
     assert remove(full, [(Background, ids[:1]), (Claim, []), (Background, ids[1:])]) == {Background: len(ids)}
 
 

@@ -6,9 +6,9 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from alerts.accounts.roles import APART, PERMISSIONS, PURPOSES, ROLES, ForbiddenError, Principal
-from alerts.search.may import anybody, logged_in, may, needed, require_named, routes_of
 from alerts.search.pages import routers
-from alerts.search.site import Site
+from alerts.search.permissions import anybody, logged_in, may, needed, require_named, routes_of
+from alerts.search.site import Console
 from ullage.errors import ConfigError
 
 
@@ -45,7 +45,7 @@ def test_a_route_may_name_it_as_the_type_of_what_it_gets():
     app = FastAPI(openapi_url=None)
 
     @app.get("/things")
-    def things(site: Annotated[Site, may("audit.read")]) -> str:
+    def things(site: Annotated[Console, may("audit.read")]) -> str:
         return site.principal.name
 
     assert [needed(route) for route in routes_of(app)] == [{"audit.read"}]

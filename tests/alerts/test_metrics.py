@@ -14,7 +14,7 @@ from alerts.maintenance.schedule import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_
 from alerts.metrics import AlertMetrics, SearchMetrics
 from alerts.read.recent import WINDOW
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, record, stage
 from ullage.bus import Lag
 from ullage.errors import UnavailableError
@@ -88,7 +88,7 @@ def maintenance(store, clock, registry, tmp_path):
     work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
 
     def renew() -> None:
-        work.renew([one.id for one in store.scroll(Incident, Where())])
+        work.renew([one.id for one in store.scroll(Incident, DocumentFilter())])
 
     return Maintenance(
         store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(7, 12.5), ledger=(renew,)

@@ -19,7 +19,7 @@ from alerts.clocks.moments import Moments
 from alerts.command import incidents_show
 from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions
-from alerts.notify.message import Entry, Facts, message
+from alerts.notify.message import IncidentSummary, MessageEntry, message
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.notifier import Notifier
 from alerts.notify.sender import Sender, Setup
@@ -58,7 +58,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     assert step.text in stream.getvalue()
     assert step.text_zh in stream.getvalue()
     for language, said, other in (("en", step.text, step.text_zh), ("zh", step.text_zh, step.text)):
-        told = message("m", [Entry(one.id, one.severity, "new", "u", Facts.of(one), language=language)], "u")
+        told = message("m", [MessageEntry(one.id, one.severity, "new", "u", IncidentSummary.of(one), language=language)], "u")
         assert said in told.text()
         assert other not in told.text()
         assert said in json.dumps(told.payload(), ensure_ascii=False)
@@ -68,7 +68,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     assert literal(step.text_zh) in drafted
     assert stream.getvalue().splitlines()[1] == f"Next: {step.text}"
     assert browser.get(f"/v1/incidents/{one.id}").json()["next_step"] == step.text
-    assert step.text_zh not in message("m", [Entry(one.id, one.severity, "new", "u")], "u").text()
+    assert step.text_zh not in message("m", [MessageEntry(one.id, one.severity, "new", "u")], "u").text()
 
 
 def test_what_was_not_read_changes_the_step(store):

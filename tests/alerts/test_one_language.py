@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from alerts.records import Incident
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, ASKER, PHONE
 from tests.live.desk import MORNING, coverage, leaks
 from ullage.records import Claims
@@ -70,7 +70,7 @@ def busy(store, clock, desk):
     leaks(store, clock, 7)
     claims = Claims(volume=3, price=5, currency="USDT", contacts=("telegram", "qq"), files=("csv",), size=3_000)
     store.put([one.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE), "newest_date": MORNING.date()})
-               for one in store.scroll(Incident, Where())])  # fmt: skip
+               for one in store.scroll(Incident, DocumentFilter())])  # fmt: skip
     assert desk.log_in(ASKER).status_code == 303
     return desk
 

@@ -9,7 +9,7 @@ from alerts.custody.reveal import ACTION, Reveals
 from alerts.maintenance.retention import erase, expire
 from alerts.metrics import AlertMetrics
 from alerts.records import Exposure, Hold, Incident, Original, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at
 from ullage.audit.trail import FOLDER as AUDIT
@@ -21,7 +21,7 @@ from ullage.records import Finding
 from ullage.security import keys
 from ullage.settings import Context, StoreSettings
 
-POST = originals.Original(
+POST = originals.SealedPost(
     url="http://board.example/诸葛/154018880001",
     title="诸葛文昭 密码",
     author="zhuge_1888",
@@ -30,7 +30,7 @@ POST = originals.Original(
 IDENTIFYING = ("诸葛", "zhuge", "154018880001")
 
 
-def sealed(context: Context, found: Finding, post: originals.Original = POST) -> Finding:
+def sealed(context: Context, found: Finding, post: originals.SealedPost = POST) -> Finding:
     sealer = keys.desk_sealer(context.keys, found.tenant)
     assert sealer
     original = originals.seal(post, sealer, found.tenant, found.id)
@@ -126,31 +126,31 @@ def test_nothing_in_the_store_shows_it(desk: Context, leak: str) -> None:
 def test_what_is_less_than_low_keeps_none(desk: Context, store, clock) -> None:
     fold_all(store, clock, [sealed(desk, finding("n", range(3)))])
     assert store.get(Incident, incident_id("n")).severity in ("noise", "notice")
-    assert store.count(Original, Where()) == 0
+    assert store.count(Original, DocumentFilter()) == 0
 
 
 def test_they_go_after_thirty_days_unless_the_incident_is_held(desk: Context, store, clock, leak: str) -> None:
     clock.advance(29 * 86400)
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
-    assert store.count(Original, Where()) == 2
+    assert store.count(Original, DocumentFilter()) == 2
     now = desk.clock.now()
     hold = Hold(id=f"{leak}:1", tenant="bank", incident=leak, at=now, by="Li", case="C", reason="court")
     store.create([hold])
     clock.advance(2 * 86400)
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
-    assert store.count(Original, Where()) == 2
+    assert store.count(Original, DocumentFilter()) == 2
     store.create([hold.model_copy(update={"id": f"{leak}:2", "at": now + timedelta(seconds=1), "released": True})])
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
-    assert store.count(Original, Where()) == 0
-    assert store.count(Exposure, Where()) == 12
+    assert store.count(Original, DocumentFilter()) == 0
+    assert store.count(Exposure, DocumentFilter()) == 12
 
 
 def test_erasing_a_subject_drops_those_of_its_sightings_and_no_others(desk: Context, store, clock, leak: str) -> None:
     apart = sealed(desk, finding("h", range(100, 110), people="mnopqrstuvwx", kinds=("phone", "card"), verified=12))
     fold_all(store, clock, [apart])
-    assert store.count(Original, Where()) == 3
+    assert store.count(Original, DocumentFilter()) == 3
     erase(store, "bank", handle("a"))
-    assert [one.id for one in store.scroll(Original, Where())] == ["h"]
+    assert [one.id for one in store.scroll(Original, DocumentFilter())] == ["h"]
 
 
 def test_what_is_sealed_opens_as_no_other_findings(desk: Context, store, leak: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from alerts.desk.fraud import tally
 from alerts.maintenance.retention import erase
 from alerts.records import FraudOutcome, Incident
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.stores import on_server_too
@@ -18,7 +18,7 @@ WHEN = "2020-01-05T09:00:00+08:00"
 def leak(desk, store, clock) -> str:
     """An incident of four customers."""
     fold_all(store, clock, [finding("four", range(10), people="abcd", kinds=("phone", "card"))])
-    (incident,) = store.scroll(Incident, Where())
+    (incident,) = store.scroll(Incident, DocumentFilter())
     return incident.id
 
 
@@ -55,7 +55,7 @@ def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report
 def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(leak, report, store) -> None:
     said = [report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})]
     assert said == [True, False, True, True, False]
-    (incident,) = store.scroll(Incident, Where())
+    (incident,) = store.scroll(Incident, DocumentFilter())
     assert tally(store, incident).outcomes == {"loss": 1}
 
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -
     answer = report(**more)
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
-    assert list(store.scroll(FraudOutcome, Where())) == []
+    assert list(store.scroll(FraudOutcome, DocumentFilter())) == []
 
 
 def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
@@ -101,4 +101,4 @@ def test_it_is_in_the_audit_log_without_the_handle(leak, report, context) -> Non
 def test_who_is_erased_leaves_no_outcome(leak, report, store) -> None:
     report("a"), report("b")
     erase(store, "bank", handle("a"))
-    assert [one.subject for one in store.scroll(FraudOutcome, Where())] == [handle("b")]
+    assert [one.subject for one in store.scroll(FraudOutcome, DocumentFilter())] == [handle("b")]

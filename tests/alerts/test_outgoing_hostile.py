@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from alerts.clocks.moments import Moments
-from alerts.export.facts import Exported, Seen, _seen
+from alerts.export.facts import ExportedIncident, ExportedSighting, _seen
 from alerts.export.formats import format_named, names
 from alerts.export.formats.csv import COLUMNS
-from alerts.records import STATUSES, Incident, Sighting, Why
+from alerts.records import STATUSES, Incident, IncidentReason, Sighting
 from alerts.report.draft import Language, page
 from alerts.report.facts import Case
 from alerts.report.markdown import literal, markdown
 from alerts.report.word import word
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from ullage.display.spreadsheet import FORMULA
@@ -46,7 +46,7 @@ def base(tmp_path_factory) -> tuple[Incident, Sighting]:
     """A folded incident and its sighting; each test changes copies."""
     store = open_store("sqlite:///incidents.sqlite", tmp_path_factory.mktemp("base"))
     fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
-    found = next(iter(store.scroll(Incident, Where()))), next(iter(store.scroll(Sighting, Where())))
+    found = next(iter(store.scroll(Incident, DocumentFilter()))), next(iter(store.scroll(Sighting, DocumentFilter())))
     store.close()
     return found
 
@@ -59,14 +59,14 @@ def changes(draw) -> dict:
         "sites": tuple(draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))),
         "titles": tuple(texts), "terms": tuple(texts), "brands": tuple(texts), "skeleton": draw(TEXTS),
         "origin_label": draw(TEXTS), "customers": draw(st.integers(0, 10**9)), "rows": draw(st.integers(0, 10**9)),
-        "reasons": (Why(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS), evidence_zh=draw(TEXTS)),),
+        "reasons": (IncidentReason(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS), evidence_zh=draw(TEXTS)),),
         "scenario": draw(st.sampled_from(["", "X1", "X18"])), "scenario_title": draw(TEXTS), "kinds": (),
         "alarm": draw(st.booleans()),
     }  # fmt: skip
 
 
 @st.composite
-def seen(draw, sighting: Sighting) -> tuple[Seen, ...]:
+def seen(draw, sighting: Sighting) -> tuple[ExportedSighting, ...]:
     told = draw(st.lists(st.tuples(TEXTS, TEXTS, TEXTS.filter(bool)), max_size=3))
     return tuple(
         _seen(sighting.model_copy(update={"id": f"s{n}", "title": title, "url": url, "site": site}))
@@ -74,10 +74,10 @@ def seen(draw, sighting: Sighting) -> tuple[Seen, ...]:
     )
 
 
-def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[Exported]:
+def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[ExportedIncident]:
     incident, sighting = base
     return st.builds(
-        lambda change, places, status, later: Exported(
+        lambda change, places, status, later: ExportedIncident(
             incident.model_copy(update=change), status, incident.updated_at + timedelta(seconds=later), places
         ),
         changes(),
@@ -87,7 +87,7 @@ def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[Exported]:
     )
 
 
-def written(form: str, *incidents: Exported) -> str:
+def written(form: str, *incidents: ExportedIncident) -> str:
     return "".join(format_named(form).write(incidents))
 
 
@@ -95,12 +95,12 @@ def test_every_format_can_be_read_whatever_stands_in_it(base):
     nowhere = [
         _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site})) for n, site in enumerate("\x00 \u202e")
     ]
-    blank = Exported(base[0].model_copy(update={"sites": ("\x00", " ")}), "open", base[0].updated_at, tuple(nowhere))
+    blank = ExportedIncident(base[0].model_copy(update={"sites": ("\x00", " ")}), "open", base[0].updated_at, tuple(nowhere))
 
     @settings(max_examples=25)
     @given(everything(base))
     @example(blank)
-    def check(one: Exported) -> None:
+    def check(one: ExportedIncident) -> None:
         for form in names():
             assert written(form, one) == written(form, one)
         rows = list(csv.reader(io.StringIO(written("csv", one), newline="")))
@@ -124,7 +124,7 @@ def test_every_format_can_be_read_whatever_stands_in_it(base):
 def test_hostile_bundles_pass_the_validator(base):
     incident, sighting = base
     found = [
-        Exported(
+        ExportedIncident(
             incident.model_copy(update={"id": f"INC-{n}", "sites": (text or "x",), "scenario_title": text, "brands": (text,)}),
             "open",
             incident.updated_at,
@@ -148,7 +148,11 @@ def test_titles_and_addresses_hold_nothing_that_moves_a_terminal_or_a_browser(ba
 def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) -> Case:
     incident, sighting = base
     hostile = incident.model_copy(
-        update={"sites": (text,), "origin_label": text, "reasons": (Why(code="X1", points=1, evidence=text, evidence_zh=text),)}
+        update={
+            "sites": (text,),
+            "origin_label": text,
+            "reasons": (IncidentReason(code="X1", points=1, evidence=text, evidence_zh=text),),
+        }
     )
     entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
     return Case(hostile, (sighting.model_copy(update={"site": text}),), Moments(WHEN), (), Tenant(entity=entity), UTC, now)

@@ -14,12 +14,12 @@ from alerts.desk.cases import Cases
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work
 from alerts.incidents.fold import claims_of
-from alerts.incidents.held import held
+from alerts.incidents.known_incidents import held
 from alerts.maintenance.retention import expire
 from alerts.records import Exposure, Holding, Incident, Presence, Sighting, incident_id
 from alerts.records.document import D, Document
-from alerts.stage.facts import Came, read_facts
-from alerts.store import IncidentStore, Read, Where
+from alerts.stage.facts import NewFacts, read_facts
+from alerts.store import DocumentFilter, IncidentStore, VersionedDocument
 from alerts.store.merge import TRIES, ConflictError, Merge, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
@@ -41,11 +41,11 @@ class Listened:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         self.asked |= {id_.partition(":")[0] for id_ in ids} if kind is Exposure else set()
         return self._inner.read(kind, ids)
 
-    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+    def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         self.asked |= {*where.equals.get("incident", ())} if kind is Exposure else set()
         return self._inner.scroll(kind, where)
 
@@ -57,16 +57,16 @@ def shown(name: str, people: str = "ab", site: str = "paste") -> Finding:
 
 def facts(store: IncidentStore) -> set[tuple[str, str]]:
     store.refresh()
-    return {(one.subject, sighting) for one in store.scroll(Exposure, Where()) for sighting in one.sightings}
+    return {(one.subject, sighting) for one in store.scroll(Exposure, DocumentFilter()) for sighting in one.sightings}
 
 
 def agree(store: IncidentStore, findings: Sequence[Finding]) -> None:
     """Nothing of `findings` is lost, and every incident says what its facts say."""
     assert facts(store) == {(match.subject, one.id) for one in findings for match in one.matches}
-    assert {one.id for one in store.scroll(Sighting, Where())} == {one.id for one in findings}
-    exposures = list(store.scroll(Exposure, Where()))
-    for incident in store.scroll(Incident, Where()):
-        assert incident.sightings == store.count(Sighting, Where({"incident": (incident.id,)}))
+    assert {one.id for one in store.scroll(Sighting, DocumentFilter())} == {one.id for one in findings}
+    exposures = list(store.scroll(Exposure, DocumentFilter()))
+    for incident in store.scroll(Incident, DocumentFilter()):
+        assert incident.sightings == store.count(Sighting, DocumentFilter({"incident": (incident.id,)}))
         assert incident.customers == len({one.subject for one in exposures if one.incident == incident.id})
 
 
@@ -80,7 +80,7 @@ def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
     between = Between(store, kind, lambda: fold_all(store, clock, [theirs]))
     fold_all(between, clock, [mine])  # type: ignore[arg-type]
     agree(store, [first, mine, theirs])
-    (presence,) = store.scroll(Presence, Where())
+    (presence,) = store.scroll(Presence, DocumentFilter())
     assert presence.sightings == ("f", "g", "h")
 
 
@@ -107,11 +107,11 @@ def test_what_came_stands_for_the_customers_only_while_all_posts_came_with_it(
     store: IncidentStore, clock: HeldClock, beside: tuple[str, ...]
 ) -> None:
     fold_all(store, clock, [shown("f"), shown("g", "abc"), finding("other", (), "y")])
-    id_, whole = incident_id("f"), list(store.scroll(Exposure, Where({"incident": (incident_id("f"),)})))
+    id_, whole = incident_id("f"), list(store.scroll(Exposure, DocumentFilter({"incident": (incident_id("f"),)})))
     families = {one: (one,) for one in (id_, *beside)}
 
     def customers(*posts: str) -> int:
-        came = Came(posts, {id_: whole[:1]})
+        came = NewFacts(posts, {id_: whole[:1]})
         return {one: len([*of_it.exposures]) for one, of_it in read_facts(store, families, dict.fromkeys(families, 3), came)}[id_]
 
     assert (customers("f", "g"), customers("f")) == (1, 3)
@@ -140,7 +140,7 @@ def test_two_that_open_the_same_incident_lose_nothing_of_what_one_of_them_adds(
     mine, theirs = shown("f"), shown("g", "abc", "forum")
     fold_all(Between(store, kind, lambda: fold_all(store, clock, [mine, theirs])), clock, [mine])  # type: ignore[arg-type]
     agree(store, [mine, theirs])
-    (incident,) = store.scroll(Incident, Where())
+    (incident,) = store.scroll(Incident, DocumentFilter())
     assert (incident.id, incident.customers, incident.sightings) == (incident_id("f"), 3, 2)
 
 
@@ -190,7 +190,7 @@ def test_the_customer_of_an_exposure_that_was_erased_meanwhile_is_not_brought_ba
     store: IncidentStore, clock: HeldClock
 ) -> None:
     fold_all(store, clock, [shown("f")])
-    gone = [one.id for one in store.scroll(Exposure, Where({"subject": (handle("a"),)}))]
+    gone = [one.id for one in store.scroll(Exposure, DocumentFilter({"subject": (handle("a"),)}))]
     fold_all(Between(store, Exposure, lambda: store.delete(Exposure, gone)), clock, [shown("g")])  # type: ignore[arg-type]
     assert facts(store) == {(handle("a"), "g"), (handle("b"), "f"), (handle("b"), "g")}
 
@@ -209,13 +209,13 @@ def test_what_somebody_else_has_taken_over_is_theirs(store: IncidentStore, clock
         clock.seconds = first
 
     fold_all(Between(store, Holding, between), clock, [mine])  # type: ignore[arg-type]
-    assert store.count(Holding, Where()) == 3
+    assert store.count(Holding, DocumentFilter()) == 3
     assert {one.incident for one in held(store, claims_of(mine)[:20]).values()} == {incident_id("h")}
 
 
 def test_a_merge_writes_over_what_it_read_first(store: IncidentStore, clock: HeldClock) -> None:
     fold_all(store, clock, [shown("f")])
-    (one, _) = store.scroll(Exposure, Where())
+    (one, _) = store.scroll(Exposure, DocumentFilter())
     merging = Merge(store)
     merging.mget(Exposure, [one.id])
     store.put([one.model_copy(update={"confidence": 1})])
@@ -239,8 +239,8 @@ def test_what_is_merged_while_a_sighting_is_detached_is_not_lost(
     Cases(here, context.trail()).detach(source, "g", by="Li Wei", note="another list")
     Returns(there, context.trail(), own_rules).turn()
     agree(store, [first, own, later])
-    assert {one.id: one.incident for one in store.scroll(Sighting, Where())} == {"f": source, "g": new, "h": source}
-    assert {one.sightings for one in store.scroll(Exposure, Where({"incident": (new,)}))} == {("g",)}
+    assert {one.id: one.incident for one in store.scroll(Sighting, DocumentFilter())} == {"f": source, "g": new, "h": source}
+    assert {one.sightings for one in store.scroll(Exposure, DocumentFilter({"incident": (new,)}))} == {("g",)}
     assert (store.get(Incident, source).sightings, store.get(Incident, new).apart) == (2, (source,))  # type: ignore[union-attr]
 
 

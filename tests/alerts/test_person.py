@@ -12,18 +12,18 @@ from prometheus_client import CollectorRegistry
 
 from alerts.decisions.command import duties_of
 from alerts.decisions.decide import Decisions, may_be_told
-from alerts.lookup.exposed import Answer, index_tags
 from alerts.lookup.person import reply, script_of, scripts
-from alerts.read.heard import Looked
+from alerts.lookup.person_lookup import LookupResult, index_tags
+from alerts.read.monitoring import MonitoringStatus
 from alerts.records import Decision, Incident, Notification
 from alerts.report.content import Text, advice_for
 from alerts.search.app import create_app
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from tests.alerts.browser import ASKED, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, match
 from ullage.errors import ConfigError
-from ullage.lookup import enrolled
+from ullage.lookup import list_index
 from ullage.security.keys import make_tenant, signing_key
 from ullage.security.masking import Secret
 from ullage.verdict.rules import own_rules
@@ -80,7 +80,7 @@ def both(browser):
 def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store, browser, clock, context):
     leak(store, clock, context, "f")
     page, api = both(browser)
-    incident = next(iter(store.scroll(Incident, Where())))
+    incident = next(iter(store.scroll(Incident, DocumentFilter())))
     [one] = api["found"]
     assert (api["answer"], one["scam"]["en"], one["approved"]) == ("exposed", "False loan, or 'cancel your campus loan'", False)
     assert {"en": "loan", "zh": "贷款信息"} in one["kinds"]
@@ -98,7 +98,7 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
 def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browser, clock, context):
     leak(store, clock, context, "f")
     incident, desk = (
-        next(iter(store.scroll(Incident, Where()))),
+        next(iter(store.scroll(Incident, DocumentFilter()))),
         Decisions(duties_of(context, store), context.trail("search")),
     )
     assert "indication" not in both(browser)[0]
@@ -117,16 +117,16 @@ def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browse
     desk.make(incident, "telling_withdrawn", by="DPO", note="police asked")
     store.refresh()
     assert "indication" not in both(browser)[0]
-    assert not may_be_told(store.scroll(Decision, Where()))
-    assert store.count(Notification, Where()) == 0
+    assert not may_be_told(store.scroll(Decision, DocumentFilter()))
+    assert store.count(Notification, DocumentFilter()) == 0
 
 
 def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(store, browser, clock, context):
     leak(store, clock, context, "f")
     leak(store, clock, context, "g")
-    assert store.count(Incident, Where()) == 2
+    assert store.count(Incident, DocumentFilter()) == 2
     assert len(both(browser)[1]["found"]) == 1
-    for incident in list(store.scroll(Incident, Where())):
+    for incident in list(store.scroll(Incident, DocumentFilter())):
         Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
     store.refresh()
     page, api = both(browser)
@@ -154,9 +154,9 @@ def record(context, *values: str, tenant: str = "bank", days: float = 30) -> Pat
     tags = sorted(bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values)
     pairs = np.frombuffer(b"".join(tag + bytes(16) for tag in tags), np.uint8).reshape(-1, 32)
     expires = (context.clock.now() + timedelta(days=days)).isoformat()
-    head = enrolled.header_for(context.keys, tenant, context.clock.now(), expires)
-    path = enrolled.path_of(context.data, tenant)
-    enrolled.write(path, head, [pairs], signing_key(context.keys, tenant))
+    head = list_index.header_for(context.keys, tenant, context.clock.now(), expires)
+    path = list_index.path_of(context.data, tenant)
+    list_index.write(path, head, [pairs], signing_key(context.keys, tenant))
     return path
 
 
@@ -178,7 +178,7 @@ def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, 
     record(context, PHONE)
     leak(store, clock, context, "f")
     assert both(browser)[1]["answer"] == "exposed"
-    for incident in list(store.scroll(Incident, Where())):
+    for incident in list(store.scroll(Incident, DocumentFilter())):
         Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
     store.refresh()
     assert both(browser)[1]["answer"] == "recorded"
@@ -212,12 +212,12 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
     if forged:
         make_tenant(context.keys, "evil")
         expires = (context.clock.now() + timedelta(days=1)).isoformat()
-        head = enrolled.header_for(context.keys, "bank", context.clock.now(), expires)
-        enrolled.write(path, head, [], signing_key(context.keys, "evil"))
+        head = list_index.header_for(context.keys, "bank", context.clock.now(), expires)
+        list_index.write(path, head, [], signing_key(context.keys, "evil"))
         (context.keys.root / "evil").rename(context.data / "evil")
     else:
         content = bytearray(path.read_bytes())
-        content[enrolled.BODY + 3] ^= 1
+        content[list_index.BODY + 3] ^= 1
         path.write_bytes(content)
     page, api = browser.post("/exposed", ASKED), browser.ask("POST", "/v1/exposed", json=ASKED)
     assert (page.status_code, api.status_code) == (500, 500)
@@ -234,18 +234,20 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
 
 
 def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
-    answer = Answer(("phone",), (), recorded=True, listed_on=WHEN)
-    said = reply(answer, Looked("looked", "", WHEN, WHEN)).script
+    answer = LookupResult(("phone",), (), recorded=True, listed_on=WHEN)
+    said = reply(answer, MonitoringStatus("looked", "", WHEN, WHEN)).script
     assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
     assert f"自{WHEN:%Y}年" in said.zh
-    assert "outside, and did not" in reply(answer, Looked("handed", "")).script.en
+    assert "outside, and did not" in reply(answer, MonitoringStatus("handed", "")).script.en
     for worth in ("partly", "silent", "nothing"):
-        unsure = reply(answer, Looked(worth, "", WHEN, WHEN))
+        unsure = reply(answer, MonitoringStatus(worth, "", WHEN, WHEN))
         assert (unsure.answer, "we cannot tell" in unsure.script.en, "looked" in unsure.script.en) == ("recorded", True, False)
-        assert "cannot tell" in reply(Answer(("phone",), ()), Looked(worth, "")).script.en  # nor that there is no record
-        not_on_it = Answer(("phone",), (), recorded=False, listed_on=WHEN)
-        assert "no record" in reply(not_on_it, Looked(worth, "")).script.en
-    none = reply(Answer(("phone",), ()), Looked("looked", "")).script
+        assert (
+            "cannot tell" in reply(LookupResult(("phone",), ()), MonitoringStatus(worth, "")).script.en
+        )  # nor that there is no record
+        not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
+        assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en
+    none = reply(LookupResult(("phone",), ()), MonitoringStatus("looked", "")).script
     for script in (said, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
         assert "96110" in script.en

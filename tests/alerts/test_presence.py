@@ -16,8 +16,8 @@ from alerts.incidents.presence import MOST_GONE, merged, told_by
 from alerts.maintenance.retention import WAITING_DAYS, expire
 from alerts.read.query import Filters, whole
 from alerts.read.view import details
-from alerts.records import Gone, Incident, Presence, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.records import Incident, PostRemoval, Presence, Sighting
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
 from alerts.table import incident_in_full
 from tests.alerts.builders import everything, finding, fold_all, record, stage
@@ -45,12 +45,12 @@ def withdrawn(minutes: float, post: str = "p", *, edited: bool = False) -> Findi
 
 def told(store: IncidentStore) -> dict[str, tuple[datetime | None, str, datetime | None]]:
     store.refresh()
-    return {s.id: (s.gone_at, s.gone_how, s.back_at) for s in store.scroll(Sighting, Where())}
+    return {s.id: (s.gone_at, s.gone_how, s.back_at) for s in store.scroll(Sighting, DocumentFilter())}
 
 
 def only(store: IncidentStore) -> Incident:
     store.refresh()
-    (incident,) = store.scroll(Incident, Where())
+    (incident,) = store.scroll(Incident, DocumentFilter())
     return incident
 
 
@@ -167,5 +167,5 @@ def test_a_deletion_without_a_finding_waits_no_longer_than_one_can_come(store, c
     fold_all(store, clock, [withdrawn(0), shown("g", post="q"), withdrawn(1, post="q")])
     expire(store, StoreSettings(), clocks_at(at(0) + timedelta(days=WAITING_DAYS, minutes=1)))
     store.refresh()
-    assert [one.sightings for one in store.scroll(Presence, Where())] == [("g",)]
-    assert [one.gone for one in store.scroll(Presence, Where())] == [(Gone(at=at(1), how="deleted"),)]
+    assert [one.sightings for one in store.scroll(Presence, DocumentFilter())] == [("g",)]
+    assert [one.gone for one in store.scroll(Presence, DocumentFilter())] == [(PostRemoval(at=at(1), how="deleted"),)]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.incidents.replaced import claim_of, current
+from alerts.incidents.replacement import claim_of, current
 from alerts.read.query import whole
 from alerts.read.view import details, incompleteness, summary
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.browser import Browser
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
@@ -42,12 +42,12 @@ def full(people: Any = "abcd", **changes: Any) -> Finding:
 
 def facts(store: IncidentStore) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Sightings, and for each customer the sightings that show them."""
-    exposures = {e.subject: e.sightings for e in store.scroll(Exposure, Where())}
-    return sorted(s.id for s in store.scroll(Sighting, Where())), exposures
+    exposures = {e.subject: e.sightings for e in store.scroll(Exposure, DocumentFilter())}
+    return sorted(s.id for s in store.scroll(Sighting, DocumentFilter())), exposures
 
 
 def the_incident(store: IncidentStore) -> Incident:
-    [found] = store.scroll(Incident, Where())
+    [found] = store.scroll(Incident, DocumentFilter())
     return found
 
 
@@ -79,7 +79,7 @@ def test_a_whole_one_takes_its_place_in_the_same_incident(store: SqliteStore, cl
     assert (found.incomplete, found.counted, found.opened_by) == ((), "4", "whole")
     assert found.kinds == ("phone", "resident_id")
     assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"}), "x is nobody's any more"
-    for exposure in store.scroll(Exposure, Where()):
+    for exposure in store.scroll(Exposure, DocumentFilter()):
         assert (exposure.fields, exposure.corroborated) == (("ID", "NAME", "PHONE"), True)
 
 
@@ -190,7 +190,7 @@ def alone(**changes: Any) -> Finding:
 
 
 def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.noise.background.Rules.decide", lambda self, traits: self.rule[0])
+    monkeypatch.setattr("alerts.noise.background.BenignRules.decide", lambda self, traits: self.rule[0])
     part = alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})
     fold_all(store, clock, [part])
     assert facts(store)[0] == ["served"]
@@ -201,23 +201,23 @@ def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldC
 def test_a_late_incomplete_one_of_what_was_background_is_ignored(
     store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.noise.background.Rules.decide", lambda self, traits: self.rule[0])
+    monkeypatch.setattr("alerts.noise.background.BenignRules.decide", lambda self, traits: self.rule[0])
     fold_all(store, clock, [alone()])
-    assert store.count(Background, Where()) == 1
+    assert store.count(Background, DocumentFilter()) == 1
     fold_all(store, clock, [alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})])
-    assert (facts(store)[0], store.count(Incident, Where())) == ([], 0)
+    assert (facts(store)[0], store.count(Incident, DocumentFilter())) == ([], 0)
 
 
 def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(store: SqliteStore, clock: HeldClock) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a")])
-    assert not [value for one in store.scroll(Holding, Where()) for value in one.values if ":served:" in value]
+    assert not [value for one in store.scroll(Holding, DocumentFilter()) for value in one.values if ":served:" in value]
 
 
 def test_sealed_originals_of_what_was_replaced_are_gone(store: SqliteStore, clock: HeldClock) -> None:
     sealed = {"original": "c2VhbGVk", "original_key": "desk"}
     fold_all(store, clock, [cut("abcdefgh").model_copy(update=sealed)])
     fold_all(store, clock, [full().model_copy(update=sealed)])
-    assert {original.id for original in store.scroll(Original, Where())} <= {"whole"}
+    assert {original.id for original in store.scroll(Original, DocumentFilter())} <= {"whole"}
 
 
 def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) -> None:

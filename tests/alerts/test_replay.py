@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.fold import Known
+from alerts.incidents.fold import KnownIncident
 from alerts.incidents.replay import SAMPLE, Replay, remember, replay_of, sample
 from alerts.maintenance.retention import expire
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
@@ -112,7 +112,7 @@ def test_what_expired_is_still_known_by_its_sketch(store, clock):
 
 
 def test_of_a_sketch_of_another_kind_nothing_is_said():
-    known = Known("INC-OLD", "bank", WHEN, sketch(range(40)), "shingles", frozen=True, fields=frozenset(NAMED))
+    known = KnownIncident("INC-OLD", "bank", WHEN, sketch(range(40)), "shingles", frozen=True, fields=frozenset(NAMED))
     some = leak("g", range(40), range(40))
     assert replay_of(some, "INC-NEW", {}, [known]) == Replay()
     same = known._replace(sketch_of="candidates")

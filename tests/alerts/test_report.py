@@ -17,7 +17,7 @@ from alerts.report.content import advice_for, categories, sections
 from alerts.report.draft import Language, page
 from alerts.report.facts import SHOWN_SIGHTINGS, Case, values
 from alerts.report.markdown import literal
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from alerts.words import ORIGIN
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_duties import told
@@ -28,7 +28,7 @@ from ullage.cli import app
 from ullage.records import Bait
 from ullage.settings import Context, Entity, Tenant
 from ullage.verdict.rules import own_rules
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 A = incident_id("f")
 ENTITY = Entity(
@@ -100,7 +100,7 @@ def test_every_field_of_the_record_is_in_it():
 
 
 def test_counts_are_those_of_the_store(store, case):
-    people = store.count(Exposure, Where({"incident": (A,)}))
+    people = store.count(Exposure, DocumentFilter({"incident": (A,)}))
     assert people == 60
     assert f"已发现本单位客户{people}人（精确计数）" in lines(case, "people_distinct")
     assert lines(case, "records_total") == ("最大一份数据50行",)
@@ -214,7 +214,7 @@ def test_kinds_of_information_are_named_and_the_highest_class_told(case):
     assert lines(case, "categories") == ("账户余额、资产", "银行卡号", "卡片验证码", "姓名", "电话号码")
     assert lines(case, "c3_present") == ("卡片验证码",)
     assert lines(with_incident(case, fields=("PHONE",)), "c3_present") == ("未发现",)
-    assert set(categories()) == {field.value for field in Field}
+    assert set(categories()) == {field.value for field in FieldLabel}
 
 
 def test_every_scenario_has_advice():
@@ -310,7 +310,7 @@ def test_a_document_bears_the_time_passed_in_and_no_other(case):
 def test_sightings_are_whole_however_many(store, clock, context):
     fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
     case = case_of(context, store, incident_id("f0"))
-    assert len(case.sightings) == store.count(Sighting, Where({"incident": (incident_id("f0"),)})) == 205
+    assert len(case.sightings) == store.count(Sighting, DocumentFilter({"incident": (incident_id("f0"),)})) == 205
 
 
 def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(store, clock, data):

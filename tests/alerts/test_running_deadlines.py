@@ -15,9 +15,9 @@ from alerts.command import incidents as terminal
 from alerts.desk.cases import Cases
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work
-from alerts.noise.suppressions import Conditions, Desk, suppressed
+from alerts.noise.suppressions import SuppressionConditions, Suppressions, suppressed
 from alerts.records import Decision, Incident, Notification, Sighting
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from tests.alerts.browser import Browser, add_account
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.errors import UllageError
@@ -89,7 +89,7 @@ def told(store: IncidentStore, at, id_: str = A) -> None:
 def running(tenant, store, clock, duties) -> tuple[str, ...]:
     """The names of the deadlines of incident A, which run; B has none. Both have sightings of their own."""
     fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20)), finding("s3", range(50, 70), people="c")])
-    seen = {one.id: one for one in store.scroll(Sighting, Where())}
+    seen = {one.id: one for one in store.scroll(Sighting, DocumentFilter())}
     store.put([one.model_copy(update={"incident": B if one.id == "s3" else A}) for one in seen.values()])
     store.delete(Incident, {one.incident for one in seen.values()})
     clocked = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100, "sightings": 2}
@@ -165,11 +165,11 @@ def test_no_single_person_ends_or_hides_a_running_deadline(running, duties, cont
     for role in ROLES:
         ask(place, role, action)
         if action == "waived":
-            store.delete(Decision, [one.id for one in store.scroll(Decision, Where())])  # half of a waiver ends nothing
+            store.delete(Decision, [one.id for one in store.scroll(Decision, DocumentFilter())])  # half of a waiver ends nothing
         Returns(Work(duties), context.trail(), own_rules).turn()
         assert deadlines(duties) == running, f"{role} by {place}: {action}"
         assert suppressed(duties, [store.get(Incident, A)]) == {}, f"{role} by {place}: {action}"
-        assert len([*store.scroll(Sighting, Where({"incident": (A,)}))]) == 2, f"{role} by {place}: {action}"
+        assert len([*store.scroll(Sighting, DocumentFilter({"incident": (A,)}))]) == 2, f"{role} by {place}: {action}"
 
 
 @pytest.mark.parametrize("action", FORMS)
@@ -187,7 +187,7 @@ def test_once_a_lead_and_the_dpo_have_waived_every_duty_it_can_be_closed(running
         assert log_in(role).post(f"/incidents/{A}/decisions", form).status_code == 303
     assert deadlines(duties) == ()
     by_page(log_in("analyst"), "excused")
-    assert [one.value for one in store.scroll(Decision, Where()) if one.act == "excused"] == ["chance"]
+    assert [one.value for one in store.scroll(Decision, DocumentFilter()) if one.act == "excused"] == ["chance"]
 
 
 def test_the_refusal_names_the_deadlines_and_says_what_to_do(running, log_in):
@@ -209,7 +209,7 @@ def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(s
     for end in (lambda: cases.excuse(A, "chance", by="Li Wei"), lambda: cases.decide(A, "resolved", by="Li Wei")):
         with pytest.raises(QueryError, match="its deadlines run"):
             end()
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_what_waits_for_a_person_who_decides_can_be_called_none(store, cases, clock):
@@ -220,9 +220,9 @@ def test_what_waits_for_a_person_who_decides_can_be_called_none(store, cases, cl
 
 def test_an_incident_that_was_silenced_before_is_heard_once_its_deadlines_run(store, cases, clock, duties, context):
     fold_all(store, clock, [finding("s1", range(20))])
-    store.put([one.model_copy(update={"incident": A}) for one in store.scroll(Sighting, Where())])
+    store.put([one.model_copy(update={"incident": A}) for one in store.scroll(Sighting, DocumentFilter())])
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
-    Desk(duties, context.trail()).suppress("bank", Conditions(incident=A), days=9, by="Li Wei", reason="known")
+    Suppressions(duties, context.trail()).suppress("bank", SuppressionConditions(incident=A), days=9, by="Li Wei", reason="known")
     told(store, clock.as_clock().now())
     assert suppressed(duties, [store.get(Incident, A)])
     cases.decide(A, "confirmed", by="Wang Fang")
@@ -259,18 +259,18 @@ def test_a_part_whose_time_as_false_positive_is_over_hinders_nobody(store, cases
     store.put([store.get(Incident, B).model_copy(update={"part_of": A})])
     clock.advance(86400 * 2)
     Returns(Work(duties), context.trail(), own_rules).turn()
-    assert [one.incident for one in store.scroll(Decision, Where()) if one.act == "returned"] == [A]
+    assert [one.incident for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"] == [A]
 
 
 def test_a_detachment_asked_for_before_the_deadlines_ran_is_not_carried_out_while_they_do(store, cases, clock, duties, context):
     fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20))])
-    found = next(store.scroll(Incident, Where()))
+    found = next(store.scroll(Incident, DocumentFilter()))
     quiet = found.model_copy(update={"clock": "if confirmed", "severity": "high"})
     store.put([quiet])
     cases.detach(found.id, "s2", by="Li Wei", note="another's")
     store.put([quiet.model_copy(update={"clock": "run"})])
     Returns(Work(duties), context.trail(), own_rules).turn()
-    assert {one.incident for one in store.scroll(Sighting, Where())} == {found.id}
+    assert {one.incident for one in store.scroll(Sighting, DocumentFilter())} == {found.id}
 
 
 def test_the_same_sent_again_is_the_same_even_if_a_deadline_began_meanwhile(store, cases):

@@ -6,7 +6,7 @@ import pytest
 
 from alerts import words
 from alerts.records import Audit, Decision, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, ASKER, HOST, OURS, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
@@ -93,7 +93,7 @@ def test_a_form_from_elsewhere_is_refused_and_changes_nothing(browser, leaked, s
     form = {"status": "resolved", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form, headers).status_code == 403
     assert browser.post("/exposed", ASKED, headers).status_code == 403
-    assert store.count(Decision, Where()) == store.count(Audit, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == store.count(Audit, DocumentFilter()) == 0
 
 
 @pytest.mark.parametrize("headers", [OURS, {"origin": f"http://{HOST}"}], ids=str)
@@ -126,7 +126,7 @@ def test_what_is_too_large_is_refused(browser):
 def test_reading_changes_nothing(browser, leaked, store):
     for path in PAGES:
         browser.get(path)
-    assert store.count(Decision, Where()) == store.count(Audit, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == store.count(Audit, DocumentFilter()) == 0
 
 
 def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(browser, leaked, data, registry):
@@ -166,7 +166,7 @@ def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browse
     api = browser.ask("POST", "/v1/exposed", json={**ASKED, **wrong})
     assert page.status_code == api.status_code == 400
     assert PHONE not in page.text + api.text + browser.log.getvalue()
-    assert store.count(Audit, Where()) == 0
+    assert store.count(Audit, DocumentFilter()) == 0
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
     for _ in range(2):
         answer = browser.post(f"/incidents/{A}/decisions", form)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}#history")
-    (decision,) = store.scroll(Decision, Where())
+    (decision,) = store.scroll(Decision, DocumentFilter())
     assert (decision.by, decision.status, decision.note) == (ASKER, "confirmed", "与客户核实")
     assert "与客户核实" in browser.get(f"/incidents/{A}").text
     assert browser.get("/v1/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
@@ -243,7 +243,7 @@ def test_a_decision_that_is_not_fit_to_be_kept_is_refused(browser, leaked, store
     answer = browser.post(f"/incidents/{A}/decisions", form)
     assert answer.status_code == 400
     assert PHONE not in answer.text
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
     assert browser.post("/incidents/INC-NOBODY/decisions", form).status_code == 404
 
 

@@ -19,23 +19,23 @@ from tests.alerts.browser import CHEAP
 from ullage.runtime import connections
 from ullage.runtime.serving import listening, serve
 from ullage.security import keys
-from ullage.security.tls import Served
+from ullage.security.tls import ListenerCertificate
 
 SOON = 20.0
 """Seconds that a busy machine may take for what is immediate."""
 
 
-def over_tls(folder: Path) -> Served:
+def over_tls(folder: Path) -> ListenerCertificate:
     """A certificate of loopback and its key."""
     made = make_certificates()
     for name, content in (("server.pem", made.certificate), ("server.key", made.key)):
         (folder / name).write_bytes(content)
         (folder / name).chmod(0o600)
-    return Served.of("search", folder, "server.pem", "server.key")
+    return ListenerCertificate.of("search", folder, "server.pem", "server.key")
 
 
 @pytest.fixture
-def tls(request, tmp_path) -> Served | None:
+def tls(request, tmp_path) -> ListenerCertificate | None:
     """No certificate, unless a test asks for one."""
     return over_tls(tmp_path) if getattr(request, "param", False) else None
 

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.attempts import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
-from alerts.lookup.exposed import index_tags
+from alerts.lookup.person_lookup import index_tags
 from alerts.search.app import create_app
 from alerts.search.door import WRONG_TOKENS
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account

@@ -6,7 +6,7 @@ import pytest
 
 from alerts.maintenance import retention
 from alerts.records import Exposure, Incident
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at
 from ullage.settings import StoreSettings
@@ -16,7 +16,7 @@ KEEP = StoreSettings(exposures_days=30, incidents_days=90)
 
 def exposures(store: IncidentStore) -> dict[str, int]:
     """By customer, in how many posts."""
-    return {one.subject: len(one.sightings) for one in store.scroll(Exposure, Where())}
+    return {one.subject: len(one.sightings) for one in store.scroll(Exposure, DocumentFilter())}
 
 
 @pytest.mark.parametrize("moment", ["read", "delete"])
@@ -24,7 +24,7 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     clock.advance(31 * 86400)
     act, now = getattr(store, moment), clock.as_clock().now()
-    [shown] = [one for one in store.scroll(Exposure, Where()) if one.subject == handle("a")]
+    [shown] = [one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == handle("a")]
     again = [shown.model_copy(update={"last_seen": now - timedelta(days=29), "sightings": ("f", "g")})]
 
     def meanwhile(kind, *words):
@@ -46,9 +46,9 @@ def test_the_last_sighting_counts_and_not_the_first(store, clock):
     clock.advance(11 * 86400)
     assert retention.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
     assert exposures(store) == {handle("a"): 2}
-    [incident] = store.scroll(Incident, Where())
+    [incident] = store.scroll(Incident, DocumentFilter())
     assert incident.frozen_at == clock.as_clock().now()
     clock.advance(timedelta(days=20).total_seconds())
     assert retention.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
-    [again] = store.scroll(Incident, Where())
+    [again] = store.scroll(Incident, DocumentFilter())
     assert (again.frozen_at, exposures(store)) == (incident.frozen_at, {})

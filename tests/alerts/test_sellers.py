@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from alerts.read.query import Filters, page_of, whole
 from alerts.read.sellers import named, sellers_of, tokens_of
 from alerts.records import Incident, Sighting
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all
 from ullage.audit import entries
@@ -144,7 +144,7 @@ def test_a_terminal_shows_what_a_judgement_needs(sold, context):
 def test_no_name_is_in_the_store(sold):
     held = io.StringIO()
     for kind in (Sighting, Incident):
-        for document in sold.scroll(kind, Where()):
+        for document in sold.scroll(kind, DocumentFilter()):
             held.write(document.model_dump_json())
     assert "huge" not in held.getvalue()
 

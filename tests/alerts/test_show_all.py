@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from alerts.read.query import SHOWN, other_customers, whole
 from alerts.records import Exposure, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
 from ullage.cli import app
 
@@ -48,7 +48,7 @@ def test_the_first_look_is_short_and_the_rest_follows(large) -> None:
 
 
 def test_those_whose_handles_are_gone_are_counted(large, data) -> None:
-    gone = [one.id for one in large.scroll(Exposure, Where({"incident": (A,)}))][:30]
+    gone = [one.id for one in large.scroll(Exposure, DocumentFilter({"incident": (A,)}))][:30]
     large.delete(Exposure, gone)
     shown = show(data)
     assert len(HANDLE.findall(shown)) == ALL - 30

@@ -9,7 +9,7 @@ from alerts.desk.work import Work
 from alerts.incidents.status import narrowed, status_of, statuses, tally
 from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Audit, Decision, Exposure, Holding, Incident, Sighting, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all, handle
 from tests.factories import WHEN, clocks_at
 from ullage.settings import StoreSettings, Tenant
@@ -47,7 +47,7 @@ def test_incidents_are_narrowed_to_a_status(store, clock):
     store.create([decision("confirmed"), decision("note", 1, B)])
     decided = statuses(store)
     for wanted, ids in {"confirmed": [A], "open": [B], "resolved": [], "": sorted((A, B))}.items():
-        assert sorted(i.id for i in store.scroll(Incident, narrowed(Where(), wanted, decided))) == ids
+        assert sorted(i.id for i in store.scroll(Incident, narrowed(DocumentFilter(), wanted, decided))) == ids
 
 
 def test_the_tally_counts_each_incident_once(store, clock):
@@ -67,9 +67,9 @@ def test_everything_goes_when_its_time_has_come(store, clock):
     keep = StoreSettings()
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=170))).total() == 0
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=400))).total() == 3
-    assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (0, 2)
+    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (0, 2)
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=1300))).total() == 2 + 2 + 2 + 1 + 1
-    assert [kind for kind in CLASSES if store.count(kind, Where())] == []
+    assert [kind for kind in CLASSES if store.count(kind, DocumentFilter())] == []
 
 
 def test_one_customer_is_erased_everywhere_and_the_numbers_follow(store, clock, data):
@@ -87,6 +87,6 @@ def test_an_erased_customer_is_counted_no_more_when_the_incident_is_written_agai
     erase(store, "bank", handle("a"))
     fold_all(store, clock, [finding("again", range(10), people="b")])
     assert store.get(Incident, A).customers == 1
-    assert store.count(Sighting, Where({"incident": (A,)})) == 2
-    held = [one.values for one in store.scroll(Holding, Where({"tenant": ("bank",)}))]
+    assert store.count(Sighting, DocumentFilter({"incident": (A,)})) == 2
+    held = [one.values for one in store.scroll(Holding, DocumentFilter({"tenant": ("bank",)}))]
     assert sorted(map(len, held)) == [1, 10 + 1, 10 + 1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from tests.contracts.test_incident_store import exposure
 from ullage.errors import CorruptError
 from ullage.files.database import transaction
@@ -23,8 +23,8 @@ def test_a_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> 
             store._database.execute("update exposure set doc = ?", (doc,))
         for act in (
             lambda: store.get(Exposure, made.id),
-            lambda: list(store.scroll(Exposure, Where())),
-            lambda: store.search(Exposure, Where()),
+            lambda: list(store.scroll(Exposure, DocumentFilter())),
+            lambda: store.search(Exposure, DocumentFilter()),
         ):
             with pytest.raises(CorruptError, match=r"incidents\.sqlite: Exposure .*damaged.*restore") as told:
                 act()

@@ -15,7 +15,7 @@ import pytest
 from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Claim, Exposure, Incident
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Outcome, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import BULK_ITEMS
 from alerts.store.mapping import index_name
 from deploy.local.elasticsearch import Server, elasticsearch
@@ -71,11 +71,11 @@ def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backe
     finally:
         backend.server.thaw()
     # What was sent before is carried out late by the server: the same call again must end in the same documents.
-    assert set(again(lambda: store.put(documents))) <= {Outcome.CREATED, Outcome.REPLACED}
+    assert set(again(lambda: store.put(documents))) <= {WriteResult.CREATED, WriteResult.REPLACED}
     assert again(lambda: store.create(documents)) == [False] * 5
     again(store.refresh)
-    assert store.count(Claim, Where()) == 5
-    assert sorted(d.id for d in store.scroll(Claim, Where())) == sorted(d.id for d in documents)
+    assert store.count(Claim, DocumentFilter()) == 5
+    assert sorted(d.id for d in store.scroll(Claim, DocumentFilter())) == sorted(d.id for d in documents)
 
 
 def test_a_server_without_memory_for_a_request_is_waited_for(store, backend):
@@ -125,7 +125,7 @@ def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tm
                 )
             )
             store.refresh()
-            assert store.count(Claim, Where()) == 1600
+            assert store.count(Claim, DocumentFilter()) == 1600
     assert refused
     assert all("429 es_rejected_execution_exception" in error for error in refused)
 
@@ -154,10 +154,10 @@ def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_i
     assert len(failed) == 1
     backend.server.start()
     outcomes = again(lambda: store.put(documents))
-    assert outcomes.count(Outcome.REJECTED) == 0
-    assert 0 < outcomes.count(Outcome.REPLACED) < len(documents)
+    assert outcomes.count(WriteResult.REJECTED) == 0
+    assert 0 < outcomes.count(WriteResult.REPLACED) < len(documents)
     again(store.refresh)
-    assert store.count(Claim, Where()) == len(documents)
+    assert store.count(Claim, DocumentFilter()) == len(documents)
 
 
 LETTERS = "GHIJKLMNOPQRSTUVWXYZghijklmnopqrstuvwxyz"
@@ -227,4 +227,4 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
     assert expire(store, StoreSettings(), clocks_at(T0), owed=gone) == {}
     leaves_the_disk(backend.server, handle, kept)
     store.refresh()
-    assert (store.count(Exposure, Where()), store.count(Incident, Where())) == (401, 50)
+    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (401, 50)

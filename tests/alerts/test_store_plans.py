@@ -7,10 +7,10 @@ from typing import Any
 import apsw
 import pytest
 
-from alerts.clocks.duties import Owed
+from alerts.clocks.duties import IncidentDeadlines
 from alerts.desk.work import item_of
 from alerts.records import CLASSES, Exposure, Incident, WorkItem
-from alerts.store import Where, open_store, ways
+from alerts.store import DocumentFilter, open_store, ways
 from alerts.store.selection import mark_behind
 from alerts.store.sqlite import _schema, table_of
 from tests.alerts.builders import handle, incident
@@ -37,7 +37,7 @@ def plans(store):
 
 def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, store, plans) -> None:
     """SQLite takes a tenant for narrower than a list of handles, and would read all that it has."""
-    where = Where({"tenant": ("bank",), "subject": (handle("a"), handle("nobody"))})
+    where = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"), handle("nobody"))})
     found, steps = plans(Exposure, where, ("bank", "[]", -1))
     assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
     assert all("exposure_by_subject" in step for step in steps)
@@ -45,7 +45,7 @@ def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, s
 
 def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) -> None:
     start = handle("a")[:4]
-    found, steps = plans(Exposure, Where(begins={"subject": start}), (start, f"{start}~", 0))
+    found, steps = plans(Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0))
     assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
     assert "exposure_by_subject" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
@@ -69,24 +69,26 @@ def steps(store):
 
 def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) -> None:
     """However many customers of others have the same value of a set."""
-    where = Where({"incident": (leaked,), "kinds": ("phone",)})
+    where = DocumentFilter({"incident": (leaked,), "kinds": ("phone",)})
     first, then, last = steps(lambda: store.search(Exposure, where))
     assert first == "SEARCH exposure USING INDEX exposure_by_incident (incident=?)"
     assert "exposure_sets_by_n" in then
     assert last == SORTED
     assert {one.subject for one in store.search(Exposure, where).items} >= {handle("a")}
-    assert "exposure_sets USING PRIMARY KEY" in " ".join(steps(lambda: store.search(Exposure, Where({"kinds": ("phone",)}))))
+    assert "exposure_sets USING PRIMARY KEY" in " ".join(
+        steps(lambda: store.search(Exposure, DocumentFilter({"kinds": ("phone",)})))
+    )
 
 
 @pytest.mark.parametrize(
     ("where", "is_collected"),
     [
-        (Where(ids=("INC-A",)), True),
-        (Where(text="客户"), True),
-        (Where({"kinds": ("phone",)}), True),
-        (Where(since=WHEN), True),
-        (Where(), False),
-        (Where({"tenant": ("bank",)}), False),
+        (DocumentFilter(ids=("INC-A",)), True),
+        (DocumentFilter(text="客户"), True),
+        (DocumentFilter({"kinds": ("phone",)}), True),
+        (DocumentFilter(since=WHEN), True),
+        (DocumentFilter(), False),
+        (DocumentFilter({"tenant": ("bank",)}), False),
     ],
 )
 def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(store, steps, where, is_collected) -> None:
@@ -97,16 +99,20 @@ def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(s
 @pytest.mark.parametrize(
     ("where", "order", "first"),
     [
-        (Where({"stage": ("open",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
-        (Where({"stage": ("open",), "tenant": ("bank",)}), "", "SCAN workitem USING INDEX workitem_by_time"),
-        (Where({"stage": ("open",)}, {"severity": ("low",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
-        (Where({"stage": ("open",)}), "burns", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
+        (DocumentFilter({"stage": ("open",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
+        (DocumentFilter({"stage": ("open",), "tenant": ("bank",)}), "", "SCAN workitem USING INDEX workitem_by_time"),
+        (DocumentFilter({"stage": ("open",)}, {"severity": ("low",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
+        (DocumentFilter({"stage": ("open",)}), "burns", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
         (
-            Where({"stage": ("open",), "severity": ("high",)}),
+            DocumentFilter({"stage": ("open",), "severity": ("high",)}),
             "due",
             "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)",
         ),
-        (Where({"stage": ("open",)}, text="客户"), "due", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
+        (
+            DocumentFilter({"stage": ("open",)}, text="客户"),
+            "due",
+            "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)",
+        ),
     ],
 )
 def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_columns(
@@ -119,13 +125,13 @@ def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_co
 
 
 def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad) -> None:
-    tallied = Where({"stage": ("open",), "tenant": ("bank",)})
+    tallied = DocumentFilter({"stage": ("open",), "tenant": ("bank",)})
     assert steps(lambda: store.tally(WorkItem, tallied, ("severity",))) == [
         "SEARCH workitem USING COVERING INDEX workitem_by_stage_severity_tenant (stage=?)"
     ]
-    other = Where({"stage": ("open",), "status": ("resolved",)})
+    other = DocumentFilter({"stage": ("open",), "status": ("resolved",)})
     assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, other, ("severity",)))[0]
-    some = Where({"stage": ("open",), "tenant": ("bank",)}, since=WHEN)
+    some = DocumentFilter({"stage": ("open",), "tenant": ("bank",)}, since=WHEN)
     assert "workitem_narrow" in steps(lambda: store.tally(WorkItem, some, ("severity",)))[0]
 
 
@@ -147,9 +153,9 @@ def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
 @pytest.mark.parametrize("order", ["", "time", "-time", "burns", "-due", "exposure"])
 def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None:
     store.put([item(f"INC-{n}", "x", exposure=n % 3, customers=n) for n in range(6)])
-    shown = store.search(WorkItem, Where(), order=order).items
+    shown = store.search(WorkItem, DocumentFilter(), order=order).items
     for number, one in enumerate(shown):
-        rest = store.search(WorkItem, Where(), after=mark_behind(one, order), order=order).items
+        rest = store.search(WorkItem, DocumentFilter(), after=mark_behind(one, order), order=order).items
         assert [other.id for other in rest] == [other.id for other in shown[number + 1 :]]
 
 
@@ -158,7 +164,7 @@ def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> N
     """SQLite would read all that is older on its way."""
     now = clock.as_clock().now()
     until = None if days is None else now + days * DAY
-    found, steps = plans(Incident, Where(since=now - DAY, before=until), (2**62, 0, 0))
+    found, steps = plans(Incident, DocumentFilter(since=now - DAY, before=until), (2**62, 0, 0))
     assert found == [leaked]
     assert "incident_by_time" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
@@ -171,12 +177,12 @@ def broad(monkeypatch) -> None:
 
 
 def item(id_: str, text: str, **changes: Any) -> WorkItem:
-    return item_of(incident(id_, titles=(text,), **changes), Owed((), (), None))
+    return item_of(incident(id_, titles=(text,), **changes), IncidentDeadlines((), (), None))
 
 
 def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, data, broad) -> None:
     """What has them is worked out once; whoever writes, in this process or another, what they wrote counts at once."""
-    where = Where({"stage": ("open",)}, text="银行")
+    where = DocumentFilter({"stage": ("open",)}, text="银行")
 
     def found() -> list[str]:
         page = [one.id for one in store.search(WorkItem, where, order="burns").items]
@@ -198,5 +204,5 @@ def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, d
         assert found() == ["INC-1", "INC-2"], "though it may have the number of the one that is gone"
     store.delete(WorkItem, ["INC-1", "INC-2"])
     assert found() == []
-    assert [one.id for one in store.search(WorkItem, Where(text="别的"), order="burns").items] == ["INC-0", "INC-4"]
-    assert store.search(WorkItem, Where(text="·"), order="burns").items == ()
+    assert [one.id for one in store.search(WorkItem, DocumentFilter(text="别的"), order="burns").items] == ["INC-0", "INC-4"]
+    assert store.search(WorkItem, DocumentFilter(text="·"), order="burns").items == ()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from alerts import command
 from alerts.maintenance.retention import expire
 from alerts.records import CLASSES, VERSION, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from alerts.store.mapping import index_name
 from deploy.local.certificates import make_certificates
@@ -104,7 +104,7 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
             assert (alert.check(), search.check(), desk.check()) == said
             fold_all(alert, clock, [finding("f", range(10), people="ab")])
             alert.refresh()
-            assert search.count(Exposure, Where()) == 2
+            assert search.count(Exposure, DocumentFilter()) == 2
             assert search.create([decision("d")]) == [True]
             denied: dict[str, Callable[[], object]] = {
                 "search changes a decision": lambda: search.put([decision("d")]),
@@ -127,7 +127,7 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
             gone = expire(alert, StoreSettings(), clocks_at(Clock(wall=lambda: NOON + 10**9).now()))
             assert gone.total() >= 5
             alert.refresh()
-            assert [alert.count(kind, Where()) for kind in (Sighting, Exposure, Decision, Incident)] == [0, 0, 0, 0]
+            assert [alert.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Decision, Incident)] == [0, 0, 0, 0]
         admin.indices.delete(index="private")
 
 

@@ -15,11 +15,11 @@ from fastapi.routing import APIRoute
 
 from alerts.accounts.roles import PERMISSIONS, ROLES
 from alerts.clocks.duties import Duties
-from alerts.lookup.exposed import index_tags
-from alerts.noise.suppressions import Conditions, Desk
+from alerts.lookup.person_lookup import index_tags
+from alerts.noise.suppressions import SuppressionConditions, Suppressions
 from alerts.records import Decision, incident_id
-from alerts.search.may import ANYBODY, LOGGED_IN, needed, routes_of
-from alerts.store import Where
+from alerts.search.permissions import ANYBODY, LOGGED_IN, needed, routes_of
+from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, OURS, PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
@@ -78,8 +78,10 @@ def things(desk, store, clock, context) -> dict[str, Thing]:
         told = finding(name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"})
         found = match(subject=handle(tenant), index_tag=tag)
         fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    noise = Desk(Duties(store, context.tenant, clock.as_clock()), context.trail())
-    made = [noise.suppress(t, Conditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "zetalend")]
+    noise = Suppressions(Duties(store, context.tenant, clock.as_clock()), context.trail())
+    made = [
+        noise.suppress(t, SuppressionConditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "zetalend")
+    ]
     return {
         "incidents": Thing(A, B, NONE),
         "suppressions": Thing(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
@@ -205,7 +207,7 @@ def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):
         answer = who.post("/incidents/bulk", {"act": act, "id": B, "to": "me", "reason": "other", "note": "x"})
         assert "zetalend" not in answer.text
     store.refresh()
-    assert list(store.scroll(Decision, Where())) == []
+    assert list(store.scroll(Decision, DocumentFilter())) == []
 
 
 def test_filters_for_another_tenant_say_that_it_is_not_known(things, log_in):

@@ -23,13 +23,13 @@ from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.roles import PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES
-from alerts.desk.feed import Feed
+from alerts.desk.feed import EventFeed
 from alerts.export import formats
-from alerts.lookup.exposed import index_tags
+from alerts.lookup.person_lookup import index_tags
 from alerts.records import GapReason, Heard, Incident, Notification, Suppression, incident_id
 from alerts.search.app import create_app
-from alerts.search.asked import any_query
-from alerts.search.may import dependencies_of, routes_of
+from alerts.search.permissions import dependencies_of, routes_of
+from alerts.search.query_words import any_query
 from alerts.store import open_store
 from tests.alerts.browser import CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
@@ -265,7 +265,7 @@ def base(data, clock):
     world = made(data, clock, SETTINGS)
     world.store.put([heard(clock, {"bank": 4})])
     populate(world, "bank")
-    Feed(data, world.store, world.context.keys, world.context.clock).page(None, "", 1)  # which names the log of events
+    EventFeed(data, world.store, world.context.keys, world.context.clock).page(None, "", 1)  # which names the log of events
     world.close()
     return data
 

@@ -9,7 +9,7 @@ from alerts.custody.command import evidence
 from alerts.noise.command import suppress
 from alerts.records import Decision
 from alerts.rules.command import app as rules
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKER, CHEAP, add_account
 from tests.alerts.test_table_of_roles import A, B, things  # noqa: F401 - a fixture
 from ullage import audit
@@ -59,7 +59,7 @@ def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
     with pytest.raises(UllageError, match=f"needs {permission}"):
         run(*words, "--by", "Wang Fang")
     store.refresh()
-    assert list(store.scroll(Decision, Where())) == []
+    assert list(store.scroll(Decision, DocumentFilter())) == []
     assert run(*words, "--by", "zhao min").exit_code == 0
 
 
@@ -73,7 +73,7 @@ def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, contex
     with pytest.raises(ConfigError, match="this machine's user has none"):
         run("acknowledge", A)
     store.refresh()
-    assert list(store.scroll(Decision, Where())) == []
+    assert list(store.scroll(Decision, DocumentFilter())) == []
 
 
 def test_a_user_of_this_machine_decides_as_the_account_that_it_is(things, run, accounts, context, store) -> None:  # noqa: F811
@@ -81,7 +81,7 @@ def test_a_user_of_this_machine_decides_as_the_account_that_it_is(things, run, a
     assert CliRunner().invoke(user, ["change", "Wang Fang", "--login", current_user()], obj=context).exit_code == 0
     assert run("acknowledge", A).exit_code == 0
     store.refresh()
-    assert [one.by for one in store.scroll(Decision, Where())] == ["Wang Fang"]
+    assert [one.by for one in store.scroll(Decision, DocumentFilter())] == ["Wang Fang"]
     noted = [one.object for _, one in audit.entries(context.data / "audit") if one.action == "account.login_of"]
     assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
     assert CliRunner().invoke(user, ["change", ASKER, "--login", current_user()], obj=context).exit_code == 0

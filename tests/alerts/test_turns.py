@@ -7,7 +7,7 @@ import pytest
 
 from alerts.lookup.turns import Turns
 from ullage import audit
-from ullage.audit.trail import Noted
+from ullage.audit.trail import PendingEntry
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
 
@@ -100,7 +100,7 @@ def test_one_who_has_gone_is_answered_all_the_same_and_holds_nobody_up() -> None
 def test_several_entries_in_one_write_are_a_chain_as_if_they_came_one_by_one(context) -> None:
     trail = context.trail()
     trail.append("a", "first", actor="Li")
-    made = trail.append_all([Noted("b", f"number {n}", "Li") for n in range(5)])
+    made = trail.append_all([PendingEntry("b", f"number {n}", "Li") for n in range(5)])
     trail.append("c", "last", actor="Li")
     found = [entry for _, entry in audit.entries(context.data / "audit")]
     assert [one.previous for one in found[1:]] == [one.digest for one in found[:-1]]

@@ -4,7 +4,7 @@ import pytest
 
 from alerts.clocks.regimes import regimes
 from alerts.records import Decision
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser
 from tests.stores import on_server_too
 from ullage import audit
@@ -33,7 +33,7 @@ def soar(desk, accounts):
 
 
 def decided(store, id_: str) -> list[Decision]:
-    return sorted(store.scroll(Decision, Where({"incident": (id_,)})), key=lambda one: one.at)
+    return sorted(store.scroll(Decision, DocumentFilter({"incident": (id_,)})), key=lambda one: one.at)
 
 
 @on_server_too

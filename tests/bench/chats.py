@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.ledger import ChannelLedger
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.chats import Matrix, ensure_synapse, synapse
@@ -88,7 +88,7 @@ class Chain:
 
     def seen(self) -> int:
         """How many messages the collector has noted."""
-        with contextlib.closing(Ledger.of(self.context, "matrix")) as ledger:
+        with contextlib.closing(ChannelLedger.of(self.context, "matrix")) as ledger:
             return ledger.standing("room").seen
 
     def standing(self) -> dict[str, int]:

@@ -26,7 +26,7 @@ from matcher.match.findings import findings
 from matcher.reference import find
 from matcher.text import read
 from matcher.unpack.parent import ForkServer
-from matcher.unpack.protocol import Outcome
+from matcher.unpack.protocol import UnreadPart
 from matcher.watchlist.tagging import handles
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person
@@ -168,7 +168,7 @@ def archives(root: Path, folder: Path) -> list[str]:
         body = _uudecoded(path.read_text(encoding="latin-1"))
         name = folder / path.stem
         name.write_bytes(body)
-        told = list[Outcome]()
+        told = list[UnreadPart]()
         start = time.monotonic()
         with ForkServer() as server:
             pieces = sum(1 for _ in files.pieces_in(name, 0, told.append, server))

@@ -25,7 +25,7 @@ from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.records import VERSION, Incident, Sighting
 from alerts.search.app import create_app
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from tests.alerts.browser import ASKER, CHEAP, OURS, PASSWORD, PHONE, add_account
 from tests.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling, large
 from tests.bench.table import row
@@ -63,7 +63,7 @@ def filled(count: int = INCIDENTS) -> Iterator[Made]:
         keys.make_tenant(context.keys, tenant)
     with contextlib.closing(open_store("sqlite:///incidents.sqlite", data)) as store:
         duties = Duties(store, context.tenant, context.clock)
-        if store.count(Incident, Where()) < count:
+        if store.count(Incident, DocumentFilter()) < count:
             start = time.process_time()
             Filling(store, Work(duties)).fill(count, clock)
             row("filled, s (CPU)", f"{time.process_time() - start:.0f}")
@@ -99,7 +99,7 @@ def client(made: Made) -> Iterator[httpx.Client]:
 def paths(store: IncidentStore) -> dict[str, str]:
     """What is asked for, by what it is called in the table."""
     words, scenario = quote("客户"), "?scenario=loan_fraud"
-    some = store.search(Sighting, Where(), 200).items
+    some = store.search(Sighting, DocumentFilter(), 200).items
     seller = next(one.author for one in some if one.author)
     small = next(one.incident for one in some)
     queue = {

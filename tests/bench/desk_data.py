@@ -30,7 +30,7 @@ from alerts.records import (
     holding_of,
 )
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.coverage.heartbeats import Alert
 from tests.conftest import HeldClock
@@ -96,7 +96,7 @@ class Filling:
 
     def fill(self, count: int, clock: HeldClock) -> None:
         """Everything that is not there yet; the ledger of coverage first, for it moves the clock."""
-        done = self.store.count(Incident, Where()) // BATCH * BATCH
+        done = self.store.count(Incident, DocumentFilter()) // BATCH * BATCH
         if not done:
             self._ledger(clock)
         clock.seconds = NOW.timestamp()
@@ -127,9 +127,9 @@ class Filling:
             small = open_store("sqlite:///seeds.sqlite", Path(folder))
             posts = [found(n, PEOPLE[n % len(PEOPLE)], f"seed{n}") for n in range(SEEDS)]
             fold_all(small, clock, posts)
-            for incident in sorted(small.scroll(Incident, Where()), key=lambda one: one.id):
+            for incident in sorted(small.scroll(Incident, DocumentFilter()), key=lambda one: one.id):
                 if not incident.part_of and not incident.parts:
-                    of_it = Where({"incident": (incident.id,)})
+                    of_it = DocumentFilter({"incident": (incident.id,)})
                     yield incident, list(small.scroll(Sighting, of_it)), list(small.scroll(Exposure, of_it))
             small.close()
 

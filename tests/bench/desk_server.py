@@ -17,7 +17,7 @@ from pathlib import Path
 
 from alerts.records import CLASSES
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Outcome, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
 from tests.bench.desk import Made, filled, pages
@@ -61,9 +61,9 @@ def copied(embedded: Made, server: Server, folder: Path) -> Iterator[Made]:
 
 def _copy(source: IncidentStore, target: IncidentStore) -> int:
     """How many documents there are; some are read while others are written."""
-    count, waiting = 0, deque[Future[list[Outcome]]]()
+    count, waiting = 0, deque[Future[list[WriteResult]]]()
     with ThreadPoolExecutor(WRITERS) as pool:
-        for some in (some for kind in CLASSES for some in batches(source.scroll(kind, Where()), AT_ONCE)):
+        for some in (some for kind in CLASSES for some in batches(source.scroll(kind, DocumentFilter()), AT_ONCE)):
             if len(waiting) > WRITERS:
                 waiting.popleft().result()
             waiting.append(pool.submit(_put, target, some))
@@ -74,7 +74,7 @@ def _copy(source: IncidentStore, target: IncidentStore) -> int:
     return count
 
 
-def _put(target: IncidentStore, some: list[Document]) -> list[Outcome]:
+def _put(target: IncidentStore, some: list[Document]) -> list[WriteResult]:
     """Written; a heap as small as this refuses now and then what it cannot hold yet (429), and is asked again a second later."""
     for _ in range(TRIES):
         with contextlib.suppress(UnavailableError):

@@ -21,7 +21,7 @@ from matcher.match.findings import findings
 from matcher.match.lookup import ask, enrolled
 from matcher.match.parts import pieces_of_capture
 from matcher.match.pipeline import Matcher
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from tests.bench import corpus, engines
 from tests.bench.corpus_list import enrol_people
 from tests.bench.corpus_people import Person
@@ -147,7 +147,7 @@ def _ten_tenants(made: corpus.Corpus, context: Context, one: float) -> None:
         ten = best(lambda: search(matcher, given), rounds=ROUNDS)
     row(f"{made.name}, {TENANTS} tenants", f"{made.megabytes / ten:.1f}", f"one {made.megabytes / one:.1f}", one / ten)
     for number in range(1, TENANTS):
-        for path in (context.data / installed.FOLDER / f"bench{number}").iterdir():
+        for path in (context.data / installation.FOLDER / f"bench{number}").iterdir():
             path.unlink()
 
 

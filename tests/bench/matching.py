@@ -13,7 +13,7 @@ from deploy.demo.drive import write_customers
 from deploy.demo.people import people
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
 from tests.bench.table import best, row
@@ -44,7 +44,7 @@ def matching(folder: Path, context: Context) -> None:
     crowd = list(people(20_000, 5))
     write_customers(folder / "customers.csv", crowd[:2000])
     Builder(context.keys, "bench", 1).build(Source(folder / "customers.csv", {}), folder / "b.watchlist", context.clock.now())
-    installed.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now())
+    installation.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now())
     matcher = build_matcher(context)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in crowd)
     prose = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n" * 12_000

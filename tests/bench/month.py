@@ -24,7 +24,7 @@ from alerts.noise.suppressions import muted
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
 from alerts.stage.pipeline import Alert
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
@@ -186,9 +186,9 @@ class Play:
 
     def report(self) -> list[str]:
         """Print the month's page, and return the targets that were missed."""
-        incidents = {incident.id: incident for incident in self.store.scroll(Incident, Where())}
-        of_finding = {sighting.id: sighting.incident for sighting in self.store.scroll(Sighting, Where())}
-        notifications = [one for one in self.store.scroll(Notification, Where()) if one.why in ("new", "raised")]
+        incidents = {incident.id: incident for incident in self.store.scroll(Incident, DocumentFilter())}
+        of_finding = {sighting.id: sighting.incident for sighting in self.store.scroll(Sighting, DocumentFilter())}
+        notifications = [one for one in self.store.scroll(Notification, DocumentFilter()) if one.why in ("new", "raised")]
         judged = [self._judge(leak, incidents, of_finding, notifications) for leak in LEAKS]
         result = Month(judged, DAYS, self.posts.total(), CUSTOMERS)
         for one in notifications:

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from alerts.records import Sighting
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo import security_team
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
@@ -182,7 +182,7 @@ def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> tuple[lis
     key = CaptureKey(context.keys)
     post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
     with contextlib.closing(configured_store(context)) as store:
-        seen = {post_of[one.post_id]: one for one in store.scroll(Sighting, Where()) if one.incident in when}
+        seen = {post_of[one.post_id]: one for one in store.scroll(Sighting, DocumentFilter()) if one.incident in when}
     seen.pop(next(iter(pastes.posts)), None)
     to_message = (when[one.incident] - pastes.published[post] for post, one in seen.items())
     to_incident = (one.folded_at.timestamp() - pastes.published[post] for post, one in seen.items())

@@ -10,7 +10,7 @@ from typing import Any
 
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS
 from matcher.unpack.parent import has_ocr, unpack
-from matcher.unpack.protocol import Outcome
+from matcher.unpack.protocol import UnreadPart
 from tests.bench.table import row
 from tests.matcher.bank import customer
 from ullage.errors import UnavailableError
@@ -66,4 +66,4 @@ def _drawn(
 
 def _read(body: bytes) -> str:
     with unpack(body, "a.jpg", LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS)) as unpacked:
-        return "".join("" if isinstance(item, Outcome) else item.read().decode() for item in unpacked)
+        return "".join("" if isinstance(item, UnreadPart) else item.read().decode() for item in unpacked)

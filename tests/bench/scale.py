@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from crawlers.bus.outbox import Outbox, new_id
+from crawlers.bus.outbox import CaptureOutbox, new_id
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from tests.bench.table import row
@@ -85,7 +85,7 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     """Wall seconds and CPU-seconds from the append of the load until it is dealt with."""
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
-    outbox = Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl"))
+    outbox = CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl"))
     pause = threading.Event()
     for _ in range(2 * len(pids)):  # every process has its partitions when posts on all of them are read
         outbox.append([_hello(context) for _ in range(24)])

@@ -21,11 +21,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alerts.incidents.held import held
+from alerts.incidents.known_incidents import held
 from alerts.incidents.status import statuses
 from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.store.connection import connect, read_url
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore
 from alerts.store.mapping import body, index_name
@@ -111,15 +111,15 @@ class Asked:
 
 
 QUESTIONS: dict[str, Callable[[IncidentStore, Asked], object]] = {
-    "page of incidents": lambda s, _: s.search(Incident, Where(), 50),
-    "page by filter": lambda s, _: s.search(Incident, Where({"tenant": ("bank",), "severity": ("high",)}), 50),
-    "page by words": lambda s, _: s.search(Incident, Where(text="银行 客户"), 50),
+    "page of incidents": lambda s, _: s.search(Incident, DocumentFilter(), 50),
+    "page by filter": lambda s, _: s.search(Incident, DocumentFilter({"tenant": ("bank",), "severity": ("high",)}), 50),
+    "page by words": lambda s, _: s.search(Incident, DocumentFilter(text="银行 客户"), 50),
     "statuses of a page": lambda s, a: statuses(s, a.page),
-    "count by severity": lambda s, _: s.count(Incident, Where({"severity": ("high",)})),
+    "count by severity": lambda s, _: s.count(Incident, DocumentFilter({"severity": ("high",)})),
     "one incident": lambda s, a: s.get(Incident, a.incident),
-    "its newest customers": lambda s, a: s.search(Exposure, Where({"incident": (a.incident,)}), 200),
-    "look-up of a person": lambda s, a: list(s.scroll(Exposure, Where({"tenant": ("bank",), "index_tags": a.tags}))),
-    "exposures of a tenant": lambda s, _: s.count(Exposure, Where({"tenant": ("bank",)})),
+    "its newest customers": lambda s, a: s.search(Exposure, DocumentFilter({"incident": (a.incident,)}), 200),
+    "look-up of a person": lambda s, a: list(s.scroll(Exposure, DocumentFilter({"tenant": ("bank",), "index_tags": a.tags}))),
+    "exposures of a tenant": lambda s, _: s.count(Exposure, DocumentFilter({"tenant": ("bank",)})),
     "claims of a finding": lambda s, a: held(s, a.claims),
 }
 

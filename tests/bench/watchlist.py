@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from matcher.columns.batch import Texts
-from matcher.watchlist import Watchlist, installed
+from matcher.watchlist import Watchlist, installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.source import Source
@@ -149,10 +149,10 @@ def changes(folder: Path, context: Context, main: Path, customers: int) -> None:
     made.build(Source(came, {}), None, delta, folder / "bench.subjects", context.clock.now())
     row("changes of 0.2 %, s (CPU)", f"{time.process_time() - cpu:.2f}", f"wall {time.monotonic() - start:.2f}")
     row("  their bytes", f"{delta.stat().st_size:,}")
-    installed.install(context.data, context.keys, "bench", main, context.clock.now(), move=True)
-    installed.install(context.data, context.keys, "bench", delta, context.clock.now(), move=True)
+    installation.install(context.data, context.keys, "bench", main, context.clock.now(), move=True)
+    installation.install(context.data, context.keys, "bench", delta, context.clock.now(), move=True)
     start = time.monotonic()
-    lists = installed.load(context)
+    lists = installation.load(context)
     row("open with changes, s (wall)", f"{time.monotonic() - start:.3f}", f"{lists[0].customers:,} customers")
     handle = handles(context.keys, "bench", ["C0000000001"]).tobytes().hex()
     start = time.monotonic()

@@ -9,15 +9,15 @@ import pytest
 from alerts.clocks import book as books
 from alerts.clocks.book import LATELY, MARGIN, Book, known, records, reports
 from alerts.clocks.duties import Duties
-from alerts.incidents.erased import bury
+from alerts.incidents.tombstones import bury
 from alerts.records import Decision, DutyRecord, Incident, Notification
-from alerts.store import IncidentStore, Where
-from alerts.store.within import StoreWithin
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.store.tenant_view import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
 from tests.stores import ON_SERVERS, Between, each_backend, emptied_store
 from ullage.errors import UnavailableError
-from ullage.lookup.erased import EVERYBODY
+from ullage.lookup.tombstones import EVERYBODY
 from ullage.settings import Tenant
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
@@ -55,12 +55,12 @@ def notification(of: str, at: datetime, outcome: str = "sent") -> Notification:
 
 def stored(store: IncidentStore) -> dict[str, DutyRecord]:
     store.refresh()
-    return {one.id: one for one in store.scroll(DutyRecord, Where())}
+    return {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
 
 
 def owed(duties: Duties) -> dict[str, DutyRecord]:
     duties.store.refresh()
-    return {one.id: one for one in records(duties, list(duties.store.scroll(Incident, Where())))}
+    return {one.id: one for one in records(duties, list(duties.store.scroll(Incident, DocumentFilter())))}
 
 
 def states(store: IncidentStore) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from alerts.records import Claim, Decision, Exposure, Incident, WorkItem
 from alerts.records.document import Document, Excerpt
-from alerts.store import First, IncidentStore, Outcome, QueryError, Where, open_store
+from alerts.store import DocumentFilter, First, IncidentStore, QueryError, WriteResult, open_store
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
@@ -66,12 +66,12 @@ def claim(value: str, holder: str = "INC-A") -> Claim:
 
 def found(store: IncidentStore, **where: Any) -> list[str]:
     store.refresh()
-    return [document.id for document in store.search(Incident, Where(**where)).items]
+    return [document.id for document in store.search(Incident, DocumentFilter(**where)).items]
 
 
 def test_what_was_put_is_read_back_as_it_was(store):
     document = incident(publish_seconds=1.5, linked=("INC-B",), titles=("内料 <b>", "二"))
-    assert store.put([document]) == [Outcome.CREATED]
+    assert store.put([document]) == [WriteResult.CREATED]
     assert store.get(Incident, "INC-A") == document
 
 
@@ -84,9 +84,9 @@ def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
     for n in range(3):
         said = Decision(id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
         assert store.create([said]) == [True]
-        assert store.count(Decision, Where({"incident": ("INC-A",)})) == n + 1
-        assert store.put([said, claim(str(n))]) == [Outcome.REPLACED, Outcome.CREATED]
-        assert sum(1 for _ in store.scroll(Decision, Where())) == n + 1
+        assert store.count(Decision, DocumentFilter({"incident": ("INC-A",)})) == n + 1
+        assert store.put([said, claim(str(n))]) == [WriteResult.REPLACED, WriteResult.CREATED]
+        assert sum(1 for _ in store.scroll(Decision, DocumentFilter())) == n + 1
 
 
 def test_what_does_not_exist_is_none_and_is_left_out_of_many(store):
@@ -127,7 +127,7 @@ def test_of_several_creators_exactly_one_is_told_true(reopen):
 
 def test_put_says_what_became_of_each(store):
     store.put([incident("INC-A")])
-    assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [Outcome.REPLACED, Outcome.CREATED]
+    assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [WriteResult.REPLACED, WriteResult.CREATED]
     assert store.get(Incident, "INC-A").customers == 2
 
 
@@ -147,23 +147,23 @@ def test_a_late_write_of_who_read_before_is_refused(reopen):
     late, quick = reopen(), reopen()
     quick.put([exposure("s1", sightings=("f0",)), exposure("s2")])
     read = versions(late, "INC-A:s1", "INC-A:s2")
-    assert quick.put([exposure("s1", sightings=("f0", "f1"))], versions(quick, "INC-A:s1")) == [Outcome.REPLACED]
+    assert quick.put([exposure("s1", sightings=("f0", "f1"))], versions(quick, "INC-A:s1")) == [WriteResult.REPLACED]
     sent = [exposure("s1", sightings=("f0", "f2")), exposure("s2", sightings=("f", "f2"))]
-    assert late.put(sent, read) == [Outcome.CONFLICT, Outcome.REPLACED]
+    assert late.put(sent, read) == [WriteResult.CONFLICT, WriteResult.REPLACED]
     late.refresh()
     assert late.get(Exposure, "INC-A:s1").sightings == ("f0", "f1")
     assert late.get(Exposure, "INC-A:s2").sightings == ("f", "f2")
-    assert late.put(sent[:1], versions(late, "INC-A:s1")) == [Outcome.REPLACED], "read again it is done"
-    assert late.put(sent[:1], read) == [Outcome.CONFLICT], "the same once more, from a queue somewhere"
-    assert late.count(Exposure, Where({"index_tags": ("aa",)})) == 2
+    assert late.put(sent[:1], versions(late, "INC-A:s1")) == [WriteResult.REPLACED], "read again it is done"
+    assert late.put(sent[:1], read) == [WriteResult.CONFLICT], "the same once more, from a queue somewhere"
+    assert late.count(Exposure, DocumentFilter({"index_tags": ("aa",)})) == 2
 
 
 def test_who_saw_nothing_creates_and_overwrites_nothing(reopen):
     late, quick = reopen(), reopen()
     read = versions(late, "INC-A:s1", "INC-A:s2")
     assert read == {}
-    assert quick.put([exposure("s1", sightings=("f1",))], {}) == [Outcome.CREATED]
-    assert late.put([exposure("s1", sightings=("f2",)), exposure("s2")], read) == [Outcome.CONFLICT, Outcome.CREATED]
+    assert quick.put([exposure("s1", sightings=("f1",))], {}) == [WriteResult.CREATED]
+    assert late.put([exposure("s1", sightings=("f2",)), exposure("s2")], read) == [WriteResult.CONFLICT, WriteResult.CREATED]
     assert late.get(Exposure, "INC-A:s1").sightings == ("f1",)
 
 
@@ -172,17 +172,17 @@ def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
     quick.put([exposure("s1")])
     read = versions(late, "INC-A:s1")
     quick.delete(Exposure, ["INC-A:s1"])
-    assert late.put([exposure("s1", confidence=90)], read) == [Outcome.CONFLICT]
+    assert late.put([exposure("s1", confidence=90)], read) == [WriteResult.CONFLICT]
     assert late.get(Exposure, "INC-A:s1") is None
     quick.create([exposure("s1", sightings=("f9",))])
-    assert late.put([exposure("s1", confidence=90)], read) == [Outcome.CONFLICT], "another one with its id is not it"
+    assert late.put([exposure("s1", confidence=90)], read) == [WriteResult.CONFLICT], "another one with its id is not it"
 
 
 def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
     store.put([exposure("s1")])
     twice = [exposure(subject, confidence=n) for subject in ("s1", "s2") for n in (1, 2)]
     told = store.put(twice, versions(store, "INC-A:s1"))
-    assert told == [Outcome.REPLACED, Outcome.CONFLICT, Outcome.CREATED, Outcome.CONFLICT]
+    assert told == [WriteResult.REPLACED, WriteResult.CONFLICT, WriteResult.CREATED, WriteResult.CONFLICT]
     assert [store.get(Exposure, f"INC-A:{subject}").confidence for subject in ("s1", "s2")] == [1, 1]
 
 
@@ -202,8 +202,8 @@ def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
     def add(own: IncidentStore, n: int) -> None:
         start.wait()
         for turn in range(10):
-            told = Outcome.CONFLICT
-            while told is Outcome.CONFLICT:
+            told = WriteResult.CONFLICT
+            while told is WriteResult.CONFLICT:
                 read = own.read(Exposure, ["INC-A:s1"])
                 before = read["INC-A:s1"].document.sightings if read else ()
                 one = exposure("s1", sightings=(*before, f"f{n}-{turn}"))
@@ -259,7 +259,7 @@ def test_no_sign_in_a_query_is_an_operator(store, query):
 
 def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
     with pytest.raises(QueryError, match="the query is longer than 200 characters: use fewer words") as caught:
-        store.search(Incident, Where(text="客" * 1_000_000))
+        store.search(Incident, DocumentFilter(text="客" * 1_000_000))
     assert "客" not in str(caught.value)
 
 
@@ -271,13 +271,13 @@ def test_search_gives_the_newest_first_and_equal_times_by_id(store):
 def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
     store.put([incident(f"INC-{n}", n) for n in range(7)])
     store.refresh()
-    first = store.search(Incident, Where(), 3)
+    first = store.search(Incident, DocumentFilter(), 3)
     store.put([incident("INC-new", 100), incident("INC-5b", 5)])
     store.delete(Incident, ["INC-4"])
     store.refresh()
     rest, after = [], first.after
     while after:
-        page = store.search(Incident, Where(), 2, after)
+        page = store.search(Incident, DocumentFilter(), 2, after)
         rest += [document.id for document in page.items]
         after = page.after
     assert [document.id for document in first.items] == ["INC-6", "INC-5", "INC-4"]
@@ -287,13 +287,13 @@ def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
 @pytest.mark.parametrize("mark", ["x", "1;drop table incident", "9" * 40 + ".a", "٣.a", ".", "12"])
 def test_a_foreign_page_mark_is_refused(store, mark):
     with pytest.raises(QueryError):
-        store.search(Incident, Where(), 10, mark)
+        store.search(Incident, DocumentFilter(), 10, mark)
 
 
 def test_a_page_is_never_larger_than_500(store):
     store.put([incident(f"INC-{n:04d}", n) for n in range(501)])
     store.refresh()
-    page = store.search(Incident, Where(), 10**9)
+    page = store.search(Incident, DocumentFilter(), 10**9)
     assert len(page.items) == 500
     assert page.after
 
@@ -303,25 +303,25 @@ def test_counts_are_exact_under_every_filter(store):
         [incident(f"INC-{n}", n, severity="high" if n % 3 else "low", tenant="bank" if n % 2 else "shop") for n in range(30)]
     )
     store.refresh()
-    assert store.count(Incident, Where()) == 30
-    assert store.count(Incident, Where({"severity": ("high",)})) == 20
-    assert store.count(Incident, Where({"severity": ("high", "low"), "tenant": ("shop",)})) == 15
-    assert store.count(Incident, Where(before=T0 + timedelta(minutes=10))) == 10
-    assert store.count(Incident, Where(ids=["INC-1", "INC-2", "nobody"])) == 2
-    assert store.count(Incident, Where(without=["INC-1", "INC-2"])) == 28
-    assert store.count(Incident, Where(ids=[])) == 0
-    assert store.count(Incident, Where({"severity": ()})) == 0
+    assert store.count(Incident, DocumentFilter()) == 30
+    assert store.count(Incident, DocumentFilter({"severity": ("high",)})) == 20
+    assert store.count(Incident, DocumentFilter({"severity": ("high", "low"), "tenant": ("shop",)})) == 15
+    assert store.count(Incident, DocumentFilter(before=T0 + timedelta(minutes=10))) == 10
+    assert store.count(Incident, DocumentFilter(ids=["INC-1", "INC-2", "nobody"])) == 2
+    assert store.count(Incident, DocumentFilter(without=["INC-1", "INC-2"])) == 28
+    assert store.count(Incident, DocumentFilter(ids=[])) == 0
+    assert store.count(Incident, DocumentFilter({"severity": ()})) == 0
 
 
 def test_documents_are_found_by_how_a_value_begins(store):
     store.put([exposure(subject) for subject in ("ab", "abc", "ab客", "aC", "Abc", "b", "a")])
     store.refresh()
-    begins = Where(begins={"subject": "ab"})
+    begins = DocumentFilter(begins={"subject": "ab"})
     assert sorted(one.subject for one in store.scroll(Exposure, begins)) == ["ab", "abc", "ab客"]
     assert store.count(Exposure, begins) == 3
-    assert store.count(Exposure, Where({"subject": ("abc", "b")}, begins={"subject": "ab"})) == 1
+    assert store.count(Exposure, DocumentFilter({"subject": ("abc", "b")}, begins={"subject": "ab"})) == 1
     with pytest.raises(QueryError):
-        store.count(Exposure, Where(begins={"doc": "x"}))
+        store.count(Exposure, DocumentFilter(begins={"doc": "x"}))
 
 
 STAGES, SELLERS = ("open", "closed", "part"), ("@a", "@b", "@c", "@d")
@@ -356,7 +356,7 @@ ASKED: dict[str, dict[str, Any]] = {
 }
 
 
-def fitting(where: Where) -> list[WorkItem]:
+def fitting(where: DocumentFilter) -> list[WorkItem]:
     """By a plain loop, those that fit."""
 
     def fits(one: WorkItem) -> bool:
@@ -389,9 +389,13 @@ def items(store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked):
-    where = Where(**ASKED[asked])
+    where = DocumentFilter(**ASKED[asked])
     found = fitting(where)
-    parts = (Where(), Where({"assignee": ("Li",)}), Where(at_most={"customers": 60}, since=T0 + timedelta(hours=30)))
+    parts = (
+        DocumentFilter(),
+        DocumentFilter({"assignee": ("Li",)}),
+        DocumentFilter(at_most={"customers": 60}, since=T0 + timedelta(hours=30)),
+    )
     counted = [len(found), sum(one.assignee == "Li" for one in found)]
     counted.append(sum(one.customers <= 60 and one.opened_at >= T0 + timedelta(hours=30) for one in found))
     assert items.counts(WorkItem, where, parts) == counted
@@ -418,7 +422,7 @@ def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked
 
 def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
     moments = [T0, T0 + timedelta(hours=5), T0 + timedelta(hours=6), T0 + timedelta(hours=40), T0 + timedelta(hours=49)]
-    found = items.tally(WorkItem, Where({"tenant": ("bank",)}), ("stage",), "", moments)
+    found = items.tally(WorkItem, DocumentFilter({"tenant": ("bank",)}), ("stage",), "", moments)
     expected = {
         (span, stage): count
         for span, (one, next_) in enumerate(pairwise(moments))
@@ -426,38 +430,43 @@ def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
         if (count := sum(i.tenant == "bank" and i.stage == stage and one <= i.opened_at < next_ for i in ITEMS))
     }
     assert {(one.span, *one.values): one.count for one in found} == expected
-    assert sum(one.count for one in items.tally(WorkItem, Where(), (), "", moments)) == len(
-        fitting(Where(since=T0, before=moments[-1]))
+    assert sum(one.count for one in items.tally(WorkItem, DocumentFilter(), (), "", moments)) == len(
+        fitting(DocumentFilter(since=T0, before=moments[-1]))
     )
 
 
 def test_what_cannot_be_told_apart_is_refused(items):
-    for asked in (lambda: items.tally(WorkItem, Where(), ("sites",)), lambda: items.firsts(WorkItem, Where(), "stage", "x", "")):
+    for asked in (
+        lambda: items.tally(WorkItem, DocumentFilter(), ("sites",)),
+        lambda: items.firsts(WorkItem, DocumentFilter(), "stage", "x", ""),
+    ):
         with pytest.raises(QueryError, match="no filter"):
             asked()
     with pytest.raises(QueryError, match="ordered"):
-        items.tally(WorkItem, Where(), ("stage",), "rows")
-    assert items.firsts(WorkItem, Where(), "series", (), "burns") == {}
+        items.tally(WorkItem, DocumentFilter(), ("stage",), "rows")
+    assert items.firsts(WorkItem, DocumentFilter(), "series", (), "burns") == {}
 
 
 def test_more_combinations_than_are_counted_are_refused(items, monkeypatch):
     for module in ("sqlite", "aggregations"):
         monkeypatch.setattr(f"alerts.store.{module}.MAX_TALLIES", 3)
     with pytest.raises(QueryError, match="more than"):
-        items.tally(WorkItem, Where(), ("stage", "tenant"))
+        items.tally(WorkItem, DocumentFilter(), ("stage", "tenant"))
 
 
 def test_a_set_is_found_by_any_of_its_values(store):
     store.put([exposure("a", index_tags=("t1", "t2")), exposure("b", index_tags=("t2", "t3"))])
     store.refresh()
-    by_tag = {tag: {e.subject for e in store.scroll(Exposure, Where({"index_tags": (tag,)}))} for tag in ("t1", "t2", "t4")}
+    by_tag = {
+        tag: {e.subject for e in store.scroll(Exposure, DocumentFilter({"index_tags": (tag,)}))} for tag in ("t1", "t2", "t4")
+    }
     assert by_tag == {"t1": {"a"}, "t2": {"a", "b"}, "t4": set()}
 
 
 def test_scroll_gives_each_document_once(store):
     store.put([exposure(str(n)) for n in range(2203)])
     store.refresh()
-    seen = [e.subject for e in store.scroll(Exposure, Where({"incident": ("INC-A",)}))]
+    seen = [e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": ("INC-A",)}))]
     assert len(seen) == len(set(seen)) == 2203
 
 
@@ -475,7 +484,12 @@ class Other(Excerpt):
     heading: str
 
 
-SOME = [Where(), Where({"tenant": ("bank",)}), Where(since=T0 + timedelta(minutes=3)), Where({"kinds": ("card",)})]
+SOME = [
+    DocumentFilter(),
+    DocumentFilter({"tenant": ("bank",)}),
+    DocumentFilter(since=T0 + timedelta(minutes=3)),
+    DocumentFilter({"kinds": ("card",)}),
+]
 
 
 @pytest.mark.parametrize(("where", "many"), [*((one, 7) for one in SOME), (SOME[0], 5203), (SOME[2], 5203)])
@@ -506,7 +520,7 @@ def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeyp
     long = incident("INC-LONG", incomplete=("size" * 10_000,))
     store.put([*made[2:], long])
     store.refresh()
-    excerpts = [(one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, Where(), Opened)]
+    excerpts = [(one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, DocumentFilter(), Opened)]
     assert sorted(excerpts) == [(one.id, one.publish_seconds, one.incomplete) for one in (*made, long)]
 
 
@@ -514,25 +528,25 @@ def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
     store.put([exposure("s1")])
     store.refresh()
     with pytest.raises(CorruptError, match=r"Exposure INC-A:s1 is damaged"):
-        list(store.excerpts(Exposure, Where(), Other))
+        list(store.excerpts(Exposure, DocumentFilter(), Other))
 
 
 def test_a_filter_that_a_class_does_not_have_is_an_error(store):
     with pytest.raises(QueryError, match="Incident has no filter doc"):
-        store.count(Incident, Where({"doc": ("x",)}))
+        store.count(Incident, DocumentFilter({"doc": ("x",)}))
     with pytest.raises(QueryError, match="Incident has no filter doc"):
-        store.tally(Incident, Where(), ("tenant", "doc"))
+        store.tally(Incident, DocumentFilter(), ("tenant", "doc"))
     with pytest.raises(QueryError, match="Exposure has no free text"):
-        store.search(Exposure, Where(text="客户"))
+        store.search(Exposure, DocumentFilter(text="客户"))
     with pytest.raises(TypeError):
-        store.count(Incident, Where({"tenant": "bank"}))
+        store.count(Incident, DocumentFilter({"tenant": "bank"}))
 
 
 def test_what_was_deleted_is_found_by_nothing(store):
     store.put([incident(), incident("INC-B", 1)])
     store.refresh()
     assert store.delete(Incident, ["INC-A", "nobody"]) == 1
-    assert [one.id for one in store.scroll(Incident, Where())] == ["INC-B"], "at once"
+    assert [one.id for one in store.scroll(Incident, DocumentFilter())] == ["INC-B"], "at once"
     assert store.get(Incident, "INC-A") is None
     assert found(store, text="客户") == found(store, equals={"sites": ("paste",)}) == ["INC-B"]
     assert store.create([incident()]) == [True]
@@ -573,19 +587,19 @@ def test_append_only_records_keep_their_first_form(store):
 
 def test_many_threads_share_one_store(store):
     def work(n: int) -> list[int]:
-        return [store.count(Incident, Where(text="客户")) for i in range(25) if store.put([incident(f"INC-{n}-{i}", i)])]
+        return [store.count(Incident, DocumentFilter(text="客户")) for i in range(25) if store.put([incident(f"INC-{n}-{i}", i)])]
 
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(work, range(4)))
     assert all(seen == sorted(seen) for seen in counts)
     store.refresh()
-    assert store.count(Incident, Where(text="客户")) == 100
+    assert store.count(Incident, DocumentFilter(text="客户")) == 100
 
 
 def test_two_processes_write_at_once(reopen):
     """A reader that becomes a writer waits for the other instead of failing."""
     one, two = reopen(), reopen()
-    results = list[list[Outcome]]()
+    results = list[list[WriteResult]]()
 
     def work(own: IncidentStore, name: str) -> None:
         results.extend(own.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20))
@@ -597,7 +611,7 @@ def test_two_processes_write_at_once(reopen):
         thread.join()
     assert len(results) == 40
     one.refresh()
-    assert one.count(Incident, Where()) == 41
+    assert one.count(Incident, DocumentFilter()) == 41
 
 
 def test_an_unknown_scheme_is_refused_with_what_to_use(tmp_path):

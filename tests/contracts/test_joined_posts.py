@@ -7,7 +7,7 @@ from alerts.desk.work import Work
 from alerts.incidents.status import tally
 from alerts.read.query import Filters, page_of
 from alerts.records import Background, Incident, incident_id
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
@@ -31,13 +31,13 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
     store.refresh()
     (head,) = page_of(store, Filters(), 50).items
     assert (head.customers, head.sightings, len(head.parts)) == (4, 4, 1)
-    assert [part.id for part in store.scroll(Incident, Where({"folded": (head.id,)}))] == [*head.parts]
-    assert [one.id for one in store.scroll(Incident, Where({"series": ("@a",), "severity": (head.severity,)}))].count(
+    assert [part.id for part in store.scroll(Incident, DocumentFilter({"folded": (head.id,)}))] == [*head.parts]
+    assert [one.id for one in store.scroll(Incident, DocumentFilter({"series": ("@a",), "severity": (head.severity,)}))].count(
         head.id
     ) == 1
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     assert sum(tally(store).values()) == 1
-    assert [fact.id for fact in store.scroll(Background, Where())] == ["apart"]
+    assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["apart"]
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, posts[::-1], batch=2)
         assert facts(other) == facts(store)

@@ -7,11 +7,11 @@ import pytest
 
 from alerts.clocks.duties import Duties
 from alerts.desk import work
-from alerts.desk.queue import Queue, View
+from alerts.desk.queue import IncidentQueue, QueueFilter
 from alerts.desk.work import Work
 from alerts.records import Decision, Incident, Notification, Sighting, WorkItem
 from alerts.records.document import Document
-from alerts.store import IncidentStore, QueryError, Where
+from alerts.store import DocumentFilter, IncidentStore, QueryError
 from tests.alerts import builders
 from tests.conftest import HeldClock
 from tests.stores import ON_SERVERS, each_backend, emptied_store
@@ -23,8 +23,8 @@ url = emptied_store()
 
 
 @pytest.fixture
-def queue(store: IncidentStore, clock: HeldClock) -> Queue:
-    return Queue(Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())), "Li Wei")
+def queue(store: IncidentStore, clock: HeldClock) -> IncidentQueue:
+    return IncidentQueue(Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())), "Li Wei")
 
 
 def put(store: IncidentStore, *incidents: Incident) -> None:
@@ -36,12 +36,12 @@ def incident(id_: str, minutes: int = 0, **changes: Any) -> Incident:
     return builders.incident(id_, T0 + timedelta(minutes=minutes), **changes)
 
 
-def shown(queue: Queue, *, limit: int = 50, **view: Any) -> list[str]:
+def shown(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]:
     """All rows, page after page."""
     found, after, more = [], "", True
     while more:
         queue.work.store.refresh()
-        page = queue.page(View(**view), limit, after)
+        page = queue.page(QueueFilter(**view), limit, after)
         found += [row.incident.id for row in page.rows]
         after, more = page.after, bool(page.after)
     return found
@@ -84,7 +84,7 @@ def test_filters_hold_together(store, queue):
 @pytest.mark.parametrize("wrong", [{"tab": "x"}, {"order": "x"}, {"origin": "x"}, {"severity": "x"}, {"assignee": "13800138000"}])
 def test_what_cannot_be_asked_is_refused(queue, wrong):
     with pytest.raises(QueryError) as caught:
-        queue.page(View(**wrong))
+        queue.page(QueueFilter(**wrong))
     assert "13800138000" not in str(caught.value)
 
 
@@ -97,9 +97,9 @@ def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue)
         incident("INC-S9", 9, severity="high", **series),
     )
     assert shown(queue, limit=3) == ["INC-S9", *(f"INC-{n}" for n in range(6))]
-    assert queue.page(View()).rows[0].folded == 6
+    assert queue.page(QueueFilter()).rows[0].folded == 6
     assert len(shown(queue, flat=True, limit=3)) == 13
-    assert len(queue.page(View(), limit=3).rows) == 3
+    assert len(queue.page(QueueFilter(), limit=3).rows) == 3
 
 
 def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, monkeypatch):
@@ -108,9 +108,9 @@ def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, mo
     monkeypatch.setattr(store, "search", lambda kind, *rest: [asked.append(kind), search(kind, *rest)][1])
     rows = [incident(f"INC-{n}", n, series=("@0a1b2c3d",) if n % 3 == 0 else ()) for n in range(60)]
     put(store, *rows)
-    queue.page(View())
+    queue.page(QueueFilter())
     asked.clear()
-    page = queue.page(View(), limit=10)
+    page = queue.page(QueueFilter(), limit=10)
     assert [row.incident.id for row in page.rows] == [row.id for row in rows if row.id == "INC-0" or not row.series][:10]
     assert asked.count(WorkItem) == 1
     assert shown(queue, limit=10) == [row.id for row in rows if row.id == "INC-0" or not row.series]
@@ -125,7 +125,7 @@ def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, qu
     assert shown(queue) == ["INC-1"]
     assert shown(queue, tab="closed") == ["INC-2"]
     assert set(shown(queue, tab="all")) == {"INC-1", "INC-2"}
-    assert queue.counts(View())["open"] == 1
+    assert queue.counts(QueueFilter())["open"] == 1
 
 
 def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
@@ -134,7 +134,7 @@ def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
     assert shown(queue) == ["INC-1"]
     store.create([Decision(id="INC-1:a", tenant="bank", incident="INC-1", at=T0, by="Li", status="resolved")])
     store.refresh()
-    assert queue.page(View()).rows[0].item.status == "resolved"
+    assert queue.page(QueueFilter()).rows[0].item.status == "resolved"
     assert shown(queue) == []
 
 
@@ -147,7 +147,7 @@ def test_what_is_due_stands_first_soonest_first(store, queue, clock):
         store.put([sent])
     store.refresh()
     assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
-    row = queue.page(View()).rows[0]
+    row = queue.page(QueueFilter()).rows[0]
     assert row.item.running
     assert row.item.due_at is not None
     assert shown(queue, tab="due") == ["INC-2", "INC-3"]
@@ -162,9 +162,9 @@ def builders_notification(incident_: str, at: datetime) -> Notification:
 
 def test_a_class_without_that_number_cannot_be_ordered_by_it(store):
     with pytest.raises(QueryError):
-        store.search(Sighting, Where(), order="burns")
+        store.search(Sighting, DocumentFilter(), order="burns")
     with pytest.raises(QueryError):
-        store.search(WorkItem, Where(at_most={"doc": 1}))
+        store.search(WorkItem, DocumentFilter(at_most={"doc": 1}))
 
 
 class Reading:
@@ -193,5 +193,5 @@ def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(
     watched: Any = Reading(store)
     assert Work(Duties(watched, lambda _: Tenant(), queue.work.duties.clock)).complete() == 1
     assert watched.read == ["search"]
-    assert store.count(WorkItem, Where()) == 10
+    assert store.count(WorkItem, DocumentFilter()) == 10
     assert queue.work.complete() == 0

@@ -13,7 +13,7 @@ from tests.conftest import KEEP, HeldClock
 from tests.contracts import test_bus as contract
 from tests.state.test_bus_model import BusModel, Group
 from ullage import clock as time
-from ullage.bus import CAPTURES, Bus, Place, Retention, open_bus
+from ullage.bus import CAPTURES, Bus, PartitionPosition, Retention, open_bus
 
 URL = "spool:///bus"
 BY_RECORD = {"test_records_beyond_the_size_expire_oldest_first"}
@@ -68,7 +68,7 @@ class SpoolModel(BusModel):
         self._close()
         self.begin()
 
-    def stands(self, group: Group, waiting: int, places: list[Place]) -> None:
+    def stands(self, group: Group, waiting: int, places: list[PartitionPosition]) -> None:
         """A stream is a partition, of which there is none before its first file."""
         assert sum(place.waiting for place in places) == waiting
 

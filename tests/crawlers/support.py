@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
-from crawlers.sites.pages import Page, Post
+from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.site import Site
 
 KEY = bytes(range(32))
@@ -50,8 +50,8 @@ def post(number: int = 1, text: str = "hello") -> Post:
     return Post(str(number), f"http://board.example/{number}", text.encode())
 
 
-def item(number: int, stamp: str = "") -> Page:
-    return Page(f"http://board.example/{number}/raw", "item", identity=f"http://board.example/{number}", stamp=stamp)
+def item(number: int, stamp: str = "") -> PageAddress:
+    return PageAddress(f"http://board.example/{number}/raw", "item", identity=f"http://board.example/{number}", stamp=stamp)
 
 
 @dataclass

@@ -9,8 +9,8 @@ from scrapy.http import HtmlResponse, Request, Response
 
 from crawlers.fetching.response_checks import of_file
 from crawlers.platforms import platform_of
-from crawlers.sites.attached import MOST_FILES
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.attachments import MOST_FILES
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
 
@@ -32,9 +32,9 @@ OPTIONS = {
 POST = "<p id=p31><u>li</u><time>2026-11-24 16:02</time><b>list</b>{}</p>"
 
 
-def read(files: str, **more: object) -> Parsed:
+def read(files: str, **more: object) -> PageContent:
     site = make_site(platform="board", start=[BOARD], options={**OPTIONS, **more})
-    page = Page(f"{BOARD}t/7", "thread", series=f"{BOARD}t/7", facts={"id": "7", "channel": "Trade"})
+    page = PageAddress(f"{BOARD}t/7", "thread", series=f"{BOARD}t/7", facts={"id": "7", "channel": "Trade"})
     response = HtmlResponse(page.url, body=POST.format(files).encode(), encoding="utf-8", request=Request(page.url))
     return platform_of(site).parse(page, response, site)
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from crawlers.bus.backlog import MARGIN_SECONDS, Backlog
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
-from crawlers.sites.pages import Parsed
+from crawlers.sites.pages import PageContent
 from tests.conftest import KEEP, NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, at_once, item, post
@@ -45,7 +45,7 @@ class Crawl:
             publisher = self.bus.publisher(CAPTURES)
             publisher.append([outgoing(str(number))])
             publisher.close()
-            self.frontier.finish(leased, Parsed(posts=(post(number),)), began)
+            self.frontier.finish(leased, PageContent(posts=(post(number),)), began)
 
     def due(self) -> list[int]:
         """Numbers of the pages that are due, which are then in hand."""
@@ -154,7 +154,7 @@ def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post
     began = crawl.frontier.begin_visit(SITE, [])
     crawl.frontier.progress.read_again(0, crawl.clock.wall())
     leased = crawl.frontier.lease(SITE)
-    crawl.frontier.finish(leased, Parsed(posts=(post(1), post(7, "a new comment"))), began)
+    crawl.frontier.finish(leased, PageContent(posts=(post(1), post(7, "a new comment"))), began)
     assert crawl.frontier.progress.read_again(crawl.clock.wall() - 1, crawl.clock.wall()) == 1
     assert crawl.due() == [1]
 

@@ -11,7 +11,7 @@ from scrapy.http import Request, TextResponse
 
 from crawlers.platforms import platform_of
 from crawlers.scheduling.canary_site import KEPT, CanarySite, canary_site
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import read_site
 from deploy.local.server import free_ports
 from tests.conftest import NOON, HeldClock
@@ -66,7 +66,7 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
     (post,) = platform.parse(page, TextResponse(page.url, body=body, request=Request(page.url)), site).posts
     assert is_proved(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
     assert post.published_at.timestamp() == NOON
-    assert platform.parse(Page(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site).pages == ()
+    assert platform.parse(PageAddress(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site).pages == ()
 
 
 def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:

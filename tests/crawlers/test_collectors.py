@@ -16,17 +16,26 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from crawlers.bus.appends import PatientAppends
-from crawlers.bus.outbox import Outbox
+from crawlers.bus.outbox import CaptureOutbox
 from crawlers.collectors import runner as running
 from crawlers.collectors import session as sessions
-from crawlers.collectors.channel import Channel, ChannelFolder, read_channel
+from crawlers.collectors.channel import ChannelFolder, ChatChannel, read_channel
 from crawlers.collectors.command import collect, parts
-from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.ledger import ChannelLedger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
-from crawlers.collectors.session import MAX_FILE_BYTES, MEANING, STATE_OF, Batch, BlindError, Message, PostedFile, pieces
-from crawlers.intake.feed import Feed
-from crawlers.intake.line import Line
+from crawlers.collectors.session import (
+    MAX_FILE_BYTES,
+    MEANING,
+    STATE_OF,
+    BlindError,
+    ChatMessage,
+    DeliveryBatch,
+    PostedFile,
+    pieces,
+)
+from crawlers.intake.feed import IntakeWriter
+from crawlers.intake.line import CaptureLine
 from crawlers.roles import roles_of
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError, CorruptError, UllageError
@@ -104,30 +113,30 @@ def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:
         assert f"| `{reason}` | `{STATE_OF[reason]}` | {meaning} |" in told
 
 
-def message(number: int, event: str = "", **more: object) -> Message:
+def message(number: int, event: str = "", **more: object) -> ChatMessage:
     line = {"site": "loans", "channel": "#loans", "message_id": str(number), "text": f"text {number}", **more}
-    return Message(event or f"e{number}", Line.model_validate(line))
+    return ChatMessage(event or f"e{number}", CaptureLine.model_validate(line))
 
 
-def batch(*numbers: int, **more: object) -> Batch:
-    return Batch("loans", tuple(map(message, numbers)), **more)
+def batch(*numbers: int, **more: object) -> DeliveryBatch:
+    return DeliveryBatch("loans", tuple(map(message, numbers)), **more)
 
 
 class Script:
     """Opens sessions that play what stands in `plays`, one after the other; the last one then waits for ever."""
 
-    def __init__(self, *plays: list[Batch | Exception]) -> None:
+    def __init__(self, *plays: list[DeliveryBatch | Exception]) -> None:
         self.plays, self.opened, self.closed = list(plays), 0, 0
         self.cursors: list[str] = []
         self.waiting = asyncio.Event()
 
-    def __call__(self, secret: list[str], account: str, channels: dict[str, Channel], ledger: Ledger) -> "Script":
+    def __call__(self, secret: list[str], account: str, channels: dict[str, ChatChannel], ledger: ChannelLedger) -> "Script":
         assert (secret, account) == (["token"], "reader")
         self.opened += 1
         self.cursors.append(ledger.cursor("c"))
         return self
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         for one in self.plays.pop(0) if self.plays else ():
             if isinstance(one, Exception):
                 raise one
@@ -152,12 +161,12 @@ class Desk:
         (context.keys.root / "collect" / "reader").write_text("token\n")
         (context.keys.root / "collect" / "reader").chmod(0o600)
         self.registry = CollectorRegistry()
-        self.ledger = Ledger.of(context, "matrix")
+        self.ledger = ChannelLedger.of(context, "matrix")
 
     def run(self, script: Script, until: Callable[[], bool]) -> None:
         """Run until `until` says so, then kill: nothing is closed in order."""
         metrics = CollectMetrics(CollectorRegistry(), self.context.clock)
-        feed, bus = Feed.of(self.context), self.context.bus()
+        feed, bus = IntakeWriter.of(self.context), self.context.bus()
         appends = PatientAppends(bus, feed.outbox, self.context.clock, metrics.loop, metrics.captures, 3600.0)
         folder = ChannelFolder(self.context.data, "sites.d")
         self.runner = Runner(self.context, "matrix", folder, self.ledger, feed, appends, metrics, script)
@@ -188,7 +197,7 @@ def desk(context: Context, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk(context, monkeypatch)
 
 
-OK = Batch(answered=("loans",))
+OK = DeliveryBatch(answered=("loans",))
 
 
 def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(desk: Desk, context: Context, clock) -> None:
@@ -207,10 +216,10 @@ def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(desk: 
 def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(desk: Desk, context: Context) -> None:
     desk.run(Script([OK]), lambda: desk.standing().state == "ok")
     (context.data / "channels.d" / "loans.toml").unlink(), write(context, "pawn")
-    desk.run(Script([Batch(answered=("pawn",))]), lambda: desk.standing("pawn").state == "ok")
+    desk.run(Script([DeliveryBatch(answered=("pawn",))]), lambda: desk.standing("pawn").state == "ok")
     desk.runner._hours.files({"pawn": "o"})
     assert desk.runner._hours.told(10)[1] == ("loans",)
-    assert Ledger.of(context, "xmpp").names() == set(), "it is no business of another service"
+    assert ChannelLedger.of(context, "xmpp").names() == set(), "it is no business of another service"
 
 
 def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, station: Station) -> None:
@@ -228,16 +237,16 @@ def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, sta
 
 def test_what_was_in_hand_when_it_was_killed_is_read_again(desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = Script([batch(1, 2, cursor=("c", "2")), OK])
-    note = Ledger.note
+    note = ChannelLedger.note
 
     def dies(*_: object) -> None:
         killed.waiting.set()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Ledger, "note", dies)
+    monkeypatch.setattr(ChannelLedger, "note", dies)
     with pytest.raises(KeyboardInterrupt):
         desk.run(killed, lambda: False)
-    monkeypatch.setattr(Ledger, "note", note)
+    monkeypatch.setattr(ChannelLedger, "note", note)
     again = Script([batch(1, 2, 3, cursor=("c", "3")), OK])
     desk.run(again, lambda: desk.standing().state == "ok")
     assert again.cursors == [""]
@@ -304,7 +313,7 @@ def test_an_append_that_breaks_ends_the_collector(desk: Desk, context: Context, 
     def broken(*_: object) -> None:
         raise CorruptError("captures.sqlite: is damaged")
 
-    monkeypatch.setattr(Outbox, "put", broken)
+    monkeypatch.setattr(CaptureOutbox, "put", broken)
     with pytest.raises(CorruptError):
         desk.run(Script([batch(1), OK]), lambda: False)
     assert desk.standing().seen == 0
@@ -312,7 +321,7 @@ def test_an_append_that_breaks_ends_the_collector(desk: Desk, context: Context, 
 
 def test_one_blind_channel_leaves_the_others(desk: Desk, context: Context) -> None:
     write(context, "pawn")
-    script = Script([Batch("loans", blind="banned"), Batch(answered=("pawn",))])
+    script = Script([DeliveryBatch("loans", blind="banned"), DeliveryBatch(answered=("pawn",))])
     desk.run(script, lambda: desk.standing("pawn").state == "ok")
     assert (desk.standing().state, desk.standing().reason) == ("blocked", "banned")
 
@@ -325,7 +334,7 @@ def test_an_expired_channel_is_not_read_and_says_so(desk: Desk, context: Context
 
 
 def test_a_channel_file_that_comes_and_goes_is_noticed(desk: Desk, context: Context) -> None:
-    script = Script([OK], [Batch(answered=("loans", "pawn"))])
+    script = Script([OK], [DeliveryBatch(answered=("loans", "pawn"))])
     added = []
 
     def until() -> bool:
@@ -344,7 +353,7 @@ def test_a_missing_secret_is_a_lost_login(desk: Desk, context: Context) -> None:
 
 def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context, clock) -> None:
     write(context, "pawn"), write(context, "bad", "x")
-    script = Script([batch(1), OK, Batch("pawn", blind="closed")])
+    script = Script([batch(1), OK, DeliveryBatch("pawn", blind="closed")])
     desk.run(script, lambda: desk.standing("pawn").reason == "closed")
     standings = [desk.standing("loans"), desk.standing("pawn")]
     desk.metrics.show(standings)
@@ -358,7 +367,7 @@ def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context,
 
 
 def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, context: Context) -> None:
-    desk.run(Script([Batch("loans", (message(1, "event-13800138000"),))]), lambda: desk.standing().seen == 1)
+    desk.run(Script([DeliveryBatch("loans", (message(1, "event-13800138000"),))]), lambda: desk.standing().seen == 1)
     written = b"".join(path.read_bytes() for path in context.data.glob("collect.sqlite*"))
     assert b"13800138000" not in written
 
@@ -366,7 +375,7 @@ def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, con
 def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawlers.collectors.ledger.KEPT", 3)
     monkeypatch.setattr("crawlers.collectors.ledger.FORGET_EVERY", 1)
-    ledger = Ledger.of(context)
+    ledger = ChannelLedger.of(context)
     messages = [message(number) for number in range(6)]
     for one in messages:
         ledger.note("loans", [one], None, 1.0)
@@ -428,7 +437,7 @@ def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Contex
 
 
 def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
-    made = Channel.model_validate(
+    made = ChatChannel.model_validate(
         {
             **dict.fromkeys(("address", "account", "legal_basis", "owner"), "t"),
             "name": "x",
@@ -441,8 +450,8 @@ def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
     assert datetime(2026, 1, 3, tzinfo=UTC).date() - made.expires == timedelta(days=1)
 
 
-def given(*postings: tuple[Message, PostedFile | None]) -> list[tuple[Message, ...]]:
-    async def act() -> list[tuple[Message, ...]]:
+def given(*postings: tuple[ChatMessage, PostedFile | None]) -> list[tuple[ChatMessage, ...]]:
+    async def act() -> list[tuple[ChatMessage, ...]]:
         return [piece async for piece in pieces(postings)]
 
     return asyncio.run(act())
@@ -489,13 +498,16 @@ def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(mon
 
 def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
     first, second = message(1, attachments=[{"name": "a", "data": "eA=="}]), replace(message(2), unread=("too_large", "failed"))
-    desk.run(Script([Batch("loans", (first, second)), Batch("loans", (second,)), OK]), lambda: desk.standing().state == "ok")
+    desk.run(
+        Script([DeliveryBatch("loans", (first, second)), DeliveryBatch("loans", (second,)), OK]),
+        lambda: desk.standing().state == "ok",
+    )
     assert desk.standing().unread == 2
     assert [desk.metrics.files.labels(one)._value.get() for one in ("read", "too_large", "failed", "cut")] == [1, 1, 1, 0]
 
 
 def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
     huge = replace(message(1), line=message(1).line.model_copy(update={"text": "x" * 40_000_000}))
-    desk.run(Script([Batch("loans", (huge, message(2)), refused=2), OK]), lambda: desk.standing().state == "ok")
+    desk.run(Script([DeliveryBatch("loans", (huge, message(2)), refused=2), OK]), lambda: desk.standing().state == "ok")
     counted = [s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")]
     assert {one.labels["reason"]: one.value for one in counted} == {"oversize": 1, "malformed": 2}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlers.sites.dates import Calendar
+from crawlers.sites.dates import DateFormats
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
 
@@ -68,11 +68,11 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
     ],
 )
 def test_a_moment_is_read(text: str, moment: str) -> None:
-    assert Calendar().moment(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert DateFormats().moment(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
 def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
-    calendar = Calendar()
+    calendar = DateFormats()
     for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0", "2073557 小时前", "he sells all day", "phone s"):
         assert calendar.moment(text, NOW) is None, text
     for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
@@ -80,7 +80,7 @@ def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
 
 
 def test_a_sites_zone_order_and_formats_count() -> None:
-    site = Calendar(ZoneInfo("Asia/Shanghai"), "DMY", ("%y%m%d/%H%M",))
+    site = DateFormats(ZoneInfo("Asia/Shanghai"), "DMY", ("%y%m%d/%H%M",))
     assert site.moment("2026-11-24 08:00") == datetime(2026, 11, 24, tzinfo=UTC)
     assert site.moment("03/04/2026 08:00") == datetime(2026, 4, 3, tzinfo=UTC)
     assert site.moment("261124/0800") == datetime(2026, 11, 24, tzinfo=UTC)
@@ -89,6 +89,6 @@ def test_a_sites_zone_order_and_formats_count() -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_it(text: str) -> None:
-    for calendar in (Calendar(), Calendar(ZoneInfo("Asia/Shanghai"), "DMY")):
+    for calendar in (DateFormats(), DateFormats(ZoneInfo("Asia/Shanghai"), "DMY")):
         found = calendar.moment(text, NOW)
         assert found is None or found.tzinfo is not None

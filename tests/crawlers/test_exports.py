@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from crawlers.intake.exports import read_export
-from crawlers.intake.line import Line
+from crawlers.intake.line import CaptureLine
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError
 
 
-def read(path: Path, form: str, channel: str = "") -> list[Line]:
-    return [Line.model_validate_json(json.dumps(said)) for said in read_export(path, form, "chat", channel)]
+def read(path: Path, form: str, channel: str = "") -> list[CaptureLine]:
+    return [CaptureLine.model_validate_json(json.dumps(said)) for said in read_export(path, form, "chat", channel)]
 
 
 TELEGRAM = {

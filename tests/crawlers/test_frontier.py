@@ -5,39 +5,39 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Finished, Frontier, Leased
-from crawlers.sites.pages import Page, Parsed
+from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, PageLease, VisitResult
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
 from ullage.errors import CorruptError
 
-LIST = Page("http://board.example/list", "list")
+LIST = PageAddress("http://board.example/list", "list")
 SITE = "board"
 
 
-def thread(number: int = 1, stamp: str = "1 comment", topic: str = "http://board.example/topic/7/") -> Page:
-    return Page(
+def thread(number: int = 1, stamp: str = "1 comment", topic: str = "http://board.example/topic/7/") -> PageAddress:
+    return PageAddress(
         f"{topic}slug/?page={number}", "thread", identity=f"{topic}?page={number}", series=topic, number=number, stamp=stamp
     )
 
 
-def lease_all(frontier: Frontier, site: str = SITE) -> list[Leased]:
+def lease_all(frontier: Frontier, site: str = SITE) -> list[PageLease]:
     leased = []
     while page := frontier.lease(site):
         leased.append(page)
     return leased
 
 
-def read_list(frontier: Frontier, clock: HeldClock, *pages: Page) -> list[str]:
+def read_list(frontier: Frontier, clock: HeldClock, *pages: PageAddress) -> list[str]:
     """Begin a visit, read the list, and read everything that becomes due; returns the URLs read after the list."""
     clock.advance(1)
     began = frontier.begin_visit(SITE, [LIST])
     head = frontier.lease(SITE)
     assert head.page == LIST
-    frontier.finish(head, Parsed(pages=pages), began)
+    frontier.finish(head, PageContent(pages=pages), began)
     leased = lease_all(frontier)
     for page in leased:
-        frontier.finish(page, Parsed(), began)
+        frontier.finish(page, PageContent(), began)
     return [page.page.url for page in leased]
 
 
@@ -45,7 +45,7 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
     assert (leased.page, frontier.counts(SITE)["leased"], frontier.lease(SITE)) == (LIST, 1, None)
-    assert frontier.finish(leased, Parsed(pages=(item(1), item(2))), began) == Finished(new=2)
+    assert frontier.finish(leased, PageContent(pages=(item(1), item(2))), began) == VisitResult(new=2)
     assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
@@ -93,27 +93,27 @@ def test_a_thread_of_which_the_list_never_tells_that_it_changed_is_read_again_at
     assert read_list(frontier, clock, silent, item(9)) == []
     clock.advance(1)
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(silent, item(9))), began, deep=True)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(silent, item(9))), began, deep=True)
     again = frontier.lease(SITE)
     assert again.page.url == thread(2).url, "its last page, where replies stand"
-    frontier.finish(again, Parsed(pages=(silent,)), began, deep=True)
+    frontier.finish(again, PageContent(pages=(silent,)), began, deep=True)
     assert frontier.lease(SITE) is None
 
 
 def test_a_thread_that_changes_while_it_is_read_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     head = frontier.lease(SITE)
-    frontier.finish(head, Parsed(pages=(thread(stamp="1 comment"),)), began)
+    frontier.finish(head, PageContent(pages=(thread(stamp="1 comment"),)), began)
     reading = frontier.lease(SITE)
     clock.advance(1)
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(thread(stamp="2 comments"),)), began)
-    frontier.finish(reading, Parsed(), began)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(thread(stamp="2 comments"),)), began)
+    frontier.finish(reading, PageContent(), began)
     assert frontier.lease(SITE).page.url == thread().url
 
 
 def test_older_list_pages_are_read_on_only_behind_news(frontier: Frontier, clock: HeldClock) -> None:
-    older = Page("http://board.example/list?page=2", "list", series=LIST.url, number=2)
+    older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
     assert read_list(frontier, clock, item(1), older) == [item(1).url, older.url]
     assert read_list(frontier, clock, item(1), older) == []
     assert read_list(frontier, clock, item(2), item(1), older) == [item(2).url, older.url]
@@ -121,27 +121,27 @@ def test_older_list_pages_are_read_on_only_behind_news(frontier: Frontier, clock
 
 def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
-    other = Page("http://board.example/other", "list", series="s", number=2)
+    other = PageAddress("http://board.example/other", "list", series="s", number=2)
     read = 0
     while leased := frontier.lease(SITE):
         read += 1
         assert read < 10
-        frontier.finish(leased, Parsed(pages=(item(read), LIST, other) if leased.page.role == "list" else ()), began)
+        frontier.finish(leased, PageContent(pages=(item(read), LIST, other) if leased.page.role == "list" else ()), began)
     assert frontier.counts(SITE)["due"] == 0
 
 
 def test_a_thread_page_that_repeats_another_leads_no_further(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(thread(1),)), began)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(thread(1),)), began)
     for number in (1, 2):  # page 2 answers with page 1 again, and says that there is a page 3
-        frontier.finish(frontier.lease(SITE), Parsed((post(1), post(2)), (thread(number + 1),)), began)
+        frontier.finish(frontier.lease(SITE), PageContent((post(1), post(2)), (thread(number + 1),)), began)
     assert frontier.lease(SITE) is None
 
 
 def test_heads_of_lists_come_first_then_items_then_older_lists(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
-    older = Page("http://board.example/list?page=2", "list", series=LIST.url, number=2)
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(older, item(1))), began)
+    older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(older, item(1))), began)
     clock.advance(1)
     frontier.begin_visit(SITE, [LIST])
     assert [leased.page for leased in lease_all(frontier)] == [LIST, item(1), older]
@@ -151,7 +151,7 @@ def test_only_new_and_changed_posts_are_unseen(frontier: Frontier, clock: HeldCl
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
     assert frontier.unseen(SITE, [post(1), post(2)]) == (post(1), post(2))
-    frontier.finish(leased, Parsed((post(1), post(2))), began)
+    frontier.finish(leased, PageContent((post(1), post(2))), began)
     assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (replace(post(2, "edited"), edited=True), post(3))
     assert frontier.unseen("other", [post(1)]) == (post(1),)
 
@@ -204,7 +204,7 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, c
     clock.advance(10 * 365 * 86400)
     read_list(frontier, clock)
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(item(1), item(2))), began)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1), item(2))), began)
     frontier.postpone(frontier.lease(SITE))
     frontier.end_visit(SITE, clock.wall() + 300, succeeded=True)
     clock.advance(-10 * 365 * 86400)
@@ -216,7 +216,7 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, c
 def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_in_turn(
     frontier: Frontier, clock: HeldClock
 ) -> None:
-    older = [Page(f"http://board.example/list?page={n}", "list", series=LIST.url, number=n) for n in range(2, 10)]
+    older = [PageAddress(f"http://board.example/list?page={n}", "list", series=LIST.url, number=n) for n in range(2, 10)]
     read_list(frontier, clock, item(1), *older)
     read = []
     for walk in (0, 2, 2, 2):
@@ -225,27 +225,27 @@ def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_
         pages = lease_all(frontier)
         for page in pages:
             clock.advance(1)
-            frontier.finish(page, Parsed(pages=(item(1),)), began)
+            frontier.finish(page, PageContent(pages=(item(1),)), began)
         read.append(sorted(page.page.number for page in pages))
     assert read == [[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 6, 7]]
 
 
 def test_a_page_is_whole_until_the_past_of_a_site_is_read(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed(pages=(item(1),)), began)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1),)), began)
     frontier.end_visit(SITE, clock.wall(), succeeded=True)
     assert (frontier.visits(SITE).count, frontier.visits(SITE).whole_at) == (1, 0)
-    frontier.finish(frontier.lease(SITE), Parsed(), began)
+    frontier.finish(frontier.lease(SITE), PageContent(), began)
     frontier.end_visit(SITE, clock.wall(), succeeded=True)
     assert (frontier.visits(SITE).count, frontier.visits(SITE).whole_at) == (2, clock.wall())
 
 
 def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
-    secret = Page(
+    secret = PageAddress(
         "http://board.example/topic/9/zhang-san-13800138000/", "thread", stamp="stamp-text", facts={"title": "张三的资料"}
     )
     began = frontier.begin_visit(SITE, [LIST])
-    frontier.finish(frontier.lease(SITE), Parsed((post(1, "身份证"),), (secret,)), began)
+    frontier.finish(frontier.lease(SITE), PageContent((post(1, "身份证"),), (secret,)), began)
     written = b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
     assert SITE.encode() in written
     for value in ("zhang-san", "13800138000", "board.example", "stamp-text", "张三", "身份证", "hello"):

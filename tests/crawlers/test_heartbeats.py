@@ -14,7 +14,7 @@ from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.site import Site
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site, post
@@ -187,14 +187,14 @@ def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: Se
 
 
 def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(frontier: Frontier, clock: HeldClock) -> None:
-    head = Page("http://board.example/", "list")
+    head = PageAddress("http://board.example/", "list")
     frontier.begin_visit("board", [head])
     leased = frontier.lease("board")
     assert leased is not None
     posts = tuple(post(n) for n in range(20))
-    frontier.finish(leased, Parsed(posts=posts), clock.wall())
+    frontier.finish(leased, PageContent(posts=posts), clock.wall())
     assert frontier.history.lives("board") == 0.0, "nobody knows when they came"
     frontier.history.note_posts("board", posts * 2, known=True)
     assert frontier.history.lives("board") == 1800.0
-    frontier.begin_visit("board", [head, Page("http://board.example/?p=2", "list", number=2)])
+    frontier.begin_visit("board", [head, PageAddress("http://board.example/?p=2", "list", number=2)])
     assert frontier.history.lives("board") == 0.0, "older posts are on further pages"

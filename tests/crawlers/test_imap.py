@@ -6,17 +6,17 @@ from email.message import EmailMessage
 import pytest
 
 from crawlers.collectors import imap
-from crawlers.collectors.channel import Channel
-from crawlers.collectors.imap import PAGE, ImapSession, Place, pages, read
-from crawlers.collectors.session import Batch, BlindError
+from crawlers.collectors.channel import ChatChannel
+from crawlers.collectors.imap import PAGE, ImapSession, MailboxPosition, pages, read
+from crawlers.collectors.session import BlindError, DeliveryBatch
 from ullage.errors import ConfigError
 
 SECRET = ["127.0.0.1:1143", "reader", "password", "plain"]
 
 
-def channel(**more: object) -> Channel:
+def channel(**more: object) -> ChatChannel:
     known = {"service": "imap", "address": "INBOX", "account": "reader", "access": "own", "legal_basis": "t", "owner": "t"}
-    return Channel.model_validate({"name": "box", **known, "expires": "2099-01-01", **more})
+    return ChatChannel.model_validate({"name": "box", **known, "expires": "2099-01-01", **more})
 
 
 def mail(text: str, **heads: str) -> bytes:
@@ -41,8 +41,8 @@ class Box:
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def select(self, mailbox: str) -> Place | None:
-        return Place(self.validity, self.last) if mailbox == "INBOX" else None
+    def select(self, mailbox: str) -> MailboxPosition | None:
+        return MailboxPosition(self.validity, self.last) if mailbox == "INBOX" else None
 
     def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
         return [(uid, len(self.mails[uid])) for uid in sorted(self.mails) if first <= uid <= last]
@@ -56,10 +56,10 @@ class Ledger(dict):
         return self.get(name, "")
 
 
-def run(box: Box, ledger: Ledger, one: Channel | None = None) -> list[Batch]:
+def run(box: Box, ledger: Ledger, one: ChatChannel | None = None) -> list[DeliveryBatch]:
     """The batches of one look."""
 
-    async def act() -> list[Batch]:
+    async def act() -> list[DeliveryBatch]:
         session = ImapSession(SECRET, "reader", {"box": one or channel()}, ledger)
         session._box = box
         found = []
@@ -74,11 +74,11 @@ def run(box: Box, ledger: Ledger, one: Channel | None = None) -> list[Batch]:
     return asyncio.run(act())
 
 
-def texts(batches: list[Batch]) -> list[str]:
+def texts(batches: list[DeliveryBatch]) -> list[str]:
     return [message.line.text.strip() for batch in batches for message in batch.messages]
 
 
-def gaps(batches: list[Batch]) -> list[str]:
+def gaps(batches: list[DeliveryBatch]) -> list[str]:
     return [batch.gap for batch in batches if batch.gap]
 
 

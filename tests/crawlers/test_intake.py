@@ -15,14 +15,14 @@ from prometheus_client import CollectorRegistry
 
 from crawlers.bus.appends import PatientAppends
 from crawlers.intake import requests
-from crawlers.intake.feed import Feed
+from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.line import SHOWN
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import SMALL, Captures, described
-from crawlers.intake.service import TOKEN, Service
+from crawlers.intake.service import TOKEN, IntakeService
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
-from ullage.bus import Place
+from ullage.bus import PartitionPosition
 from ullage.errors import CorruptError, RecordError, UnavailableError
 from ullage.exits import Exit
 from ullage.settings import Context, IntakeSettings
@@ -36,11 +36,11 @@ class House:
 
     def __init__(self, context: Context) -> None:
         self.context, self.bus, self.registry = context, context.bus(), CollectorRegistry()
-        feed = Feed.of(context)
+        feed = IntakeWriter.of(context)
         metrics = IntakeMetrics(self.registry, context.clock)
         self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
         self.feed, self.stop = feed, threading.Event()
-        self.service = Service.of(context, Captures(feed, self.appends, metrics.refused), metrics, self.stop)
+        self.service = IntakeService.of(context, Captures(feed, self.appends, metrics.refused), metrics, self.stop)
         self.token = (context.keys.root / TOKEN).read_text().strip()
 
     def client(self) -> httpx.AsyncClient:
@@ -241,7 +241,7 @@ def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Stati
 
 def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.post()
-    late = {0: Place(0, 0, 1, house.context.clock.wall() - 7200)}
+    late = {0: PartitionPosition(0, 0, 1, house.context.clock.wall() - 7200)}
     monkeypatch.setattr(type(house.bus), "places", lambda *_: late)
 
     async def act(client: httpx.AsyncClient) -> httpx.Response:

@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
-from crawlers.collectors.channel import Channel
+from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.matrix import PAGE, MatrixSession
-from crawlers.collectors.session import Batch
+from crawlers.collectors.session import DeliveryBatch
 from deploy.local.matrix_room import FIRST, Room, Said, matrix_room
 
 SAID = [Said("seller", f"text {number}", 1_790_000_000.0 + number) for number in range(2 * PAGE + PAGE // 2 + FIRST)]
@@ -26,14 +26,14 @@ class Kept:
     def cursor(self, name: str) -> str:
         return self.cursors.get(name, "")
 
-    def take(self, batch: Batch) -> None:
+    def take(self, batch: DeliveryBatch) -> None:
         self.texts += [message.line.text for message in batch.messages]
         if batch.cursor:
             self.cursors |= [batch.cursor]
 
     async def read(self, room: Room, *, history: int, kill_after: int = 0) -> None:
         """Read until the service has nothing more, or until so many messages were taken."""
-        channel = Channel(
+        channel = ChatChannel(
             name="loans", service="matrix", address=room.address, account="reader", access="open", legal_basis="test",
             owner="test", expires=date(2099, 1, 1), history=history,
         )  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from crawlers.collectors import matrix_server
-from crawlers.collectors.matrix_server import ASKED_AGAIN, MatrixServer, RefusedError
+from crawlers.collectors.matrix_server import ASKED_AGAIN, MatrixError, MatrixServer
 
 Answers = list[web.Response]
 
@@ -40,7 +40,7 @@ def asked(answers: Answers, act: Callable[[MatrixServer], Awaitable[Any]]) -> tu
 
 def refused(answer: web.Response) -> tuple[str, int]:
     async def act(server: MatrixServer) -> str:
-        with pytest.raises(RefusedError) as error:
+        with pytest.raises(MatrixError) as error:
             await server.sync("")
         return error.value.reason
 

@@ -15,7 +15,7 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.robotstxt import ProtegoRobotParser
 from scrapy.utils.test import get_crawler
 
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.address import AddressGuard, is_public
 from crawlers.fetching.middlewares.robots import (
     DISALLOW_ALL,
@@ -59,7 +59,7 @@ def guard(url: str, resolves_to: str | None = None, monkeypatch: pytest.MonkeyPa
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
         try:
             await AddressGuard(make_site(**{"start": [url], **fields})).process_request(Request(url))
-        except Refused as refused:
+        except RequestRefusal as refused:
             return refused.reason
         return "pass"
 
@@ -86,7 +86,7 @@ def test_what_a_private_peer_answered_is_thrown_away() -> None:
     private = Response(URL, ip_address=ipaddress.ip_address("10.0.0.1"))
     public = Response(URL, ip_address=ipaddress.ip_address("93.184.216.34"))
     assert AddressGuard(make_site()).process_response(request, public) is public
-    with pytest.raises(Refused, match="address"):
+    with pytest.raises(RequestRefusal, match="address"):
         AddressGuard(make_site()).process_response(request, private)
     assert AddressGuard(make_site(allow_private=True)).process_response(request, private) is private
 
@@ -139,7 +139,7 @@ class _Robots:
     def allows(self, url: str = URL, times: int = 1) -> bool:
         async def ask() -> bool:
             asked = [self.middleware.process_request(Request(url)) for _ in range(times)]
-            return not any(isinstance(r, Refused) for r in await asyncio.gather(*asked, return_exceptions=True))
+            return not any(isinstance(r, RequestRefusal) for r in await asyncio.gather(*asked, return_exceptions=True))
 
         return asyncio.run(ask())
 
@@ -162,7 +162,7 @@ def test_robots_are_asked_once_an_hour_and_then_obeyed_as_they_are_now(clock: He
     [
         (DownloadTimeoutError("slow"), NO_ANSWER_SECONDS),
         (OSError("down"), NO_ANSWER_SECONDS),
-        (Refused("redirects"), NO_ANSWER_SECONDS),
+        (RequestRefusal("redirects"), NO_ANSWER_SECONDS),
         (Response(URL, status=500), FAILURE_SECONDS),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_body_is_cut_at_the_limit_and_one_that_is_packed_otherwise_refused() -
     cut = limit.process_response(request, Response(URL, body=b"x" * 11, flags=["download_stopped"]))
     assert (cut.body, "download_maxsize" in request.meta) == (b"x" * 10, False)
     packed = Response(URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "br"})
-    with pytest.raises(Refused, match="too_large"):
+    with pytest.raises(RequestRefusal, match="too_large"):
         limit.process_response(request, packed)
 
 

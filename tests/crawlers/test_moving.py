@@ -12,7 +12,7 @@ import pytest
 
 from crawlers.frontier.database import FILE, Frontier
 from crawlers.frontier.moving import export, take_in
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import KEY, Answers, item, post
@@ -20,15 +20,15 @@ from ullage import setup
 from ullage.errors import ConfigError, CorruptError
 from ullage.settings import Context
 
-LIST = Page("http://board.example/list", "list")
+LIST = PageAddress("http://board.example/list", "list")
 
 
 def fill(frontier: Frontier, site: str, count: int = 4) -> None:
     """A list, of whose items half are read."""
     began = frontier.begin_visit(site, [LIST])
-    frontier.finish(frontier.lease(site), Parsed(pages=tuple(item(n) for n in range(count))), began, 7, b"known by")
+    frontier.finish(frontier.lease(site), PageContent(pages=tuple(item(n) for n in range(count))), began, 7, b"known by")
     for number in range(count // 2):
-        frontier.finish(frontier.lease(site), Parsed((post(number),)), began)
+        frontier.finish(frontier.lease(site), PageContent((post(number),)), began)
     frontier.end_visit(site, 12345.0, succeeded=True)
 
 

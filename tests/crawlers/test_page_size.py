@@ -5,15 +5,15 @@ import tracemalloc
 
 import pytest
 
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.crawlers.test_reading import BOARD, LAID, read
 
-THREAD = Page(BOARD, "thread")
+THREAD = PageAddress(BOARD, "thread")
 TEXT = "王小明 13800138000 " * 5_000
 DEEP = 190
 
 
-def size_of(parsed: Parsed) -> int:
+def size_of(parsed: PageContent) -> int:
     """Characters and bytes of all that a page yields."""
     own = sum(
         len(post.body) + len(post.wording) + len(post.title) + len(post.author) + len(post.url) + sum(map(len, post.attachments))
@@ -31,8 +31,8 @@ NESTED = {
     "posts": (LAID | {"post": "div[id]"}, nested("<div id=p{n}><b>post {n} ", "</b></div>"), THREAD),
     "posts that are their own bodies": (LAID | {"post": "div", "body": "xpath:."}, nested("<div id=p{n}>{n} ", "</div>"), THREAD),
     "names in posts": (LAID | {"post": "div[id]", "author": "u"}, nested("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),
-    "rows": (LAID | {"rows": "s", "stamp": []}, nested(ROW, "</s>"), Page(BOARD, "list")),
-    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nested(ROW, "</s>"), Page(BOARD, "list")),
+    "rows": (LAID | {"rows": "s", "stamp": []}, nested(ROW, "</s>"), PageAddress(BOARD, "list")),
+    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nested(ROW, "</s>"), PageAddress(BOARD, "list")),
 }  # fmt: skip
 
 

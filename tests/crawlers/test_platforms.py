@@ -7,7 +7,7 @@ from scrapy.http import Request, Response
 
 from crawlers.platforms import names, platform_of
 from crawlers.sites.content_type import declared
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import PageAddress
 from tests.crawlers.support import make_site, recorded
 from ullage.errors import ConfigError, RecordError
 
@@ -16,7 +16,7 @@ BOARD = "http://board.example"
 GBK = "王小明----13800138000\n".encode("gbk")
 
 
-def parse(site, page: Page, file: str, content_type: str | None = None):
+def parse(site, page: PageAddress, file: str, content_type: str | None = None):
     return platform_of(site).parse(page, recorded(file, page.url, content_type), site)
 
 
@@ -52,7 +52,7 @@ def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: s
 def test_a_bepasty_item_is_captured_as_served() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
     facts = {"id": "RditHhxz", "title": "f2.txt", "time": "1795537000"}
-    page = Page(f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts)
+    page = PageAddress(f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts)
     (post,) = parse(site, page, "bepasty/inline.txt", "text/plain; charset=GBK").posts
     assert post.body == GBK
     assert (post.post_id, post.url, post.title, post.kind) == ("RditHhxz", f"{PASTE}/RditHhxz", "f2.txt", "paste")
@@ -81,7 +81,7 @@ def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:
 
 
 def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page() -> None:
-    head = Page(f"{BOARD}/category/3/general/", "list")
+    head = PageAddress(f"{BOARD}/category/3/general/", "list")
     first, second, older = parse(make_site(), head, "spirit/list.html").pages
     assert first.url == f"{BOARD}/topic/7/ke-hu-ming-dan-%E5%90%8D/"
     assert first.identity == first.series == f"{BOARD}/topic/7/"
@@ -91,16 +91,16 @@ def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page()
 
 
 def test_the_spirit_board_leads_to_its_categories_and_the_latest_topics_only_to_topics() -> None:
-    pages = parse(make_site(), Page(f"{BOARD}/", "list"), "spirit/board.html").pages
+    pages = parse(make_site(), PageAddress(f"{BOARD}/", "list"), "spirit/board.html").pages
     assert [page.url for page in pages] == [f"{BOARD}/category/3/general/", f"{BOARD}/category/4/%E4%B8%AD/"]
     assert [page.identity for page in pages] == [f"{BOARD}/category/3/", f"{BOARD}/category/4/"]
-    assert parse(make_site(), Page(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages == ()
+    assert parse(make_site(), PageAddress(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages == ()
 
 
 def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
     facts = {"title": "客户名单 出售", "channel": "General"}
     series = f"{BOARD}/topic/7/"
-    page = Page(f"{series}slug/?page=2", "thread", f"{series}?page=2", series, 2, "46", facts)
+    page = PageAddress(f"{series}slug/?page=2", "thread", f"{series}?page=2", series, 2, "46", facts)
     parsed = parse(make_site(), page, "spirit/topic.html")
     first, second = parsed.posts
     assert first.body.decode() == '<p>王小明 13800138000 &lt;b&gt;</p><p data-id="2">第二行</p>'
@@ -109,7 +109,7 @@ def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
     assert (first.media_type, first.charset, first.kind) == ("text/html", "utf-8", "post")
     assert first.published_at == datetime(2026, 11, 24, 0, 18, tzinfo=UTC)
     assert second.published_at == datetime(2026, 11, 24, tzinfo=UTC)
-    assert parsed.pages == (Page(f"{series}slug/?page=3", "thread", f"{series}?page=3", series, 3, "46", facts),)
+    assert parsed.pages == (PageAddress(f"{series}slug/?page=3", "thread", f"{series}?page=3", series, 3, "46", facts),)
 
 
 def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
@@ -121,7 +121,7 @@ def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
         "next": "a.older",
     }
     site = make_site(platform="raw_paste", start=[f"{PASTE}/archive"], options=options)
-    first, second, older = parse(site, Page(f"{PASTE}/archive", "list"), "raw_paste/archive.html").pages
+    first, second, older = parse(site, PageAddress(f"{PASTE}/archive", "list"), "raw_paste/archive.html").pages
     assert (first.url, first.identity, first.role) == (f"{PASTE}/raw/abcd1234.txt", f"{PASTE}/abcd1234", "item")
     assert first.facts == {"id": "abcd1234", "title": "First paste"}
     assert (second.identity, second.facts["title"]) == (f"{PASTE}/efgh5678", "第二")
@@ -130,7 +130,7 @@ def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
 
 def test_raw_paste_takes_a_paste_as_served() -> None:
     site = make_site(platform="raw_paste")
-    page = Page(f"{PASTE}/raw/abcd1234", "item", identity=f"{PASTE}/abcd1234", facts={"id": "abcd1234", "title": "t"})
+    page = PageAddress(f"{PASTE}/raw/abcd1234", "item", identity=f"{PASTE}/abcd1234", facts={"id": "abcd1234", "title": "t"})
     (post,) = parse(site, page, "raw_paste/raw.txt").posts
     assert (post.body, post.post_id, post.url, post.charset) == (GBK, "abcd1234", f"{PASTE}/abcd1234", "")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import Finished, Frontier
+from crawlers.frontier.database import Frontier, VisitResult
 from crawlers.frontier.posts import LONGEST_THREAD
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY
 
 SITE, TOPIC, PER_PAGE = "board", "http://board.example/t/7", 3
-LIST = Page("http://board.example/list", "list")
+LIST = PageAddress("http://board.example/list", "list")
 
 
 def post(number: int, text: str = "", **more: object) -> Post:
@@ -32,7 +32,7 @@ class Thread:
     repeats: bool = False
     """Whether what is beyond the end is answered with page 1, and not with 404."""
     read: list[int] = field(default_factory=list)
-    found: list[Finished] = field(default_factory=list)
+    found: list[VisitResult] = field(default_factory=list)
     unseen: list[Post] = field(default_factory=list)
     meanwhile: Mapping[int, Iterable[int]] = field(default_factory=dict)
     """Posts that are deleted right after a page was read."""
@@ -46,8 +46,8 @@ class Thread:
             del self.posts[number]
         self.replies -= len(numbers) if count else 0
 
-    def page(self, number: int) -> Page:
-        return Page(
+    def page(self, number: int) -> PageAddress:
+        return PageAddress(
             f"{TOPIC}?p={number}",
             "thread",
             identity=f"{TOPIC}?page={number}" if number > 1 else TOPIC,
@@ -57,12 +57,12 @@ class Thread:
             facts={"posts": str(self.replies)},
         )
 
-    def shown(self, number: int) -> Parsed:
+    def shown(self, number: int) -> PageContent:
         numbers = sorted(self.posts)[PER_PAGE * (number - 1) : PER_PAGE * number]
         if not numbers and self.repeats and number > 1:
             return self.shown(1)
         more = (self.page(number + 1),) if PER_PAGE * number < len(self.posts) else ()
-        return Parsed(tuple(self.posts[one] for one in numbers), more)
+        return PageContent(tuple(self.posts[one] for one in numbers), more)
 
     def visit(self, walk: int = 0, skip: int = 0) -> tuple[list[int], int, int]:
         """Read what is due; returns the pages of the thread that were read, and how many posts were edited and are gone."""
@@ -72,7 +72,7 @@ class Thread:
         while leased := self.frontier.lease(SITE):
             self.clock.advance(1)
             if leased.page.role == "list":
-                self.frontier.finish(leased, Parsed(pages=(self.page(1),) if self.posts else ()), began)
+                self.frontier.finish(leased, PageContent(pages=(self.page(1),) if self.posts else ()), began)
                 continue
             self.read.append(leased.page.number)
             if leased.page.number == skip:
@@ -174,11 +174,11 @@ def test_all_of_a_thread_that_is_no_more_is_gone_after_two_questions(thread: Thr
     thread.posts = {}
     thread.page = lambda _: stays
     began = thread.frontier.begin_visit(SITE, [LIST])
-    thread.frontier.finish(thread.frontier.lease(SITE), Parsed(pages=(stays,)), began)
+    thread.frontier.finish(thread.frontier.lease(SITE), PageContent(pages=(stays,)), began)
     asked, gone = [], 0
     while leased := thread.frontier.lease(SITE):
         asked.append(leased.page.number)
-        gone += thread.frontier.finish(leased, Parsed(), began).gone
+        gone += thread.frontier.finish(leased, PageContent(), began).gone
     assert (asked, gone) == ([3, 1], 8)
 
 
@@ -212,7 +212,7 @@ def test_a_page_that_was_cut_off_tells_nothing_of_what_is_gone(thread: Thread) -
     thread.delete(8)
     began = thread.frontier.begin_visit(SITE, [LIST], 9)
     while leased := thread.frontier.lease(SITE):
-        parsed = thread.shown(leased.page.number) if leased.page.role == "thread" else Parsed()
+        parsed = thread.shown(leased.page.number) if leased.page.role == "thread" else PageContent()
         assert not thread.frontier.finish(leased, replace(parsed, whole=False), began).gone
 
 

@@ -12,7 +12,7 @@ import pytest
 from scrapy import Request
 
 from crawlers.fetching.addresses import is_inward
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.address import AddressGuard
 from crawlers.fetching.proxy import Proxy, proxies_of
 from deploy.local.certificates import make_certificates
@@ -150,7 +150,7 @@ HOUSE = ["127.0.0.1", "10.0.0.1", "[::1]", "localhost", "db", "a.internal", "213
 def test_nobody_is_led_into_a_house_by_its_proxy(host: str) -> None:
     site, request = make_site(start=[f"http://{host}/"], proxy="out"), Request(f"http://{host}/")
     guard = AddressGuard(site, {}, Proxy("socks5h", "127.0.0.1", 1))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefusal) as refused:
         asyncio.run(guard.process_request(request))
     assert refused.value.reason == "address"
     allowed = AddressGuard(site.model_copy(update={"allow_private": True}), {}, Proxy("socks5h", "127.0.0.1", 1))

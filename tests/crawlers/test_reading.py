@@ -9,10 +9,10 @@ from parsel import Selector
 from scrapy.http import HtmlResponse, Request, Response, TextResponse, XmlResponse
 
 from crawlers.platforms import platform_of
-from crawlers.sites.attached import MOST_FILES
+from crawlers.sites.attachments import MOST_FILES
 from crawlers.sites.layout import LONGEST_SEARCHED
 from crawlers.sites.nesting import MOST_TAGS
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.selecting import MOST_FOUND, MOST_LINKS, compiled
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, RecordError
@@ -31,8 +31,10 @@ LAID = {
 }
 
 
-def read(options: dict[str, object], body: object, page: Page | None = None, platform: str = "board", **headers: str) -> Parsed:
-    page = page or Page(BOARD, "list")
+def read(
+    options: dict[str, object], body: object, page: PageAddress | None = None, platform: str = "board", **headers: str
+) -> PageContent:
+    page = page or PageAddress(BOARD, "list")
     kinds = {"<?xm": XmlResponse, "<rss": XmlResponse, "<htm": HtmlResponse}
     text = body if isinstance(body, str) else json.dumps(body)
     kind = HtmlResponse if platform == "board" else kinds.get(text[:4], TextResponse)
@@ -55,13 +57,13 @@ def test_without_a_stamp_of_its_own_all_that_a_row_says_is_one() -> None:
 
 def test_a_post_without_a_text_is_none_and_one_without_a_number_is_known_by_its_place() -> None:
     body = "<p id=p31><u>li</u><b>one</b></p><p id=p32>deleted</p><p id=''><b>two</b></p>"
-    page = Page(f"{BOARD}?t=7&p=2", "thread", series=f"{BOARD}?t=7", number=2)
+    page = PageAddress(f"{BOARD}?t=7&p=2", "thread", series=f"{BOARD}?t=7", number=2)
     parsed = read(LAID, body, page)
     assert [(post.post_id, post.thread, post.body) for post in parsed.posts] == [("31", "7", b"one"), ("2-3", "7", b"two")]
 
 
 def test_what_stands_in_another_found_element_is_taken_once() -> None:
-    (post,) = read(LAID, "<p id=p1><b>a<b>c</b></b></p>", Page(BOARD, "thread")).posts
+    (post,) = read(LAID, "<p id=p1><b>a<b>c</b></b></p>", PageAddress(BOARD, "thread")).posts
     assert post.body == b"a<b>c</b>"
 
 
@@ -72,9 +74,9 @@ def test_a_next_page_that_is_none_ends_the_list(href: str) -> None:
 
 def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
     body = "<p id=p1><b>x</b><time>2 hours ago</time></p>"
-    (told,) = read(LAID, body, Page(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT").posts
+    (told,) = read(LAID, body, PageAddress(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT").posts
     assert told.published_at.isoformat() == "2026-11-26T10:00:00+00:00"
-    (untold,) = read(LAID, body, Page(BOARD, "thread")).posts
+    (untold,) = read(LAID, body, PageAddress(BOARD, "thread")).posts
     assert untold.published_at is None
 
 
@@ -82,7 +84,7 @@ def test_an_xhtml_page_with_a_prolog_is_read_as_a_page() -> None:
     body = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p id="p1"><b>x</b></p></body></html>'
     for platform in ("board", "feed"):
         options: dict[str, object] = {"post": "css:p[id]", "body": "css:b"}
-        assert [post.body for post in read(options, body, Page(BOARD, "thread"), platform).posts] == [b"x"]
+        assert [post.body for post in read(options, body, PageAddress(BOARD, "thread"), platform).posts] == [b"x"]
 
 
 RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
@@ -108,7 +110,7 @@ def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
     parsed = read({**options, "next_page": "?page={page}"}, said, platform="feed")
     assert [(post.post_id, post.url, post.author) for post in parsed.posts] == [("110", f"{BOARD}s/110", "li")]
     assert [(page.url, page.role, page.number) for page in parsed.pages] == [(f"{BOARD}?page=2", "list", 2)]
-    assert read({**options, "next_page": "?page={page}"}, [], platform="feed") == Parsed()
+    assert read({**options, "next_page": "?page={page}"}, [], platform="feed") == PageContent()
 
 
 def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
@@ -138,7 +140,7 @@ def test_json_of_another_shape_breaks_nothing(body: str) -> None:
 def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
     site = make_site(platform="board", options=LAID)
     with pytest.raises(RecordError):
-        platform_of(site).parse(Page(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
+        platform_of(site).parse(PageAddress(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_what_is_wrong_with_options_is_said(options: dict[str, object], complain
 )
 def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut: str) -> None:
     body = f"<div><p id=p0>{open_ * 3_000}{shut * 3_000}</p></div>"
-    for page in (Page(BOARD, "list"), Page(BOARD, "thread")):
+    for page in (PageAddress(BOARD, "list"), PageAddress(BOARD, "thread")):
         began = time.process_time()
         with contextlib.suppress(RecordError):
             read({**LAID, "post": "p[id], i", "rows": "li, s"}, body, page)
@@ -212,7 +214,7 @@ def test_what_a_script_would_show_is_read_from_the_data_in_its_page(script: str)
     shown = script.replace("{!r}", json.dumps(data).replace("{", "{{").replace("}", "}}")).format(data)
     (page,) = read(options, f"<html><body><div id=app></div>{shown}</body></html>", platform="feed").pages
     assert (page.url, page.facts["title"]) == (f"{BOARD}t/7", "王")
-    (post,) = read(options, f"<html><body>{shown}</body></html>", Page(f"{BOARD}t/7", "thread"), "feed").posts
+    (post,) = read(options, f"<html><body>{shown}</body></html>", PageAddress(f"{BOARD}t/7", "thread"), "feed").posts
     assert (post.post_id, post.body.decode()) == ("31", "<p>王小明</p>")
 
 
@@ -257,7 +259,7 @@ def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_th
 @pytest.mark.parametrize("kind", ["lists", "files", "attached"])
 def test_so_it_is_with_other_lists_and_files(kind: str) -> None:
     links = "".join(f"<a class=x href='/x/{number}'>x{number}.zip</a>" for number in range(MOST_LINKS + 5))
-    page = Page(BOARD, "list" if kind == "lists" else "thread")
+    page = PageAddress(BOARD, "list" if kind == "lists" else "thread")
     body = f"<p id=p1><b>text {links}</b></p>" if kind == "attached" else links
     parsed = read({**LAID, kind: "a.x"}, body, page)
     assert (len(parsed.pages), parsed.lacking) == (MOST_FILES if kind == "attached" else MOST_LINKS, "links")

@@ -5,13 +5,13 @@ from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching.outcomes import FATES
 from crawlers.fetching.response_checks import is_login, marks, of_answer, of_page
-from crawlers.frontier.database import Leased
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.frontier.database import PageLease
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.crawlers.support import item, make_site, post
 
 URL = "http://board.example/list"
 CHALLENGE = "<title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1'></script>"
-LIST, THREAD = Page(URL, "list"), Page("http://board.example/thread/1", "thread")
+LIST, THREAD = PageAddress(URL, "list"), PageAddress("http://board.example/thread/1", "thread")
 FILLER = "<p>menu and footer of a page of the usual size</p>" * 40
 
 
@@ -65,12 +65,12 @@ def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
 @pytest.mark.parametrize("status", [200, 404, 500])
 def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> None:
     assert of_answer(URL, answer(CHALLENGE, status)) != "blocked"
-    leased = Leased("board", b"", item(1), b"", 0)
-    assert of_page(leased, answer(CHALLENGE), Parsed((post(1, CHALLENGE),)), make_site()) == "ok"
-    thread = Leased("board", b"", THREAD, b"", 0)
-    assert of_page(thread, answer(CHALLENGE + "<input type=password>"), Parsed((post(1, CHALLENGE),)), make_site()) == "ok"
-    listing = Leased("board", b"", LIST, b"", 0, 5, 100)
-    assert of_page(listing, answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"), Parsed(pages=(item(1),)), make_site()) == "ok"
+    leased = PageLease("board", b"", item(1), b"", 0)
+    assert of_page(leased, answer(CHALLENGE), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+    thread = PageLease("board", b"", THREAD, b"", 0)
+    assert of_page(thread, answer(CHALLENGE + "<input type=password>"), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+    listing = PageLease("board", b"", LIST, b"", 0, 5, 100)
+    assert of_page(listing, answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"), PageContent(pages=(item(1),)), make_site()) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_addresses_that_only_look_so(url: str) -> None:
     assert of_answer(URL, answer("", url=url, via=URL)) == "ok"
 
 
-def page_outcome(page: Page, body: str, parsed: Parsed, entries: int = 0, size: int = 0, **site: object) -> str:
-    return of_page(Leased("board", b"", page, b"", 0, entries, size), answer(body), parsed, make_site(**site))
+def page_outcome(page: PageAddress, body: str, parsed: PageContent, entries: int = 0, size: int = 0, **site: object) -> str:
+    return of_page(PageLease("board", b"", page, b"", 0, entries, size), answer(body), parsed, make_site(**site))
 
 
 REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
@@ -106,42 +106,44 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
 @pytest.mark.parametrize(
     ("page", "body", "parsed", "former", "outcome"),
     [
-        (LIST, FILLER, Parsed(pages=(item(1),)), (0, 0), "ok"),
-        (LIST, FILLER, Parsed(), (0, 0), "empty"),
-        (LIST, "<p>no pastes yet</p>", Parsed(), (0, 0), "empty"),
-        (Page("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", Parsed(), (0, 0), "ok"),
-        (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (0, 0), "ok"),
-        (LIST, FILLER, Parsed(), (20, 5_000), "layout"),
-        (LIST, FILLER, Parsed(pages=(Page("http://board.example/other", "list"),)), (20, 5_000), "layout"),
-        (LIST, "{}", Parsed(), (20, 5_000), "layout"),
-        (LIST, "<p>no pastes</p>", Parsed(), (20, 5_000), "layout"),
-        (LIST, FILLER, Parsed(), (20, 50_000), "layout"),
-        (Page("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", Parsed(), (20, 5_000), "ok"),
-        (LIST, CHALLENGE, Parsed(), (20, 50_000), "blocked"),
-        (LIST, f"{FILLER}<form><input type='password'></form>", Parsed(), (0, 0), "login"),
-        (LIST, "抱歉，您需要登录后才可以继续浏览", Parsed(), (0, 0), "login"),
-        (LIST, " \n", Parsed(), (0, 0), "empty"),
-        (LIST, "", Parsed(), (20, 50_000), "layout"),
-        (item(1), "\n", Parsed((post(),)), (0, 0), "empty"),
-        (LIST, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
-        (LIST, REFRESH.format("0; url=/list"), Parsed(), (20, 5_000), "redirects"),
-        (LIST, REFRESH.format("300; url=/list"), Parsed(), (20, 500), "layout"),
-        (LIST, REFRESH.format("0; url=/forum"), Parsed(pages=(item(1),)), (0, 0), "ok"),
-        (THREAD, REFRESH.format("0; url=/forum"), Parsed(), (0, 0), "redirects"),
-        (item(1), REFRESH.format("0; url=/forum"), Parsed((post(),)), (0, 0), "ok"),
-        (THREAD, FILLER, Parsed((Post("1", "u", b""),)), (0, 0), "ok"),
-        (THREAD, FILLER, Parsed(), (0, 0), "layout"),
-        (Page("http://board.example/thread/1?page=9", "thread", number=9), FILLER, Parsed(), (0, 0), "ok"),
-        (THREAD, "您需要登录后才可以查看", Parsed(), (0, 0), "login"),
+        (LIST, FILLER, PageContent(pages=(item(1),)), (0, 0), "ok"),
+        (LIST, FILLER, PageContent(), (0, 0), "empty"),
+        (LIST, "<p>no pastes yet</p>", PageContent(), (0, 0), "empty"),
+        (PageAddress("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", PageContent(), (0, 0), "ok"),
+        (LIST, FILLER, PageContent(pages=(PageAddress("http://board.example/other", "list"),)), (0, 0), "ok"),
+        (LIST, FILLER, PageContent(), (20, 5_000), "layout"),
+        (LIST, FILLER, PageContent(pages=(PageAddress("http://board.example/other", "list"),)), (20, 5_000), "layout"),
+        (LIST, "{}", PageContent(), (20, 5_000), "layout"),
+        (LIST, "<p>no pastes</p>", PageContent(), (20, 5_000), "layout"),
+        (LIST, FILLER, PageContent(), (20, 50_000), "layout"),
+        (PageAddress("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", PageContent(), (20, 5_000), "ok"),
+        (LIST, CHALLENGE, PageContent(), (20, 50_000), "blocked"),
+        (LIST, f"{FILLER}<form><input type='password'></form>", PageContent(), (0, 0), "login"),
+        (LIST, "抱歉，您需要登录后才可以继续浏览", PageContent(), (0, 0), "login"),
+        (LIST, " \n", PageContent(), (0, 0), "empty"),
+        (LIST, "", PageContent(), (20, 50_000), "layout"),
+        (item(1), "\n", PageContent((post(),)), (0, 0), "empty"),
+        (LIST, REFRESH.format("0; url=/forum"), PageContent(), (0, 0), "redirects"),
+        (LIST, REFRESH.format("0; url=/list"), PageContent(), (20, 5_000), "redirects"),
+        (LIST, REFRESH.format("300; url=/list"), PageContent(), (20, 500), "layout"),
+        (LIST, REFRESH.format("0; url=/forum"), PageContent(pages=(item(1),)), (0, 0), "ok"),
+        (THREAD, REFRESH.format("0; url=/forum"), PageContent(), (0, 0), "redirects"),
+        (item(1), REFRESH.format("0; url=/forum"), PageContent((post(),)), (0, 0), "ok"),
+        (THREAD, FILLER, PageContent((Post("1", "u", b""),)), (0, 0), "ok"),
+        (THREAD, FILLER, PageContent(), (0, 0), "layout"),
+        (PageAddress("http://board.example/thread/1?page=9", "thread", number=9), FILLER, PageContent(), (0, 0), "ok"),
+        (THREAD, "您需要登录后才可以查看", PageContent(), (0, 0), "login"),
     ],
 )
-def test_a_page_that_holds_nothing(page: Page, body: str, parsed: Parsed, former: tuple[int, int], outcome: str) -> None:
+def test_a_page_that_holds_nothing(
+    page: PageAddress, body: str, parsed: PageContent, former: tuple[int, int], outcome: str
+) -> None:
     assert page_outcome(page, body, parsed, *former) == outcome
 
 
 def test_an_empty_list_is_an_answer_only_where_its_file_says_so() -> None:
-    assert page_outcome(LIST, "<p>no pastes</p>", Parsed(), 20, 5_000, may_be_empty=True) == "ok"
-    assert page_outcome(LIST, FILLER, Parsed(), 20, 5_000, may_be_empty=True) == "layout", "as large as ever"
+    assert page_outcome(LIST, "<p>no pastes</p>", PageContent(), 20, 5_000, may_be_empty=True) == "ok"
+    assert page_outcome(LIST, FILLER, PageContent(), 20, 5_000, may_be_empty=True) == "layout", "as large as ever"
 
 
 DISCUZ = '<div id="um"><form id="lsform" action="member.php?mod=logging"><input type="password" class="px"></form></div>'
@@ -159,11 +161,11 @@ MENU = '<div id="nv"><ul>' + "".join(f'<li><a href="forum-{n}-1.html">board {n}<
 @pytest.mark.parametrize("listed", [THREADS, QUERIES])
 def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(box: str, listed: str) -> None:
     """The threads are not read, as by a platform that does not know them: that is the site's file, or a new layout."""
-    assert page_outcome(LIST, MENU + box + listed + FILLER, Parsed()) == "empty"
-    assert page_outcome(LIST, MENU + box + listed + FILLER, Parsed(), 20, 5_000) == "layout"
-    assert page_outcome(THREAD, MENU + box + listed + FILLER + "您需要登录后才可以回帖", Parsed()) == "layout"
+    assert page_outcome(LIST, MENU + box + listed + FILLER, PageContent()) == "empty"
+    assert page_outcome(LIST, MENU + box + listed + FILLER, PageContent(), 20, 5_000) == "layout"
+    assert page_outcome(THREAD, MENU + box + listed + FILLER + "您需要登录后才可以回帖", PageContent()) == "layout"
     captcha = '<script src="https://www.google.com/recaptcha/api.js"></script><div class="g-recaptcha"></div>'
-    assert page_outcome(LIST, MENU + box + captcha + listed + FILLER, Parsed()) == "empty"
+    assert page_outcome(LIST, MENU + box + captcha + listed + FILLER, PageContent()) == "empty"
 
 
 @pytest.mark.parametrize("box", [DISCUZ, PHPBB, SMF])
@@ -174,27 +176,27 @@ def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box
         "Please log in to reply",
         "You must be logged in to post",
     ):
-        assert page_outcome(LIST, f"{MENU}{box}{words}{FILLER}", Parsed()) == "empty"
+        assert page_outcome(LIST, f"{MENU}{box}{words}{FILLER}", PageContent()) == "empty"
 
 
 @pytest.mark.parametrize("wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"])
 def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
-    assert page_outcome(LIST, f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>", Parsed(), 20, 5_000) == "login"
+    assert page_outcome(LIST, f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>", PageContent(), 20, 5_000) == "login"
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"items": []}'])
 def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_file_says_so(body: str) -> None:
     response = TextResponse(URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL))
-    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site()) == "empty"
-    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site(may_be_empty=True)) == "ok"
-    assert of_page(Leased("board", b"", LIST, b"", 0), response, Parsed(), make_site(session="a.me")) == "login"
+    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site()) == "empty"
+    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site(may_be_empty=True)) == "ok"
+    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site(session="a.me")) == "login"
 
 
 def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
-    full = Parsed(pages=(item(1),))
+    full = PageContent(pages=(item(1),))
     assert page_outcome(LIST, "<a href=/logout>me</a>", full, session="a[href='/logout']") == "ok"
     assert page_outcome(LIST, "<a href=/login>guest</a>", full, session="a[href='/logout']") == "login"
-    assert page_outcome(item(1), "raw", Parsed((post(),)), session="a[href='/logout']") == "ok"
+    assert page_outcome(item(1), "raw", PageContent((post(),)), session="a[href='/logout']") == "ok"
     with pytest.raises(ValueError, match="is no CSS selector"):
         make_site(session="a[[")
 
@@ -205,18 +207,18 @@ def test_bytes_that_are_no_text_hold_no_marks() -> None:
 
 
 def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_beside() -> None:
-    leased = Leased("board", b"", THREAD, b"", 0)
+    leased = PageLease("board", b"", THREAD, b"", 0)
     beside = answer("<p>The specified thread does not exist.</p><form><input type=password></form>", url=THREAD.url)
-    assert of_page(leased, beside, Parsed(gone=True), make_site()) == "gone"
-    assert of_page(leased, beside, Parsed(), make_site()) == "login"
+    assert of_page(leased, beside, PageContent(gone=True), make_site()) == "gone"
+    assert of_page(leased, beside, PageContent(), make_site()) == "login"
 
 
 def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None:
     """With a look at every element above every link this would take hours."""
     deep, query = "<div>" * 1_500, "/list?" + "x" * 200_000
     links = "".join(f'<a href="/x{number:05}">t</a>' for number in range(20_000))
-    assert page_outcome(LIST, f'{deep}{links}<a href="{query}">t</a>', Parsed()) == "empty"
-    assert page_outcome(LIST, deep + '<form class="quick-login">' + "<input type=password>" * 20_000, Parsed()) == "empty"
+    assert page_outcome(LIST, f'{deep}{links}<a href="{query}">t</a>', PageContent()) == "empty"
+    assert page_outcome(LIST, deep + '<form class="quick-login">' + "<input type=password>" * 20_000, PageContent()) == "empty"
 
 
 @pytest.mark.parametrize("body", ["[]", ' {"items": []}', "<?xml version='1.0'?><rss><channel/></rss>"])
@@ -224,6 +226,6 @@ def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None
 def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
     body: str, before: int, number: int, outcome: str
 ) -> None:
-    page = Page(URL, "list", series=URL, number=number)
+    page = PageAddress(URL, "list", series=URL, number=number)
     response = TextResponse(URL, body=body.encode(), encoding="utf-8", request=Request(URL))
-    assert of_page(Leased("board", b"", page, b"", 0, before, 200), response, Parsed(), make_site()) == outcome
+    assert of_page(PageLease("board", b"", page, b"", 0, before, 200), response, PageContent(), make_site()) == outcome

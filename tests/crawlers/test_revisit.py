@@ -12,19 +12,19 @@ from scrapy.http import Response
 from crawlers.fetching.conditional import conditions, validators
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.forgetting import ROWS
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.silence_model import HOUR
 from crawlers.visiting.pace import reading_seconds, revisit_seconds
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import KEY, Answers, item, make_site, post
 
-LIST = Page("http://board.example/list", "list")
+LIST = PageAddress("http://board.example/list", "list")
 SITE = "board"
 DAY = 86400.0
 
 
-def read_all(frontier: Frontier, parsed: Callable[[Page], Parsed], walk: int = 0) -> list[str]:
+def read_all(frontier: Frontier, parsed: Callable[[PageAddress], PageContent], walk: int = 0) -> list[str]:
     """A visit to its end; returns what was read, in order."""
     began, read = frontier.begin_visit(SITE, [LIST], walk), []
     while leased := frontier.lease(SITE):
@@ -34,16 +34,16 @@ def read_all(frontier: Frontier, parsed: Callable[[Page], Parsed], walk: int = 0
     return read
 
 
-def board(pages: int, new: int) -> Callable[[Page], Parsed]:
+def board(pages: int, new: int) -> Callable[[PageAddress], PageContent]:
     """A board of so many list pages of 5 threads, the newest of which are `new` more than there were."""
 
-    def parsed(page: Page) -> Parsed:
+    def parsed(page: PageAddress) -> PageContent:
         if page.role != "list":
-            return Parsed((post(int(page.url.split("/")[-2])),))
+            return PageContent((post(int(page.url.split("/")[-2])),))
         first = pages * 5 + new - (page.number - 1) * 5
-        older = Page(f"{LIST.url}?page={page.number + 1}", "list", series=LIST.url, number=page.number + 1)
+        older = PageAddress(f"{LIST.url}?page={page.number + 1}", "list", series=LIST.url, number=page.number + 1)
         threads = [item(number) for number in range(first, max(0, first - 5), -1)]
-        return Parsed(pages=(*threads, older) if page.number < pages else tuple(threads))
+        return PageContent(pages=(*threads, older) if page.number < pages else tuple(threads))
 
     return parsed
 
@@ -61,9 +61,9 @@ def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(frontier: Fro
     read_all(frontier, board(30, 0))
     late = item(99_999)
 
-    def dated_back(page: Page) -> Parsed:
+    def dated_back(page: PageAddress) -> PageContent:
         shown = board(30, 0)(page)
-        return Parsed(shown.posts, (late, *shown.pages)) if page.number == 8 else shown
+        return PageContent(shown.posts, (late, *shown.pages)) if page.number == 8 else shown
 
     clock.advance(300)
     assert read_all(frontier, dated_back) == [LIST.url]
@@ -160,8 +160,8 @@ def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(tmp_pa
     old = [item(number) for number in range(ROWS + 10)]
     kept = item(999_999)
 
-    def shown(*pages: Page) -> Callable[[Page], Parsed]:
-        return lambda page: Parsed(pages=pages) if page == LIST else Parsed((post(int(page.url.split("/")[-2])),))
+    def shown(*pages: PageAddress) -> Callable[[PageAddress], PageContent]:
+        return lambda page: PageContent(pages=pages) if page == LIST else PageContent((post(int(page.url.split("/")[-2])),))
 
     read_all(frontier, shown(*old, kept))
     clock.advance(60 * DAY)

@@ -3,7 +3,7 @@
 import pytest
 
 from crawlers.platforms import platform_of
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets, recognise
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import response
@@ -53,7 +53,7 @@ NAMELESS = [
 WORDS = {31: "banks", 32: "cards", 45: "phones"}
 
 
-def listed(name: str, scheme: str, more: str) -> Parsed:
+def listed(name: str, scheme: str, more: str) -> PageContent:
     """A page of a list with three threads."""
     rows = ""
     for n, word in WORDS.items():
@@ -62,7 +62,7 @@ def listed(name: str, scheme: str, more: str) -> Parsed:
         page = f"{head}{more}{dot}{tail}" if dot and not more.startswith(("/", "?")) else url + more
         rows += ROWS[name].format(n=n, url=HOST + url, page=HOST + page)
     site, url = make_site(platform=name, start=[f"{HOST}/trade/"]), f"{HOST}/trade/"
-    return platform_of(site).parse(Page(url, "list"), response(url, page_of(name, rows)), site)
+    return platform_of(site).parse(PageAddress(url, "list"), response(url, page_of(name, rows)), site)
 
 
 def page_of(name: str, rows: str) -> str:

@@ -13,7 +13,7 @@ from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.scheduler import BEGIN_TOGETHER, FIRST_STATE_SECONDS, Scheduler
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.visiting.visit import Visit
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import make_site
@@ -103,8 +103,8 @@ def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(contex
         read, over = asyncio.Event(), asyncio.Event()
 
         async def reader(_: object, visit: Visit) -> None:
-            older = Page("http://127.0.0.1:1/archive?2", "list", number=2)
-            visit.finished(await visit.next_page(), Parsed(pages=(older,)), 0)
+            older = PageAddress("http://127.0.0.1:1/archive?2", "list", number=2)
+            visit.finished(await visit.next_page(), PageContent(pages=(older,)), 0)
             read.set()
             await over.wait()
 

@@ -14,15 +14,15 @@ from scrapy.http import HtmlResponse, Response
 
 from crawlers.fetching.browser import BrowserError
 from crawlers.fetching.conditional import conditions
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.script import DATA, RENDER, ScriptPages, is_page
 from crawlers.fetching.middlewares.size import STOPPED
 from crawlers.fetching.outcomes import FATES, Fate
-from crawlers.fetching.rendering import Ask, Given, Rendered, ScriptError
+from crawlers.fetching.rendering import Ask, BrowserResponse, RenderedPage, ScriptError
 from crawlers.fetching.response_checks import LACKS, of_page
-from crawlers.frontier.database import Leased
+from crawlers.frontier.database import PageLease
 from crawlers.platforms import reading_of
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
 from tests.crawlers.chromium import OPTIONS, ROUTED, SHELL, board, needed
 from tests.crawlers.conftest import Station
@@ -30,7 +30,7 @@ from tests.crawlers.proxies import Socks, proxying
 from tests.crawlers.support import Answers, make_site
 
 URL = "http://board.example/"
-Show = Callable[[Ask], Awaitable[Rendered]]
+Show = Callable[[Ask], Awaitable[RenderedPage]]
 Answer = Response | BaseException
 
 
@@ -38,9 +38,9 @@ class Scripted:
     """Stands for the browsers: a page's script is `show`, a function that asks."""
 
     def __init__(self, show: Show) -> None:
-        self.show, self.given, self.urls = show, list[Given](), list[str]()
+        self.show, self.given, self.urls = show, list[BrowserResponse](), list[str]()
 
-    async def render(self, url: str, page: Given, agent: str, ask: Ask) -> Rendered:
+    async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
         self.given.append(page)
         self.urls.append(url)
         return await self.show(ask)
@@ -81,8 +81,8 @@ def rendered(show: Show, answers: dict[str, Answer] | None = None, page: Respons
     return made, crawler, request
 
 
-async def done(_: Ask) -> Rendered:
-    return Rendered("<p>一</p>")
+async def done(_: Ask) -> RenderedPage:
+    return RenderedPage("<p>一</p>")
 
 
 def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> None:
@@ -95,13 +95,13 @@ def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> N
 
 
 def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() -> None:
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         headers = {
             "Accept": "application/json", "X-Page": "2", "Cookie": "a=b", "User-Agent": "HeadlessChrome", "Referer": URL,
             "Authorization": "Bearer x", "X-Forwarded-For": "127.0.0.1", "Origin": "null",
         }  # fmt: skip
         given = await ask(f"{URL}api", "data", headers)
-        return Rendered(given.body.decode())
+        return RenderedPage(given.body.decode())
 
     answer = response(f"{URL}api", json.dumps(["x" * 300]), "application/json", Set_Cookie="a=b", X_Total="7")
     made, crawler, request = rendered(show, {f"{URL}api": answer})
@@ -115,9 +115,9 @@ def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() 
 def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
     seen = []
 
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         seen.append(await ask(f"{URL}a.js", "script", {}))
-        return Rendered("")
+        return RenderedPage("")
 
     answer = response(f"{URL}a.js", "1", "text/javascript", **{"Set-Cookie": "a=b", "Refresh": "0", "X-Total": "7"})
     rendered(show, {f"{URL}a.js": answer})
@@ -126,74 +126,74 @@ def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
 
 @pytest.mark.parametrize("kind", ["host", "address", "robots", "dns"])
 def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str) -> None:
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         assert await ask("http://elsewhere.example/", "data", {}) is None
-        return Rendered("<html></html>")
+        return RenderedPage("<html></html>")
 
-    made, _, _ = rendered(show, {"http://elsewhere.example/": Refused(kind)})
-    outcome = of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site())
+    made, _, _ = rendered(show, {"http://elsewhere.example/": RequestRefusal(kind)})
+    outcome = of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site())
     assert outcome == ("script" if FATES[kind] is Fate.GIVE_UP else kind)
-    found = Parsed(pages=(Page(f"{URL}t/1", "thread"),))
-    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, found, make_site()) == "ok"
+    found = PageContent(pages=(PageAddress(f"{URL}t/1", "thread"),))
+    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, found, make_site()) == "ok"
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"), [(401, "login"), (429, "busy"), (500, "status"), (404, "script"), (403, "forbidden")]
 )
 def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome: str) -> None:
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         given = await ask(f"{URL}api", "data", {})
         assert given.status == status
-        return Rendered("<html></html>")
+        return RenderedPage("<html></html>")
 
     made, _, _ = rendered(show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)})
-    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site()) == outcome
+    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()) == outcome
 
 
 @pytest.mark.parametrize("would", ["leads_on", "would_write"])
 def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_empty(would: str) -> None:
-    async def show(_: Ask) -> Rendered:
-        return Rendered("<html></html>", **{would: True})
+    async def show(_: Ask) -> RenderedPage:
+        return RenderedPage("<html></html>", **{would: True})
 
     made, _, _ = rendered(show)
-    outcome = of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site())
+    outcome = of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site())
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
 
 
 def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
-    async def show(_: Ask) -> Rendered:
-        return Rendered("<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>")
+    async def show(_: Ask) -> RenderedPage:
+        return RenderedPage("<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>")
 
     made, _, _ = rendered(show)
-    assert of_page(Leased("board", b"", Page(URL, "list"), b"", 0), made, Parsed(), make_site()) == "script"
+    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()) == "script"
 
 
 def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
     page = response(URL).replace(flags=[f"{LACKS}host"])
-    last = Page(URL, "thread", series=URL, number=3)
-    assert of_page(Leased("board", b"", last, b"", 0), page, Parsed(), make_site()) == "ok"
+    last = PageAddress(URL, "thread", series=URL, number=3)
+    assert of_page(PageLease("board", b"", last, b"", 0), page, PageContent(), make_site()) == "ok"
 
 
 def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         for number in range(5):
             await ask(f"{URL}{number}", "data", {})
-        return Rendered("")
+        return RenderedPage("")
 
     answers = {f"{URL}{number}": response(f"{URL}{number}", "x" * 300) for number in range(5)}
-    with pytest.raises(Refused, match="script"):
+    with pytest.raises(RequestRefusal, match="script"):
         rendered(show, answers, limit=1000)
     rendered(show, answers, limit=1500)
     answers[f"{URL}0"] = answers[f"{URL}0"].replace(flags=[STOPPED])
-    with pytest.raises(Refused, match="script"):
+    with pytest.raises(RequestRefusal, match="script"):
         rendered(show, answers, limit=10_000)
 
 
 def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
-    async def show(ask: Ask) -> Rendered:
+    async def show(ask: Ask) -> RenderedPage:
         await ask(f"{URL}a.js", "script", {})
         await ask(f"{URL}api", "data", {})
-        return Rendered("")
+        return RenderedPage("")
 
     crawler = Crawler(show, {f"{URL}a.js": response(f"{URL}a.js"), f"{URL}api": response(f"{URL}api")})
     pages = ScriptPages(crawler)
@@ -220,16 +220,16 @@ def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(page: 
 
 @pytest.mark.parametrize(("error", "word"), [(BrowserError("gone"), "browser"), (ScriptError(), "script")])
 def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: str) -> None:
-    async def show(_: Ask) -> Rendered:
+    async def show(_: Ask) -> RenderedPage:
         raise error
 
-    with pytest.raises(Refused, match=word):
+    with pytest.raises(RequestRefusal, match=word):
         rendered(show)
 
 
 def test_a_page_that_is_too_long_is_marked_as_cut() -> None:
-    async def show(_: Ask) -> Rendered:
-        return Rendered("<p>", is_cut=True)
+    async def show(_: Ask) -> RenderedPage:
+        return RenderedPage("<p>", is_cut=True)
 
     assert STOPPED in rendered(show)[0].flags
 
@@ -317,8 +317,8 @@ def test_threads_behind_routes_of_one_page_are_read(station: Station, server: An
 
 
 def test_a_browser_is_told_the_route_and_the_site_is_not() -> None:
-    async def show(_: Ask) -> Rendered:
-        return Rendered("<html></html>")
+    async def show(_: Ask) -> RenderedPage:
+        return RenderedPage("<html></html>")
 
     crawler = Crawler(show, {})
     for route in ("#/t/1", ""):

@@ -10,14 +10,14 @@ from crawlers.frontier.history import came_at
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.sites.page_verdict import UNKNOWN, Evidence
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site
 from ullage.records.heartbeat import SiteReport
 
 HOUR, DAY = 3600.0, 86400.0
 BOARD = make_site(name="board", revisit_seconds=300)
-LIST = Page("http://board.example/", "list")
+LIST = PageAddress("http://board.example/", "list")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(site_states: SiteS
 def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board") -> None:
     """A visit that reads one page with these posts, and succeeds."""
     began = frontier.begin_visit(site, [LIST])
-    frontier.finish(frontier.lease(site), Parsed(posts), began, 1_000)
+    frontier.finish(frontier.lease(site), PageContent(posts), began, 1_000)
     frontier.end_visit(site, clock.wall(), True)
 
 
@@ -221,7 +221,7 @@ def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     began = frontier.begin_visit("board", [LIST])
-    frontier.finish(frontier.lease("board"), Parsed(pages=(item(1),)), began)
+    frontier.finish(frontier.lease("board"), PageContent(pages=(item(1),)), began)
     frontier.park(frontier.lease("board"))
     visit(site_states, clock, "login")
     assert frontier.counts("board")["parked"] == 1
@@ -294,14 +294,14 @@ def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> N
 
 def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit("board", [LIST])
-    frontier.finish(frontier.lease("board"), Parsed(pages=(item(1), item(2))), began, 5_000)
+    frontier.finish(frontier.lease("board"), PageContent(pages=(item(1), item(2))), began, 5_000)
     while leased := frontier.lease("board"):
-        frontier.finish(leased, Parsed(), began)
+        frontier.finish(leased, PageContent(), began)
     clock.advance(1)
     began = frontier.begin_visit("board", [LIST])
     head = frontier.lease("board")
     assert (head.entries, head.size) == (2, 5_000)
-    frontier.finish(head, Parsed(), began, 4_000)
+    frontier.finish(head, PageContent(), began, 4_000)
     clock.advance(1)
     frontier.begin_visit("board", [LIST])
     head = frontier.lease("board")

@@ -6,7 +6,7 @@ from datetime import UTC
 from rich.console import Console
 
 from crawlers.sites.reasons import MEANING
-from crawlers.sites.table import Row, explained, sites_table
+from crawlers.sites.table import SiteRow, explained, sites_table
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
 from ullage.records.heartbeat import STATES, SiteReport
@@ -14,14 +14,14 @@ from ullage.records.heartbeat import STATES, SiteReport
 PAGES = {"due": 3, "leased": 0, "done": 40, "parked": 1}
 
 
-def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> Row:
+def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> SiteRow:
     why = str(report.pop("reason", ""))
-    return Row(
+    return SiteRow(
         make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2, reason=why
     )
 
 
-def shown(*rows: Row, width: int = 110) -> str:
+def shown(*rows: SiteRow, width: int = 110) -> str:
     console = Console(file=(out := io.StringIO()), width=width, highlight=False)
     console.print(sites_table(rows, NOON, UTC))
     return out.getvalue()
@@ -43,7 +43,9 @@ def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
 
 
 def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
-    fed = Row(make_site(name="chat", platform="ingest", start=()), SiteReport(site="chat"), "", dict.fromkeys(PAGES, 0), NOON, 0)
+    fed = SiteRow(
+        make_site(name="chat", platform="ingest", start=()), SiteReport(site="chat"), "", dict.fromkeys(PAGES, 0), NOON, 0
+    )
     line = shown(fed).splitlines()[-1]
     assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
     assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")

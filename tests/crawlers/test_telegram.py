@@ -10,7 +10,7 @@ from telethon import errors, events  # noqa: E402
 from telethon.tl import types  # noqa: E402
 
 from crawlers.collectors import telegram  # noqa: E402
-from crawlers.collectors.channel import Channel  # noqa: E402
+from crawlers.collectors.channel import ChatChannel  # noqa: E402
 from crawlers.collectors.session import BlindError  # noqa: E402
 from crawlers.collectors.telegram import TelegramSession, bare_id, client_of  # noqa: E402
 from ullage.errors import ConfigError  # noqa: E402
@@ -29,7 +29,7 @@ def chat(**more: object) -> types.Channel:
     return types.Channel(CHAT, "t", types.ChatPhotoEmpty(), WHEN, **more)
 
 
-def channel(name: str = "loans", **more: object) -> Channel:
+def channel(name: str = "loans", **more: object) -> ChatChannel:
     known = {
         "service": "telegram",
         "address": f"@{name}",
@@ -38,7 +38,7 @@ def channel(name: str = "loans", **more: object) -> Channel:
         "legal_basis": "t",
         "owner": "t",
     }
-    return Channel.model_validate({"name": name, **known, "expires": "2099-01-01", **more})
+    return ChatChannel.model_validate({"name": name, **known, "expires": "2099-01-01", **more})
 
 
 class Stub:

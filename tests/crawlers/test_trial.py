@@ -13,14 +13,14 @@ import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching.addresses import is_anybodys, is_inward, is_outside, is_public, literal
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.address import AddressGuard
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets, shipped
 from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, read_site
-from crawlers.trial.answer import Answer, Robots
-from crawlers.trial.look import Found, look
+from crawlers.trial.answer import ProbeResponse, Robots
+from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import file_of, mends, rate
 from crawlers.trial.report import lines, shape, table
 from tests.crawlers.conftest import Station
@@ -39,7 +39,7 @@ OPEN = Robots(200, True, 0.0)
 class Told:
     """A site of pages by address; what is not there is gone."""
 
-    def __init__(self, pages: Mapping[str, str | Answer], robots: Robots = OPEN) -> None:
+    def __init__(self, pages: Mapping[str, str | ProbeResponse], robots: Robots = OPEN) -> None:
         self.pages, self.said, self.asked = pages, robots, list[str]()
         self.rendered: Told | None = None
 
@@ -53,12 +53,12 @@ class Told:
     async def is_outside(self, host: str) -> bool:
         return not is_inward(host) and all(map(is_public, literal(host)))
 
-    async def get(self, url: str) -> Answer:
+    async def get(self, url: str) -> ProbeResponse:
         self.asked.append(url)
         page = self.pages.get(url)
-        if isinstance(page, Answer):
+        if isinstance(page, ProbeResponse):
             return page
-        return Answer(url, "gone") if page is None else Answer(url, "ok", response(url, page))
+        return ProbeResponse(url, "gone") if page is None else ProbeResponse(url, "ok", response(url, page))
 
 
 def response(url: str, body: str) -> Response:
@@ -69,8 +69,8 @@ def response(url: str, body: str) -> Response:
     return kind(url, body=body.encode(), headers=headers, request=Request(url))
 
 
-def looked(told: Told, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> Found:
-    found = Found(site or make_site(platform="board", start=[start]), is_known=known)
+def looked(told: Told, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> SiteSurvey:
+    found = SiteSurvey(site or make_site(platform="board", start=[start]), is_known=known)
     asyncio.run(look(found, told, Presets()))
     return found
 
@@ -80,11 +80,11 @@ def sample(name: str, role: str, number: int = 0) -> str:
     return [one.body for one in shipped(name).sample if one.role == role][number]
 
 
-def said(found: Found) -> dict[str, tuple[str, str]]:
+def said(found: SiteSurvey) -> dict[str, tuple[str, str]]:
     return {line.part: (line.mark, line.said) for line in lines(found, NOW, UTC)}
 
 
-def spirit(**more: str | Answer) -> Told:
+def spirit(**more: str | ProbeResponse) -> Told:
     """A front page that leads to a board, a list, a thread, and a next page of the list."""
     rows = sample("spirit", "list")
     thread = "http://board.example/topic/7/ke-hu-%E5%90%8D/"
@@ -129,8 +129,8 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     [
         (Told({BOARD: "<p>x</p>"}, Robots(200, False, 0.0)), "robots", "robots.txt"),
         (Told({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")), "timeout", "robots.txt"),
-        (Told({BOARD: Answer(BOARD, "dns")}), "dns", "answer"),
-        (Told({BOARD: Answer(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
+        (Told({BOARD: ProbeResponse(BOARD, "dns")}), "dns", "answer"),
+        (Told({BOARD: ProbeResponse(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
         (Told({BOARD: "<p>challenges.cloudflare.com/turnstile</p>"}), "challenge", "wall"),
         (Told({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}), "login", "login"),
         (Told({BOARD: "<p>a page of text</p>" * 99}), "empty", "list"),
@@ -226,7 +226,7 @@ def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None
     """The page of each sample of a list, as the front page of a site: its own preset reads it, and none before it."""
     for one in shipped(name).sample:
         if one.role == "list" and one.recognised:
-            here = Answer(one.url, "ok", one.response())
+            here = ProbeResponse(one.url, "ok", one.response())
             found = looked(Told({one.url: here}), start=one.url)
             assert next(iter(found.recognised)).name == name
             assert (found.read_as or found.site).platform in (name, "board"), found.read_as
@@ -236,7 +236,7 @@ def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None
 def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     archive = "".join(f'<li><a href="/Paste{n}">title</a></li>' for n in range(5))
     start = "http://paste.example/archive"
-    pages: dict[str, str | Answer] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
+    pages: dict[str, str | ProbeResponse] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
     raw = {f"http://paste.example/raw/Paste{n}": "a text" for n in range(5)}
     found = looked(Told({**pages, **raw}), start=start)
     assert (found.word, found.read_as and found.read_as.platform) == ("", "raw_paste")
@@ -298,7 +298,7 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
     assert comes.an_hour == pytest.approx(5.0, rel=0.1)
 
 
-def mended(found: Found) -> list[str]:
+def mended(found: SiteSurvey) -> list[str]:
     return [line for mend in mends(found, Presets()) for line in mend.lines]
 
 
@@ -335,14 +335,18 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
 @pytest.mark.parametrize(
     ("answer", "words", "change"),
     [
-        (Answer(BOARD, "host", led_to="https://new.example/"), "sends us to new.example", '+ start = ["https://new.example/"]'),
-        (Answer(BOARD, "login", led_to=f"{BOARD}login"), "session of a member", ""),
-        (Answer(BOARD, "address"), "open Internet", "+ allow_private = true"),
-        (Answer(BOARD, "gone"), "sites try", ""),
-        (Answer(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
+        (
+            ProbeResponse(BOARD, "host", led_to="https://new.example/"),
+            "sends us to new.example",
+            '+ start = ["https://new.example/"]',
+        ),
+        (ProbeResponse(BOARD, "login", led_to=f"{BOARD}login"), "session of a member", ""),
+        (ProbeResponse(BOARD, "address"), "open Internet", "+ allow_private = true"),
+        (ProbeResponse(BOARD, "gone"), "sites try", ""),
+        (ProbeResponse(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
     ],
 )
-def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: Answer, words: str, change: str) -> None:
+def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: ProbeResponse, words: str, change: str) -> None:
     found = looked(Told({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True)
     (mend,) = mends(found, Presets())
     assert words in mend.why
@@ -364,7 +368,7 @@ def test_a_list_that_leads_to_other_hosts_has_them_proposed(hosts: list[str], li
     site = make_site(platform="board", start=[BOARD], hosts=hosts, options=options)
     page = "".join(f'<a class="p" href="{link}">x</a>' for link in links)
     told = {BOARD: f"<html>{page}</html>"} | {f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)}
-    told |= {link: Answer(link, "host") for link in links if link.startswith("http")}
+    told |= {link: ProbeResponse(link, "host") for link in links if link.startswith("http")}
     assert mended(looked(Told(told), site, known=True)) == change
 
 
@@ -413,7 +417,7 @@ def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -
 # Software that nobody knows
 
 
-def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -> dict[str, str | Answer]:
+def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -> dict[str, str | ProbeResponse]:
     """A board that no preset knows: a front page of boards, a list, threads."""
     top = '<html><body><header><a href="/">home</a> <a href="/rules">rules</a></header>'
     around = top + "{}<footer>Powered by nothing, 2026</footer></body></html>"
@@ -426,7 +430,7 @@ def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -
         for n in range(threads)
     )
     listing = f'<h1>Area</h1><ul>{rows}</ul><a class="btn" rel="next" href="?p=2">more</a>'
-    pages: dict[str, str | Answer] = {BOARD: around.format(boards)}
+    pages: dict[str, str | ProbeResponse] = {BOARD: around.format(boards)}
     for area in range(3, 7):
         pages[f"{BOARD}area/{area}/"] = around.format(listing)
     for n in range(threads):
@@ -460,7 +464,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(start: str, shape: str
 
 def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_text_is() -> None:
     links = "".join(f'<tr><td class="name"><a href="/p/Ab{n}cdef">a paste of {n}</a></td></tr>' for n in range(5))
-    pages: dict[str, str | Answer] = {f"{BOARD}all": f"<html><body><table>{links}</table></body></html>"}
+    pages: dict[str, str | ProbeResponse] = {f"{BOARD}all": f"<html><body><table>{links}</table></body></html>"}
     for n in range(5):
         pages[f"{BOARD}p/Ab{n}cdef"] = f'<html><body><pre>text</pre><a href="/p/Ab{n}cdef/plain.txt">view raw</a></body></html>'
         pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
@@ -545,7 +549,7 @@ def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> 
 EMPTY = SHELL.format("", "")
 
 
-def filled(rendered: Mapping[str, str | Answer]) -> Told:
+def filled(rendered: Mapping[str, str | ProbeResponse]) -> Told:
     """A site whose pages are empty without scripts."""
     told = Told(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
     told.rendered = Told(rendered)
@@ -573,7 +577,7 @@ def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
 
 @pytest.mark.parametrize("word", ["browser", "script"])
 def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
-    found = looked(filled({BOARD: Answer(BOARD, word)}))
+    found = looked(filled({BOARD: ProbeResponse(BOARD, word)}))
     assert not found.posts
     assert f"{word}: {MEANING[word]}" in said(found)["script"][1]
     (mend,) = mends(found, Presets())
@@ -584,7 +588,7 @@ def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
     pages = dict(spirit().pages)
     page = response(BOARD, pages[BOARD])
     page.request.meta["ullage_data"] = [f"{BOARD}api/list?token=secret"]
-    found = looked(filled({**pages, BOARD: Answer(BOARD, "ok", page)}))
+    found = looked(filled({**pages, BOARD: ProbeResponse(BOARD, "ok", page)}))
     assert "JSON at /api/list:" in said(found)["script"][1]
 
 
@@ -604,7 +608,7 @@ WITHIN = [
 def test_no_address_of_this_house_is_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
-        (mend,) = mends(looked(Told({BOARD: Answer(BOARD, word, led_to=url)}), site, known=True), Presets())
+        (mend,) = mends(looked(Told({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True), Presets())
         assert mend.lines == ()
         assert "this house" in mend.why
     options = {"links": "a.p", "pattern": r"/(?P<id>\\d+)$", "match": "address", "post": "p", "body": "i"}
@@ -625,6 +629,6 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
         assert not any(map(is_anybodys, literal(host))), host
         site = make_site(platform="spirit", start=[f"http://{host}/"], allow_private=True)
         guard = AddressGuard(site)
-        with pytest.raises(Refused, match="address"):
+        with pytest.raises(RequestRefusal, match="address"):
             asyncio.run(guard.process_request(Request(f"http://{host}/")))
     assert all(map(is_anybodys, literal("127.0.0.1")))

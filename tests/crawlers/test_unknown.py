@@ -8,10 +8,10 @@ import pytest
 from scrapy.http import HtmlResponse, Request
 
 from crawlers.platforms import platform_of
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.shortfall import counted
-from crawlers.trial.answer import Answer
-from crawlers.trial.look import Found
+from crawlers.trial.answer import ProbeResponse
+from crawlers.trial.look import SiteSurvey
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import Told, looked, response, said
 from tests.reach.unknown import PEOPLE, Program, programs, told
@@ -22,14 +22,14 @@ MOST_ASKED = 18
 """Requests of a trial: it has 24 seconds, and waits a second before each."""
 
 
-def answer(url: str, body: str, charset: str) -> Answer:
+def answer(url: str, body: str, charset: str) -> ProbeResponse:
     """A page in the charset that it names itself."""
     named = body.replace("<head>", f'<head><meta charset="{charset}">', 1).encode(charset)
     headers = {"Content-Type": "text/html", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
-    return Answer(url, "ok", HtmlResponse(url, body=named, headers=headers, request=Request(url)))
+    return ProbeResponse(url, "ok", HtmlResponse(url, body=named, headers=headers, request=Request(url)))
 
 
-def walked(found: Found, pages: Mapping[str, Answer]) -> list[Parsed]:
+def walked(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageContent]:
     """All that visits read of a site by what was guessed."""
     site, read, seen = found.read_as, [], set()
     platform = platform_of(site)
@@ -78,7 +78,7 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
     url = f"{HOST}/t/7" if role == "thread" else f"{HOST}/list"
     return (
         platform_of(site)
-        .parse(Page(url, role, series=url, facts={"id": "7"}), response(url, f"<body>{body}</body>"), site)
+        .parse(PageAddress(url, role, series=url, facts={"id": "7"}), response(url, f"<body>{body}</body>"), site)
         .lacking
     )
 
@@ -117,14 +117,14 @@ def test_each_visit_holds_what_was_read_against_what_a_page_shows(body: str, opt
 )
 def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(around: str, says: int | None) -> None:
     site = make_site(platform="board", options=OPTIONS)
-    page = Page(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
+    page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     assert platform_of(site).parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site).counted == says
 
 
 @pytest.mark.parametrize(("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)])
 def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(row: str, says: str | None) -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
-    page = Page(f"{HOST}/list", "list")
+    page = PageAddress(f"{HOST}/list", "list")
     (entry,) = (
         platform_of(site).parse(page, response(page.url, f'<ul><li><a class="t" href="/t/7">A</a> {row}</li></ul>'), site).pages
     )

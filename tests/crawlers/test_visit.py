@@ -27,19 +27,19 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
 from crawlers.bus.appends import Appends
-from crawlers.bus.outbox import BATCH, Outbox
-from crawlers.fetching.middlewares import Refused
+from crawlers.bus.outbox import BATCH, CaptureOutbox
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.reading import COUNTED
+from crawlers.visiting.pipelines.deduplicate import SeenPipeline
 from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
-from crawlers.visiting.pipelines.seen import SeenPipeline
+from crawlers.visiting.removals import tell_taken
 from crawlers.visiting.spider import CONDITIONAL, LARGE_BYTES, LEASED, PageRead, PageSpider
-from crawlers.visiting.taken import tell_taken
 from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site, post
@@ -105,7 +105,7 @@ def publisher() -> Publisher:
 @pytest.fixture
 def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
-    outbox, robots = Outbox(publisher, Plain(), SIGNER), RobotsCache(60, clock.wall)
+    outbox, robots = CaptureOutbox(publisher, Plain(), SIGNER), RobotsCache(60, clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
@@ -114,10 +114,10 @@ def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     return made
 
 
-def lead_to(visit: Visit, *pages: Page) -> None:
+def lead_to(visit: Visit, *pages: PageAddress) -> None:
     """Read the list, which leads to `pages`."""
     head = asyncio.run(visit.next_page())
-    visit.finished(head, Parsed(pages=pages), 0)
+    visit.finished(head, PageContent(pages=pages), 0)
 
 
 def pages_total(visit: Visit, outcome: str) -> float:
@@ -129,9 +129,9 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
     seen = list[bool]()
 
     class Slow:
-        def parse(self, page: Page, response: HtmlResponse, site: object) -> Parsed:
+        def parse(self, page: PageAddress, response: HtmlResponse, site: object) -> PageContent:
             seen.append(others.wait(60))
-            return Parsed(pages=(item(1),))
+            return PageContent(pages=(item(1),))
 
     visit.platform = Slow()
 
@@ -152,14 +152,14 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
 def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
     async def lease() -> None:
         head = await visit.next_page()
-        visit.finished(head, Parsed(pages=(item(1), item(2), item(3))), 0)
+        visit.finished(head, PageContent(pages=(item(1), item(2), item(3))), 0)
         first, second = await visit.next_page(), await visit.next_page()
         third = asyncio.ensure_future(visit.next_page())
         await asyncio.sleep(0)
         assert not third.done()
-        visit.finished(first, Parsed(), 0)
+        visit.finished(first, PageContent(), 0)
         assert (await third).page == item(3)
-        visit.finished(second, Parsed(), 0)
+        visit.finished(second, PageContent(), 0)
 
     asyncio.run(lease())
 
@@ -170,9 +170,9 @@ def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visi
         waiting = asyncio.ensure_future(visit.next_page())
         await asyncio.sleep(0)
         assert not waiting.done()
-        visit.finished(head, Parsed(pages=(item(1),)), 0)
+        visit.finished(head, PageContent(pages=(item(1),)), 0)
         found = await waiting
-        visit.finished(found, Parsed(), 0)
+        visit.finished(found, PageContent(), 0)
         assert await visit.next_page() is None
 
     asyncio.run(lease())
@@ -222,7 +222,7 @@ def test_failures_in_a_row_end_a_visit_and_a_success_between_them_does_not(visit
     for number in range(12):
         leased = asyncio.run(visit.next_page())
         if number == MAX_FAILURES_IN_A_ROW - 1:
-            visit.finished(leased, Parsed(), 0)
+            visit.finished(leased, PageContent(), 0)
         else:
             visit.failed(leased, "network")
         if number == 2 * MAX_FAILURES_IN_A_ROW - 1:
@@ -280,7 +280,7 @@ def test_what_a_status_means(status: int, outcome: str) -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (Refused("robots"), "robots"),
+        (RequestRefusal("robots"), "robots"),
         (IgnoreRequest("max redirections reached"), "redirects"),
         (caused(IgnoreRequest("body exceeded"), ValueError()), "too_large"),
         (CannotResolveHostError(), "dns"),
@@ -318,7 +318,7 @@ def test_retry_after_in_every_spelling(text: str, seconds: float) -> None:
 def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:
     """Let a page with `posts` go through both pipelines."""
     leased = asyncio.run(visit.next_page())
-    page = PageRead(leased, Parsed(posts), posts, truncated)
+    page = PageRead(leased, PageContent(posts), posts, truncated)
     asyncio.run(PublishPipeline(visit).process_item(SeenPipeline(visit).process_item(page)))
 
 
@@ -413,7 +413,7 @@ def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher
 
 
 def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publisher, clock: HeldClock) -> None:
-    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
     now = clock.as_clock().now()
     captures = [Capture(id=f"{n}", site="s", post_id=f"{n}", url="u", fetched_at=now, body=b"x") for n in range(5)]
 
@@ -428,7 +428,7 @@ def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publ
 
 
 def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock: HeldClock) -> None:
-    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
     whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
     broken_one = Capture.model_construct(**{**dict(whole), "body": b"x" * (MAX_BODY_BYTES + 1)})
 
@@ -443,7 +443,7 @@ def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock:
 
 
 def test_whatever_goes_wrong_nobody_waits_for_ever(publisher: Publisher, clock: HeldClock, monkeypatch) -> None:
-    outbox, appends = Outbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
     whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
     broken_one = Capture.model_construct(**{**dict(whole), "title": "x" * MAX_HEADER_BYTES})
 
@@ -480,7 +480,7 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     from ullage.security import keys
 
     capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
-    Outbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])
+    CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     signed = keys.opener(context.keys).open(
@@ -491,15 +491,15 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
 
 
 def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(visit: Visit, clock: HeldClock) -> None:
-    def counted(number: int) -> Page:
-        return Page(f"http://board.example/{number}", "item", series="counted", number=number, facts={COUNTED: "1"})
+    def counted(number: int) -> PageAddress:
+        return PageAddress(f"http://board.example/{number}", "item", series="counted", number=number, facts={COUNTED: "1"})
 
     def ask() -> list[int]:
         asked = []
         while (leased := asyncio.run(visit.next_page())) and leased.page.role == "item":
             asked.append(leased.page.number)
             if leased.page.number in there:
-                visit.finished(leased, Parsed((post(leased.page.number),)), 1)
+                visit.finished(leased, PageContent((post(leased.page.number),)), 1)
             else:
                 visit.failed(leased, "gone")
         return sorted(asked)
@@ -521,8 +521,8 @@ def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_
 def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
     visit.site = visit.site.model_copy(update={"max_pages": 10_000})
 
-    def numbered(number: int) -> Page:
-        return Page(f"http://board.example/{number}", "item", series="s", number=number)
+    def numbered(number: int) -> PageAddress:
+        return PageAddress(f"http://board.example/{number}", "item", series="s", number=number)
 
     async def read(pages: int) -> int:
         """Read so many pages; returns the bytes that are in use afterwards."""
@@ -530,12 +530,12 @@ def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
             leased = await visit.next_page()
             await asyncio.sleep(0)
             number = leased.page.number
-            visit.finished(leased, Parsed((post(number),), (numbered(number + 1),)), 1)
+            visit.finished(leased, PageContent((post(number),), (numbered(number + 1),)), 1)
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     async def read_all() -> tuple[int, int]:
-        visit.finished(await visit.next_page(), Parsed(pages=(numbered(1),)), 0)
+        visit.finished(await visit.next_page(), PageContent(pages=(numbered(1),)), 0)
         return await read(300), await read(600)
 
     tracemalloc.start()

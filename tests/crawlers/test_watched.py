@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from crawlers.intake.command import ingest
-from crawlers.intake.watched import SETTLED_SECONDS, UNENDED_SECONDS, Watched
+from crawlers.intake.watched_folder import SETTLED_SECONDS, UNENDED_SECONDS, WatchedFolder
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError
@@ -20,7 +20,7 @@ from ullage.settings import Context
 class Folder:
     def __init__(self, path: Path, clock: HeldClock, **more: bool) -> None:
         self.path, self.clock = path, clock
-        self.watched = Watched(path, clock.as_clock(), **more)
+        self.watched = WatchedFolder(path, clock.as_clock(), **more)
         self.taken: list[str] = []
         self.refuse: set[str] = set()
 

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from crawlers.bus.appends import Appends
 from crawlers.fetching.outcomes import FATES
-from crawlers.frontier.database import Finished, Leased, Visits
+from crawlers.frontier.database import PageLease, VisitResult, Visits
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.heartbeats import totals
-from crawlers.sites.pages import Parsed
+from crawlers.sites.pages import PageContent
 from crawlers.visiting.visit import Visit
 from deploy.documents.metrics import ROLES, ROW, exposed, line, registries, with_metrics
 from tests.conftest import HeldClock
@@ -84,8 +84,8 @@ class Nowhere:
 
     history = SimpleNamespace(tally=lambda *_: None)
 
-    def finish(self, *_: object, **__: object) -> Finished:
-        return Finished()
+    def finish(self, *_: object, **__: object) -> VisitResult:
+        return VisitResult()
 
     def postpone(self, *_: object, **__: object) -> str:
         return "due"
@@ -109,9 +109,9 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, Clock())
     for number, visit in enumerate(crawled(metrics, clock, DOMAINS)):
-        leased = Leased(visit.site.name, b"page", item(1), b"", 0)
+        leased = PageLease(visit.site.name, b"page", item(1), b"", 0)
         visit._held.add(b"page")
-        visit.finished(leased, Parsed(), 1)
+        visit.finished(leased, PageContent(), 1)
         others = sorted(set(FATES) - {"ok"})
         for outcome in others if number < MAX_WATCHED else others[number % len(others) :][:1]:
             visit._held.add(b"page")

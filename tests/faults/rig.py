@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alerts.records import Exposure, Sighting
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person, people
 from tests.crawlers.support import Answers
 from tests.flow.daemon import resolved, samples
-from ullage.bus import CAPTURES, FINDINGS, Place
+from ullage.bus import CAPTURES, FINDINGS, PartitionPosition
 from ullage.runtime.role import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
@@ -163,7 +163,7 @@ class Rig:
         for name in names:
             self.ask(name, "--once")
 
-    def places(self, topic: str) -> list[Place]:
+    def places(self, topic: str) -> list[PartitionPosition]:
         """Where the reader of `topic` stands, a partition."""
         with contextlib.closing(Context(self.data).bus()) as bus:
             return list(bus.places(topic, GROUPS[topic]).values())
@@ -172,7 +172,7 @@ class Rig:
         """How many posts the store says give customers away."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
-            return store.count(Sighting, Where())
+            return store.count(Sighting, DocumentFilter())
 
     def stored(self) -> bool:
         """Whether every post that was planted is in the store, and whom it gives away, which is written after it."""
@@ -183,7 +183,7 @@ class Rig:
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
             counted: Counter[str] = Counter()
-            for exposure in store.scroll(Exposure, Where()):
+            for exposure in store.scroll(Exposure, DocumentFilter()):
                 counted[exposure.subject] += len(set(exposure.sightings))
             return counted
 
@@ -191,8 +191,8 @@ class Rig:
         """Exposures and sightings equal what was planted: none lost, none double, none false."""
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
-            sightings = [sighting.id for sighting in store.scroll(Sighting, Where())]
-            told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}
+            sightings = [sighting.id for sighting in store.scroll(Sighting, DocumentFilter())]
+            told = {sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings}
         assert self.ask("dead-letters", "--json") == "", "nothing was set aside"
         assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
         assert told <= set(sightings)

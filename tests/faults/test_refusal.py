@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from alerts.records import Exposure, Sighting
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from matcher.cli.authentic import outgoing
 from tests.alerts.builders import finding
 from tests.faults.rig import CUSTOMERS, DRAIN_SECONDS, Rig
@@ -51,6 +51,6 @@ def test_of_a_thousand_findings_the_one_that_is_refused_is_a_dead_letter_and_the
     [letter] = [json.loads(line) for line in made.ask("dead-letters", "--json").splitlines()]
     assert (letter["topic"], letter["stage"], letter["reason"]) == (FINDINGS, "alert", "rejected")
     with contextlib.closing(open_store(made.store_url, made.data)) as store:
-        told = {sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings}
-        assert told == {sighting.id for sighting in store.scroll(Sighting, Where())}
+        told = {sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings}
+        assert told == {sighting.id for sighting in store.scroll(Sighting, DocumentFilter())}
     assert "Traceback" not in alert.log.read_text()

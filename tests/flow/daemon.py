@@ -19,7 +19,7 @@ import pytest
 from alerts.read.query import whole
 from alerts.read.view import details
 from alerts.records import Incident
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person
 from deploy.local import services
@@ -170,7 +170,7 @@ class Daemon:
     def incidents(self) -> Iterator[dict[str, Any]]:
         """Every incident with its exposures and sightings, as `incidents show --json` prints it."""
         with contextlib.closing(open_store(Context(self.data).settings.store.url, self.data)) as store:
-            for incident in list(store.scroll(Incident, Where())):
+            for incident in list(store.scroll(Incident, DocumentFilter())):
                 found = whole(store, incident.id)
                 assert found is not None
                 yield details(found)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from urllib.parse import quote
 
-from crawlers.bus.outbox import Outbox, new_id
+from crawlers.bus.outbox import CaptureOutbox, new_id
 from tests.bench import recall_containers as made
 from tests.flow.victim import NAME, PASSWORD, POST, STRANGE, VICTIM
 from ullage.bus import CAPTURES, Outgoing
@@ -81,7 +81,7 @@ def hand_in(context: Context) -> int:
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
     found = list(captures())
-    Outbox(publisher, sealer, signer).append(found)
+    CaptureOutbox(publisher, sealer, signer).append(found)
     broken = signer.enclose(f"{ROW} {ALL}".encode(), "capture")
     sealed = sealer.seal(broken, purpose="capture", topic=CAPTURES, schema=CAPTURE_SCHEMA)
     headers = {"site": "other", "id": new_id(), "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, page, until
 from ullage.settings import Context
@@ -73,7 +73,7 @@ def ports(daemon: Daemon) -> dict[str, int]:
 def stored(daemon: Daemon) -> int:
     """How many customers the store has."""
     with contextlib.closing(configured_store(Context(daemon.data))) as store:
-        return store.count(Exposure, Where())
+        return store.count(Exposure, DocumentFilter())
 
 
 @pytest.mark.timeout(1800)

@@ -16,17 +16,17 @@ from typer.testing import CliRunner
 
 from alerts.command import run_alert
 from alerts.coverage.command import app
-from alerts.coverage.hours import Row, Seen, coverage
+from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
 from alerts.store import configured_store
 from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import ChannelFolder
-from crawlers.collectors.ledger import Ledger
+from crawlers.collectors.ledger import ChannelLedger
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.collectors.runner import Runner
-from crawlers.collectors.session import Batch, Message
+from crawlers.collectors.session import ChatMessage, DeliveryBatch
 from crawlers.frontier.database import open_frontier
-from crawlers.intake.feed import Feed
-from crawlers.intake.line import Line
+from crawlers.intake.feed import IntakeWriter
+from crawlers.intake.line import CaptureLine
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
@@ -83,8 +83,8 @@ class Collector:
     def __init__(self, context: Context, clock: HeldClock) -> None:
         crawl = context.settings.crawl.model_copy(update={"heartbeat_seconds": 300.0})
         context.settings = context.settings.model_copy(update={"crawl": crawl})
-        self.clock, self.ledger, self.bus = clock, Ledger.of(context, "matrix"), context.bus()
-        feed, metrics = Feed.of(context), CollectMetrics(CollectorRegistry(), context.clock)
+        self.clock, self.ledger, self.bus = clock, ChannelLedger.of(context, "matrix"), context.bus()
+        feed, metrics = IntakeWriter.of(context), CollectMetrics(CollectorRegistry(), context.clock)
         self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
         folder = ChannelFolder(context.data, "sites.d")
         self.runner = Runner(context, "matrix", folder, self.ledger, feed, self.appends, metrics, self)
@@ -92,20 +92,20 @@ class Collector:
     def __call__(self, *_: object) -> Collector:
         return self
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncIterator[DeliveryBatch]:
         await asyncio.Event().wait()
-        yield Batch()
+        yield DeliveryBatch()
 
     async def close(self) -> None: ...
 
-    def runs(self, until: float, *said: Batch, answered: tuple[str, ...] = ("loans", "pawn")) -> None:
+    def runs(self, until: float, *said: DeliveryBatch, answered: tuple[str, ...] = ("loans", "pawn")) -> None:
         """Take in what was said, then go on until that time of the day while the service answers for these channels."""
         while self.clock.seconds < EIGHT + (until - 8) * 3600:
-            asyncio.run(self.turn((*said, Batch(answered=answered))))
+            asyncio.run(self.turn((*said, DeliveryBatch(answered=answered))))
             said = ()
             self.clock.advance(300)
 
-    async def turn(self, said: tuple[Batch, ...]) -> None:
+    async def turn(self, said: tuple[DeliveryBatch, ...]) -> None:
         self.runner._read_files()
         for batch in said:
             await self.runner._take(batch)
@@ -136,13 +136,13 @@ def heard(context: Context) -> None:
 
 
 @contextlib.contextmanager
-def seen(context: Context, hours: float = 6) -> Iterator[Seen]:
+def seen(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
         yield coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now, 10.0)
 
 
-def states(found: Seen, site: str) -> dict[int, str]:
+def states(found: CoverageWindow, site: str) -> dict[int, str]:
     (row,) = [row for row in found.rows if row.site == site]
     return {cell.at.hour: cell.state for cell in row.cells}
 
@@ -223,11 +223,11 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(b
     files = {"loans": CHANNEL, "pawn": CHANNEL, "old": CHANNEL, "bad": CHANNEL.replace("open", "closed")}
     for name, text in (files | {"off": CHANNEL + "enabled = false\n"}).items():
         (folder / f"{name}.toml").write_text(text.format("2026-09-01" if name == "old" else "2099-01-01"))
-    one = Message("e1", Line.model_validate({"site": "loans", "message_id": "1", "text": "text"}))
+    one = ChatMessage("e1", CaptureLine.model_validate({"site": "loans", "message_id": "1", "text": "text"}))
     collector = Collector(bank, clock)
-    collector.runs(9, Batch("loans", (one,)))
-    collector.runs(10, Batch("loans", gap="seen"), answered=("pawn",))
-    collector.runs(11, Batch("loans", gap="filled"), Batch("pawn", blind="banned"), answered=("loans",))
+    collector.runs(9, DeliveryBatch("loans", (one,)))
+    collector.runs(10, DeliveryBatch("loans", gap="seen"), answered=("pawn",))
+    collector.runs(11, DeliveryBatch("loans", gap="filled"), DeliveryBatch("pawn", blind="banned"), answered=("loans",))
     collector.killed()
     clock.advance(3600)
     collector = Collector(bank, clock)
@@ -254,6 +254,6 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(b
 
 
 @contextlib.contextmanager
-def seen_rows(context: Context) -> Iterator[tuple[Row, ...]]:
+def seen_rows(context: Context) -> Iterator[tuple[SiteCoverage, ...]]:
     with seen(context) as found:
         yield found.rows

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Exposure
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo.people import Person, people
 from tests.flow.daemon import Daemon, until
 from ullage.bus import CAPTURES, FINDINGS
@@ -138,7 +138,7 @@ class Work:
     def stored(self) -> int:
         """How many customers the store has; nothing is written to ask it."""
         with contextlib.closing(configured_store(Context(self.daemon.data))) as store:
-            return store.count(Exposure, Where())
+            return store.count(Exposure, DocumentFilter())
 
     def found(self) -> bool:
         return self.stored() == self.posts

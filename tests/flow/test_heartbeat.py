@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import SiteDay
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo.drive import Ullage
 from deploy.local.server import free_ports, takes_connections
 from tests.crawlers.support import serving
@@ -52,7 +52,7 @@ def role(data: Path, name: str, port: int) -> Iterator[None]:
 def ledger(data: Path) -> list[SiteDay]:
     """All that alert wrote of coverage."""
     with contextlib.closing(configured_store(Context(data))) as store:
-        return list(store.scroll(SiteDay, Where()))
+        return list(store.scroll(SiteDay, DocumentFilter()))
 
 
 def carry(outer: Path, inner: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.bus.outbox import PURPOSE, Outbox
+from crawlers.bus.outbox import PURPOSE, CaptureOutbox
 from deploy.demo.people import Person, people
 from tests.factories import capture, finding, signed
 from tests.flow.daemon import Daemon
@@ -105,7 +105,7 @@ class Rig:
             capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=one.encode()) for n, one in enumerate(bodies)
         ]
         with contextlib.closing(self.context.bus()) as bus, contextlib.closing(bus.publisher(CAPTURES)) as publisher:
-            return Outbox(publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")).seal(made)
+            return CaptureOutbox(publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")).seal(made)
 
     def work(self) -> None:
         """Match and alert deal with all that there is; neither may die of it."""

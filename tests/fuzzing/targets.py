@@ -97,7 +97,7 @@ def fold(data: bytes) -> None:
 def unpacker(data: bytes) -> None:
     """The walk in this process: it ends with an outcome, whatever it walks through."""
     from matcher.unpack import envelopes, kinds, protocol
-    from matcher.unpack.limits import Budget, Limits
+    from matcher.unpack.limits import Limits, UnpackBudget
     from matcher.unpack.walk import Walk
 
     kind = kinds.sniff(data[: kinds.HEAD])
@@ -107,8 +107,8 @@ def unpacker(data: bytes) -> None:
         return
     frames = os.memfd_create("frames")
     try:
-        writer = protocol.Writer(frames)
-        Walk(Budget(Limits().words(), len(data)), writer, kind).everything(kind, data)  # type: ignore[arg-type]
+        writer = protocol.ChildWriter(frames)
+        Walk(UnpackBudget(Limits().words(), len(data)), writer, kind).everything(kind, data)  # type: ignore[arg-type]
         writer.done()
     finally:
         os.close(frames)
@@ -133,11 +133,11 @@ def records(data: bytes) -> None:
 
 def watchlist(data: bytes) -> None:
     """A bank's list as text, or, behind a brace, the head of a list that was built."""
-    from matcher.watchlist.file import Header
+    from matcher.watchlist.file import WatchlistHeader
     from matcher.watchlist.source import Source
 
     if data.startswith(b"{"):
-        Header.decode(Path("tenant.watchlist"), data)
+        WatchlistHeader.decode(Path("tenant.watchlist"), data)
     with file_of(data, "customers.csv") as path:
         for batch in Source(path, {}).batches():
             assert all(len(column.cells) == len(batch.lines) for column in batch.columns)
@@ -175,18 +175,18 @@ def query(data: bytes) -> None:
 def _folded() -> tuple[Incident, Sighting]:
     """An incident and its sighting, whose texts each input changes."""
     from alerts.records import Incident, Sighting
-    from alerts.store import Where, open_store
+    from alerts.store import DocumentFilter, open_store
     from tests.alerts.builders import finding, fold_all
     from tests.conftest import HeldClock
 
     with tempfile.TemporaryDirectory() as folder, closing(open_store("sqlite:///incidents.sqlite", Path(folder))) as store:
         fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
-        return next(iter(store.scroll(Incident, Where()))), next(iter(store.scroll(Sighting, Where())))
+        return next(iter(store.scroll(Incident, DocumentFilter()))), next(iter(store.scroll(Sighting, DocumentFilter())))
 
 
 def exporters(data: bytes) -> None:
     """Texts between NULs are what strangers wrote of an incident; every format can be read back."""
-    from alerts.export.facts import Exported, _seen
+    from alerts.export.facts import ExportedIncident, _seen
     from alerts.export.formats import format_named, names
 
     incident, sighting = _folded()
@@ -197,7 +197,7 @@ def exporters(data: bytes) -> None:
         for number, text in enumerate(texts)
     )
     for name in names():
-        made = "".join(format_named(name).write([Exported(told, "open", incident.last_seen, seen)]))
+        made = "".join(format_named(name).write([ExportedIncident(told, "open", incident.last_seen, seen)]))
         if name == "csv":
             header, row = csv.reader(io.StringIO(made.removeprefix("\ufeff"), newline=""), strict=True)
             assert len(header) == len(row)

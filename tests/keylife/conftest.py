@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.records import Exposure
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from deploy.local.kafka import Broker
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import command, customer, listed, phone
@@ -69,7 +69,7 @@ class House:
         """In how many incidents each customer stands, by handle."""
         found: dict[str, int] = {}
         store = configured_store(self.context)
-        for one in store.scroll(Exposure, Where()):
+        for one in store.scroll(Exposure, DocumentFilter()):
             found[one.subject] = found.get(one.subject, 0) + 1
         store.close()
         return found

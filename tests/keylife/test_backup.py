@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from alerts.records import Claim, Incident
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from tests.factories import WHEN
 from tests.keylife.conftest import BANK, House
 from tests.matcher.bank import phone
@@ -38,7 +38,7 @@ def restored(house: House, to: Path) -> House:
 
 def incidents(house: House) -> set[str]:
     with closing(configured_store(house.context)) as store:
-        return {one.id for one in store.scroll(Incident, Where())}
+        return {one.id for one in store.scroll(Incident, DocumentFilter())}
 
 
 def test_what_is_restored_checks_and_holds_the_same(leaked: House, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import CLASSES, Audit, Claim, Exposure, Incident
-from alerts.store import Where, configured_store
+from alerts.store import DocumentFilter, configured_store
 from tests.keylife.conftest import BANK, POSTS, House
 from tests.matcher.bank import phone
 from tests.stores import on_server_too
@@ -17,7 +17,7 @@ from ullage.audit import entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record, Subscription
 from ullage.erasure import _known
 from ullage.errors import ConfigError
-from ullage.lookup.erased import SETTLED
+from ullage.lookup.tombstones import SETTLED
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.security import keys
 from ullage.settings import Context
@@ -117,7 +117,7 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
     again(leaked, topic)
     store = configured_store(leaked.context)  # nor where the incidents themselves are new
     for kind in (kind for kind in CLASSES if "tenant" in kind.columns):
-        store.delete(kind, [one.id for one in store.scroll(kind, Where()) if ":erased:" not in one.id])
+        store.delete(kind, [one.id for one in store.scroll(kind, DocumentFilter()) if ":erased:" not in one.id])
     store.close()
     leaked.work()
     assert set(leaked.exposed()) == set(left)
@@ -148,7 +148,7 @@ def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> 
 def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(leaked: House) -> None:
     gone = leaked.handle(3)
     with closing(configured_store(leaked.context)) as store:
-        sent = [one for one in store.scroll(Exposure, Where()) if one.subject == gone]
+        sent = [one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == gone]
         erase(leaked, gone)
         store.put(sent)
     assert gone in leaked.exposed()
@@ -172,7 +172,7 @@ def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(leaked: House)
 
 def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
     with closing(configured_store(leaked.context)) as store:
-        incidents = [one.id for one in store.scroll(Incident, Where())]
+        incidents = [one.id for one in store.scroll(Incident, DocumentFilter())]
     for incident in incidents:
         leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
     before = leaked.exposed()
@@ -227,9 +227,9 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: Hou
         again(leaked, topic)
     leaked.work()
     with closing(configured_store(leaked.context)) as store:
-        left = {kind for kind in CLASSES if "tenant" in kind.columns and store.count(kind, Where({"tenant": ("bank",)}))}
+        left = {kind for kind in CLASSES if "tenant" in kind.columns and store.count(kind, DocumentFilter({"tenant": ("bank",)}))}
         assert left <= {Claim, Audit}
-        assert store.count(Claim, Where({"tenant": ("bank",)})) == 2
+        assert store.count(Claim, DocumentFilter({"tenant": ("bank",)})) == 2
     assert "as it was signed" in leaked.done("audit", "verify", proof_of(leaked))
     leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)  # doing it again is possible
 

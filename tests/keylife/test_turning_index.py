@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts.lookup.exposed import Lookup, Question
+from alerts.lookup.person_lookup import Lookup, LookupRequest
 from alerts.maintenance.retention import expire
 from alerts.read.sellers import history, named
 from alerts.records import CLASSES, Exposure, Sighting
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from matcher.cli.turning import Turn
 from tests.alerts.builders import fold_all
 from tests.factories import clocks_at
@@ -23,7 +23,7 @@ from tests.matcher.bank import customer, enrol, phone
 from tests.matcher.test_stage import Running, match_of
 from ullage import clock as time_
 from ullage.errors import ConfigError
-from ullage.lookup.enrolled import EnrolledLists
+from ullage.lookup.list_index import EnrolledLists
 from ullage.security import keys
 from ullage.security.check_values import check_value
 from ullage.security.keys import KeyStore
@@ -62,7 +62,7 @@ class Desk:
 
     def found(self, value: str) -> int:
         """In how many posts the person on the phone stands, as search tells it."""
-        answer = self.lookup.ask(Question(Secret(value), "Li Wei", "fraud_case", "C-1"))
+        answer = self.lookup.ask(LookupRequest(Secret(value), "Li Wei", "fraud_case", "C-1"))
         return sum(len(hit.exposure.sightings) for hit in answer.found)
 
     def sold(self, seller: str) -> int:
@@ -125,7 +125,7 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
         desk.store, rights.settings.store, clocks_at(datetime.fromtimestamp(desk.clock.seconds, UTC) + timedelta(days=KEPT + 1))
     )
     desk.store.refresh(*CLASSES)
-    assert desk.store.count(Exposure, Where()) == 0
+    assert desk.store.count(Exposure, DocumentFilter()) == 0
     assert desk.retire(KEPT + 1) == ["bank: index epoch 1 is destroyed"]
     desk.work(0)
     desk.store.refresh(Exposure)
@@ -145,7 +145,7 @@ def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_han
     desk.store.refresh(Exposure, Sighting)
     assert [desk.found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 0, 0]
     assert [desk.sold(seller) for seller in SELLERS] == [2, 0, 0]
-    subjects = {exposure.subject for exposure in desk.store.scroll(Exposure, Where({"tenant": ("bank",)}))}
+    subjects = {exposure.subject for exposure in desk.store.scroll(Exposure, DocumentFilter({"tenant": ("bank",)}))}
     assert len(subjects) == 3  # which incidents, letters and `POST /v1/exposure` go by
     desk.work(1, "老张")
     desk.store.refresh(Exposure, Sighting)
@@ -159,7 +159,7 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(desk: Desk, tmp
     desk.work(4)
     desk.store.refresh(Exposure)
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
-    asked = Question(Secret(phone(4)), "nobody", "fraud_case", "C-1")
+    asked = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
     assert (thief.ask(asked).found, desk.found(phone(4))) == ((), 1)
     with pytest.raises(ConfigError, match="is not the one under which the incident store is tagged"):
         thief.check_keys()
@@ -170,7 +170,7 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(desk: Desk, tmp
 
 def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(desk: Desk) -> None:
     def recorded(number: int) -> bool | None:
-        return desk.lookup.ask(Question(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")).recorded
+        return desk.lookup.ask(LookupRequest(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")).recorded
 
     assert (recorded(3), recorded(11)) == (True, False)
     list(Turn(desk.context, "bank", "index").open())

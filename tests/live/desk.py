@@ -15,7 +15,7 @@ from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
 from alerts.records import Incident, Sighting
 from alerts.search.app import create_app
-from alerts.store import IncidentStore, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from tests.alerts.browser import ASKER, CHEAP, PASSWORD, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.coverage.heartbeats import Alert
@@ -106,13 +106,15 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
         }
         found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, **more))
     fold_all(store, clock, found)
-    hostile = [one.model_copy(update={"sites": (*HOSTILE[:3], "board")}) for one in list(store.scroll(Incident, Where()))[1::7]]
+    hostile = [
+        one.model_copy(update={"sites": (*HOSTILE[:3], "board")}) for one in list(store.scroll(Incident, DocumentFilter()))[1::7]
+    ]
     store.put(hostile)  # a site of ours has a name of few signs; what was written before that, or by a feed, has any
     seen = {one.id for one in hostile}
     store.put(
         [
             one.model_copy(update={"site": HOSTILE[n % len(HOSTILE)]})
-            for n, one in enumerate(store.scroll(Sighting, Where()))
+            for n, one in enumerate(store.scroll(Sighting, DocumentFilter()))
             if one.incident in seen
         ]
     )
@@ -121,7 +123,7 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
 def more(made: Desk, count: int) -> None:
     """So many incidents as there are, over and over with other numbers, and the queue's lines of all."""
     work = Work(Duties(made.store, made.context.tenant, made.context.clock))
-    known = list(made.store.scroll(Incident, Where()))
+    known = list(made.store.scroll(Incident, DocumentFilter()))
     copies = (
         one.model_copy(update={"id": f"INC-{number:010X}", "opened_at": one.opened_at - timedelta(minutes=7 * number)})
         for number, one in zip(range(count), cycle(known), strict=False)

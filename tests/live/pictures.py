@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alerts.records import Incident
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.live.desk import Desk, desk, more
 
 CHROMIUM, SWITCHES = "/usr/bin/chromium", ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -79,7 +79,7 @@ def states(folder: Path) -> Iterator[tuple[Desk, list[Shot]]]:
     with desk(folder / "empty", incidents=0, nights=False) as made:
         yield made, shots("empty", PAGES)
     with desk(folder / "busy", incidents=40) as made:
-        worst = max(made.store.scroll(Incident, Where()), key=lambda one: (one.exposure, one.customers, one.id))
+        worst = max(made.store.scroll(Incident, DocumentFilter()), key=lambda one: (one.exposure, one.customers, one.id))
         yield made, shots("busy", (*PAGES, f"/incidents/{worst.id}", "/coverage?since=3d")) + shots("refused", REFUSED)
         more(made, MANY)
         yield made, shots("many", QUEUE)

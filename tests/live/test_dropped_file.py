@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Incident
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.live.desk import Desk, desk
 from tests.matcher.bank import command, customer, enrol, phone, resident_id
 from ullage.runtime import assessing
@@ -102,7 +102,7 @@ def test_a_file_is_judged_and_opened_in_four_actions(page, opened: Desk, file: P
     hand.does(page.select_option, "select[name=how]", "colleague")
     hand.does(page.click, "button.second")
     page.wait_for_selector("h1:has-text('Customers are in this file')")
-    [incident] = opened.store.scroll(Incident, Where())
+    [incident] = opened.store.scroll(Incident, DocumentFilter())
     assert incident.id in page.inner_text("#incidents")
     with page.expect_download() as download:
         hand.does(page.click, "a[download]")

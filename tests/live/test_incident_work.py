@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Decision, Incident, Notification, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.live.desk import Desk, desk
 
@@ -82,7 +82,9 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path):
             act("Record")
             seconds = time.monotonic() - start
             assert faults == []
-        decided = sorted(made.store.scroll(Decision, Where({"incident": (path.rpartition("/")[2],)})), key=lambda one: one.at)
+        decided = sorted(
+            made.store.scroll(Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})), key=lambda one: one.at
+        )
         name = made.name
     sys.stdout.write(f"{actions} actions and {reports} reports, {seconds:.1f} s\n")
     assert {one.by for one in decided} == {name}

@@ -11,12 +11,12 @@ from matcher.cli.loading import build_matcher
 from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
 from matcher.match.pipeline import Matcher
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.build_report import Report
 from matcher.watchlist.source import Source
 from ullage.identifiers.resident_id import check_character
-from ullage.lookup import enrolled
+from ullage.lookup import list_index
 from ullage.security.keys import epochs, make_tenant
 from ullage.settings import Context
 
@@ -66,12 +66,12 @@ def enrol(
     source.write_text(listed(customers), encoding="utf-8")
     builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded)
     builder.build(Source(source, {}), target, context.clock.now())
-    installed.install(context.data, context.keys, tenant, target, context.clock.now(), shrink=shrink)
+    installation.install(context.data, context.keys, tenant, target, context.clock.now(), shrink=shrink)
     source.unlink()
     if recorded:
-        path = enrolled.path_of(context.data, tenant)
+        path = list_index.path_of(context.data, tenant)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        target.with_suffix(enrolled.SUFFIX).replace(path)
+        target.with_suffix(list_index.SUFFIX).replace(path)
     return builder.report
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates, Segment
-from matcher.records import Rows
+from matcher.records import RowTable
 from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from ullage.identifiers import Candidate
@@ -35,24 +35,24 @@ def laid_out(texts: Sequence[str]) -> tuple[Batch, list[Segment]]:
     return batch, segments_of(batch, [find(text) for text in texts], texts)
 
 
-def rows_of_texts(*texts: str) -> Rows:
+def rows_of_texts(*texts: str) -> RowTable:
     """The rows of `texts`, each a document."""
     batch, segments = laid_out(texts)
     return rows_in(batch, Candidates.merged(segments))
 
 
-def fields_of(rows: Rows, row: int) -> frozenset[str]:
+def fields_of(rows: RowTable, row: int) -> frozenset[str]:
     """The labels of one row."""
     return rows.fields(np.array([row]))[1][0]
 
 
-def names_of(rows: Rows, row: int) -> tuple[str, ...]:
+def names_of(rows: RowTable, row: int) -> tuple[str, ...]:
     """The names in one row."""
     _, han, others = rows.names(np.array([row]))
     return (*han.strings(), *(name for _, name in others))
 
 
-def members_of(rows: Rows, row: int) -> range:
+def members_of(rows: RowTable, row: int) -> range:
     """The numbers of the candidates in one row, those that fail their checksum among them."""
     first = int(rows.first_candidate[row])
     return range(first, first + int(rows.candidate_count[row]))

@@ -25,7 +25,7 @@ from matcher.match.batches import batches
 from matcher.match.findings import findings
 from matcher.match.parts import pieces_of_capture
 from matcher.match.pipeline import Matcher
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
 from tests.bench import corpus, hostile, recall_cases
@@ -90,7 +90,7 @@ def enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[S
     Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], "all").build(
         Source(source, {}), built, context.clock.now()
     )
-    installed.install(context.data, context.keys, tenant, built, context.clock.now())
+    installation.install(context.data, context.keys, tenant, built, context.clock.now())
 
 
 def known_key(self: KeyStore, name: str) -> bytes:

@@ -18,8 +18,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from matcher.cli import assess_queue
-from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, FullError, Queue, received
-from matcher.cli.assess_service import RETRY_AFTER, Service, listening
+from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
+from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, listening
 from tests.matcher.bank import customer, enrol
 from tests.matcher.unpack import builders
 from ullage.bus import FINDINGS
@@ -236,8 +236,10 @@ def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter
     assert outcomes.labels("gone")._value.get() == 1
 
 
-def service(outcomes: Counter, program: str, users: frozenset[int] = frozenset({os.getuid()}), seconds: float = 60.0) -> Service:
-    return Service(users, seconds, Clock(), outcomes, lambda *_: (sys.executable, "-c", program))
+def service(
+    outcomes: Counter, program: str, users: frozenset[int] = frozenset({os.getuid()}), seconds: float = 60.0
+) -> AssessmentService:
+    return AssessmentService(users, seconds, Clock(), outcomes, lambda *_: (sys.executable, "-c", program))
 
 
 HOLDS = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(b'{\"judging\": 1}\\n'); s.recv(1)"
@@ -247,7 +249,7 @@ HOLDS = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.senda
 class Peer(Client):
     """A connection to a service that has no socket of its own."""
 
-    def __init__(self, made: Service, *tenants: str, verb: str = "assess") -> None:
+    def __init__(self, made: AssessmentService, *tenants: str, verb: str = "assess") -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(60)
         self.file = self.socket.makefile("rb")
@@ -261,19 +263,19 @@ class Peer(Client):
 
 
 @pytest.fixture
-def holding(outcomes: Counter) -> Service:
+def holding(outcomes: Counter) -> AssessmentService:
     made = service(outcomes, HOLDS)
     return dataclasses.replace(made, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection)))
 
 
-def test_a_file_that_is_still_coming_holds_nobody_up(holding: Service) -> None:
+def test_a_file_that_is_still_coming_holds_nobody_up(holding: AssessmentService) -> None:
     with Peer(holding, "bank") as slow, Peer(holding, "shop") as other:
         slow.until("go")
         slow.socket.sendall(assessing.framed(b"x" * 100)[:5])
         other.drop().until("judging")
 
 
-def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: Service) -> None:
+def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentService) -> None:
     with contextlib.ExitStack() as stack:
         (first := stack.enter_context(Peer(holding, "bank"))).drop().until("judging")
         (second := stack.enter_context(Peer(holding, "bank"))).drop().until(
@@ -292,7 +294,7 @@ def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: Service) ->
         third.until("judging")
 
 
-def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(holding: Service) -> None:
+def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(holding: AssessmentService) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_OF_ONE):
             stack.enter_context(Peer(holding, "bank")).until("go")
@@ -303,7 +305,7 @@ def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(holding: S
 
 
 def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
-    queue, gib = Queue(), 1 << 30
+    queue, gib = AssessmentQueue(), 1 << 30
     with contextlib.ExitStack() as stack:
         a, b, c, d = (stack.enter_context(queue.place(name)) for name in ("a", "b", "c", "a"))
         queue.hold(a, gib)
@@ -314,7 +316,9 @@ def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
         queue.hold(c, RESERVED)
 
 
-def test_a_file_that_comes_too_slowly_is_cut_and_told_so(holding: Service, clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_comes_too_slowly_is_cut_and_told_so(
+    holding: AssessmentService, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow = dataclasses.replace(holding, clock=clock.as_clock())
     with Peer(slow, "bank") as dripping:
         dripping.until("go")
@@ -326,7 +330,7 @@ def test_a_file_that_comes_too_slowly_is_cut_and_told_so(holding: Service, clock
         assert "nothing of the file came" in silent.until("error")[-1]["error"]
 
 
-def answered(made: Service) -> bytes:
+def answered(made: AssessmentService) -> bytes:
     """What a client hears that asks for a file to be assessed."""
     ours, theirs = socket.socketpair()
     with ours:
@@ -372,7 +376,7 @@ def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
 
 
 def taken(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
-    return received(theirs, (queue := Queue()), queue.place("bank").__enter__(), Clock(), Clock().monotonic())
+    return received(theirs, (queue := AssessmentQueue()), queue.place("bank").__enter__(), Clock(), Clock().monotonic())
 
 
 def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,15 +20,15 @@ LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
 
 @pytest.mark.parametrize("bodies", [[ONE["phone"]] * 3, [LONG]])
 def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]) -> None:
-    made: list[weakref.ref[batches.Searched]] = []
-    alive, plain, read = [], batches.Searched, batches.read
+    made: list[weakref.ref[batches.SearchResult]] = []
+    alive, plain, read = [], batches.SearchResult, batches.read
 
-    def searched(*given) -> batches.Searched:
+    def searched(*given) -> batches.SearchResult:
         one = plain(*given)
         made.append(weakref.ref(one))
         return one
 
-    def counted(*given) -> batches.Laid:
+    def counted(*given) -> batches.PartBatch:
         alive.append(sum(one() is not None for one in made))
         return read(*given)
 

@@ -59,7 +59,7 @@ def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> No
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.lists(st.integers(1, 64), min_size=1, max_size=4))
 def test_runs_are_found_whole_for_several_lengths(parts: list[tuple[bool, int]], lengths: list[int]) -> None:
     mask = [is_in for is_in, size in parts for _ in range(size)]
-    chain = bits.Chain(packed(mask))
+    chain = bits.NeighbourRuns(packed(mask))
     for shortest in lengths:
         long = [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
         start, end = chain.runs(shortest)

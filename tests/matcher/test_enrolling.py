@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matcher.cli import watchlist as command
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from tests.matcher.bank import listed
 from tests.matcher.conftest import BANK
 from tests.matcher.test_watchlist_command import files
@@ -46,7 +46,7 @@ STEPS = {
     "the digests are unknown": None,
     "the totals differ": None,
     "the audit log is broken": ("ullage.audit.trail.Trail.append", fail),
-    "installing it fails": ("matcher.watchlist.installed.install", fail),
+    "installing it fails": ("matcher.watchlist.installation.install", fail),
     LAST: ("pathlib.Path.replace", None),
 }
 
@@ -118,7 +118,7 @@ def test_after_a_failure_the_same_command_works(failing, ullage, export: Path, c
     failing("the list is poor")
     export.write_text(listed(BANK), encoding="utf-8")
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
-    assert installed.tenants(context.data) == ["bank"]
+    assert installation.tenants(context.data) == ["bank"]
 
 
 def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(ullage, export, context, monkeypatch) -> None:
@@ -131,8 +131,8 @@ def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(ullage, e
 
     monkeypatch.setattr(command, "_note", meanwhile)
     assert "was made meanwhile" in str(ullage("watchlist", "load", export, "--tenant", "bank").exception)
-    assert installed.tenants(context.data) == ["bank"]
-    assert [len(one.epochs) for one in installed.load(Context(context.data))] == [1]
+    assert installation.tenants(context.data) == ["bank"]
+    assert [len(one.epochs) for one in installation.load(Context(context.data))] == [1]
 
 
 KILLED = """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
-from matcher.text import Folded, fold, unescape
+from matcher.text import FoldedText, fold, unescape
 from matcher.text.fold import X_ALIKE
 from matcher.text.unescape import unescape_all
 from tests.bench.corpus import corpus
@@ -143,16 +143,16 @@ TEXTS = st.lists(st.sampled_from((*DISGUISED, *PROSE)) | st.sampled_from(PIECES)
 HAN_SOUP = st.text(st.sampled_from("一三零○1８ -.—　，＋×√张"), max_size=40)
 
 
-def quickly(texts: Sequence[str]) -> list[Folded]:
+def quickly(texts: Sequence[str]) -> list[FoldedText]:
     pieces = [Piece(n, "", text.encode(), len(text.encode())) for n, text in enumerate(texts)]
     return [part.text for part in read(pieces, PRESCAN).parts]
 
 
-def slowly(text: str) -> Folded:
+def slowly(text: str) -> FoldedText:
     return fold(unescape(text, markup=False))
 
 
-def same(quick: Folded, slow: Folded) -> bool:
+def same(quick: FoldedText, slow: FoldedText) -> bool:
     return (
         (quick.text, quick.original, quick.utf8) == (slow.text, slow.original, slow.utf8)
         and np.array_equal(quick.drops, slow.drops)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from matcher.cli.match import MatchStage
-from matcher.match.capture_result import Budget, Reading
+from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
 from tests.factories import capture
@@ -24,7 +24,7 @@ from ullage.security import keys
 from ullage.settings import Context
 
 MIB = 2**20
-AMPLE = Budget(bytes=2**40, members=10**6, candidates=10**9, rows=10**9, matches=10**9)
+AMPLE = CaptureBudget(bytes=2**40, members=10**6, candidates=10**9, rows=10**9, matches=10**9)
 LINE = "nobody at all stands in this line, which is here for its length alone,\n"
 
 
@@ -43,7 +43,7 @@ def zipped(members: dict[str, str]) -> bytes:
     return out.getvalue()
 
 
-def read(matcher: Matcher, made: Capture, budget: Budget) -> tuple[Reading, list[Finding]]:
+def read(matcher: Matcher, made: Capture, budget: CaptureBudget) -> tuple[CaptureReading, list[Finding]]:
     [reading] = matcher.read([made], budget)
     return reading, list(findings_of(matcher, reading, made.fetched_at))
 
@@ -57,7 +57,7 @@ def people(found: list[Finding]) -> int:
     [("bytes", {"bytes": 5 * MIB}), ("candidates", {"candidates": 3}), ("rows", {"rows": 5 * MIB // len(LINE)})],
 )
 def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(bank: Context, reason: str, budget: dict) -> None:
-    matcher, within = matcher_of(bank), Budget(**{**_fields(AMPLE), **budget})
+    matcher, within = matcher_of(bank), CaptureBudget(**{**_fields(AMPLE), **budget})
     large = capture(body=long_text(6).encode(), post_id="large")
     reading, alone = read(matcher, large, within)
     assert reading.incomplete == {reason}
@@ -69,13 +69,13 @@ def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(bank: C
         assert list(findings_of(matcher, last, large.fetched_at)) == alone
 
 
-def _fields(budget: Budget) -> dict[str, int]:
+def _fields(budget: CaptureBudget) -> dict[str, int]:
     return {name: getattr(budget, name) for name in ("bytes", "members", "candidates", "rows", "matches")}
 
 
 def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> None:
     matcher, large = matcher_of(bank), capture(body=long_text(3).encode())
-    reading, found = read(matcher, large, Budget(**{**_fields(AMPLE), "candidates": 3}))
+    reading, found = read(matcher, large, CaptureBudget(**{**_fields(AMPLE), "candidates": 3}))
     assert (reading.incomplete, people(found), found[0].incomplete) == (set(), 3, ())
 
 
@@ -83,21 +83,21 @@ def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> No
 def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
     body = zipped({f"{n}.txt": phone(n) for n in range(10)})
     made = capture(body=body, media_type="application/zip")
-    reading, found = read(matcher_of(bank), made, Budget(**{**_fields(AMPLE), "members": members}))
+    reading, found = read(matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "members": members}))
     assert people(found) == expected, "the list of names is a member too"
     assert (reading.incomplete == {"members"}) == (expected < 10)
 
 
 def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
     made = capture(body=zipped({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}), media_type="application/zip")
-    reading, found = read(matcher_of(bank), made, Budget(**{**_fields(AMPLE), "bytes": MIB}))
+    reading, found = read(matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "bytes": MIB}))
     assert (reading.incomplete, people(found)) == ({"bytes"}, 1)
 
 
 def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> None:
     matcher, made = matcher_of(bank), capture(body="\n".join(map(phone, range(10))).encode())
     for most, listed in ((4, 4), (9, 9), (10, 10), (11, 10)):
-        reading, [found] = read(matcher, made, Budget(**{**_fields(AMPLE), "matches": most}))
+        reading, [found] = read(matcher, made, CaptureBudget(**{**_fields(AMPLE), "matches": most}))
         assert (len(found.matches), found.total_matches, found.total_subjects) == (listed, 10, 10)
         assert [m.row for m in found.matches] == list(range(listed)), "the first ones, always the same"
         assert reading.incomplete == ({"matches"} if most < 10 else set())
@@ -108,7 +108,7 @@ def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_wh
     matcher, body = matcher_of(bank), long_text(3).encode()
     ids: dict[str, set[str]] = {"bank": set(), "other": set()}
     whole: dict[str, set[str]] = {"bank": set(), "other": set()}
-    for budget in (AMPLE, Budget(**{**_fields(AMPLE), "bytes": 1}), Budget(**{**_fields(AMPLE), "bytes": 3 * MIB})):
+    for budget in (AMPLE, CaptureBudget(**{**_fields(AMPLE), "bytes": 1}), CaptureBudget(**{**_fields(AMPLE), "bytes": 3 * MIB})):
         for finding in read(matcher, capture(body=body), budget)[1]:
             (ids if finding.incomplete else whole)[finding.tenant].add(finding.id)
             assert finding.served != finding.id or finding.incomplete
@@ -173,12 +173,12 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.listed", "evidence", {"evidence"}),
     ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics"}),
     ("matcher.match.corroborate._own", "what is weak", {"evidence"}),
-    ("matcher.records.rows.Rows.names", "the text of rows", {"evidence"}),
+    ("matcher.records.rows.RowTable.names", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),
-    ("matcher.match.capture_result.Reading.tally", "statistics", {"statistics"}),
-    ("matcher.match.capture_result.Reading.statistics", "statistics at the end", {"statistics"}),
-    ("matcher.match.statistics.Tally.finish", "statistics at the end", {"statistics"}),
+    ("matcher.match.capture_result.CaptureReading.tally", "statistics", {"statistics"}),
+    ("matcher.match.capture_result.CaptureReading.statistics", "statistics at the end", {"statistics"}),
+    ("matcher.match.statistics.StatisticsTally.finish", "statistics at the end", {"statistics"}),
     ("matcher.match.findings.statistics_for", "statistics of a tenant", {"statistics"}),
     ("matcher.match.findings._facts", "redaction", {"redaction"}),
     ("matcher.match.redact.words", "redaction of a title", {"redaction"}),

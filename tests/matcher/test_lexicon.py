@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.detect.labelled import words
-from matcher.lexicon import NEAR, Lexicon, Terms, lower
+from matcher.detect.field_labels import words
+from matcher.lexicon import NEAR, Lexicon, TextTerms, lower
 from matcher.text import fold
 from ullage.vocabulary.lexicon import is_wanted, themes
 
@@ -21,7 +21,7 @@ OTHERS = sorted(
 FILLER = "x" * 41
 
 
-def read(text: str) -> Terms:
+def read(text: str) -> TextTerms:
     return LEXICON.read(fold(text).text)
 
 

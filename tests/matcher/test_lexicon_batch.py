@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
-from matcher.detect.labelled import words
-from matcher.lexicon import BIN_FORMS, ENOUGH, Lexicon, Terms, forms, literals, shipped_rows
+from matcher.detect.field_labels import words
+from matcher.lexicon import BIN_FORMS, ENOUGH, Lexicon, TextTerms, forms, literals, shipped_rows
 from matcher.text import fold
 from matcher.text.fold import written
 
@@ -18,12 +18,12 @@ FORMS = forms(BRANDS, BINS, shipped_rows())
 GLUE = [" ", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
 
 
-def of(*texts: str) -> list[Terms]:
+def of(*texts: str) -> list[TextTerms]:
     batch = Batch.of([fold(text).text.encode() for text in texts])
     return LEXICON.read_batch(batch, LEXICON.prescan.find(batch.data))
 
 
-def same(ours: Terms, oracle: Terms, text: str) -> None:
+def same(ours: TextTerms, oracle: TextTerms, text: str) -> None:
     assert (ours.counts, ours.others, ours.terms, ours.brands) == (oracle.counts, oracle.others, oracle.terms, oracle.brands)
     places = [(len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry, h.form) for h in oracle.hits]
     assert [tuple(hit) for hit in ours.hits] == places
@@ -151,7 +151,7 @@ def test_where_a_flood_is_cut_no_word_is_made_of_a_part() -> None:
 
 def test_no_texts_and_empty_texts_say_nothing() -> None:
     assert of() == []
-    assert of("", "") == [Terms(), Terms()]
+    assert of("", "") == [TextTerms(), TextTerms()]
     assert of() == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.literals import APART, TEXT, Joined, Literals, Patterns, once, stretches, whole_words
+from matcher.columns.literals import APART, TEXT, JoinedSearch, Literals, SearchPatterns, once, stretches, whole_words
 from ullage.errors import ConfigError
 
 WORDS = [word.encode() for word in ("ab", "b", "abc", "b-1", "料", "料子", "a料", "v信", "x.y")]
@@ -61,8 +61,8 @@ def test_only_what_is_inside_the_stretches_is_found_and_places_are_the_buffers()
 @given(texts)
 def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
     data = Batch.of([text.encode()]).data
-    groups = [whole_words(WORDS), Patterns(()), Patterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
-    for (number, end), group in zip(Joined(groups).find(data), groups, strict=True):
+    groups = [whole_words(WORDS), SearchPatterns(()), SearchPatterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
+    for (number, end), group in zip(JoinedSearch(groups).find(data), groups, strict=True):
         assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals(*group), data)
 
 

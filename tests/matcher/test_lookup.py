@@ -11,8 +11,8 @@ from matcher.columns.batch import Batch
 from matcher.detect.candidates import Segment
 from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
 from matcher.match.counts import with_places
-from matcher.match.lookup import BITS, FEW, FOLDED, NONE, Matches, Question, Values, ask, labels_of, questions
-from matcher.text import Folded, fold
+from matcher.match.lookup import BITS, FEW, FOLDED, NONE, ListQuery, Matches, ValueColumns, ask, labels_of, questions
+from matcher.text import FoldedText, fold
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
 from tests.matcher.conftest import BANK
@@ -20,7 +20,7 @@ from ullage.identifiers import field_by_kind
 from ullage.records import Match
 from ullage.security.tags import Tagger, Tags
 from ullage.settings import Context
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 
 def segment(kind: str, valid: list[bool], form: str = "plain") -> Segment:
@@ -72,7 +72,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20)
 def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Matches:
     """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its place among the values."""
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
-    asked = [Question(kind, form, Values(*none), none[1], none[1]) for kind, form in ASKED]
+    asked = [ListQuery(kind, form, ValueColumns(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
     columns = {"question": question, "place": np.arange(len(pieces)), "subject": subject, "start": start}
     return Matches.of(asked, **columns, end=start + length, row=row + NONE)
@@ -119,7 +119,7 @@ def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothi
 
 
 def test_every_label_has_a_bit_of_its_own() -> None:
-    assert labels_of(sum(BITS.values())) == tuple(sorted(map(str, Field)))
+    assert labels_of(sum(BITS.values())) == tuple(sorted(map(str, FieldLabel)))
     assert labels_of(0) == ()
 
 
@@ -131,7 +131,7 @@ def test_pieces_are_given_by_question() -> None:
 CHARS = st.text("ax1张某é𠀀", max_size=30)
 
 
-def placed(folded: list[Folded], spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def placed(folded: list[FoldedText], spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """First and last character and transforms of matches at bytes (document, start, end) of the folded texts."""
     batch = Batch.of([text.utf8 for text in folded])
     parts = [SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n)) for n, text in enumerate(folded)]
@@ -151,7 +151,7 @@ def test_a_text_that_came_as_it_is_told_by_its_characters(texts: list[str], span
         begin, end = min(first, len(text)), min(first + length, len(text))
         asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))
         expected.append((100 * number + begin, 100 * number + end, 0))
-    assert placed([Folded(text.encode(), text.encode()) for text in texts], asked) == expected
+    assert placed([FoldedText(text.encode(), text.encode()) for text in texts], asked) == expected
 
 
 def test_a_text_in_which_something_was_undone_says_where() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.detect.kinds.masked import find_masked
+from matcher.detect.kinds.masked_value import find_masked
 from matcher.lexicon import Lexicon
 from matcher.match import corroborate as corroborated
 from matcher.match.pipeline import Matcher
@@ -13,7 +13,7 @@ from matcher.text import fold
 from tests.matcher.bank import customer, enrol, matcher_of
 from tests.matcher.conftest import BANK
 from tests.matcher.test_match import found
-from ullage.identifiers import masked
+from ullage.identifiers import masked_value
 from ullage.identifiers.resident_id import check_character
 from ullage.settings import Context
 
@@ -56,7 +56,7 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     plain = {
         (c.kind, begin + len(text[: c.start].encode()), begin + len(text[: c.end].encode()), c.normal, c.weak)
         for text, begin in zip(texts, batch.starts.tolist(), strict=True)
-        for c in masked.find(text)
+        for c in masked_value.find(text)
     }
     assert ours == plain
 

@@ -11,7 +11,7 @@ from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from matcher.records import rows
 from matcher.records.layouts import row_groups
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, tokens
 from tests.matcher.conftest import BANK
@@ -233,7 +233,7 @@ def test_both_epochs_of_a_dual_window_match_and_the_fuller_one_is_told(bank: Con
     handles = [found(matcher_of(bank), ONE["phone"])[0].matches[0].subject, both.matches[0].subject]
     assert len(set(handles)) == 1
     bank.keys.destroy("bank/match-1.key")
-    assert [lists.epochs[0].number for lists in installed.load(bank)] == [2]
+    assert [lists.epochs[0].number for lists in installation.load(bank)] == [2]
     assert found(matcher_of(bank), phone(0)) == []
 
 
@@ -246,9 +246,9 @@ def test_the_tag_in_a_finding_is_not_the_one_in_the_watchlist(bank: Context) -> 
 
 
 def test_a_watchlist_that_expired_is_used_no_more(bank: Context, clock) -> None:
-    [lists] = installed.load(bank)
+    [lists] = installation.load(bank)
     clock.seconds = lists.expires.timestamp()
-    assert installed.load(bank) == []
+    assert installation.load(bank) == []
 
 
 def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None:

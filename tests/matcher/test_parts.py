@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
-from matcher.match.parts import Part, Piece, pieces_of_capture
+from matcher.match.parts import Piece, TextPart, pieces_of_capture
 from matcher.match.parts import read as read_with
 from matcher.text import decode, fold, unescape
 from matcher.text.decode import WINDOW
@@ -34,7 +34,7 @@ BODIES = {
 }
 
 
-def read(pieces: list[Piece]) -> list[Part]:
+def read(pieces: list[Piece]) -> list[TextPart]:
     return read_with(pieces, PRESCAN).parts
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from matcher.cli import scan
-from matcher.match.capture_result import Budget
+from matcher.match.capture_result import CaptureBudget
 from matcher.match.parts import pieces_of_capture
 from matcher.unpack import parent
 from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import SECCOMP, Outcome
+from matcher.unpack.protocol import SECCOMP, UnreadPart
 from matcher.unpack.readers.picture import Box, _lines
 from tests.factories import capture
 from tests.matcher.conftest import BANK
@@ -133,24 +133,24 @@ def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
 
 @needs_ocr
 def test_a_picture_is_read_in_confinement() -> None:
-    unpacked = parent.Unpacked(drawn(), "a", WITH_OCR.of_picture(60), "")
+    unpacked = parent.UnpackRun(drawn(), "a", WITH_OCR.of_picture(60), "")
     unpacked._is_inner = True
     with unpacked:
-        read = [item.reason if isinstance(item, Outcome) else item.read() for item in unpacked]
+        read = [item.reason if isinstance(item, UnreadPart) else item.read() for item in unpacked]
     assert read[-1] == "ocr"
     assert unpacked.flags & SECCOMP
 
 
 @needs_ocr
 def test_of_a_capture_the_container_is_ocr() -> None:
-    limits = Budget.of(MatchSettings(ocr=True)).limits()
-    skipped: list[Outcome] = []
+    limits = CaptureBudget.of(MatchSettings(ocr=True)).limits()
+    skipped: list[UnreadPart] = []
     pieces = list(pieces_of_capture(0, capture(body=drawn(), media_type="image/png"), skipped.append, limits))
     assert ([piece.container for piece in pieces], [one.reason for one in skipped]) == (["ocr"], ["ocr"])
 
 
 def test_it_is_off_by_default() -> None:
-    assert (Limits().ocr_seconds, Budget.of(MatchSettings()).limits().ocr_seconds) == (0, 0)
+    assert (Limits().ocr_seconds, CaptureBudget.of(MatchSettings()).limits().ocr_seconds) == (0, 0)
 
 
 def test_where_the_library_is_missing_pictures_are_unread_as_before(

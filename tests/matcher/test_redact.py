@@ -12,7 +12,7 @@ from matcher.lexicon import Lexicon
 from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
 from ullage.security.keys import KeyStore
-from ullage.vocabulary.kept import GAP, LONGEST
+from ullage.vocabulary.known_words import GAP, LONGEST
 
 PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005", "test@example.com"
 NAME, LATIN, ADDRESS, PASSWORD = "诸葛文昭", "Zhuge Wenzhao", "北京市朝阳区建国路88号", "Passw0rd!"

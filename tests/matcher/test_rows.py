@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from matcher.detect.labelled import block_label, label_before, label_of, words
+from matcher.detect.field_labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 PHONE, ID = "13800138000", "11010519491231002X"
 
@@ -46,7 +46,7 @@ def fields(text: str, media: str = "text/plain") -> list[Sequence[str]]:
 @pytest.mark.parametrize("separator", ["----", "\t", "|", ",", ";", "--", " ", "，", "｜", ":"])
 def test_a_row_of_each_separator(separator: str) -> None:
     [first, second] = rows("\n".join(separator.join(("张某", p, ID)) for p in (PHONE, phone(1))))
-    assert first.fields == {Field.NAME, Field.PHONE, Field.ID}
+    assert first.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID}
     assert first.names == ("张某",)
     assert len(first.candidates) == 2
     assert second.first == 1
@@ -76,14 +76,14 @@ def test_the_skeleton_shows_labels_and_nothing_of_the_text(text: str, skeleton: 
 def test_a_header_names_the_columns_that_shapes_do_not() -> None:
     text = f"一批\n客户姓名|手机号|余额|备注|phone_md5\n赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"
     first, second = rows(text)
-    assert first.fields == {Field.NAME, Field.PHONE, Field.BALANCE}
+    assert first.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.BALANCE}
     assert second.names == ("钱",)
 
 
 def test_a_header_counts_only_above_the_rows_and_near_them() -> None:
-    assert rows(f"{PHONE}|88\n手机|余额")[0].fields == {Field.PHONE}
-    assert rows("手机|余额\n" + "x\n" * 30 + f"{PHONE}|88")[0].fields == {Field.PHONE}
-    assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {Field.PHONE, Field.BALANCE}
+    assert rows(f"{PHONE}|88\n手机|余额")[0].fields == {FieldLabel.PHONE}
+    assert rows("手机|余额\n" + "x\n" * 30 + f"{PHONE}|88")[0].fields == {FieldLabel.PHONE}
+    assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {FieldLabel.PHONE, FieldLabel.BALANCE}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -99,7 +99,7 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
         "余额: 7",
     ]
     first, second = rows(end.join(lines))
-    assert first.fields == second.fields == {Field.NAME, Field.PHONE, Field.ID, Field.BALANCE}
+    assert first.fields == second.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, FieldLabel.BALANCE}
     assert (first.names, second.names) == (("张某",), ("李某",))
     assert (first.first, second.first) == (0, 4)
     assert first.skeleton == "<NAME> <PHONE> <ID> <BALANCE>"
@@ -107,7 +107,7 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
 
 def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None:
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
-    assert (first.fields, second.fields) == ({Field.PHONE}, {Field.ID, Field.NAME})
+    assert (first.fields, second.fields) == ({FieldLabel.PHONE}, {FieldLabel.ID, FieldLabel.NAME})
     found = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
     assert [sorted(fields_of(found, row)) for row in range(3)] == [["PHONE"], ["ID"], ["NAME", "PHONE"]]
     assert found.document.tolist() == [0, 1, 2]
@@ -280,27 +280,28 @@ def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "label"),
-    [(" 手机号 ", Field.PHONE), ('"Phone"', Field.PHONE), ("【姓名】", Field.NAME), ("IDCARD", Field.ID), ("nothing", None),
-     ("user_phone", Field.PHONE), ("客户手机号", Field.PHONE), ("`cust_name`", Field.NAME), ("username", None)],
+    [(" 手机号 ", FieldLabel.PHONE), ('"Phone"', FieldLabel.PHONE), ("【姓名】", FieldLabel.NAME), ("IDCARD", FieldLabel.ID),
+    ("nothing", None),
+     ("user_phone", FieldLabel.PHONE), ("客户手机号", FieldLabel.PHONE), ("`cust_name`", FieldLabel.NAME), ("username", None)],
 )  # fmt: skip
-def test_a_header_cell_is_read(cell: str, label: Field | None) -> None:
+def test_a_header_cell_is_read(cell: str, label: FieldLabel | None) -> None:
     assert label_of(cell) == label
 
 
 @pytest.mark.parametrize(
     ("cell", "read_as"),
     [
-        ("手机: 138", (Field.PHONE, "138")),
-        ('"phone":"138"', (Field.PHONE, '"138"')),
-        ('[{ "phone" : "138"', (Field.PHONE, '"138"')),
-        ("[密码]=x y", (Field.PASSWORD, "x y")),
-        ("User Password: x", (Field.PASSWORD, "x")),
+        ("手机: 138", (FieldLabel.PHONE, "138")),
+        ('"phone":"138"', (FieldLabel.PHONE, '"138"')),
+        ('[{ "phone" : "138"', (FieldLabel.PHONE, '"138"')),
+        ("[密码]=x y", (FieldLabel.PASSWORD, "x y")),
+        ("User Password: x", (FieldLabel.PASSWORD, "x")),
         ("http://a", None),
         ("手机:", None),
         ("手机 138", None),
     ],
 )
-def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[Field, str] | None) -> None:
+def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[FieldLabel, str] | None) -> None:
     assert label_before(cell) == read_as
 
 
@@ -313,4 +314,4 @@ def test_a_line_of_a_record_is_known_by_its_beginning(beginning: str, label: str
 
 def test_every_label_word_is_folded_already_and_names_a_field() -> None:
     assert all(word == read(word.encode()).text.lower() for word in words())
-    assert set(words().values()) <= set(Field)
+    assert set(words().values()) <= set(FieldLabel)

@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
-from matcher.records.reader import Columns, Described, Readers
-from matcher.records.table import BLOCK, LINE, NUMBER, OBJECT, TUPLE, Marked, mark, shown
+from matcher.records.reader import HeaderColumns, Readers, ShapeDescription
+from matcher.records.table import BLOCK, LINE, NUMBER, OBJECT, TUPLE, MarkedText, mark, shown
 from tests.matcher.bank import phone
 from tests.matcher.columns import rows_of_texts
 
@@ -66,14 +66,14 @@ TEXTS = st.one_of(WORDS, st.lists(SCRAPS, max_size=5).map("".join)).map(str.enco
 CELLS = st.one_of(MARKS, TEXTS, st.tuples(TEXTS, MARKS).map(b"".join))
 
 
-def marked(rows: list[bytes]) -> Marked:
+def marked(rows: list[bytes]) -> MarkedText:
     """Rows as `marked` lays them out."""
     lengths = np.array([len(row) for row in rows])
     end = np.cumsum(lengths + 1) - 1
-    return Marked(np.frombuffer(b"".join(row + b"\n" for row in rows) + b"\n\n", np.uint8), end - lengths, end)
+    return MarkedText(np.frombuffer(b"".join(row + b"\n" for row in rows) + b"\n\n", np.uint8), end - lengths, end)
 
 
-def described(row: bytes, columns: Columns, style: int = LINE) -> Described:
+def described(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDescription:
     """What one row holds."""
     contents = Contents(NAMES)
     cells = contents.cut(marked([row]), columns.separator_in(style), style)
@@ -88,7 +88,7 @@ def described(row: bytes, columns: Columns, style: int = LINE) -> Described:
     st.sampled_from([LINE, OBJECT, TUPLE, BLOCK]),
 )
 def test_cells_are_those_of_a_split_and_say_what_they_say_alone(cells: list[list[bytes]], sign: str, style: int) -> None:
-    separator = Columns(sign).separator_in(style)
+    separator = HeaderColumns(sign).separator_in(style)
     rows = [row for row in (separator.join(own).replace(b"\n", b"") for own in cells) if row]
     if not rows:
         return
@@ -119,7 +119,7 @@ def test_of_a_row_with_very_many_cells_the_last_holds_the_rest() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
 def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
     text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
-    assert described(text, Columns()).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
+    assert described(text, HeaderColumns()).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
     assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
         NUMBER + behind.replace("\ud800", "") for *_, behind in marks
     )
@@ -138,11 +138,11 @@ PHONE, NO_PHONE, DIGEST, CARD = mark(3, valid=True), mark(3, valid=False), mark(
     ],
 )
 def test_a_row_is_described_by_its_cells(row: bytes, style: int, skeleton: str) -> None:
-    assert described(row, Columns("|"), style).skeleton == skeleton
+    assert described(row, HeaderColumns("|"), style).skeleton == skeleton
 
 
 def test_a_doubted_kind_is_none_in_its_column_and_one_in_another() -> None:
-    columns = Columns("|", doubted=frozenset({(0, "card")}))
+    columns = HeaderColumns("|", doubted=frozenset({(0, "card")}))
     assert described(CARD + b"|" + CARD, columns).skeleton == "<…>|<CARD>"
 
 

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
-from matcher.detect.labelled import RECORD_WORDS, block_label, tails, words
-from matcher.records import Rows
+from matcher.detect.field_labels import RECORD_WORDS, block_label, tails, words
+from matcher.records import RowTable
 from matcher.records import rows_of as rows_in
 from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
 from matcher.records.layouts import vote_of
-from matcher.records.reader import Columns, elected, vote
+from matcher.records.reader import HeaderColumns, elected, vote
 from matcher.records.segment import blocks, labels_of
-from matcher.records.table import LINE, MOST_KINDS, Groups, Spans, bits_of, holder_of
+from matcher.records.table import LINE, MOST_KINDS, KeyGroups, Spans, bits_of, holder_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, laid_out, members_of, names_of, rows_of_texts
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 ID = "11010519491231002X"
 ascending = st.lists(st.integers(0, 50), max_size=20).map(sorted)
@@ -47,7 +47,7 @@ def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ..
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
 def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[int, int]]) -> None:
     keys, bits = [key for key, _ in items], [bit for _, bit in items]
-    found = Groups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
+    found = KeyGroups.of(np.array(keys, np.int64), np.array(bits, np.uint32))
     columns = (found.key, found.first, found.count, found.valid, found.mask)
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain_groups(keys, bits)
 
@@ -91,7 +91,7 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     assert found.holding(places).tolist() == expected_at.tolist()
 
 
-def kinds(found: Rows, row: int) -> set[str]:
+def kinds(found: RowTable, row: int) -> set[str]:
     return {name for bit, name in enumerate(found.candidates.names) if int(found.mask[row]) >> bit & 1}
 
 
@@ -226,7 +226,7 @@ def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
 INSERT = "INSERT INTO t (id,mobile,balance) VALUES"
 
 
-def carried(first: str, second: str) -> Rows:
+def carried(first: str, second: str) -> RowTable:
     before = rows_of_texts(first)
     batch, segments = laid_out([f"z----{phone(7)}", second])
     return rows_in(batch, Candidates.merged(segments), {1: before.carried(0)})
@@ -264,8 +264,8 @@ def test_a_cell_is_what_most_of_its_column_are() -> None:
 
 def test_columns_are_judged_by_the_weight_of_rows() -> None:
     seen = [(10.0, 0, "card", False), (2.0, 0, "card", True), (12.0, 1, "phone", True), (1.0, 2, "card", False)]
-    judged = Columns("|").judged(seen, (), 12)
-    assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: Field.PHONE})
+    judged = HeaderColumns("|").judged(seen, (), 12)
+    assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: FieldLabel.PHONE})
 
 
 def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcher.records.layouts import MOST_READ, SAMPLES, RowGroups, Sample, places_before, read_of
+from matcher.records.layouts import MOST_READ, SAMPLES, RowGroups, RowSample, places_before, read_of
 from matcher.records.table import NUMBER, mark, shown
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
@@ -77,9 +77,9 @@ def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
 def test_samples_are_spread_over_their_group() -> None:
     keys = np.array([0] * 60 + [1] * 40)
     one, none, other = RowGroups.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
-    assert one == Sample([0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60])
+    assert one == RowSample([0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60])
     assert list(one.groups()) == [(60, slice(0, 6)), (10, slice(6, 12))]
-    assert (none, other.rows) == (Sample([], [0], [], []), list(range(70, 100)))
+    assert (none, other.rows) == (RowSample([], [0], [], []), list(range(70, 100)))
 
 
 def test_rows_are_read_the_same_one_by_one_and_together() -> None:

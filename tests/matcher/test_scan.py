@@ -12,8 +12,8 @@ from matcher import reference
 from matcher.columns.batch import Batch
 from matcher.detect import search as rare
 from matcher.detect.candidates import Candidates
+from matcher.detect.field_labels import find_labelled
 from matcher.detect.kinds.uscc import USUAL
-from matcher.detect.labelled import find_labelled
 from matcher.detect.search import APART, search
 from matcher.lexicon import Lexicon
 from matcher.text import fold, unescape
@@ -21,7 +21,7 @@ from tests.matcher.bank import resident_id
 from tests.matcher.test_fold import SCRIPTS, written
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.card import issuer, luhn
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
 PRESCAN = Lexicon({}).prescan
@@ -106,7 +106,7 @@ def plainly(text: str) -> list[tuple[str, str, str, bool]]:
     return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)]
 
 
-def is_usual(code: reference.Found) -> bool:
+def is_usual(code: reference.ReferenceMatch) -> bool:
     """Whether a code of digits alone is taken for one: it holds, and begins as most do."""
     return code.valid and code.normal[0] in USUAL.decode()
 
@@ -224,8 +224,8 @@ def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str])
 
 def test_a_kind_that_is_only_a_file_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     plate = Kind(
-        name="plate", field=Field.OTHER, noun="a plate", noun_zh="车牌", rank=10, normalise=str, check=lambda n: n != "ZZ-999",
-        pattern=re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"),
+        name="plate", field=FieldLabel.OTHER, noun="a plate", noun_zh="车牌", rank=10, normalise=str, check=lambda n: n !=
+        "ZZ-999", pattern=re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"),
     )  # fmt: skip
     monkeypatch.setattr(rare, "kinds", lambda: {**kinds(), "plate": plate})
     assert columns("张某 AB-123，ZZ-999", "x", "CD-456") == [

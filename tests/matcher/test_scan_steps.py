@@ -17,7 +17,7 @@ from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
 from matcher.detect.kinds import uscc
-from matcher.detect.numbers import DigitRuns, Shape, WordRuns, find_digests, find_words
+from matcher.detect.numbers import DigitRuns, NumberShape, WordRuns, find_digests, find_words
 from matcher.detect.search import SHAPES, find_by_pattern, search
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
@@ -135,7 +135,7 @@ def test_digests_and_codes_are_among_the_words(texts: list[str]) -> None:
     assert all(set((segment.end - segment.start).tolist()) == {18} for segment in uscc.find(batch, runs, words))
 
 
-def number_of(shape: Shape) -> str:
+def number_of(shape: NumberShape) -> str:
     """A number that has such a shape."""
     if shape.kind == "card":
         return next(n for n in (f"{first}{0:0{shape.size - 2}}" for first in range(30, 70)) if card.issuer(n))
@@ -144,7 +144,7 @@ def number_of(shape: Shape) -> str:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}{shape.groups}")
 @pytest.mark.parametrize("separator", " -")
-def test_every_shape_is_found_and_brought_together(shape: Shape, separator: str) -> None:
+def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator: str) -> None:
     number = number_of(shape)
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]

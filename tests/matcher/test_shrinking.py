@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from matcher.cli.loading import known_here
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.sizes import FOLDER, Sizes
 from tests.matcher.bank import command, customer, listed
 from ullage import setup
@@ -47,7 +47,7 @@ def write(folder: Path, count: int, name: str = "list.csv") -> Path:
 
 
 def customers(context: Context) -> int:
-    [lists] = installed.load(context)
+    [lists] = installation.load(context)
     return lists.customers
 
 
@@ -76,7 +76,7 @@ def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(bank: Cont
 
 
 def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
-    (bank.data / installed.FOLDER).rename(tmp_path / "away")
+    (bank.data / installation.FOLDER).rename(tmp_path / "away")
     assert "instead of 300" in str(load(ullage, write(tmp_path, 5)).exception)
     assert load(ullage, write(tmp_path, 300)).exit_code == 0
 
@@ -126,7 +126,7 @@ def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: boo
 
 
 def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
-    [lists] = installed.load(bank)
+    [lists] = installation.load(bank)
     handles = lists.epochs[0].list.handles(lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"]))
     for handle in [one for one in handles if one != lists.epochs[0].list.header.self_test][:40]:
         assert ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle).exit_code == 0
@@ -154,5 +154,5 @@ def test_check_scan_and_assess_say_that_customers_are_missing(bank: Context, ull
     assert said().startswith("FAULT")
     with pytest.raises(ConfigError, match="5 customers instead of 300"):
         known_here(bank)
-    installed.path_of(bank.data, "bank", 1).unlink()
+    installation.path_of(bank.data, "bank", 1).unlink()
     assert "of bank none is live" in said()

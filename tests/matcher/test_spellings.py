@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.literals import Patterns
+from matcher.columns.literals import SearchPatterns
 from matcher.detect.search import Prescan, search
 from matcher.match.parts import Piece, read
 from matcher.text import unescape
@@ -20,7 +20,7 @@ from tests.matcher.chain_reference import number_at
 PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"
 GERMAN, IBAN = "+4917096259826", "DE89370400440532013000"
 AMEX, DINERS = "378282246310005", "30569309025904"
-PRESCAN = Prescan(Patterns((b"no such word",)))
+PRESCAN = Prescan(SearchPatterns((b"no such word",)))
 AROUND = ("{}", "李某,{},x", "联系{}。", "电子： {} 北京")
 SINGLES = (" ", "-", ".", "/", "·", "、", "，", "_", "*", "~", "+", "x", " - ", "。", "丨", "  ", "\u3000", "→", "☆", "加")
 WIDE_SINGLES = ("★★★", "空格")

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from matcher.cli.authentic import PURPOSE, is_behind_gap
 from matcher.cli.match import GROUP, MatchStage, rotate_seal_keys
 from matcher.cli.metrics import MatchMetrics
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.sizes import Sizes
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
@@ -25,7 +25,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Coverage, Heartbeat, SiteCounter, SiteReport, is_heartbeat
 from ullage.runtime import dead_letters
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.worker import Worker
@@ -114,7 +114,7 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) 
     assert match.value("fetch_to_match_seconds_sum") == pytest.approx(10.0)
     assert match.value("last_success_timestamp_seconds") == match.context.clock.wall()
     assert match.value("watchlist_customers", tenant="bank") == 10
-    [lists] = installed.load(match.context)
+    [lists] = installation.load(match.context)
     assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == lists.expires.timestamp()
 
 
@@ -177,7 +177,7 @@ def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
 def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is_told(
     match: Running, tmp_path: Path, is_gone: bool
 ) -> None:
-    context, folder = match.context, match.context.data / installed.FOLDER
+    context, folder = match.context, match.context.data / installation.FOLDER
     assert match.stage.ready()
     if is_gone:
         folder.rename(tmp_path / "away")
@@ -199,7 +199,7 @@ def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is
 
 
 def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(bank: Context, tmp_path: Path) -> None:
-    folder, stop = bank.data / installed.FOLDER, threading.Event()
+    folder, stop = bank.data / installation.FOLDER, threading.Event()
     folder.rename(tmp_path / "away")
     with match_of(bank) as match:
         assert not match.stage.ready()
@@ -225,13 +225,13 @@ def test_match_is_not_ready_while_a_tenant_of_the_settings_has_no_list(bank: Con
         match.stage.alive()
         assert match.stage.ready()
         Sizes(bank.data, bank.keys).forget("shop")
-        shutil.rmtree(installed.folder_of(bank.data, "shop"))
+        shutil.rmtree(installation.folder_of(bank.data, "shop"))
         match.stage.alive()
         assert match.value("watchlist_customers", tenant="shop") == 0
 
 
 def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running) -> None:
-    path = installed.path_of(match.context.data, "bank", 1)
+    path = installation.path_of(match.context.data, "bank", 1)
     whole = path.read_bytes()
     broken = path.with_suffix(".new")
     broken.write_bytes(whole[:-40] + b"\xff" * 40)
@@ -274,7 +274,7 @@ def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: 
 
 
 def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
-    path = installed.path_of(bank.data, "bank", 1)
+    path = installation.path_of(bank.data, "bank", 1)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptError):
         Running(bank)
@@ -393,7 +393,7 @@ def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = Non
         origin="crawl",
         inserted_at=match.context.clock.now() - timedelta(seconds=seconds_ago),
         coverage=Coverage(watched=(report,), sites={"blocked": 1}),
-        counts=(Count(name="ullage_crawl_captures_total", value=7),),
+        counts=(SiteCounter(name="ullage_crawl_captures_total", value=7),),
     )
     signed = keys.signer(match.context.keys, "crawl").enclose(beat.encode(), "heartbeat")
     sealed = value or sealer.seal(signed, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)

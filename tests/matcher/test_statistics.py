@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
 from matcher.match import capture_key as distinct
-from matcher.match.capture_key import CaptureKey, Distinct, Lowest, Numbers, in_hex, longest_run, numbers_of, told_apart
-from matcher.match.statistics import SHINGLE_TEXT, Part, Tally, groups_of, matched_groups, newest_dates, shingles
+from matcher.match.capture_key import CaptureKey, Distinct, Lowest, NumberSet, in_hex, longest_run, numbers_of, told_apart
+from matcher.match.statistics import (
+    SHINGLE_TEXT,
+    StatisticsPart,
+    StatisticsTally,
+    groups_of,
+    matched_groups,
+    newest_dates,
+    shingles,
+)
 from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
@@ -64,14 +72,14 @@ def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
     assert whole(key, logins(30, "https://site{n}.example.org/?user={phone}\n")).stealer_rows == 0
 
 
-def part_of(key: CaptureKey, *texts: str) -> Part:
+def part_of(key: CaptureKey, *texts: str) -> StatisticsPart:
     batch, segments = laid_out(texts)
-    return Part(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
+    return StatisticsPart(batch, segments, rows_in(batch, Candidates.merged(segments)), key)
 
 
 def whole(key: CaptureKey, *texts: str, limit: int = 1000) -> Statistics:
     """Statistics of one capture that comes in parts."""
-    tally = Tally(key, TODAY, limit)
+    tally = StatisticsTally(key, TODAY, limit)
     for text in texts:
         tally.add(part_of(key, text), 0)
     return tally.finish()
@@ -151,7 +159,7 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
 @given(st.lists(st.lists(st.integers(0, 60), max_size=80), max_size=6), st.integers(1, 5), st.integers(0, 30))
 def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distinct.Sorted, "least_pending", pending)
+        patch.setattr(distinct.SortedNumbers, "least_pending", pending)
         lowest = Lowest(size)
         for part in parts:
             lowest.add(np.array(part, np.uint64))
@@ -217,7 +225,7 @@ def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
     texts = ["", f"{phone(1)}\n{phone(2)} 2024-01-02", "x", f"110105194912310021,{resident_id(3)}", phone(1)]
     part = part_of(key, *texts)
     for number, text in enumerate(texts):
-        tally = Tally(key, TODAY)
+        tally = StatisticsTally(key, TODAY)
         tally.add(part, number)
         assert tally.finish() == whole(key, text)
 
@@ -248,7 +256,7 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
 
 
 def test_numbers_stop_at_their_limit() -> None:
-    numbers = Numbers(limit=101)
+    numbers = NumberSet(limit=101)
     for start in (0, 80, 160, 240):
         numbers.add(np.arange(start, start + 100))
         numbers.sorted()
@@ -263,7 +271,7 @@ def test_groups_come_by_size_and_are_few() -> None:
 
 def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(key: CaptureKey) -> None:
     part = part_of(key, "\n".join([*(f"张某|{phone(n)}" for n in range(3)), phone(9)]))
-    tally = Tally(key, TODAY)
+    tally = StatisticsTally(key, TODAY)
     tally.add(part, 0)
     matched = [(part.rows.group(row), row == 1, 1) for row in (0, 1, 3)]
     groups = matched_groups(tally.finish().groups, matched)

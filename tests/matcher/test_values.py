@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from matcher.detect.labelled import block_label, label_of
+from matcher.detect.field_labels import block_label, label_of
 from matcher.text import read
 from tests.matcher.bank import phone
 from tests.matcher.test_rows import rows
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 
 def of(text: str) -> list[set[str]]:
@@ -46,11 +46,11 @@ def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) ->
 @pytest.mark.parametrize(
     ("word", "label"),
     [
-        ("还款卡号", Field.CARD),
-        ("借款人姓名", Field.NAME),
-        ("借款人手机号", Field.PHONE),
-        ("loan_phone", Field.PHONE),
-        ("borrowerName", Field.NAME),
+        ("还款卡号", FieldLabel.CARD),
+        ("借款人姓名", FieldLabel.NAME),
+        ("借款人手机号", FieldLabel.PHONE),
+        ("loan_phone", FieldLabel.PHONE),
+        ("borrowerName", FieldLabel.NAME),
         ("贷款咨询", None),
         ("贷款产品", None),
         ("放款热线", None),
@@ -62,7 +62,7 @@ def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) ->
         ("loaned", None),
     ],
 )
-def test_a_word_that_is_made_of_parts_is_what_its_end_says(word: str, label: Field | None) -> None:
+def test_a_word_that_is_made_of_parts_is_what_its_end_says(word: str, label: FieldLabel | None) -> None:
     assert label_of(word) == label
     assert block_label(f"{word}:") == str(label or "")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from matcher.match.findings import findings
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.file import erased_path
 from matcher.watchlist.tagging import TagKeys, handles, normal_name
@@ -50,7 +50,7 @@ def found(context: Context, *texts: str) -> list[str]:
 
 def holders(context: Context, numbers: Iterable[int]) -> list[tuple[int, str]]:
     """(place among `numbers`, handle) of everybody who has one of these phones."""
-    epoch = installed.load(context)[0].epochs[0]
+    epoch = installation.load(context)[0].epochs[0]
     hits, subjects = epoch.list.look_up(epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers]))
     return sorted((int(h), epoch.list.handle(int(s))) for h, s in zip(hits, subjects, strict=True))
 
@@ -60,7 +60,7 @@ def update(ullage, *words):
 
 
 def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: Path) -> None:
-    before = installed.path_of(loaded.data, "bank", 1).read_bytes()
+    before = installation.path_of(loaded.data, "bank", 1).read_bytes()
     came = put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv")
     went = put(tmp_path, [{"customer_ref": "C000004"}, {"customer_ref": "C000005", "phone": phone(5)}], "went.csv")
     done = update(ullage, came, "--remove", went)
@@ -69,8 +69,8 @@ def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: P
     assert found(loaded, phone(3), phone(99)) == [handle(loaded, 3)] * 2
     assert found(loaded, phone(4), resident_id(4), phone(5)) == []
     assert found(loaded, resident_id(5)) == [handle(loaded, 5)]
-    assert installed.load(loaded)[0].customers == 10
-    assert installed.path_of(loaded.data, "bank", 1).read_bytes() == before
+    assert installation.load(loaded)[0].customers == 10
+    assert installation.path_of(loaded.data, "bank", 1).read_bytes() == before
     assert "entries came" in ullage("watchlist", "show").stdout
     asked = tmp_path / "handles.txt"
     asked.write_text(handle(loaded, 20), encoding="utf-8")
@@ -87,7 +87,7 @@ def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, t
     assert found(loaded, phone(4), phone(20), phone(21)) == [handle(loaded, n) for n in (4, 20, 21)]
     ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank", "--shrink")
     assert found(loaded, phone(20)) == []
-    assert not installed.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
+    assert not installation.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
 
 
 def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ullage, loaded: Context, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_customer_of_whom_only_the_name_is_given_goes_whole(ullage, loaded: Co
     rows = [{"customer_ref": "C000004", "name": BANK[4]["name"]}, {"customer_ref": "C000005", "phone": "  "}]
     update(ullage, "--remove", put(tmp_path, rows, "went.csv"))
     assert found(loaded, phone(4), resident_id(4), phone(5)) == []
-    assert installed.load(loaded)[0].customers == 8
+    assert installation.load(loaded)[0].customers == 8
 
 
 def test_totals_of_a_days_changes_must_be_what_was_read(ullage, loaded: Context, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path:
     ullage("watchlist", "load", put(tmp_path, [{"customer_ref": "C000001", "phone": phone(1)}]), "--tenant", "bank")
     update(ullage, put(tmp_path, [{"customer_ref": "C000002", "email": "late@example.com"}], "came.csv"))
     assert found(context, "late@example.com") == [handle(context, 2)]
-    assert ("email", "plain") in installed.load(context)[0].epochs[0].list.kinds
+    assert ("email", "plain") in installation.load(context)[0].epochs[0].list.kinds
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(3)}], "came.csv"))
     assert found(context, "late@example.com") == [handle(context, 2)]
 
@@ -191,12 +191,12 @@ def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: C
     while left:
         erase_customer(context.data, context.keys, "bank", handle(context, left.pop()))
         assert holders(context, [1]) == sorted((0, handle(context, n)) for n in left)
-        assert asks_each(installed.load(context)[0].epochs[0], phone(1), [handle(context, n) for n in range(40)]) == [
+        assert asks_each(installation.load(context)[0].epochs[0], phone(1), [handle(context, n) for n in range(40)]) == [
             n in left for n in range(40)
         ]
 
 
-def asks_each(epoch: installed.Epoch, number: str, subjects: list[str]) -> list[bool]:
+def asks_each(epoch: installation.Epoch, number: str, subjects: list[str]) -> list[bool]:
     """Whether a phone number belongs to each of the subjects."""
     handles = np.frombuffer(bytes.fromhex("".join(subjects)), np.uint8).reshape(-1, 16)
     rows = epoch.list.main.rows_of(handles)
@@ -211,7 +211,7 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tm
         put(tmp_path, [BANK[4], {"customer_ref": "C000005"}], "went.csv"),
     )
     update(ullage, came, "--remove", went)
-    epoch = installed.load(loaded)[0].epochs[0]
+    epoch = installation.load(loaded)[0].epochs[0]
     numbers = [*range(10), 20, 99]
     tags = epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers])
     hits, subjects = epoch.list.look_up(tags)
@@ -224,7 +224,7 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tm
 
 
 def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
-    [lists] = installed.load(loaded)
+    [lists] = installation.load(loaded)
     tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])
     erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     lists.epochs[0].list.main.chunks._checked[:] = False
@@ -246,14 +246,14 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
 
 
 def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context, tmp_path: Path) -> None:
-    path = installed.path_of(loaded.data, "bank", 1)
+    path = installation.path_of(loaded.data, "bank", 1)
     erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     note = erased_path(path)
     body = note.read_bytes()
     for place in range(0, len(body), 7):
         note.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
         with pytest.raises(CorruptError):
-            installed.load(loaded)
+            installation.load(loaded)
     note.write_bytes(body)
     ullage("watchlist", "load", put(tmp_path, BANK), "--tenant", "bank")
     assert not note.exists()
@@ -276,7 +276,7 @@ def test_no_match_is_lost_while_lists_and_changes_are_installed(loaded: Context,
     def ask() -> None:
         reader = Context(loaded.data)
         while not stop.is_set():
-            [lists] = installed.load(reader)
+            [lists] = installation.load(reader)
             hits, subjects = lists.epochs[0].list.look_up(tags)
             if sorted(hits.tolist()) != list(range(30)) or len(np.unique(subjects)) != 30:
                 missed.append(hits.tolist())
@@ -307,13 +307,13 @@ def change(context: Context, folder: Path, rows: list[dict[str, str]]) -> None:
     from matcher.watchlist.changes import Changes
     from matcher.watchlist.source import Source
 
-    main = installed.path_of(context.data, "bank", 1)
+    main = installation.path_of(context.data, "bank", 1)
     (context.data / "building").mkdir(exist_ok=True)
     changes = Changes(context.keys, "bank", main, main.with_suffix(".delta"))
     changes.build(
         Source(put(folder, rows, "came.csv"), {}), None, folder / "x.delta", folder / "bank.subjects", context.clock.now()
     )
-    installed.install(context.data, context.keys, "bank", folder / "x.delta", context.clock.now())
+    installation.install(context.data, context.keys, "bank", folder / "x.delta", context.clock.now())
 
 
 def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: Context, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Texts
 from matcher.match.findings import findings
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
-from matcher.watchlist.cohorts import Coder, Table, counts_of, tally
+from matcher.watchlist.cohorts import Coder, CohortTable, counts_of, tally
 from matcher.watchlist.file import body_bytes, sections
 from matcher.watchlist.index import Watchlist
-from matcher.watchlist.source import Batch, Column, Source
+from matcher.watchlist.source import ColumnBatch, Source, SourceColumn
 from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
@@ -84,7 +84,7 @@ def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(loaded: Cont
 
 
 def test_a_label_that_few_customers_share_is_in_no_file(loaded: Context) -> None:
-    body = installed.path_of(loaded.data, "bank", 1).read_bytes()
+    body = installation.path_of(loaded.data, "bank", 1).read_bytes()
     assert b"loan" in body
     assert b"rare" not in body
 
@@ -124,7 +124,7 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(ullage, 
     assert ullage("watchlist", "update", later, "--tenant", "bank").exit_code == 0
     counted = told(loaded, [*range(59), 200, 201])
     assert counted == {"product=loan": 40, "product=card": 20, "branch=B0": 29, "branch=B1": 29, "export=E1": 40, "canary=new": 1}
-    delta = installed.path_of(loaded.data, "bank", 1).with_suffix(installed.DELTA).read_bytes()
+    delta = installation.path_of(loaded.data, "bank", 1).with_suffix(installation.DELTA).read_bytes()
     assert b"brand-new" not in delta
     gone = put(tmp_path, [{"customer_ref": "C000200"}], "c.csv")
     assert ullage("watchlist", "update", "--remove", gone, "--tenant", "bank").exit_code == 0
@@ -140,22 +140,22 @@ def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_pat
 
 
 def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
-    epoch = installed.load(loaded)[0].epochs[0].list
+    epoch = installation.load(loaded)[0].epochs[0].list
     [row] = [n for n in range(100) if epoch.labels(np.array([n])).get(("canary", "sms A"))]
     assert (
         ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", epoch.handle(row)).exit_code == 0
     )
-    after = installed.load(loaded)[0].epochs[0].list
+    after = installation.load(loaded)[0].epochs[0].list
     assert after.labels(np.array([row])) == {}
     assert sum(bool(after.labels(np.array([n]))) for n in range(100)) == 99
     after.check()
 
 
 def test_labels_cost_two_bytes_a_customer_and_less_an_entry(ullage, loaded: Context, tmp_path: Path) -> None:
-    labelled = installed.load(loaded)[0].epochs[0].list.header
+    labelled = installation.load(loaded)[0].epochs[0].list.header
     bare = [{name: row[name] for name in HEADER[:5]} for row in MANY]
     ullage("watchlist", "load", put(tmp_path, bare, "plain.csv", HEADER[:5]), "--tenant", "bank", "--digests", "none")
-    plain = installed.load(loaded)[0].epochs[0].list.header
+    plain = installation.load(loaded)[0].epochs[0].list.header
     table = labelled.combinations * 2 * len(labelled.dimensions) + labelled.label_bytes
     assert 0 < body_bytes(labelled) - body_bytes(plain) - table <= 2 * labelled.subjects + 3 * 8
     assert 2 * labelled.subjects <= 2 * labelled.entries
@@ -169,16 +169,16 @@ def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(ulla
 
 def test_a_damaged_table_is_seen() -> None:
     good = (("a", 30),)
-    for text, combination in ((b"[", [[1]]), (b"[[[1]]]", [[1]]), (b"[]", [[0]]), (Table(("d",), (good,)).encode(), [[2]])):
+    for text, combination in ((b"[", [[1]]), (b"[[[1]]]", [[1]]), (b"[]", [[0]]), (CohortTable(("d",), (good,)).encode(), [[2]])):
         with pytest.raises(CorruptError):
-            Table.read(("d",), text, np.array(combination, np.uint16))
+            CohortTable.read(("d",), text, np.array(combination, np.uint16))
 
 
-def batch(*rows: tuple[str, str]) -> Batch:
+def batch(*rows: tuple[str, str]) -> ColumnBatch:
     """Rows with a label of either dimension."""
-    columns = [Column(name, name, Texts.of([row[i].encode() for row in rows])) for i, name in enumerate(("one", "other"))]
+    columns = [SourceColumn(name, name, Texts.of([row[i].encode() for row in rows])) for i, name in enumerate(("one", "other"))]
     lines = range(2, len(rows) + 2)
-    return Batch(Path("list.csv"), lines, Texts.of([b"r"] * len(rows)), [], columns)
+    return ColumnBatch(Path("list.csv"), lines, Texts.of([b"r"] * len(rows)), [], columns)
 
 
 LABELS = st.sampled_from(["", "a", "b", "c"])
@@ -192,7 +192,7 @@ def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(batches: l
     rows = [row for some in batches for row in some]
     plain = Counter((name, row[i]) for row in rows for i, name in enumerate(("one", "other")) if row[i])
     assert tally([(table, codes)]) == {label: count for label, count in plain.items() if count >= 20} == table.enrolled()
-    again = Table.read(table.dimensions, table.encode(), table.combination)
+    again = CohortTable.read(table.dimensions, table.encode(), table.combination)
     assert [again.of(int(code)) for code in codes] == [
         {name: row[i] for i, name in enumerate(("one", "other")) if plain[name, row[i]] >= 20} for row in rows
     ]

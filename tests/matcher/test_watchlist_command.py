@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matcher.match.findings import findings
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from tests.durable import Names
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed, matcher_of, phone
@@ -136,7 +136,7 @@ def test_a_poor_list_is_refused_whole_and_what_was_live_stays(ullage, context: C
 def test_a_list_without_anyone_to_find_is_refused(ullage, context: Context, export: Path, body: str) -> None:
     export.write_text(body, encoding="utf-8")
     assert isinstance(ullage("watchlist", "load", export, "--tenant", "bank").exception, ConfigError)
-    assert installed.tenants(context.data) == []
+    assert installation.tenants(context.data) == []
     assert not list(context.data.glob("build*"))
 
 
@@ -155,7 +155,7 @@ def test_wrong_options_are_one_line(ullage, export: Path, words: list[str], said
 def test_build_here_install_there(ullage, context: Context, export: Path, tmp_path: Path) -> None:
     built = ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path / "out")
     assert "bank.subjects stays here" in built.stdout
-    assert installed.tenants(context.data) == []
+    assert installation.tenants(context.data) == []
     assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
     done = ullage("watchlist", "load", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
     assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", done.stdout)
@@ -182,7 +182,7 @@ def built(ullage, export: Path, tmp_path: Path) -> Path:
 
 def refusal(context: Context, file: Path, tenant: str = "bank") -> str:
     with pytest.raises((ConfigError, CorruptError)) as error:
-        installed.install(context.data, context.keys, tenant, file, context.clock.now())
+        installation.install(context.data, context.keys, tenant, file, context.clock.now())
     assert not list((context.data / "watchlists").rglob("*.*")), "nothing of a refused file stays"
     return str(error.value)
 
@@ -211,11 +211,11 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(conte
 
 
 def test_a_damaged_file_that_is_installed_is_not_used(bank: Context) -> None:
-    path = installed.path_of(bank.data, "bank", 1)
+    path = installation.path_of(bank.data, "bank", 1)
     body = path.read_bytes()
     path.write_bytes(body[:-40] + bytes([body[-40] ^ 1]) + body[-39:])
     with pytest.raises(CorruptError):
-        installed.load(bank)
+        installation.load(bank)
 
 
 def test_subjects_are_resolved_with_a_case_and_audited(ullage, context: Context, export: Path, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     assert "no newer epoch that is filled" in str(rotate("--retire").exception)
     assert handles(context, phone(3)) == before
     ullage("watchlist", "load", export, "--tenant", "bank")
-    assert [e.number for e in installed.load(context)[0].epochs] == [1, 2]
+    assert [e.number for e in installation.load(context)[0].epochs] == [1, 2]
     assert "epoch 1 is destroyed" in rotate("--retire").stdout
     assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
     assert not context.keys.exists("bank/match-1.key")
@@ -285,7 +285,7 @@ def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Cont
     enrol(context, "bank", [customer(1)])
     enrol(context, "gone", [customer(2)])
     assert "ok     watchlists: bank 1 customers" in ullage("check").stdout
-    installed.path_of(context.data, "gone", 1).unlink()
+    installation.path_of(context.data, "gone", 1).unlink()
     (context.data / "ullage.toml").write_text("[tenants.bank]\n[tenants.never]\n")
     done = ullage("check")
     assert done.exit_code == Exit.FAILED

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from alerts.lookup.exposed import index_tags
+from alerts.lookup.person_lookup import index_tags
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer, listed
 from tests.matcher.conftest import BANK
 from ullage import setup
 from ullage.errors import ConfigError
-from ullage.lookup.enrolled import Enrolled, EnrolledLists, path_of
+from ullage.lookup.list_index import EnrolledLists, VerifiedList, path_of
 from ullage.security.masking import Secret
 from ullage.settings import Context
 
@@ -30,7 +30,7 @@ def write(path: Path, customers: list[dict[str, str]]) -> Path:
 
 
 def pairs(context: Context, path: Path | None = None) -> list[tuple[bytes, bytes]]:
-    opened = Enrolled(path or path_of(context.data, "bank"), context.keys, "bank")
+    opened = VerifiedList(path or path_of(context.data, "bank"), context.keys, "bank")
     return [(row[:16].tobytes(), row[16:].tobytes()) for some in opened.pairs() for row in some]
 
 
@@ -70,7 +70,7 @@ def test_load_writes_a_pair_for_each_value_that_may_be_typed(ullage, context: Co
 def test_a_plus_tag_is_recorded_both_ways(ullage, context: Context, tmp_path: Path) -> None:
     export = write(tmp_path / "export.csv", [{"customer_ref": "C1", "email": "li+shop@example.com"}])
     ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
-    key, opened = context.keys.read("bank/index-1.key"), Enrolled(path_of(context.data, "bank"), context.keys, "bank")
+    key, opened = context.keys.read("bank/index-1.key"), VerifiedList(path_of(context.data, "bank"), context.keys, "bank")
     asked = {m: index_tags(key, "bank", "email", Secret(f"{m}@example.com")) for m in ("li+shop", "li", "li+x", "wang")}
     found = {mail: any(opened.has(bytes.fromhex(tag)) for tag in tags) for mail, tags in asked.items()}
     assert found == {"li+shop": True, "li": True, "li+x": True, "wang": False}

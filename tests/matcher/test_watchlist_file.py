@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from matcher.watchlist import Watchlist
 from matcher.watchlist.build import index_entries, number_customers
-from matcher.watchlist.file import ALGORITHM, VERSION, Header, marks, sizes_for, upper, write
+from matcher.watchlist.file import ALGORITHM, VERSION, WatchlistHeader, marks, sizes_for, upper, write
 from matcher.watchlist.runs import Runs
 from ullage.errors import ConfigError, CorruptError
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key()
-HEADER = Header(
+HEADER = WatchlistHeader(
     version=VERSION, algorithm=ALGORITHM, tenant="bank", epoch=1, created="2026-01-01T00:00:00+00:00",
     expires="2027-01-01T00:00:00+00:00", kinds=(("phone", "plain"), ("phone", "md5")), counts=(7, 0),
     digested=("phone",), key_check="00",
@@ -158,7 +158,7 @@ def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, chang
 def test_a_head_that_nobody_signed_is_not_repeated(tmp_path: Path, said: dict) -> None:
     head = json.dumps({"version": VERSION, "algorithm": ALGORITHM, **said}).encode()
     with pytest.raises(ConfigError, match="build it again") as raised:
-        Header.decode(tmp_path / "a.watchlist", head)
+        WatchlistHeader.decode(tmp_path / "a.watchlist", head)
     assert "154" not in str(raised.value).removeprefix(str(tmp_path))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from matcher.columns.batch import Texts
 from matcher.watchlist.tagging import enrolled, entries_of
-from ullage.identifiers import kinds, masked
+from ullage.identifiers import kinds, masked_value
 from ullage.lookup.written_forms import DIGESTED, written_forms
 
 
@@ -75,8 +75,8 @@ def test_masks_are_those_that_are_searched_for() -> None:
         ("resident_id", "11010519491231002X", {"1101**********002X", "110105********002X"}),
         ("card", "6200000000000005", set()),
     ):
-        assert {text for form, _, text in forms(kind, value, digested=False) if form == masked.FORM} == masks
-        assert {candidate.normal for mask in masks for candidate in masked.find(mask)} == masks
+        assert {text for form, _, text in forms(kind, value, digested=False) if form == masked_value.FORM} == masks
+        assert {candidate.normal for mask in masks for candidate in masked_value.find(mask)} == masks
 
 
 EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in kind.examples})
@@ -84,5 +84,5 @@ EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in
 
 @pytest.mark.parametrize(("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")])
 def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str) -> None:
-    made = {(form, text) for form, _, text in forms(kind, value, digested=kind in DIGESTED) if form != masked.FORM}
+    made = {(form, text) for form, _, text in forms(kind, value, digested=kind in DIGESTED) if form != masked_value.FORM}
     assert set(written_forms(kind, value)) == made

@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.file import read_header
 from matcher.watchlist.index import Index
@@ -24,8 +24,8 @@ from ullage.security.keys import make_tenant, verify_key
 from ullage.settings import Context
 
 
-def header_of(context: Context, suffix: str = installed.SUFFIX):
-    path = installed.path_of(context.data, "bank", 1).with_suffix(suffix)
+def header_of(context: Context, suffix: str = installation.SUFFIX):
+    path = installation.path_of(context.data, "bank", 1).with_suffix(suffix)
     return read_header(path, verify_key(context.keys, "bank"))
 
 
@@ -41,7 +41,7 @@ def test_it_is_in_every_list_and_counts_as_no_customer(bank: Context, ullage: Ca
     assert (header.customers, header.subjects, header.enrolled) == (10, 11, header.entries - 1)
     assert sum(header.counts) == header.enrolled
     assert {kind for kind, _ in header.kinds} == {"phone", "resident_id", "email", "name"}
-    [lists] = installed.load(bank)
+    [lists] = installation.load(bank)
     assert lists.customers == 10
     assert SELF_TEST[:2] not in lists.epochs[0].list.kinds
     assert "bank epoch 1: 10 customers" in ullage("watchlist", "show").output
@@ -60,14 +60,14 @@ def test_a_text_with_its_value_is_of_no_concern(bank: Context) -> None:
 def test_a_look_up_that_finds_nothing_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Index, "in_bitmap", lambda self, high: np.empty(0, np.int64))
     with pytest.raises(CorruptError, match=r"1\.watchlist does not find its own self-test entry: install it again"):
-        installed.load(bank)
+        installation.load(bank)
 
 
 def test_a_handle_that_is_anothers_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Index.handles
     monkeypatch.setattr(Index, "handles", lambda self, subjects: real(self, np.maximum(subjects - 1, 0)))
     with pytest.raises(CorruptError, match="self-test"):
-        installed.load(bank)
+        installation.load(bank)
 
 
 def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
@@ -78,38 +78,38 @@ def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
     monkeypatch.setattr(TagKeys, "tagger", lambda self, kind, form: real(self, f"{kind}s", form))
     monkeypatch.setattr(TagKeys, "check_value", lambda self: right)
     with pytest.raises(CorruptError, match="self-test"):
-        installed.load(bank)
+        installation.load(bank)
 
 
 def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Builder, "_add_self_test", lambda self, entries, customers: np.zeros(0, np.uint32))
     enrol(context, "bank", [customer(n) for n in range(3)])
     with pytest.raises(CorruptError, match="self-test"):
-        installed.load(context)
+        installation.load(context)
 
 
 def test_a_days_changes_have_their_own(bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     updated(ullage, bank, customer(10), customer(11))
     updated(ullage, bank, customer(12))
-    header = header_of(bank, installed.DELTA)
+    header = header_of(bank, installation.DELTA)
     assert (header.customers, header.subjects) == (3, 4)
-    [lists] = installed.load(bank)
+    [lists] = installation.load(bank)
     assert lists.customers == 13
     assert f"{sum(header.counts)} entries came" in ullage("watchlist", "show").output
     real = Index.look_up
     nothing = np.empty(0, np.int64)
     monkeypatch.setattr(Index, "look_up", lambda self, tags: (nothing, nothing) if self.header.base else real(self, tags))
     with pytest.raises(CorruptError, match=r"1\.delta does not find"):
-        installed.load(bank)
+        installation.load(bank)
 
 
 def test_erasing_spares_it_and_erasing_it_is_refused(bank: Context, ullage: Callable[..., Result]) -> None:
     updated(ullage, bank, customer(10))
-    [lists] = installed.load(bank)
+    [lists] = installation.load(bank)
     for handle in lists.epochs[0].list.handles(np.arange(11)):
         done = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle)
         assert re.search("watchlists: [1-9][0-9]* removed", done.output) or handle == SELF_TEST_HANDLE.hex()
-        installed.load(bank)
+        installation.load(bank)
     refused = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", SELF_TEST_HANDLE.hex())
     assert isinstance(refused.exception, ConfigError)
     assert "self-test entry" in str(refused.exception)
@@ -128,7 +128,7 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Con
         assert f"built beside another key than is here, {path}: restore" in str(refused.exception)
         path.write_bytes(key)
     structlog.reset_defaults()
-    installed.load(bank)
+    installation.load(bank)
 
 
 def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(context: Context, tmp_path: Path) -> None:
@@ -140,6 +140,6 @@ def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_buil
     for name in ("match-1.key", "index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, there.keys.root / "bank" / name)
     shutil.copy(context.keys.root / "capture.key", there.keys.root / "capture.key")  # match's own
-    path = installed.path_of(context.data, "bank", 1)
-    installed.install(there.data, there.keys, "bank", path, there.clock.now())
-    assert installed.load(there)[0].customers == 1
+    path = installation.path_of(context.data, "bank", 1)
+    installation.install(there.data, there.keys, "bank", path, there.clock.now())
+    assert installation.load(there)[0].customers == 1

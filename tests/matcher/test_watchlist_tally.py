@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.build_report import KEPT_REJECTS, Control, Report
 from matcher.watchlist.source import Source
 from tests.matcher.bank import customer, listed, phone
@@ -75,7 +75,7 @@ def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_
     refused = ullage(*words)
     assert isinstance(refused.exception, ConfigError)
     assert "part-0.csv.gz and 2 more: " in str(refused.exception)
-    assert installed.tenants(context.data) == []
+    assert installation.tenants(context.data) == []
     totals.write_text("rows 30\nphone 30\n", encoding="utf-8")
     assert ullage(*words).stdout.startswith("bank: 30 customers, 90 identifiers")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.incidents.fold import Place
+from alerts.incidents.fold import Placement
 from alerts.incidents.projection import sighting_of
 from alerts.incidents.replay import Replay
 from matcher.match.findings import findings
@@ -135,5 +135,5 @@ def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None
     statistics = Finding.decode(finding.encode(), FINDING_SCHEMA).statistics
     assert (statistics.rows, statistics.rows_of_others) == (25_010, 25_000)
     assert (statistics.own_card_rows, statistics.known_cards, statistics.own_cards) == (25_010, 10, 25_000)
-    sighting = sighting_of(finding, Place("INC-A", opens=True, linked=()), Replay(), None, context.clock.now())
+    sighting = sighting_of(finding, Placement("INC-A", opens=True, linked=()), Replay(), None, context.clock.now())
     assert (sighting.rows_of_others, sighting.own_card_rows, sighting.known_cards) == (25_000, 25_010, 10)

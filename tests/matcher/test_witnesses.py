@@ -14,9 +14,9 @@ from matcher.columns.batch import Texts
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from matcher.match.whose_rows import MOST_VALUES, pairs_of
-from matcher.records.reader import Columns
+from matcher.records.reader import HeaderColumns
 from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE
-from matcher.watchlist import installed
+from matcher.watchlist import installation
 from matcher.watchlist.tagging import HandleKey
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in
 from tests.factories import capture
@@ -107,7 +107,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage
     done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
     assert f"{len(before)} witnesses" in done.output
     for epoch in (1, 2):
-        listed = installed.open_installed(loaded.data, loaded.keys, "bank", epoch)
+        listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
         references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
         handles = HandleKey(loaded.keys, "bank").tags(references)
         hits, _ = listed.list.look_up(listed.tags.tagger(KIND, HOLDER).tag([handle.tobytes() for handle in handles]))
@@ -115,7 +115,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage
 
 
 def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, loaded: Context) -> None:
-    opened = installed.open_installed(loaded.data, loaded.keys, "bank", 1)
+    opened = installation.open_installed(loaded.data, loaded.keys, "bank", 1)
     counts, number = opened.list.counts(), len(chosen(loaded))
     assert (counts[f"{KIND}.{HOLDER}"], counts[f"{KIND}.{PAIR}"]) == (number, number)
     assert f"{KIND}.{PAIR} {number}" in ullage("watchlist", "show").stdout
@@ -274,7 +274,7 @@ def test_a_wrong_use_is_one_line_and_makes_no_tenant(
     assert done.exit_code != 0
     assert isinstance(done.exception, ConfigError)
     assert told in str(done.exception)
-    assert not installed.tenants(context.data)
+    assert not installation.tenants(context.data)
 
 
 def test_columns_that_are_called_otherwise_are_mapped_or_named(ullage, context: Context, tmp_path: Path) -> None:
@@ -304,15 +304,15 @@ def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) 
 def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -> None:
     text = "".join(parts).encode("latin-1", "ignore") + "".join(parts).encode()
     for style in (LINE, OBJECT, TUPLE, BLOCK):
-        for columns in (Columns("|", names=("amount", "date")), Columns(), Columns(",")):
+        for columns in (HeaderColumns("|", names=("amount", "date")), HeaderColumns(), HeaderColumns(",")):
             pairs = pairs_of(text, style, columns)
             assert pairs is None or 0 < len(pairs.cents) == len(pairs.days) <= MOST_VALUES**2
 
 
 def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
     row = b"|".join([b"1200|2025-01-05"] * 4_000)
-    many = pairs_of(b"|".join([row] * 50), LINE, Columns("|"))
-    assert many == pairs_of(row, LINE, Columns("|"))
+    many = pairs_of(b"|".join([row] * 50), LINE, HeaderColumns("|"))
+    assert many == pairs_of(row, LINE, HeaderColumns("|"))
     assert "1200" not in repr(many) + repr(list(amounts_in("放款1200"))) + str(many)
 
 

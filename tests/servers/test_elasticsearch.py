@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from alerts.records import CLASSES, Audit, Claim, Incident
-from alerts.store import IncidentStore, Outcome, Where, open_store
+from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.mapping import index_name, templates
 from deploy.local.elasticsearch import find_java
 from tests.alerts import builders
@@ -62,26 +62,26 @@ def incident(n: int) -> Incident:
 
 
 QUERIES = {
-    "all": Where(),
-    "one character": Where(text="银"),
-    "another character": Where(text="證"),
-    "a rare character": Where(text="批"),
-    "two characters": Where(text="客户"),
-    "two across a border": Where(text="售某"),
-    "three characters": Where(text="四件套"),
-    "three with a number": Where(text="第12批"),
-    "a long phrase": Where(text="出售某银行客户信息"),
-    "two phrases": Where(text="信用卡 分享"),
-    "latin": Where(text="vip sell"),
-    "half a word": Where(text="VI"),
-    "full width": Where(text="ＶＩＰ"),
-    "signs": Where(text='"*:(AND) OR -客户~2 /.*/'),
-    "signs alone": Where(text="*:* -()"),
-    "nothing": Where(text="龙虾"),
-    "text and filter": Where({"severity": ("high",), "kinds": ("card",)}, text="银行"),
-    "a set": Where({"sites": ("site1", "site3"), "tenant": ("bank",)}),
-    "before": Where({"origin": ("unknown",)}, before=T0 + timedelta(minutes=40, microseconds=3)),
-    "ids": Where(text="客户", ids=[f"INC-{n:03d}" for n in range(100)], without=["INC-000", "INC-007"]),
+    "all": DocumentFilter(),
+    "one character": DocumentFilter(text="银"),
+    "another character": DocumentFilter(text="證"),
+    "a rare character": DocumentFilter(text="批"),
+    "two characters": DocumentFilter(text="客户"),
+    "two across a border": DocumentFilter(text="售某"),
+    "three characters": DocumentFilter(text="四件套"),
+    "three with a number": DocumentFilter(text="第12批"),
+    "a long phrase": DocumentFilter(text="出售某银行客户信息"),
+    "two phrases": DocumentFilter(text="信用卡 分享"),
+    "latin": DocumentFilter(text="vip sell"),
+    "half a word": DocumentFilter(text="VI"),
+    "full width": DocumentFilter(text="ＶＩＰ"),
+    "signs": DocumentFilter(text='"*:(AND) OR -客户~2 /.*/'),
+    "signs alone": DocumentFilter(text="*:* -()"),
+    "nothing": DocumentFilter(text="龙虾"),
+    "text and filter": DocumentFilter({"severity": ("high",), "kinds": ("card",)}, text="银行"),
+    "a set": DocumentFilter({"sites": ("site1", "site3"), "tenant": ("bank",)}),
+    "before": DocumentFilter({"origin": ("unknown",)}, before=T0 + timedelta(minutes=40, microseconds=3)),
+    "ids": DocumentFilter(text="客户", ids=[f"INC-{n:03d}" for n in range(100)], without=["INC-000", "INC-007"]),
 }
 
 
@@ -91,7 +91,7 @@ def test_twenty_queries_have_the_same_answers_as_sqlite(store: IncidentStore, tm
     with contextlib.closing(open_store("sqlite:///other.sqlite", tmp_path)) as embedded:
         answers = []
         for one in (embedded, store):
-            assert one.put(documents) == [Outcome.CREATED] * 300
+            assert one.put(documents) == [WriteResult.CREATED] * 300
             one.refresh()
             answers.append({name: paged(one, where) for name, where in QUERIES.items()})
             assert {name: one.count(Incident, where) for name, where in QUERIES.items()} == {
@@ -102,7 +102,7 @@ def test_twenty_queries_have_the_same_answers_as_sqlite(store: IncidentStore, tm
     assert sum(bool(found) for found in answers[0].values()) >= 15
 
 
-def paged(store: IncidentStore, where: Where) -> list[str]:
+def paged(store: IncidentStore, where: DocumentFilter) -> list[str]:
     """Every id, in order, over pages of 70."""
     ids, after = [], "first"
     while after:
@@ -116,16 +116,16 @@ def paged(store: IncidentStore, where: Where) -> list[str]:
 def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored(store: IncidentStore) -> None:
     documents = [claim(n, tenant="x" * 40_000 if n == 500 else "bank") for n in range(1000)]
     outcomes = store.put(documents)
-    assert outcomes.index(Outcome.REJECTED) == 500
-    assert outcomes.count(Outcome.CREATED) == 999
+    assert outcomes.index(WriteResult.REJECTED) == 500
+    assert outcomes.count(WriteResult.CREATED) == 999
     store.refresh()
-    assert store.count(Claim, Where()) == 999
+    assert store.count(Claim, DocumentFilter()) == 999
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("id_", ["", "x" * 513])
 def test_an_id_that_no_index_takes_spoils_no_other_document(store: IncidentStore, id_: str) -> None:
-    assert store.put([claim(1), claim(2, id=id_), claim(3)]) == [Outcome.CREATED, Outcome.REJECTED, Outcome.CREATED]
+    assert store.put([claim(1), claim(2, id=id_), claim(3)]) == [WriteResult.CREATED, WriteResult.REJECTED, WriteResult.CREATED]
     assert store.get(Claim, id_) is None
     assert store.delete(Claim, [id_]) == 0
     with pytest.raises(RecordError):
@@ -151,15 +151,20 @@ def test_a_server_that_was_killed_is_waited_for_and_has_every_write(store: Incid
     assert backend.server
     assert store.create([claim(1)]) == [True]
     backend.server.kill()
-    calls = (lambda: store.get(Claim, "x"), lambda: store.count(Claim, Where()), lambda: store.put([claim(2)]), store.refresh)
-    for call in (*calls, lambda: list(store.scroll(Claim, Where()))):
+    calls = (
+        lambda: store.get(Claim, "x"),
+        lambda: store.count(Claim, DocumentFilter()),
+        lambda: store.put([claim(2)]),
+        store.refresh,
+    )
+    for call in (*calls, lambda: list(store.scroll(Claim, DocumentFilter()))):
         with pytest.raises(UnavailableError) as raised:
             call()
         assert "\n" not in str(raised.value)
     backend.server.start()
     assert store.create([claim(1), claim(2)]) == [False, True]
     store.refresh()
-    assert store.count(Claim, Where()) == 2
+    assert store.count(Claim, DocumentFilter()) == 2
 
 
 @pytest.mark.servers
@@ -207,7 +212,11 @@ def knock(port: int, seconds: float) -> None:
 def test_indexes_that_nobody_made_are_an_error_and_are_not_made(backend: Backend, url: str, tmp_path: Path) -> None:
     other = url.replace(prefix(url), "ullage-none-")
     with contextlib.closing(open_store(other, tmp_path)) as missing:
-        for call in (lambda: missing.put([claim(1)]), lambda: missing.get(Claim, "x"), lambda: missing.count(Claim, Where())):
+        for call in (
+            lambda: missing.put([claim(1)]),
+            lambda: missing.get(Claim, "x"),
+            lambda: missing.count(Claim, DocumentFilter()),
+        ):
             with pytest.raises(ConfigError, match=r"templates|right"):
                 call()
     assert backend.server

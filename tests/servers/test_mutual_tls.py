@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.records import CLASSES, Claim
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.certificates import Authority
 from deploy.local.elasticsearch import ADMIN, CERTIFIED_USER, Server, elasticsearch
@@ -113,7 +113,7 @@ class Node:
 
     def refusal(self, **wrong: str) -> str:
         with contextlib.closing(open_store(self.url(**wrong), self.data)) as store:
-            return refusal(lambda: store.count(Claim, Where()))
+            return refusal(lambda: store.count(Claim, DocumentFilter()))
 
     def check(self, **wrong: str) -> list[str]:
         return check(self.data, "incident store", store=self.url(**wrong))
@@ -266,9 +266,9 @@ def test_a_node_of_another_name_or_whose_certificate_is_over_is_refused_and_our_
     mine = node.data / f"{secrets.token_hex(4)}.pem"
     write(mine, authority.client(OPERATOR, OVER).pair)
     with contextlib.closing(open_store(node.url(mine.name), node.data)) as store:
-        assert "it refuses our certificate (" in refusal(lambda: store.count(Claim, Where()))
+        assert "it refuses our certificate (" in refusal(lambda: store.count(Claim, DocumentFilter()))
         write(mine, authority.client(OPERATOR).pair)
-        assert store.count(Claim, Where()) >= 0
+        assert store.count(Claim, DocumentFilter()) >= 0
     try:
         for made, says in (
             (authority.server(until=OVER), "its certificate has expired: have it renewed"),

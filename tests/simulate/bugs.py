@@ -24,10 +24,10 @@ from alerts.notify.message import Message
 from alerts.notify.sender import Sender
 from alerts.records import Notification
 from alerts.records.document import Document
-from alerts.store import Outcome
+from alerts.store import WriteResult
 from alerts.store.sqlite import SqliteStore
-from crawlers.frontier.database import Frontier, Leased
-from crawlers.intake.feed import FLUSH_SECONDS, Feed
+from crawlers.frontier.database import Frontier, PageLease
+from crawlers.intake.feed import FLUSH_SECONDS, IntakeWriter
 from crawlers.scheduling.site_state import SiteStates
 from crawlers.visiting.pipelines.publish import PublishPipeline
 from crawlers.visiting.spider import PageRead
@@ -36,7 +36,7 @@ from matcher.match.capture_key import CaptureKey
 from ullage.bus import Record
 from ullage.bus.sqlite import SqliteSubscription
 from ullage.records.hours import SEEN
-from ullage.running_time import Old, Reading
+from ullage.running_time import ClockReading, Old
 from ullage.runtime.worker import Worker
 
 
@@ -116,7 +116,7 @@ def _told_first() -> Any:
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
-        def unless_under_way(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[Outcome]:
+        def unless_under_way(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[WriteResult]:
             kept = [one for one in documents if not (isinstance(one, Notification) and one.outcome == "pending" and one.message)]
             return put(store, kept, *over)
 
@@ -131,7 +131,7 @@ def _sent_first() -> Any:
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
-        def as_sent(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[Outcome]:
+        def as_sent(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[WriteResult]:
             at = sender.setup.clock.now()
             kept = [
                 one.model_copy(update={"outcome": "sent", "sent_at": at})
@@ -149,13 +149,13 @@ def _sent_first() -> Any:
 
 def _taken_first() -> Any:
     """Whoever hands a message in is told that it is durable before it is."""
-    flush = Feed.flush
+    flush = IntakeWriter.flush
 
-    def later(feed: Feed) -> None:
+    def later(feed: IntakeWriter) -> None:
         if feed._waiting and feed.clock.monotonic() - feed._since >= FLUSH_SECONDS:
             flush(feed)
 
-    return mock.patch.object(Feed, "flush", later)
+    return mock.patch.object(IntakeWriter, "flush", later)
 
 
 def _values_of_all() -> Any:
@@ -198,7 +198,7 @@ def _kept_after_failure() -> Any:
     """A page that was not read stays leased."""
     leave = Frontier._leave
 
-    def left(frontier: Frontier, leased: Leased, *how: Any, **more: Any) -> None:
+    def left(frontier: Frontier, leased: PageLease, *how: Any, **more: Any) -> None:
         leave(frontier, leased, *how, **more)
         frontier._held.setdefault(leased.site, set()).add(leased.name)
 
@@ -214,7 +214,7 @@ def _kept_after_crash() -> Any:
     """A lease is noted on the disk, and whoever begins anew does not take it back."""
     lease = Frontier.lease
 
-    def leased(frontier: Frontier, site: str) -> Leased | None:
+    def leased(frontier: Frontier, site: str) -> PageLease | None:
         if (found := lease(frontier, site)) is not None:
             with frontier._change(durable=False) as database:
                 database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, found.name))
@@ -279,10 +279,10 @@ def _not_waited_for() -> Any:
 def _trusts_the_clock() -> Any:
     """What is old is so by the wall clock, whatever it was set to."""
 
-    def older(reading: Reading, seconds: float, **_: bool) -> Old:
+    def older(reading: ClockReading, seconds: float, **_: bool) -> Old:
         return Old(((-math.inf, reading.wall - seconds),))
 
-    return mock.patch.multiple(Reading, older=older, is_suspended=False)
+    return mock.patch.multiple(ClockReading, older=older, is_suspended=False)
 
 
 def _always_seen() -> Any:

@@ -13,10 +13,10 @@ import apsw
 from alerts.clocks.book import FRESH, known, records
 from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
-from alerts.incidents import replaced
+from alerts.incidents import replacement
 from alerts.notify.plan import routes_for
 from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from crawlers.frontier.database import FILE as FRONTIER
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer
@@ -71,7 +71,7 @@ def broken(night: Night) -> list[str]:
 
 def _broken(night: Night) -> list[str]:
     with contextlib.closing(configured_store(night.context)) as store:
-        heads = [one for one in store.scroll(Incident, Where()) if not one.part_of]
+        heads = [one for one in store.scroll(Incident, DocumentFilter()) if not one.part_of]
         return [
             *_incidents(night, store, heads),
             *_posts(night, store),
@@ -94,7 +94,7 @@ def _broken(night: Night) -> list[str]:
 
 def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """Every leak is one incident of each tenant, with its customers and no others; no incident is of anything else."""
-    who = {head.id: {one.subject for one in store.scroll(Exposure, Where({"incident": head.family}))} for head in heads}
+    who = {head.id: {one.subject for one in store.scroll(Exposure, DocumentFilter({"incident": head.family}))} for head in heads}
     known = set[str]()
     for leak in night.script.leaks:
         for tenant in leak.tenants:
@@ -120,7 +120,7 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
 def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
     """Every post that can still be read, or was acknowledged, is a sighting of each tenant of whom it shows somebody."""
     seen, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
-    for one in store.scroll(Sighting, Where()):
+    for one in store.scroll(Sighting, DocumentFilter()):
         seen[one.tenant, one.site].add(one.post_id)
     for place, post in (both for leak in night.script.leaks for both in leak.posts):
         if post.stays or post.id in night.taken:
@@ -132,13 +132,13 @@ def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
 
 def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """What is known of an incident or a post is of its tenant, and no message tells of several."""
-    whose = {one.id: one.tenant for one in store.scroll(Incident, Where())}
+    whose = {one.id: one.tenant for one in store.scroll(Incident, DocumentFilter())}
     for kind in OF_INCIDENTS:
-        for one in store.scroll(kind, Where()):
+        for one in store.scroll(kind, DocumentFilter()):
             if one.incident in whose and one.tenant != whose[one.incident]:
                 yield f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of {whose[one.incident]}"
-    seen = {one.id: one.tenant for one in store.scroll(Sighting, Where())}
-    for post in store.scroll(Presence, Where()):
+    seen = {one.id: one.tenant for one in store.scroll(Sighting, DocumentFilter())}
+    for post in store.scroll(Presence, DocumentFilter()):
         if any(seen.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
             yield f"what is known of a post of {post.tenant} has sightings of others"
     for name, channel in night.channels.items():
@@ -150,8 +150,8 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
 
 def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """Each sighting stands in the exposures of all customers that it showed, and each incident counts its sightings."""
-    sightings = replaced.standing(list(store.scroll(Sighting, Where())))
-    shown = Counter(sighting for exposure in store.scroll(Exposure, Where()) for sighting in exposure.sightings)
+    sightings = replacement.standing(list(store.scroll(Sighting, DocumentFilter())))
+    shown = Counter(sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings)
     for one in sightings:
         if shown[one.id] != one.customers:
             yield f"a sighting of {one.incident} showed {one.customers} customers and is in {shown[one.id]} exposures"
@@ -178,7 +178,7 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
         for one in channel.arrived:
             if one.why == "new":
                 messages[name, one.incident].add(one.message)
-    failed = list(store.scroll(Notification, Where({"outcome": ("failed",)})))
+    failed = list(store.scroll(Notification, DocumentFilter({"outcome": ("failed",)})))
     # By a clock that somebody took for right these were tried for days.
     outdated = {one.id for one in failed if one.attempts and night.faults.struck["calendar"]}
     given_up = {(one.channel, one.incident) for one in failed if one.id in outdated}
@@ -203,7 +203,7 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
     for name, channel in night.channels.items():
         for one in channel.arrived:
             first[name, one.incident, one.message].append(one.at)
-    for one in store.scroll(Notification, Where({"outcome": ("pending", "sent")})):
+    for one in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
         since = max(one.due.timestamp() - began, FAULTY_SECONDS)
         if one.outcome == "pending" and now - since > PROMISE_SECONDS:
             yield f"{one.what} of {one.incident} on {one.channel} waits since {now - since:.0f} s"
@@ -231,8 +231,8 @@ def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterat
 def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
     """What is counted of duties is what is owed, and the mark says that it is so."""
     duties = Duties(store, night.context.tenant, night.context.clock)
-    owed = {one.id: one for one in records(duties, list(store.scroll(Incident, Where())))}
-    found = {one.id: one for one in store.scroll(DutyRecord, Where())}
+    owed = {one.id: one for one in records(duties, list(store.scroll(Incident, DocumentFilter())))}
+    found = {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
     for id_ in sorted(owed.keys() | found.keys()):
         if owed.get(id_) != found.get(id_):
             yield f"the duty record {id_} is not what is owed"

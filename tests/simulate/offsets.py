@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.simulate.process import Process
-from ullage.bus import Place, Record
+from ullage.bus import PartitionPosition, Record
 
 Of = tuple[str, str, int]
 """A topic, a group and a partition."""
@@ -38,7 +38,7 @@ class Offsets:
         """A process has given up a group's place."""
         self._consumers[topic, group] = [one for one in self._consumers.get((topic, group), ()) if one is not process]
 
-    def stand(self, topic: str, group: str, places: Mapping[int, Place]) -> None:
+    def stand(self, topic: str, group: str, places: Mapping[int, PartitionPosition]) -> None:
         """A group stands at these: not before where it stood, nor behind what it was handed."""
         for partition, place in places.items():
             of = topic, group, partition

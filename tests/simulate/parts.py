@@ -16,7 +16,7 @@ from alerts.store import IncidentStore, configured_store
 from tests.simulate.faults import BUS, LATE, STORE, Faults
 from tests.simulate.offsets import Offsets
 from tests.simulate.process import Process
-from ullage.bus import Bus, Lag, Outgoing, Place, Publisher, Record, Subscription
+from ullage.bus import Bus, Lag, Outgoing, PartitionPosition, Publisher, Record, Subscription
 from ullage.records.heartbeat import is_heartbeat
 from ullage.settings import Context
 
@@ -83,7 +83,7 @@ class _Bus:
         self.faults.call(self.process, BUS, "lag")
         return self.inner.lag(topic, group)
 
-    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+    def places(self, topic: str, group: str) -> Mapping[int, PartitionPosition]:
         # On crawl's loop this runs within the loop: it must not wait.
         return self.inner.places(topic, group)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from alerts.command import run_alert
 from crawlers.command import crawl
-from crawlers.intake.feed import Feed
-from crawlers.intake.line import Line
+from crawlers.intake.feed import IntakeWriter
+from crawlers.intake.line import CaptureLine
 from matcher.cli.match import match
 from tests.simulate.faults import Faults
 from tests.simulate.parts import Appended, SimulatedContext
@@ -51,7 +51,7 @@ class Roles:
     def _chats(self, process: Process) -> None:
         """Whoever hands messages in keeps each until it was told that it is durable, as a collector does."""
         timeline = self._faults.timeline
-        feed, put = Feed.of(self._own(process), process.stop), 0
+        feed, put = IntakeWriter.of(self._own(process), process.stop), 0
         while not process.stop.is_set():
             due = [
                 (chat, post)
@@ -70,6 +70,8 @@ class Roles:
             process.stop.wait(20.0)
         feed.end()
 
-    def _line(self, chat: str, post: Post) -> Line:
+    def _line(self, chat: str, post: Post) -> CaptureLine:
         said_at = datetime.fromtimestamp(self._faults.clock.began + post.at, UTC)
-        return Line(site=chat, text=post.text, author=post.author, channel=f"#{chat}", message_id=post.id, published_at=said_at)
+        return CaptureLine(
+            site=chat, text=post.text, author=post.author, channel=f"#{chat}", message_id=post.id, published_at=said_at
+        )

@@ -19,8 +19,8 @@ from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
 from twisted.python.failure import Failure
 
+from crawlers.visiting.pipelines.deduplicate import SeenPipeline
 from crawlers.visiting.pipelines.publish import PublishPipeline
-from crawlers.visiting.pipelines.seen import SeenPipeline
 from crawlers.visiting.spider import PageRead, PageSpider
 from crawlers.visiting.visit import Visit
 from tests.simulate.timeline import Timeline

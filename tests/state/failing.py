@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from alerts.records import Claim
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from crawlers.frontier.database import Frontier
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
 from tests.crawlers.support import KEY, item, post
 from ullage.errors import UnavailableError
 
 T = TypeVar("T")
-SITE, LIST = "board", Page("http://board.example/list", "list")
+SITE, LIST = "board", PageAddress("http://board.example/list", "list")
 
 
 @dataclass
@@ -63,10 +63,10 @@ def frontier(data: Path, disk: Disk) -> Any:
 
     with closing(disk.step("open", opened)) as kept:
         began = disk.step("begin", lambda: kept.begin_visit(SITE, [LIST]))
-        pages = Parsed(posts=(post(1), post(2)), pages=(item(1), item(2), item(3)))
+        pages = PageContent(posts=(post(1), post(2)), pages=(item(1), item(2), item(3)))
         for name, act in (
             ("list", lambda page: kept.finish(page, pages, began)),
-            ("read", lambda page: kept.finish(page, Parsed(posts=(post(3),)), began)),
+            ("read", lambda page: kept.finish(page, PageContent(posts=(post(3),)), began)),
             ("put off", kept.postpone),
             ("given up", kept.park),
         ):
@@ -96,7 +96,7 @@ def store(data: Path, disk: Disk) -> Any:
         disk.step("delete", lambda: kept.delete(Claim, [claim("9").id]))
     with closing(opened()) as kept:
         kept.check()
-        return repr(sorted((one.id, one.incident) for one in kept.scroll(Claim, Where())))
+        return repr(sorted((one.id, one.incident) for one in kept.scroll(Claim, DocumentFilter())))
 
 
 PARTS: dict[str, Callable[[Path, Disk], Any]] = {"frontier": frontier, "store": store}

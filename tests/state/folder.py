@@ -21,18 +21,18 @@ from typing import Any
 from alerts.accounts.accounts import Accounts
 from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
 from alerts.rules.kinds import kinds
-from alerts.store import Where, configured_store
-from crawlers.collectors.ledger import Ledger
-from crawlers.collectors.session import Message
+from alerts.store import DocumentFilter, configured_store
+from crawlers.collectors.ledger import ChannelLedger
+from crawlers.collectors.session import ChatMessage
 from crawlers.frontier.database import open_frontier
-from crawlers.intake.line import Line
+from crawlers.intake.line import CaptureLine
 from crawlers.platforms import platform_of
-from crawlers.sites.pages import Page, Parsed, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import SiteFolder
-from matcher.watchlist import installed, subjects
+from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.file import joined
-from matcher.watchlist.installed import path_of
+from matcher.watchlist.installation import path_of
 from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
@@ -50,8 +50,8 @@ from ullage.custody.manifest import decode
 from ullage.custody.officers import open_sealed, private_key
 from ullage.custody.vault import Vault
 from ullage.errors import CorruptError
-from ullage.lookup.enrolled import Enrolled, EnrolledLists
-from ullage.lookup.enrolled import path_of as enrolled_at
+from ullage.lookup.list_index import EnrolledLists, VerifiedList
+from ullage.lookup.list_index import path_of as enrolled_at
 from ullage.records.finding import Term
 from ullage.security import keys
 from ullage.settings import Context, load
@@ -116,12 +116,12 @@ def make(data: Path) -> Path:
     store, bus = configured_store(context), context.bus()
     publishers = [bus.publisher(topic) for topic in GROUPS]
     opened_frontier, people = open_frontier(context), Accounts(live, context.clock)
-    with closing(opened_frontier) as frontier, closing(store), closing(Ledger.of(context)) as chats, closing(people):
+    with closing(opened_frontier) as frontier, closing(store), closing(ChannelLedger.of(context)) as chats, closing(people):
         for n in range(3):
             for publisher in publishers:
                 publisher.append([outgoing(f"late {n}" * 300, n=str(n))])
             store.put([claim(f"late-{n}")])
-            frontier.begin_visit(SITES[0], [Page("list", f"http://127.0.0.1/{n}")])
+            frontier.begin_visit(SITES[0], [PageAddress("list", f"http://127.0.0.1/{n}")])
             people.add(f"late {'abc'[n]}", ["agent"], ["bank"], digest="x" * 300, by="test")
             chats.note("loans", [_message(n)], ("matrix:reader", f"s{n}"), 1.0 + n)
         shutil.copytree(live, killed)
@@ -147,11 +147,11 @@ def _fill(context: Context) -> None:
     """Pages that were read, records on the bus, incidents and what was decided of them, entries in the audit log."""
     with closing(open_frontier(context)) as frontier:
         for site in SITES:
-            began = frontier.begin_visit(site, [Page("http://127.0.0.1/list", "list")])
-            items = tuple(Page(f"http://127.0.0.1/{n}", "item") for n in range(60))
+            began = frontier.begin_visit(site, [PageAddress("http://127.0.0.1/list", "list")])
+            items = tuple(PageAddress(f"http://127.0.0.1/{n}", "item") for n in range(60))
             for parsed in (
-                Parsed(pages=items),
-                *(Parsed(posts=(Post(str(n), item.url, b"text"),)) for n, item in enumerate(items[:40])),
+                PageContent(pages=items),
+                *(PageContent(posts=(Post(str(n), item.url, b"text"),)) for n, item in enumerate(items[:40])),
             ):
                 leased = frontier.lease(site)
                 assert leased
@@ -178,8 +178,8 @@ def _decision(incident: str, context: Context) -> Decision:
     return Decision(id=f"{incident}:1", tenant="bank", incident=incident, at=now, by="Li", status="confirmed", note="seen")
 
 
-def _message(number: int) -> Message:
-    return Message(f"event {number}", Line(site="loans", text=f"text {number}"))
+def _message(number: int) -> ChatMessage:
+    return ChatMessage(f"event {number}", CaptureLine(site="loans", text=f"text {number}"))
 
 
 def _account(context: Context) -> None:
@@ -201,10 +201,10 @@ def _enrol(context: Context) -> None:
     main, delta = path_of(data, "bank", 1), data / "bank.delta"
     changes = Changes(store, "bank", main, main.with_suffix(".delta"))
     changes.build(Source(came, {}), Source(went, {}), delta, data / "building" / "bank.subjects", context.clock.now())
-    installed.install(data, store, "bank", delta, context.clock.now(), move=True)
+    installation.install(data, store, "bank", delta, context.clock.now(), move=True)
     erased = handles(store, "bank", ["C000007"]).tobytes()
     assert erase_customer(data, store, "bank", erased.hex())
-    assert Enrolled(enrolled_at(data, "bank"), store, "bank").erase(erased)
+    assert VerifiedList(enrolled_at(data, "bank"), store, "bank").erase(erased)
     for file in (came, went):
         file.unlink()
 
@@ -280,7 +280,7 @@ def sizes(context: Context) -> Any:
 def watchlists(context: Context) -> Any:
     """Who is found by every tag of every list, and what `check` reads."""
     found = {}
-    for lists in installed.load(context):
+    for lists in installation.load(context):
         for epoch in lists.epochs:
             epoch.list.check()
             for index in filter(None, (epoch.list.main, epoch.list.delta)):
@@ -291,7 +291,7 @@ def watchlists(context: Context) -> Any:
 
 
 def way_back(context: Context) -> Any:
-    (lists,) = installed.load(context)
+    (lists,) = installation.load(context)
     wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
     return subjects.resolve(context.data / "building" / "bank.subjects", context.keys, "bank", wanted)
 
@@ -322,9 +322,9 @@ def topic(context: Context, name: str) -> Any:
 def store(context: Context) -> Any:
     with closing(configured_store(context)) as store:
         store.check()
-        documents = {kind: sorted(store.scroll(kind, Where()), key=lambda d: d.id) for kind in CLASSES}
-        assert store.count(Claim, Where()) == len(documents[Claim])
-        asked = (Where(), Where(text="四件套"), Where({"kinds": ("card",)}))
+        documents = {kind: sorted(store.scroll(kind, DocumentFilter()), key=lambda d: d.id) for kind in CLASSES}
+        assert store.count(Claim, DocumentFilter()) == len(documents[Claim])
+        asked = (DocumentFilter(), DocumentFilter(text="四件套"), DocumentFilter({"kinds": ("card",)}))
         return documents, [store.search(Incident, where, 50).items for where in asked]
 
 
@@ -339,7 +339,7 @@ def frontier(context: Context) -> Any:
 
 
 def chats(context: Context) -> Any:
-    with closing(Ledger.of(context)) as opened:
+    with closing(ChannelLedger.of(context)) as opened:
         opened.check()
         unseen = [message.event for message in opened.unseen("loans", [_message(n) for n in range(5)])]
         return opened.standing("loans"), opened.cursor("matrix:reader"), unseen

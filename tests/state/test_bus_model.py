@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.conftest import BACKENDS, EMBEDDED, HeldClock
 from tests.factories import outgoing
 from tests.state.copies import Disk
-from ullage.bus import CAPTURES, Place, Record, Retention, Subscription, open_bus
+from ullage.bus import CAPTURES, PartitionPosition, Record, Retention, Subscription, open_bus
 from ullage.errors import ConfigError
 
 KEPT_SECONDS = 100.0
@@ -131,7 +131,7 @@ class BusModel(RuleBasedStateMachine):
                 assert (lag.records, lag.seconds) == (len(waiting), age)
             self.stands(group, len(waiting), list(self.bus.places(CAPTURES, name).values()))
 
-    def stands(self, group: Group, waiting: int, places: list[Place]) -> None:
+    def stands(self, group: Group, waiting: int, places: list[PartitionPosition]) -> None:
         """A group's places agree with its part of the list; records of the one partition are numbered from 1."""
         (place,) = places
         assert (place.position - group.committed, place.end - len(self.log)) == (1, 1)

@@ -20,15 +20,15 @@ from crawlers.frontier.database import (
     MAX_ATTEMPTS,
     SHOWN_SECONDS,
     Frontier,
-    Leased,
+    PageLease,
 )
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
 from tests.state.copies import Disk
 
 KEEP_DAYS = 3.0
-HEADS = {site: Page(f"http://{site}.example/list", "list") for site in ("one", "two")}
+HEADS = {site: PageAddress(f"http://{site}.example/list", "list") for site in ("one", "two")}
 SITE = st.sampled_from(sorted(HEADS))
 ITEMS = st.sets(st.integers(1, 5), max_size=4).map(sorted)
 POSTS = st.dictionaries(st.integers(1, 4), st.sampled_from(["said", "edited"]), max_size=3)
@@ -38,7 +38,7 @@ POSTS = st.dictionaries(st.integers(1, 4), st.sampled_from(["said", "edited"]), 
 class Known:
     """A page as the frontier must know it; times in Unix seconds."""
 
-    page: Page
+    page: PageAddress
     due_at: float
     shown_at: float
     state: str = "due"
@@ -64,7 +64,7 @@ class Site:
 
     pages: dict[str, Known] = field(default_factory=dict)
     posts: dict[tuple[int, str], Said] = field(default_factory=dict)
-    held: list[Leased] = field(default_factory=list)
+    held: list[PageLease] = field(default_factory=list)
     began: float = 0.0
 
     def names(self) -> set[str]:
@@ -97,7 +97,7 @@ class FrontierModel(RuleBasedStateMachine):
             elif known.state == "due" and known.due_at > now + LONGEST_REST_SECONDS:
                 known.due_at = now
 
-    def _show(self, site: Site, page: Page, now: float) -> bool:
+    def _show(self, site: Site, page: PageAddress, now: float) -> bool:
         """A link leads to a page; whether it is a new one."""
         known = site.pages.get(page.name)
         if known and now - known.shown_at > SHOWN_SECONDS:
@@ -131,7 +131,7 @@ class FrontierModel(RuleBasedStateMachine):
         unseen = [pair for pair in posts.items() if pair not in site.posts]
         told = self.frontier.unseen(name, shown)
         assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [(*p, p[0] in ids) for p in unseen]
-        done = self.frontier.finish(leased, Parsed(tuple(shown), tuple(pages)), site.began)
+        done = self.frontier.finish(leased, PageContent(tuple(shown), tuple(pages)), site.began)
         for pair in posts.items():
             site.posts.setdefault(pair, Said(now, leased.page.name))
         for (number, _), said in site.posts.items():
@@ -161,7 +161,7 @@ class FrontierModel(RuleBasedStateMachine):
             self.frontier.park(leased)
             self._leave(site, leased, "parked", self.clock.wall(), leased.attempts)
 
-    def _leave(self, site: Site, leased: Leased, state: str, due_at: float, attempts: int) -> None:
+    def _leave(self, site: Site, leased: PageLease, state: str, due_at: float, attempts: int) -> None:
         if known := site.pages.get(leased.page.name):
             known.state, known.due_at, known.attempts = state, due_at, attempts
 

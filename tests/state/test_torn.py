@@ -12,9 +12,9 @@ import apsw
 import pytest
 
 from alerts.records import Claim, Incident, WorkItem
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from crawlers.frontier.database import Frontier
-from crawlers.sites.pages import Page, Parsed
+from crawlers.sites.pages import PageAddress, PageContent
 from tests.alerts.builders import incident
 from tests.conftest import KEEP, NOON, HeldClock
 from tests.contracts.test_incident_store import claim
@@ -22,7 +22,7 @@ from tests.crawlers.support import KEY, item, post
 from tests.factories import outgoing
 from ullage.bus import CAPTURES, open_bus
 
-SITE, LIST = "board", Page("http://board.example/list", "list")
+SITE, LIST = "board", PageAddress("http://board.example/list", "list")
 
 
 class Deaths:
@@ -88,8 +88,10 @@ class OnStore:
 
     def state(self) -> Any:
         self.store.check()
-        found = [[one.model_dump_json() for one in self.store.scroll(kind, Where())] for kind in (Claim, Incident, WorkItem)]
-        return sorted(map(sorted, found)), self.store.count(Incident, Where({"sites": ("forum",)}))
+        found = [
+            [one.model_dump_json() for one in self.store.scroll(kind, DocumentFilter())] for kind in (Claim, Incident, WorkItem)
+        ]
+        return sorted(map(sorted, found)), self.store.count(Incident, DocumentFilter({"sites": ("forum",)}))
 
     def close(self) -> None:
         self.store.close()
@@ -103,11 +105,11 @@ class OnFrontier:
         began = self.kept.begin_visit(SITE, [LIST])
         page = self.kept.lease(SITE)
         assert page
-        self.kept.finish(page, Parsed(posts=(post(1), post(2)), pages=(item(1), item(2))), began)
+        self.kept.finish(page, PageContent(posts=(post(1), post(2)), pages=(item(1), item(2))), began)
         self.page, self.began = self.kept.lease(SITE), began
 
     def finish(self) -> None:
-        self.kept.finish(self.page, Parsed(posts=(post(3), post(4)), pages=(item(3), item(4))), self.began)
+        self.kept.finish(self.page, PageContent(posts=(post(3), post(4)), pages=(item(3), item(4))), self.began)
 
     def end(self) -> None:
         self.kept.end_visit(SITE, NOON + 300, succeeded=True)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alerts.records import Claim
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.database import KEY, Frontier
-from crawlers.sites.pages import Page
+from crawlers.sites.pages import PageAddress
 from tests.factories import WHEN, outgoing
 from ullage.bus import CAPTURES, Bus, Retention, open_bus
 from ullage.clock import Clock
@@ -89,7 +89,7 @@ def to_store(data: Path) -> Callable[[range], None]:
 
 def of_store(data: Path) -> Iterator[int]:
     with closing(open_store("sqlite:///incidents.sqlite", data)) as store:
-        for one in store.scroll(Claim, Where()):
+        for one in store.scroll(Claim, DocumentFilter()):
             assert one.incident == text(int(one.id))
             yield int(one.id)
 
@@ -98,7 +98,7 @@ def to_frontier(data: Path) -> Callable[[range], None]:
     frontier = frontier_of(data)
 
     def write(numbers: range) -> None:
-        frontier.begin_visit(SITE, [Page(f"http://board.example/{n}/{text(n)}", "item") for n in numbers])
+        frontier.begin_visit(SITE, [PageAddress(f"http://board.example/{n}/{text(n)}", "item") for n in numbers])
 
     return write
 

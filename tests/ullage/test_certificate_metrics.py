@@ -16,7 +16,7 @@ from deploy.local.certificates import Authority
 from tests.ullage.test_tls import write
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, CLIENTS, STORE
-from ullage.security.tls import Served, Trust
+from ullage.security.tls import ListenerCertificate, Trust
 from ullage.settings import Context
 
 NAME = "ullage_certificate_{}_timestamp_seconds"
@@ -63,7 +63,7 @@ def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Autho
         return life(tmp_path / "a.pem")[1]
 
     registry, before = CollectorRegistry(), put(60 * DAY)
-    CertificateMetrics(registry, {}, Served.of("search", tmp_path, "a.pem", "a.key"))
+    CertificateMetrics(registry, {}, ListenerCertificate.of("search", tmp_path, "a.pem", "a.key"))
     assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (before, before - 2 * WEEK.total_seconds())
     assert told(registry, CLIENTS) < put(90 * DAY) == told(registry, CLIENTS)
     (tmp_path / "a.pem").write_text("no certificate")

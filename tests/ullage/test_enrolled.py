@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ullage.errors import ConfigError, CorruptError
-from ullage.lookup import enrolled
-from ullage.lookup.enrolled import BLOCK, BODY, PAIR, Enrolled, EnrolledLists, header_for, path_of
+from ullage.lookup import list_index
+from ullage.lookup.list_index import BLOCK, BODY, PAIR, EnrolledLists, VerifiedList, header_for, path_of
 from ullage.security.keys import make_tenant, signing_key
 from ullage.settings import Context
 
@@ -30,13 +30,13 @@ def put(context: Context, count: int = MANY, tenant: str = "bank", path: Path | 
     pairs = np.frombuffer(b"".join(sorted(map(pair, range(count)))), np.uint8).reshape(-1, PAIR)
     path = path or path_of(context.data, tenant)
     header = header_for(context.keys, tenant, context.clock.now(), EXPIRES)
-    enrolled.write(path, header, np.array_split(pairs, 7), signing_key(context.keys, tenant))
+    list_index.write(path, header, np.array_split(pairs, 7), signing_key(context.keys, tenant))
     return path
 
 
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, MANY])
 def test_what_was_put_in_is_found_and_nothing_else(context: Context, count: int) -> None:
-    opened = Enrolled(put(context, count), context.keys, "bank")
+    opened = VerifiedList(put(context, count), context.keys, "bank")
     assert (opened.check(), opened.header.pairs) == (count, count)
     assert all(opened.has(pair(n)[:16]) for n in range(count))
     assert not any(opened.has(pair(n)[:16]) for n in range(MANY, MANY + 300))
@@ -49,10 +49,10 @@ def test_tags_that_begin_alike_are_found_on_either_side_of_a_block(context: Cont
     rows = [b"same" + n.to_bytes(12, "big") + bytes(16) for n in range(2 * BLOCK // PAIR + 3)]
     pairs = np.frombuffer(b"".join([bytes(PAIR), *rows, b"\xff" * PAIR]), np.uint8).reshape(-1, PAIR)
     path = path_of(context.data, "bank")
-    enrolled.write(
+    list_index.write(
         path, header_for(context.keys, "bank", context.clock.now(), EXPIRES), [pairs], signing_key(context.keys, "bank")
     )
-    opened = Enrolled(path, context.keys, "bank")
+    opened = VerifiedList(path, context.keys, "bank")
     assert all(opened.has(row[:16]) for row in rows)
     assert not opened.has(b"same" + (10**6).to_bytes(12, "big"))
 
@@ -70,7 +70,7 @@ def test_a_flipped_bit_anywhere_is_refused_and_never_an_answer(context: Context)
     for place in (*range(0, 800, 9), *(chance.randrange(len(content)) for _ in range(100))):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :])
         with pytest.raises((ConfigError, CorruptError), match=r"bank\.enrolled") as refused:
-            Enrolled(path, context.keys, "bank").check()
+            VerifiedList(path, context.keys, "bank").check()
         assert "\n" not in str(refused.value)
 
 
@@ -80,7 +80,7 @@ def test_a_look_up_in_a_damaged_block_is_refused(context: Context) -> None:
     content[BODY : BODY + BLOCK] = content[BODY + BLOCK : BODY + 2 * BLOCK]
     path.write_bytes(content)
     first = min(pair(n) for n in range(MANY))[:16]
-    opened = Enrolled(path, context.keys, "bank")
+    opened = VerifiedList(path, context.keys, "bank")
     with pytest.raises(CorruptError, match="is not what was signed"):
         opened.has(first)
 
@@ -91,7 +91,7 @@ def test_a_list_that_is_cut_or_goes_on_is_refused(context: Context) -> None:
     for changed in (*(content[:size] for size in (0, 1, 100, BODY - 1, BODY, BODY + BLOCK, -1)), content + b"x"):
         path.write_bytes(changed)
         with pytest.raises((ConfigError, CorruptError), match=r"bank\.enrolled"):
-            Enrolled(path, context.keys, "bank")
+            VerifiedList(path, context.keys, "bank")
 
 
 def foreign_tenant(context: Context, path: Path) -> None:
@@ -102,13 +102,13 @@ def forged(context: Context, path: Path) -> None:
     """Signed by another building host."""
     make_tenant(context.keys, "other")
     header = header_for(context.keys, "bank", context.clock.now(), EXPIRES)
-    enrolled.write(path, header, [], signing_key(context.keys, "other"))
+    list_index.write(path, header, [], signing_key(context.keys, "other"))
 
 
 def other_name(context: Context, path: Path) -> None:
     """Signed by the bank's own host for a tenant of another name."""
     header = replace(header_for(context.keys, "bank", context.clock.now(), EXPIRES), tenant="other")
-    enrolled.write(path, header, [], signing_key(context.keys, "bank"))
+    list_index.write(path, header, [], signing_key(context.keys, "bank"))
 
 
 def other_key(context: Context, path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_is_not_the_building_hosts_is_refused_in_one_line(context: Context,
     path = put(context)
     how(context, path)
     with pytest.raises(ConfigError, match=why) as refused:
-        Enrolled(path, context.keys, "bank")
+        VerifiedList(path, context.keys, "bank")
     assert "\n" not in str(refused.value)
 
 
@@ -144,43 +144,43 @@ def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(context: C
     path = put(context)
     everybody = sorted(map(pair, range(MANY)))
     gone = everybody[256 if first else 300][16:]
-    before = Enrolled(path, context.keys, "bank")
+    before = VerifiedList(path, context.keys, "bank")
     assert before.has(everybody[0][:16])
-    assert Enrolled(path, context.keys, "bank").erase(gone) == sum(one[16:] == gone for one in everybody)
+    assert VerifiedList(path, context.keys, "bank").erase(gone) == sum(one[16:] == gone for one in everybody)
     stays = {one[:16] for one in everybody if one[16:] != gone}
-    for opened in (before, Enrolled(path, context.keys, "bank")):
+    for opened in (before, VerifiedList(path, context.keys, "bank")):
         assert [opened.has(one[:16]) for one in everybody] == [one[:16] in stays for one in everybody]
         assert opened.check() == MANY
     went = [one for one in everybody if one[16:] == gone]
     assert not any(one[4:16] in path.read_bytes() for one in went if one[:16] not in stays)
     assert gone not in path.read_bytes()
-    assert Enrolled(path, context.keys, "bank").erase(gone) == 0
+    assert VerifiedList(path, context.keys, "bank").erase(gone) == 0
 
 
 def test_all_of_a_block_can_be_erased(context: Context) -> None:
     path = put(context, 3)
     for n in range(3):
-        Enrolled(path, context.keys, "bank").erase(pair(n)[16:])
-    opened = Enrolled(path, context.keys, "bank")
+        VerifiedList(path, context.keys, "bank").erase(pair(n)[16:])
+    opened = VerifiedList(path, context.keys, "bank")
     assert not any(opened.has(pair(n)[:16]) for n in range(3))
     assert opened.check() == 3
 
 
 def test_what_is_noted_of_erased_customers_must_be_whole_and_of_this_list(context: Context) -> None:
     path = put(context)
-    Enrolled(path, context.keys, "bank").erase(pair(0)[16:])
+    VerifiedList(path, context.keys, "bank").erase(pair(0)[16:])
     beside = path.with_name("bank.enrolled.amended")
     content = beside.read_bytes()
     for damaged in (b"", content[:-5], content.replace(b"0", b"1")):
         beside.write_bytes(damaged)
         with pytest.raises(CorruptError, match=r"bank\.enrolled"):
-            Enrolled(path, context.keys, "bank").check()
+            VerifiedList(path, context.keys, "bank").check()
     beside.unlink()
     with pytest.raises(CorruptError, match=r"bank\.enrolled is not what was signed"):
-        Enrolled(path, context.keys, "bank").check()
+        VerifiedList(path, context.keys, "bank").check()
     put(context, 700)
     beside.write_bytes(content)  # of the list before, as where a new one was copied over it
-    assert Enrolled(path, context.keys, "bank").check() == 700
+    assert VerifiedList(path, context.keys, "bank").check() == 700
 
 
 def test_another_list_in_its_place_is_seen_and_an_expired_one_is_none(context: Context, clock) -> None:

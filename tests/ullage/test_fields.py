@@ -2,11 +2,11 @@
 
 import pytest
 
-from ullage.vocabulary.fields import CLASS, SERIOUS_AT, Field, class_of
+from ullage.vocabulary.fields import CLASS, SERIOUS_AT, FieldLabel, class_of
 
 
 def test_a_label_is_written_as_it_is_named() -> None:
-    assert all(label.name == label.value == str(label) for label in Field)
+    assert all(label.name == label.value == str(label) for label in FieldLabel)
 
 
 def test_graver_classes_are_serious_sooner() -> None:

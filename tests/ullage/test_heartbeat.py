@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.conftest import NOON, HeldClock
 from ullage.errors import RecordError
 from ullage.monitoring.heartbeat import MAX_ORIGINS, CoverageMetrics, FarCounts, HeartbeatMetrics
-from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport, is_heartbeat
+from ullage.records.heartbeat import STATES, Coverage, Heartbeat, SiteCounter, SiteReport, is_heartbeat
 
 WHEN = datetime.fromtimestamp(NOON, UTC)
 
@@ -82,7 +82,7 @@ def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: 
         origin = f"crawl-{number}"
         pulse.arrived(beat(number, origin))
         coverage.show(origin, Coverage(watched=(SiteReport(site=f"site-{number}", state="ok"),), sites={"ok": 1}))
-        counts.show(origin, [Count(name="ullage_crawl_captures_total", value=1)])
+        counts.show(origin, [SiteCounter(name="ullage_crawl_captures_total", value=1)])
     text = generate_latest(registry).decode()
     assert text.count("ullage_heartbeat_timestamp_seconds{") == MAX_ORIGINS + 1
     assert text.count("ullage_crawl_captures_total{") == MAX_ORIGINS
@@ -122,6 +122,6 @@ def test_crawl_hosts_add_up_and_one_dark_way_out_shows(registry: CollectorRegist
 
 
 def test_far_counters_keep_their_names_and_labels(registry: CollectorRegistry) -> None:
-    FarCounts(registry).show("c", [Count(name="ullage_crawl_pages_total", labels={"outcome": "ok"}, value=7)])
+    FarCounts(registry).show("c", [SiteCounter(name="ullage_crawl_pages_total", labels={"outcome": "ok"}, value=7)])
     labels = {"site": "other", "origin": "c", "outcome": "ok"}
     assert registry.get_sample_value("ullage_crawl_pages_total", labels) == 7

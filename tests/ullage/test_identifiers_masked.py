@@ -2,7 +2,7 @@
 
 import pytest
 
-from ullage.identifiers import masked
+from ullage.identifiers import masked_value
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from ullage.identifiers import masked
     ],
 )
 def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(text: str, kind: str, normal: str) -> None:
-    (found,) = masked.find(text)
+    (found,) = masked_value.find(text)
     assert (found.kind, found.form, found.normal, found.weak) == (kind, "masked", normal, True)
 
 
@@ -29,9 +29,9 @@ def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(text: str
      "440301**********1234", "6222********1234", "*138****8000", "138****8000*", "13800138000", "138--**8000"],
 )  # fmt: skip
 def test_what_hides_another_number_of_characters_is_none(text: str) -> None:
-    assert masked.find(text) == []
+    assert masked_value.find(text) == []
 
 
 def test_a_resident_id_keeps_four_or_six_characters_before_its_last_four() -> None:
     for mask in ("1101**********002X", "110105********002X"):
-        assert [(c.kind, c.normal) for c in masked.find(mask)] == [("resident_id", mask)]
+        assert [(c.kind, c.normal) for c in masked_value.find(mask)] == [("resident_id", mask)]

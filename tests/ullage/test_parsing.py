@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify.post import Answer
+from alerts.notify.post import PostResponse
 from alerts.rules.kinds import kind_of, kinds
 from crawlers.collectors.channel import read_channel
 from crawlers.intake.exports import telegram
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
-from matcher.watchlist.file import Header
+from matcher.watchlist.file import WatchlistHeader
 from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
 from ullage.errors import ConfigError, CorruptError, faults_of
 from ullage.files.faults import quoted, shown
 from ullage.files.parsing import read_json, read_toml
-from ullage.settings.whole import load
+from ullage.settings.root import load
 
 DEEP = 100_000
 DIGITS = "15400000001"
@@ -117,10 +117,10 @@ def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no export of Telegram"):
         list(telegram(path, ""))
     with pytest.raises(CorruptError, match="header"):
-        Header.decode(path, DEEP_JSON)
+        WatchlistHeader.decode(path, DEEP_JSON)
     with pytest.raises(CorruptError, match="is damaged"):
         read_state(path)
-    assert Answer(200, DEEP_JSON, None).field("errcode") is None
+    assert PostResponse(200, DEEP_JSON, None).field("errcode") is None
 
 
 @pytest.mark.parametrize("clear", [DEEP_JSON, b'{"key": "a", "headers": {}, "timestamp": 1' + b"0" * 400 + b"}"])

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import MAX_BYTES, Kind, Live, toml
+from ullage.files.rulefiles import MAX_BYTES, Live, RuleKind, toml
 from ullage.verdict import VERDICT
 
 
@@ -19,7 +19,7 @@ class Points(BaseModel):
     points: int = 0
 
 
-KIND = Kind("verdict", "ullage.verdict", "rules.toml", toml(Points))
+KIND = RuleKind("verdict", "ullage.verdict", "rules.toml", toml(Points))
 
 
 def put(data: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.conftest import NOON, HeldClock
 from ullage.clock import Clock
 from ullage.running_time import DAY_SECONDS as DAY
-from ullage.running_time import MOST_SPANS, Reading, RunningTime
+from ullage.running_time import MOST_SPANS, ClockReading, RunningTime
 
 HOUR = 3600.0
 
@@ -41,7 +41,7 @@ def test_after_a_jump_nothing_is_old_until_a_person_says_that_the_clock_is_right
         assert reading.jump == pytest.approx(jump)
         assert reading.older(0.0).ranges == ()
         clock.advance(10 * DAY)
-    noted: list[Reading] = []
+    noted: list[ClockReading] = []
     assert not service.accept(noted.append).is_suspended
     assert [round(one.jump) for one in noted] == [round(jump)]
     assert not again(service).read().is_suspended
@@ -206,9 +206,9 @@ STEPS = st.lists(
 def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(steps: list[tuple[float, float]], keep: float) -> None:
     """Whatever the wall clock does; small steps, of which there may be one a stretch, are the tolerance."""
     clock = HeldClock()
-    reading, written = Reading.first(clock.seconds), list[tuple[float, float]]()
+    reading, written = ClockReading.first(clock.seconds), list[tuple[float, float]]()
 
-    def read() -> Reading:
+    def read() -> ClockReading:
         return reading.later(clock.wall(), clock.running(), "boot")
 
     for seconds, jump in steps:

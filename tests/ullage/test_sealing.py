@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ullage.errors import RecordError
-from ullage.security.sealing import OVERHEAD, Opener, Sealer
+from ullage.security.sealing import OVERHEAD, Sealer, SealOpener
 
 PRIVATE = X25519PrivateKey.generate()
 SEALER = Sealer("20260921", PRIVATE.public_key())
-OPENER = Opener({"20260921": PRIVATE, "20260922": X25519PrivateKey.generate()})
+OPENER = SealOpener({"20260921": PRIVATE, "20260922": X25519PrivateKey.generate()})
 PLACE = {"purpose": "capture", "topic": "captures", "schema": 1}
 PLAIN = "李某----13800138000".encode()
 

@@ -20,7 +20,7 @@ from tests.ullage.test_tls import write
 from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import CLIENTS
 from ullage.runtime.serving import serve
-from ullage.security.tls import Life, Served
+from ullage.security.tls import Life, ListenerCertificate
 
 DAY = dt.timedelta(days=1)
 SOON = 20.0
@@ -55,15 +55,15 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> Served:
-    made = Served.of("search", tmp_path, "a.pem", "a.key")
+def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> ListenerCertificate:
+    made = ListenerCertificate.of("search", tmp_path, "a.pem", "a.key")
     assert made is not None
     CertificateMetrics(registry, {}, made)
     return made
 
 
 @pytest.fixture
-def connect(served: Served, authority: Authority, tmp_path: Path) -> Iterator[Callable[[], ssl.SSLSocket]]:
+def connect(served: ListenerCertificate, authority: Authority, tmp_path: Path) -> Iterator[Callable[[], ssl.SSLSocket]]:
     """A function that connects to a listener, by a client that believes its authority alone."""
     write(tmp_path / "ca.pem", authority.client("any").authority)
     listener, stop = socket.create_server(("127.0.0.1", 0)), threading.Event()
@@ -143,7 +143,12 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
     ],
 )
 def test_files_that_are_harmed_take_nothing_from_what_is_shown(
-    tmp_path: Path, first: Certificates, served: Served, harm: Callable[[Path], object], says: str, registry: CollectorRegistry
+    tmp_path: Path,
+    first: Certificates,
+    served: ListenerCertificate,
+    harm: Callable[[Path], object],
+    says: str,
+    registry: CollectorRegistry,
 ) -> None:
     harm(tmp_path)
     with capture_logs() as logs:
@@ -154,7 +159,7 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
 
 
 def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
-    tmp_path: Path, authority: Authority, first: Certificates, served: Served, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, authority: Authority, first: Certificates, served: ListenerCertificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> bytes:
         raise OSError(errno.EIO, "Input/output error")

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from deploy.local.certificates import Authority
 from ullage.errors import ConfigError, UnavailableError
-from ullage.security.tls import Served, Trust, named_file
+from ullage.security.tls import ListenerCertificate, Trust, named_file
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -85,9 +85,9 @@ def test_what_a_listener_cannot_show_is_named_with_the_cure(tmp_path: Path, auth
             if content is not None:
                 write(tmp_path / name, content, mode)
         with pytest.raises(ConfigError, match=says) as refused:
-            Served.of("desk", tmp_path, "a.pem", "a.key")
+            ListenerCertificate.of("desk", tmp_path, "a.pem", "a.key")
         assert "\n" not in str(refused.value)
-    assert Served.of("desk", tmp_path, "", "") is None
+    assert ListenerCertificate.of("desk", tmp_path, "", "") is None
 
 
 def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 
 from alerts.records import Claim
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from deploy.local.certificates import Authority
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.preflight import greet
@@ -130,7 +130,7 @@ def ask_kafka(port: int, data: Path) -> None:
 def ask_elasticsearch(port: int, data: Path) -> None:
     url = f"elasticsearch://127.0.0.1:{port}?cafile=ca.pem&certificate=own.pem"
     with contextlib.closing(open_store(url, data)) as store:
-        store.count(Claim, Where())
+        store.count(Claim, DocumentFilter())
 
 
 @RESET

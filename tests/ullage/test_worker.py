@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.runtime.worker import Aside, Worker, WorkerMetrics, reach
+from ullage.runtime.worker import DeadRecord, Worker, WorkerMetrics, reach
 
 T = TypeVar("T")
 
@@ -339,9 +339,9 @@ def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_a
     bench = Bench(count=4)
     handle = bench.handle
 
-    def partly(records: Sequence[Record]) -> list[Aside]:
+    def partly(records: Sequence[Record]) -> list[DeadRecord]:
         handle(records)
-        return [Aside(r, "over_budget") for r in records if r.offset == 2]
+        return [DeadRecord(r, "over_budget") for r in records if r.offset == 2]
 
     bench.handle = partly  # type: ignore[method-assign, assignment]
     bench.letters.failures = [UnavailableError("bus is down")]

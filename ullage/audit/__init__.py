@@ -22,8 +22,8 @@ Against both: keep what `ullage audit verify --json` prints on another machine, 
 that very history is still the beginning of this one.
 """
 
-from ullage.audit.entry import Entry
+from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import Trail, current_user
-from ullage.audit.verify import Chain, Fault, entries, walk, walk_all
+from ullage.audit.verify import ChainCheck, Fault, entries, walk, walk_all
 
-__all__ = ["Chain", "Entry", "Fault", "Trail", "current_user", "entries", "walk", "walk_all"]
+__all__ = ["AuditEntry", "ChainCheck", "Fault", "Trail", "current_user", "entries", "walk", "walk_all"]

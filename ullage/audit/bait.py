@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ullage.audit import Entry, Trail, entries
+from ullage.audit import AuditEntry, Trail, entries
 
 ACTION = "bait.stamp"
 _ENTRY = re.compile(r"bait of (.{1,40}): (\d+) customers, sha256 ([0-9a-f]{64})")
@@ -28,7 +28,7 @@ class Stamp(NamedTuple):
     at: datetime
 
 
-def record(trail: Trail, tenant: str, party: str, customers: int, sha256: str, *, actor: str) -> Entry:
+def record(trail: Trail, tenant: str, party: str, customers: int, sha256: str, *, actor: str) -> AuditEntry:
     """Put a stamp into the audit log; durable on return."""
     return trail.append(ACTION, f"bait of {party}: {customers} customers, sha256 {sha256}", actor=actor, tenant=tenant)
 

@@ -7,6 +7,7 @@ import hmac
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -22,17 +23,19 @@ Seen = dict[str, tuple[int, str]]
 """Of other chains, by name, number and digest of the last entry."""
 
 
-class Signed(BaseModel):
+class SignedRecord(BaseModel):
     """What carries its own digest under a key."""
 
     model_config = STRICT
+    purpose: ClassVar[str]
+    """Keeps the digest of one kind of record from standing for another."""
 
     digest: str = ""
 
     def signed(self, key: bytes) -> str:
         """The digest that this must have under `key`."""
         body = self._json({"digest"})
-        return hmac.new(key, f"ullage audit {type(self).__name__}\x1f{body}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"ullage audit {self.purpose}\x1f{body}".encode(), hashlib.sha256).hexdigest()
 
     def is_genuine(self, key: bytes) -> bool:
         """Whether the digest is that of this content under `key`."""
@@ -48,11 +51,13 @@ class Signed(BaseModel):
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-class Entry(Signed):
+class AuditEntry(SignedRecord):
     """One change: `actor` did `action` to `object` (a kind of thing and its id) because of `reason`.
 
     `previous` is the digest of the entry before it; `seen` is how far other chains had gone, where that is news.
     """
+
+    purpose = "entry"
 
     seq: int
     at: datetime
@@ -65,12 +70,14 @@ class Entry(Signed):
     seen: Seen = Field(default_factory=dict)
 
 
-class Head(Signed):
+class ChainHead(SignedRecord):
     """Where a chain begins and ends.
 
     `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes into the file that it is in.
     `seen` is what its entries told last of other chains.
     """
+
+    purpose = "head"
 
     begins: int = 1
     before: str = ORIGIN
@@ -80,20 +87,20 @@ class Head(Signed):
     seen: Seen = Field(default_factory=dict)
 
 
-def read_line(line: bytes) -> Entry | None:
+def read_line(line: bytes) -> AuditEntry | None:
     """The entry in a line, None when it is not exactly what an entry is written as. Its digest is not looked at."""
     try:
-        entry = Entry.model_validate_json(line)
+        entry = AuditEntry.model_validate_json(line)
     except ValidationError:
         return None
     return entry if entry.line() == line else None
 
 
-def read_head(path: Path) -> Head | None:
+def read_head(path: Path) -> ChainHead | None:
     """The head in a file, None when it is damaged. OSError when there is none. Its digest is not looked at."""
     data = path.read_bytes()
     try:
-        head = Head.model_validate_json(data)
+        head = ChainHead.model_validate_json(data)
     except ValidationError:
         return None
     return head if head.line() == data else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ullage.audit.entry import HEAD, ORIGIN, Head, Signed, read_head
+from ullage.audit.entry import HEAD, ORIGIN, ChainHead, SignedRecord, read_head
 from ullage.files.atomic_write import write_whole
 from ullage.security.keys import KeyStore
 
@@ -26,8 +26,10 @@ MOST = 10**9
 """No chain has more entries: whatever says so is no number of one."""
 
 
-class Mark(Signed):
+class Mark(SignedRecord):
     """The last entry that was written, by number and digest."""
+
+    purpose = "mark"
 
     seq: int = 0
     last: str = ORIGIN
@@ -72,7 +74,7 @@ def write(path: Path, mark: Mark, key: bytes) -> None:
         os.close(handle)
 
 
-def heads(root: Path, chain: str) -> Iterator[tuple[str, Head]]:
+def heads(root: Path, chain: str) -> Iterator[tuple[str, ChainHead]]:
     """The heads of the other chains, as far as this user may read them; they are another key's, so they are not verified."""
     for folder in sorted(root.iterdir()):
         try:

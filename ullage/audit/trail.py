@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Never
 
 from ullage.audit import mark as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, Entry, Head, Seen, read_head, read_line, segment, segments
+from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, Seen, read_head, read_line, segment, segments
 from ullage.audit.mark import MOST, Mark, heads, key_name
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
@@ -43,7 +43,7 @@ def current_user() -> str:
         return f"uid {os.getuid()}"
 
 
-class Noted(NamedTuple):
+class PendingEntry(NamedTuple):
     """What is to be recorded, as `Trail.append` takes it."""
 
     action: str
@@ -64,15 +64,15 @@ class Trail:
     keep_days: float = 1095.0
     max_segment: int = MAX_SEGMENT
 
-    def append(self, action: str, object_: str, *, actor: str, tenant: str = "", reason: str = "") -> Entry:
+    def append(self, action: str, object_: str, *, actor: str, tenant: str = "", reason: str = "") -> AuditEntry:
         """Record a change; durable on return, so call it before the change is made.
 
         `object_` is ours: a kind of thing, ids, counts. What people typed is looked through: ConfigError when it holds what looks
         like an identifier, CorruptError when the chain is damaged; nothing is written then. UnavailableError when the disk fails.
         """
-        return self.append_all([Noted(action, object_, actor, tenant, reason)])[0]
+        return self.append_all([PendingEntry(action, object_, actor, tenant, reason)])[0]
 
-    def append_all(self, noted: Sequence[Noted]) -> list[Entry]:
+    def append_all(self, noted: Sequence[PendingEntry]) -> list[AuditEntry]:
         """Record several, at least one, for what one costs: all of them are durable on return, or none is."""
         typed = dict.fromkeys(said for one in noted for said in (("name", one.actor), ("reason", one.reason)))
         for name, text in typed:
@@ -89,7 +89,7 @@ class Trail:
                 head = self._pruned(folder, files, head, key)
             seen = {name: (one.seq, one.last) for name, one in others.items()}
             news = {name: last for name, last in seen.items() if head.seen.get(name) != last}
-            told = [Noted(GAP, gap, current_user())] if gap else []
+            told = [PendingEntry(GAP, gap, current_user())] if gap else []
             entries = _following(head, [*told, *noted], news, now, key)
             path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
             self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}}), entries, key)
@@ -123,7 +123,7 @@ class Trail:
     def _mark(self, mark: Mark, key: bytes) -> None:
         marks.write(marks.path_of(self.root, self.keys, self.chain), mark, key)
 
-    def _beyond(self, head: Head, key: bytes, others: Mapping[str, Head]) -> tuple[Head, str]:
+    def _beyond(self, head: ChainHead, key: bytes, others: Mapping[str, ChainHead]) -> tuple[ChainHead, str]:
         """`head`, or what the next entry follows where entries are known to be gone, and what an entry is to tell of that.
 
         Numbers that were given once are not given again, so the gap shows in every later walk.
@@ -155,7 +155,7 @@ class Trail:
         with turn(folder / "lock"):
             yield folder
 
-    def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> Head:
+    def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> ChainHead:
         """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
         try:
             head = read_head(folder / HEAD)
@@ -176,9 +176,9 @@ class Trail:
             head = _grown(head, file, 0 if file != owned[-1] else head.size, key)
         return head
 
-    def _unheaded(self, files: Sequence[Path], key: bytes) -> Head:
+    def _unheaded(self, files: Sequence[Path], key: bytes) -> ChainHead:
         """Where a chain without a head ends: it is new, or a crash came before its first one, or else the head was taken away."""
-        head = Head(seq=0, last=ORIGIN, size=0)
+        head = ChainHead(seq=0, last=ORIGIN, size=0)
         if not files:
             return head
         mark = self._marked(key)
@@ -195,7 +195,7 @@ class Trail:
             " else run `ullage audit verify`, then move the folder away as evidence"
         )
 
-    def _is_full(self, path: Path, head: Head, now: datetime) -> bool:
+    def _is_full(self, path: Path, head: ChainHead, now: datetime) -> bool:
         """Whether the next entry begins a new file: another month, or enough in this one."""
         if head.size >= self.max_segment:
             return True
@@ -203,7 +203,7 @@ class Trail:
             first = read_line(file.readline())
         return first is not None and (first.at.year, first.at.month) != (now.year, now.month)
 
-    def _pruned(self, folder: Path, files: Sequence[Path], head: Head, key: bytes) -> Head:
+    def _pruned(self, folder: Path, files: Sequence[Path], head: ChainHead, key: bytes) -> ChainHead:
         """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
         head = head.model_copy(update={"size": 0})
         old = RunningTime(self.root.parent, self.clock).read().older(self.keep_days * DAY_SECONDS)
@@ -221,7 +221,7 @@ class Trail:
                 file.unlink()
         return head
 
-    def _write(self, path: Path, head: Head, entries: Sequence[Entry], key: bytes) -> None:
+    def _write(self, path: Path, head: ChainHead, entries: Sequence[AuditEntry], key: bytes) -> None:
         """Entries, then head, each on disk before the next step; of a new file the name too, and that there is a head."""
         start = path.stat().st_size if path.exists() else 0
         try:
@@ -237,11 +237,11 @@ class Trail:
         self._put_head(path.parent, head, key, lasts=is_new)
 
     @staticmethod
-    def _put_head(folder: Path, head: Head, key: bytes, *, lasts: bool = True) -> None:
+    def _put_head(folder: Path, head: ChainHead, key: bytes, *, lasts: bool = True) -> None:
         write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD, lasts=lasts)
 
 
-def _told_of(chain: str, others: Mapping[str, Head]) -> Iterator[tuple[int, str]]:
+def _told_of(chain: str, others: Mapping[str, ChainHead]) -> Iterator[tuple[int, str]]:
     """What the other chains say of how far this one had gone."""
     for head in others.values():
         seq, last = head.seen.get(chain, (0, ORIGIN))
@@ -249,11 +249,11 @@ def _told_of(chain: str, others: Mapping[str, Head]) -> Iterator[tuple[int, str]
             yield seq, last
 
 
-def _following(head: Head, noted: Iterable[Noted], news: Seen, now: datetime, key: bytes) -> list[Entry]:
+def _following(head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes) -> list[AuditEntry]:
     """The entries behind `head`; the first says how far other chains have gone, if that is news."""
-    entries, seq, last = list[Entry](), head.seq, head.last
+    entries, seq, last = list[AuditEntry](), head.seq, head.last
     for one in noted:
-        entry = Entry(
+        entry = AuditEntry(
             seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
             reason=one.reason[:MAX_TEXT], previous=last, seen={} if entries else news,
         )  # fmt: skip
@@ -263,7 +263,7 @@ def _following(head: Head, noted: Iterable[Noted], news: Seen, now: datetime, ke
     return entries
 
 
-def _line_before(path: Path, end: int) -> Entry | None:
+def _line_before(path: Path, end: int) -> AuditEntry | None:
     """The entry whose line ends at byte `end`."""
     with path.open("rb") as file:
         start = max(0, end - LONGEST_LINE)
@@ -272,7 +272,7 @@ def _line_before(path: Path, end: int) -> Entry | None:
     return read_line(lines[-1]) if lines else None
 
 
-def _grown(head: Head, path: Path, start: int, key: bytes) -> Head:
+def _grown(head: ChainHead, path: Path, start: int, key: bytes) -> ChainHead:
     """`head` with the whole entries behind byte `start` of a file; what is cut short by a crash is taken away."""
     with path.open("r+b") as file:
         file.seek(start)
@@ -293,6 +293,6 @@ def _is_of_another_key(path: Path, key: bytes) -> bool:
     return bool(entries) and not any(entry.is_genuine(key) for entry in entries)
 
 
-def _first_of(path: Path) -> Entry | None:
+def _first_of(path: Path) -> AuditEntry | None:
     with path.open("rb") as file:
         return read_line(file.readline())

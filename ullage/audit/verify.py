@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ullage.audit import mark as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, Entry, Head, read_head, read_line, segments
+from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, segments
 from ullage.audit.mark import Mark
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError
@@ -27,7 +27,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Chain:
+class ChainCheck:
     """What a walk found: entries, number and digest of the last one, where it begins, and what is wrong."""
 
     name: str
@@ -49,7 +49,7 @@ def chain_names(root: Path, keys: KeyStore) -> list[str]:
     return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
 
 
-def walk_all(root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()) -> list[Chain]:
+def walk_all(root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()) -> list[ChainCheck]:
     """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody noted earlier.
 
     What the chains tell of one another must lie on them as well.
@@ -70,9 +70,9 @@ def _told(root: Path) -> Iterator[tuple[str, int, str]]:
                     yield name, seq, digest
 
 
-def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> Chain:
+def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
     """Walk the chain in `folder` from its first entry to its head, and hold it against its high-water mark and what was noted."""
-    chain, noted = Chain(folder.name), noted or {}
+    chain, noted = ChainCheck(folder.name), noted or {}
     mark = _mark(folder, keys)
     files = segments(folder)
     if not files:
@@ -105,7 +105,7 @@ def _mark(folder: Path, keys: KeyStore) -> Mark | None:
     return marks.read(marks.path_of(folder.parent, keys, folder.name), key)
 
 
-def _head(chain: Chain, folder: Path, key: bytes) -> Head | None:
+def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
     try:
         head = read_head(folder / HEAD)
     except OSError:
@@ -117,7 +117,7 @@ def _head(chain: Chain, folder: Path, key: bytes) -> Head | None:
     return head
 
 
-def _walk_file(chain: Chain, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool) -> None:
+def _walk_file(chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool) -> None:
     """Check every line of a file; `noted` loses what was met."""
     *lines, rest = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
@@ -135,7 +135,7 @@ def _walk_file(chain: Chain, file: Path, key: bytes, noted: dict[int, str], *, i
         chain.fault(file, len(lines) + 1, "the line has no end")
 
 
-def _follow(chain: Chain, file: Path, number: int, entry: Entry, key: bytes) -> None:
+def _follow(chain: ChainCheck, file: Path, number: int, entry: AuditEntry, key: bytes) -> None:
     """Check that `entry` comes next."""
     if not entry.is_genuine(key):
         chain.fault(file, number, f"entry {entry.seq} is not what was written: its digest does not fit")
@@ -151,7 +151,7 @@ def _follow(chain: Chain, file: Path, number: int, entry: Entry, key: bytes) -> 
     chain.seq, chain.last = entry.seq, entry.digest
 
 
-def _compare(chain: Chain, file: Path, head: Head | None, noted: dict[int, str]) -> None:
+def _compare(chain: ChainCheck, file: Path, head: ChainHead | None, noted: dict[int, str]) -> None:
     """Compare the end that was reached with the head, and with what was noted and not met."""
     if head and chain.seq < head.seq:
         chain.fault(file, 0, f"entries {chain.seq + 1} to {head.seq} are missing at its end")
@@ -160,12 +160,12 @@ def _compare(chain: Chain, file: Path, head: Head | None, noted: dict[int, str])
         chain.fault(file, 0, f"entry {max(noted)} was noted and is not there{others}")
 
 
-def of_watchlists(root: Path) -> list[Entry]:
+def of_watchlists(root: Path) -> list[AuditEntry]:
     """What was done with watchlists, the newest first; nothing is verified."""
     return [entry for _, entry in entries(root) if entry.action.startswith("watchlist.")][::-1]
 
 
-def entries(root: Path) -> Iterator[tuple[str, Entry]]:
+def entries(root: Path) -> Iterator[tuple[str, AuditEntry]]:
     """Every readable entry with its chain, the oldest first; nothing is verified."""
     found = [
         (entry.at, path.name, entry.seq, entry)

@@ -63,7 +63,7 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PartitionPosition:
     """Where a group stands in one partition; offsets, of which `first` ≤ `position` ≤ `end` need not hold for `first`.
 
     `first` is the oldest that retention has left: what lies between `position` and a later `first` expired unread. `position` is
@@ -82,7 +82,7 @@ class Place:
         return max(0, self.end - max(self.first, self.position))
 
 
-def lag_of(places: Iterable[Place], now: float) -> Lag:
+def lag_of(places: Iterable[PartitionPosition], now: float) -> Lag:
     """The lag of a group that stands at `places`, `now` in Unix seconds."""
     known = list(places)
     oldest = min((place.oldest for place in known if place.oldest is not None), default=now)
@@ -153,7 +153,7 @@ class Bus(Protocol):
     def lag(self, topic: str, group: str) -> Lag:
         """What `group` has not committed, without joining it."""
 
-    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+    def places(self, topic: str, group: str) -> Mapping[int, PartitionPosition]:
         """Where `group` stands in each partition, without joining it."""
 
     def check(self, topic: str) -> None:

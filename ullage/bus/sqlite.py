@@ -16,11 +16,11 @@ from typing import Any
 
 import apsw
 
-from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
+from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.files.database import check_database, damaged, empty_log, open_database, sqlite_errors, transaction
 from ullage.files.lock import hold
-from ullage.running_time import Old, Reading, RunningTime
+from ullage.running_time import ClockReading, Old, RunningTime
 
 IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024
@@ -78,13 +78,13 @@ class _Topic:
         """The offset that `group` reads next; a new group begins with the first."""
         return self.database.execute("select next from positions where name=?", (group,)).get or 1
 
-    def place(self, group: str) -> Place:
+    def place(self, group: str) -> PartitionPosition:
         """Where `group` stands."""
         with sqlite_errors(self.path):
             first, end = self.bounds()
             position = self.position(group)
             oldest = self.database.execute(OLDEST, (max(first, position),)).get
-        return Place(first, position, end, oldest)
+        return PartitionPosition(first, position, end, oldest)
 
 
 class SqlitePublisher:
@@ -192,7 +192,7 @@ class SqliteBus:
         """See `Bus.lag`."""
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
-    def places(self, topic: str, group: str) -> dict[int, Place]:
+    def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
         """See `Bus.places`; there is one partition."""
         opened = _Topic(self._folder, topic)
         try:
@@ -213,7 +213,7 @@ class SqliteBus:
         reading = self._running.read()
         return sum(self._expire(name, keep, reading) for name, keep in self._retention.items())
 
-    def _expire(self, name: str, keep: Retention, reading: Reading) -> int:
+    def _expire(self, name: str, keep: Retention, reading: ClockReading) -> int:
         topic = _Topic(self._folder, name)
         try:
             with sqlite_errors(topic.path):

@@ -21,11 +21,11 @@ SCHEMA = 1
 """The platform of captures that a collector of somebody else's handed in."""
 
 
-class _Record(BaseModel):
+class _ManifestRecord(BaseModel):
     model_config = STRICT
 
 
-class Step(_Record):
+class CustodyStep(_ManifestRecord):
     """One thing that was done, by which role, when."""
 
     at: AwareDatetime
@@ -33,7 +33,7 @@ class Step(_Record):
     what: str
 
 
-class Manifest(_Record):
+class Manifest(_ManifestRecord):
     """Everything about one capture; `capture` holds its fields as crawl wrote them, title, author, URL and headers included."""
 
     version: str
@@ -44,7 +44,7 @@ class Manifest(_Record):
     bytes: int
     sha256: dict[str, str]
     """Of `body`, of `capture` as JSON with sorted keys, of the published `finding` as JSON."""
-    process: tuple[Step, ...]
+    process: tuple[CustodyStep, ...]
 
 
 def digest(data: bytes) -> str:
@@ -60,17 +60,17 @@ def canonical(fields: Mapping[str, object]) -> bytes:
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
     """The manifest of `capture`, in which `finding` was found."""
     fields = capture.model_dump(mode="json", exclude={"body"})
-    taken = Step(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match")
+    taken = CustodyStep(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match")
     if capture.platform == INGEST:
-        taken = Step(at=capture.fetched_at, role=INGEST, what=f"handed in as of site {capture.site} and sealed to match")
+        taken = CustodyStep(at=capture.fetched_at, role=INGEST, what=f"handed in as of site {capture.site} and sealed to match")
     steps = [
         taken,
-        Step(
+        CustodyStep(
             at=finding.matched_at,
             role="match",
             what=f"opened, matched against epoch {finding.epoch}, list of {finding.customers}",
         ),
-        Step(at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"),
+        CustodyStep(at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"),
     ]
     digests = {"body": digest(capture.body), "capture": digest(canonical(fields)), "finding": digest(finding.encode())}
     return Manifest(

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 from ullage.custody.manifest import SCHEMA
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.security import check_values
 from ullage.security.keys import KeyStore
-from ullage.security.sealing import Opener, Sealer
+from ullage.security.sealing import Sealer, SealOpener
 
 PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2
@@ -105,7 +105,7 @@ def open_sealed(sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X2
     """What was sealed to the keys of `ids` (first within second); RecordError unless both are among `keys`, or it is damaged."""
     by_print = {key_id("", key.public_key()): key for key in keys}
     known = {id_: by_print[f".{id_.rpartition('.')[2]}"] for id_ in ids if f".{id_.rpartition('.')[2]}" in by_print}
-    opener, data = Opener(known), sealed
+    opener, data = SealOpener(known), sealed
     for id_ in reversed(ids):
         data = opener.open(data, purpose=PURPOSE, topic=place, schema=SCHEMA, key_id=id_)
     return data

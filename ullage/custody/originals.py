@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT
-from ullage.security.sealing import Opener, Sealer
+from ullage.security.sealing import Sealer, SealOpener
 
 PURPOSE = "original"
 SCHEMA = 1
@@ -23,7 +23,7 @@ MAX_TEXT, MAX_URL, MAX_NAME = 2_000, 8_000, 300
 MAX_MEMBERS = 100
 
 
-class Original(BaseModel):
+class SealedPost(BaseModel):
     """What is sealed of one post. `members` has the names of those members that hold a customer, by their numbers."""
 
     model_config = STRICT
@@ -48,14 +48,14 @@ def _place(tenant: str, finding: str) -> str:
     return f"{tenant}/{finding}"
 
 
-def seal(original: Original, sealer: Sealer, tenant: str, finding: str) -> str:
+def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str:
     """`original` sealed, in base64."""
     plain = original.model_dump_json(exclude_defaults=True).encode()
     sealed = sealer.seal(plain, purpose=PURPOSE, topic=_place(tenant, finding), schema=SCHEMA)
     return base64.b64encode(sealed).decode("ascii")
 
 
-def unseal(sealed: str, key_id: str, opener: Opener, tenant: str, finding: str) -> Original:
+def unseal(sealed: str, key_id: str, opener: SealOpener, tenant: str, finding: str) -> SealedPost:
     """What `seal` made; RecordError `key_destroyed`, `not_authentic` or `malformed`."""
     try:
         raw = base64.b64decode(sealed, validate=True)
@@ -63,6 +63,6 @@ def unseal(sealed: str, key_id: str, opener: Opener, tenant: str, finding: str) 
         raise RecordError("malformed") from None
     plain = opener.open(raw, purpose=PURPOSE, topic=_place(tenant, finding), schema=SCHEMA, key_id=key_id)
     try:
-        return Original.model_validate_json(plain)
+        return SealedPost.model_validate_json(plain)
     except ValidationError:
         raise RecordError("malformed") from None

@@ -16,7 +16,7 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import sync_folder, write_through
 from ullage.files.parsing import read_json
 from ullage.records.base import STRICT
-from ullage.running_time import DAY_SECONDS, Reading
+from ullage.running_time import DAY_SECONDS, ClockReading
 
 SUFFIX, HOLD, DRAFT = ".evidence", ".hold", ".partial"
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
@@ -25,7 +25,7 @@ MAX_HEAD = 4096
 UNFINISHED_SECONDS = 3600.0
 
 
-class Head(BaseModel):
+class VaultHeader(BaseModel):
     """The line in clear."""
 
     model_config = STRICT
@@ -39,7 +39,7 @@ class Head(BaseModel):
     """Digests of what is sealed, and of this line without itself: damage is noticed today and not when a court asks. Files of
     before have none."""
 
-    def summed(self, sealed: bytes) -> Head:
+    def summed(self, sealed: bytes) -> VaultHeader:
         """The same with its digests."""
         head = self.model_copy(update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""})
         return head.model_copy(update={"sha256": head.digest()})
@@ -55,10 +55,10 @@ class Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class VaultItem:
     """One sealed file."""
 
-    head: Head
+    head: VaultHeader
     path: Path
     bytes: int
     held: bool
@@ -74,7 +74,7 @@ class Vault:
         """Whether this one was sealed before."""
         return self._path(tenant, finding).is_file()
 
-    def put(self, head: Head, sealed: bytes) -> None:
+    def put(self, head: VaultHeader, sealed: bytes) -> None:
         """Write a file, durably; one that is there stays as it is. OSError when the disk does not take it."""
         path = self._path(head.tenant, head.finding)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -88,16 +88,16 @@ class Vault:
             draft.unlink(missing_ok=True)
         sync_folder(path.parent)
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[VaultItem]:
         """All of them, the oldest first; CorruptError when one is damaged."""
         found, faults = self.looked_through()
         if faults:
             raise faults[0]
         yield from found
 
-    def looked_through(self) -> tuple[list[Item], list[CorruptError]]:
+    def looked_through(self) -> tuple[list[VaultItem], list[CorruptError]]:
         """Those whose line in clear is what was written, the oldest first, and what is to be said of the others."""
-        found, faults = list[Item](), list[CorruptError]()
+        found, faults = list[VaultItem](), list[CorruptError]()
         for path in sorted(self.root.glob(f"*/*{SUFFIX}")):
             try:
                 found.append(self._item(path))
@@ -109,14 +109,14 @@ class Vault:
         """Bytes of all of them."""
         return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
 
-    def find(self, finding: str) -> Item:
+    def find(self, finding: str) -> VaultItem:
         """The one of `finding`; ConfigError when there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
             raise ConfigError("no evidence of that finding: `ullage evidence list` shows what there is")
         return self._item(paths[0])
 
-    def sealed(self, item: Item) -> bytes:
+    def sealed(self, item: VaultItem) -> bytes:
         """What is sealed in it; CorruptError when it is not what was written."""
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
@@ -138,7 +138,7 @@ class Vault:
             item.path.with_suffix(HOLD).unlink()
         return len(held)
 
-    def expire(self, days: float, reading: Reading) -> int:
+    def expire(self, days: float, reading: ClockReading) -> int:
         """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went.
 
         What is damaged stays: nobody knows how old it is.
@@ -152,12 +152,12 @@ class Vault:
                 draft.unlink()
         return len(gone)
 
-    def _those(self, findings: Iterable[str]) -> list[Item]:
+    def _those(self, findings: Iterable[str]) -> list[VaultItem]:
         wanted = set(findings)
         return [item for item in self.items() if item.head.finding in wanted]
 
     @staticmethod
-    def _mark(item: Item) -> bool:
+    def _mark(item: VaultItem) -> bool:
         item.path.with_suffix(HOLD).touch(mode=0o600)
         return True
 
@@ -173,13 +173,13 @@ class Vault:
             raise ConfigError("that is no finding's id")
         return self.root / tenant / f"{finding}{SUFFIX}"
 
-    def _item(self, path: Path) -> Item:
+    def _item(self, path: Path) -> VaultItem:
         with path.open("rb") as file:
             line = file.readline(MAX_HEAD)
         try:
-            head = Head.model_validate(read_json(line))
+            head = VaultHeader.model_validate(read_json(line))
         except (ValueError, ValidationError):
             raise self._damaged(path) from None
         if (head.tenant, head.finding) != (path.parent.name, path.stem) or (head.sealed_sha256 and head.sha256 != head.digest()):
             raise self._damaged(path)
-        return Item(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())
+        return VaultItem(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())

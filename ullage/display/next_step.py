@@ -20,7 +20,7 @@ class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Step(_Data):
+class NextStep(_Data):
     """What a person does first, and the line that says so in both languages; and when it fits, see `next_steps.toml`."""
 
     action: Action
@@ -71,15 +71,15 @@ class Decide:
 
 
 class _Steps(_Data):
-    step: tuple[Step, ...]
+    step: tuple[NextStep, ...]
 
 
 @cache
-def _steps() -> tuple[Step, ...]:
+def _steps() -> tuple[NextStep, ...]:
     return shipped(_Steps, __package__, "next_steps.toml").step
 
 
-def next_step(origin: str, severity: str, scenario: str = "", *, people: bool, alone: bool, unread: bool) -> Step:
+def next_step(origin: str, severity: str, scenario: str = "", *, people: bool, alone: bool, unread: bool) -> NextStep:
     """The first step that fits: there is one for every origin, severity and scenario ("" for none).
 
     `people` is whether customers were found, `alone` whether they were by one value each and no row agrees with any of them,

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ullage.display.next_step import Step
+from ullage.display.next_step import NextStep
 from ullage.display.render import safe
 
 WIDTH = 100
@@ -53,7 +53,7 @@ def print_marked(lines: Iterable[str], styles: Mapping[str, str]) -> None:
     on.print(made)
 
 
-def next_line(step: Step, decide: tuple[str, str] = ("", "")) -> Text:
+def next_line(step: NextStep, decide: tuple[str, str] = ("", "")) -> Text:
     """What to do next, the first line of a verdict; and by when a person decides, in English and Chinese, where one has to."""
     by = ("\n", (decide[0], "bold"), f"\n{decide[1]}") if decide[0] else ()
     return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}", *by)

@@ -20,12 +20,12 @@ from ullage.errors import ConfigError, FaultsError
 from ullage.files.atomic_write import write_whole
 from ullage.files.faults import faults_of
 from ullage.files.parsing import read_toml
-from ullage.files.trusted import MAX_BYTES, read_trusted
+from ullage.files.trust import MAX_BYTES, read_trusted
 
 FOLDER = "rules"
 
 
-class Versioned(Protocol):
+class VersionedRules(Protocol):
     """What a file of rules holds; who changes it raises its version."""
 
     @property
@@ -33,7 +33,7 @@ class Versioned(Protocol):
         """1 or more."""
 
 
-R = TypeVar("R", bound=Versioned)
+R = TypeVar("R", bound=VersionedRules)
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -64,7 +64,7 @@ def shipped(model: type[M], package: str, file: str) -> M:
 def text_of(path: Path, data: Path | None = None) -> str:
     """The text of a file of rules, one that is in force where it lies in the folder `data`; ConfigError when it cannot be read.
 
-    What is in force must be nobody else's to write (`ullage.files.trusted`).
+    What is in force must be nobody else's to write (`ullage.files.trust`).
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -75,7 +75,7 @@ def text_of(path: Path, data: Path | None = None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[R]):
+class RuleSource(Generic[R]):
     """Rules, and the text that they were read from."""
 
     text: str
@@ -83,7 +83,7 @@ class Kept(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[R]):
+class RuleKind(Generic[R]):
     """A kind of rules: what people call it, where this version's file lies, and what reads one (text, name of the file)."""
 
     name: str
@@ -91,21 +91,21 @@ class Kind(Generic[R]):
     file: str
     read: Callable[[str, str], R]
 
-    def shipped(self) -> Kept[R]:
+    def shipped(self) -> RuleSource[R]:
         """Those of this version."""
         text = shipped_text(self.package, self.file)
-        return Kept(text, self.read(text, self.file))
+        return RuleSource(text, self.read(text, self.file))
 
     def own(self, data: Path) -> Path:
         """Where the house's own lie."""
         return (data / FOLDER / self.name).with_suffix(Path(self.file).suffix)
 
-    def kept(self, path: Path, data: Path | None = None) -> Kept[R]:
+    def kept(self, path: Path, data: Path | None = None) -> RuleSource[R]:
         """Those in a file, as `text_of`; ConfigError says what is wrong with it."""
         text = text_of(path, data)
-        return Kept(text, self.read(text, str(path)))
+        return RuleSource(text, self.read(text, str(path)))
 
-    def in_force(self, data: Path) -> Kept[R]:
+    def in_force(self, data: Path) -> RuleSource[R]:
         """The house's own where there are any; ConfigError when they are wrong, or not for this user to read."""
         return self.shipped() if self.stamp(data) is None else self.kept(self.own(data), data)
 
@@ -139,10 +139,10 @@ class Live(Generic[R]):
     ConfigError when it is wrong at the first; later the rules before stay in force, and the log says so once.
     """
 
-    kind: Kind[R]
+    kind: RuleKind[R]
     data: Path
     _stamp: tuple[int, ...] | None = None
-    _kept: Kept[R] | None = None
+    _kept: RuleSource[R] | None = None
 
     def __call__(self) -> R:
         """The rules."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ullage.identifiers.base import Candidate, Kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 __all__ = ["Candidate", "Kind", "claims", "field_by_kind", "glued_words", "is_verified", "kinds", "without_glued_words"]
 
@@ -43,9 +43,9 @@ def claims(name: str) -> tuple[int, int]:
 
 
 @cache
-def field_by_kind() -> dict[str, Field]:
+def field_by_kind() -> dict[str, FieldLabel]:
     """The field label of each kind, and of names, which are enrolled as kinds are but have no shape."""
-    return {**{name: kind.field for name, kind in kinds().items()}, "name": Field.NAME}
+    return {**{name: kind.field for name, kind in kinds().items()}, "name": FieldLabel.NAME}
 
 
 @cache

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from ullage.security.masking import MASK
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 NO_NORMAL = -1
 LONGEST = 512
@@ -60,7 +60,7 @@ class Kind:
     """
 
     name: str
-    field: Field
+    field: FieldLabel
     """What a column of such values is called, and so how the law weighs it; several kinds may share one."""
     noun: str
     noun_zh: str

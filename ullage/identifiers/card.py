@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import Kind, digits
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LENGTHS = range(13, 20)
 GROUPS = (
@@ -84,7 +84,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="card",
-    field=Field.CARD,
+    field=FieldLabel.CARD,
     noun="a card number",
     noun_zh="银行卡号",
     rank=4,

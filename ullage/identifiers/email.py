@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 
 from ullage.identifiers.base import Kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
 DOT = r"(?:\.|[ ]?[\[(](?:dot|DOT|Dot)[\])][ ]?)"
@@ -106,7 +106,7 @@ def strip_plus(normal: str) -> str:
 
 KIND = Kind(
     name="email",
-    field=Field.EMAIL,
+    field=FieldLabel.EMAIL,
     noun="a mail address",
     noun_zh="邮箱",
     rank=0,

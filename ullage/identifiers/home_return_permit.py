@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
     *("回乡证", "回鄉證", "回乡证号", "来往内地通行证", "來往內地通行證", "通行证", "通行证号", "通行证号码"),
@@ -32,7 +32,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="home_return_permit",
-    field=Field.PERMIT,
+    field=FieldLabel.PERMIT,
     noun="a permit number",
     noun_zh="回乡证号",
     rank=6,

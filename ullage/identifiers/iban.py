@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 COUNTRIES = {
     15: "NO",
@@ -83,7 +83,7 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="iban",
-    field=Field.IBAN,
+    field=FieldLabel.IBAN,
     noun="an account number",
     noun_zh="国际银行账号",
     rank=3,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, Kind, labelled
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
     *("护照", "护照号", "护照号码", "護照", "護照號碼"),
@@ -33,7 +33,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="passport",
-    field=Field.PASSPORT,
+    field=FieldLabel.PASSPORT,
     noun="a passport number",
     noun_zh="护照号",
     rank=7,

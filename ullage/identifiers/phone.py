@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 if TYPE_CHECKING:
     from phonenumbers.phonemetadata import PhoneNumberDesc
@@ -82,7 +82,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="phone",
-    field=Field.PHONE,
+    field=FieldLabel.PHONE,
     noun="a phone number",
     noun_zh="手机号",
     rank=5,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
 LENGTHS = (5, 11)
@@ -34,7 +34,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="qq",
-    field=Field.QQ,
+    field=FieldLabel.QQ,
     noun="a QQ number",
     noun_zh="QQ号",
     rank=8,

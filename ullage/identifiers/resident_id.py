@@ -12,7 +12,7 @@ import re
 from datetime import date
 
 from ullage.identifiers.base import Kind, digits
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECKS = "10X98765432"
@@ -76,7 +76,7 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="resident_id",
-    field=Field.ID,
+    field=FieldLabel.ID,
     noun="a resident ID",
     noun_zh="身份证号",
     rank=1,

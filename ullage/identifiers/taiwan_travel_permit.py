@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, Kind, labelled
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
     *("台胞证", "台胞证号", "台胞证号码", "台胞證", "台胞證號", "臺胞證", "臺胞證號", "台湾通行证", "台湾居民来往大陆通行证"),
@@ -32,7 +32,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="taiwan_travel_permit",
-    field=Field.PERMIT,
+    field=FieldLabel.PERMIT,
     noun="a permit number",
     noun_zh="台胞证号",
     rank=10,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
@@ -36,7 +36,7 @@ def check(normal: str) -> bool:
 
 KIND = Kind(
     name="uscc",
-    field=Field.USCC,
+    field=FieldLabel.USCC,
     noun="an organisation's code",
     noun_zh="统一社会信用代码",
     rank=2,

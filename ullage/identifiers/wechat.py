@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import Kind, labelled
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
     *("微信", "微信号", "微信號", "微信id", "薇信", "威信号", "v信", "wx号"),
@@ -31,7 +31,7 @@ def normalise(text: str) -> str:
 
 KIND = Kind(
     name="wechat",
-    field=Field.WECHAT,
+    field=FieldLabel.WECHAT,
     noun="a WeChat id",
     noun_zh="微信号",
     rank=9,

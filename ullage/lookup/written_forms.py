@@ -6,7 +6,8 @@ A dump carries the digest of a number and thinks it is anonymous, so a watchlist
 - `md5`, `sha1`, `sha256`: the digest in lower-case hex, of a phone number as it is, with 86 and with +86 before it. Of an md5
   also the sixteen characters in the middle, which some programs print, under the same form.
 
-A value with its middle masked is enrolled too, but is nobody's alone (`ullage.identifiers.masked`), so no look-up asks for it.
+A value with its middle masked is enrolled too, but is nobody's alone (`ullage.identifiers.masked_value`), so no look-up asks for
+it.
 """
 
 from __future__ import annotations

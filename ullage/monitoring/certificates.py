@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from ullage.errors import ConfigError
 from ullage.monitoring.metrics import CLIENTS
-from ullage.security.tls import Served, Trust
+from ullage.security.tls import ListenerCertificate, Trust
 
 UNREADABLE = 0.0
 
@@ -26,7 +26,10 @@ class CertificateMetrics:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, trusts: Mapping[str, Collection[Trust | None]], served: Served | None = None
+        self,
+        registry: CollectorRegistry,
+        trusts: Mapping[str, Collection[Trust | None]],
+        served: ListenerCertificate | None = None,
     ) -> None:
         expiry = Gauge(
             "ullage_certificate_expiry_timestamp_seconds",

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from ullage.clock import Clock
 from ullage.monitoring.metrics import BUCKETS, OTHER
-from ullage.records.heartbeat import STATES, Count, Coverage, Heartbeat, SiteReport
+from ullage.records.heartbeat import STATES, Coverage, Heartbeat, SiteCounter, SiteReport
 
 AHEAD_SECONDS = 300.0
 """Clocks of two hosts may differ so much."""
@@ -126,10 +126,10 @@ class FarCounts(Collector):
     """Crawl's counters as its newest heartbeats had them, under crawl's own names, with the site `other`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._by_origin: dict[str, tuple[Count, ...]] = {}
+        self._by_origin: dict[str, tuple[SiteCounter, ...]] = {}
         registry.register(self)
 
-    def show(self, origin: str, counts: Iterable[Count]) -> None:
+    def show(self, origin: str, counts: Iterable[SiteCounter]) -> None:
         """Replace what `origin` said before."""
         if origin in self._by_origin or len(self._by_origin) < MAX_ORIGINS:
             self._by_origin[origin] = tuple(counts)

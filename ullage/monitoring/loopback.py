@@ -17,7 +17,7 @@ CLIENT_SECONDS = 10
 """A client that says nothing for so long is hung up on."""
 
 
-class Answer(NamedTuple):
+class LoopbackResponse(NamedTuple):
     """What is said to a request."""
 
     body: bytes
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     status: int = 200
 
 
-NOTHING = Answer(b"not here\n", status=404)
+NOTHING = LoopbackResponse(b"not here\n", status=404)
 
 
 class LoopbackServer:
@@ -34,8 +34,8 @@ class LoopbackServer:
     OSError when `port` is taken; 0 takes a free one.
     """
 
-    def __init__(self, name: str, port: int, answer: Callable[[str, Message], Answer]) -> None:
-        self._server = _Server(name, port, answer)
+    def __init__(self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]) -> None:
+        self._server = _LoopbackServer(name, port, answer)
         self._thread = threading.Thread(target=self._server.serve_forever, name=name, daemon=True)
 
     @property
@@ -52,10 +52,10 @@ class LoopbackServer:
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, name: str, port: int, answer: Callable[[str, Message], Answer]) -> None:
+    def __init__(self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]) -> None:
         self.name, self.answer = name, answer
         super().__init__((HOST, port), _Handler)
 
@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: _LoopbackServer
     server_version = "ullage"
     sys_version = ""
     timeout = CLIENT_SECONDS

@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from ullage import __version__
 from ullage.clock import Clock
 from ullage.files import output
-from ullage.monitoring.loopback import NOTHING, Answer, LoopbackServer
+from ullage.monitoring.loopback import NOTHING, LoopbackResponse, LoopbackServer
 from ullage.running_time import RunningTime
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
@@ -143,14 +143,14 @@ class CanaryMetrics:
 def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> LoopbackServer:
     """Serves one registry; `ready` says whether the role can work now."""
 
-    def answer(path: str, headers: Message) -> Answer:
+    def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
             encode, content_type = choose_encoder(headers.get("Accept", ""))
-            return Answer(encode(registry), content_type)
+            return LoopbackResponse(encode(registry), content_type)
         if path == "/healthz":
-            return Answer(b"alive\n")
+            return LoopbackResponse(b"alive\n")
         if path == "/readyz":
-            return Answer(b"ready\n") if ready() else Answer(b"not ready\n", status=503)
+            return LoopbackResponse(b"ready\n") if ready() else LoopbackResponse(b"not ready\n", status=503)
         return NOTHING
 
     return LoopbackServer("metrics", port, answer)

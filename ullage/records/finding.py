@@ -23,11 +23,11 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,24}$")]
 """A word of a closed list: too short and plain for a sentence, so that text cannot stray into it."""
 
 
-class _Record(BaseModel):
+class _FindingRecord(BaseModel):
     model_config = STRICT
 
 
-class Match(_Record):
+class Match(_FindingRecord):
     """One identifier of one customer in the capture.
 
     `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are character offsets in the
@@ -53,7 +53,7 @@ class Match(_Record):
     """Of a masked value: the chance that it fits this customer by accident."""
 
 
-class Term(_Record):
+class Term(_FindingRecord):
     """A lexicon term that counted, by its id, and how often; `written` is the one of its forms that stands in the post first.
 
     That is a word of the lexicon too, and no text of somebody's.
@@ -71,7 +71,7 @@ class Term(_Record):
         return self.written or self.id
 
 
-class RowGroup(_Record):
+class RowGroup(_FindingRecord):
     """How many rows have exactly this set of fields, and how many of them are of enrolled customers."""
 
     fields: tuple[str, ...]
@@ -81,7 +81,7 @@ class RowGroup(_Record):
     """Rows in which two or more fields belong to the same customer."""
 
 
-class Statistics(_Record):
+class Statistics(_FindingRecord):
     """Facts of the whole capture, valid or not, ours or not."""
 
     rows: int = 0
@@ -141,7 +141,7 @@ class Statistics(_Record):
     bytes: int = 0
 
 
-class Cohort(_Record):
+class Cohort(_FindingRecord):
     """How many matched customers have one label of one dimension (product, branch, ...), and how many of the whole list.
 
     Fewer than 20 matched people are not told: they would be known by their label.
@@ -153,7 +153,7 @@ class Cohort(_Record):
     enrolled: int
 
 
-class Bait(_Record):
+class Bait(_FindingRecord):
     """Bait that was found: customers that exist only in what one party was given, by that party's label.
 
     `verified` are those who cannot have been matched by chance.
@@ -164,7 +164,7 @@ class Bait(_Record):
     verified: int = 0
 
 
-class Claims(_Record):
+class Claims(_FindingRecord):
     """What a post says of itself: facts read from it, never its words.
 
     `volume` is the largest number of people, rows or records that it claims; `price` is in `currency` (ISO 4217, or `USDT`,
@@ -180,7 +180,7 @@ class Claims(_Record):
     size: int | None = Field(default=None, ge=0)
 
 
-class CaptureFacts(_Record):
+class CaptureFacts(_FindingRecord):
     """Where the capture came from.
 
     `site` and `category` are configured names or `other`. Of title, channel and URL only words of closed lists stand here,
@@ -213,7 +213,7 @@ class CaptureFacts(_Record):
     truncated: bool
 
 
-class Finding(_Record):
+class Finding(_FindingRecord):
     """See the module. `customers` is the size of the tenant's watchlist, for what chance alone would match."""
 
     id: str

@@ -41,11 +41,11 @@ def is_name(text: str) -> bool:
     return re.fullmatch(NAME, text) is not None
 
 
-class _Record(BaseModel):
+class _HeartbeatRecord(BaseModel):
     model_config = STRICT
 
 
-class SiteReport(_Record):
+class SiteReport(_HeartbeatRecord):
     """What crawl knows of one watched site. Times are Unix seconds, 0 for never and for not known yet."""
 
     site: Name
@@ -59,7 +59,7 @@ class SiteReport(_Record):
     """When, by the site's own rhythm, something new is overdue."""
 
 
-class Coverage(_Record):
+class Coverage(_HeartbeatRecord):
     """What a crawl host sees: its watched sites, how many of all its sites are in each state, and whether its way out works."""
 
     watched: tuple[SiteReport, ...] = Field(default=(), max_length=MAX_WATCHED)
@@ -69,7 +69,7 @@ class Coverage(_Record):
     egress_up: bool = True
 
 
-class Count(_Record):
+class SiteCounter(_HeartbeatRecord):
     """A counter of crawl's, summed over its sites, as it stood. `labels` without the site."""
 
     name: Annotated[str, Field(pattern=r"^ullage_crawl_[a-z_]{1,60}$")]
@@ -77,14 +77,14 @@ class Count(_Record):
     value: float
 
 
-class Heartbeat(_Record):
+class Heartbeat(_HeartbeatRecord):
     """See the module. `id` is random, `origin` the crawl host's name from its settings."""
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     origin: Name
     inserted_at: Moment
     coverage: Coverage | None = None
-    counts: tuple[Count, ...] = Field(default=(), max_length=200)
+    counts: tuple[SiteCounter, ...] = Field(default=(), max_length=200)
     hours: tuple[SiteHour, ...] = Field(default=(), max_length=MOST_TOLD)
     """What was seen of sites lately; with many sites each heartbeat tells of some of them."""
     gone: tuple[Name, ...] = Field(default=(), max_length=MOST_TOLD)

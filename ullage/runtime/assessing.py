@@ -2,10 +2,11 @@
 
     DIR/assess.sock   match listens; 0600, or 0660 where `match.assess_users` names who else may come
 
-A client sends one `Question` and waits. Match answers in lines of JSON, each an object of one member: `go`, or `busy` where there
-is no room. Then the client sends the file, or the findings that it wants opened, and an empty frame as their end; what it sends
-is in frames, a length of four bytes before each. `place` tells how many are before it, `read` how far match is, and `done` is the
-last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a file is ever written to disk.
+A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object of one member: `go`, or `busy`
+where there is no room. Then the client sends the file, or the findings that it wants opened, and an empty frame as their end;
+what it sends is in frames, a length of four bytes before each. `place` tells how many are before it, `read` how far match is, and
+`done` is the last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a file is ever
+written to disk.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LONGEST_ADDRESS = 100
 """Bytes that a unix socket's address may have, less some."""
 
 
-class Question(BaseModel):
+class AssessmentRequest(BaseModel):
     """What a client wants: to know how many wait, a file assessed, or findings opened that it was given before.
 
     `name` is what its sender called the file, in memory alone; `size` is in bytes where that is known. With `to_open` the
@@ -70,10 +71,10 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
     return _exactly(file, length)
 
 
-def question_in(payload: bytes) -> Question:
+def question_in(payload: bytes) -> AssessmentRequest:
     """The question that a frame holds; RecordError where there is none."""
     try:
-        return Question.model_validate_json(payload)
+        return AssessmentRequest.model_validate_json(payload)
     except ValidationError:
         raise RecordError("malformed", "that is no question") from None
 

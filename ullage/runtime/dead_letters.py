@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError
 from ullage.records.base import framed, unframed
-from ullage.security.sealing import Opener, Sealer
+from ullage.security.sealing import Sealer, SealOpener
 
 SCHEMA = 1
 PURPOSE = "dead-letter"
@@ -91,7 +91,7 @@ def read(record: Record) -> Letter:
         raise RecordError("malformed") from None
 
 
-def unseal(record: Record, opener: Opener) -> Outgoing:
+def unseal(record: Record, opener: SealOpener) -> Outgoing:
     """The original record, ready to be appended to its topic again with one replay more.
 
     Raises RecordError `parked` after three replays, `malformed`, or what opening it raises.
@@ -109,14 +109,14 @@ def unseal(record: Record, opener: Opener) -> Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayReport:
     """What `replay` did: letters put back, and letters that stay where they are by reason."""
 
     replayed: int
     left: Mapping[str, int]
 
 
-def replay(bus: Bus, opener: Opener) -> Replayed:
+def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
     """Put every waiting letter back on its topic; those that come back meanwhile wait for the next replay."""
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}
@@ -136,7 +136,7 @@ def replay(bus: Bus, opener: Opener) -> Replayed:
     for publisher in publishers.values():
         publisher.close()
     subscription.close()
-    return Replayed(replayed, left)
+    return ReplayReport(replayed, left)
 
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:

@@ -17,7 +17,7 @@ import uvicorn
 
 from ullage.errors import ConfigError
 from ullage.runtime.connections import MAX_HEAD, BoundedProtocol
-from ullage.security.tls import Served
+from ullage.security.tls import ListenerCertificate
 
 SILENT: dict[str, Any] = {
     "version": 1,
@@ -31,7 +31,7 @@ SILENT: dict[str, Any] = {
 DRAIN_SECONDS = 10
 
 
-class _Server(uvicorn.Server):
+class _QuietServer(uvicorn.Server):
     """Leaves signals to `ullage.runtime.role`."""
 
     @contextlib.contextmanager
@@ -44,7 +44,7 @@ def serve(
     listener: socket.socket,
     stop: threading.Event,
     protocol: type[BoundedProtocol] = BoundedProtocol,
-    tls: Served | None = None,
+    tls: ListenerCertificate | None = None,
     *,
     lifespan: bool = False,
 ) -> None:
@@ -66,7 +66,7 @@ def serve(
     )
     config.load()
     config.ssl = tls.context() if tls else None
-    server = _Server(config)
+    server = _QuietServer(config)
 
     def drain() -> None:
         stop.wait()

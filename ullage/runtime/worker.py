@@ -31,7 +31,7 @@ EMPTY_POLLS = 120
 T = TypeVar("T")
 
 
-class Aside(NamedTuple):
+class DeadRecord(NamedTuple):
     """A record that was dealt with as far as could be, and becomes a dead letter for `reason`, so that the rest is not lost."""
 
     record: Record
@@ -116,7 +116,7 @@ class Worker:
 
     stage: str
     subscription: Subscription
-    handle: Callable[[Sequence[Record]], Sequence[Aside] | None]
+    handle: Callable[[Sequence[Record]], Sequence[DeadRecord] | None]
     dead_letters: DeadLetters
     stop: threading.Event
     batch: int = 64
@@ -168,7 +168,7 @@ class Worker:
 
     def _handle(self, records: Sequence[Record]) -> int:
         """Handle `records` and commit them; halve on a bad one."""
-        asides: list[Aside] = []
+        asides: list[DeadRecord] = []
         holding = self.in_hand.holding if self.in_hand else nullcontext
 
         def act() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.security.cmac import BLOCK, Cmac, derive_key
 
 SUFFIX = ".kcv"
@@ -28,7 +28,7 @@ _LINE = re.compile(rb"([0-9a-f]{%d}) (%s|%s)\n" % (2 * BYTES, MADE.encode(), ADO
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class StoredCheckValue:
     """A check value as it stands beside a key: noted when the key was made, or when one without was first of good use."""
 
     value: str
@@ -45,7 +45,7 @@ def path_of(root: Path, name: str) -> Path:
     return root / f"{name}{SUFFIX}"
 
 
-def noted(root: Path, name: str) -> Noted | None:
+def noted(root: Path, name: str) -> StoredCheckValue | None:
     """What is noted beside a key, None for nothing; ConfigError when it is no check value."""
     path = path_of(root, name)
     try:
@@ -54,7 +54,7 @@ def noted(root: Path, name: str) -> Noted | None:
         return None
     if not (found := _LINE.fullmatch(line)):
         raise ConfigError(f"{path} is damaged: restore it and {name} from their copy")
-    return Noted(found[1].decode(), found[2].decode())
+    return StoredCheckValue(found[1].decode(), found[2].decode())
 
 
 def note(path: Path, name: str, key: bytes, how: str) -> None:

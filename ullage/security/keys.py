@@ -15,7 +15,7 @@
     oidc.secret         search (text: what the identity provider knows the desk by)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider, foreign or a link (`ullage.files.trusted`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
+is wider, foreign or a link (`ullage.files.trust`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
 key that is not the one that was noted is refused wherever it is read. Where `keys.command` is set it is run with the key's name
 and must print the key in hex (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read
 first. A key never comes from the environment itself.
@@ -37,9 +37,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new, write_through
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.security import check_values
-from ullage.security.sealing import Opener, Sealer
+from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.signing import Signer, Verifier, fingerprint
 
 KEY_BYTES = 32
@@ -229,7 +229,7 @@ def sealer(keys: KeyStore) -> Sealer:
     return Sealer(Path(names[-1]).stem, public)
 
 
-def opener(keys: KeyStore) -> Opener:
+def opener(keys: KeyStore) -> SealOpener:
     """Opens with every private seal key that still exists; a command is asked for the other half of each public one.
 
     ConfigError names a half that is not what it was, or not the other's.
@@ -240,7 +240,7 @@ def opener(keys: KeyStore) -> Opener:
     for name in names:
         if keys.exists(public := _other_half(name)):
             match_halves(keys, name, public)
-    return Opener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
+    return SealOpener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
 
 
 SIGNERS = {
@@ -290,10 +290,10 @@ def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
     return Sealer(fingerprint(public), X25519PublicKey.from_public_bytes(public))
 
 
-def desk_opener(keys: KeyStore, tenant: str) -> Opener:
+def desk_opener(keys: KeyStore, tenant: str) -> SealOpener:
     """Opens originals of `tenant`; ConfigError where this machine is not the desk's."""
     private = X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/desk.key"))
-    return Opener({fingerprint(private.public_key().public_bytes_raw()): private})
+    return SealOpener({fingerprint(private.public_key().public_bytes_raw()): private})
 
 
 def make_desk(keys: KeyStore, tenant: str) -> None:

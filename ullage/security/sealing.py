@@ -40,7 +40,7 @@ class Sealer:
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class SealOpener:
     """Opens what was sealed to any of the private keys that still exist."""
 
     private: dict[str, X25519PrivateKey]

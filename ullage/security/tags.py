@@ -31,7 +31,7 @@ STEP = 4 * PIECE
 PADDING = 0x80
 
 
-class Laid(NamedTuple):
+class MessageBlocks(NamedTuple):
     """Messages of as many blocks each: `blocks` u64[count, n, 2], the last one padded where it was not full (SP 800-38B 6.2).
 
     `is_full` says whether it was: of all, or bool[n] of each. `rows` i64[n] are their numbers in the table that they come from,
@@ -43,8 +43,8 @@ class Laid(NamedTuple):
     rows: npt.NDArray[np.int64] | None
 
 
-def lay(values: Rows, lengths: Lengths) -> list[Laid]:
-    """The first `lengths[i]` bytes of each row `values[i]`, laid out for tagging: a `Laid` for each number of blocks.
+def lay(values: Rows, lengths: Lengths) -> list[MessageBlocks]:
+    """The first `lengths[i]` bytes of each row `values[i]`, laid out for tagging: a `MessageBlocks` for each number of blocks.
 
     `values` u8[n, width], where what lies beyond a length is ignored; `lengths` i64[n], each 0 to width.
     """
@@ -68,7 +68,7 @@ def _words(values: Rows) -> Halves:
     return np.ascontiguousarray(np.pad(values, ((0, 0), (0, missing))) if missing else values).view(_HALF)
 
 
-def _lay_alike(words: Halves, length: int) -> Laid:
+def _lay_alike(words: Halves, length: int) -> MessageBlocks:
     """Messages that are all `length` long: what is kept of each half block, and what pads it, is one number for all."""
     count, is_full = _blocks(length), length > 0 and length % BLOCK == 0
     blocks = np.empty((count, len(words), 2), _HALF)
@@ -80,10 +80,10 @@ def _lay_alike(words: Halves, length: int) -> Laid:
             out[:] = 0
         if half == length // 8 and not is_full:
             out |= np.uint64(PADDING << 8 * kept)
-    return Laid(blocks, is_full, None)
+    return MessageBlocks(blocks, is_full, None)
 
 
-def _lay_mixed(words: Halves, lengths: Lengths, count: int, rows: npt.NDArray[np.int64] | None) -> Laid:
+def _lay_mixed(words: Halves, lengths: Lengths, count: int, rows: npt.NDArray[np.int64] | None) -> MessageBlocks:
     """Messages of `count` blocks each, of different lengths."""
     blocks = np.zeros((count, len(words), 2), _HALF)
     for half in range(min(2 * count, words.shape[1])):
@@ -91,7 +91,7 @@ def _lay_mixed(words: Halves, lengths: Lengths, count: int, rows: npt.NDArray[np
     left = lengths - (count - 1) * BLOCK
     blocks[-1] &= _KEEP.take(left, axis=0)
     blocks[-1] |= _PAD.take(left, axis=0)
-    return Laid(blocks, left == BLOCK, rows)
+    return MessageBlocks(blocks, left == BLOCK, rows)
 
 
 def _double(block: bytes) -> bytes:
@@ -123,7 +123,7 @@ class Tagger(Cmac):
             self.tag_laid(lay(values[part], lengths[part]), out[first : first + STEP + 1])
         return out[:-1]
 
-    def tag_laid(self, laid: Sequence[Laid], out: Tags) -> None:
+    def tag_laid(self, laid: Sequence[MessageBlocks], out: Tags) -> None:
         """Tags of messages laid out into `out` (n + 1, 16): OpenSSL's binding asks for a block more than it writes.
 
         Messages of as many blocks go together, one AES call a block position.
@@ -146,7 +146,7 @@ class Tagger(Cmac):
             out[rows] = self.tag_rows(np.frombuffer(table, np.uint8).reshape(len(rows), width), lengths[rows])
         return out
 
-    def _chain(self, laid: Laid, out: Tags) -> None:
+    def _chain(self, laid: MessageBlocks, out: Tags) -> None:
         """CBC over the blocks of messages, a piece of them at a time; what is in work is one block of each."""
         scratch = np.empty((min(PIECE, laid.blocks.shape[1]), 2), _HALF)
         for first in range(0, laid.blocks.shape[1], PIECE):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.security.keys import credentials_folder
 
 WRONG_NAME = (62, 64)
@@ -56,14 +56,14 @@ class Life(NamedTuple):
         return self.end - min(SOON, (self.end - self.begin) / SHORT_OF_IT)
 
 
-class _Shown(NamedTuple):
+class _CertificateFiles(NamedTuple):
     """What one reading of a listener's files gave."""
 
     context: ssl.SSLContext
     life: Life
 
 
-class Served:
+class ListenerCertificate:
     """What a listener of ours shows: a certificate and its key, files of PEM, which are read again when they have changed.
 
     While what lies there is no pair that can be shown, what was read before stays. Several threads may ask.
@@ -76,7 +76,7 @@ class Served:
         self._shown = self._read()
 
     @classmethod
-    def of(cls, table: str, data: Path, certificate: str, key: str) -> Served | None:
+    def of(cls, table: str, data: Path, certificate: str, key: str) -> ListenerCertificate | None:
         """The files that a table of the settings names; None where it names none. ConfigError says which is wrong, and how."""
         return cls(table, data / certificate, data / key) if certificate else None
 
@@ -89,7 +89,7 @@ class Served:
         """For a server of asyncio: each handshake shows what is to be shown then."""
         return _ShownAnew(self)
 
-    def shown(self) -> _Shown:
+    def shown(self) -> _CertificateFiles:
         """What is to be shown now."""
         with self._lock:
             if (marks := self._marks()) != self._looked:
@@ -111,7 +111,7 @@ class Served:
             log.get(self._table).info("certificate_renewed")
         self._looked = marks
 
-    def _read(self) -> _Shown:
+    def _read(self) -> _CertificateFiles:
         pem = _file(f"{self._table}.certificate", self.certificate, secret=False)
         _file(f"{self._table}.key", self.key, secret=True)
         unreadable = ConfigError(f"{self._table}: {self.certificate} must hold a certificate, {self.key} its private key, in PEM")
@@ -121,7 +121,7 @@ class Served:
             raise unreadable from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         _load(context, self.certificate, self.key, unreadable)
-        return _Shown(context, life)
+        return _CertificateFiles(context, life)
 
     def _marks(self) -> tuple[object, ...]:
         """By which it is known that a file is another one, has other content, or other rights."""
@@ -264,9 +264,9 @@ def _mark(path: Path) -> tuple[int, ...] | None:
 class _ShownAnew(ssl.SSLContext):
     """Hands each handshake to the context of that moment, so that connections that stand keep theirs."""
 
-    _served: Served
+    _served: ListenerCertificate
 
-    def __new__(cls, served: Served) -> Self:
+    def __new__(cls, served: ListenerCertificate) -> Self:
         made = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
         made._served = served
         return made

@@ -9,8 +9,8 @@ from ullage.settings.knobs import LOOPBACK, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
 from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
+from ullage.settings.root import FILE, Settings, load
 from ullage.settings.tenant import Entity, Language, Tenant
-from ullage.settings.whole import FILE, Settings, load
 
 __all__ = [
     "FILE",

@@ -8,15 +8,15 @@ from pathlib import Path
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, open_bus, trust_of_bus
-from ullage.bus.routed import RoutedBus
+from ullage.bus.router import RoutedBus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
+from ullage.settings.root import Settings, load
 from ullage.settings.tenant import Tenant
-from ullage.settings.whole import Settings, load
-from ullage.verdict import VERDICT, Rules
+from ullage.verdict import VERDICT, VerdictRules
 
 
 class Context:
@@ -57,7 +57,7 @@ class Context:
         urls = filter(None, (self.settings.bus.url, self.settings.bus.captures))
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
-    def rules(self) -> Rules:
+    def rules(self) -> VerdictRules:
         """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""
         return VERDICT.in_force(self.data).rules
 

@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Section(BaseModel):
+class SettingsTable(BaseModel):
     """One table of `ullage.toml`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ullage.files.faults import quoted
-from ullage.settings.knobs import TENANT, Seconds, Section, knob
+from ullage.settings.knobs import TENANT, Seconds, SettingsTable, knob
 from ullage.verdict.rules import Severity
 
 
-class ChannelSettings(Section):
+class ChannelSettings(SettingsTable):
     """A channel; its secret is keys/notify/NAME."""
 
     not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
@@ -28,7 +28,7 @@ class ChannelSettings(Section):
     )
 
 
-class RouteSettings(Section):
+class RouteSettings(SettingsTable):
     """An incident takes every route that fits."""
 
     channels: tuple[str, ...] = knob((), "names of channels")
@@ -50,7 +50,7 @@ class RouteSettings(Section):
     )
 
 
-class NotifySettings(Section):
+class NotifySettings(SettingsTable):
     """Who is notified. Nothing is sent without a route."""
 
     page: str = knob("", "the console's address as readers reach it")

@@ -7,10 +7,10 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention
-from ullage.settings.knobs import Count, Seconds, Section, knob, known_zone
+from ullage.settings.knobs import Count, Seconds, SettingsTable, knob, known_zone
 
 
-class BusSettings(Section):
+class BusSettings(SettingsTable):
     """Where records travel between stages."""
 
     url: str = knob("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
@@ -29,7 +29,7 @@ class BusSettings(Section):
         }
 
 
-class StoreSettings(Section):
+class StoreSettings(SettingsTable):
     """Where incidents are kept."""
 
     url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
@@ -38,7 +38,7 @@ class StoreSettings(Section):
     coverage_days: Seconds = knob(400.0, "retention of coverage", "days")
 
 
-class CoverageSettings(Section):
+class CoverageSettings(SettingsTable):
     """The coverage log."""
 
     zone: str = knob("Asia/Shanghai", "time zone for people; data is in UTC")
@@ -58,7 +58,7 @@ class CoverageSettings(Section):
         return self
 
 
-class OriginalSettings(Section):
+class OriginalSettings(SettingsTable):
     """Addresses, titles, authors and member names of posts, encrypted for the console."""
 
     keep: bool = knob(True, "keep them: needed to find a post again, for a takedown or a court")
@@ -67,7 +67,7 @@ class OriginalSettings(Section):
     shift_hours: Seconds = knob(8.0, "length of a shift", "hours")
 
 
-class AuditSettings(Section):
+class AuditSettings(SettingsTable):
     """The audit log."""
 
     days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
@@ -75,14 +75,14 @@ class AuditSettings(Section):
     )
 
 
-class KeySettings(Section):
+class KeySettings(SettingsTable):
     """Where keys are."""
 
     folder: str = knob("keys", "one file (0600) a key")
     command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
 
 
-class EvidenceSettings(Section):
+class EvidenceSettings(SettingsTable):
     """Sealed evidence of `high` or above, for tenants with `evidence = true`."""
 
     folder: str = knob("evidence", "sealed files")

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from ullage.records import MAX_BODY_BYTES
-from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, Section, knob
+from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, SettingsTable, knob
 
 
-class ProxySettings(Section):
+class ProxySettings(SettingsTable):
     """A proxy that site files may name (`proxy`)."""
 
     address: str = knob("socks5h://127.0.0.1:9050", "socks5h://HOST:PORT (as Tor has) or http://HOST:PORT")
@@ -21,7 +21,7 @@ class ProxySettings(Section):
     credentials: str = knob("", "name of a file in keys/proxy with a line user:password")
 
 
-class CrawlSettings(Section):
+class CrawlSettings(SettingsTable):
     """How sites are visited."""
 
     sites: str = knob("sites.d", "folder of site files")
@@ -51,7 +51,7 @@ class CrawlSettings(Section):
     port: Port = knob(9711, "/metrics on loopback; 0 takes a free port")
 
 
-class MatchSettings(Section):
+class MatchSettings(SettingsTable):
     """How captures are matched."""
 
     batch: Count = knob(64, "posts matched together")
@@ -73,7 +73,7 @@ class MatchSettings(Section):
     port: Port = knob(9712, "/metrics on loopback; 0 takes a free port")
 
 
-class AlertSettings(Section):
+class AlertSettings(SettingsTable):
     """How findings become incidents."""
 
     batch: Count = knob(64, "findings grouped between two commits")
@@ -90,7 +90,7 @@ UNIX = "unix"
 """In the place of an address: whoever comes by the socket file."""
 
 
-class GrantSettings(Section):
+class GrantSettings(SettingsTable):
     """What members of a group may do."""
 
     value: str = knob("", "the group, as in the claim")
@@ -98,7 +98,7 @@ class GrantSettings(Section):
     tenants: tuple[str, ...] = knob((), "whose data they see; * for all")
 
 
-class OidcSettings(Section):
+class OidcSettings(SettingsTable):
     """Single sign-on by OpenID Connect; the secret is `keys/oidc.secret`."""
 
     issuer: str = knob("", "the provider's address, exactly as it names itself")
@@ -132,7 +132,7 @@ class OidcSettings(Section):
         return self
 
 
-class SearchSettings(Section):
+class SearchSettings(SettingsTable):
     """The console."""
 
     host: str = knob("127.0.0.1", "listening address; beyond loopback it needs a certificate")
@@ -182,7 +182,7 @@ class SearchSettings(Section):
         return self
 
 
-class IntakeSettings(Section):
+class IntakeSettings(SettingsTable):
     """Posts over HTTP from other collectors."""
 
     run: bool = knob(False, "`ullage run` starts it too")
@@ -203,7 +203,7 @@ class IntakeSettings(Section):
         return self
 
 
-class CollectSettings(Section):
+class CollectSettings(SettingsTable):
     """Collectors of chats; channels are files in `channels.d/`."""
 
     run: bool = knob(True, "`ullage run` starts one for each service with channels")
@@ -213,7 +213,7 @@ class CollectSettings(Section):
     imap_port: Port = knob(9719, "/metrics on loopback; 0 takes a free port")
 
 
-class CanarySettings(Section):
+class CanarySettings(SettingsTable):
     """Canary posts, which time the way from a post to a notification."""
 
     interval_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ullage.settings.knobs import Section, knob, known_zone
-from ullage.vocabulary.fields import Field as Label
+from ullage.settings.knobs import SettingsTable, knob, known_zone
+from ullage.vocabulary.fields import FieldLabel as Label
 
 Language = Literal["zh", "en"]
 HOST = r"[@.]?(?:[^\s./:@*]+\.)+[^\s./:@*]+\.?"
@@ -24,7 +24,7 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 """How each entry of a list is written, and what is said of one that is not: it would never be met, or by every card."""
 
 
-class Entity(Section):
+class Entity(SettingsTable):
     """Who answers for a tenant, as a report to an authority names it. What is "" stays for a person to fill in."""
 
     name: str = knob("", "its registered name, as in its licence")
@@ -35,7 +35,7 @@ class Entity(Section):
     system: str = knob("", "the system with the customers' data, and its protection grade")
 
 
-class Tenant(Section):
+class Tenant(SettingsTable):
     """One financial platform: what names it in a text."""
 
     brands: tuple[str, ...] = knob((), "names that a post would use for it")

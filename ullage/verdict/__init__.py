@@ -9,19 +9,19 @@ is data (`rules.toml`), so that other rules can be tried on the same facts.
     tails      exact probabilities                        severity       what a human has to do, by when, and who is told
 """
 
-from ullage.verdict.exposure import Exposure, judge_exposure, severity_unit
-from ullage.verdict.facts import Crowd, Facts, Reason, chance_matches, in_words
+from ullage.verdict.exposure import ExposureScore, judge_exposure, severity_unit
+from ullage.verdict.facts import Crowd, Reason, VerdictFacts, chance_matches, in_words
 from ullage.verdict.origin import Origin, judge_origin
-from ullage.verdict.rules import VERDICT, Rules, own_rules
+from ullage.verdict.rules import VERDICT, VerdictRules, own_rules
 
 __all__ = [
     "VERDICT",
     "Crowd",
-    "Exposure",
-    "Facts",
+    "ExposureScore",
     "Origin",
     "Reason",
-    "Rules",
+    "VerdictFacts",
+    "VerdictRules",
     "chance_matches",
     "in_words",
     "judge",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def judge(facts: Facts, rules: Rules) -> tuple[Exposure, Origin]:
+def judge(facts: VerdictFacts, rules: VerdictRules) -> tuple[ExposureScore, Origin]:
     """Both answers."""
     origin = judge_origin(facts, rules.origin)
     return judge_exposure(facts, origin, rules), origin

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ullage.verdict.facts import Crowd, Facts, Reason
+from ullage.verdict.facts import Crowd, Reason, VerdictFacts
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import ClockWord, Modifier, Rules, Scenario, Severity, Told, Way
+from ullage.verdict.rules import ClockWord, Modifier, Scenario, ScenarioConditions, Severity, Told, VerdictRules
 from ullage.verdict.severity import counting, severity_of
 from ullage.verdict.unread import unread_in_words
 from ullage.verdict.words import counted, fields_in_words
@@ -27,7 +27,7 @@ from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
+class ExposureScore:
     """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the reasons.
 
     `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how many `minutes` a person
@@ -55,7 +55,7 @@ def severity_unit(crowd: Crowd) -> float:
     return sum(number / SERIOUS_AT[name] for name, number in crowd.classes.items())
 
 
-def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
+def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> ExposureScore:
     """The exposure of the customers in `facts`, explained. Of `origin` it matters only whether the list was made up."""
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
     unit = severity_unit(crowd) * _twice(origin, rules)
@@ -72,7 +72,7 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
     judged = severity_of(facts, origin, severity_unit(counting(facts, origin)) * _twice(origin, rules), rules.severity)
     scenario = found[1] if found else None
-    return Exposure(
+    return ExposureScore(
         score=bounded,
         severity=judged.severity,
         scenario=scenario.id if scenario else "",
@@ -87,12 +87,12 @@ def judge_exposure(facts: Facts, origin: Origin, rules: Rules) -> Exposure:
     )
 
 
-def _twice(origin: Origin, rules: Rules) -> float:
+def _twice(origin: Origin, rules: VerdictRules) -> float:
     """What U is multiplied by: a partner had the data in duty or service."""
     return rules.severity.partner if origin.beneath == "partner" else 1.0
 
 
-def _unread(crowd: Crowd, facts: Facts) -> Reason:
+def _unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
     """What was not read, and that there may be customers in it."""
     what, chinese = unread_in_words(facts.unread)
     if crowd.customers:
@@ -104,7 +104,7 @@ def _unread(crowd: Crowd, facts: Facts) -> Reason:
     return Reason("N", 0, f"{said}could not be read, or not wholly: {what}", f"{zh}无法读取或未能完整读取：{chinese}")
 
 
-def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
+def _is_possible(way: ScenarioConditions, crowd: Crowd, facts: VerdictFacts) -> bool:
     """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs the brand or a login."""
     if (
         (way.terms and not way.terms & set(facts.terms))
@@ -119,7 +119,7 @@ def _is_possible(way: Way, crowd: Crowd, facts: Facts) -> bool:
     return way.logins or way.brand
 
 
-def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
+def _base(way: ScenarioConditions, scenario: Scenario, crowd: Crowd, facts: VerdictFacts) -> Reason:
     labels, terms = sorted(way.every | way.some & crowd.fields), _written(way.terms, facts)
     logins = _ways_in(facts) if way.logins else []
     english = " ".join([*map(str, labels), *terms, *(pair[0] for pair in logins)])
@@ -128,7 +128,7 @@ def _base(way: Way, scenario: Scenario, crowd: Crowd, facts: Facts) -> Reason:
     return Reason(scenario.id, way.points, *said)
 
 
-def _ways_in(facts: Facts) -> list[tuple[str, str]]:
+def _ways_in(facts: VerdictFacts) -> list[tuple[str, str]]:
     """Logins at the tenant's own sites, or else cookies of them that have not expired."""
     if facts.logins:
         return [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
@@ -136,12 +136,12 @@ def _ways_in(facts: Facts) -> list[tuple[str, str]]:
     return [(told, f"本单位网站未过期Cookie{facts.live_cookies}个")]
 
 
-def _written(terms: frozenset[str], facts: Facts) -> list[str]:
+def _written(terms: frozenset[str], facts: VerdictFacts) -> list[str]:
     """Those of `terms` that the post has, as they stand there."""
     return [facts.written.get(term, term) for term in sorted(terms & set(facts.terms))]
 
 
-def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
+def _adders(crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> Iterator[Reason]:
     """What the scenario's points are raised or lowered by."""
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
@@ -160,7 +160,7 @@ def _adders(crowd: Crowd, unit: float, facts: Facts, origin: Origin, rules: Rule
     yield from filter(None, (_modifier(modifier, crowd, facts) for modifier in rules.modifier))
 
 
-def _corroboration(facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reason]:
+def _corroboration(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> Iterator[Reason]:
     known = rules.corroboration
     if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= known.share:
         told = f"two or more fields of one customer in {facts.corroborated_rows} of {facts.matched_rows} rows"
@@ -172,7 +172,7 @@ def _corroboration(facts: Facts, origin: Origin, rules: Rules) -> Iterator[Reaso
         yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
 
 
-def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
+def _modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason | None:
     told: list[str] = []
     if modifier.fields:
         told = sorted(map(str, modifier.fields & crowd.fields))
@@ -188,7 +188,7 @@ def _modifier(modifier: Modifier, crowd: Crowd, facts: Facts) -> Reason | None:
     return Reason(modifier.code, modifier.points, f"{modifier.text}: {what}", f"{modifier.text_zh or modifier.text}：{what}")
 
 
-def _bounded(score: int, crowd: Crowd, facts: Facts, origin: Origin, rules: Rules) -> tuple[int, list[Reason]]:
+def _bounded(score: int, crowd: Crowd, facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> tuple[int, list[Reason]]:
     """The score between its floors and caps, with what they added or took."""
     known, reasons = rules.exposure, []
     grave = "a password or code of a verified customer", "含已核实客户的密码或验证码"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ullage.records import Bait, Cohort, RowGroup
 from ullage.verdict.rules import ClockWord
-from ullage.vocabulary.fields import Field, Shows
+from ullage.vocabulary.fields import FieldLabel, Shows
 
 
 class Reason(NamedTuple):
@@ -29,7 +29,7 @@ class Crowd:
     """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels.
 
     `shown` counts them by all that their rows show (`ullage.vocabulary.fields.shows`), each once; it is told of
-    `Facts.agreeing` alone.
+    `VerdictFacts.agreeing` alone.
     """
 
     customers: int = 0
@@ -48,7 +48,7 @@ class Crowd:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class VerdictFacts:
     """Facts of one incident or one file, for one tenant.
 
     `people` are all matched customers, M; `verified` those whom chance cannot have matched; `agreeing` those who agree in two or
@@ -169,7 +169,7 @@ class Facts:
     @property
     def password_rows(self) -> tuple[int, int]:
         """How many rows hold a password, and how many of those a customer."""
-        own = [group for group in self.groups if Field.PASSWORD in group.fields]
+        own = [group for group in self.groups if FieldLabel.PASSWORD in group.fields]
         return sum(group.rows for group in own), sum(group.matched for group in own)
 
     @property
@@ -178,7 +178,7 @@ class Facts:
         return min(1.0, self.watchlist / self.circulation)
 
 
-def chance_matches(facts: Facts) -> float:
+def chance_matches(facts: VerdictFacts) -> float:
     """Phones that a random list of this length would match: valid phones × enrolled customers ÷ numbers in circulation."""
     return facts.candidates.get("phone", 0) * facts.chance
 

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ullage.records import Cohort
-from ullage.verdict.facts import Facts, Reason, in_chinese, in_words, p_in_words
+from ullage.verdict.facts import Reason, VerdictFacts, in_chinese, in_words, p_in_words
 from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
@@ -71,7 +71,7 @@ class Base:
         return self.matched / self.trials if self.trials else 0.0
 
 
-def judge_origin(facts: Facts, rules: OriginRules) -> Origin:
+def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
     """Whose leak `facts` describe."""
     base = _base(facts)
     canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))
@@ -89,7 +89,7 @@ def judge_origin(facts: Facts, rules: OriginRules) -> Origin:
     return Origin(verdict, base.p, base.expected, tuple(reasons), label, canaries, base.matched, beneath)
 
 
-def _verdict(facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Verdict:
+def _verdict(facts: VerdictFacts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Verdict:
     """Whose it is, whether known before or not."""
     if _is_made_up(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
         return "fabricated"
@@ -104,13 +104,13 @@ def _verdict(facts: Facts, base: Base, canaries: tuple[str, ...], cohorts: list[
     return _by_witnesses(facts, rules) or _by_share(facts, base, rules)
 
 
-def _explain_logins(facts: Facts, rules: OriginRules) -> bool:
+def _explain_logins(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether logins at our own sites, or cookies of them, stand there beside hardly a row that agrees."""
     few = rules.few_rows - 1 if facts.cookies else 0
     return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(facts.logins, few)
 
 
-def _is_of_devices(facts: Facts, rules: OriginRules) -> bool:
+def _is_of_devices(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether what matched stands in the files of stealers' logs, but for a row or two, however many of them agree.
 
     A browser's forms hold name, phone and ID of whoever filled them in: they agree with our records, and are not from us.
@@ -119,7 +119,7 @@ def _is_of_devices(facts: Facts, rules: OriginRules) -> bool:
     return facts.device_rows > 0 and others < max(rules.few_rows, rules.corroborated * facts.matched_rows)
 
 
-def _is_of_stealers(facts: Facts, rules: OriginRules) -> bool:
+def _is_of_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether rows of stealer logs explain what matched: the passwords stand in them, and the customers beside passwords.
 
     A browser keeps one value of a person, the login: of a list whose rows agree in two fields somebody else is the source.
@@ -130,7 +130,7 @@ def _is_of_stealers(facts: Facts, rules: OriginRules) -> bool:
     return most and few_agree and 0 < facts.stealer_rows >= rules.stealer * rows
 
 
-def _by_witnesses(facts: Facts, rules: OriginRules) -> Verdict | None:
+def _by_witnesses(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
     """What pairs of amount and date say; None where too few can be compared, or as many agree as differ."""
     if facts.witnesses_comparable < rules.witnesses:
         return None
@@ -140,7 +140,7 @@ def _by_witnesses(facts: Facts, rules: OriginRules) -> Verdict | None:
     return "elsewhere" if agreeing <= rules.witnesses_differ else None
 
 
-def _by_share(facts: Facts, base: Base, rules: OriginRules) -> Verdict:
+def _by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verdict:
     """What the share of rows, or of phones, says against chance and against what others share with us."""
     if agrees(facts, rules):
         return "ours"
@@ -150,13 +150,13 @@ def _by_share(facts: Facts, base: Base, rules: OriginRules) -> Verdict:
     return "ours" if base.p < rules.certain and facts.rows >= rules.rows and base.share >= asked else "unknown"
 
 
-def _is_by_chance(facts: Facts, base: Base, rules: OriginRules) -> bool:
+def _is_by_chance(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     """Whether chance, or another's customers by their numbers alone, explain what matched."""
     like = facts.corroborated_rows < rules.few_rows and odds(base.share) < rules.alike * odds(facts.chance)
     return not facts.people.customers or base.p > rules.few or like
 
 
-def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
+def _only_ours(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     """Whether cards of our own ranges say so, or rows hold fields that only we have.
 
     Cards that are enrolled do in a few rows, if they are most of the cards in it. A range by itself is public, and stolen cards
@@ -171,7 +171,7 @@ def _only_ours(facts: Facts, base: Base, rules: OriginRules) -> bool:
     return told and not _is_by_chance(facts, base, rules)
 
 
-def _base(facts: Facts) -> Base:
+def _base(facts: VerdictFacts) -> Base:
     """What is counted against chance: distinct phones, in clear or as digests; else digests of other values; else rows."""
     phones, digests, known = _phones(facts), facts.candidates.get("digest", 0), facts.matched_kinds.get("phone", 0)
     trials, matched, what = facts.rows, facts.matched_rows, ("rows", "行")
@@ -183,7 +183,7 @@ def _base(facts: Facts) -> Base:
     return Base(trials, matched, what, p, trials * facts.chance)
 
 
-def _phones(facts: Facts) -> int:
+def _phones(facts: VerdictFacts) -> int:
     """How many distinct phones there are, in clear or as digests.
 
     What a digest is of, nobody sees: it counts as a phone's where it stands alone in its row, or where some of them are
@@ -195,35 +195,35 @@ def _phones(facts: Facts) -> int:
     return clear if digests and beside + digests > facts.rows and beside else clear + digests
 
 
-def _is_made_up(facts: Facts, rules: OriginRules) -> bool:
+def _is_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether the numbers look generated."""
     bad, good = facts.failures.get("resident_id", 0), facts.candidates.get("resident_id", 0)
     failing = bad + good >= rules.ids and bad / (bad + good) > rules.failing
     return facts.longest_run >= rules.run or failing or _are_cards_made_up(facts, rules)
 
 
-def _are_cards_made_up(facts: Facts, rules: OriginRules) -> bool:
+def _are_cards_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether cards of the tenant's ranges are hardly ever a customer's, though it has enrolled cards."""
     known = facts.matched_kinds.get("card", 0)
     cards = known + facts.own_cards
     return facts.cards_enrolled > 0 and cards >= rules.cards and known / cards < rules.known_cards
 
 
-def _tail(cohort: Cohort, facts: Facts) -> float:
+def _tail(cohort: Cohort, facts: VerdictFacts) -> float:
     """P that so many of a cohort are among the matched by chance, times the comparisons made (Bonferroni)."""
     population = max(facts.watchlist, cohort.enrolled, facts.matched)
     p = hypergeometric_tail(population, cohort.enrolled, facts.matched, cohort.matched)
     return min(1.0, p * max(1, facts.cohort_labels))
 
 
-def _is_ours(cohort: Cohort, facts: Facts, rules: OriginRules) -> bool:
+def _is_ours(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether a cohort that nobody outside can know is so frequent among the matched that the list was cut by it."""
     among, whole = odds(cohort.matched / max(1, facts.matched)), odds(cohort.enrolled / max(1, facts.watchlist))
     many = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
     return cohort.dimension in facts.own_cohorts and many
 
 
-def _counted(facts: Facts, base: Base, rules: OriginRules) -> Iterator[Reason]:
+def _counted(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:
     """The counts that it went by."""
     told = f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give {in_words(base.expected)}"
     chinese = (
@@ -253,7 +253,7 @@ def _counted(facts: Facts, base: Base, rules: OriginRules) -> Iterator[Reason]:
         yield Reason("O6", 0, told + ": made up" * made_up, chinese + "，系编造" * made_up)
 
 
-def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Iterator[Reason]:
+def _known(facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Iterator[Reason]:
     """What only we, a partner or an earlier incident can tell."""
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
         told = f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension} {cohort.label}, as are"
@@ -278,7 +278,7 @@ def _known(facts: Facts, canaries: tuple[str, ...], cohorts: list[Cohort], rules
         yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}", f"仅本单位掌握的字段：{' '.join(own)}")
 
 
-def _shown(facts: Facts) -> Iterator[Reason]:
+def _shown(facts: VerdictFacts) -> Iterator[Reason]:
     """What the rows show besides customers."""
     if facts.known_cards:
         told = f"{facts.known_cards} cards of our own ranges, each in a row of its own, are our customers'"
@@ -305,7 +305,7 @@ def _shown(facts: Facts) -> Iterator[Reason]:
         yield Reason("O17", 0, told + elsewhere, chinese + zh)
 
 
-def _of_devices(facts: Facts) -> Iterator[Reason]:
+def _of_devices(facts: VerdictFacts) -> Iterator[Reason]:
     """Cookies of our own sites, and rows in the files of stealers' logs."""
     if facts.cookies:
         lasting = facts.staff_cookies, facts.live_cookies, facts.session_cookies, facts.cookies_until
@@ -321,7 +321,7 @@ def _of_devices(facts: Facts) -> Iterator[Reason]:
         yield Reason("O19", 0, told, f"含本单位客户的{facts.matched_rows}行中{facts.device_rows}行位于窃密木马日志文件")
 
 
-def _unsure(facts: Facts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:
+def _unsure(facts: VerdictFacts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:
     """What else explains it."""
     if not facts.people.customers or verdict not in ("ours", "unknown") or _is_by_chance(facts, base, rules):
         return

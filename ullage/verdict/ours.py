@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from ullage.verdict.facts import Facts
+from ullage.verdict.facts import VerdictFacts
 from ullage.verdict.rules import OriginRules
 from ullage.verdict.tail_probability import binomial_tail
 
@@ -39,14 +39,14 @@ def threshold(chance: float, rules: OriginRules) -> float:
     return between / (1.0 + between) if math.isfinite(between) else 1.0
 
 
-def share_of_ours(facts: Facts, rules: OriginRules) -> float:
+def share_of_ours(facts: VerdictFacts, rules: OriginRules) -> float:
     """The share of rows from which they are ours. What was measured goes before what the market's size suggests."""
     if facts.overlap:
         return min(1.0, rules.overlaps * facts.overlap)
     return min(rules.share, rules.markets * facts.market_share) if facts.market_share else rules.share
 
 
-def agrees(facts: Facts, rules: OriginRules) -> bool:
+def agrees(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether the rows, all or those of one set of fields, are ours; the people in them where there are several a row."""
     sets = [(group.rows, group.matched, group.corroborated) for group in facts.groups]
     sets.append((facts.rows, facts.matched_rows, facts.corroborated_rows))
@@ -57,7 +57,7 @@ def agrees(facts: Facts, rules: OriginRules) -> bool:
     return any(_agree(*counts, facts, len(sets), rules) for counts in sets if counts[2] >= asked)
 
 
-def _agree(rows: int, matched: int, agreeing: int, facts: Facts, sets: int, rules: OriginRules) -> bool:
+def _agree(rows: int, matched: int, agreeing: int, facts: VerdictFacts, sets: int, rules: OriginRules) -> bool:
     """Whether so many of `rows` agree as only ours do; `sets` comparisons are made."""
     chance, share = facts.chance, share_of_ours(facts, rules)
     asked = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.files.rulefiles import Kind, toml
-from ullage.vocabulary.fields import Field as Label
+from ullage.files.rulefiles import RuleKind, toml
+from ullage.vocabulary.fields import FieldLabel as Label
 from ullage.vocabulary.fields import Shows
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -26,7 +26,7 @@ class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Way(_Rules):
+class ScenarioConditions(_Rules):
     """One set of conditions under which a scenario is possible; see `rules.toml`."""
 
     points: int
@@ -51,7 +51,7 @@ class Scenario(_Rules):
     title: str
     title_zh: str
     source: str
-    ways: tuple[Way, ...]
+    ways: tuple[ScenarioConditions, ...]
 
 
 class ExposureRules(_Rules):
@@ -107,7 +107,7 @@ class Modifier(_Rules):
     minors: bool = False
 
 
-class When(_Rules):
+class SeverityConditions(_Rules):
     """Conditions of which all must hold; one that is not named asks for nothing."""
 
     origins: frozenset[Origin] = frozenset()
@@ -150,11 +150,11 @@ class When(_Rules):
     """A person acknowledged that incident."""
 
 
-class Row(_Rules):
+class SeverityRow(_Rules):
     """One line of the severity table: under which conditions, any of `when`, it applies, and what follows."""
 
     number: int = Field(ge=1)
-    when: tuple[When, ...] = (When(),)
+    when: tuple[SeverityConditions, ...] = (SeverityConditions(),)
     severity: Severity
     told: Told
     clock: ClockWord
@@ -180,7 +180,7 @@ class SeverityRules(_Rules):
     """Terms of an offer of images for identity checks."""
     insiders: frozenset[str]
     """Terms of an insider."""
-    row: tuple[Row, ...] = Field(min_length=1)
+    row: tuple[SeverityRow, ...] = Field(min_length=1)
 
 
 class OriginRules(_Rules):
@@ -213,7 +213,7 @@ class OriginRules(_Rules):
     cohort_people: int
 
 
-class Rules(_Rules):
+class VerdictRules(_Rules):
     """All of it."""
 
     version: int
@@ -227,15 +227,15 @@ class Rules(_Rules):
     severity: SeverityRules
     origin: OriginRules
 
-    def ways(self) -> list[tuple[Way, Scenario]]:
+    def ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
         """Every way of every scenario, the one with most points first."""
         return sorted(((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points)
 
 
-VERDICT = Kind("verdict", "ullage.verdict", "rules.toml", toml(Rules))
+VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml(VerdictRules))
 
 
 @cache
-def own_rules() -> Rules:
+def own_rules() -> VerdictRules:
     """The rules that this version comes with."""
     return VERDICT.shipped().rules

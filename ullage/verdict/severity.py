@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ullage.identifiers import kinds
-from ullage.verdict.facts import Crowd, Facts
+from ullage.verdict.facts import Crowd, VerdictFacts
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import ClockWord, Row, Severity, SeverityRules, Told, When
+from ullage.verdict.rules import ClockWord, Severity, SeverityConditions, SeverityRow, SeverityRules, Told
 from ullage.verdict.words import counted, fields_in_words
-from ullage.vocabulary.fields import Field, Shows, shows
+from ullage.vocabulary.fields import FieldLabel, Shows, shows
 
 ORDER: tuple[Severity, ...] = get_args(Severity)
 IN_CHINESE: dict[Severity, str] = {
@@ -47,7 +47,7 @@ ORIGINS_OF_ALL = ("ours", "partner")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SeverityVerdict:
     """The severity, the row of the table that applied, who is told and which clock starts, and why in English and Chinese.
 
     `minutes` is within what time a person decides where the clock is "if confirmed", else 0.
@@ -62,7 +62,7 @@ class Judged:
     why_zh: str
 
 
-def severity_of(facts: Facts, origin: Origin, unit: float, rules: SeverityRules) -> Judged:
+def severity_of(facts: VerdictFacts, origin: Origin, unit: float, rules: SeverityRules) -> SeverityVerdict:
     """The severity of `facts`; `unit` is U of those who count, see `counting`."""
     row = next((row for row in rules.row if _applies(row, facts, origin, rules)), rules.row[-1])
     if row.yields_to:
@@ -80,10 +80,10 @@ def severity_of(facts: Facts, origin: Origin, unit: float, rules: SeverityRules)
     said, said_zh = _said(row, facts, origin)
     english = f"{severity}: {said}{raised[0]}; row {row.number}"
     chinese = f"{IN_CHINESE[severity]}：{said_zh}{raised[1]}；第{row.number}行"
-    return Judged(severity, row.number, told, *_clock(row, severity, facts), english, chinese)
+    return SeverityVerdict(severity, row.number, told, *_clock(row, severity, facts), english, chinese)
 
 
-def _clock(row: Row, severity: Severity, facts: Facts) -> tuple[ClockWord, int]:
+def _clock(row: SeverityRow, severity: Severity, facts: VerdictFacts) -> tuple[ClockWord, int]:
     """Which clock starts, and within how many minutes a person decides; of a medium the tenant has set which of the two it is."""
     clock = facts.medium_clock if severity == "medium" and row.clock != "none" else row.clock
     return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
@@ -98,16 +98,16 @@ def decide_minutes(severity: Severity, clock: ClockWord, minutes: int) -> int:
     return (minutes or DECIDE_MINUTES) if asks else 0
 
 
-def counting(facts: Facts, origin: Origin) -> Crowd:
+def counting(facts: VerdictFacts, origin: Origin) -> Crowd:
     """The customers whose U may raise a severity."""
     return facts.people if origin.beneath in ORIGINS_OF_ALL else facts.agreeing
 
 
-def _applies(row: Row, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+def _applies(row: SeverityRow, facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> bool:
     return any(_holds(when, facts, origin, rules) for when in row.when)
 
 
-def _holds(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+def _holds(when: SeverityConditions, facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> bool:
     """Whether all conditions of `when` hold."""
     return (
         (not when.origins or origin.beneath in when.origins)
@@ -123,18 +123,18 @@ def _holds(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bo
     )
 
 
-def _cookies_hold(when: When, facts: Facts) -> bool:
+def _cookies_hold(when: SeverityConditions, facts: VerdictFacts) -> bool:
     """What is asked of cookies of own sites."""
     staff, customers = facts.live_staff_cookies, facts.live_cookies - facts.live_staff_cookies
     return facts.cookies >= when.cookies and staff >= when.staff_cookies and customers >= when.customer_cookies
 
 
-def _with_codes(facts: Facts) -> int:
+def _with_codes(facts: VerdictFacts) -> int:
     """Rows with a customer and a one-time code."""
-    return min(facts.people.customers, sum(number for fields, number in facts.people.groups.items() if Field.OTP in fields))
+    return min(facts.people.customers, sum(number for fields, number in facts.people.groups.items() if FieldLabel.OTP in fields))
 
 
-def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules) -> bool:
+def _people_hold(when: SeverityConditions, facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> bool:
     """What is asked of customers and rows."""
     return (
         facts.people.customers >= when.people
@@ -143,11 +143,11 @@ def _people_hold(when: When, facts: Facts, origin: Origin, rules: SeverityRules)
         and not (when.alone and facts.agreeing.customers)
         and not (when.half and facts.agreeing_share < 0.5)
         and (when.chance is None or _is_chance(facts, origin, when.chance, rules.few))
-        and when.passwords in (None, bool(facts.logins or facts.cookies) or Field.PASSWORD in facts.people.fields)
+        and when.passwords in (None, bool(facts.logins or facts.cookies) or FieldLabel.PASSWORD in facts.people.fields)
     )
 
 
-def _post_holds(when: When, facts: Facts, rules: SeverityRules) -> bool:
+def _post_holds(when: SeverityConditions, facts: VerdictFacts, rules: SeverityRules) -> bool:
     """What is asked of the post."""
     return (
         (when.offered is None or (facts.is_offered if when.offered else not facts.alarm))
@@ -158,14 +158,14 @@ def _post_holds(when: When, facts: Facts, rules: SeverityRules) -> bool:
     )
 
 
-def agreeing(facts: Facts, showing: frozenset[Shows], rules: SeverityRules) -> int:
+def agreeing(facts: VerdictFacts, showing: frozenset[Shows], rules: SeverityRules) -> int:
     """V, or V of those whose own rows show one of these. Who stands beside an offer of identity images shows the gravest."""
     if not showing or (Shows.GRAVE in showing and rules.images & set(facts.terms)):
         return facts.agreeing.customers
     return facts.agreeing.showing(showing)
 
 
-def _is_chance(facts: Facts, origin: Origin, times: float, few: float) -> bool:
+def _is_chance(facts: VerdictFacts, origin: Origin, times: float, few: float) -> bool:
     """Whether M is at most so many times what chance gives, or in a short list not too many for it, at `few`.
 
     Chance gives nobody by a value that is hardly ever somebody's.
@@ -173,7 +173,7 @@ def _is_chance(facts: Facts, origin: Origin, times: float, few: float) -> bool:
     return not facts.verified.customers and (origin.matched <= times * origin.expected or origin.p > few)
 
 
-def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:
+def _said(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
     """What a duty officer reads: who, with which fields, offered how, and what that means."""
     parts = [_who(facts, origin)]
     if facts.alarm:
@@ -188,7 +188,7 @@ def _said(row: Row, facts: Facts, origin: Origin) -> tuple[str, str]:
     return ", ".join(english for english, _ in parts), "，".join(chinese for _, chinese in parts)
 
 
-def _who(facts: Facts, origin: Origin) -> tuple[str, str]:
+def _who(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
     """How many of whom, with which fields."""
     logins = facts.staff_logins or facts.logins
     if origin.beneath == "devices" and logins:
@@ -209,7 +209,7 @@ def _who(facts: Facts, origin: Origin) -> tuple[str, str]:
     return f"{crowd.customers:,} {of_ours} with {english}", f"我方客户{crowd.customers:,}人，含{chinese}"
 
 
-def _by_one_value(facts: Facts) -> tuple[str, str]:
+def _by_one_value(facts: VerdictFacts) -> tuple[str, str]:
     """How many were found by which values: what else stands in their rows may be somebody else's."""
     customers = facts.people.customers
     found = sorted(facts.matched_kinds, key=lambda kind: (-facts.matched_kinds[kind], kind))

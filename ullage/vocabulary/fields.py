@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cache
 
 
-class Field(StrEnum):
+class FieldLabel(StrEnum):
     """A field label."""
 
     NAME = "NAME"
@@ -49,26 +49,28 @@ SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}
 """Items from which 法释〔2017〕10 art. 5(1) calls a case serious, a class."""
 
 CLASS = {
-    **dict.fromkeys((Field.PASSWORD, Field.CVV, Field.EXPIRY, Field.OTP, Field.BALANCE, Field.CREDIT), "A"),
-    **dict.fromkeys((Field.LOAN, Field.ORDER, Field.POLICY, Field.HEALTH, Field.TRAVEL), "B"),
+    **dict.fromkeys(
+        (FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.EXPIRY, FieldLabel.OTP, FieldLabel.BALANCE, FieldLabel.CREDIT), "A"
+    ),
+    **dict.fromkeys((FieldLabel.LOAN, FieldLabel.ORDER, FieldLabel.POLICY, FieldLabel.HEALTH, FieldLabel.TRAVEL), "B"),
 }
 """Fields of classes A and B; every other is C."""
 
-HIGHEST = frozenset((Field.PASSWORD, Field.CVV, Field.OTP))
+HIGHEST = frozenset((FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.OTP))
 """What lets one act in a customer's name at once (JR/T 0171-2020 class C3; of one-time codes when combined, unverified)."""
 
 SENSITIVE = frozenset(
     (
-        Field.CARD,
-        Field.ID,
-        Field.PASSWORD,
-        Field.CVV,
-        Field.EXPIRY,
-        Field.OTP,
-        Field.BALANCE,
-        Field.CREDIT,
-        Field.HEALTH,
-        Field.IBAN,
+        FieldLabel.CARD,
+        FieldLabel.ID,
+        FieldLabel.PASSWORD,
+        FieldLabel.CVV,
+        FieldLabel.EXPIRY,
+        FieldLabel.OTP,
+        FieldLabel.BALANCE,
+        FieldLabel.CREDIT,
+        FieldLabel.HEALTH,
+        FieldLabel.IBAN,
     )
 )
 """What PIPL 28 calls sensitive, in our reading: financial accounts and what opens them, specific identity, health."""
@@ -77,8 +79,8 @@ SENSITIVE = frozenset(
 @cache
 def class_of(fields: frozenset[str]) -> str:
     """The highest class among `fields`: one class a customer, the highest (a proposal of ours, on the law's text)."""
-    classes = {CLASS.get(Field(f), "C") for f in fields if f in Field.__members__}
-    if {Field.CARD, Field.ID} <= fields:
+    classes = {CLASS.get(FieldLabel(f), "C") for f in fields if f in FieldLabel.__members__}
+    if {FieldLabel.CARD, FieldLabel.ID} <= fields:
         classes.add("B")  # with name and phone these open an account or bind a card: property is within reach
     return min(classes, default="C")
 
@@ -96,9 +98,9 @@ class Shows(StrEnum):
     """Collect from them: ID and phone with loan, balance or credit."""
 
 
-_MONEY = frozenset((Field.LOAN, Field.BALANCE, Field.CREDIT))
-_AFFAIRS = _MONEY | {Field.POLICY, Field.ORDER, Field.HEALTH}
-_FOUR_ELEMENTS = frozenset((Field.NAME, Field.PHONE, Field.ID, Field.CARD))
+_MONEY = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE, FieldLabel.CREDIT))
+_AFFAIRS = _MONEY | {FieldLabel.POLICY, FieldLabel.ORDER, FieldLabel.HEALTH}
+_FOUR_ELEMENTS = frozenset((FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, FieldLabel.CARD))
 
 
 @cache
@@ -106,8 +108,8 @@ def shows(fields: frozenset[str]) -> frozenset[Shows]:
     """What a row with these fields shows."""
     found = {
         Shows.GRAVE: bool(HIGHEST & fields) or fields >= _FOUR_ELEMENTS,
-        Shows.PRIVATE: bool({Field.PHONE, Field.ID} & fields) and bool(_AFFAIRS & fields),
-        Shows.IDENTITY: fields >= {Field.NAME, Field.ID},
-        Shows.LENT: fields >= {Field.PHONE, Field.ID} and bool(_MONEY & fields),
+        Shows.PRIVATE: bool({FieldLabel.PHONE, FieldLabel.ID} & fields) and bool(_AFFAIRS & fields),
+        Shows.IDENTITY: fields >= {FieldLabel.NAME, FieldLabel.ID},
+        Shows.LENT: fields >= {FieldLabel.PHONE, FieldLabel.ID} and bool(_MONEY & fields),
     }
     return frozenset(shown for shown, is_so in found.items() if is_so)

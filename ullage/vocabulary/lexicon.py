@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import Kind
+from ullage.files.rulefiles import RuleKind
 
 FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8
@@ -36,7 +36,7 @@ SAMPLE_ROWS = 3
 """Rows from which a post shows a sample."""
 
 
-class Row(NamedTuple):
+class LexiconTerm(NamedTuple):
     """One term."""
 
     term: str
@@ -48,29 +48,29 @@ class Row(NamedTuple):
     ambiguity: str
 
 
-class Lexicon(NamedTuple):
+class Vocabulary(NamedTuple):
     """The terms of a file."""
 
     version: int
-    rows: tuple[Row, ...]
+    rows: tuple[LexiconTerm, ...]
 
 
-def read(text: str, name: str) -> Lexicon:
+def read(text: str, name: str) -> Vocabulary:
     """What a file of that name holds; ConfigError names the line that is none, or says that there is none."""
     found = tuple(rows(text, name))
     if not found:
         raise ConfigError(f"{name} holds no term, and would find nothing: restore it, or remove it to go by this version's")
-    return Lexicon(version_of(text), found)
+    return Vocabulary(version_of(text), found)
 
 
 @cache
-def themes() -> dict[str, Kind[Lexicon]]:
+def themes() -> dict[str, RuleKind[Vocabulary]]:
     """The lexicons that there are, by name."""
     files = sorted(file.name for file in resources.files(__package__).joinpath(FOLDER).iterdir() if file.name.endswith(SUFFIX))
-    return {Path(file).stem: Kind(Path(file).stem, f"{__package__}.{FOLDER}", file, read) for file in files}
+    return {Path(file).stem: RuleKind(Path(file).stem, f"{__package__}.{FOLDER}", file, read) for file in files}
 
 
-def rows(text: str, name: str) -> Iterator[Row]:
+def rows(text: str, name: str) -> Iterator[LexiconTerm]:
     """The terms in a file of that name; ConfigError names the line that is none."""
     for number, line in enumerate(text.splitlines(), 1):
         if line and not line.startswith("#"):
@@ -78,7 +78,7 @@ def rows(text: str, name: str) -> Iterator[Row]:
             if len(cells) != COLUMNS or not cells[0] or cells[5] not in tuple("012345") or cells[6] not in tuple("LMH"):
                 raise ConfigError(f"{name}:{number} is no term: {COLUMNS} columns, weight 0 to 5, ambiguity L, M or H")
             term, also, _, category, meaning, weight, ambiguity, _ = cells
-            yield Row(term, (term, *filter(None, also.split(";"))), category, meaning, int(weight), ambiguity)
+            yield LexiconTerm(term, (term, *filter(None, also.split(";"))), category, meaning, int(weight), ambiguity)
 
 
 def version_of(text: str) -> int:

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Protocol, cast
 
-from alerts.export.facts import Exported
+from alerts.export.facts import ExportedIncident
 from alerts.store import QueryError
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 
-class Format(Protocol):
+class ExportFormat(Protocol):
     """What the module of a format offers."""
 
     MEDIA: str
     ENDING: str
 
-    def write(self, incidents: Iterable[Exported]) -> Iterator[str]:
+    def write(self, incidents: Iterable[ExportedIncident]) -> Iterator[str]:
         """The export in pieces."""
 
 
@@ -32,11 +32,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def format_named(name: str) -> Format:
+def format_named(name: str) -> ExportFormat:
     """The format of that name; QueryError lists them, ConfigError says what to install where a library is missing."""
     if name not in names():
         raise QueryError(Phrase("there is no such format: use %(known)s", known=", ".join(names())))
     try:
-        return cast("Format", import_module(f"{__name__}.{name}"))
+        return cast("ExportFormat", import_module(f"{__name__}.{name}"))
     except ModuleNotFoundError as error:
         raise ConfigError(f"this format needs {error.name}: install ullage[export]") from None

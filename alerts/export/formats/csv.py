@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from alerts.export.facts import Exported
+from alerts.export.facts import ExportedIncident
 from alerts.read.view import claimed
 from ullage.display.spreadsheet import csv_line
 
@@ -21,14 +21,14 @@ COLUMNS = (
 ).split()
 
 
-def write(incidents: Iterable[Exported]) -> Iterator[str]:
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """The header, then a line an incident."""
     yield BOM + csv_line(COLUMNS)
     for one in incidents:
         yield csv_line([_cells(one)[column] for column in COLUMNS])
 
 
-def _cells(one: Exported) -> dict[str, str]:
+def _cells(one: ExportedIncident) -> dict[str, str]:
     incident = one.incident
     return {
         "incident": incident.id,

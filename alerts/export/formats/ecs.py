@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from alerts.export.facts import Exported, Seen
+from alerts.export.facts import ExportedIncident, ExportedSighting
 from alerts.records import SEVERITIES
 from ullage import __version__
 
@@ -24,13 +24,13 @@ STEP = 20
 """Severities on the scale of `event.severity`: noise 0 to statutory 100."""
 
 
-def write(incidents: Iterable[Exported]) -> Iterator[str]:
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """A line an incident."""
     for one in incidents:
         yield json.dumps(_event(one), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _event(one: Exported) -> dict[str, Any]:
+def _event(one: ExportedIncident) -> dict[str, Any]:
     incident = one.incident
     return {
         "@timestamp": _time(one.modified),
@@ -67,11 +67,11 @@ def _event(one: Exported) -> dict[str, Any]:
     }
 
 
-def _rule(one: Exported) -> dict[str, str]:
+def _rule(one: ExportedIncident) -> dict[str, str]:
     return {"id": one.incident.scenario, "name": one.incident.scenario_title, "category": "fraud-scenario", "ruleset": "ullage"}
 
 
-def _enrichment(seen: Seen) -> dict[str, Any]:
+def _enrichment(seen: ExportedSighting) -> dict[str, Any]:
     address = {"url": {"full": seen.address}} if seen.address else {}
     return {
         "indicator": {"type": "url", "provider": seen.site, "first_seen": _time(seen.published or seen.at), **address},
@@ -79,7 +79,7 @@ def _enrichment(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _ours(one: Exported) -> dict[str, Any]:
+def _ours(one: ExportedIncident) -> dict[str, Any]:
     own = one.incident.model_dump(mode="json", include=_OWN)
     return {
         **own,

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymisp import MISPEvent, MISPObject
 
-from alerts.export.facts import Exported, Seen
+from alerts.export.facts import ExportedIncident, ExportedSighting
 from alerts.records import Severity, Status
 
 MEDIA = "application/json"
@@ -20,7 +20,7 @@ OWN_ORGANISATION = 0
 ANALYSIS: dict[Status, int] = {"open": 0, "acknowledged": 1, "confirmed": 1, "reported": 1, "resolved": 2, "false_positive": 2}
 
 
-def write(incidents: Iterable[Exported]) -> Iterator[str]:
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """One JSON document of events, as MISP's own export and import have it."""
     yield '{"response": ['
     for number, one in enumerate(incidents):
@@ -28,7 +28,7 @@ def write(incidents: Iterable[Exported]) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def _event(one: Exported) -> dict[str, Any]:
+def _event(one: ExportedIncident) -> dict[str, Any]:
     incident = one.incident
     event = MISPEvent()
     event.from_dict(
@@ -53,7 +53,7 @@ def _event(one: Exported) -> dict[str, Any]:
     return {**found, "timestamp": str(int(one.modified.timestamp()))}  # which pymisp leaves out of an event that it calls edited
 
 
-def _attribute(event: MISPEvent, one: Exported, name: str, text: str) -> None:
+def _attribute(event: MISPEvent, one: ExportedIncident, name: str, text: str) -> None:
     event.add_attribute(
         "comment",
         text,
@@ -64,11 +64,11 @@ def _attribute(event: MISPEvent, one: Exported, name: str, text: str) -> None:
     )
 
 
-def _comment(seen: Seen) -> str:
+def _comment(seen: ExportedSighting) -> str:
     return f"sighting {seen.id}" + (f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else "")
 
 
-def _paste(one: Exported, seen: Seen) -> MISPObject:
+def _paste(one: ExportedIncident, seen: ExportedSighting) -> MISPObject:
     """Where it was seen, in MISP's own template; the text and its author stay out."""
     paste = MISPObject("paste", strict=True)
     paste.from_dict(uuid=str(one.uuid("misp-paste", seen.id)), timestamp=int(seen.at.timestamp()), comment=_comment(seen))

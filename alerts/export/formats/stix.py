@@ -14,7 +14,7 @@ from typing import Any
 
 import stix2
 
-from alerts.export.facts import NAMESPACE, Exported, Seen
+from alerts.export.facts import NAMESPACE, ExportedIncident, ExportedSighting
 from alerts.read.view import claimed
 
 MEDIA = "application/stix+json;version=2.1"
@@ -25,7 +25,7 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
 
 
-def write(incidents: Iterable[Exported]) -> Iterator[str]:
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """One bundle."""
     found = list(incidents)
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
@@ -43,7 +43,7 @@ def _monitor() -> stix2.Identity:
     )  # fmt: skip
 
 
-def _common(one: Exported, kind: str, of: str = "") -> dict[str, Any]:
+def _common(one: ExportedIncident, kind: str, of: str = "") -> dict[str, Any]:
     """What every object of an incident has; its versions are told apart by when the incident was changed."""
     created = min(one.incident.opened_at, one.modified)
     return {
@@ -55,7 +55,7 @@ def _common(one: Exported, kind: str, of: str = "") -> dict[str, Any]:
     }
 
 
-def _objects(one: Exported) -> Iterator[Any]:
+def _objects(one: ExportedIncident) -> Iterator[Any]:
     incident = stix2.Incident(
         **_common(one, "incident"),
         name=one.headline,
@@ -84,7 +84,7 @@ def _objects(one: Exported) -> Iterator[Any]:
     )
 
 
-def _observed(one: Exported, seen: Seen, address: str) -> stix2.ObservedData:
+def _observed(one: ExportedIncident, seen: ExportedSighting, address: str) -> stix2.ObservedData:
     return stix2.ObservedData(
         **_common(one, "observed-data", seen.id),
         first_observed=seen.at,
@@ -94,7 +94,7 @@ def _observed(one: Exported, seen: Seen, address: str) -> stix2.ObservedData:
     )
 
 
-def _note(one: Exported, incident: str) -> stix2.Note:
+def _note(one: ExportedIncident, incident: str) -> stix2.Note:
     lines = [
         f"{why.code}{f' {why.points:+d}' if why.points else ''}: {why.evidence}"
         for why in (*one.incident.reasons, *one.incident.origin_reasons)
@@ -102,13 +102,13 @@ def _note(one: Exported, incident: str) -> stix2.Note:
     return stix2.Note(**_common(one, "note"), abstract="Why", content="\n".join(lines), object_refs=[incident])
 
 
-def _labels(one: Exported) -> list[str]:
+def _labels(one: ExportedIncident) -> list[str]:
     incident = one.incident
     told = {"severity": incident.severity, "origin": incident.origin, "status": one.status, "tenant": incident.tenant}
     return [f"{name}:{value}" for name, value in told.items()]
 
 
-def _description(one: Exported) -> str:
+def _description(one: ExportedIncident) -> str:
     incident = one.incident
     gone = f" Posts that were found gone: {incident.gone} of {incident.sightings}." if incident.gone else ""
     return (

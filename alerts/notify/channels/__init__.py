@@ -63,7 +63,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ChannelKind:
     """A kind of channel: `holds` says what its secret file holds, `open` checks that and makes the channel (or ConfigError)."""
 
     holds: str
@@ -80,7 +80,7 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     kind_name = settings.channels[name].kind
     if kind_name not in names():
         raise ConfigError(f"notify.channels.{name}: kind {quoted(kind_name)} is none of {', '.join(names())}")
-    kind: Kind = importlib.import_module(f"{__name__}.{kind_name}").KIND
+    kind: ChannelKind = importlib.import_module(f"{__name__}.{kind_name}").KIND
     secret = f"{FOLDER}/{name}"
     lines = keys.lines(secret)
     try:

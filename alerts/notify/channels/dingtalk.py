@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from urllib.parse import urlencode
 
-from alerts.notify.channels import Channel, Kind, Opening
+from alerts.notify.channels import Channel, ChannelKind, Opening
 from alerts.notify.post import address
 from alerts.notify.robot import Robot
 from ullage.errors import ConfigError
@@ -33,4 +33,4 @@ def _open(given: Opening) -> Channel:
     return Robot(given.address, given.timeout, signed)
 
 
-KIND = Kind("https://oapi.dingtalk.com/robot/send?access_token=…, then the secret SEC… if the robot signs", _open)
+KIND = ChannelKind("https://oapi.dingtalk.com/robot/send?access_token=…, then the secret SEC… if the robot signs", _open)

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from alerts.notify.by_apprise import hook
-from alerts.notify.channels import Channel, Kind, Opening
+from alerts.notify.channels import Channel, ChannelKind, Opening
 
 NATIVE = re.compile(r"https://open\.(feishu|larksuite)\.(?:cn|com)/open-apis/bot/v2/hook/([A-Za-z0-9_-]+)/?")
 SCHEMES = {"feishu": "feishu", "larksuite": "lark"}
@@ -23,4 +23,4 @@ def _open(given: Opening) -> Channel:
     return hook(("feishu", "lark"), f"open.{found[1]}.{'cn' if found[1] == 'feishu' else 'com'}")(given)
 
 
-KIND = Kind("https://open.feishu.cn/open-apis/bot/v2/hook/…", _open)
+KIND = ChannelKind("https://open.feishu.cn/open-apis/bot/v2/hook/…", _open)

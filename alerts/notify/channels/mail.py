@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from alerts.notify.by_apprise import mail
-from alerts.notify.channels import Kind
+from alerts.notify.channels import ChannelKind
 
-KIND = Kind("mailtos://USER:PASSWORD@SERVER?from=ULLAGE@HOUSE&to=TEAM@HOUSE", mail)
+KIND = ChannelKind("mailtos://USER:PASSWORD@SERVER?from=ULLAGE@HOUSE&to=TEAM@HOUSE", mail)

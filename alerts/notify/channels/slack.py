@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from alerts.notify.by_apprise import hook
-from alerts.notify.channels import Kind
+from alerts.notify.channels import ChannelKind
 
-KIND = Kind("https://hooks.slack.com/services/…", hook(("slack",), "hooks.slack.com"))
+KIND = ChannelKind("https://hooks.slack.com/services/…", hook(("slack",), "hooks.slack.com"))

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from alerts.notify.by_apprise import hook
-from alerts.notify.channels import Kind
+from alerts.notify.channels import ChannelKind
 
-KIND = Kind("the workflow's address, https://HOST:443/workflows/…", hook(("workflow", "workflows"), ""))
+KIND = ChannelKind("the workflow's address, https://HOST:443/workflows/…", hook(("workflow", "workflows"), ""))

@@ -17,7 +17,7 @@ import hmac
 import json
 from dataclasses import dataclass
 
-from alerts.notify.channels import Channel, Kind, Opening, UndeliveredError
+from alerts.notify.channels import Channel, ChannelKind, Opening, UndeliveredError
 from alerts.notify.message import Message
 from alerts.notify.post import accepted, address, post, reach
 from ullage.clock import Clock
@@ -77,4 +77,4 @@ def _open(given: Opening) -> Channel:
     return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
 
 
-KIND = Kind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)
+KIND = ChannelKind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.notify.channels import Channel, Kind, Opening
+from alerts.notify.channels import Channel, ChannelKind, Opening
 from alerts.notify.post import address
 from alerts.notify.robot import Robot
 from ullage.errors import ConfigError
@@ -14,4 +14,4 @@ def _open(given: Opening) -> Channel:
     return Robot(given.address, given.timeout)
 
 
-KIND = Kind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _open)
+KIND = ChannelKind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _open)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from fastapi import APIRouter
 
-from alerts.search.menu import Entry
+from alerts.search.menu import MenuEntry
 
 
 def routers() -> Iterator[APIRouter]:
@@ -23,7 +23,7 @@ def routers() -> Iterator[APIRouter]:
         yield router
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[MenuEntry, ...]:
     """What of them stands in the navigation."""
     return tuple(page.MENU for page in _pages() if hasattr(page, "MENU"))
 

@@ -11,20 +11,20 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, User
 from alerts.accounts.desk import AccountDesk
+from alerts.accounts.oidc_accounts import checked_subject
 from alerts.accounts.passwords import PasswordError, made
 from alerts.accounts.roles import ALL, PEOPLE_ALONE, PERMISSIONS, ROLES
-from alerts.accounts.vouched import checked_subject
-from alerts.search.asked import repeatable
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.site import Site
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.query_words import repeatable
+from alerts.search.site import Console
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.settings.tenants import require_tenant
 
-MENU = Entry("/accounts", Phrase("Accounts"), "account.read", "state", 6)
-Reader = Annotated[Site, may("account.read")]
-Manager = Annotated[Site, may("account.manage")]
+MENU = MenuEntry("/accounts", Phrase("Accounts"), "account.read", "state", 6)
+Reader = Annotated[Console, may("account.read")]
+Manager = Annotated[Console, may("account.manage")]
 Typed = Annotated[str, Form(max_length=1_000)]
 Chosen = Annotated[list[str], Form()]
 WITHOUT = Phrase("an identity provider vouches for them")
@@ -120,7 +120,7 @@ def _tokens(router: APIRouter) -> None:
         return _done(act, lambda error: _list(site, error, "top"))
 
 
-def _desk(site: Site) -> AccountDesk:
+def _desk(site: Console) -> AccountDesk:
     return AccountDesk(site.door.accounts, site.door.passwords, site.trail, site.principal.name, site.principal)
 
 
@@ -131,7 +131,7 @@ def _done(act: Callable[[], Response], refused: Callable[[Exception], Response])
         return refused(error)
 
 
-def _changed(site: Site, name: str, change: Callable[[AccountDesk], None]) -> Response:
+def _changed(site: Console, name: str, change: Callable[[AccountDesk], None]) -> Response:
     def act() -> Response:
         change(_desk(site))
         if name == site.principal.name:  # whose session has ended by that
@@ -141,13 +141,13 @@ def _changed(site: Site, name: str, change: Callable[[AccountDesk], None]) -> Re
     return _done(act, lambda error: _refused(site, name, error))
 
 
-def _refused(site: Site, name: str, error: Exception) -> Response:
+def _refused(site: Console, name: str, error: Exception) -> Response:
     """On the account's own page, where it is one that may be seen."""
     page = _one(site, name, error)
     return page if page.status_code != 404 else _list(site, error, "top")
 
 
-def _tenants(site: Site, chosen: list[str]) -> list[str]:
+def _tenants(site: Console, chosen: list[str]) -> list[str]:
     """ConfigError for a tenant that is not known to whoever asks."""
     for tenant in chosen:
         if tenant != ALL:
@@ -156,7 +156,7 @@ def _tenants(site: Site, chosen: list[str]) -> list[str]:
 
 
 def _list(
-    site: Site, refused: Exception | None = None, where: str = "", typed: dict[str, Any] | None = None, shown: Any = None
+    site: Console, refused: Exception | None = None, where: str = "", typed: dict[str, Any] | None = None, shown: Any = None
 ) -> HTMLResponse:
     """All accounts and tokens; a form that was refused, `where`, has what was `typed`, and a new token is `shown` this once."""
     desk, now = _desk(site), site.clock.wall()
@@ -172,7 +172,7 @@ def _list(
 
 
 def _one(
-    site: Site, name: str, refused: Exception | None = None, *, secret: str = "", done: Phrase | None = None
+    site: Console, name: str, refused: Exception | None = None, *, secret: str = "", done: Phrase | None = None
 ) -> HTMLResponse:
     """One account; a password that was made now is shown this once."""
     try:
@@ -187,7 +187,7 @@ def _one(
     return site.page("account.html", 400 if refused else 200, **values)
 
 
-def _choices(site: Site) -> dict[str, Any]:
+def _choices(site: Console) -> dict[str, Any]:
     return {"roles": list(ROLES), "givable": site.tenants, "everyone": site.principal.sees_all}
 
 

@@ -20,23 +20,23 @@ from starlette.requests import ClientDisconnect
 
 from alerts.decisions.checked_text import checked_note
 from alerts.decisions.decide import Decisions
-from alerts.lookup.exposed import PURPOSES
-from alerts.read.opened import wait_for
+from alerts.lookup.person_lookup import PURPOSES
+from alerts.read.opened_incidents import wait_for
 from alerts.records import Incident
+from alerts.search.assessment_cache import FINDINGS_BYTES, DroppedFile
 from alerts.search.bodies import streams
-from alerts.search.held import FINDINGS_BYTES, Dropped
-from alerts.search.judge import BusyError, Judge, Judged, NotJudgedError
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.site import Site
+from alerts.search.judge import BusyError, FileAssessment, Judge, NotJudgedError
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.search.upload import MOST_FIELDS, Upload
 from alerts.store import QueryError
-from ullage.incidents import Opened
+from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
-from ullage.runtime.assessing import MOST_BYTES, Question
+from ullage.runtime.assessing import MOST_BYTES, AssessmentRequest
 
-Analyst = Annotated[Site, may("file.assess")]
-MENU = Entry("/assess", Phrase("Assess a file"), "file.assess", "work", 4)
+Analyst = Annotated[Console, may("file.assess")]
+MENU = MenuEntry("/assess", Phrase("Assess a file"), "file.assess", "work", 4)
 HOW: Mapping[str, Phrase] = {
     "customer": Phrase("A customer sent it"),
     "colleague": Phrase("A colleague found it and sent it"),
@@ -104,7 +104,7 @@ def routes() -> APIRouter:
     return router
 
 
-async def _open_held(site: Site, name: str, dropped: Dropped) -> Response:
+async def _open_held(site: Console, name: str, dropped: DroppedFile) -> Response:
     """Make an incident of what was judged before, unless that was done."""
     if dropped.judged.findings and not dropped.opened:
         try:
@@ -114,7 +114,7 @@ async def _open_held(site: Site, name: str, dropped: Dropped) -> Response:
     return RedirectResponse(f"/assess/{name}#incidents", 303)
 
 
-async def _drop(site: Site, request: Request, *, to_open: bool) -> Response:
+async def _drop(site: Console, request: Request, *, to_open: bool) -> Response:
     """Take a form with a file, and have that judged."""
     try:
         name, asked, refused = await _taken(site, request, to_open=to_open)
@@ -128,7 +128,7 @@ async def _drop(site: Site, request: Request, *, to_open: bool) -> Response:
     return page
 
 
-async def _drop_by_program(site: Site, request: Request, *, to_open: bool, customers: bool) -> Response:
+async def _drop_by_program(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
     """The same form from a program, answered with the verdict as JSON; nothing is held for later."""
     if customers:
         site.principal.require("customers.export")
@@ -150,7 +150,7 @@ async def _drop_by_program(site: Site, request: Request, *, to_open: bool, custo
     return JSONResponse(told)
 
 
-async def _taken(site: Site, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
+async def _taken(site: Console, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
     """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed."""
     upload = Upload(request, "file")
     asked = {**NOTHING, **await upload.fields()}
@@ -189,24 +189,24 @@ async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, An
             task.cancel()
 
 
-def _tenants(site: Site) -> tuple[str, ...] | None:
+def _tenants(site: Console) -> tuple[str, ...] | None:
     """Those of whoever asks, None for all."""
     return None if site.principal.sees_all else tuple(sorted(site.principal.tenants))
 
 
-def _customers(site: Site, dropped: Dropped) -> Response:
+def _customers(site: Console, dropped: DroppedFile) -> Response:
     """The handles as a file, which the audit log notes."""
     _note_customers(site, dropped)
     how = {"content-disposition": 'attachment; filename="customers.csv"'}
     return Response(dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how)
 
 
-def _note_customers(site: Site, dropped: Dropped) -> None:
+def _note_customers(site: Console, dropped: DroppedFile) -> None:
     count = dropped.judged.customers.count("\n") - 1
     site.trail.append("customers.export", f"{count} handles of a dropped file", actor=site.principal.name, reason=_why(dropped))
 
 
-async def _judged(site: Site, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
+async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
     """Have the file judged; the name under which the result is held. What came of it is in the audit log, however it ended."""
     size, said = 0, "no verdict"
 
@@ -216,14 +216,14 @@ async def _judged(site: Site, upload: Upload, asked: Mapping[str, str], *, to_op
             size += len(some)
             yield some
 
-    question = Question(
+    question = AssessmentRequest(
         verb="assess",
         name=PurePath(upload.name.replace("\\", "/")).name[-255:],
         tenants=_tenants(site),
         to_open=to_open,
         hold_bytes=FINDINGS_BYTES,
     )
-    dropped = Dropped(question.name, asked["how"], asked["giver"].strip(), Judged())
+    dropped = DroppedFile(question.name, asked["how"], asked["giver"].strip(), FileAssessment())
     try:
         dropped.judged = await Judge(site.context.data).judge(question, counted())
         said = dropped.judged.verdict["verdict"]
@@ -236,20 +236,20 @@ async def _judged(site: Site, upload: Upload, asked: Mapping[str, str], *, to_op
     return site.held.keep(dropped, site.principal)
 
 
-async def _open(site: Site, dropped: Dropped, handed: Mapping[str, str]) -> None:
+async def _open(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
     """Wait for the incidents of findings that are on the bus, and note in those that are new where the file came from."""
     count = f"{len(handed)} finding{'s' * (len(handed) != 1)}"
     site.trail.append("file.open", f"{count} of a dropped file", actor=site.principal.name, reason=_why(dropped))
     folded = await run_in_threadpool(wait_for, site.store, site.clock, handed.keys(), OPEN_SECONDS)
     for id_, tenant in handed.items():
-        dropped.opened[tenant] = opened = folded.get(id_) or Opened(why_not=NOT_FOLDED)
+        dropped.opened[tenant] = opened = folded.get(id_) or IncidentReference(why_not=NOT_FOLDED)
         incident = site.store.get(Incident, opened.incident) if opened.incident else None
         if incident is not None and not incident.part_of:
             note = f"A file that was handed in: {_why(dropped)}"
             Decisions(site.duties, site.trail).make(incident, "note", by=site.principal.name, note=note, token=id_[:16])
 
 
-def _why(dropped: Dropped) -> str:
+def _why(dropped: DroppedFile) -> str:
     """Who gave the file and how it was obtained, as the audit log and the incident have it."""
     how = str(HOW[dropped.how]).lower()
     return f"{how} ({dropped.giver})" if dropped.giver else how
@@ -276,7 +276,7 @@ def _refusals(asked: Mapping[str, str], upload: Upload) -> dict[str, object]:
 
 
 def _form(
-    site: Site,
+    site: Console,
     status: int = 200,
     *,
     asked: Mapping[str, str] = NOTHING,
@@ -290,7 +290,7 @@ def _form(
     return site.page("assess.html", status, asked=kept, refused=refused, how=HOW, waiting=waiting, away=away, most=MOST_GIVER)
 
 
-def _result(site: Site, name: str, dropped: Dropped, refused: Exception | None = None, status: int = 200) -> HTMLResponse:
+def _result(site: Console, name: str, dropped: DroppedFile, refused: Exception | None = None, status: int = 200) -> HTMLResponse:
     judged, verdict = dropped.judged, dropped.judged.verdict
     found: list[dict[str, Any]] = verdict["tenants"]
     shown = {"found": [one for one in found if one["customers"] or one["exposure"]["score"]]}
@@ -302,7 +302,7 @@ def _result(site: Site, name: str, dropped: Dropped, refused: Exception | None =
     )  # fmt: skip
 
 
-def _gone(site: Site) -> HTMLResponse:
+def _gone(site: Console) -> HTMLResponse:
     return site.missing(
         Phrase("Results are held for half an hour, for whoever dropped the file, and nothing of the file is kept: drop it again.")
     )

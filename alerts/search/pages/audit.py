@@ -8,16 +8,16 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.search.asked import Text
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.sheets import Cell, Field, Section, Sheet, Tone
-from alerts.search.site import Site
-from ullage.audit import Chain, entries, walk_all
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.query_words import Text
+from alerts.search.sheets import FilterField, StatePage, TableCell, TableSection, Tone
+from alerts.search.site import Console
+from ullage.audit import ChainCheck, entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.phrase import Phrase
 
-MENU = Entry("/audit", Phrase("Audit log"), "audit.read", "state", 4)
+MENU = MenuEntry("/audit", Phrase("Audit log"), "audit.read", "state", 4)
 SHOWN = 100
 DID: Mapping[str, Phrase] = {
     "account.add": Phrase("account made"),
@@ -85,9 +85,9 @@ DID: Mapping[str, Phrase] = {
 """What an entry's action is called."""
 
 
-def did(action: str) -> Cell:
+def did(action: str) -> TableCell:
     """What was done, in words where there are some."""
-    return Cell(DID[action]) if action in DID else Cell(action, code=True)
+    return TableCell(DID[action]) if action in DID else TableCell(action, code=True)
 
 
 def routes() -> APIRouter:
@@ -96,7 +96,7 @@ def routes() -> APIRouter:
 
     @router.get("/audit")
     def shown(
-        site: Annotated[Site, may("audit.read")], actor: Text = "", action: Text = "", words: Text = "", verify: Text = ""
+        site: Annotated[Console, may("audit.read")], actor: Text = "", action: Text = "", words: Text = "", verify: Text = ""
     ) -> HTMLResponse:
         found, sections = _found(site, actor.strip(), action.strip(), words.strip()), []
         verdict: Phrase | None = None
@@ -117,13 +117,13 @@ def routes() -> APIRouter:
         note = Phrase("the newest first; what is listed is not verified by that")
         more = Phrase("Only the newest %(shown)s are shown: search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
         empty = Phrase("No entry fits.") if actor or action or words else Phrase("Nothing was changed yet.")
-        sections.append(Section(MENU.name, heads, found[:SHOWN], empty, note, more=more))
+        sections.append(TableSection(MENU.name, heads, found[:SHOWN], empty, note, more=more))
         fields = (
-            Field("actor", Phrase("Who"), actor),
-            Field("action", Phrase("Did"), action, DID),
-            Field("words", Phrase("Words"), words),
+            FilterField("actor", Phrase("Who"), actor),
+            FilterField("action", Phrase("Did"), action, DID),
+            FilterField("words", Phrase("Words"), words),
         )
-        sheet = Sheet(
+        sheet = StatePage(
             MENU.name,
             tuple(sections),
             verdict,
@@ -137,7 +137,7 @@ def routes() -> APIRouter:
     return router
 
 
-def _found(site: Site, actor: str, action: str, words: str) -> list[list[Cell]]:
+def _found(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
     """Entries of tenants that may be seen, the newest first; those of no tenant are for whoever sees all."""
     fits = [
         entry
@@ -149,28 +149,28 @@ def _found(site: Site, actor: str, action: str, words: str) -> list[list[Cell]]:
     ]
     return [
         [
-            Cell(one.at),
-            Cell(one.actor),
+            TableCell(one.at),
+            TableCell(one.actor),
             did(one.action),
-            Cell(one.object),
-            Cell(one.tenant or "–"),
-            Cell(one.reason or "–"),
+            TableCell(one.object),
+            TableCell(one.tenant or "–"),
+            TableCell(one.reason or "–"),
         ]
         for one in reversed(fits)
     ]
 
 
-def _chains(chains: Sequence[Chain]) -> Section:
+def _chains(chains: Sequence[ChainCheck]) -> TableSection:
     heads = (Phrase("Chain"), Phrase("State"), Phrase("Entries"), Phrase("Last digest"))
     rows = [
         [
-            Cell(chain.name, code=True),
-            Cell(Phrase("as it was written"), tone="good")
+            TableCell(chain.name, code=True),
+            TableCell(Phrase("as it was written"), tone="good")
             if not chain.faults
-            else Cell("; ".join(f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]), tone="bad"),
-            Cell(chain.seq),
-            Cell(chain.last[:16], code=True),
+            else TableCell("; ".join(f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]), tone="bad"),
+            TableCell(chain.seq),
+            TableCell(chain.last[:16], code=True),
         ]
         for chain in chains
     ]
-    return Section(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing was changed."))
+    return TableSection(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing was changed."))

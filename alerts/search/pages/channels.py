@@ -11,15 +11,15 @@ from fastapi.responses import HTMLResponse
 from alerts.language import named
 from alerts.records import Notification
 from alerts.search.language import READER
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.sheets import Cell, Section, Sheet, Tone
-from alerts.search.site import Site
-from alerts.store import Where
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.sheets import StatePage, TableCell, TableSection, Tone
+from alerts.search.site import Console
+from alerts.store import DocumentFilter
 from ullage.phrase import Phrase
 from ullage.settings.notify import RouteSettings
 
-MENU = Entry("/channels", Phrase("Channels"), "channel.read", "state", 1)
+MENU = MenuEntry("/channels", Phrase("Channels"), "channel.read", "state", 1)
 SHOWN = 50
 OUTCOMES: dict[str, tuple[Phrase, Tone]] = {
     "pending": (Phrase("waiting"), "unsure"),
@@ -34,7 +34,7 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/channels")
-    def shown(site: Annotated[Site, may("channel.read")]) -> HTMLResponse:
+    def shown(site: Annotated[Console, may("channel.read")]) -> HTMLResponse:
         routes = _routes_of(site)
         lines = [_line(site, name) for name in _channels_of(site, routes)]
         bad = sum(line[2].tone == "bad" for line in lines)
@@ -45,7 +45,7 @@ def routes() -> APIRouter:
             if bad
             else Phrase("Nothing is overdue on %(all)s channels.", all=len(lines))
         )
-        sheet = Sheet(
+        sheet = StatePage(
             MENU.name, (_channels(lines), _routes(site, routes), _log(site)), verdict, "bad" if bad or not lines else "good"
         )
         return site.page("state.html", sheet=sheet)
@@ -53,46 +53,46 @@ def routes() -> APIRouter:
     return router
 
 
-def _routes_of(site: Site) -> dict[str, RouteSettings]:
+def _routes_of(site: Console) -> dict[str, RouteSettings]:
     """The routes that incidents of tenants take that may be seen."""
     every = site.context.settings.notify.routes
     return {name: one for name, one in every.items() if not one.tenants or any(map(site.principal.sees, one.tenants))}
 
 
-def _channels_of(site: Site, routes: Mapping[str, RouteSettings]) -> list[str]:
+def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str]:
     """The channels that these routes lead to; to whoever sees all tenants those as well that no route leads to."""
     used = {name for one in routes.values() for name in (*one.channels, *one.escalate_to)}
     return [name for name in site.context.settings.notify.channels if name in used or site.principal.sees_all]
 
 
-def _line(site: Site, name: str) -> list[Cell]:
+def _line(site: Console, name: str) -> list[TableCell]:
     """A channel: what it is, whether it arrives by what was sent last, and what waits."""
 
     def count(outcome: str) -> int:
-        return site.store.count(Notification, Where({"channel": (name,), "outcome": (outcome,)}))
+        return site.store.count(Notification, DocumentFilter({"channel": (name,), "outcome": (outcome,)}))
 
-    overdue = Where({"channel": (name,), "outcome": ("pending",)}, before=site.clock.now())
+    overdue = DocumentFilter({"channel": (name,), "outcome": ("pending",)}, before=site.clock.now())
     waiting, failed = site.store.count(Notification, overdue), count("failed")
-    last = site.store.search(Notification, Where({"channel": (name,), "outcome": ("sent",)}), 1).items
+    last = site.store.search(Notification, DocumentFilter({"channel": (name,), "outcome": ("sent",)}), 1).items
     state = (
-        Cell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
+        TableCell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
         if waiting
-        else Cell(Phrase("arrives"), tone="good")
+        else TableCell(Phrase("arrives"), tone="good")
         if last
-        else Cell(Phrase("nothing was sent yet"), tone="unsure")
+        else TableCell(Phrase("nothing was sent yet"), tone="unsure")
     )
     sent = (last[0].sent_at or last[0].due) if last else "–"
     return [
-        Cell(name, code=True),
-        Cell(site.context.settings.notify.channels[name].kind),
+        TableCell(name, code=True),
+        TableCell(site.context.settings.notify.channels[name].kind),
         state,
-        Cell(sent),
-        Cell(count("sent")),
-        Cell(failed),
+        TableCell(sent),
+        TableCell(count("sent")),
+        TableCell(failed),
     ]
 
 
-def _channels(lines: list[list[Cell]]) -> Section:
+def _channels(lines: list[list[TableCell]]) -> TableSection:
     heads = (
         Phrase("Channel"),
         Phrase("Kind of channel"),
@@ -102,36 +102,36 @@ def _channels(lines: list[list[Cell]]) -> Section:
         Phrase("Given up"),
     )
     empty = Phrase("None: ullage.toml has no [notify.channels.…]. `ullage check` says what is missing.")
-    return Section(MENU.name, heads, lines, empty)
+    return TableSection(MENU.name, heads, lines, empty)
 
 
-def _routes(site: Site, routes: Mapping[str, RouteSettings]) -> Section:
+def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
     anything = Phrase("all")
     rows = [
         [
-            Cell(name, code=True),
-            Cell(", ".join(filter(site.principal.sees, route.tenants)) or anything),
-            Cell(named(route.severity, "severity", READER.get().language)),
-            Cell(", ".join(route.channels)),
-            Cell(", ".join(route.escalate_to) or "–"),
+            TableCell(name, code=True),
+            TableCell(", ".join(filter(site.principal.sees, route.tenants)) or anything),
+            TableCell(named(route.severity, "severity", READER.get().language)),
+            TableCell(", ".join(route.channels)),
+            TableCell(", ".join(route.escalate_to) or "–"),
         ]
         for name, route in routes.items()
     ]
     heads = (Phrase("Route"), Phrase("Tenants"), Phrase("From severity"), Phrase("To channels"), Phrase("Then to"))
-    return Section(Phrase("Routes"), heads, rows, Phrase("None: no incident goes to any channel."))
+    return TableSection(Phrase("Routes"), heads, rows, Phrase("None: no incident goes to any channel."))
 
 
-def _log(site: Site) -> Section:
-    found = site.store.search(Notification, Where(), SHOWN).items
+def _log(site: Console) -> TableSection:
+    found = site.store.search(Notification, DocumentFilter(), SHOWN).items
     rows = [
         [
-            Cell(one.due),
-            Cell(OUTCOMES[one.outcome][0], tone=OUTCOMES[one.outcome][1]),
-            Cell(one.channel, code=True),
-            Cell(one.incident, f"/incidents/{one.incident}" if site.principal.may("incident.read") else ""),
-            Cell(one.attempts),
+            TableCell(one.due),
+            TableCell(OUTCOMES[one.outcome][0], tone=OUTCOMES[one.outcome][1]),
+            TableCell(one.channel, code=True),
+            TableCell(one.incident, f"/incidents/{one.incident}" if site.principal.may("incident.read") else ""),
+            TableCell(one.attempts),
         ]
         for one in found
     ]
     heads = (Phrase("Due"), Phrase("State"), Phrase("Channel"), Phrase("Incident"), Phrase("Attempts"))
-    return Section(Phrase("What was said last"), heads, rows, Phrase("Nothing was said yet."))
+    return TableSection(Phrase("What was said last"), heads, rows, Phrase("Nothing was said yet."))

@@ -14,28 +14,28 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.coverage import render
-from alerts.coverage.asked import LAST_NIGHT, Ledger, local
-from alerts.coverage.hours import Cell, Row, Seen
+from alerts.coverage.hours import CoverageHour, CoverageWindow, SiteCoverage
 from alerts.coverage.night import night
-from alerts.coverage.printed import verdict
-from alerts.search.asked import Text
+from alerts.coverage.reader import LAST_NIGHT, CoverageReader, local
+from alerts.coverage.report import verdict
 from alerts.search.language import READER, speaker
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.pictures.heat_map import Field, Line, heat_map
-from alerts.search.site import Site
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.pictures.heat_map import HeatMapCell, HeatMapRow, heat_map
+from alerts.search.query_words import Text
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.display.render import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.records.hours import WHY
 
-MENU = Entry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
+MENU = MenuEntry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
 WINDOWS = {LAST_NIGHT: Phrase("Last night"), "24h": Phrase("24 hours"), "3d": Phrase("3 days"), "7d": Phrase("7 days")}
 STATES = {"off": Phrase("not to be read"), "open": Phrase("not judged yet")}
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-Reader = Annotated[Site, may("coverage.read")]
-Explainer = Annotated[Site, may("coverage.explain")]
+Reader = Annotated[Console, may("coverage.read")]
+Explainer = Annotated[Console, may("coverage.explain")]
 Typed = Annotated[str, Form(max_length=2_000)]
 
 
@@ -54,7 +54,7 @@ def routes() -> APIRouter:
 
     @router.get("/coverage/sheet")
     def sheet(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", save: Text = "") -> Response:
-        ledger = Ledger(site.context, site.store)
+        ledger = CoverageReader(site.context, site.store)
         try:
             seen = ledger.seen(since, until, place)
         except ConfigError as error:
@@ -73,7 +73,7 @@ def routes() -> APIRouter:
         reason: Typed = "",
         window: Typed = LAST_NIGHT,
     ) -> Response:
-        ledger = Ledger(site.context, site.store)
+        ledger = CoverageReader(site.context, site.store)
         whose = () if site.principal.sees_all else site.principal.tenants
         try:
             for one in place:
@@ -100,7 +100,7 @@ def _as_it_is(text: str, save_as: str) -> Response:
 
 
 def _page(
-    site: Site,
+    site: Console,
     since: str,
     until: str,
     place: str,
@@ -110,7 +110,7 @@ def _page(
     typed: dict[str, str] | None = None,
     explaining: dict[str, Any] | None = None,
 ) -> HTMLResponse:
-    ledger = Ledger(site.context, site.store)
+    ledger = CoverageReader(site.context, site.store)
     seen = ledger.seen(since, until, place)
     sheets, zone = ledger.standings(seen), ledger.zone
     rows = render.shown(seen, everything)
@@ -142,15 +142,15 @@ def _page(
     return site.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
 
 
-def _hours(seen: Seen) -> list[Any]:
+def _hours(seen: CoverageWindow) -> list[Any]:
     return [cell.at for cell in seen.rows[0].cells] if seen.rows else []
 
 
-def _letters(rows: Sequence[Row]) -> dict[str, None]:
+def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
     return dict.fromkeys(x for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
 
 
-def gap_shown(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any]:
+def gap_shown(gap: render.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
     """A gap with what a form needs to explain it: of one site alone, or of all."""
     whole = gap.sites == ("",)
     return {
@@ -166,29 +166,33 @@ def gap_shown(gap: render.Together, seen: Seen, ledger: Ledger) -> dict[str, Any
     }
 
 
-def _pictures(seen: Seen, rows: Sequence[Row], say: Callable[[object], str], ledger: Ledger) -> Iterator[Any]:
+def _pictures(
+    seen: CoverageWindow, rows: Sequence[SiteCoverage], say: Callable[[object], str], ledger: CoverageReader
+) -> Iterator[Any]:
     """A map for every 24 hours, the latest first."""
     hours, field = [cell.at for cell in rows[0].cells] if rows else [], _fields(say)
     for first in reversed(range(0, len(hours), render.COLUMNS)):
         some = [at.astimezone(ledger.zone) for at in hours[first : first + render.COLUMNS]]
         days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
-        lines = [Line(safe(row.site), tuple([field(one) for one in row.cells[first : first + render.COLUMNS]])) for row in rows]
+        lines = [
+            HeatMapRow(safe(row.site), tuple([field(one) for one in row.cells[first : first + render.COLUMNS]])) for row in rows
+        ]
         if seen.canaries:
             told = [at in seen.canaries for at in hours[first : first + render.COLUMNS]]
             told_fields = [
-                Field("told" if yes else "off", "✓" if yes else "", say(Phrase("told")) if yes else "") for yes in told
+                HeatMapCell("told" if yes else "off", "✓" if yes else "", say(Phrase("told")) if yes else "") for yes in told
             ]
-            lines.append(Line(say(Phrase("canary posts told")), tuple(told_fields)))
+            lines.append(HeatMapRow(say(Phrase("canary posts told")), tuple(told_fields)))
         between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
         title = say(Phrase("Hours seen of each site, %(between)s", between=between))
         yield heat_map(title, say(Phrase("The gaps stand below as text.")), days, [f"{at:%H}" for at in some], lines)
 
 
-def _fields(say: Callable[[object], str]) -> Callable[[Cell], Field]:
+def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
     """Makes fields of hours; what is alike but for the hour is put into words once."""
-    known = dict[tuple[object, ...], Field]()
+    known = dict[tuple[object, ...], HeatMapCell]()
 
-    def field(cell: Cell) -> Field:
+    def field(cell: CoverageHour) -> HeatMapCell:
         alike = (cell.state, cell.posts, cell.explained, *cell.why.items())
         found = known.get(alike)
         if found is None:
@@ -198,13 +202,13 @@ def _fields(say: Callable[[object], str]) -> Callable[[Cell], Field]:
     return field
 
 
-def _field(cell: Cell, say: Callable[[object], str]) -> Field:
+def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
     letter = next(iter(cell.why), "").replace(".", "×")
     if cell.state in {"blind", "partly"}:
         why = say(tuple(WHY[one] for one in cell.why))
         said = say(Phrase("blind for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
         mark = letter if cell.state == "blind" or letter != "×" else "~"
-        return Field("explained" if cell.explained else cell.state, mark, said)
+        return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
     mark = {"seen": str(cell.posts) if cell.posts < render.MANY else f">{render.MANY - 1}", "off": "", "open": "…"}[cell.state]
     words = Phrase("seen, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
-    return Field(cell.state, mark, say(words))
+    return HeatMapCell(cell.state, mark, say(words))

@@ -12,23 +12,23 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from alerts.coverage import render
-from alerts.coverage.asked import Ledger, local
-from alerts.coverage.printed import verdict
+from alerts.coverage.reader import CoverageReader, local
+from alerts.coverage.report import verdict
 from alerts.desk.cases import moment_past
-from alerts.desk.queue import Queue
+from alerts.desk.queue import IncidentQueue
 from alerts.desk.work import Work
-from alerts.handover.shift import Handover, Part, handover
-from alerts.search.asked import Text, repeatable
-from alerts.search.may import may
-from alerts.search.menu import Entry
+from alerts.handover.shift import Handover, HandoverPart, handover
+from alerts.search.menu import MenuEntry
 from alerts.search.month import month
 from alerts.search.pages.coverage import gap_shown
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.query_words import Text, repeatable
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
 
-MENU = Entry("/handover", Phrase("Handover"), "incident.read coverage.read", "work", 2)
+MENU = MenuEntry("/handover", Phrase("Handover"), "incident.read coverage.read", "work", 2)
 SHOWN = 5
 """Incidents of a part; the queue has all."""
 
@@ -38,7 +38,7 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/handover", dependencies=[may("coverage.read")])
-    def shown(site: Annotated[Site, may("incident.read")], since: Text = "", tenant: Text = "") -> HTMLResponse:
+    def shown(site: Annotated[Console, may("incident.read")], since: Text = "", tenant: Text = "") -> HTMLResponse:
         typed = {"since": since, "tenant": tenant}
         try:
             site.known(tenant)
@@ -51,10 +51,10 @@ def routes() -> APIRouter:
 
 
 def _page(
-    site: Site, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
+    site: Console, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
 ) -> HTMLResponse:
-    settings, ledger = site.context.settings, Ledger(site.context, site.store)
-    queue = Queue(Work(site.duties), site.principal.name, settings.originals.shift_hours, site.shifts)
+    settings, ledger = site.context.settings, CoverageReader(site.context, site.store)
+    queue = IncidentQueue(Work(site.duties), site.principal.name, settings.originals.shift_hours, site.shifts)
     found = handover(queue, settings.coverage.gap_minutes, tenant, since, SHOWN)
     gaps = render.together(found.blind.gaps(), ledger.zone)
     return site.page(
@@ -72,7 +72,7 @@ def _page(
     )
 
 
-def _parts(found: Handover, tenant: str) -> Iterator[tuple[Phrase, Part, str]]:
+def _parts(found: Handover, tenant: str) -> Iterator[tuple[Phrase, HandoverPart, str]]:
     """Each part with its title and its place in the queue."""
     new = {"tab": "all", "since": found.since.isoformat(timespec="seconds")}
     places = (new, {"status": "open"}, {"tab": "due"}, {"tab": "unassigned"})

@@ -28,10 +28,10 @@ from alerts.records import Incident
 from alerts.report.command import Form as Written
 from alerts.report.command import case_of, rendered
 from alerts.report.draft import Language, page
-from alerts.search.asked import Text, repeatable
 from alerts.search.changes import carry_out, cases_of
-from alerts.search.may import may
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.query_words import Text, repeatable
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -55,12 +55,12 @@ AT: Mapping[str, str] = {
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 GONE = Phrase("There is no such incident; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
-Reader = Annotated[Site, may("incident.read")]
-Decider = Annotated[Site, may("incident.decide")]
+Reader = Annotated[Console, may("incident.read")]
+Decider = Annotated[Console, may("incident.decide")]
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class RefusedForm:
     """A form that was refused: why, at which field, and what was typed."""
 
     refused: Exception | None = None
@@ -102,7 +102,7 @@ def routes() -> APIRouter:
         try:
             carry_out(site, id_, typed, site.actor())
         except QueryError as error:
-            return _page(site, id_, Sent(error, _field(status, error), repeatable(typed)))
+            return _page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}#history", 303)
 
     _files(router)
@@ -114,7 +114,7 @@ def _files(router: APIRouter) -> None:
     """What can be taken along: each is in the audit log before it leaves."""
 
     @router.post("/incidents/{id_}/report")
-    def report(site: Annotated[Site, may("incident.export")], id_: str, lang: Typed = "") -> Response:
+    def report(site: Annotated[Console, may("incident.export")], id_: str, lang: Typed = "") -> Response:
         if site.store.get(Incident, id_) is None or lang not in {"", *Language}:
             return site.missing(GONE)
         case = case_of(site.context, site.store, id_)
@@ -125,7 +125,7 @@ def _files(router: APIRouter) -> None:
         return _file(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
 
     @router.post("/incidents/{id_}/customers.csv")
-    def customers(site: Annotated[Site, may("customers.export")], id_: str, kind: Typed = "") -> Response:
+    def customers(site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = "") -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.missing(GONE)
@@ -148,12 +148,12 @@ def _takedown(router: APIRouter) -> None:
         try:
             text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
         except ConfigError as error:
-            return _page(site, id_, Sent(error, "lang", {"status": "letter", "note": ""}))
+            return _page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
         site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
         return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
 
     @router.post("/incidents/{id_}/addresses")
-    def reveal(site: Annotated[Site, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
+    def reveal(site: Annotated[Console, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
         typed = {"status": "reveal", "case": case, "reason": reason}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
@@ -162,7 +162,7 @@ def _takedown(router: APIRouter) -> None:
                 raise QueryError("a case number and a reason are needed: both are kept in the audit log")
             shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
         except (QueryError, ConfigError) as error:
-            return _page(site, id_, Sent(error, "case" if not case.strip() else "reason", repeatable(typed)))
+            return _page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
         return _page(site, id_, revealed=shown)
 
 
@@ -182,7 +182,7 @@ def _field(status: str, error: QueryError) -> str:
     return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
 
 
-def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
+def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
     """What may be decided of the regimes of an incident's tenant, by the value of the form."""
     asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
     for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
@@ -194,10 +194,16 @@ def _rulings(site: Site, incident: Incident, duties: Iterable[Duty]) -> dict[str
 
 
 def _page(
-    site: Site, id_: str, sent: Sent | None = None, *, after: str = "", kind: str = "", revealed: Mapping[str, str] | None = None
+    site: Console,
+    id_: str,
+    sent: RefusedForm | None = None,
+    *,
+    after: str = "",
+    kind: str = "",
+    revealed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """One incident; its customers are those behind the mark `after`, of one `kind` if that is asked for."""
-    found, sent = whole(site.store, id_, after="" if kind else after), sent or Sent()
+    found, sent = whole(site.store, id_, after="" if kind else after), sent or RefusedForm()
     if found is None:
         return site.missing(GONE)
     incident, now = found.incident, site.clock.now()

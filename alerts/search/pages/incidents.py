@@ -12,17 +12,17 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse
 
-from alerts.desk.cases import MOST_DAYS, REASONS, USUAL_DAYS, Cases, Said, moment_past, refused
-from alerts.desk.queue import ORDERS, ORIGINS, TABS, Queue, Rows, View
+from alerts.desk.cases import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused
+from alerts.desk.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.desk.work import Work
 from alerts.noise.suppressions import suppressed
-from alerts.read.heard import looked
+from alerts.read.monitoring import looked
 from alerts.read.sellers import history, tokens_of
 from alerts.records import SEVERITIES, STATUSES
-from alerts.search.asked import Text, repeatable
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.site import Site
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.query_words import Text, repeatable
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 from ullage.settings.tenants import UnknownTenantError
@@ -39,13 +39,13 @@ BULK: Mapping[str, tuple[Phrase, str]] = {
 """What can be done with several at once, as it is called, and the permission that it needs."""
 TYPED: Mapping[str, Any] = {"act": "acknowledged", "to": "", "due": "", "reason": "", "days": USUAL_DAYS, "note": "", "ids": ()}
 Typed = Annotated[str, Form(max_length=2_000)]
-Reader = Annotated[Site, may("incident.read")]
+Reader = Annotated[Console, may("incident.read")]
 
-MENU = Entry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
+MENU = MenuEntry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueueForm:
     """What the address asks for, as it was typed."""
 
     tab: Text = "open"
@@ -64,13 +64,13 @@ class Asked:
     until: Text = ""
     flat: Text = ""
 
-    def view(self, site: Site) -> View:
+    def view(self, site: Console) -> QueueFilter:
         """The same as a view of the queue; QueryError says what cannot be asked."""
         since, until = (self._moment(site, one) if one else None for one in (self.since, self.until))
         named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.place, self.kind, self.assignee)
-        return View(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
+        return QueueFilter(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
 
-    def _moment(self, site: Site, typed: str) -> datetime:
+    def _moment(self, site: Console, typed: str) -> datetime:
         site.known(self.tenant)
         return moment_past(typed, ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now())
 
@@ -91,7 +91,7 @@ class Asked:
         return self.query(order=f"-{order}" if self.order == order else order)
 
 
-PLAIN = Asked()
+PLAIN = QueueForm()
 
 
 def routes() -> APIRouter:
@@ -99,13 +99,13 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def incidents(site: Reader, asked: Annotated[Asked, Depends()], after: Text = "") -> HTMLResponse:
+    def incidents(site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = "") -> HTMLResponse:
         return queue_page(site, asked, after)
 
     @router.post("/incidents/bulk")
     def bulk(  # noqa: PLR0917  the fields of a form
-        site: Annotated[Site, may("incident.decide")],
-        asked: Annotated[Asked, Depends()],
+        site: Annotated[Console, may("incident.decide")],
+        asked: Annotated[QueueForm, Depends()],
         ids: Annotated[Sequence[str], Form(alias="id")] = (),
         act: Typed = "",
         to: Typed = "",
@@ -129,12 +129,12 @@ def routes() -> APIRouter:
 class Done:
     """What came of a form for several: what was done, what was refused as a whole, and what was typed."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[ActionResult, ...] = ()
     refused: str | Exception = ""
     typed: Mapping[str, Any] = field(default_factory=lambda: TYPED)
 
 
-def _done(site: Site, typed: Mapping[str, Any]) -> list[Said]:
+def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it is not allowed."""
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:
@@ -148,15 +148,15 @@ def _done(site: Site, typed: Mapping[str, Any]) -> list[Said]:
         return cases.several(ids, lambda id_: cases.assign(id_, to, by=by, due=typed["due"], note=note))
     if act == "acknowledged":
         return cases.several(ids, lambda id_: cases.acknowledge(id_, by=by, note=note))
-    closed: Callable[[str], Said] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments
+    closed: Callable[[str], ActionResult] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments
         id_, act, by=by, note=note, reason=typed["reason"], days=typed["days"]
     )
     return cases.several(ids, closed)
 
 
 def queue_page(
-    site: Site,
-    asked: Asked,
+    site: Console,
+    asked: QueueForm,
     after: str = "",
     refused_: str | Exception | Phrase = "",
     *,
@@ -164,8 +164,8 @@ def queue_page(
     status: int = 400,
 ) -> HTMLResponse:
     """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
-    queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours, site.shifts)
-    found, view = Rows(()), View()
+    queue = IncidentQueue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours, site.shifts)
+    found, view = QueuePage(()), QueueFilter()
     try:
         if not refused_:
             view = asked.view(site)
@@ -173,8 +173,8 @@ def queue_page(
             site.known(view.tenant)
             found = queue.page(view, PAGE, after)
     except (QueryError, UnknownTenantError) as error:
-        refused_, asked = error, replace(Asked(), tab=asked.tab if asked.tab in TABS else "open")
-        view = View(tab=asked.tab)
+        refused_, asked = error, replace(QueueForm(), tab=asked.tab if asked.tab in TABS else "open")
+        view = QueueFilter(tab=asked.tab)
     now, done = site.clock.now(), done or Done()
     return site.page(
         "incidents.html",
@@ -193,7 +193,7 @@ def queue_page(
         after=after,
         following=asked.query(after=found.after) if found.after else "",
         behind=looked(site.store, now),
-        empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(View(tab="all")),
+        empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(QueueFilter(tab="all")),
         choices={"severity": SEVERITIES, "status": STATUSES, "origin": ORIGINS, "scenario": _scenarios()},
         orders=ORDERS,
         tabs=TABS,

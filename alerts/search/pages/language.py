@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
 from alerts.language import LANGUAGES
-from alerts.search.asked import PLACE
 from alerts.search.language import COOKIE
-from alerts.search.may import anybody
+from alerts.search.permissions import anybody
+from alerts.search.query_words import PLACE
 
 YEAR_SECONDS = 365 * 86_400
 

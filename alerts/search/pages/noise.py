@@ -8,19 +8,19 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.noise.counts import background_counts
-from alerts.noise.suppressions import Conditions, Desk, active, said
+from alerts.noise.suppressions import SuppressionConditions, Suppressions, active, said
 from alerts.records import Incident
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.site import Site
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 
 Typed = Annotated[str, Form()]
-Reader = Annotated[Site, may("noise.read")]
-Changer = Annotated[Site, may("noise.change")]
+Reader = Annotated[Console, may("noise.read")]
+Changer = Annotated[Console, may("noise.change")]
 
-MENU = Entry("/noise", Phrase("Noise"), "noise.read", "proof", 3)
+MENU = MenuEntry("/noise", Phrase("Noise"), "noise.read", "proof", 3)
 
 
 def routes() -> APIRouter:
@@ -53,23 +53,23 @@ def routes() -> APIRouter:
     return router
 
 
-def _desk(site: Site) -> Desk:
-    return Desk(site.duties, site.trail)
+def _desk(site: Console) -> Suppressions:
+    return Suppressions(site.duties, site.trail)
 
 
-def _conditions(incident: Incident, what: str) -> Conditions:
+def _conditions(incident: Incident, what: str) -> SuppressionConditions:
     """What the form chose: this and what is like it, one of its sites, or its scenario."""
     kind, _, value = what.partition(" ")
     if kind == "incident":
-        return Conditions(incident=incident.id)
+        return SuppressionConditions(incident=incident.id)
     if kind == "site" and value in incident.sites:
-        return Conditions(site=value)
+        return SuppressionConditions(site=value)
     if kind == "rule" and value and value == incident.scenario:
-        return Conditions(rule=value)
+        return SuppressionConditions(rule=value)
     raise QueryError("say what is to be silenced: this incident, one of its sites, or its scenario")
 
 
-def _page(site: Site, refused: QueryError | None = None) -> HTMLResponse:
+def _page(site: Console, refused: QueryError | None = None) -> HTMLResponse:
     rules = {rule.id: rule for rule in site.background().rule}
     silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
     counts = background_counts(site.store)

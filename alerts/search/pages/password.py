@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse, Response
 
 from alerts.accounts.passwords import SHORTEST, PasswordError
 from alerts.search.login import entered
-from alerts.search.may import logged_in
-from alerts.search.site import Site
+from alerts.search.permissions import logged_in
+from alerts.search.site import Console
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
-Known = Annotated[Site, logged_in()]
+Known = Annotated[Console, logged_in()]
 
 
 def routes() -> APIRouter:
@@ -43,5 +43,5 @@ def routes() -> APIRouter:
     return router
 
 
-def _page(site: Site, status: int, refused: object = "") -> HTMLResponse:
+def _page(site: Console, status: int, refused: object = "") -> HTMLResponse:
     return site.page("password.html", status, refused=refused, shortest=SHORTEST)

@@ -7,22 +7,22 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
-from alerts.lookup.exposed import Answer, Question
 from alerts.lookup.person import UNSEEN, reply, told
+from alerts.lookup.person_lookup import LookupRequest, LookupResult
 from alerts.lookup.sweeps import MANY
-from alerts.read.heard import looked
+from alerts.read.monitoring import looked
 from alerts.search.lookups import Occasion
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.site import Site
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 Typed = Annotated[str, Form()]
-Clerk = Annotated[Site, may("person.check")]
+Clerk = Annotated[Console, may("person.check")]
 
-MENU = Entry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
+MENU = MenuEntry("/exposed", Phrase("Check a person"), "person.check", "work", 3)
 
 
 def routes() -> APIRouter:
@@ -48,13 +48,13 @@ def routes() -> APIRouter:
     return router
 
 
-def _occasion(site: Site) -> Occasion:
+def _occasion(site: Console) -> Occasion:
     """For what this session asks, as was said before: what was refused is not kept, and so not shown again."""
     return site.occasions.of(site.principal.session)
 
 
 def _page(
-    site: Site, asked: Occasion, status: int = 200, *, answer: Answer | None = None, refused: QueryError | None = None
+    site: Console, asked: Occasion, status: int = 200, *, answer: LookupResult | None = None, refused: QueryError | None = None
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     behind = looked(site.store, site.clock.now()) if answer else None
@@ -63,7 +63,7 @@ def _page(
     return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind)
 
 
-def asked_of(site: Site, question: Question) -> Answer:
+def asked_of(site: Console, question: LookupRequest) -> LookupResult:
     """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which the audit log notes."""
     try:
         site.allowed.take(site.principal)

@@ -7,18 +7,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from alerts.accounts.journeys import JOURNEY_SECONDS, RefusedError
-from alerts.search.asked import PLACE, any_query
+from alerts.accounts.journeys import JOURNEY_SECONDS, LoginRefusedError
 from alerts.search.guard import BACK
 from alerts.search.login import entering, limited, login_form
-from alerts.search.may import anybody
-from alerts.search.site import Site
+from alerts.search.permissions import anybody
+from alerts.search.query_words import PLACE, any_query
+from alerts.search.site import Console
 from ullage.errors import UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.allowance import LimitedError
 
 COOKIE, SECURE_COOKIE = "ullage_journey", "__Host-ullage_journey"
-Everybody = Annotated[Site, anybody()]
+Everybody = Annotated[Console, anybody()]
 NONE = Phrase("there is no such page")
 
 
@@ -35,7 +35,7 @@ def routes() -> APIRouter:
             address, browser = site.sign_on.begin(f"{asked.origin}{asked.base}{BACK}", place, asked.source)
         except LimitedError as error:
             return limited(site, error, place)
-        except RefusedError as error:
+        except LoginRefusedError as error:
             return _refused(site, error, place)
         answer = RedirectResponse(address, 303)
         # The way back begins at another site, with which browsers send no cookie that is Strict.
@@ -50,7 +50,7 @@ def routes() -> APIRouter:
         name = _cookie(secure=request.state.asked.is_secure)
         try:
             user, place = site.sign_on.finish(request.query_params, request.cookies.get(name, ""))
-        except RefusedError as error:
+        except LoginRefusedError as error:
             answer = _refused(site, error, "/")
         else:
             session = site.door.open(user, "the identity provider")
@@ -72,7 +72,7 @@ def _cookie(*, secure: bool) -> str:
     return SECURE_COOKIE if secure else COOKIE
 
 
-def _refused(site: Site, error: RefusedError, place: str) -> Response:
+def _refused(site: Console, error: LoginRefusedError, place: str) -> Response:
     down = isinstance(error.__cause__, UnavailableError)
     site.door.logins.labels("unavailable" if down else "refused").inc()
     return login_form(site, 503 if down else 403, place, error)

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
 from alerts.read.sellers import named
-from alerts.search.may import may
-from alerts.search.pages.incidents import Asked, queue_page
-from alerts.search.site import Site
+from alerts.search.pages.incidents import QueueForm, queue_page
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
@@ -21,19 +21,19 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.post("/sellers")
-    def seller(site: Annotated[Site, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
+    def seller(site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
         try:
             tokens = tokens_of_name(site, Secret(name))
         except QueryError as error:
-            return queue_page(site, Asked(), refused_=error)
+            return queue_page(site, QueueForm(), refused_=error)
         if not tokens:
-            return queue_page(site, Asked(), refused_=Phrase("No post of that seller is in the store."), status=200)
-        return RedirectResponse(f"/{Asked().query(tab='all', seller=','.join(tokens))}", 303)
+            return queue_page(site, QueueForm(), refused_=Phrase("No post of that seller is in the store."), status=200)
+        return RedirectResponse(f"/{QueueForm().query(tab='all', seller=','.join(tokens))}", 303)
 
     return router
 
 
-def tokens_of_name(site: Site, name: Secret) -> tuple[str, ...]:
+def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:
     """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
     site.allowed.take(site.principal)
     tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)

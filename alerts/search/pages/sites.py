@@ -10,17 +10,17 @@ from urllib.parse import quote_plus
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.coverage.asked import Ledger
-from alerts.coverage.hours import Cell as Hour
-from alerts.coverage.hours import Row, coverage
-from alerts.search.may import may
-from alerts.search.menu import Entry
-from alerts.search.sheets import Cell, Section, Sheet
-from alerts.search.site import Site
+from alerts.coverage.hours import CoverageHour as Hour
+from alerts.coverage.hours import SiteCoverage, coverage
+from alerts.coverage.reader import CoverageReader
+from alerts.search.menu import MenuEntry
+from alerts.search.permissions import may
+from alerts.search.sheets import StatePage, TableCell, TableSection
+from alerts.search.site import Console
 from ullage.phrase import Phrase
 from ullage.records.hours import DAY_HOURS, WHY
 
-MENU = Entry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
+MENU = MenuEntry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)
 
 
@@ -29,8 +29,8 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/sites")
-    def shown(site: Annotated[Site, may("coverage.read")]) -> HTMLResponse:
-        ledger, now = Ledger(site.context, site.store), site.clock.now()
+    def shown(site: Annotated[Console, may("coverage.read")]) -> HTMLResponse:
+        ledger, now = CoverageReader(site.context, site.store), site.clock.now()
         seen = coverage(site.store, now - WEEK, now, now, site.context.settings.coverage.gap_minutes)
         rows = sorted(((_state(row), row) for row in seen.rows), key=lambda pair: (pair[0].tone != "bad", pair[1].site))
         bad = sum(state.tone == "bad" for state, _ in rows)
@@ -38,7 +38,7 @@ def routes() -> APIRouter:
             Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"), Phrase("In 7 days"),
             Phrase("Blind hours in 7 days"), Phrase("Visited every"),
         )  # fmt: skip
-        section = Section(
+        section = TableSection(
             Phrase("Sites and channels"),
             heads,
             [_line(row, state, ledger) for state, row in rows],
@@ -50,40 +50,40 @@ def routes() -> APIRouter:
             if bad
             else Phrase("All %(all)s sites that are to be read are being read.", all=len(rows))
         )
-        sheet = Sheet(MENU.name, (section,), verdict if rows else None, "bad" if bad else "good")
+        sheet = StatePage(MENU.name, (section,), verdict if rows else None, "bad" if bad else "good")
         return site.page("state.html", sheet=sheet)
 
     return router
 
 
-def _judged(row: Row) -> Iterator[Hour]:
+def _judged(row: SiteCoverage) -> Iterator[Hour]:
     """The latest first."""
     return (cell for cell in reversed(row.cells) if cell.state != "open")
 
 
-def _state(row: Row) -> Cell:
+def _state(row: SiteCoverage) -> TableCell:
     """How a site stood in the last hour that is judged."""
     if row.unwatched:
-        return Cell(Phrase(row.unwatched), tone="unsure")
+        return TableCell(Phrase(row.unwatched), tone="unsure")
     last = next(_judged(row), None)
     if last is None:
-        return Cell(Phrase("not judged yet"), tone="unsure")
+        return TableCell(Phrase("not judged yet"), tone="unsure")
     if last.state in ("blind", "partly"):
-        return Cell(tuple(Phrase(WHY[letter]) for letter in last.why), tone="bad" if last.state == "blind" else "unsure")
-    return Cell(Phrase("read"), tone="good") if last.state == "seen" else Cell(Phrase("not to be read"))
+        return TableCell(tuple(Phrase(WHY[letter]) for letter in last.why), tone="bad" if last.state == "blind" else "unsure")
+    return TableCell(Phrase("read"), tone="good") if last.state == "seen" else TableCell(Phrase("not to be read"))
 
 
-def _line(row: Row, state: Cell, ledger: Ledger) -> list[Cell]:
+def _line(row: SiteCoverage, state: TableCell, ledger: CoverageReader) -> list[TableCell]:
     read = next((cell.at for cell in _judged(row) if cell.seen), None)
     yesterday = ledger.context.clock.now() - timedelta(days=1)
     day = [cell for cell in row.cells[-DAY_HOURS - 1 :] if cell.at >= yesterday]
     states = [cell.state for cell in row.cells]
     return [
-        Cell(row.site, f"/coverage?since=7d&place={quote_plus(row.site)}"),
+        TableCell(row.site, f"/coverage?since=7d&place={quote_plus(row.site)}"),
         state,
-        Cell(read or Phrase("not in these 7 days")),
-        Cell(sum([cell.posts for cell in day])),
-        Cell(sum([cell.posts for cell in row.cells])),
-        Cell(states.count("blind") + states.count("partly")),
-        Cell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–", right=True),
+        TableCell(read or Phrase("not in these 7 days")),
+        TableCell(sum([cell.posts for cell in day])),
+        TableCell(sum([cell.posts for cell in row.cells])),
+        TableCell(states.count("blind") + states.count("partly")),
+        TableCell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–", right=True),
     ]

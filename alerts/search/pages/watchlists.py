@@ -8,18 +8,18 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from alerts.records import Heard
-from alerts.search.may import may
-from alerts.search.menu import Entry
+from alerts.search.menu import MenuEntry
 from alerts.search.pages.audit import did
-from alerts.search.sheets import Cell, Section, Sheet, Tone
-from alerts.search.site import Site
-from alerts.store import Where
+from alerts.search.permissions import may
+from alerts.search.sheets import StatePage, TableCell, TableSection, Tone
+from alerts.search.site import Console
+from alerts.store import DocumentFilter
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import of_watchlists
 from ullage.phrase import Phrase
 
 SHOWN = 50
-MENU = Entry("/watchlists", Phrase("Watchlists"), "watchlist.read", "state", 3)
+MENU = MenuEntry("/watchlists", Phrase("Watchlists"), "watchlist.read", "state", 3)
 
 
 def routes() -> APIRouter:
@@ -27,8 +27,8 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/watchlists")
-    def shown(site: Annotated[Site, may("watchlist.read")]) -> HTMLResponse:
-        hosts = sorted(site.store.scroll(Heard, Where()), key=lambda one: one.id)
+    def shown(site: Annotated[Console, may("watchlist.read")]) -> HTMLResponse:
+        hosts = sorted(site.store.scroll(Heard, DocumentFilter()), key=lambda one: one.id)
         told = [one.enrolled for one in hosts if one.enrolled is not None]
         verdict: Phrase
         tone: Tone
@@ -39,40 +39,40 @@ def routes() -> APIRouter:
             if not min(told)
             else (Phrase("Match looks for %(count)s customers.", count=format(min(told), ",")), "good")
         )
-        sheet = Sheet(MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone)
+        sheet = StatePage(MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone)
         return site.page("state.html", sheet=sheet)
 
     return router
 
 
-def _by_host(hosts: list[Heard]) -> Section:
+def _by_host(hosts: list[Heard]) -> TableSection:
     heads = (Phrase("By way of crawl host"), Phrase("Heard first"), Phrase("Heard last"), Phrase("Customers looked for"))
     rows = [
         [
-            Cell(one.id, code=True),
-            Cell(one.first),
-            Cell(one.last),
-            Cell(one.enrolled if one.enrolled is not None else Phrase("not told")),
+            TableCell(one.id, code=True),
+            TableCell(one.first),
+            TableCell(one.last),
+            TableCell(one.enrolled if one.enrolled is not None else Phrase("not told")),
         ]
         for one in hosts
     ]
     empty = Phrase("Nothing was heard of match yet. `ullage watchlist show` on its host says what it has.")
     note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist show` on its host")
-    return Section(Phrase("What match looks for"), heads, rows, empty, note)
+    return TableSection(Phrase("What match looks for"), heads, rows, empty, note)
 
 
-def _history(site: Site) -> Section:
+def _history(site: Console) -> TableSection:
     """What was done with the lists on this machine, of tenants that may be seen."""
     found = [one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)]
     heads = (Phrase("When"), Phrase("Tenant"), Phrase("Did"), Phrase("To what"), Phrase("Who"), Phrase("Entry"))
     rows = [
         [
-            Cell(one.at),
-            Cell(one.tenant, code=True),
+            TableCell(one.at),
+            TableCell(one.tenant, code=True),
             did(one.action),
-            Cell(one.object),
-            Cell(one.actor),
-            Cell(one.digest[:16], code=True),
+            TableCell(one.object),
+            TableCell(one.actor),
+            TableCell(one.digest[:16], code=True),
         ]
         for one in found[:SHOWN]
     ]
@@ -81,19 +81,21 @@ def _history(site: Site) -> Section:
         "Nothing was done with watchlists on this machine: where they are built elsewhere, that machine's audit log has it."
     )
     note = Phrase("loads with their sizes, from the audit log of this machine")
-    return Section(Phrase("History"), heads, rows, empty, note, more=more)
+    return TableSection(Phrase("History"), heads, rows, empty, note, more=more)
 
 
-def _recorded(site: Site) -> Section:
+def _recorded(site: Console) -> TableSection:
     """The lists that a person check asks whether somebody is recorded at all."""
     now, lists = site.clock.now(), site.lookup.lists
     rows = []
     for tenant in (one for one in (lists.tenants() if lists else ()) if site.principal.sees(one)):
         found = lists.of(tenant, now) if lists else None
         state = (
-            Cell(Phrase("in use"), tone="good") if found else Cell(Phrase("expired: a check says no record instead"), tone="bad")
+            TableCell(Phrase("in use"), tone="good")
+            if found
+            else TableCell(Phrase("expired: a check says no record instead"), tone="bad")
         )
-        rows.append([Cell(tenant, code=True), state, Cell(found.header.expires[:10] if found else "–")])
+        rows.append([TableCell(tenant, code=True), state, TableCell(found.header.expires[:10] if found else "–")])
     heads = (Phrase("Tenant"), Phrase("State"), Phrase("Until"))
     empty = Phrase("None is here: a check of a person cannot say that somebody is a customer and found nowhere.")
-    return Section(Phrase("Lists of who is recorded"), heads, rows, empty)
+    return TableSection(Phrase("Lists of who is recorded"), heads, rows, empty)

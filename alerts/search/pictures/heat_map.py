@@ -13,7 +13,7 @@ NAME, WIDTH, HEIGHT, HEAD, CHARACTERS = 176, 27, 24, 40, 22
 """Pixels: of the column with names, of a field, of the heads; and characters of a name, of which a wide one counts as two."""
 
 
-class Field(NamedTuple):
+class HeatMapCell(NamedTuple):
     """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in words."""
 
     kind: str
@@ -22,14 +22,14 @@ class Field(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HeatMapRow:
     """A row: its name, and a field for every head."""
 
     name: str
-    fields: tuple[Field, ...]
+    fields: tuple[HeatMapCell, ...]
 
 
-def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequence[str], lines: Sequence[Line]) -> Markup:
+def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequence[str], lines: Sequence[HeatMapRow]) -> Markup:
     """The picture; `days` are names over so many of the heads, in their order."""
     width, height = NAME + WIDTH * len(heads) + 1, HEAD + HEIGHT * len(lines)
     parts = [
@@ -52,7 +52,7 @@ def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Ma
         yield Markup('<text class="head" x="{}" y="32">{}</text>').format(NAME + WIDTH * number + WIDTH // 2, head)
 
 
-def _line(line: Line, top: int) -> Markup:
+def _line(line: HeatMapRow, top: int) -> Markup:
     """A field is put together as text: there may be tens of thousands."""
     middle, name = top + HEIGHT // 2 + 4, escape(line.name)
     parts = [f'<text class="name" x="0" y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>']
@@ -66,7 +66,7 @@ def _line(line: Line, top: int) -> Markup:
 
 
 @lru_cache(maxsize=1024)
-def _said(field: Field) -> tuple[str, str]:
+def _said(field: HeatMapCell) -> tuple[str, str]:
     """What stands before and behind a field's place; most are alike."""
     return f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>', f"{escape(field.mark)}</text></g>"
 

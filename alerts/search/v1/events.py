@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from alerts.desk.feed import MOST
-from alerts.search.asked import Text
-from alerts.search.may import may
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.query_words import Text
+from alerts.search.site import Console
 from alerts.search.v1 import PREFIX
 
-Reader = Annotated[Site, may("incident.read")]
+Reader = Annotated[Console, may("incident.read")]
 
 
 class EventPage(BaseModel):

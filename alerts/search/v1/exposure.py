@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.accounts.roles import PURPOSES, ForbiddenError
 from alerts.lookup.person import UNSEEN
-from alerts.lookup.screening import HOLDS, MOST, SPEED, Asked, Screened, State
-from alerts.read.heard import Looked, Worth
+from alerts.lookup.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
+from alerts.read.monitoring import MonitoringStatus, Worth
 from alerts.report.content import Text
 from alerts.search.bodies import holds
-from alerts.search.may import may
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.search.v1 import PREFIX
-from alerts.search.v1.exposed import Said
+from alerts.search.v1.person import BilingualText
 from alerts.store import QueryError
 from ullage.phrase import Phrase
 
@@ -47,7 +47,7 @@ class Scam(BaseModel):
     """What the data allows, by the id of the rules and in words."""
 
     id: str
-    title: Said
+    title: BilingualText
 
 
 class ExposureOf(BaseModel):
@@ -56,14 +56,14 @@ class ExposureOf(BaseModel):
     asked: str
     state: State
     risk: int
-    kinds: list[Said]
+    kinds: list[BilingualText]
     scenario: Scam | None
     first_seen: datetime | None
     last_seen: datetime | None
-    why: list[Said]
+    why: list[BilingualText]
 
 
-class Covered(BaseModel):
+class CoverageSpan(BaseModel):
     """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth` and `said` as of a list."""
 
     worth: Worth
@@ -71,17 +71,17 @@ class Covered(BaseModel):
     since: datetime | None
     last: datetime | None
     kept_days: float
-    unseen: Said
+    unseen: BilingualText
 
 
-class Terms(BaseModel):
+class UsageTerms(BaseModel):
     """What the answer may be used for, and until when."""
 
     decides_alone: bool = False
     purpose: str
     not_for: list[str] = ["credit", "marketing"]
     holds_until: datetime
-    said: Said
+    said: BilingualText
 
 
 class Formula(BaseModel):
@@ -97,9 +97,9 @@ class ExposureAnswer(BaseModel):
     """One item for each that was asked, handles first, in order."""
 
     items: list[ExposureOf]
-    covered: Covered
+    covered: CoverageSpan
     formula: Formula
-    terms: Terms
+    terms: UsageTerms
 
 
 def routes() -> APIRouter:
@@ -107,16 +107,16 @@ def routes() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
 
     @router.post("/exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
-    async def exposure(site: Annotated[Site, may("exposure.ask")], asked: ExposureRequest) -> Response:
+    async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
         """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
         if site.principal.purpose != PURPOSES["exposure.ask"]:
             raise ForbiddenError(Phrase("this is for a token whose purpose is %(purpose)s", purpose=PURPOSES["exposure.ask"]))
         if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
             raise QueryError(Phrase("ask for 1 to %(most)s handles and tags together", most=MOST))
-        question = Asked(site.lookup, asked.handles, asked.tags, site.actor())
+        question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor())
         found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
-        terms = Terms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
+        terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
         answer = ExposureAnswer(
             items=[_item(one) for one in found.items],
             covered=_covered(found.looked, now, life),
@@ -128,29 +128,31 @@ def routes() -> APIRouter:
     return router
 
 
-def _covered(heard: Looked, now: datetime, life: float) -> Covered:
+def _covered(heard: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
     """What was found before exposures are kept is in no answer, however long somebody has looked."""
     since = max(heard.since, now - timedelta(days=life)) if heard.since else None
-    return Covered(worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_said(UNSEEN))
+    return CoverageSpan(
+        worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_said(UNSEEN)
+    )
 
 
-def _item(one: Screened) -> ExposureOf:
+def _item(one: CustomerRisk) -> ExposureOf:
     scenario = one.scenario
     return ExposureOf(
         asked=one.asked,
         state=one.state,
         risk=one.risk,
         kinds=_all(one.kinds),
-        scenario=Scam(id=scenario.id, title=Said(en=scenario.title, zh=scenario.title_zh)) if scenario else None,
+        scenario=Scam(id=scenario.id, title=BilingualText(en=scenario.title, zh=scenario.title_zh)) if scenario else None,
         first_seen=one.first_seen,
         last_seen=one.last_seen,
         why=_all(one.why),
     )
 
 
-def _all(texts: Sequence[Text]) -> list[Said]:
+def _all(texts: Sequence[Text]) -> list[BilingualText]:
     return [_said(text) for text in texts]
 
 
-def _said(text: Text) -> Said:
-    return Said(en=text.en, zh=text.zh)
+def _said(text: Text) -> BilingualText:
+    return BilingualText(en=text.en, zh=text.zh)

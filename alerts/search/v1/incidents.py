@@ -20,20 +20,20 @@ from alerts.clocks.render import clocks_as_json, decide_as_json
 from alerts.decisions.decide import needed_for
 from alerts.desk.cases import USUAL_DAYS
 from alerts.desk.fraud import tally
-from alerts.desk.queue import Queue
+from alerts.desk.queue import IncidentQueue
 from alerts.desk.work import Work
 from alerts.export.facts import chosen
 from alerts.export.formats import format_named
 from alerts.noise.suppressions import suppressed
-from alerts.read.heard import Worth, looked
+from alerts.read.monitoring import Worth, looked
 from alerts.read.query import SHOWN, customers_of, decisions_of, whole
 from alerts.read.view import customer, details, summary
 from alerts.records import Decision, Incident
-from alerts.search.asked import Asked, Text
 from alerts.search.changes import ACTS, carry_out, version_of
-from alerts.search.may import may
-from alerts.search.pages.incidents import Asked as AskedOfQueue
-from alerts.search.site import Site
+from alerts.search.pages.incidents import QueueForm as AskedOfQueue
+from alerts.search.permissions import may
+from alerts.search.query_words import Asked, Text
+from alerts.search.site import Console
 from alerts.search.v1 import PREFIX
 from alerts.store import MAX_PAGE, QueryError
 from ullage.phrase import Phrase
@@ -107,14 +107,14 @@ OF: Mapping[str, frozenset[str]] = {
 """What a decision has besides a note."""
 
 
-class Refused(BaseModel):
+class ChangeRefusal(BaseModel):
     """Why nothing was changed, and of an incident that is another by now the version."""
 
     error: str
     version: str = ""
 
 
-class Changed(BaseModel):
+class ChangeResult(BaseModel):
     """What was recorded, and the incident's version after it."""
 
     incident: str
@@ -128,7 +128,7 @@ class Changed(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted(AskedOfQueue):
+class QueueQuery(AskedOfQueue):
     """The queue's filters: unless something else is asked for all incidents, the newest first, none folded."""
 
     tab: Text = "all"
@@ -136,14 +136,14 @@ class Wanted(AskedOfQueue):
     flat: Text = "1"
 
 
-Reader = Annotated[Site, may("incident.read")]
+Reader = Annotated[Console, may("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 Version = Annotated[str, Header(alias="If-Match", max_length=64)]
 MISSING = {"error": "no such incident"}
 LATE: dict[int | str, dict[str, Any]] = {
-    412: {"description": "The incident is another by now", "model": Refused},
-    428: {"description": "If-Match is missing", "model": Refused},
+    412: {"description": "The incident is another by now", "model": ChangeRefusal},
+    428: {"description": "If-Match is missing", "model": ChangeRefusal},
 }
 UNREAD = "say in If-Match which version you decide on: the ETag of the incident as you read it"
 
@@ -153,9 +153,9 @@ def routes() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
 
     @router.get("/incidents")
-    def incidents(site: Reader, asked: Annotated[Wanted, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
+    def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
         """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
-        queue = Queue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
+        queue = IncidentQueue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
         view = asked.view(site)
         queue.check(view)  # what cannot be asked is said first
         site.known(view.tenant)
@@ -188,10 +188,10 @@ def routes() -> APIRouter:
         found = customers_of(site.store, incident, limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
-    @router.post("/incidents/{id_}/decisions", response_model=Changed, responses=LATE)
+    @router.post("/incidents/{id_}/decisions", response_model=ChangeResult, responses=LATE)
     def decide(
-        site: Annotated[Site, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
-    ) -> Changed | JSONResponse:
+        site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
+    ) -> ChangeResult | JSONResponse:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
         found = site.store.get(Incident, id_)
         if found is None:
@@ -202,7 +202,7 @@ def routes() -> APIRouter:
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
     @router.get("/export/{form}", response_class=Response, responses={200: {"content": {"*/*": {}}}})
-    def export(site: Annotated[Site, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
+    def export(site: Annotated[Console, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
         filters.where()
@@ -226,7 +226,7 @@ def _status(asked: ChangeRequest) -> str:
     return "excused" if asked.decision == "false_positive" else asked.decision
 
 
-def _changed(site: Site, found: Incident, asked: ChangeRequest, version: str) -> Changed | JSONResponse:
+def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult | JSONResponse:
     """Do what is asked for of that `version`, or find that it was done; 412 where it is another by now."""
     given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
     if strange := sorted(given - OF.get(asked.decision, frozenset())):
@@ -242,7 +242,7 @@ def _changed(site: Site, found: Incident, asked: ChangeRequest, version: str) ->
         return JSONResponse(said, 412, {"etag": _etag(now)})
     after = version_of(site.store.get(Incident, found.id) or found, {*decisions_of(site.store, found.id), made})
     recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
-    return Changed(**recorded, version=after)
+    return ChangeResult(**recorded, version=after)
 
 
 def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:

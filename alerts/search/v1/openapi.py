@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from alerts.accounts.roles import PERMISSIONS
-from alerts.search.may import ANYBODY, logged_in, needed, routes_of
+from alerts.search.permissions import ANYBODY, logged_in, needed, routes_of
 from alerts.search.v1 import PREFIX
 
 REFUSALS = {

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.desk.fraud import MOST_MINOR, Outcomes, tally
 from alerts.records import Band, Fraud, Incident
-from alerts.search.may import may
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.search.v1 import PREFIX
 from alerts.search.v1.incidents import MISSING
 
@@ -42,7 +42,7 @@ def routes() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
 
     @router.post("/outcomes", response_model=OutcomeAnswer)
-    def outcomes(site: Annotated[Site, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer | JSONResponse:
+    def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer | JSONResponse:
         """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
         found = site.store.get(Incident, asked.incident)
         if found is None:

@@ -1,8 +1,8 @@
 """Refuses private addresses, and hosts and ports that the site's file does not name, before anything is asked.
 
 A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). What a host resolved to
-here is where the connection goes (`crawlers.fetching.pinned`); whose answer came is looked at once more, and thrown away unread
-if the handler has ever gone elsewhere.
+here is where the connection goes (`crawlers.fetching.address_pin`); whose answer came is looked at once more, and thrown away
+unread if the handler has ever gone elsewhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.fetching import response_checks
+from crawlers.fetching.address_pin import Resolved
 from crawlers.fetching.addresses import addresses_of, is_anybodys, is_inward, is_public, literal
-from crawlers.fetching.middlewares import Refused
-from crawlers.fetching.pinned import Resolved
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.proxy import HTTP, Proxy
 from crawlers.sites.site import Site
 
@@ -49,22 +49,22 @@ class AddressGuard:
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
-            raise Refused("login" if led and response_checks.is_login(request.url) else "host")
+            raise RequestRefusal("login" if led and response_checks.is_login(request.url) else "host")
         if self._lacks_session:
-            raise Refused("session")
+            raise RequestRefusal("session")
         if self._site.proxy:
             self._by_proxy(request, host)
             return
         if host.rstrip(".").endswith(".onion"):
-            raise Refused("address", "onion")
+            raise RequestRefusal("address", "onion")
         try:
             addresses = await addresses_of(host, self._seconds)
         except (OSError, UnicodeError):
-            raise Refused("dns") from None
+            raise RequestRefusal("dns") from None
         if not addresses:
-            raise Refused("dns")
+            raise RequestRefusal("dns")
         if not all(is_anybodys(one) and (self._site.allow_private or is_public(one)) for one in addresses):
-            raise Refused("address")
+            raise RequestRefusal("address")
         self._resolved[host] = tuple(addresses)
 
     def _by_proxy(self, request: Request, host: str) -> None:
@@ -72,9 +72,9 @@ class AddressGuard:
         request.headers.pop("Proxy-Authorization", None)
         request.meta.pop("proxy", None)
         if self._proxy is None:
-            raise Refused("proxy")
+            raise RequestRefusal("proxy")
         if not self._site.allow_private and (is_inward(host) or not all(map(is_public, literal(host)))):
-            raise Refused("address")
+            raise RequestRefusal("address")
         if self._proxy.scheme == HTTP and urlparse_cached(request).scheme == "http":  # it is asked for the page itself
             request.meta["proxy"] = self._proxy.url
             if self._proxy.user:
@@ -85,5 +85,5 @@ class AddressGuard:
         """Refuse with `address` what a private peer answered."""
         peer = response.ip_address
         if not self._site.allow_private and not self._site.proxy and peer is not None and not is_public(peer):
-            raise Refused("address")
+            raise RequestRefusal("address")
         return response

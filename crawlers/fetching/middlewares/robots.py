@@ -22,7 +22,7 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.robotstxt import ProtegoRobotParser, RobotParser
 
 from crawlers.fetching import response_checks
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
 from crawlers.sites import reasons
 
@@ -41,7 +41,7 @@ WAITS = {
 """How long an answer holds that is none, at most."""
 
 
-class Rules(NamedTuple):
+class RobotsRules(NamedTuple):
     """What holds at a place, and with what outcome a page is refused that it forbids: `robots`, or why there is no answer."""
 
     parser: RobotParser
@@ -56,19 +56,19 @@ class RobotsCache:
 
     seconds: float
     monotonic: Callable[[], float]
-    _rules: dict[str, tuple[float, Rules]] = field(default_factory=dict)
+    _rules: dict[str, tuple[float, RobotsRules]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, place: str) -> asyncio.Lock:
         """The lock under which the rules of `place` are fetched."""
         return self._locks.setdefault(place, asyncio.Lock())
 
-    def get(self, place: str) -> Rules | None:
+    def get(self, place: str) -> RobotsRules | None:
         """The rules of `place`, unless they are too old."""
         until, rules = self._rules.get(place, (0.0, None))
         return rules if self.monotonic() < until else None
 
-    def put(self, place: str, rules: Rules, at_most: float | None = None) -> None:
+    def put(self, place: str, rules: RobotsRules, at_most: float | None = None) -> None:
         """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
         self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
 
@@ -95,9 +95,9 @@ class TimedRobots(RobotsTxtMiddleware):
             return
         rules = await self.robot_parser(request)
         if not rules.parser.allowed(request.url, self._default_useragent):
-            raise Refused(rules.refusal, rules.cause)
+            raise RequestRefusal(rules.refusal, rules.cause)
 
-    async def robot_parser(self, request: Request) -> Rules:  # type: ignore[override]
+    async def robot_parser(self, request: Request) -> RobotsRules:  # type: ignore[override]
         """The rules in force for the request's host and port."""
         parts = urlsplit(request.url)
         place = f"{parts.scheme}://{parts.netloc}"
@@ -105,7 +105,7 @@ class TimedRobots(RobotsTxtMiddleware):
             rules = self._cache.get(place)
             if rules is None:
                 text, refusal, cause = await self._fetch(f"{place}/robots.txt")
-                rules = Rules(ProtegoRobotParser(text, self.crawler.spider), refusal, cause)
+                rules = RobotsRules(ProtegoRobotParser(text, self.crawler.spider), refusal, cause)
                 self._cache.put(place, rules, WAITS.get(refusal))
         self._keep_pace(rules.parser)
         return rules

@@ -18,10 +18,10 @@ from scrapy.http.request import NO_CALLBACK
 
 from crawlers.fetching import response_checks
 from crawlers.fetching.browser import BrowserError
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.middlewares.size import STOPPED
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
-from crawlers.fetching.rendering import Browsers, Given, Rendered, ScriptError
+from crawlers.fetching.rendering import BrowserResponse, Browsers, RenderedPage, ScriptError
 from crawlers.sites.content_type import declared
 
 RENDER = "ullage_render"
@@ -39,7 +39,7 @@ NOT_GIVEN = frozenset(
 
 
 @dataclass(slots=True)
-class _Asked:
+class _ScriptRequest:
     """What the scripts of one page asked for."""
 
     left: int
@@ -55,7 +55,7 @@ class ScriptPages:
         self._crawler = crawler
         self._browsers: Browsers | None = getattr(crawler.spider.visit, "browsers", None)  # type: ignore[union-attr]
         self._agent, self._limit = str(crawler.settings["USER_AGENT"]), crawler.settings.getint("DOWNLOAD_MAXSIZE")
-        self._scripts: dict[str, Given] = {}
+        self._scripts: dict[str, BrowserResponse] = {}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ScriptPages:
@@ -67,23 +67,25 @@ class ScriptPages:
         if not request.meta.get(RENDER) or not is_page(request.url, response):
             return response
         if self._browsers is None:
-            raise Refused("browser")
-        asked = _Asked(self._limit)
-        page = Given(response.body, [("Content-Type", (response.headers.get("Content-Type") or b"text/html").decode("latin-1"))])
+            raise RequestRefusal("browser")
+        asked = _ScriptRequest(self._limit)
+        page = BrowserResponse(
+            response.body, [("Content-Type", (response.headers.get("Content-Type") or b"text/html").decode("latin-1"))]
+        )
 
-        async def ask(url: str, kind: str, headers: Mapping[str, str]) -> Given | None:
+        async def ask(url: str, kind: str, headers: Mapping[str, str]) -> BrowserResponse | None:
             return await self._ask(asked, url, kind, headers)
 
         try:
             rendered = await self._browsers.render(_routed(response.url, request.url), page, self._agent, ask)
         except BrowserError:
-            raise Refused("browser") from None
+            raise RequestRefusal("browser") from None
         except ScriptError:
-            raise Refused("script") from None
+            raise RequestRefusal("script") from None
         request.meta[DATA] = asked.data
         return _made(response, rendered, asked.lacks)
 
-    async def _ask(self, asked: _Asked, url: str, kind: str, headers: Mapping[str, str]) -> Given | None:
+    async def _ask(self, asked: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]) -> BrowserResponse | None:
         """What a script of a page asks for, as an answer to its request; None for what is refused or does not come."""
         if known := self._scripts.get(url):
             return known
@@ -105,7 +107,7 @@ class ScriptPages:
             asked.lacks.append(outcome)
         elif declared(response)[0].endswith("json") and len(response.body) >= LEAST_JSON_BYTES:
             asked.data.append(response.url)
-        given = Given(response.body, _headers(response), response.status)
+        given = BrowserResponse(response.body, _headers(response), response.status)
         if kind == "script" and outcome == "ok" and self._kept() + len(given.body) <= KEPT_BYTES:
             self._scripts[url] = given
         return given
@@ -139,7 +141,7 @@ def _headers(response: Response) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in found]
 
 
-def _made(response: Response, rendered: Rendered, lacks: list[str]) -> Response:
+def _made(response: Response, rendered: RenderedPage, lacks: list[str]) -> Response:
     """The answer with what the page is now, in UTF-8 whatever it was before; what it lacks is told by its flags."""
     headers = response.headers.copy()
     headers["Content-Type"] = b"text/html; charset=utf-8"

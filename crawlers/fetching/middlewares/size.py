@@ -16,7 +16,7 @@ from scrapy.exceptions import StopDownload
 from scrapy.http import Response, TextResponse
 from scrapy.responsetypes import responsetypes
 
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 
 SIZE = "ullage_received"
 STOPPED = "download_stopped"
@@ -64,7 +64,7 @@ class SizeLimit:
         if STOPPED not in response.flags:
             return response
         if encoding not in (b"", b"identity"):
-            raise Refused("too_large")
+            raise RequestRefusal("too_large")
         return response.replace(body=response.body[: self._limit], **_told_anew(type(response)))
 
     def _inflated(self, response: Response, encoding: bytes) -> Response:

@@ -11,7 +11,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import DOT, ONE, Classes, below, windows
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import DigitRuns, Numbers, Shape, all_digits, is_space_or_dash, of_shapes, two
+from matcher.detect.numbers import DigitRuns, NumberColumns, NumberShape, all_digits, is_space_or_dash, of_shapes, two
 from ullage.identifiers import card
 
 KIND = "card"
@@ -91,7 +91,7 @@ def are_normal(text: Bytes, length: Places) -> Flags:
     return normal
 
 
-def _accepts(batch: Batch, classes: Classes, shape: Shape, start: Places) -> Flags:
+def _accepts(batch: Batch, classes: Classes, shape: NumberShape, start: Places) -> Flags:
     """Those that are no part of a longer grouped number; a dot in one of two groups makes a decimal fraction.
 
     A group of one to four digits behind, or of four before, makes it longer.
@@ -108,10 +108,10 @@ def _accepts(batch: Batch, classes: Classes, shape: Shape, start: Places) -> Fla
     return alone
 
 
-SHAPES = tuple(Shape(KIND, groups, _accepts) for groups in card.GROUPS)
+SHAPES = tuple(NumberShape(KIND, groups, _accepts) for groups in card.GROUPS)
 
 
-def find(runs: DigitRuns, eighteens: Numbers, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+def find(runs: DigitRuns, eighteens: NumberColumns, grouped: Iterable[tuple[NumberShape, NumberColumns]]) -> list[Segment]:
     """The cards of a batch, valid or not; `eighteens` are the runs of 18 digits that may be some."""
     pieces = [(length, eighteens if length == AMBIGUOUS else runs.of(length)) for length in card.LENGTHS]
     pieces += [(shape.size, numbers) for shape, numbers in of_shapes(grouped, KIND)]

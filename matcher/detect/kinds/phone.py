@@ -14,7 +14,7 @@ import numpy as np
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import DOT, Classes, ahead, is_digit, places
 from matcher.detect.candidates import Segment
-from matcher.detect.numbers import WIDTH, DigitRuns, Numbers, Shape, all_digits, of_shapes, pair, pair_table
+from matcher.detect.numbers import WIDTH, DigitRuns, NumberColumns, NumberShape, all_digits, of_shapes, pair, pair_table
 from ullage.identifiers import phone
 
 LENGTH = phone.LENGTH
@@ -46,18 +46,18 @@ def are_normal(text: Bytes, length: Places) -> Flags:
     return normal
 
 
-def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Flags:
+def _accepts(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
     return _has_prefix(batch.windows(start, 8), shape.prefix) & ~_is_fraction(batch.data, start)
 
 
 SHAPES = tuple(
-    Shape("phone", (first + len(prefix), *others), _accepts, prefix.encode())
+    NumberShape("phone", (first + len(prefix), *others), _accepts, prefix.encode())
     for prefix in phone.PREFIXES
     for first, *others in phone.GROUPS
 )
 
 
-def find(batch: Batch, classes: Classes, runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> list[Segment]:
+def find(batch: Batch, classes: Classes, runs: DigitRuns, grouped: Iterable[tuple[NumberShape, NumberColumns]]) -> list[Segment]:
     """Mobile numbers of a batch; what stands behind a digit and a dot is a decimal fraction, and none."""
     found = []
     for prefix in phone.PREFIXES:
@@ -71,14 +71,14 @@ def find(batch: Batch, classes: Classes, runs: DigitRuns, grouped: Iterable[tupl
     return [numbers.segment("phone", LENGTH) for numbers in found if len(numbers.start)]
 
 
-def _with_letters(batch: Batch, classes: Classes) -> Numbers:
+def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
     """Words of eleven characters, letters among them that look like digits, and that are a mobile number with these."""
     whole = classes.words.of(LENGTH) & classes.free & ~ahead(classes.word, LENGTH)
     start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(LENGTH))
     text = batch.windows(start, WIDTH)
     enough = is_digit(text[:, :LENGTH]).sum(1) >= phone.FEWEST_DIGITS
     text = _digits_of_letters().take(text)
-    numbers = Numbers(start, start + LENGTH, text)
+    numbers = NumberColumns(start, start + LENGTH, text)
     return numbers.where(enough & all_digits(text, LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start))
 
 

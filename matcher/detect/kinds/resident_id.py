@@ -15,7 +15,7 @@ from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
 from matcher.columns.bitset import CASE, Classes
 from matcher.detect.candidates import Segment
 from matcher.detect.kinds import card, phone
-from matcher.detect.numbers import WIDTH, DigitRuns, Numbers, Shape, X, all_digits, of_shapes, pair, pair_table, two
+from matcher.detect.numbers import WIDTH, DigitRuns, NumberColumns, NumberShape, X, all_digits, of_shapes, pair, pair_table, two
 from ullage.identifiers import resident_id
 
 KIND, LENGTH, OLD_LENGTH = "resident_id", 18, 15
@@ -77,7 +77,7 @@ def are_normal(text: Bytes, length: Places) -> Flags:
     return shaped
 
 
-def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Flags:
+def _accepts(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
     """Any, but what has an X must end with one, which as a group of its own comes behind the same separator."""
     end = start + shape.length
     alone: Flags = np.ones(len(start), bool)
@@ -87,10 +87,10 @@ def _accepts(batch: Batch, _classes: Classes, shape: Shape, start: Places) -> Fl
     return alone
 
 
-SHAPES = tuple(Shape(KIND, groups, _accepts, with_x=with_x) for groups in resident_id.GROUPS for with_x in (False, True))
+SHAPES = tuple(NumberShape(KIND, groups, _accepts, with_x=with_x) for groups in resident_id.GROUPS for with_x in (False, True))
 
 
-def find(runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> tuple[list[Segment], Numbers]:
+def find(runs: DigitRuns, grouped: Iterable[tuple[NumberShape, NumberColumns]]) -> tuple[list[Segment], NumberColumns]:
     """The IDs of a batch, valid or not; and the runs of 18 digits that may be cards."""
     eighteen, others = _split(runs.of(LENGTH))
     found = [_segment(runs.before_x), _expanded(runs.of(OLD_LENGTH)), eighteen]
@@ -98,7 +98,7 @@ def find(runs: DigitRuns, grouped: Iterable[tuple[Shape, Numbers]]) -> tuple[lis
     return [segment for segment in found if len(segment)], others
 
 
-def _segment(found: Numbers) -> Segment:
+def _segment(found: NumberColumns) -> Segment:
     """IDs of 18 characters among `found`; an X of either case is their last, or a digit."""
     found = found.where(is_id(found.text))
     last = found.text[:, LENGTH - 1]
@@ -106,7 +106,7 @@ def _segment(found: Numbers) -> Segment:
     return found.segment(KIND, LENGTH, check_characters(found.text) == last)
 
 
-def _split(found: Numbers) -> tuple[Segment, Numbers]:
+def _split(found: NumberColumns) -> tuple[Segment, NumberColumns]:
     """IDs among runs of 18 digits; and the other runs, with those that are valid cards as well, whatever their check as IDs."""
     own = is_id(found.text)
     valid = own & (check_characters(found.text) == found.text[:, LENGTH - 1])
@@ -116,7 +116,7 @@ def _split(found: Numbers) -> tuple[Segment, Numbers]:
     return found.where(own).segment(KIND, LENGTH, valid[own]), cards
 
 
-def _expanded(found: Numbers) -> Segment:
+def _expanded(found: NumberColumns) -> Segment:
     """IDs of 15 digits, brought to 18: century 19, or 18 for the orders of those born before 1900."""
     text = np.zeros_like(found.text)
     text[:, :6], text[:, 8:17] = found.text[:, :6], found.text[:, 6:15]
@@ -140,7 +140,7 @@ def find_fixed_width(batch: Batch, runs: DigitRuns) -> list[Segment]:
     start, found = start[size == FIXED_WIDTH], list[Segment]()
     for phone_at, id_at in ((0, phone.LENGTH), (LENGTH, 0)):
         numbers, ids = (
-            Numbers(start + at, start + at + length, batch.windows(start + at, WIDTH))
+            NumberColumns(start + at, start + at + length, batch.windows(start + at, WIDTH))
             for at, length in ((phone_at, phone.LENGTH), (id_at, LENGTH))
         )
         both = phone.is_mobile(numbers.text) & is_id(ids.text)

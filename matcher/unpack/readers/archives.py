@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
-from matcher.unpack.kinds import Format, decoded_name, formats
+from matcher.unpack.kinds import FileFormat, decoded_name, formats
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.readers import libarchive
-from matcher.unpack.walk import CHUNK, DAMAGED, Body, Counted, View, Walk, slices
+from matcher.unpack.walk import CHUNK, DAMAGED, Body, BodyFile, SizedChunks, Walk, slices
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -35,7 +35,7 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
     if _count(body, DIRECTORY_ENTRY) > FLOOD * max(walk.budget.entries, 1):
         raise Halt("too_many", whole=True)
     try:
-        archive = zipfile.ZipFile(View(body))
+        archive = zipfile.ZipFile(BodyFile(body))
         if body[:4] == ENTRY and not archive.infolist():
             raise zipfile.BadZipFile("entries and no directory")
     except DAMAGED:
@@ -128,7 +128,7 @@ def _count(body: Body, what: bytes) -> int:
 
 def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
     """A tar, read as it comes."""
-    source, names = Counted(chunks), list[str]()
+    source, names = SizedChunks(chunks), list[str]()
     try:
         _untar(walk, source, names, path, depth)
     finally:
@@ -151,7 +151,7 @@ class _Header(tarfile.TarInfo):
             raise
 
 
-def _untar(walk: Walk, source: Counted, names: list[str], path: str, depth: int) -> None:
+def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: int) -> None:
     """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
     how = {"encoding": "utf-8", "errors": "surrogateescape", "ignore_zeros": True, "tarinfo": _Header}
     with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
@@ -178,6 +178,6 @@ def is_tar(head: bytes, _name: str = "") -> bool:
 
 
 FORMATS = (
-    Format("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),
-    Format("tar", untar, is_binary=is_tar, streams=True),
+    FileFormat("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),
+    FileFormat("tar", untar, is_binary=is_tar, streams=True),
 )

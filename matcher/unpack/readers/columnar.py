@@ -14,10 +14,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.walk import DAMAGED, Body, View, Walk, lines
+from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines
 
 ROWS = 4096
 """Rows that are made into Python's values at once."""
@@ -151,7 +151,7 @@ def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
         return
     unread: list[str] = []
     try:
-        records = fastavro.reader(View(body))
+        records = fastavro.reader(BodyFile(body))
     except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
         raise ValueError("damaged schema") from error
     if records.codec not in ("null", "deflate", "bzip2", "xz"):
@@ -178,9 +178,11 @@ def _record_rows(records: Any, names: list[str]) -> Iterator[list[object]]:
 
 
 FORMATS = (
-    Format("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=library, is_heavy=True),
-    Format("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=library, is_heavy=True),
-    Format("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=library, is_heavy=True),
-    Format("arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=library, is_heavy=True),
-    Format("avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=avro_library, is_heavy=True),
+    FileFormat("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=library, is_heavy=True),
+    FileFormat("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=library, is_heavy=True),
+    FileFormat("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=library, is_heavy=True),
+    FileFormat(
+        "arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=library, is_heavy=True
+    ),
+    FileFormat("avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=avro_library, is_heavy=True),
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from matcher.unpack import kinds
-from matcher.unpack.kinds import Format, decoded_name
+from matcher.unpack.kinds import FileFormat, decoded_name
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import CONTENT, SEPARATOR
 from matcher.unpack.walk import Body, Walk
@@ -137,14 +137,14 @@ def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 FORMATS = (
-    Format("7z", unarchive, starts=(b"7z\xbc\xaf\x27\x1c",), load=library),
-    Format("rar", unarchive, starts=(b"Rar!\x1a\x07",)),
-    Format("cab", unarchive, starts=(b"MSCF\0\0\0\0",)),
-    Format("zst", unarchive, starts=(b"\x28\xb5\x2f\xfd",), containers=("zstd",)),
-    Format("lz4", unarchive, starts=(b"\x04\x22\x4d\x18",)),
-    Format("Z", unarchive, starts=(b"\x1f\x9d\x90",), containers=("other",)),
-    Format("lz", unarchive, starts=(b"LZIP\1",), containers=("other",)),
-    Format("ar", unarchive, faint=(b"!<arch>\n",), containers=("other",)),
-    Format("cpio", unarchive, faint=(b"0707", b"\xc7\x71"), containers=("other",)),
-    Format("lha", unarchive, inside=((2, b"-lh"),), containers=("other",)),
+    FileFormat("7z", unarchive, starts=(b"7z\xbc\xaf\x27\x1c",), load=library),
+    FileFormat("rar", unarchive, starts=(b"Rar!\x1a\x07",)),
+    FileFormat("cab", unarchive, starts=(b"MSCF\0\0\0\0",)),
+    FileFormat("zst", unarchive, starts=(b"\x28\xb5\x2f\xfd",), containers=("zstd",)),
+    FileFormat("lz4", unarchive, starts=(b"\x04\x22\x4d\x18",)),
+    FileFormat("Z", unarchive, starts=(b"\x1f\x9d\x90",), containers=("other",)),
+    FileFormat("lz", unarchive, starts=(b"LZIP\1",), containers=("other",)),
+    FileFormat("ar", unarchive, faint=(b"!<arch>\n",), containers=("other",)),
+    FileFormat("cpio", unarchive, faint=(b"0707", b"\xc7\x71"), containers=("other",)),
+    FileFormat("lha", unarchive, inside=((2, b"-lh"),), containers=("other",)),
 )

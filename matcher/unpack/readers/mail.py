@@ -15,7 +15,7 @@ from email.message import Message
 from functools import partial
 
 from matcher.unpack import protocol
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import Body, Walk, slices
@@ -295,7 +295,7 @@ def is_quoted(head: bytes, _name: str) -> bool:
 
 
 FORMATS = (
-    Format("mbox", mailbox, is_text=is_mailbox),
-    Format("mail", message, is_text=is_mail),
-    Format("quoted", quoted, is_text=is_quoted, containers=("other",), streams=True),
+    FileFormat("mbox", mailbox, is_text=is_mailbox),
+    FileFormat("mail", message, is_text=is_mail),
+    FileFormat("quoted", quoted, is_text=is_quoted, containers=("other",), streams=True),
 )

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import ABOUT, SEPARATOR
 from matcher.unpack.readers import ole
@@ -248,7 +248,7 @@ def strings(chunks: Iterable[bytes], found: list[str]) -> None:
         pass
 
 
-class Rows:
+class WorksheetRows:
     """Takes a worksheet's tags and gives its lines."""
 
     def __init__(self, shared: list[str]) -> None:
@@ -302,7 +302,7 @@ class Rows:
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
     """A worksheet as UTF-8 lines."""
-    rows = Rows(shared)
+    rows = WorksheetRows(shared)
     for _ in parsed(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
             yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
@@ -324,7 +324,7 @@ def column(letters: str) -> int:
     return found
 
 
-FORMATS = (Format("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),)
+FORMATS = (FileFormat("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),)
 
 
 Attributes = dict[str, str]

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import Body, Walk, lines
@@ -95,7 +95,7 @@ def strings(body: Body) -> Iterator[bytes]:
 
 
 FORMATS = (
-    Format(
+    FileFormat(
         "ole",
         compound,
         starts=(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",),

@@ -20,7 +20,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import HEAVY, SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
@@ -86,7 +86,7 @@ class Pdfium:
             function.restype, function.argtypes = result, arguments
         library.FPDF_InitLibrary()
 
-    def open(self, body: Body) -> Document:
+    def open(self, body: Body) -> PdfDocument:
         """A document; `Halt` where it has a password, `ValueError` where it is damaged."""
         held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
         handle = self._library.FPDF_LoadMemDocument64(held, len(body), None)
@@ -94,10 +94,10 @@ class Pdfium:
             if self._library.FPDF_GetLastError() == ERROR_PASSWORD:
                 raise Halt("encrypted")
             raise ValueError("damaged document")
-        return Document(self._library, Handle(handle), held)
+        return PdfDocument(self._library, Handle(handle), held)
 
 
-class Document:
+class PdfDocument:
     """An open document; it keeps the bytes that it reads from."""
 
     def __init__(self, library: ctypes.CDLL, handle: Handle, held: object) -> None:
@@ -263,7 +263,7 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
         raise EOFError("the document ends early")
 
 
-def opened(body: Body) -> Document:
+def opened(body: Body) -> PdfDocument:
     """The document; ValueError where it is damaged, of streams without end before PDFium looks for the end of each."""
     pdfium = library()
     if pdfium is None:
@@ -310,7 +310,7 @@ def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
     return decoder.eof
 
 
-def _pages(document: Document, scanned: list[int]) -> Iterator[bytes]:
+def _pages(document: PdfDocument, scanned: list[int]) -> Iterator[bytes]:
     """Each page's text with a line end; the numbers of those that are pictures go to `scanned`."""
     for number, (text, is_picture) in enumerate(document.pages(), 1):
         if is_picture:
@@ -319,4 +319,4 @@ def _pages(document: Document, scanned: list[int]) -> Iterator[bytes]:
             yield f"{text}\n".encode("utf-8", "replace")
 
 
-FORMATS = (Format("pdf", pdf, starts=(b"%PDF-", b"\xef\xbb\xbf%PDF-"), packages=("pypdfium2_raw",), load=library),)
+FORMATS = (FileFormat("pdf", pdf, starts=(b"%PDF-", b"\xef\xbb\xbf%PDF-"), packages=("pypdfium2_raw",), load=library),)

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
 from matcher.unpack.protocol import HEAVY, SEPARATOR
 from matcher.unpack.walk import DAMAGED, Body, Walk, slices
@@ -203,7 +203,7 @@ def is_picture(head: bytes, _name: str = "") -> bool:
 
 
 FORMATS = (
-    Format(
+    FileFormat(
         PICTURE,
         picture,
         starts=(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"),
@@ -211,5 +211,5 @@ FORMATS = (
         containers=("other",),
         streams=True,
     ),
-    Format(OCR, ocr, packages=("rapidocr_onnxruntime",), load=library, is_heavy=True),
+    FileFormat(OCR, ocr, packages=("rapidocr_onnxruntime",), load=library, is_heavy=True),
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
@@ -56,7 +56,7 @@ class Group(NamedTuple):
     behind_unicode: int = 1
 
 
-class Reader:
+class RtfReader:
     """Takes tokens and gives words."""
 
     def __init__(self) -> None:
@@ -189,7 +189,7 @@ class Reader:
 
 def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
     """The words as one member, and each picture or object as an entry."""
-    reader = Reader()
+    reader = RtfReader()
     walk.text(f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body)))
     each = dict.fromkeys((what, bytes(held).translate(None, b" \t\r\n")) for what, held in reader.embedded)
     for number, (what, digits) in enumerate(each, 1):
@@ -198,7 +198,7 @@ def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
             walk.entry(f"{path}{SEPARATOR}{what} {number}", slices(embedded), lambda: len(body), depth)
 
 
-def _words(reader: Reader, body: Body) -> Iterator[bytes]:
+def _words(reader: RtfReader, body: Body) -> Iterator[bytes]:
     at, size = 0, len(body)
     while at < size:
         for token in TOKEN.finditer(body, at):
@@ -215,4 +215,4 @@ def _words(reader: Reader, body: Body) -> Iterator[bytes]:
     yield "".join(reader.parts).encode("utf-8", "replace")
 
 
-FORMATS = (Format("rtf", rtf, starts=(b"{\\rtf",)),)
+FORMATS = (FileFormat("rtf", rtf, starts=(b"{\\rtf",)),)

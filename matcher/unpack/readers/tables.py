@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.limits import Halt
 from matcher.unpack.protocol import BYTES, SEPARATOR
 from matcher.unpack.walk import Body, Walk, lines, slices
@@ -75,7 +75,7 @@ def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[
         raise ValueError("damaged table") from error
 
 
-class Column(NamedTuple):
+class DbaseColumn(NamedTuple):
     """A column of a dBASE table: its name, type and bytes [start, end) of a record."""
 
     name: bytes
@@ -107,7 +107,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
         raise Halt("database")
 
 
-def _columns(body: Body, begin: int) -> Iterator[Column]:
+def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
     """The columns by the head of a table."""
     start = 1  # behind the mark for deleted records
     for at in range(32, min(begin, len(body)) - 31, 32):
@@ -115,11 +115,11 @@ def _columns(body: Body, begin: int) -> Iterator[Column]:
         if described[0] in b"\r\0":
             return
         width = described[16]
-        yield Column(described[:11].partition(b"\0")[0], chr(described[11]), start, start + width)
+        yield DbaseColumn(described[:11].partition(b"\0")[0], chr(described[11]), start, start + width)
         start += width
 
 
-def _records(body: Body, columns: list[Column], begin: int, size: int) -> Iterator[bytes]:
+def _records(body: Body, columns: list[DbaseColumn], begin: int, size: int) -> Iterator[bytes]:
     """The names of the columns and the records, as lines in the encoding of the file."""
     yield b"\t".join(column.name for column in columns) + b"\n"
     at_once = max(1, (64 << 10) // size)
@@ -131,7 +131,7 @@ def _records(body: Body, columns: list[Column], begin: int, size: int) -> Iterat
         )
 
 
-def _value(record: bytes, column: Column) -> bytes:
+def _value(record: bytes, column: DbaseColumn) -> bytes:
     held = record[column.start : column.end]
     if column.kind in INTEGERS:
         return b"%d" % int.from_bytes(held, "little", signed=True)
@@ -269,7 +269,7 @@ def is_msgpack(head: bytes, _name: str = "") -> bool:
 
 
 FORMATS = (
-    Format("sqlite", database, starts=(b"SQLite format 3\0",)),
-    Format("dbase", dbase, is_binary=is_dbase),
-    Format("msgpack", msgpack, is_binary=is_msgpack, is_text=is_msgpack),
+    FileFormat("sqlite", database, starts=(b"SQLite format 3\0",)),
+    FileFormat("dbase", dbase, is_binary=is_dbase),
+    FileFormat("msgpack", msgpack, is_binary=is_msgpack, is_text=is_msgpack),
 )

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alerts.coverage.hours import Seen, coverage
-from alerts.coverage.ledger import Ledger
-from alerts.read.heard import Listener
+from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.coverage.ledger import CoverageLog
+from alerts.read.monitoring import Listener
 from tests.conftest import HeldClock
 from ullage.records.heartbeat import Heartbeat
 from ullage.records.hours import SLOTS, SiteHour, slot_of
@@ -30,7 +30,7 @@ class Alert:
         self.start()
 
     def start(self) -> None:
-        self.ledger, self.listener = Ledger(self.store, self.clock.as_clock()), Listener(self.store, self.clock.as_clock())
+        self.ledger, self.listener = CoverageLog(self.store, self.clock.as_clock()), Listener(self.store, self.clock.as_clock())
 
     def hear(self, one: Heartbeat) -> None:
         self.ledger(one)
@@ -42,7 +42,7 @@ class Alert:
             self.hear(beat(since, *words, **more))
             since += timedelta(minutes=5)
 
-    def seen(self, since: datetime = NINE, site: str = "", minutes: float = 10.0) -> Seen:
+    def seen(self, since: datetime = NINE, site: str = "", minutes: float = 10.0) -> CoverageWindow:
         now = self.clock.as_clock().now()
         return coverage(self.store, since, now, now, minutes, site)
 

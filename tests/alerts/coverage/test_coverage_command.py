@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from alerts.coverage.when import read_time
+from alerts.coverage.time_input import read_time
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.audit import entries
 from ullage.cli import app
@@ -150,13 +150,13 @@ def test_where_nothing_was_ever_heard_nothing_was_seen(ask: Ask, alert: Alert) -
 def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, context) -> None:
     from alerts.coverage.sheet import Sheets
     from alerts.records import SiteDay
-    from alerts.store import Where
+    from alerts.store import DocumentFilter
     from ullage.security import keys
 
     night.at(NINE + DAY)
     Sheets(night.store, night.clock.as_clock(), keys.signer(context.keys, "alert")).turn()
     assert ask("--since", "yesterday 17:00", "--until", "yesterday 19:00").exit_code == Exit.DONE
-    (day,) = night.store.scroll(SiteDay, Where({"site": ("board",)}))
+    (day,) = night.store.scroll(SiteDay, DocumentFilter({"site": ("board",)}))
     night.store.put([day.changed(11, "o" * 12, 1)])
     said = ask("--since", "yesterday 17:00", "--until", "yesterday 19:00")
     assert (said.exit_code, "CHANGED since it was signed" in said.output) == (Exit.FAILED, True)

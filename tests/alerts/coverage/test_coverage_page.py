@@ -8,7 +8,7 @@ import pytest
 from alerts.clocks.book import Book
 from alerts.clocks.duties import Duties
 from alerts.records import GapReason, Notification
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.browser import OURS
 from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
@@ -74,7 +74,7 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     }
     answer = browser.post("/coverage/explain", form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/coverage?since=17%3A00#gaps")
-    (made,) = store.scroll(GapReason, Where())
+    (made,) = store.scroll(GapReason, DocumentFilter())
     assert (made.site, made.reason) == ("board", "the board moved")
     page = browser.get(f"/coverage?{WINDOW}").text
     assert "We were blind at times; it is known why." in page
@@ -104,7 +104,7 @@ def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(brow
     assert answer.status_code == 400
     assert f'value="{form["reason"]}" aria-invalid="true" aria-describedby="reason-fault"' in answer.text
     assert 'id="reason-fault" role="alert"' in answer.text
-    assert store.count(GapReason, Where()) == 0
+    assert store.count(GapReason, DocumentFilter()) == 0
 
 
 def test_a_time_that_cannot_be_read_is_said_at_its_field(browser, night):

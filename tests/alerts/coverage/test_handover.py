@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from alerts.handover.command import hand_over
 from alerts.records import GapReason, Heard
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage.exits import Exit
@@ -26,7 +26,7 @@ def shift(alert: Alert, store) -> Alert:
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
-    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(Heard, Where())])
+    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(Heard, DocumentFilter())])
     store.put([incident("INC-NEW", NINE + HOUR, severity="high"), incident("INC-OLD", NINE - 5 * HOUR)])
     return alert
 

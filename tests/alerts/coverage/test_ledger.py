@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.coverage.hours import Seen
+from alerts.coverage.hours import CoverageWindow
 from alerts.maintenance.retention import expire
 from alerts.records import GapReason, SiteDay
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from tests.factories import clocks_at
 from tests.stores import Between, Stalled
@@ -17,7 +17,7 @@ from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour
 from ullage.settings import StoreSettings
 
 
-def words(found: Seen, site: str = "board") -> str:
+def words(found: CoverageWindow, site: str = "board") -> str:
     """A letter an hour: the first of its state."""
     return "".join(cell.state[0] for row in found.rows if row.site == site for cell in row.cells)
 
@@ -32,11 +32,11 @@ def test_seen_hours_are_seen_and_say_how_many_posts_came(alert: Alert) -> None:
 
 def test_the_same_heartbeats_again_change_nothing(alert: Alert) -> None:
     alert.hears(NINE, NINE + 2 * HOUR)
-    before = list(alert.store.scroll(SiteDay, Where()))
+    before = list(alert.store.scroll(SiteDay, DocumentFilter()))
     alert.hears(NINE, NINE + 2 * HOUR)
     alert.start()
     alert.hears(NINE, NINE + 2 * HOUR)
-    assert list(alert.store.scroll(SiteDay, Where())) == before
+    assert list(alert.store.scroll(SiteDay, DocumentFilter())) == before
 
 
 def test_a_time_too_short_for_a_gap_is_no_gap_until_an_hour_has_too_many(alert: Alert) -> None:
@@ -68,7 +68,7 @@ def test_an_hour_long_past_or_to_come_is_not_believed(alert: Alert) -> None:
     hour = int(NINE.timestamp()) // HOUR_SECONDS
     told = tuple(SiteHour(site="board", hour=hour + n, slots="o" * SLOTS) for n in (1, 12, 13))
     alert.hear(beat(NINE + 12 * HOUR).model_copy(update={"hours": told}))
-    (day,) = alert.store.scroll(SiteDay, Where())
+    (day,) = alert.store.scroll(SiteDay, DocumentFilter())
     assert [hour for hour, cell in enumerate(day.cells) if "o" in cell] == [9, 21]
     assert day.cells[21] == "o" + "." * 11
 
@@ -86,7 +86,7 @@ def test_days_without_alert_are_blind_for_all_that_was_watched_and_filled_when_t
     }
     alert.start()
     alert.ledger.turn()
-    assert alert.store.count(SiteDay, Where()) == 12
+    assert alert.store.count(SiteDay, DocumentFilter()) == 12
     assert alert.seen(NINE + DAY).rows == found.rows
     alert.hears(NINE + DAY, NINE + DAY + HOUR, "board pastes")
     assert words(alert.seen(NINE + DAY))[:2] == "sb"
@@ -163,7 +163,7 @@ def test_canary_posts_that_were_told_are_told_by_the_hour(alert: Alert) -> None:
     found = alert.seen()
     assert found.canaries == {NINE}
     assert [row.site for row in found.rows] == ["board"]
-    assert CANARY in {day.site for day in alert.store.scroll(SiteDay, Where())}
+    assert CANARY in {day.site for day in alert.store.scroll(SiteDay, DocumentFilter())}
 
 
 def test_a_site_whose_posts_live_shorter_than_its_revisit_is_said(alert: Alert) -> None:
@@ -181,7 +181,7 @@ def test_days_go_when_their_retention_has_passed(alert: Alert) -> None:
     alert.ledger.turn()
     keep = StoreSettings(coverage_days=1.2)
     assert expire(alert.store, keep, clocks_at(alert.clock.as_clock().now()))[SiteDay] == 2
-    assert [day.day for day in alert.store.scroll(SiteDay, Where())] == ["2026-09-23"]
+    assert [day.day for day in alert.store.scroll(SiteDay, DocumentFilter())] == ["2026-09-23"]
     alert.at(NINE + 2 * DAY + HOUR)
     assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}
 
@@ -204,7 +204,7 @@ def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(a
         alert.ledger(beat(NINE + minutes(10), site))
     else:
         alert.ledger(beat(NINE + minutes(10), "", gone=(site,)))
-    (day,) = alert.store.scroll(SiteDay, Where({"site": (site,)}))
+    (day,) = alert.store.scroll(SiteDay, DocumentFilter({"site": (site,)}))
     assert day.cells[9] == {"gone": "oo.-........"}.get(what, "ooo.........")
 
 
@@ -219,7 +219,7 @@ def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arri
     other.ledger(beat(NINE + minutes(10)))
     assert stalled.arrive is not None
     stalled.arrive()
-    (day,) = alert.store.scroll(SiteDay, Where())
+    (day,) = alert.store.scroll(SiteDay, DocumentFilter())
     assert day.cells[9] == "ooo........."
 
 
@@ -236,7 +236,7 @@ def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does
         alert.ledger(told)
     alert.start()
     alert.ledger(told)
-    assert {(day.day, day.before) for day in alert.store.scroll(SiteDay, Where()) if day.day > "2026-09-21"} == {
+    assert {(day.day, day.before) for day in alert.store.scroll(SiteDay, DocumentFilter()) if day.day > "2026-09-21"} == {
         (f"2026-09-{n}", "d") for n in (22, 23, 24)
     }
 
@@ -248,5 +248,5 @@ def test_what_is_told_of_both_sides_of_midnight_is_all_kept(alert: Alert) -> Non
     alert.at(midnight + minutes(5))
     before, after = beat(midnight - minutes(5), letter="d"), beat(midnight + minutes(5))
     alert.ledger(after.model_copy(update={"hours": (*before.hours, *after.hours)}))
-    days = {day.day: day for day in alert.store.scroll(SiteDay, Where())}
+    days = {day.day: day for day in alert.store.scroll(SiteDay, DocumentFilter())}
     assert (days["2026-09-22"].before, days["2026-09-22"].cells[0]) == ("d", ".o..........")

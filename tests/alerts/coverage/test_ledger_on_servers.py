@@ -8,7 +8,7 @@ import pytest
 from alerts.coverage.sheet import Sheets, standings
 from alerts.maintenance.retention import expire
 from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
-from alerts.store import Where, open_store
+from alerts.store import DocumentFilter, open_store
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert
 from tests.conftest import HeldClock
 from tests.factories import clocks_at
@@ -37,12 +37,12 @@ def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Co
         alert.ledger.turn()
         sheets.turn()
         store.refresh()
-        assert store.count(SiteDay, Where()) == 4
+        assert store.count(SiteDay, DocumentFilter()) == 4
         assert all(gap.since == NINE + 2 * HOUR for gap in alert.seen().unexplained())
         (held,) = standings(store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now())
         assert held.holds, held.said
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)
         store.refresh()
-        assert store.count(DaySheet, Where()) == 2
+        assert store.count(DaySheet, DocumentFilter()) == 2
         removed = expire(store, StoreSettings(coverage_days=1.0), clocks_at(NINE + 2 * DAY))
         assert removed[SiteDay] == 4

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.coverage.printed import Made, printed
-from alerts.coverage.sheet import Standing
+from alerts.coverage.report import ReportOrigin, printed
+from alerts.coverage.sheet import DayCheck
 from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError
@@ -18,7 +18,7 @@ from ullage.settings import Context
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SHEETS = [
-    Standing("2026-09-21", True, "signed by alert 0123456789abcdef, not time-stamped: no authority is configured", "a" * 64)
+    DayCheck("2026-09-21", True, "signed by alert 0123456789abcdef, not time-stamped: no authority is configured", "a" * 64)
 ]
 REASON = "<script>alert(1)</script> 停电"
 
@@ -59,8 +59,8 @@ def night(alert: Alert) -> Alert:
     return alert
 
 
-def sheet(alert: Alert, signer: Signer | None, sheets: list[Standing] = SHEETS) -> str:
-    return printed(alert.seen(), sheets, Made(alert.clock.as_clock().now(), "li", ZONE, ZONE.key), signer)
+def sheet(alert: Alert, signer: Signer | None, sheets: list[DayCheck] = SHEETS) -> str:
+    return printed(alert.seen(), sheets, ReportOrigin(alert.clock.as_clock().now(), "li", ZONE, ZONE.key), signer)
 
 
 def verdict(text: str) -> str:
@@ -84,7 +84,7 @@ def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> No
     assert verdict(text) == "We were blind at times, and 1 gap is not explained."
     assert "2026-09-21 18:00–19:00 (1 h 00)" in text
     assert "known and not watched: old: switched off in its file" in text
-    changed = Standing("2026-09-21", False, "CHANGED since it was signed", "a" * 64)
+    changed = DayCheck("2026-09-21", False, "CHANGED since it was signed", "a" * 64)
     assert verdict(sheet(night, signer, [changed])) == "The ledger is not as it was signed: this sheet proves nothing."
 
 

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerts.coverage.sheet import Authority, Sheets, Stamper, Standing, sheets_of, stamper_of, standings
+from alerts.coverage.sheet import Authority, DayCheck, Sheets, Stamper, sheets_of, stamper_of, standings
 from alerts.records import DaySheet, SiteDay
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.errors import ConfigError
 from ullage.security import keys
@@ -92,7 +92,7 @@ def signing(alert: Alert, context: Context) -> Sheets:
     return made
 
 
-def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21") -> Standing:
+def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21") -> DayCheck:
     now = alert.clock.as_clock().now()
     return standings(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
 
@@ -104,7 +104,7 @@ def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, con
     for hours in (16, 17, 18, 30):
         alert.at(NINE + hours * HOUR)
         signing.turn()
-    (sheet,) = alert.store.scroll(DaySheet, Where())
+    (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
     held = stands(alert, context)
     assert (held.holds, str(held.said).partition(", ")[2]) == (True, "not time-stamped: no authority is configured")
@@ -114,13 +114,13 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     alert: Alert, signing: Sheets, context: Context, logged
 ) -> None:
     signing.turn()
-    (day,) = alert.store.scroll(SiteDay, Where({"day": ("2026-09-21",)}))
+    (day,) = alert.store.scroll(SiteDay, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([day.changed(12, "o" * 12, 9)])
     assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (False, "CHANGED")
     alert.at(NINE + 3 * DAY)
     Sheets(alert.store, alert.clock.as_clock(), signing.signer).turn()
     assert not stands(alert, context).holds
-    (sheet,) = alert.store.scroll(DaySheet, Where({"day": ("2026-09-21",)}))
+    (sheet,) = alert.store.scroll(DaySheet, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([sheet.model_copy(update={"digest": "0" * 64})])
     assert str(stands(alert, context).said) == "signed by nobody: the sheet was changed"
 
@@ -133,7 +133,7 @@ def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signi
     assert stands(alert, context).holds
     alert.at(NINE + DAY + HOUR)
     signing.turn()
-    assert [one.digest == "" for one in sorted(alert.store.scroll(DaySheet, Where()), key=lambda one: one.id)] == [
+    assert [one.digest == "" for one in sorted(alert.store.scroll(DaySheet, DocumentFilter()), key=lambda one: one.id)] == [
         False,
         True,
         False,
@@ -151,7 +151,7 @@ def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
     assert held.holds
     assert held.stamped_at is not None
     assert abs(held.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
-    (sheet,) = alert.store.scroll(DaySheet, Where())
+    (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     alert.store.put([sheet.model_copy(update={"stamp": sheet.stamp[:-40] + "A" * 40})])
     assert str(stands(alert, context, signing.stamper).said).endswith("with a time stamp that does not hold")
     alert.store.put([sheet])

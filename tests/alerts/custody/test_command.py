@@ -13,7 +13,7 @@ from alerts.decisions.holds import Holds, held
 from alerts.maintenance.retention import expire
 from alerts.maintenance.schedule import Maintenance
 from alerts.records import CLASSES, Decision, Exposure, Hold, Holding, Incident, Notification, Sighting, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.factories import clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
@@ -208,7 +208,7 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     holds.set(A, by="Li", case="7", reason="police")
     later = clock.as_clock().now() + timedelta(days=5_000)
     expire(store, StoreSettings(), clocks_at(later))
-    kept = {kind.__name__: store.count(kind, Where()) for kind in CLASSES if store.count(kind, Where())}
+    kept = {kind.__name__: store.count(kind, DocumentFilter()) for kind in CLASSES if store.count(kind, DocumentFilter())}
     assert kept == {
         "Sighting": 2,
         "Exposure": 2,
@@ -218,17 +218,19 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
         "Notification": 1,
         "Hold": 1,
     }
-    assert {one.incident for one in store.scroll(Holding, Where())} == {A}
+    assert {one.incident for one in store.scroll(Holding, DocumentFilter())} == {A}
     assert store.get(Incident, A).frozen_at is None
     holds.release(A, by="Li", case="7", reason="closed")
     expire(store, StoreSettings(), clocks_at(later + timedelta(days=5_000)))
-    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [0] * 6
+    assert [store.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [
+        0
+    ] * 6
 
 
 def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clock, context):
     facts = store.get(Incident, A)
-    [seen, *_] = store.scroll(Sighting, Where())
-    [known, *_] = store.scroll(Exposure, Where())
+    [seen, *_] = store.scroll(Sighting, DocumentFilter())
+    [known, *_] = store.scroll(Exposure, DocumentFilter())
     store.put([
         facts.model_copy(update={"parts": ("INC-B",)}),
         facts.model_copy(update={"id": "INC-B", "part_of": A}),
@@ -261,4 +263,4 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
     assert vault.find("f1d9").held
     assert Context(data).settings.evidence.days == 180.0
-    assert store.count(Hold, Where()) == 1
+    assert store.count(Hold, DocumentFilter()) == 1

@@ -7,11 +7,11 @@ import pytest
 from alerts.clocks.duties import Duties
 from alerts.clocks.regimes import regimes
 from alerts.desk.cases import STATES, Cases, links_of, refused
-from alerts.desk.queue import Queue, View, last_shift
+from alerts.desk.queue import IncidentQueue, QueueFilter, last_shift
 from alerts.desk.returns import Returns
 from alerts.desk.work import Work, takedown_of
 from alerts.records import Decision, Exposure, Incident, Notification, Sighting, WorkItem, incident_id
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from tests.alerts.builders import finding, fold_all, handle, incident
 from ullage import audit
 from ullage.settings import Tenant
@@ -36,8 +36,8 @@ def returns(work, context) -> Returns:
 
 
 @pytest.fixture
-def queue(work) -> Queue:
-    return Queue(work, "Li Wei")
+def queue(work) -> IncidentQueue:
+    return IncidentQueue(work, "Li Wei")
 
 
 def told(store, id_: str, at) -> None:
@@ -47,8 +47,8 @@ def told(store, id_: str, at) -> None:
     )])  # fmt: skip
 
 
-def ids(queue: Queue, **view) -> list[str]:
-    return [row.incident.id for row in queue.page(View(**view)).rows]
+def ids(queue: IncidentQueue, **view) -> list[str]:
+    return [row.incident.id for row in queue.page(QueueFilter(**view)).rows]
 
 
 def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
@@ -57,14 +57,14 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
     title = regimes()["pboc-2025"].title
     assert said.words() == f"INC-A: acknowledged by Li Wei. This starts: {title} (brief report), {title} (first report)"
-    assert queue.page(View()).rows[0].item.running == said.clocks
+    assert queue.page(QueueFilter()).rows[0].item.running == said.clocks
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 
 
 def test_what_would_start_is_known_before(store, cases):
     store.put([one := incident("INC-A", **CLOCKED)])
     assert [duty.stage.id for duty in cases.would_start(one, cases.owed(one))] == ["brief", "first"]
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, context):
@@ -87,7 +87,7 @@ def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, du
     with pytest.raises(QueryError) as caught:
         cases.assign("INC-A", "Li Wei", by="Li Wei", due=due)
     assert due not in str(caught.value)
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
@@ -105,9 +105,9 @@ def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, cl
     store.put([incident("INC-A", **CLOCKED)])
     told(store, "INC-A", clock.as_clock().now())
     cases.decide("INC-A", "reported pboc-2025 brief", by="Li Wei")
-    assert queue.page(View()).rows[0].item.status == "confirmed"
+    assert queue.page(QueueFilter()).rows[0].item.status == "confirmed"
     cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei")
-    assert queue.page(View()).rows[0].item.status == "reported"
+    assert queue.page(QueueFilter()).rows[0].item.status == "reported"
 
 
 def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, queue, clock):
@@ -143,7 +143,7 @@ def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(st
             cases.excuse("INC-A", reason, by="Li Wei", days=days, note=note)
     cases.excuse("INC-A", "chance", by="Li Wei", days=30)
     assert ids(queue) == []
-    assert queue.page(View(tab="closed")).rows[0].item.status == "false_positive"
+    assert queue.page(QueueFilter(tab="closed")).rows[0].item.status == "false_positive"
     clock.advance(timedelta(days=30).total_seconds() - 1)
     returns.turn()
     assert ids(queue) == []
@@ -151,7 +151,7 @@ def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(st
     returns.turn()
     returns.turn()
     assert ids(queue) == ["INC-A"]
-    back = [one for one in store.scroll(Decision, Where()) if one.act == "returned"]
+    back = [one for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"]
     assert [(one.by, one.value, one.status) for one in back] == [("ullage", "expired", "open")]
 
 
@@ -202,7 +202,7 @@ def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it
     kept, new = store.get(Incident, a), store.get(Incident, b)
     assert (kept.customers, kept.sightings, kept.sites) == (3, 1, ("paste",))
     assert (new.customers, new.sightings, new.sites, new.apart) == (3, 1, ("forum",), (a,))
-    assert {e.subject for e in store.scroll(Exposure, Where({"incident": (a,)}))} == {handle(one) for one in "abc"}
+    assert {e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": (a,)}))} == {handle(one) for one in "abc"}
     before = store.get(Sighting, "g")
     returns.turn()
     assert store.get(Sighting, "g") == before

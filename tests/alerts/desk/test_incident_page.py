@@ -7,7 +7,7 @@ import re
 import pytest
 
 from alerts.records import Decision, Sighting, incident_id
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, incident
 from ullage import audit
 
@@ -44,7 +44,7 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, 
     assert answer.status_code == 400
     assert kept in answer.text
     assert answer.text.count('id="fault"') == 1
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_everything_that_was_done_is_in_the_history(browser, store):
@@ -85,7 +85,7 @@ def test_a_report_and_a_letter_are_files(browser, store, clock):
 
 def test_a_letter_asks_for_the_posts_that_are_there(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
-    [seen] = store.scroll(Sighting, Where())
+    [seen] = store.scroll(Sighting, DocumentFilter())
     gone = {"gone_at": clock.as_clock().now(), "gone_how": "deleted"}
     store.put([seen.model_copy(update={"id": "gone", "site": "elsewhere", **gone})])
     asked = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"}).text

@@ -3,7 +3,7 @@
 import re
 
 from alerts.records import Decision
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import incident
 
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
@@ -39,7 +39,7 @@ def test_several_are_assigned_and_the_page_says_so(browser, store):
     assert answer.status_code == 200
     assert "INC-A: assigned to Wang Fang, due 20" in answer.text
     assert shown(browser.get("/?tab=unassigned").text) == ["INC-C"]
-    assert {one.act for one in store.scroll(Decision, Where())} == {"assigned", "due"}
+    assert {one.act for one in store.scroll(Decision, DocumentFilter())} == {"assigned", "due"}
 
 
 def test_closing_several_refuses_by_name_and_what_was_typed_stays(browser, store):
@@ -47,7 +47,7 @@ def test_closing_several_refuses_by_name_and_what_was_typed_stays(browser, store
     browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "acknowledged", "days": "90"})
     form = {"id": ["INC-A", "INC-B"], "act": "false_positive", "reason": "chance", "days": "30", "note": "seen before"}
     text = browser.post("/incidents/bulk", form).text
-    assert {one.incident for one in store.scroll(Decision, Where({"status": ("false_positive",)}))} == {"INC-B"}
+    assert {one.incident for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))} == {"INC-B"}
     assert "Record the reports, or have a lead and the DPO waive them" in text
     assert 'value="INC-A" aria-label="Choose INC-A" checked' in text
     assert 'value="INC-B" aria-label' not in text
@@ -60,7 +60,7 @@ def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):
         answer = browser.post("/incidents/bulk", {**form, "days": "90"})
         assert answer.status_code == 400
         assert 'value="Wang Fang"' in answer.text
-    assert store.count(Decision, Where()) == 0
+    assert store.count(Decision, DocumentFilter()) == 0
 
 
 def test_the_first_incident_is_one_jump_from_the_top(browser, store):

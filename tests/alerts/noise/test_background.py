@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.noise.background import ANY, BACKGROUND, SELLING, Rule, Rules, leak_signs, shipped
+from alerts.noise.background import ANY, BACKGROUND, SELLING, BenignRule, BenignRules, leak_signs, shipped
 from alerts.records.traits import Traits
 from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match
 from ullage.errors import ConfigError
 from ullage.records import Bait, Finding
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 RULES = shipped()
 
@@ -88,7 +88,7 @@ def test_a_leak_wins_over_every_rule(told, category):
 
 words = st.sampled_from(["shop", "reporting", "record", "other"])
 kinds = st.sampled_from(["phone", "email", "qq", "wechat", "resident_id", "card"])
-labels = st.sampled_from([field.value for field in Field])
+labels = st.sampled_from([field.value for field in FieldLabel])
 categories = st.sampled_from(["TRADE", "QUAL", "DATA", "CARD", "FRAUD", "CHAN"])
 anything = st.builds(
     Traits,
@@ -103,14 +103,14 @@ anything = st.builds(
     signs=st.sets(st.sampled_from(["offer", "unread"])).map(tuple),
 )
 wide = st.builds(
-    Rule,
+    BenignRule,
     id=st.just("B9"),
     title=st.just("t"),
     title_zh=st.just("t"),
     reason=st.just("r"),
     kinds=st.just(frozenset("phone email qq wechat resident_id card".split())),
     candidates=st.integers(1, 99),
-    fields=st.just(frozenset(field.value for field in Field)),
+    fields=st.just(frozenset(field.value for field in FieldLabel)),
     jargon=st.just(frozenset({ANY})),
 )
 
@@ -118,7 +118,7 @@ wide = st.builds(
 @given(traits=anything, rule=wide)
 def test_no_file_of_rules_can_lose_a_leak(traits, rule):
     """The rule allows everything; what it decides has none of the four marks of a leak."""
-    if Rules(version=1, rule=(rule,)).decide(traits):
+    if BenignRules(version=1, rule=(rule,)).decide(traits):
         assert traits.rows < 3
         assert traits.subjects == 1
         assert all(count == 1 for count in traits.candidates.values())

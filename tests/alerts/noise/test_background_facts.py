@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from alerts.maintenance.retention import erase, expire
-from alerts.noise.background import Rules, shipped
+from alerts.noise.background import BenignRules, shipped
 from alerts.records import Background, Exposure, Holding, Incident, Sighting
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post
 from tests.factories import clocks_at
@@ -22,10 +22,10 @@ def own_number(name: str, person: object, site: str = "board"):
 
 def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock):
     fold_all(store, clock, [own_number("f", "a"), own_number("g", "b", "shop"), own_number("h", "a", "shop")])
-    (of_board,) = store.scroll(Background, Where({"site": ("board",)}))
+    (of_board,) = store.scroll(Background, DocumentFilter({"site": ("board",)}))
     assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == ("f", "B1", shipped().version, handle("a"))
-    assert store.count(Background, Where({"site": ("shop",), "rule": ("B1",)})) == 2
-    assert [store.count(kind, Where()) for kind in (Sighting, Exposure, Holding, Incident)] == [0, 0, 0, 0]
+    assert store.count(Background, DocumentFilter({"site": ("shop",), "rule": ("B1",)})) == 2
+    assert [store.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Holding, Incident)] == [0, 0, 0, 0]
 
 
 def test_in_is_sightings_and_background(store, clock, registry):
@@ -33,7 +33,7 @@ def test_in_is_sightings_and_background(store, clock, registry):
     findings += [finding(f"f{n}", range(n * 20, n * 20 + 9), people=(n, n + 1)) for n in range(5)]
     alert = stage(store, clock, registry)
     alert.handle([record(f) for f in findings])
-    assert store.count(Background, Where()) + store.count(Sighting, Where()) == len(findings) == 12
+    assert store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter()) == len(findings) == 12
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 12
     alert.metrics.recount(store)
     assert registry.get_sample_value("ullage_alert_background", {"tenant": "bank"}) == 7
@@ -52,24 +52,24 @@ def test_other_rules_do_not_change_what_was_decided(store, clock):
     """A batch that comes again after the rules were changed ends in the same facts, whatever they say now."""
     background, leak = own_number("f", "a"), finding("g", range(9), people="ab")
     fold_all(store, clock, [background, leak])
-    none = Rules(version=9, rule=())
+    none = BenignRules(version=9, rule=())
     replace(stage(store, clock), background=lambda: none).handle(
         [record(background), record(leak), record(own_number("new", "c"))]
     )
-    assert {b.id for b in store.scroll(Background, Where())} == {"f"}
-    assert {s.id for s in store.scroll(Sighting, Where())} == {"g", "new"}
+    assert {b.id for b in store.scroll(Background, DocumentFilter())} == {"f"}
+    assert {s.id for s in store.scroll(Sighting, DocumentFilter())} == {"g", "new"}
 
 
 def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock):
     fold_all(store, clock, [own_number("f", "a"), finding("g", range(9), people="a"), own_number("h", "a")])
-    assert [i.sightings for i in store.scroll(Incident, Where())] == [1]
-    assert store.count(Background, Where()) == 2
+    assert [i.sightings for i in store.scroll(Incident, DocumentFilter())] == [1]
+    assert store.count(Background, DocumentFilter()) == 2
 
 
 def test_a_finding_in_parts_is_never_background(store, clock):
     told = own_number("f", "a").model_copy(update={"parts": 2})
     fold_all(store, clock, [told, told.model_copy(update={"part": 2})])
-    assert (store.count(Background, Where()), store.count(Sighting, Where())) == (0, 1)
+    assert (store.count(Background, DocumentFilter()), store.count(Sighting, DocumentFilter())) == (0, 1)
     assert store.get(Sighting, "f").traits is None
 
 
@@ -77,10 +77,10 @@ def test_a_finding_in_parts_is_never_background(store, clock):
 def test_it_goes_when_exposures_go(store, clock, days, left):
     fold_all(store, clock, [own_number("f", "a")])
     expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=days)))
-    assert store.count(Background, Where()) == left
+    assert store.count(Background, DocumentFilter()) == left
 
 
 def test_erasing_a_customer_erases_where_they_were_seen(store, clock):
     fold_all(store, clock, [own_number("f", "a"), own_number("g", "b"), finding("h", range(9), people="ab")])
     assert erase(store, "bank", handle("a")).total() == 2
-    assert {b.subject for b in store.scroll(Background, Where())} == {handle("b")}
+    assert {b.subject for b in store.scroll(Background, DocumentFilter())} == {handle("b")}

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.command import incidents
-from alerts.lookup.exposed import index_tags
+from alerts.lookup.person_lookup import index_tags
 from alerts.noise.background import BACKGROUND
 from alerts.noise.suppressions import active, suppressions
 from alerts.records import Incident, incident_id

@@ -10,7 +10,7 @@ import pytest
 from alerts.noise.background import shipped
 from alerts.records import Background, Exposure, Incident, Sighting
 from alerts.records.traits import Traits
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from tests.alerts.builders import fold_all
@@ -118,7 +118,7 @@ def folded(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list[Inc
     for name, (site, text) in posts.items():
         fold_all(store, clock, read(matcher, text, name, site=site))
         clock.advance(60)
-    return sorted(store.scroll(Incident, Where()), key=lambda i: i.opened_at)
+    return sorted(store.scroll(Incident, DocumentFilter()), key=lambda i: i.opened_at)
 
 
 def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clock, matcher):
@@ -131,7 +131,7 @@ def test_overlapping_slices_are_one_incident_that_counts_nobody_twice(store, clo
     posts = {f"s{start}": ("paste", dump(*range(start, start + 16))) for start in (0, 6, 12, 18)}
     (incident,) = folded(store, clock, matcher, posts)
     assert (incident.sightings, incident.customers) == (4, 34)
-    assert store.count(Exposure, Where()) == 34
+    assert store.count(Exposure, DocumentFilter()) == 34
 
 
 def test_a_slice_after_the_whole_and_the_whole_after_a_slice_join(store, clock, matcher):
@@ -161,5 +161,5 @@ def test_a_months_small_talk_opens_nothing_and_every_post_is_accounted_for(store
     posts["leak"] = ("board3", dump(*range(9)))
     (incident,) = folded(store, clock, matcher, posts)
     assert (incident.customers, incident.sites) == (9, ("board3",))
-    assert store.count(Background, Where()) + store.count(Sighting, Where()) == len(posts) == 36
-    assert store.count(Background, Where({"site": ("board3",)})) == len([n for n in range(35) if n % 7 == 3])
+    assert store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter()) == len(posts) == 36
+    assert store.count(Background, DocumentFilter({"site": ("board3",)})) == len([n for n in range(35) if n % 7 == 3])

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from alerts.clocks.duties import Duties
-from alerts.noise.suppressions import MOST_DAYS, Conditions, Desk, active, muted, suppressed, suppressions
+from alerts.noise.suppressions import MOST_DAYS, SuppressionConditions, Suppressions, active, muted, suppressed, suppressions
 from alerts.records import Incident, Sighting, Suppression, incident_id
-from alerts.store import QueryError, Where
+from alerts.store import DocumentFilter, QueryError
 from tests.alerts.builders import finding, fold_all
 from ullage import audit
 from ullage.errors import CorruptError
@@ -19,8 +19,8 @@ BY = {"by": "王芳", "reason": "每日招聘帖"}
 
 
 @pytest.fixture
-def desk(store, clock, context) -> Desk:
-    return Desk(duties(store, clock), context.trail())
+def desk(store, clock, context) -> Suppressions:
+    return Suppressions(duties(store, clock), context.trail())
 
 
 def duties(store, clock, *regimes: str) -> Duties:
@@ -32,11 +32,11 @@ def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes
 
 
 def silent(store, clock) -> dict[str, str]:
-    return {id_: one.by for id_, one in suppressed(duties(store, clock), store.scroll(Incident, Where())).items()}
+    return {id_: one.by for id_, one in suppressed(duties(store, clock), store.scroll(Incident, DocumentFilter())).items()}
 
 
-def add(desk: Desk, days: int = 30, tenant: str = "bank", **conditions: str) -> Suppression:
-    return desk.suppress(tenant, Conditions(**conditions), days=days, **BY)
+def add(desk: Suppressions, days: int = 30, tenant: str = "bank", **conditions: str) -> Suppression:
+    return desk.suppress(tenant, SuppressionConditions(**conditions), days=days, **BY)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_it_is_folded_and_counted_all_the_same(store, clock, desk):
     fold(store, clock)
     fold(store, clock, "g")
     incident = store.get(Incident, A)
-    assert (incident.sightings, incident.customers, store.count(Sighting, Where())) == (2, 2, 2)
+    assert (incident.sightings, incident.customers, store.count(Sighting, DocumentFilter())) == (2, 2, 2)
     assert A in silent(store, clock)
 
 
@@ -192,7 +192,7 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
 )
 def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(store, desk, context, tenant, conditions, more, told):
     with pytest.raises(QueryError, match=told) as caught:
-        desk.suppress(tenant, Conditions(**conditions), **{"days": 30, **BY, **more})
+        desk.suppress(tenant, SuppressionConditions(**conditions), **{"days": 30, **BY, **more})
     assert "13800138000" not in str(caught.value)
     assert suppressions(store) == []
     assert list(audit.entries(context.data / "audit")) == []

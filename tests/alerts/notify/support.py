@@ -9,7 +9,7 @@ from alerts.notify.channels import UndeliveredError
 from alerts.notify.channels.webhook import read_key, signature
 from alerts.notify.message import Message
 from alerts.records import Incident, Notification
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts import builders
 from tests.conftest import NOON
 from ullage.settings import NotifySettings
@@ -64,7 +64,7 @@ def store_all(store: IncidentStore, incidents: Collection[Incident]) -> list[Inc
 
 def log_of(store: IncidentStore, **columns: str) -> dict[str, Notification]:
     """The notification log, by what stands behind the incident in its ids."""
-    where = Where({name: (value,) for name, value in columns.items()})
+    where = DocumentFilter({name: (value,) for name, value in columns.items()})
     return {one.id: one for one in store.scroll(Notification, where)}
 
 

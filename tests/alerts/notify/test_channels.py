@@ -18,7 +18,7 @@ from alerts.notify.by_apprise import ByApprise
 from alerts.notify.channels import UndeliveredError, names, open_channel
 from alerts.notify.channels.dingtalk import sign
 from alerts.notify.channels.webhook import read_key, signature
-from alerts.notify.message import Entry, message
+from alerts.notify.message import MessageEntry, message
 from alerts.notify.post import post
 from deploy.local.certificates import make_certificates
 from deploy.local.webhook import Receiver, new_key
@@ -31,7 +31,7 @@ from ullage.settings import NotifySettings
 KEY = new_key()
 TOKEN = "0123456789abcdef0123456789abcdef"
 TOLD = message(
-    "msg_1", [Entry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")], "https://page.example"
+    "msg_1", [MessageEntry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")], "https://page.example"
 )
 
 
@@ -224,7 +224,9 @@ def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
     url = "https://a-rather-long-name.of-a-bank.example"
     many = message(
-        "m", [Entry(f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}", language="en") for n in range(500)], url
+        "m",
+        [MessageEntry(f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}", language="en") for n in range(500)],
+        url,
     )
     opened(tmp_path, "wecom", robot(receiver, "wecom")).send(many)
     content = receiver.received[0].json["text"]["content"]

@@ -2,7 +2,7 @@
 
 from alerts.notify.lease import MARGIN_SECONDS, SLOT_SECONDS, Lease
 from alerts.records import Claim
-from alerts.store import Where
+from alerts.store import DocumentFilter
 
 
 def leases(store, clock, attempt: float = 20.0) -> tuple[Lease, Lease]:
@@ -70,4 +70,4 @@ def test_claims_do_not_pile_up(store, clock):
     for _ in range(50):
         assert a.holds()
         clock.advance(20)
-    assert store.count(Claim, Where()) <= 2
+    assert store.count(Claim, DocumentFilter()) <= 2

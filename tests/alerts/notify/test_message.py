@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from alerts.notify.message import Entry, Facts, message, message_id
+from alerts.notify.message import IncidentSummary, MessageEntry, message, message_id
 from tests.alerts.notify.support import incident
 
 PAGE = "https://page.example"
@@ -16,8 +16,8 @@ A = incident(
 )  # fmt: skip
 
 
-def entry(name: str, severity: str = "high", facts: Facts | None = None, language: str = "en") -> Entry:
-    return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", facts, language=language)
+def entry(name: str, severity: str = "high", facts: IncidentSummary | None = None, language: str = "en") -> MessageEntry:
+    return MessageEntry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", facts, language=language)
 
 
 def test_the_worst_stands_first_and_the_subject_counts():
@@ -41,8 +41,8 @@ def test_a_text_names_the_worst_and_says_how_many_more_there_are():
 
 
 def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
-    def sold(name: str, severity: str, series: str = "series_a") -> Entry:
-        return Entry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2, "en")
+    def sold(name: str, severity: str, series: str = "series_a") -> MessageEntry:
+        return MessageEntry(f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2, "en")
 
     many = [sold(f"{n:03}", "low") for n in range(7)]
     made = message("m", [*many, sold("A", "high"), sold("B", "medium", "series_b"), entry("C", "low")], PAGE)
@@ -60,20 +60,20 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
 def test_a_text_is_never_longer_than_twenty_lines(detail):
-    facts = Facts.of(A, ("decide by 12:00", "请判定")) if detail == "facts" else None
+    facts = IncidentSummary.of(A, ("decide by 12:00", "请判定")) if detail == "facts" else None
     made = message("m", [entry(f"{n:03}", facts=facts) for n in range(12)], PAGE)
     assert 15 <= len(made.text().splitlines()) <= 20
 
 
 def test_of_how_many_messages_it_is_joined_is_a_fact():
-    made = message("m", [entry("A", facts=Facts.of(A.model_copy(update={"joined": 31})))], PAGE)
+    made = message("m", [entry("A", facts=IncidentSummary.of(A.model_copy(update={"joined": 31})))], PAGE)
     assert made.text().splitlines()[1].endswith("on other, paste, joined from 31 messages")
     assert made.payload()["incidents"][0]["joined"] == 31
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
 def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
-    made = message("m", [entry("A", facts=Facts.of(A) if detail == "facts" else None)], PAGE)
+    made = message("m", [entry("A", facts=IncidentSummary.of(A) if detail == "facts" else None)], PAGE)
     said = made.subject() + made.text() + json.dumps(made.payload(), ensure_ascii=False)
     assert not any(part in said for leaked in LEAKED for part in leaked.split())
     assert "jargon" not in said
@@ -82,16 +82,16 @@ def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
 
 @pytest.mark.parametrize(("language", "says"), [("en", "no known scenario"), ("zh", "无已知诈骗场景")])
 def test_of_what_no_scenario_fits_that_is_said(language, says):
-    facts = Facts.of(incident("A", sites=("paste",)))
+    facts = IncidentSummary.of(incident("A", sites=("paste",)))
     assert says in entry_text(facts, language)
 
 
-def entry_text(facts: Facts, language: str) -> str:
+def entry_text(facts: IncidentSummary, language: str) -> str:
     return message("m", [entry("A", facts=facts, language=language)], PAGE).text()
 
 
 def test_facts_are_tenant_counts_scenario_and_configured_sites():
-    made = message("m", [entry("A", facts=Facts.of(A))], PAGE)
+    made = message("m", [entry("A", facts=IncidentSummary.of(A))], PAGE)
     assert made.text().splitlines()[1] == "bank: 48 customers, False loan, on other, paste"
     assert made.payload()["incidents"][0] | {"url": ""} == {
         "id": "INC-A", "severity": "high", "why": "new", "url": "",
@@ -101,8 +101,8 @@ def test_facts_are_tenant_counts_scenario_and_configured_sites():
 
 
 def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other():
-    told = Facts.of(A.model_copy(update={"joined": 31, "incomplete": ("x",)}), ("decide by 12:00", "请于12:00前判定"))
-    series = [Entry(f"INC-{n}", "low", "grown", PAGE, None, "series", 2, "en") for n in range(2)]
+    told = IncidentSummary.of(A.model_copy(update={"joined": 31, "incomplete": ("x",)}), ("decide by 12:00", "请于12:00前判定"))
+    series = [MessageEntry(f"INC-{n}", "low", "grown", PAGE, None, "series", 2, "en") for n in range(2)]
     made = message("m", [entry("B", "low"), *series, entry("A", "statutory", told, "zh")], PAGE)
     said = f"{made.subject()}\n{made.text()}"
     own = {"ullage", "INC", "bank", "other", "paste", "https", "page", "example", "incidents", "A", "B"}

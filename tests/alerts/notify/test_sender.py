@@ -8,7 +8,7 @@ from alerts.notify.channels import UndeliveredError
 from alerts.notify.notifier import Notifier
 from alerts.notify.sender import Sender
 from alerts.records import Decision, Incident, Notification, WorkItem
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
 from ullage.errors import UnavailableError
@@ -306,7 +306,7 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
     assert len(soc.sent) == 1
     store.delete(WorkItem, ["INC-A", "INC-B"])
     turn(running, clock, 20)
-    assert store.count(WorkItem, Where()) == 0  # which is done once
+    assert store.count(WorkItem, DocumentFilter()) == 0  # which is done once
 
 
 def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(notifier, store, clock, soc, monkeypatch):

@@ -2,18 +2,18 @@
 
 import pytest
 
-from alerts.noise.background import BACKGROUND, Rules, shipped
+from alerts.noise.background import BACKGROUND, BenignRules, shipped
 from alerts.records import Decision, Incident, Sighting, incident_id
 from alerts.records.traits import Traits
 from alerts.rules.replay import RuleCount, judgements, replay
-from alerts.store import Where
+from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.noise.posts import post
 from ullage.records import Term
 from ullage.settings import Tenant
 from ullage.verdict import own_rules
-from ullage.verdict.rules import When
-from ullage.vocabulary.lexicon import Lexicon, rows
+from ullage.verdict.rules import SeverityConditions
+from ullage.vocabulary.lexicon import Vocabulary, rows
 
 LOAN = ("NAME", "PHONE", "LOAN")
 A, B = incident_id("a"), incident_id("b")
@@ -76,7 +76,7 @@ def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
 
 def test_other_thresholds_change_severities_and_they_are_summed(stored):
     rules = own_rules()
-    grave = rules.severity.row[2].model_copy(update={"when": (When(people=1),)})
+    grave = rules.severity.row[2].model_copy(update={"when": (SeverityConditions(people=1),)})
     other = rules.model_copy(update={"severity": rules.severity.model_copy(update={"row": (grave, rules.severity.row[-1])})})
     made = replay(stored, other, tenant_of)
     assert made.by_severity().total() == len([c for c in made.changes if c.before.severity != c.after.severity]) > 0
@@ -94,10 +94,10 @@ def test_a_tenant_can_be_replayed_alone(stored):
 
 
 def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(stored):
-    gone = [sighting.id for sighting in stored.scroll(Sighting, Where())]
+    gone = [sighting.id for sighting in stored.scroll(Sighting, DocumentFilter())]
     stored.delete(Sighting, gone)
     made = replay(stored, own_rules(), tenant_of)
-    assert (made.judged, made.frozen) == (0, stored.count(Incident, Where()))
+    assert (made.judged, made.frozen) == (0, stored.count(Incident, DocumentFilter()))
 
 
 def test_the_background_rules_in_force_change_nothing(stored):
@@ -107,7 +107,7 @@ def test_the_background_rules_in_force_change_nothing(stored):
 
 def test_without_background_rules_posts_would_be_incidents(stored):
     before = everything(stored)
-    made = replay(stored, Rules(version=2, rule=()), tenant_of)
+    made = replay(stored, BenignRules(version=2, rule=()), tenant_of)
     assert dict(made.posts) == {("paste", "B1", "incident"): 1}
     assert everything(stored) == before
 
@@ -116,7 +116,7 @@ def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock
     (own,) = [rule for rule in shipped().rule if rule.id == "B1"]
     wider = own.model_copy(update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9})
     fold_all(stored, clock, [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})])
-    made = replay(stored, Rules(version=2, rule=(wider,)), tenant_of)
+    made = replay(stored, BenignRules(version=2, rule=(wider,)), tenant_of)
     assert dict(made.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, "those of two people stay incidents"
 
 
@@ -125,7 +125,7 @@ JARGON = "{}\t\tzh\tQUAL\tm\t{}\tM\tK"
 
 def lexicon(**weights: int):
     found = rows("\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv")
-    return Lexicon(9, tuple(found))
+    return Vocabulary(9, tuple(found))
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_other_weights_say_which_offers_nobody_would_have_heard_of(offered, weig
 
 
 def test_a_report_is_no_offer_in_a_trial_either(offered):
-    (told,) = [s for s in offered.scroll(Sighting, Where()) if s.id == "p"]
+    (told,) = [s for s in offered.scroll(Sighting, DocumentFilter()) if s.id == "p"]
     report = told.traits.model_copy(update={"context": {"reporting": 2}})
     offered.put([told.model_copy(update={"traits": report})])
     assert {site for site, *_ in replay(offered, lexicon(一手料=4, 走样=1, 内料=5), tenant_of).posts} == {"p"}
@@ -199,11 +199,11 @@ def test_the_last_judgement_counts_and_other_decisions_say_nothing(stored, judge
 
 
 def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(stored, judge):
-    stored.put([one.model_copy(update={"traits": PLAIN}) for one in stored.scroll(Sighting, Where())])
+    stored.put([one.model_copy(update={"traits": PLAIN}) for one in stored.scroll(Sighting, DocumentFilter())])
     judge(A, "false_positive")
     judge(B, "confirmed")
     found = count(stored, "B90", BACKGROUND.read(WIDE, "a test"))
     assert found == ("B90", "everything of one phone", 2, 3, 1, 1), "with the post that was set aside"
     leak = PLAIN.model_copy(update={"subjects": 2})
-    stored.put([one.model_copy(update={"traits": leak}) for one in stored.scroll(Sighting, Where())])
+    stored.put([one.model_copy(update={"traits": leak}) for one in stored.scroll(Sighting, DocumentFilter())])
     assert count(stored, "B90", BACKGROUND.read(WIDE, "a test")).incidents == 0, "what shows a leak is never hidden"

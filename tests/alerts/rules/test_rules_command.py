@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.command import incidents, parts
-from alerts.noise.background import BACKGROUND, Rules, shipped
+from alerts.noise.background import BACKGROUND, BenignRules, shipped
 from alerts.records import Decision, Incident, incident_id
 from alerts.rules.command import app
 from alerts.store import QueryError
@@ -108,7 +108,7 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     file = tmp_path / "none.toml"
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")
     assert run("use", file, *BY).exit_code == 0
-    assert BACKGROUND.in_force(context.data).rules == Rules(version=7, rule=())
+    assert BACKGROUND.in_force(context.data).rules == BenignRules(version=7, rule=())
     assert shipped().rule
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from matcher.unpack.limits import Limits
 from matcher.unpack.parent import unpack
-from matcher.unpack.protocol import Outcome
+from matcher.unpack.protocol import UnreadPart
 
 QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
 
@@ -28,7 +28,7 @@ def out_of(body: bytes, name: str = "a", limits: Limits = QUICK) -> Came:
     with unpack(body, name, limits) as unpacked:
         for item in unpacked:
             assert item.path.startswith(name)
-            if isinstance(item, Outcome):
+            if isinstance(item, UnreadPart):
                 came.outcomes.append((item.path[len(name) :], item.reason))
             else:
                 came.members[item.path[len(name) :]] = item.read()

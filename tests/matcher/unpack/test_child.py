@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from matcher.unpack import parent, protocol, sandbox
-from matcher.unpack.protocol import HEADER, Outcome
+from matcher.unpack.protocol import HEADER, UnreadPart
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from ullage.errors import UnavailableError
@@ -223,7 +223,7 @@ def test_a_path_is_only_ever_shown(child) -> None:
 
 def test_the_time_between_two_members_is_not_the_childs() -> None:
     now, read = [0.0], []
-    with parent.Unpacked(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
+    with parent.UnpackRun(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
         for item in items:
             read.append(item.read())
             now[0] += 10 * QUICK.wall_seconds
@@ -348,7 +348,7 @@ child.main()
     with parent.ForkServer() as server:
         for body in (TABLE, BODY):
             with parent.unpack(body, "a", QUICK._replace(wall_seconds=0.3 if body is TABLE else 60.0), server=server) as items:
-                came = [item.reason if isinstance(item, Outcome) else item.read() for item in items]
+                came = [item.reason if isinstance(item, UnreadPart) else item.read() for item in items]
             assert came == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
 
 

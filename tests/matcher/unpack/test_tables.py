@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from matcher.unpack.parent import Unpacked
+from matcher.unpack.parent import UnpackRun
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 
@@ -77,7 +77,7 @@ def test_tables_inside_of_an_archive_share_its_limits() -> None:
 
 
 def test_a_child_of_a_table_has_none_itself() -> None:
-    inner = Unpacked(builders.zip_of({"a": builders.parquet_of(ROWS)}), "a", QUICK, "")
+    inner = UnpackRun(builders.zip_of({"a": builders.parquet_of(ROWS)}), "a", QUICK, "")
     inner._is_inner = True
     with inner as items:
         assert [item.reason for item in items if hasattr(item, "reason")] == ["damaged"]

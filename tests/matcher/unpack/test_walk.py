@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from matcher.unpack import protocol
 from matcher.unpack.kinds import sniff
-from matcher.unpack.limits import Budget, Limits
-from matcher.unpack.walk import View, Walk
+from matcher.unpack.limits import Limits, UnpackBudget
+from matcher.unpack.walk import BodyFile, Walk
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.test_documents import OLE, mail
 
@@ -42,8 +42,8 @@ def said(body: bytes, kind: str) -> list[tuple[int, bytes]]:
     """The frames of a walk; containers only half built are walked as what they were."""
     held = os.memfd_create("frames")
     try:
-        writer = protocol.Writer(held)
-        Walk(Budget(Limits().words(), len(body)), writer, kind).everything(kind, body)
+        writer = protocol.ChildWriter(held)
+        Walk(UnpackBudget(Limits().words(), len(body)), writer, kind).everything(kind, body)
         writer.done()
         data, at, found = os.pread(held, 1 << 30, 0), 0, []
         while at < len(data):
@@ -97,7 +97,7 @@ def test_damaged(kind: str, data: st.DataObject) -> None:
 
 
 def test_a_view_is_a_file() -> None:
-    view = View(b"0123456789")
+    view = BodyFile(b"0123456789")
     assert (view.seek(-3, os.SEEK_END), view.read(2), view.tell(), view.read()) == (7, b"78", 9, b"9")
     assert (view.seek(2), view.seek(3, os.SEEK_CUR), view.read(1)) == (2, 5, b"5")
     assert view.readable()

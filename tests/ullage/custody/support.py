@@ -6,7 +6,7 @@ from pathlib import Path
 from tests import factories
 from ullage.custody.manifest import Manifest, encode, manifest
 from ullage.custody.officers import Pair, make_officer, pair_of
-from ullage.custody.vault import Head, Vault
+from ullage.custody.vault import Vault, VaultHeader
 from ullage.security.keys import KeyStore
 
 OFFICERS = ("li", "wang")
@@ -22,16 +22,16 @@ def officers(folder: Path, keys: KeyStore, names: tuple[str, ...] = OFFICERS) ->
     return pair_of(keys, OFFICERS)
 
 
-def made(finding: str = "f1d0", **changes) -> tuple[Manifest, Head]:
+def made(finding: str = "f1d0", **changes) -> tuple[Manifest, VaultHeader]:
     """A manifest and its line in clear, without whose keys."""
     found = factories.finding(id=finding)
     captured = factories.capture(body=BODY, headers=(("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT")))
     when = factories.WHEN + timedelta(seconds=5)
-    head = Head(tenant="bank", finding=finding, sealed_at=when, officers=())
+    head = VaultHeader(tenant="bank", finding=finding, sealed_at=when, officers=())
     return manifest(captured, found, "high", when), head.model_copy(update=changes)
 
 
-def seal(vault: Vault, pair: Pair, finding: str = "f1d0", **changes) -> Head:
+def seal(vault: Vault, pair: Pair, finding: str = "f1d0", **changes) -> VaultHeader:
     """Put one finding's evidence into `vault`."""
     found, head = made(finding, officers=pair.ids, **changes)
     vault.put(head, pair.seal(encode(found, BODY), head.place))

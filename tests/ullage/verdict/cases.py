@@ -5,11 +5,11 @@ from typing import Any
 
 from ullage import verdict
 from ullage.records import RowGroup
-from ullage.verdict import Crowd, Exposure, Facts, Origin, Rules, own_rules
-from ullage.vocabulary.fields import Field, class_of, shows
+from ullage.verdict import Crowd, ExposureScore, Origin, VerdictFacts, VerdictRules, own_rules
+from ullage.vocabulary.fields import FieldLabel, class_of, shows
 
 TODAY = date(2026, 9, 21)
-GROUP = frozenset((Field.NAME, Field.PHONE))
+GROUP = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
 
 
 def crowd(customers: int, *fields: str) -> Crowd:
@@ -18,27 +18,27 @@ def crowd(customers: int, *fields: str) -> Crowd:
     return Crowd(customers, {class_of(group): customers}, {group: customers}, {shows(group): customers}) if customers else Crowd()
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> VerdictFacts:
     """Ten customers of ten million, with name and phone, none of them verified."""
     fields: dict[str, Any] = {
         "today": TODAY, "people": crowd(10, *GROUP), "verified": Crowd(), "rows": 10, "matched_rows": 10, "corroborated_rows": 0,
         "watchlist": 10_000_000, "circulation": 1e9, "matched": 10,
     }  # fmt: skip
-    return Facts(**{**fields, **changes})
+    return VerdictFacts(**{**fields, **changes})
 
 
-def judge(given: Facts, rules: Rules | None = None) -> tuple[Exposure, Origin]:
+def judge(given: VerdictFacts, rules: VerdictRules | None = None) -> tuple[ExposureScore, Origin]:
     """Both answers, by the rules that ship unless others are given."""
     return verdict.judge(given, rules or own_rules())
 
 
-def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> Facts:
+def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> VerdictFacts:
     """Customers with these fields."""
     sure = crowd(verified, *fields)
     return facts(**{"people": crowd(customers, *fields), "verified": sure, "agreeing": sure, "matched": customers, **changes})
 
 
-def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any) -> Facts:
+def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any) -> VerdictFacts:
     """A list among 1.8 billion numbers: `ours` rows agree with a `platform`'s customers in two fields, others match by chance.
 
     Of the others `alone` hold nothing but a phone.

@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, of
 from ullage.records import Bait
-from ullage.verdict import Crowd, Facts, chance_matches, own_rules, severity_unit
-from ullage.verdict.rules import Scenario, Way
-from ullage.vocabulary.fields import Field
+from ullage.verdict import Crowd, VerdictFacts, chance_matches, own_rules, severity_unit
+from ullage.verdict.rules import Scenario, ScenarioConditions
+from ullage.vocabulary.fields import FieldLabel
 
 RULES = own_rules()
 BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
 EXPOSED = ("X9", "X10", "X11", "X12", "X14")
 
 
-def exposure(given_facts: Facts):
+def exposure(given_facts: VerdictFacts):
     return judge(given_facts)[0]
 
 
-def points(given_facts: Facts) -> dict[str, int]:
+def points(given_facts: VerdictFacts) -> dict[str, int]:
     return {reason.code: reason.points for reason in exposure(given_facts).reasons}
 
 
@@ -44,9 +44,9 @@ WAYS = [(way, scenario) for way, scenario in RULES.ways()]
 
 
 @pytest.mark.parametrize(("way", "scenario"), WAYS, ids=[f"{s.id}-{n}" for n, (_, s) in enumerate(WAYS)])
-def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(way: Way, scenario: Scenario) -> None:
+def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(way: ScenarioConditions, scenario: Scenario) -> None:
     fields = way.every | frozenset(sorted(way.some)[:1])
-    some = of(*(fields or {Field.PHONE}), terms=tuple(sorted(way.terms)[:1]), logins=int(way.logins), brand=way.brand)
+    some = of(*(fields or {FieldLabel.PHONE}), terms=tuple(sorted(way.terms)[:1]), logins=int(way.logins), brand=way.brand)
     some = replace(some, suspicion=way.suspicion)
     judged = exposure(some)
     assert (judged.scenario, judged.title, judged.title_zh) == (scenario.id, scenario.title, scenario.title_zh)
@@ -61,15 +61,15 @@ def test_there_are_all_scenarios_each_once() -> None:
 @pytest.mark.parametrize("without", ["terms", "logins", "brand"])
 def test_a_way_that_asks_for_a_term_a_login_or_the_brand_is_closed_without(without: str) -> None:
     whole = {"terms": ("initial access", "机主", "手持"), "logins": 3, "brand": True}
-    assert exposure(of(Field.PHONE, Field.ID, **whole)).scenario == "X1"
-    less = exposure(of(Field.PHONE, Field.ID, **whole | {without: type(whole[without])()})).scenario
+    assert exposure(of(FieldLabel.PHONE, FieldLabel.ID, **whole)).scenario == "X1"
+    less = exposure(of(FieldLabel.PHONE, FieldLabel.ID, **whole | {without: type(whole[without])()})).scenario
     assert (less == "X1") == (without == "logins")
 
 
 def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
-    apart = facts(people=Crowd(10, {"C": 10}, {GROUP: 5, frozenset((Field.CARD, Field.ID)): 5}))
+    apart = facts(people=Crowd(10, {"C": 10}, {GROUP: 5, frozenset((FieldLabel.CARD, FieldLabel.ID)): 5}))
     assert exposure(apart).scenario == "X17"
-    assert exposure(of(Field.NAME, Field.PHONE, Field.CARD, Field.ID)).scenario == "X7"
+    assert exposure(of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.CARD, FieldLabel.ID)).scenario == "X7"
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
         ({"terms": ("内料",)}, "L1", 3),
         ({"terms": ("IOS",)}, "M2", 3),
         ({"minors": 1}, "M3", 5),
-        ({"people": crowd(10, *GROUP, Field.LOAN)}, "M1", 3),
-        ({"people": crowd(10, *GROUP, Field.HEALTH)}, "M4", 4),
+        ({"people": crowd(10, *GROUP, FieldLabel.LOAN)}, "M1", 3),
+        ({"people": crowd(10, *GROUP, FieldLabel.HEALTH)}, "M4", 4),
         ({"people": crowd(499, *GROUP)}, "V", 0),
         ({"people": crowd(500, *GROUP)}, "V", 3),
         ({"people": crowd(5000, *GROUP)}, "V", 7),
@@ -115,46 +115,48 @@ def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
 @pytest.mark.parametrize(
     ("given_facts", "score", "code"),
     [
-        (of(Field.PHONE, Field.PASSWORD, verified=1), 70, "F1"),
-        (of(Field.PHONE, Field.PASSWORD, customers=4), 42, None),
-        (of(Field.PHONE, **BAIT), 60, "F2"),
-        (of(Field.PHONE, customers=0, logins=3), 45, "K1"),
-        (of(Field.PHONE, customers=0, alarm=True, brand=True, terms=("手持",)), 45, "K1"),
-        (of(Field.PHONE, customers=0, alarm=True), 20, None),
+        (of(FieldLabel.PHONE, FieldLabel.PASSWORD, verified=1), 70, "F1"),
+        (of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=4), 42, None),
+        (of(FieldLabel.PHONE, **BAIT), 60, "F2"),
+        (of(FieldLabel.PHONE, customers=0, logins=3), 45, "K1"),
+        (of(FieldLabel.PHONE, customers=0, alarm=True, brand=True, terms=("手持",)), 45, "K1"),
+        (of(FieldLabel.PHONE, customers=0, alarm=True), 20, None),
         (of(*GROUP, customers=900, longest_run=500), 0, None),
-        (of(Field.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
+        (of(FieldLabel.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
     ],
 )
-def test_floors_and_caps(given_facts: Facts, score: int, code: str | None) -> None:
+def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None) -> None:
     judged = exposure(given_facts)
     assert judged.score == score
     assert [r.code for r in judged.reasons if r.code[0] in "FK"][-1:] == ([code] if code else [])
 
 
 def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
-    whole = of(*GROUP, Field.LOAN, customers=90_000, longest_run=500, rows=100_000, matched_rows=90_000)
-    some = replace(whole, verified=crowd(3, Field.NAME, Field.PHONE, Field.ID))
+    whole = of(*GROUP, FieldLabel.LOAN, customers=90_000, longest_run=500, rows=100_000, matched_rows=90_000)
+    some = replace(whole, verified=crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID))
     assert (exposure(whole).score, exposure(whole).scenario) == (0, "")
     assert (exposure(some).score, exposure(some).scenario) == (40, "X15")
     assert "3 customers" in {r.code: r.evidence for r in exposure(some).reasons}["V"]
 
 
 CASES = {
-    "a list of phones at the base rate": (of(Field.PHONE, customers=10), 12),
+    "a list of phones at the base rate": (of(FieldLabel.PHONE, customers=10), 12),
     "three elements of 5,000, a month old, two fields, brand": (
-        of(Field.NAME, Field.PHONE, Field.ID, customers=5000, verified=5000, matched_rows=5000, corroborated_rows=5000,
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=5000, verified=5000, matched_rows=5000,
+        corroborated_rows=5000,
            newest_date=TODAY - timedelta(30), brand=True), 40 + 7 + 7 + 6 + 2),
     "loans of 800, five days old, three sources, bait": (
-        of(Field.NAME, Field.PHONE, Field.LOAN, customers=800, matched_rows=800, corroborated_rows=800, sites=3,
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800, matched_rows=800, corroborated_rows=800, sites=3,
            newest_date=TODAY - timedelta(5), **BAIT), 50 + 7 + 10 + 2 + 6 + 10 + 3),
     "a dump of 2019 posted again on four sites": (
-        of(Field.NAME, Field.PHONE, Field.ID, customers=1_000_000, sites=4, newest_date=date(2019, 5, 1), replayed=0.9,
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=1_000_000, sites=4, newest_date=date(2019, 5, 1),
+        replayed=0.9,
            replay_of="INC-1"), 40 + 15 - 10 + 2),
     "twenty verified cards with their codes, twenty days old": (
-        of(Field.CARD, Field.CVV, customers=20, verified=20, matched_rows=20, corroborated_rows=20,
+        of(FieldLabel.CARD, FieldLabel.CVV, customers=20, verified=20, matched_rows=20, corroborated_rows=20,
            newest_date=TODAY - timedelta(20)), 60 + 3 + 7 + 6),
     "one customer in a stealer log, at an own domain": (
-        of(Field.EMAIL, Field.PASSWORD, customers=1, verified=1, logins=1, rows=1, matched_rows=1, corroborated_rows=1,
+        of(FieldLabel.EMAIL, FieldLabel.PASSWORD, customers=1, verified=1, logins=1, rows=1, matched_rows=1, corroborated_rows=1,
            newest_date=TODAY - timedelta(30)), 58 + 7 + 6),
 }  # fmt: skip
 
@@ -168,8 +170,8 @@ def test_the_worked_cases_without_what_the_base_rate_and_replay_did_to_them(case
 ANY_FACTS = st.builds(
     facts,
     people=st.builds(lambda n, g: Crowd(n, {"B": n}, g if n else {}), st.integers(0, 2_000_000), st.dictionaries(
-        st.frozensets(st.sampled_from(sorted(Field)), min_size=1, max_size=6), st.integers(1, 99), max_size=4)),
-    verified=st.sampled_from([Crowd(), crowd(2, Field.PHONE, Field.PASSWORD)]),
+        st.frozensets(st.sampled_from(sorted(FieldLabel)), min_size=1, max_size=6), st.integers(1, 99), max_size=4)),
+    verified=st.sampled_from([Crowd(), crowd(2, FieldLabel.PHONE, FieldLabel.PASSWORD)]),
     corroborated_rows=st.integers(0, 10),
     newest_date=st.none() | st.dates(date(2015, 1, 1), TODAY),
     sites=st.integers(1, 9),
@@ -187,7 +189,7 @@ ANY_FACTS = st.builds(
 
 
 @given(ANY_FACTS)
-def test_reasons_add_up_to_the_score(any_facts: Facts) -> None:
+def test_reasons_add_up_to_the_score(any_facts: VerdictFacts) -> None:
     judged = exposure(any_facts)
     free = sum(r.points for r in judged.reasons if r.code[0] not in "FK")
     assert judged.score == max(0, min(100, free)) + sum(r.points for r in judged.reasons if r.code[0] in "FK")
@@ -197,7 +199,7 @@ def test_reasons_add_up_to_the_score(any_facts: Facts) -> None:
 
 @given(ANY_FACTS, st.integers(1, 10**8), st.floats(0, 1))
 def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_seen_before(
-    any_facts: Facts, watchlist: int, replayed: float
+    any_facts: VerdictFacts, watchlist: int, replayed: float
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
     any_facts = replace(any_facts, canaries=())
@@ -207,5 +209,5 @@ def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_see
 
 def test_rules_can_be_replaced_by_others() -> None:
     other = RULES.model_copy(update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})})
-    known = of(Field.PHONE, brand=True)
+    known = of(FieldLabel.PHONE, brand=True)
     assert judge(known, other)[0].score == exposure(known).score + 28

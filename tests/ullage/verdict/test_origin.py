@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import crowd, facts, judge, listed, of
 from ullage.records import Bait, Cohort, RowGroup
-from ullage.verdict import Facts
-from ullage.vocabulary.fields import Field
+from ullage.verdict import VerdictFacts
+from ullage.vocabulary.fields import FieldLabel
 
-PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, Field.PHONE)}
+PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, FieldLabel.PHONE)}
 SIZES = {"10 M": 10_000_000, "50 M": 50_000_000, "300 M": 300_000_000}
 NAMED = ("NAME", "PHONE", "ID")
 
 
-def verdict(given_facts: Facts) -> str:
+def verdict(given_facts: VerdictFacts) -> str:
     return judge(given_facts)[1].verdict
 
 
-def told(given_facts: Facts) -> str:
+def told(given_facts: VerdictFacts) -> str:
     return "\n".join(reason.evidence for reason in judge(given_facts)[1].reasons)
 
 
@@ -177,7 +177,7 @@ NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
 def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_them(changes: dict, expected: str) -> None:
     """Of a hundred rows with a password half are in that form, and of the customers' rows half have a password."""
     some = {"rows": 200, "matched_rows": 120, "stealer_rows": 50, "groups": STEALER, "candidates": {"phone": 200}}
-    given_facts = of(Field.PHONE, Field.PASSWORD, customers=120, **{**some, "matched_kinds": {"phone": 120}, **changes})
+    given_facts = of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=120, **{**some, "matched_kinds": {"phone": 120}, **changes})
     assert verdict(given_facts) == expected
     assert "in the form of a stealer log, logins at others' sites" in told(given_facts)
 
@@ -218,7 +218,7 @@ def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
     assert judged.p == pytest.approx(0.54, abs=0.01)
 
 
-def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> Facts:
+def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> VerdictFacts:
     canaries = tuple(Bait(label=label, customers=1, verified=verified) for label in labels)
     return of(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
 
@@ -295,7 +295,7 @@ def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> No
 )  # fmt: skip
 def test_own_cards_that_nobody_holds_are_made_up(known: int, others: int, enrolled: int, expected: str) -> None:
     changes = {"matched_kinds": {"card": known}, "own_cards": others, "cards_enrolled": enrolled}
-    assert verdict(of(Field.CARD, customers=1, rows=10, matched_rows=1, **changes)) == expected
+    assert verdict(of(FieldLabel.CARD, customers=1, rows=10, matched_rows=1, **changes)) == expected
 
 
 def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
@@ -364,7 +364,7 @@ def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: 
 )
 def test_a_digest_beside_a_login_in_clear_is_no_phone(candidates: dict, kinds: dict, expected: str, said: str) -> None:
     matched = sum(kinds.values())
-    people = crowd(matched, Field.EMAIL)
+    people = crowd(matched, FieldLabel.EMAIL)
     given_facts = facts(
         rows=4000,
         matched_rows=matched,

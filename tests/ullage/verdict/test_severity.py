@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from tests.ullage.verdict.cases import TODAY, facts, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.records import Bait, RowGroup
-from ullage.verdict import Crowd, Facts, own_rules
+from ullage.verdict import Crowd, VerdictFacts, own_rules
 from ullage.verdict.severity import ORDER
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
-NAMED = (Field.NAME, Field.PHONE)
-IDENTITY = (Field.NAME, Field.PHONE, Field.ID)
-LOANS = (Field.PHONE, Field.LOAN)
-LENT = (Field.PHONE, Field.ID, Field.LOAN)
-CODES = (Field.CARD, Field.CVV)
-PASSWORDS = (Field.EMAIL, Field.PASSWORD)
+NAMED = (FieldLabel.NAME, FieldLabel.PHONE)
+IDENTITY = (FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID)
+LOANS = (FieldLabel.PHONE, FieldLabel.LOAN)
+LENT = (FieldLabel.PHONE, FieldLabel.ID, FieldLabel.LOAN)
+CODES = (FieldLabel.CARD, FieldLabel.CVV)
+PASSWORDS = (FieldLabel.EMAIL, FieldLabel.PASSWORD)
 UNKNOWN = {"rows": 10_000, "matched_rows": 2_000}
 ELSEWHERE = {"rows_of_others": 10_000, **UNKNOWN}
 BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
@@ -31,54 +31,54 @@ KNOWN = {"replayed": 0.95, "replay_of": "INC-1", "replay_told": True}
 OLD = {"newest_date": TODAY - timedelta(1096)}
 
 
-def ours(*fields: str, customers: int, **changes) -> Facts:
+def ours(*fields: str, customers: int, **changes) -> VerdictFacts:
     """Rows that all agree."""
     rows = {"rows": customers, "matched_rows": customers, "corroborated_rows": customers}
     return of(*fields, customers=customers, verified=customers, **{**rows, **changes})
 
 
-def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> Facts:
+def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
     """Rows that agree, among others: a list of which nothing tells whose it is, unless it is said."""
     return of(*fields, customers=customers, verified=customers, **{**among, "corroborated_rows": customers, **changes})
 
 
-def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> Facts:
+def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
     """Customers by one value each."""
     return of(*fields, customers=customers, **{**among, **changes})
 
 
-def nobody(**changes) -> Facts:
+def nobody(**changes) -> VerdictFacts:
     return of(customers=0, **{"rows": 0, "matched_rows": 0, **changes})
 
 
-def random(times: float, **changes) -> Facts:
+def random(times: float, **changes) -> VerdictFacts:
     """Of a hundred thousand numbers so many times as many as chance gives, which is a thousand."""
     matched = round(1000 * times)
     rows = {"rows": 10**5, "matched_rows": matched, "candidates": {"phone": 10**5}, "matched_kinds": {"phone": matched}}
-    return of(Field.PHONE, customers=matched, **{**rows, **changes})
+    return of(FieldLabel.PHONE, customers=matched, **{**rows, **changes})
 
 
-def short(matched: int) -> Facts:
+def short(matched: int) -> VerdictFacts:
     """Of twelve numbers so many that match: one does by chance in 11 of 100 such lists, two in fewer than one."""
     rows = {"rows": 12, "matched_rows": matched, "candidates": {"phone": 12}, "matched_kinds": {"phone": matched}}
-    return of(Field.PHONE, customers=matched, **rows)
+    return of(FieldLabel.PHONE, customers=matched, **rows)
 
 
-def logins(number: int, staff: int = 0, **changes) -> Facts:
+def logins(number: int, staff: int = 0, **changes) -> VerdictFacts:
     return nobody(logins=number, staff_logins=staff, **changes)
 
 
-def cookies(number: int, staff: int = 0) -> Facts:
+def cookies(number: int, staff: int = 0) -> VerdictFacts:
     """Cookies of our own sites that have not expired."""
     return nobody(cookies=number, live_cookies=number, staff_cookies=staff, live_staff_cookies=staff)
 
 
-def filled_in(customers: int) -> Facts:
+def filled_in(customers: int) -> VerdictFacts:
     """Forms of customers in the logs of their devices, which all agree with our records."""
     return ours(*IDENTITY, customers=customers, device_rows=customers)
 
 
-def stolen(customers: int) -> Facts:
+def stolen(customers: int) -> VerdictFacts:
     """Passwords of customers at others' sites."""
     group = RowGroup(fields=PASSWORDS, rows=customers, matched=customers)
     return alone(*PASSWORDS, customers=customers, groups=(group,), stealer_rows=customers, matched_rows=customers)
@@ -97,7 +97,7 @@ ROWS = [
     (15, nobody(**UNREAD), "notice digest none"),
     (15, random(2, **OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (14, random(2, **OFFER), "notice digest none"),
-    (12, random(1, people=of(Field.PHONE, Field.PASSWORD, customers=1000).people), "medium fraud_queue none"),
+    (12, random(1, people=of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=1000).people), "medium fraud_queue none"),
     (14, random(1, agreeing=of(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1), "notice digest none"),
     (2, ours(*LENT, customers=60, **KNOWN), "noise nobody none"),
     (7, ours(*LENT, customers=60, **{**KNOWN, "replayed": 0.94}), "high lead run"),
@@ -121,7 +121,7 @@ ROWS = [
     (12, stolen(9), "medium digest none"),
     (7, ours(*CODES, customers=3), "high lead run"),
     (10, ours(*CODES, customers=2), "medium desk_now if confirmed 60"),
-    (7, ours(*IDENTITY, Field.CARD, customers=3), "high lead run"),
+    (7, ours(*IDENTITY, FieldLabel.CARD, customers=3), "high lead run"),
     (7, ours(*IDENTITY, customers=3, terms=("手持",)), "high lead run"),
     (10, ours(*IDENTITY, customers=3), "medium desk_now if confirmed 60"),
     (7, ours(*LENT, customers=20), "high lead run"),
@@ -140,12 +140,12 @@ ROWS = [
     (9, ours(*LOANS, customers=50, newest_date=TODAY - timedelta(1095)), "high lead run"),
     (10, ours(*LOANS, customers=50, **OLD), "medium desk_now if confirmed 60"),
     (10, ours(*NAMED, customers=500), "medium desk_now if confirmed 60"),
-    (11, alone(Field.PHONE, customers=50), "medium desk if confirmed 60"),
-    (11, alone(Field.PHONE, customers=49), "low desk if confirmed 60"),
-    (15, alone(Field.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
+    (11, alone(FieldLabel.PHONE, customers=50), "medium desk if confirmed 60"),
+    (11, alone(FieldLabel.PHONE, customers=49), "low desk if confirmed 60"),
+    (15, alone(FieldLabel.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
     (11, alone(*PASSWORDS, customers=10, among=ALL_OURS), "medium desk if confirmed 60"),
     (11, alone(*PASSWORDS, customers=9, among=ALL_OURS), "low desk if confirmed 60"),
-    (11, alone(Field.PHONE, customers=50, among=ALL_OURS), "medium desk if confirmed 60"),
+    (11, alone(FieldLabel.PHONE, customers=50, among=ALL_OURS), "medium desk if confirmed 60"),
     (12, alone(*PASSWORDS, customers=10), "medium fraud_queue none"),
     (12, alone(*PASSWORDS, customers=9), "medium digest none"),
     (13, some(*CODES, customers=3), "medium fraud_morning if confirmed 60"),
@@ -158,8 +158,8 @@ ROWS = [
     (14, some(*NAMED, customers=49), "notice digest none"),
     (14, some(*NAMED, customers=100, rows=40_000), "medium fraud_morning none"),
     (14, some(*NAMED, customers=99, rows=40_000), "low digest none"),
-    (14, some(Field.PHONE, Field.ID, customers=400), "medium fraud_morning none"),
-    (14, some(Field.PHONE, Field.ID, customers=400, among=ELSEWHERE), "medium fraud_morning none"),
+    (14, some(FieldLabel.PHONE, FieldLabel.ID, customers=400), "medium fraud_morning none"),
+    (14, some(FieldLabel.PHONE, FieldLabel.ID, customers=400, among=ELSEWHERE), "medium fraud_morning none"),
     (5, cookies(1, staff=1), "high lead if confirmed 60"),
     (6, cookies(1), "medium fraud_queue none"),
     (6, cookies(49), "medium fraud_queue none"),
@@ -167,10 +167,10 @@ ROWS = [
     (14, nobody(cookies=9), "low digest none"),
     (14, filled_in(3), "low digest none"),
     (6, filled_in(10), "medium fraud_queue none"),
-    (7, alone(Field.PHONE, Field.OTP, customers=3, brand=True), "high lead if confirmed 60"),
-    (7, alone(Field.PHONE, Field.OTP, customers=3, brand=True, among=ALL_OURS), "high lead if confirmed 60"),
-    (11, alone(Field.PHONE, Field.OTP, customers=3), "low desk if confirmed 60"),
-    (11, alone(Field.PHONE, Field.OTP, customers=2, brand=True), "low desk if confirmed 60"),
+    (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True), "high lead if confirmed 60"),
+    (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True, among=ALL_OURS), "high lead if confirmed 60"),
+    (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3), "low desk if confirmed 60"),
+    (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=2, brand=True), "low desk if confirmed 60"),
     (15, nobody(**OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (15, nobody(**OFFER, claimed=999), "notice digest none"),
     (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
@@ -183,7 +183,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
-def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(row: int, given_facts: Facts, expected: str) -> None:
+def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
+    row: int, given_facts: VerdictFacts, expected: str
+) -> None:
     found, _ = judge(given_facts)
     minutes = f" {found.minutes}" if found.minutes else ""
     assert (found.row, f"{found.severity} {found.told} {found.clock}{minutes}") == (row, expected)
@@ -191,7 +193,7 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(row:
 
 @pytest.mark.parametrize("tenants", ["run", "if confirmed"])
 @pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
-def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: Facts, expected: str, tenants: str) -> None:
+def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: VerdictFacts, expected: str, tenants: str) -> None:
     found, _ = judge(replace(given_facts, medium_clock=tenants))
     minutes = f" {found.minutes}" if found.minutes else ""
     is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
@@ -220,7 +222,7 @@ def test_a_duty_officer_reads_what_applied() -> None:
 
 
 def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> None:
-    judged, _ = judge(alone(*IDENTITY, Field.HEALTH, customers=60, matched_kinds={"resident_id": 60}))
+    judged, _ = judge(alone(*IDENTITY, FieldLabel.HEALTH, customers=60, matched_kinds={"resident_id": 60}))
     assert "60 of our customers by ID alone" in judged.reasons[-1].evidence
     assert "我方客户60人，仅身份证号相符" in judged.reasons[-1].evidence_zh
     assert "health" not in judged.reasons[-1].evidence
@@ -242,7 +244,7 @@ def test_the_index_and_minors_raise_by_one_and_it_is_said(changes: dict, expecte
 
 
 @pytest.mark.parametrize("given_facts", [random(3, minors=9), random(3, people=of(*CODES, customers=90_000).people)])
-def test_nothing_raises_noise(given_facts: Facts) -> None:
+def test_nothing_raises_noise(given_facts: VerdictFacts) -> None:
     assert judge(given_facts)[0].severity == "noise"
 
 
@@ -269,13 +271,13 @@ def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
 
 
 @given(ANY_FACTS)
-def test_noise_needs_that_all_was_read(any_facts: Facts) -> None:
+def test_noise_needs_that_all_was_read(any_facts: VerdictFacts) -> None:
     for unread in ({"unread": {"image": 1}}, {"incomplete": True}):
         assert judge(replace(any_facts, **unread))[0].severity != "noise"
 
 
 @given(ANY_FACTS)
-def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: Facts) -> None:
+def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: VerdictFacts) -> None:
     none = {"people": Crowd(), "verified": Crowd(), "agreeing": Crowd(), "alarm": False, "logins": 0, "matched": 0,
             "matched_rows": 0, "matched_kinds": {}, "corroborated_rows": 0, "canaries": ()}  # fmt: skip
     assert judge(facts(**{name: getattr(any_facts, name) for name in any_facts.__slots__} | none))[0].severity == "noise"
@@ -297,7 +299,7 @@ def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_samp
         (logins(2, brand=True), "medium: 2 customer logins at our own sites, from customers' own computers; row 6"),
     ],
 )
-def test_the_site_of_a_login_is_no_name_beside_it(given_facts: Facts, said: str) -> None:
+def test_the_site_of_a_login_is_no_name_beside_it(given_facts: VerdictFacts, said: str) -> None:
     assert judge(given_facts)[0].reasons[-1].evidence == said
 
 

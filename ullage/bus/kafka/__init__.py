@@ -17,7 +17,7 @@ from typing import Any
 from kafka import errors
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from ullage.bus import Lag, Place, Retention, lag_of
+from ullage.bus import Lag, PartitionPosition, Retention, lag_of
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.client import client_settings, kafka_errors
 from ullage.bus.kafka.place import Onlooker
@@ -58,7 +58,7 @@ class KafkaBus:
         """See `Bus.lag`."""
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
-    def places(self, topic: str, group: str) -> dict[int, Place]:
+    def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
         """See `Bus.places`."""
         self._ensure(topic)
         with kafka_errors(f"topic {self._address.topic(topic)}"):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
 from ullage.files.faults import shown
-from ullage.files.trusted import read_trusted
+from ullage.files.trust import read_trusted
 from ullage.security.keys import credentials_folder
 from ullage.security.tls import Trust, named_file
 

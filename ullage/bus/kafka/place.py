@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition, errors
 
-from ullage.bus import Place
+from ullage.bus import PartitionPosition
 from ullage.bus.kafka.address import KafkaAddress
 from ullage.bus.kafka.client import CONNECT_SECONDS, REQUEST_SECONDS, consumer_settings
 
@@ -23,7 +23,7 @@ class Onlooker:
         self._consumer = KafkaConsumer(**{**consumer_settings(address, group), **small})
         self.lock = threading.Lock()
 
-    def places(self) -> dict[int, Place]:
+    def places(self) -> dict[int, PartitionPosition]:
         """By partition, where the group stands; a partition that it has committed nothing of is at 0."""
         parts = sorted(TopicPartition(self._name, n) for n in self._consumer.partitions_for_topic(self._name) or ())
         if not parts:
@@ -36,7 +36,7 @@ class Onlooker:
         for p in parts:
             position = self._consumer.committed(p, **bound) or 0
             oldest = self._time(p, max(position, first[p])) if max(position, first[p]) < last[p] else None
-            found[p.partition] = Place(first[p], position, last[p], oldest)
+            found[p.partition] = PartitionPosition(first[p], position, last[p], oldest)
         return found
 
     def _time(self, partition: Any, place: int) -> float | None:

@@ -26,7 +26,7 @@ LAG_SECONDS = 1.0
 LOST = (errors.CommitFailedError, errors.RebalanceInProgressError, errors.IllegalGenerationError, errors.UnknownMemberIdError)
 
 
-class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
+class _AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Tells the subscription which partitions came and went; called inside its own poll."""
 
     def __init__(self, revoked: Callable[[Any], None], assigned: Callable[[Any], None]) -> None:
@@ -54,7 +54,7 @@ class KafkaSubscription:
         self.expired = 0
         with kafka_errors(self._what):
             self._consumer = KafkaConsumer(**consumer_settings(address, group))
-            self._consumer.subscribe([address.topic(topic)], listener=_Assigned(self._on_revoked, self._on_assigned))
+            self._consumer.subscribe([address.topic(topic)], listener=_AssignmentListener(self._on_revoked, self._on_assigned))
 
     def _on_revoked(self, partitions: Any) -> None:
         # A join has begun. The client (3.0.12) forgets one that began because the topic has other partitions now when a poll

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from ullage import log
-from ullage.bus import Lag, Outgoing, Place, Record, Retention, lag_of
+from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.bus.spool.files import (
     PARTIAL,
     Position,
@@ -35,7 +35,7 @@ from ullage.bus.spool.files import (
     replace_state,
     write_durably,
 )
-from ullage.bus.spool.reader import Reader
+from ullage.bus.spool.reader import SpoolReader
 from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
@@ -127,7 +127,7 @@ class SpoolSubscription:
             undo.callback(os.close, self._place)
             self._committed = self._topic.read_positions(group)
             undo.pop_all()
-        self._reader = Reader(self._topic, group, self._committed, clock, wait)
+        self._reader = SpoolReader(self._topic, group, self._committed, clock, wait)
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         """See `Subscription.poll`; all records of a poll are of one stream."""
@@ -196,7 +196,7 @@ class SpoolBus:
         """What `group` has not committed; on the outer side, where no group ever commits, what has not been carried away."""
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
-    def places(self, topic: str, group: str) -> dict[int, Place]:
+    def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
         """See `Bus.places`; on the outer side what was carried away counts as dealt with."""
         opened = Topic(self._folder, topic)
         with disk_errors(opened.what):

@@ -65,7 +65,7 @@ class Publishing(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class SegmentHeader:
     """The head of a file."""
 
     stream: str
@@ -122,12 +122,12 @@ def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: fl
     return b"".join((head, _CRC.pack(zlib.crc32(head)), *frames))
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> SegmentHeader:
     """The head of the file at `path`; DamagedFileError when it is not whole or does not fit the name."""
     return _header(_read(path, HEADER_BYTES), path)
 
 
-def read_file(path: Path, topic: str) -> tuple[Header, list[Record]]:
+def read_file(path: Path, topic: str) -> tuple[SegmentHeader, list[Record]]:
     """Everything in the file at `path`; DamagedFileError unless all of it is whole."""
     content = _read(path, LARGEST_BYTES + 1)
     header = _header(content, path)
@@ -143,11 +143,11 @@ def read_file(path: Path, topic: str) -> tuple[Header, list[Record]]:
     return header, records
 
 
-def _header(content: bytes, path: Path) -> Header:
+def _header(content: bytes, path: Path) -> SegmentHeader:
     if len(content) < HEADER_BYTES or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(content[: _HEADER.size]):
         raise DamagedFileError(f"{path} has no whole header")
     magic, stream, *rest = _HEADER.unpack_from(content)
-    header = Header(stream.decode("ascii", "replace"), *rest)
+    header = SegmentHeader(stream.decode("ascii", "replace"), *rest)
     if magic[:-1] == MAGIC[:-1] and magic[-1:] > MAGIC[-1:]:
         raise DamagedFileError(f"{path} was written by a newer ullage: use that version")
     if magic != MAGIC or parse_name(path.name) != (header.stream, header.number):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ullage import log
 from ullage.bus import Record
-from ullage.bus.spool.files import BAD, DamagedFileError, Header, Position, file_name, read_file
+from ullage.bus.spool.files import BAD, DamagedFileError, Position, SegmentHeader, file_name, read_file
 from ullage.bus.spool.topic import Topic
 from ullage.clock import Clock
 
@@ -24,7 +24,7 @@ class _Stream:
     number: int
     offset: int
     ready: deque[Record] = field(default_factory=deque)
-    read: deque[Header] = field(default_factory=deque)
+    read: deque[SegmentHeader] = field(default_factory=deque)
     """Files whose records were handed out and are not all committed."""
     waiting_since: float | None = None
 
@@ -39,7 +39,7 @@ class _Stream:
         return skipped
 
 
-class Reader:
+class SpoolReader:
     """What a subscription reads with; it counts what expired, what is missing and what was damaged."""
 
     def __init__(self, topic: Topic, group: str, committed: Mapping[str, Position], clock: Clock, wait: float) -> None:

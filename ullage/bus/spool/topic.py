@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ullage import log
-from ullage.bus import Place
+from ullage.bus import PartitionPosition
 from ullage.bus.spool.files import (
     BAD,
     PARTIAL,
     DamagedFileError,
-    Header,
     NewerStateError,
     Position,
     Publishing,
+    SegmentHeader,
     file_name,
     parse_name,
     read_file,
@@ -120,7 +120,7 @@ class Topic:
                 foreign.append(name)
         return {stream: sorted(numbers) for stream, numbers in sorted(found.items())}, foreign
 
-    def places(self, committed: Mapping[str, Position]) -> dict[int, Place]:
+    def places(self, committed: Mapping[str, Position]) -> dict[int, PartitionPosition]:
         """By stream, where a reader stands that has `committed`.
 
         On the outer side nobody commits: what the carrier has taken is dealt with there, and what lies there is not.
@@ -137,16 +137,16 @@ class Topic:
 
     def _place(
         self, stream: str, numbers: Sequence[int], committed: Position, expired: Position, ends: Mapping[str, int]
-    ) -> Place:
+    ) -> PartitionPosition:
         waiting = numbers[bisect_left(numbers, max(committed, expired).number) :]
         first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
         last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
         if first and last:
-            return Place(expired.offset, max(committed.offset, first.first), last.end, first.timestamp)
+            return PartitionPosition(expired.offset, max(committed.offset, first.first), last.end, first.timestamp)
         end = max(committed.offset, expired.offset, ends.get(stream, 0))
-        return Place(expired.offset, committed.offset or end, end, None)
+        return PartitionPosition(expired.offset, committed.offset or end, end, None)
 
-    def _header(self, stream: str, number: int) -> Header | None:
+    def _header(self, stream: str, number: int) -> SegmentHeader | None:
         try:
             return read_header(self.path / file_name(number, stream))
         except (DamagedFileError, FileNotFoundError):

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from parsel import Selector
 
-from crawlers.sites.layout import Layout, search
-from crawlers.sites.pages import PARENT, Page, Post, Withheld
+from crawlers.sites.layout import SiteLayout, search
+from crawlers.sites.pages import PARENT, PageAddress, Post, Withheld
 from crawlers.sites.selecting import LONGEST_TEXT, Node, is_element, link_of, text_of
 
 PICTURES = frozenset("apng avif bmp gif heic ico jfif jpe jpeg jpg png svg tif tiff webp".split())
@@ -25,19 +25,19 @@ MOST_FILES = 100
 
 
 @dataclass(slots=True)
-class Attached:
+class AttachmentPages:
     """The files of one post. `pages` are read for themselves."""
 
-    pages: list[Page] = field(default_factory=list)
+    pages: list[PageAddress] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     unread: list[Withheld] = field(default_factory=list)
     is_cut: bool = False
     """Whether there are more links than are followed of one post."""
 
 
-def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str]) -> Attached:
+def attached(layout: SiteLayout, node: Node, body: str, address: Callable[[str], str]) -> AttachmentPages:
     """What is attached to the post that `node` is; in data its links stand in `body`. `address` makes a link whole, or is ""."""
-    found, known = Attached(), set()
+    found, known = AttachmentPages(), set()
     if not layout.attached and not layout.attached_hidden:
         return found
     root = node if isinstance(node, Selector) else Selector(text=body or "<p/>", type="html")
@@ -58,15 +58,15 @@ def attached(layout: Layout, node: Node, body: str, address: Callable[[str], str
     return found
 
 
-def of_post(page: Page, post: Post, series: str) -> Page:
+def of_post(page: PageAddress, post: Post, series: str) -> PageAddress:
     """A file's page with all that its post tells of it. It is known by its id in its thread: addresses are signed, and change."""
     when = f"{post.published_at.timestamp():.0f}" if post.published_at else ""
     told = {PARENT: post.post_id, "author": post.author, "time": when, "thread": post.thread, "channel": post.channel}
     facts = {**page.facts, **{name: value for name, value in told.items() if value}}
-    return Page(page.url, "item", identity=f"{series}#{page.name}", facts=facts)
+    return PageAddress(page.url, "item", identity=f"{series}#{page.name}", facts=facts)
 
 
-def _page(layout: Layout, link: Node, address: Callable[[str], str]) -> Page | None:
+def _page(layout: SiteLayout, link: Node, address: Callable[[str], str]) -> PageAddress | None:
     """The page of one file; None for a picture that stands in the post."""
     if is_element(link) and link.root.tag == "img":
         return None
@@ -78,14 +78,14 @@ def _page(layout: Layout, link: Node, address: Callable[[str], str]) -> Page | N
     told = pattern and (search(pattern, own) or search(pattern, url))
     number = told["id"] if told else url
     name = layout.attached_name.text(link) if layout.attached_name else text_of(link, LONGEST_TEXT)
-    return Page(url, "item", identity=f"file-{number}", facts={"id": number, "title": name or _last_step(url)})
+    return PageAddress(url, "item", identity=f"file-{number}", facts={"id": number, "title": name or _last_step(url)})
 
 
 def _last_step(url: str) -> str:
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
 
-def _is_media(layout: Layout, name: str) -> bool:
+def _is_media(layout: SiteLayout, name: str) -> bool:
     ending = ENDING.search(name.strip())
     kind = ending[1].lower() if ending else ""
     return kind in MEDIA or (kind in PICTURES and not layout.pictures)

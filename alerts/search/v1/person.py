@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from alerts.lookup.person import UNSEEN, Told, reply, told
-from alerts.read.heard import Worth, looked
-from alerts.search.may import may
+from alerts.lookup.person import UNSEEN, CallerAnswer, reply, told
+from alerts.read.monitoring import Worth, looked
 from alerts.search.pages.person import asked_of
-from alerts.search.site import Site
+from alerts.search.permissions import may
+from alerts.search.site import Console
 from alerts.search.v1 import PREFIX
 
 
@@ -27,7 +27,7 @@ class ExposedRequest(BaseModel):
     case: str
 
 
-class Said(BaseModel):
+class BilingualText(BaseModel):
     """The same in English and Chinese."""
 
     en: str
@@ -37,21 +37,21 @@ class Said(BaseModel):
 class ExposedBy(BaseModel):
     """One exposure as the caller may hear of it; `script` is a warning that says nothing of them until telling is `approved`."""
 
-    kinds: list[Said]
+    kinds: list[BilingualText]
     month: str
-    scam: Said
-    protects: list[Said]
+    scam: BilingualText
+    protects: list[BilingualText]
     approved: bool
-    script: Said
+    script: BilingualText
 
 
-class Behind(BaseModel):
+class CoverageStatement(BaseModel):
     """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks of."""
 
     worth: Worth
     since: datetime | None
     last: datetime | None
-    unseen: Said
+    unseen: BilingualText
 
 
 class ExposedAnswer(BaseModel):
@@ -68,9 +68,9 @@ class ExposedAnswer(BaseModel):
     exposed: bool
     found: list[ExposedBy]
     listed_on: datetime | None
-    script: Said | None
+    script: BilingualText | None
     seen_alone: bool
-    looked: Behind
+    looked: CoverageStatement
 
 
 def routes() -> APIRouter:
@@ -78,12 +78,12 @@ def routes() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
 
     @router.post("/exposed")
-    def exposed(site: Annotated[Site, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
+    def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
         question = site.question(asked.value.get_secret_value(), site.actor(asked.who), asked.purpose, asked.case)
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
         now = looked(site.store, site.clock.now())
-        behind = Behind(worth=now.worth, since=now.since, last=now.last, unseen=Said(**UNSEEN._asdict()))
+        behind = CoverageStatement(worth=now.worth, since=now.since, last=now.last, unseen=BilingualText(**UNSEEN._asdict()))
         said = reply(answer, now)
         return ExposedAnswer(
             kinds=answer.kinds,
@@ -91,7 +91,7 @@ def routes() -> APIRouter:
             exposed=bool(found),
             found=found,
             listed_on=said.listed_on,
-            script=Said(**said.script._asdict()) if said.script else None,
+            script=BilingualText(**said.script._asdict()) if said.script else None,
             seen_alone=bool(answer.seen),
             looked=behind,
         )
@@ -99,7 +99,7 @@ def routes() -> APIRouter:
     return router
 
 
-def _said(one: Told) -> dict[str, Any]:
+def _said(one: CallerAnswer) -> dict[str, Any]:
     """An exposure with its texts as members, not as pairs."""
     return {
         "kinds": [text._asdict() for text in one.kinds],

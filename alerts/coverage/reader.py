@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alerts.coverage.hours import EVERYWHERE, Seen, coverage
-from alerts.coverage.printed import Made, printed
-from alerts.coverage.sheet import ROLE, Standing, stamper_of, standings
-from alerts.coverage.when import read_time
+from alerts.coverage.hours import EVERYWHERE, CoverageWindow, coverage
+from alerts.coverage.report import ReportOrigin, printed
+from alerts.coverage.sheet import ROLE, DayCheck, stamper_of, standings
+from alerts.coverage.time_input import read_time
 from alerts.decisions.checked_text import checked_ground
 from alerts.records import GapReason, SiteDay
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -29,7 +29,7 @@ LAST_NIGHT = "yesterday 18:00"
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class CoverageReader:
     """The ledger of this machine as it is asked; times are typed and read in `zone`."""
 
     context: Context
@@ -40,7 +40,7 @@ class Ledger:
         """The zone of the hours that people type and read."""
         return ZoneInfo(self.context.settings.coverage.zone)
 
-    def seen(self, since: str, until: str = "", site: str = "") -> Seen:
+    def seen(self, since: str, until: str = "", site: str = "") -> CoverageWindow:
         """What was seen in a time, of one site or of all; ConfigError says what is wrong with what was typed."""
         now = self.context.clock.now()
         began = read_time(since, now, self.zone)
@@ -53,7 +53,7 @@ class Ledger:
             self._require(site)
         return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
 
-    def standings(self, seen: Seen) -> list[Standing]:
+    def standings(self, seen: CoverageWindow) -> list[DayCheck]:
         """How each day of it stands against what alert signed."""
         now = self.context.clock.now()
         return standings(self.store, seen.days, keys.verifier(self.context.keys, TOPIC), stamper_of(self.context), now)
@@ -81,16 +81,16 @@ class Ledger:
         self.store.create([made])
         return made
 
-    def sheet(self, seen: Seen, sheets: Sequence[Standing], by: str, language: Language) -> tuple[str, bool]:
+    def sheet(self, seen: CoverageWindow, sheets: Sequence[DayCheck], by: str, language: Language) -> tuple[str, bool]:
         """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so."""
         own = self.context.keys
         is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)  # asked for elsewhere, a key would be made
         signer = keys.signer(own, ROLE) if is_here else None
-        made = Made(self.context.clock.now(), by, self.zone, self.zone.key, language)
+        made = ReportOrigin(self.context.clock.now(), by, self.zone, self.zone.key, language)
         return printed(seen, sheets, made, signer), signer is not None
 
     def _require(self, site: str) -> None:
-        if not self.store.count(SiteDay, Where({"site": (site,)})):
+        if not self.store.count(SiteDay, DocumentFilter({"site": (site,)})):
             raise ConfigError(Phrase("the ledger knows no site of that name: `ullage coverage --all` prints all"))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alerts.coverage import render
-from alerts.coverage.hours import Cell, Seen
-from alerts.coverage.sheet import Standing
+from alerts.coverage.hours import CoverageHour, CoverageWindow
+from alerts.coverage.sheet import DayCheck
 from alerts.language import TAGS, catalogue, translated
 from ullage import __version__
 from ullage.display.render import safe
@@ -24,7 +24,7 @@ from ullage.settings import Language
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ReportOrigin:
     """When and by whom a sheet was made, in which zone it shows its hours, and in which language it is."""
 
     at: datetime
@@ -34,7 +34,7 @@ class Made:
     language: Language = "en"
 
 
-def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer | None) -> str:
+def printed(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin, signer: Signer | None) -> str:
     """The file; without a signer it says that it is not signed."""
     pages = Environment(
         loader=PackageLoader("alerts.coverage"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -50,7 +50,7 @@ def printed(seen: Seen, sheets: Sequence[Standing], made: Made, signer: Signer |
     return signed(text, signer)
 
 
-def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, Any]:
+def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin) -> dict[str, Any]:
     letters = dict.fromkeys(x for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
     gaps = [
         {
@@ -79,7 +79,7 @@ def _content(seen: Seen, sheets: Sequence[Standing], made: Made) -> dict[str, An
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CoverageVerdict:
     """Whether we were blind: `kind` is bad, open, or "" where all is well."""
 
     kind: str
@@ -87,7 +87,7 @@ class Verdict:
     more: Phrase
 
 
-def verdict(seen: Seen, sheets: Sequence[Standing]) -> Verdict:
+def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
     """In a line whether we were blind."""
     told, gaps = render.totals(seen), seen.gaps()
     more = Phrase(
@@ -98,23 +98,23 @@ def verdict(seen: Seen, sheets: Sequence[Standing]) -> Verdict:
         posts=told["posts"],
     )
     if not all(sheet.holds for sheet in sheets):
-        return Verdict("bad", Phrase("The ledger is not as it was signed: this sheet proves nothing."), more)
+        return CoverageVerdict("bad", Phrase("The ledger is not as it was signed: this sheet proves nothing."), more)
     if bare := len(seen.unexplained()):
         one = Phrase("We were blind at times, and 1 gap is not explained.")
-        return Verdict(
+        return CoverageVerdict(
             "bad", one if bare == 1 else Phrase("We were blind at times, and %(gaps)s gaps are not explained.", gaps=bare), more
         )
     if late := len(seen.pending()):
         text = Phrase("Sites of which it cannot be said yet whether they are seen: %(sites)s.", sites=late)
-        return Verdict("open", text, more)
+        return CoverageVerdict("open", text, more)
     if gaps:
-        return Verdict("open", Phrase("We were blind at times; it is known why."), more)
+        return CoverageVerdict("open", Phrase("We were blind at times; it is known why."), more)
     if not told["hours_seen"]:
-        return Verdict("bad", Phrase("Nothing was to be seen: no site was read."), more)
-    return Verdict("", Phrase("We were not blind: every site that was to be read was read."), more)
+        return CoverageVerdict("bad", Phrase("Nothing was to be seen: no site was read."), more)
+    return CoverageVerdict("", Phrase("We were not blind: every site that was to be read was read."), more)
 
 
-def _blocks(seen: Seen, zone: tzinfo) -> Iterator[dict[str, Any]]:
+def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:
     """A table for every 24 hours."""
     hours = [cell.at for cell in seen.rows[0].cells] if seen.rows else []
     for first in range(0, len(hours), render.COLUMNS):
@@ -129,7 +129,7 @@ def _blocks(seen: Seen, zone: tzinfo) -> Iterator[dict[str, Any]]:
         }
 
 
-def _cell(cell: Cell) -> dict[str, str]:
+def _cell(cell: CoverageHour) -> dict[str, str]:
     kind = "explained" if cell.explained and cell.state in {"blind", "partly"} else cell.state
     letter = next(iter(cell.why), "").replace(".", "×")
     marks = {"seen": str(cell.posts), "off": "-", "open": "…", "blind": letter, "partly": letter if letter != "×" else "~"}

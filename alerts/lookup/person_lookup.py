@@ -18,12 +18,12 @@ from alerts.incidents.exposures import is_verified
 from alerts.incidents.key_checks import compare
 from alerts.incidents.status import status_of
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
-from ullage.lookup.enrolled import EnrolledLists
 from ullage.lookup.free_text_check import readings
+from ullage.lookup.list_index import EnrolledLists
 from ullage.lookup.written_forms import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
@@ -40,7 +40,7 @@ PURPOSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LookupRequest:
     """Who asks about which value, for what purpose, under which case number."""
 
     value: Secret
@@ -55,7 +55,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposed:
+class PersonExposure:
     """One incident in which the person was found."""
 
     incident: Incident
@@ -72,7 +72,7 @@ class Exposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LookupResult:
     """`kinds` are what the value was read as; none means that it is no identifier that is known here.
 
     `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own hand. `recorded` says whether
@@ -81,7 +81,7 @@ class Answer:
     """
 
     kinds: tuple[str, ...]
-    found: tuple[Exposed, ...]
+    found: tuple[PersonExposure, ...]
     seen: tuple[Background, ...] = ()
     recorded: bool | None = None
     listed_on: datetime | None = None
@@ -102,7 +102,7 @@ class Lookup:
     lists: EnrolledLists | None = None
     among: frozenset[str] | None = None
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: LookupRequest) -> LookupResult:
         """The answer, newest incident first; its audit records are durable before it is given.
 
         ConfigError where no tenant has an index key: "not found" would be no answer; and where a list of what is recorded would
@@ -133,7 +133,7 @@ class Lookup:
         self._record(question, kinds, len(found))
         newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
         alone = tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
-        return Answer(kinds, tuple(newest), alone, recorded, listed_on)
+        return LookupResult(kinds, tuple(newest), alone, recorded, listed_on)
 
     def _listed(self, asked: Mapping[str, Sequence[str]]) -> tuple[bool | None, datetime | None]:
         """Whether the value with these tags, a tenant, is recorded, and by a list of which day: of several the oldest.
@@ -178,20 +178,20 @@ class Lookup:
         key = self.keys.read(f"{tenant}/index-{epochs(self.keys, tenant, 'index')[-1]}.key")
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
-    def _look(self, tenant: str, tags: Sequence[str]) -> list[Exposed]:
+    def _look(self, tenant: str, tags: Sequence[str]) -> list[PersonExposure]:
         return self.exposures(_having(tenant, tags))
 
-    def exposures(self, where: Where) -> list[Exposed]:
+    def exposures(self, where: DocumentFilter) -> list[PersonExposure]:
         """The exposures in `where` whose incidents are still there, each with what was decided of its incident."""
         exposures = list(self.store.scroll(Exposure, where))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
         decided: dict[str, list[Decision]] = {incident: [] for incident in incidents}
-        for decision in self.store.scroll(Decision, Where({"incident": tuple(incidents)})) if incidents else ():
+        for decision in self.store.scroll(Decision, DocumentFilter({"incident": tuple(incidents)})) if incidents else ():
             decided[decision.incident].append(decision)
         known = {id_: (status_of(made), may_be_told(made)) for id_, made in decided.items()}
-        return [Exposed(incidents[e.incident], e, *known[e.incident]) for e in exposures if e.incident in incidents]
+        return [PersonExposure(incidents[e.incident], e, *known[e.incident]) for e in exposures if e.incident in incidents]
 
-    def _record(self, question: Question, kinds: tuple[str, ...], found: int) -> None:
+    def _record(self, question: LookupRequest, kinds: tuple[str, ...], found: int) -> None:
         audit = Audit(
             id=secrets.token_hex(16),
             tenant="",
@@ -206,8 +206,8 @@ class Lookup:
         self.store.create([audit])
 
 
-def _having(tenant: str, tags: Sequence[str]) -> Where:
-    return Where({"tenant": (tenant,), "index_tags": tuple(tags)})
+def _having(tenant: str, tags: Sequence[str]) -> DocumentFilter:
+    return DocumentFilter({"tenant": (tenant,), "index_tags": tuple(tags)})
 
 
 def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from alerts.accounts.roles import Principal
-from alerts.search.judge import Judged
+from alerts.search.judge import FileAssessment
 from ullage.clock import Clock
-from ullage.incidents import Opened
+from ullage.incidents import IncidentReference
 
 SECONDS = 1800.0
 MOST = 16
@@ -22,14 +22,14 @@ FINDINGS_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
-class Dropped:
+class DroppedFile:
     """One file that was judged: what its owner called it, how it came, and what became of it, a tenant."""
 
     name: str
     how: str
     giver: str
-    judged: Judged
-    opened: dict[str, Opened] = field(default_factory=dict)
+    judged: FileAssessment
+    opened: dict[str, IncidentReference] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -37,27 +37,27 @@ class Dropped:
         return 3 * len(self.judged.customers) // 2 + sum(len(one["value"]) for one in self.judged.findings) + 65_536
 
 
-class _Kept(NamedTuple):
+class _CachedAssessment(NamedTuple):
     since: float
     owner: str
     whose: str
-    dropped: Dropped
+    dropped: DroppedFile
 
 
 @dataclass(slots=True)
-class Held:
+class AssessmentCache:
     """Results by a name that nobody can guess; `tenants` share the memory. Threads share it."""
 
     clock: Clock
     tenants: int = 1
-    _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[str, _CachedAssessment] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, dropped: Dropped, principal: Principal) -> str:
+    def keep(self, dropped: DroppedFile, principal: Principal) -> str:
         """Hold it for `principal`; the name by which it is asked for."""
         name, whose, room = secrets.token_urlsafe(24), principal.whose, MOST_BYTES // max(1, self.tenants)
         with self._lock:
-            self._kept[name] = _Kept(self.clock.monotonic(), _owner(principal), whose, dropped)
+            self._kept[name] = _CachedAssessment(self.clock.monotonic(), _owner(principal), whose, dropped)
             ours = [(one, kept.dropped.size) for one, kept in self._kept.items() if kept.whose == whose]
             left = sum(size for _, size in ours)
             for one, size in ours[:-1]:  # the last is kept, however large
@@ -67,7 +67,7 @@ class Held:
                 ours, left = ours[1:], left - size
         return name
 
-    def get(self, name: str, principal: Principal) -> Dropped | None:
+    def get(self, name: str, principal: Principal) -> DroppedFile | None:
         """What is held under that name for `principal`; None where there is nothing (any more)."""
         now = self.clock.monotonic()
         with self._lock:

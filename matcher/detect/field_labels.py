@@ -27,12 +27,12 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places, within
 from matcher.columns.bitset import is_digit, is_one_of, is_word
-from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, Patterns, stretches
+from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, SearchPatterns, stretches
 from matcher.detect.candidates import Segment, joined
 from matcher.text.fold import written
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP, no_check
-from ullage.vocabulary.fields import Field
+from ullage.vocabulary.fields import FieldLabel
 
 UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
 VALUE_AFTER = re.compile(rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
@@ -44,9 +44,20 @@ SIGNS = re.compile(r"[\s_.\-]+")
 """What parts the words of an English label: `loan_amount`, `Loan Amount` and `loanAmount` are one."""
 LONGEST_HAN, MOST_WORDS = 8, 4
 """Characters of a Chinese label, and words of an English one, that may be made of parts."""
-PERSONAL = frozenset((Field.NAME, Field.PHONE, Field.ID, Field.CARD, Field.EMAIL, Field.ADDRESS, Field.PASSWORD, Field.EMPLOYER))
+PERSONAL = frozenset(
+    (
+        FieldLabel.NAME,
+        FieldLabel.PHONE,
+        FieldLabel.ID,
+        FieldLabel.CARD,
+        FieldLabel.EMAIL,
+        FieldLabel.ADDRESS,
+        FieldLabel.PASSWORD,
+        FieldLabel.EMPLOYER,
+    )
+)
 """Fields that a label made of parts names by its end: `还款卡号`, `borrower_phone`."""
-HAN_ENDS = frozenset((Field.NAME, Field.PHONE))
+HAN_ENDS = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
 """What a Chinese label that ends in a word for it names, whoever it is of: `投保人姓名`."""
 NOBODYS, ENDINGS = "-", "+"
 OWNERS = (
@@ -63,10 +74,10 @@ RECORD_WORDS = frozenset(
 
 
 @cache
-def words() -> dict[str, Field]:
+def words() -> dict[str, FieldLabel]:
     """Word, lower case, to its label."""
     of_kinds = {name: kind.field for kind in kinds().values() for name in kind.headers}
-    return {name: Field(label) for label, names in _lines("labels.tsv") for name in names} | of_kinds
+    return {name: FieldLabel(label) for label, names in _lines("labels.tsv") for name in names} | of_kinds
 
 
 @cache
@@ -83,7 +94,7 @@ def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
             yield first, others
 
 
-def label_of(cell: str) -> Field | None:
+def label_of(cell: str) -> FieldLabel | None:
     """The label that a header cell names.
 
     >>> label_of(' 手机号 '), label_of('`user_phone`')
@@ -93,13 +104,13 @@ def label_of(cell: str) -> Field | None:
     return _label(text.strip("[]()【】").strip()) or _label(UNIT_BEHIND.sub("", text).strip())
 
 
-def labels_of(cells: Sequence[str]) -> tuple[Field | None, ...]:
+def labels_of(cells: Sequence[str]) -> tuple[FieldLabel | None, ...]:
     """The labels of a header's cells; () where fewer than two name a field: that is no header."""
     labels = tuple(label_of(cell) for cell in cells)
     return labels if sum(label is not None for label in labels) >= 2 else ()
 
 
-def label_before(cell: str) -> tuple[Field, str] | None:
+def label_before(cell: str) -> tuple[FieldLabel, str] | None:
     """Label and value of a cell such as `手机: …`, where a known word stands before the value."""
     match = VALUE_AFTER.match(cell)
     if match is None:
@@ -131,14 +142,14 @@ def tails() -> frozenset[bytes]:
 
 
 @cache
-def _known() -> dict[str, Field]:
+def _known() -> dict[str, FieldLabel]:
     """Every form of every word: in traditional characters too, and an English one without the signs between its parts."""
     spelt = {form: label for word, label in words().items() for form in written(word)}
     return {**{SIGNS.sub("", word): label for word, label in spelt.items()}, **spelt}
 
 
 @lru_cache(maxsize=4096)
-def _label(word: str) -> Field | None:
+def _label(word: str) -> FieldLabel | None:
     """The label of a word, in any case, which may begin with whose it is."""
     parted = CAMEL.sub("_", word).lower()
     for form in dict.fromkeys((low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))):
@@ -147,13 +158,14 @@ def _label(word: str) -> Field | None:
     return _made(word)
 
 
-def _made(word: str) -> Field | None:
+def _made(word: str) -> FieldLabel | None:
     """The label of a word that is made of parts."""
     parts = _parts(word)
     if not parts or any(part in parts for part in stems()[NOBODYS]):
         return None
     label = next(
-        (label for label, known in stems().items() if label in Field.__members__ and any(map(parts.__contains__, known))), None
+        (label for label, known in stems().items() if label in FieldLabel.__members__ and any(map(parts.__contains__, known))),
+        None,
     )
     if label is None:
         return (
@@ -162,7 +174,7 @@ def _made(word: str) -> Field | None:
             else next((_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in HAN_ENDS), None)
         )
     ends = (_known().get(word.lower()[at:]) for at in range(1, len(word)))
-    return next((end for end in ends if end in PERSONAL), Field(label))
+    return next((end for end in ends if end in PERSONAL), FieldLabel(label))
 
 
 def _parts(word: str) -> Sequence[str]:
@@ -197,7 +209,7 @@ TOP = 2048
 """Bytes of a text in which the header of a card column stands."""
 
 
-class Column(NamedTuple):
+class LabelColumn(NamedTuple):
     """The cells below a header's cell, which is one of the names asked for: bytes [start, end) without quotes, i64[n]."""
 
     name: str
@@ -205,7 +217,7 @@ class Column(NamedTuple):
     end: Places
 
 
-class Header(NamedTuple):
+class TableHeader(NamedTuple):
     """A header: its separator, how many of them a row has, and the number of each column that is asked for, with its name."""
 
     separator: bytes
@@ -220,7 +232,7 @@ def labelled_kinds() -> tuple[Kind, ...]:
 
 
 @cache
-def patterns() -> Patterns:
+def patterns() -> SearchPatterns:
     """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone.
 
     Of headers it is only told whether there may be any: `header_lines` looks for them.
@@ -230,13 +242,13 @@ def patterns() -> Patterns:
     gates = [_header_gate(labels) for labels in _header_labels()]
     alone = [f"[^0-9A-Za-z](?:{kind.alone})[^0-9A-Za-z]".encode() for kind in wanted if kind.alone]
     flags = (*(TEXT for _ in behind), *(BYTES | ONCE for _ in gates), *(BYTES for _ in alone))
-    return Patterns((*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone)))
+    return SearchPatterns((*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone)))
 
 
 @cache
-def card_headers() -> Patterns:
+def card_headers() -> SearchPatterns:
     """A card label as a header's cell."""
-    return Patterns((header_pattern(headers_of(kinds()[CARD])).encode(),), TEXT)
+    return SearchPatterns((header_pattern(headers_of(kinds()[CARD])).encode(),), TEXT)
 
 
 @cache
@@ -381,7 +393,7 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     return np.unique(np.concatenate(found))
 
 
-def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Column]:
+def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[LabelColumn]:
     """The columns below those of `lines` (numbers, ascending) that are headers.
 
     `names` maps a header's word, in lower case, to the name that its column gets. A table goes from its header to the next, or to
@@ -399,18 +411,18 @@ def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Colum
     ]
 
 
-def _header(line: bytes, names: Mapping[str, str]) -> Header | None:
+def _header(line: bytes, names: Mapping[str, str]) -> TableHeader | None:
     """What `line` says of the columns below it, if one of its cells is in `names`, and another as well or both name fields."""
     text = line[:LONGEST_HEADER].decode(errors="replace")
     for separator in SEPARATORS:
         cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
         named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
         if len(cells) > 1 and (len(named) > 1 or labels_of(cells)):
-            return Header(separator, len(cells) - 1, named) if named else None
+            return TableHeader(separator, len(cells) - 1, named) if named else None
     return None
 
 
-def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str]) -> Iterator[Column]:
+def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str]) -> Iterator[LabelColumn]:
     """The columns under one header, in the lines before `last` and before the end of the text."""
     first, below = batch.line_starts[line : line + 2].tolist()
     head = _header(batch.text(first, below - 1), names)
@@ -429,7 +441,7 @@ def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping
         for _ in range(STRIPPED):
             start = start + ((start < end) & is_one_of(batch.data[start], QUOTES))
             end = end - ((start < end) & is_one_of(batch.data[end - 1], QUOTES))
-        yield Column(name, start, end)
+        yield LabelColumn(name, start, end)
 
 
 def _marks(data: Bytes, separator: bytes) -> Places:

@@ -26,7 +26,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it has
 
 from crawlers.fetching.addresses import Address
 from crawlers.fetching.latency import answered, asked
-from crawlers.fetching.middlewares import Refused
+from crawlers.fetching.middlewares import RequestRefusal
 from crawlers.fetching.proxy import Proxy, Roots
 
 Resolved = dict[str, tuple[Address, ...]]
@@ -34,7 +34,7 @@ Resolved = dict[str, tuple[Address, ...]]
 
 
 @implementer(IReactorPluggableNameResolver, IHostnameResolver, IHostResolution)
-class _Pinned:
+class _PinnedReactor:
     """The reactor, for whom there is one host and it is at `addresses`: no name is looked up."""
 
     def __init__(self, reactor: Any, addresses: Sequence[Address]) -> None:
@@ -76,13 +76,13 @@ class PinnedPool(HTTPConnectionPool):
         self._proxy = proxy
 
     def getConnection(self, key: Any, endpoint: object) -> Deferred[Any]:  # noqa: ARG002, N802 - Twisted's names
-        """As Twisted's; fails with `Refused` for a host that nobody let pass, and for anything but HTTP and HTTPS."""
+        """As Twisted's; fails with `RequestRefusal` for a host that nobody let pass, and for anything but HTTP and HTTPS."""
         scheme, host, port = key[0], key[1], key[2]
         if self._proxy:
             return self._by_proxy(self._proxy, key)
         addresses = self._resolved.get(host.decode("ascii", "replace").lower())
         if not addresses or scheme not in {b"http", b"https"}:
-            return fail(Refused("address"))
+            return fail(RequestRefusal("address"))
         made: Any = _OnDemand(lambda: self._endpoint(scheme, host, port, addresses))
         return super().getConnection(key, made)
 
@@ -92,13 +92,13 @@ class PinnedPool(HTTPConnectionPool):
         if scheme == b"http-proxy":
             return super().getConnection(key, proxy.entrance(self._reactor_of_pool, self._timeout))
         if host.decode("ascii", "replace").lower() not in self._resolved or scheme not in {b"http", b"https"}:
-            return fail(Refused("address"))
+            return fail(RequestRefusal("address"))
         plain = proxy.endpoint(self._reactor_of_pool, host, port, self._timeout)
         made = wrapClientTLS(self._policy.creatorForNetloc(host, port), plain) if scheme == b"https" else plain
         return super().getConnection(key, made)
 
     def _endpoint(self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]) -> Any:
-        pinned = _Pinned(self._reactor_of_pool, addresses)
+        pinned = _PinnedReactor(self._reactor_of_pool, addresses)
         plain: Any = HostnameEndpoint(pinned, host.decode("ascii"), port, timeout=self._timeout)
         return wrapClientTLS(self._policy.creatorForNetloc(host, port), plain) if scheme == b"https" else plain
 

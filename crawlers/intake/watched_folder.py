@@ -31,7 +31,7 @@ Take = Callable[[Path], int]
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedFolder:
     """One folder. `remove` deletes what was taken instead of keeping it: leaked text does not stay in clear."""
 
     folder: Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ullage.bus import CAPTURES, Bus, Lag, Place, Publisher, Subscription
+from ullage.bus import CAPTURES, Bus, Lag, PartitionPosition, Publisher, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RoutedBus:
         """See `Bus.lag`."""
         return self._of(topic).lag(topic, group)
 
-    def places(self, topic: str, group: str) -> Mapping[int, Place]:
+    def places(self, topic: str, group: str) -> Mapping[int, PartitionPosition]:
         """See `Bus.places`."""
         return self._of(topic).places(topic, group)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from alerts.records import Exposure, Original, Sighting, claim_id
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.merge import Merge
 from ullage.records import Finding
 
@@ -55,7 +55,7 @@ def remove(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
     """
     gone, merging = {sighting.id: sighting.incident for sighting in replaced}, Merge(store)
     for incident in set(gone.values()):
-        found = store.scroll(Exposure, Where({"incident": (incident,)}))
+        found = store.scroll(Exposure, DocumentFilter({"incident": (incident,)}))
         ids = {exposure.id for exposure in found if not gone.keys().isdisjoint(exposure.sightings)}
         left = {id_: without(exposure, gone) for id_, exposure in merging.mget(Exposure, ids).items()} if ids else {}
         merging.put(exposure for exposure in left.values() if exposure)

@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import subjects
-from matcher.watchlist.file import ERASED_SUFFIX, Header, erased_path, read_header
+from matcher.watchlist.file import ERASED_SUFFIX, WatchlistHeader, erased_path, read_header
 from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.sizes import FOLDER as SIZES
 from matcher.watchlist.sizes import Sizes, require
@@ -82,7 +82,7 @@ def path_of(data: Path, tenant: str, epoch: int) -> Path:
 
 def install(
     data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False, shrink: bool = False
-) -> Header:
+) -> WatchlistHeader:
     """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was installed stays in use until then.
 
     It is copied, or with `move`, from a folder of the same file system, taken away from there.
@@ -148,7 +148,7 @@ def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
     return opened.customers
 
 
-def _refuse(header: Header, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
+def _refuse(header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
     """ConfigError for a list that this host must not use."""
     if header.tenant != tenant:
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
@@ -172,7 +172,7 @@ def tenants(data: Path) -> list[str]:
     return sorted({p.parent.name for p in (data / FOLDER).glob(f"*/*{SUFFIX}")})
 
 
-def tag_keys(header: Header, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
+def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
     """The taggers for a list with this header, which lies at `path`, once the keys that match needs proved to be the list's own.
 
     ConfigError names the key that is not. What has no check value beside it gets one then.
@@ -188,7 +188,7 @@ def tag_keys(header: Header, path: Path, keys: KeyStore, tenant: str) -> TagKeys
     return tags
 
 
-def check_keys(header: Header, path: Path, keys: KeyStore, kind: str) -> None:
+def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
     """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside which the list was built."""
     for name, value in header.checks:
         if Path(name).name.startswith(kind) and keys.is_here(name):

@@ -1,4 +1,4 @@
-"""What was erased does not come back: findings without the customers who have a tombstone (`ullage.lookup.erased`).
+"""What was erased does not come back: findings without the customers who have a tombstone (`ullage.lookup.tombstones`).
 
 Tombstones are claims: they are written once, found by id, and kept as long as incidents are, longer than the bus keeps anything.
 One more claim a tenant, the marker, says that there are any and when the last was set, so that where nobody was ever erased a
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from alerts.records import Background, Claim, Exposure, Incident, claim_id
-from alerts.store import IncidentStore, Where
-from ullage.lookup.erased import EVERYBODY, MARK, SETTLED, tombstone
+from alerts.store import DocumentFilter, IncidentStore
+from ullage.lookup.tombstones import EVERYBODY, MARK, SETTLED, tombstone
 from ullage.records import Finding
 
 OF = "erased"
@@ -28,7 +28,7 @@ BEGINNING = 4
 
 
 @dataclass(slots=True)
-class Awaited:
+class Tombstone:
     """Of whom something may still come: whose handle begins so and has this tombstone, or everybody of the tenant."""
 
     tenant: str
@@ -67,13 +67,13 @@ def wait_for(store: IncidentStore, tenant: str, handle: str, now: datetime, orig
     store.put([Claim(id=id_, tenant=LATE, incident="", at=now) for id_ in ids])
 
 
-def awaited(store: IncidentStore) -> list[Awaited]:
+def awaited(store: IncidentStore) -> list[Tombstone]:
     """All of whom something may still come, as the last `refresh` shows it."""
-    found = dict[str, Awaited]()
-    for claim in store.scroll(Claim, Where({"tenant": (LATE,)})):
+    found = dict[str, Tombstone]()
+    for claim in store.scroll(Claim, DocumentFilter({"tenant": (LATE,)})):
         tenant, whose, original = claim.id.removeprefix(f"{LATE}:").split(":", 2)
         mark, beginning = whose[:MARK], whose[MARK:]
-        one = found.setdefault(f"{tenant}:{mark}", Awaited(tenant, mark, beginning, claim.at))
+        one = found.setdefault(f"{tenant}:{mark}", Tombstone(tenant, mark, beginning, claim.at))
         one.at = max(one.at, claim.at)
         one.claims.append(claim.id)
         one.originals += filter(None, [original])

@@ -21,8 +21,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from alerts.accounts.roles import PERMISSIONS
-from alerts.search.asked import known_query
-from alerts.search.site import Site
+from alerts.search.query_words import known_query
+from alerts.search.site import Console
 from ullage.errors import ConfigError
 
 ANYBODY, LOGGED_IN = "anybody", "logged in"
@@ -34,13 +34,13 @@ class Needs:
 
     permission: str
 
-    async def __call__(self, request: Request) -> Site:  # in the loop: a thread would cost more than what it does
+    async def __call__(self, request: Request) -> Console:  # in the loop: a thread would cost more than what it does
         """The site narrowed to who asks; ForbiddenError where they may not, QueryError for what the route does not know."""
         principal = request.state.principal
         if self.permission in PERMISSIONS:
             principal.require(self.permission)
         known_query(request)
-        site: Site = request.app.state.site
+        site: Console = request.app.state.site
         return site.seen_by(principal)
 
 
@@ -78,7 +78,7 @@ def require_named(app: FastAPI) -> frozenset[str]:
     """ConfigError for a route that names no permission; returns the paths that need no login."""
     for route in routes_of(app):
         if not needed(route):
-            raise ConfigError(f"the route {route.path} names no permission: give it `may(...)`, see alerts/search/may.py")
+            raise ConfigError(f"the route {route.path} names no permission: give it `may(...)`, see alerts/search/permissions.py")
     return frozenset(route.path for route in routes_of(app) if needed(route) == {ANYBODY})
 
 

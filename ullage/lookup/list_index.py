@@ -58,7 +58,7 @@ CURE = "load it again with `ullage watchlist load --enrolled`, or remove it: the
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ListHeader:
     """What a list says of itself: `key` is the name of the index key and `check` its check value, the dates are ISO."""
 
     version: int
@@ -76,14 +76,14 @@ def path_of(data: Path, tenant: str) -> Path:
     return data / FOLDER / f"{tenant}{SUFFIX}"
 
 
-def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> Header:
+def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> ListHeader:
     """The header of a list under the newest index key."""
     name = f"{tenant}/index-{epochs(keys, tenant, 'index')[-1]}.key"
     check = check_value(keys.read(name), name)
-    return Header(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
+    return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
 
 
-def write(path: Path, header: Header, pairs: Iterable[Tags], key: Ed25519PrivateKey) -> Header:
+def write(path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey) -> ListHeader:
     """Write a list, signed and whole or not at all; `pairs` (n, 32) come in order, each once."""
     draft = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,7 +119,7 @@ def _blocks(pairs: Iterable[Tags]) -> Iterator[bytes]:
         yield bytes(held)
 
 
-class Enrolled:
+class VerifiedList:
     """One list, its signature, its size and the key of its tags verified; ConfigError or CorruptError say what is wrong."""
 
     def __init__(self, path: Path, keys: KeyStore, tenant: str) -> None:
@@ -232,7 +232,7 @@ class Enrolled:
         return CorruptError(f"{self.path} is not what was signed: {CURE}")
 
 
-def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> Header:
+def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
     """The header of a file that begins so, verified."""
     place = len(MAGIC) + _LENGTH.size
     if len(start) < BODY or not start.startswith(MAGIC):
@@ -246,7 +246,7 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> Header:
     said = read_json(head)
     if said.get("version") != VERSION:
         raise ConfigError(f"{path} has version {said.get('version')}, this ullage reads {VERSION}: {CURE}")
-    header = Header(**said)
+    header = ListHeader(**said)
     if any(start[place + length + SIGNATURE :]):
         raise CorruptError(f"{path} is damaged behind its header: {CURE}")
     if header.tenant != tenant:
@@ -262,13 +262,13 @@ class EnrolledLists:
 
     data: Path
     keys: KeyStore
-    _opened: dict[str, tuple[tuple[int, int, int], Enrolled]] = field(default_factory=dict)
+    _opened: dict[str, tuple[tuple[int, int, int], VerifiedList]] = field(default_factory=dict)
 
     def tenants(self) -> list[str]:
         """Whose lists are here."""
         return sorted(path.name.removesuffix(SUFFIX) for path in (self.data / FOLDER).glob(f"*{SUFFIX}"))
 
-    def of(self, tenant: str, now: datetime) -> Enrolled | None:
+    def of(self, tenant: str, now: datetime) -> VerifiedList | None:
         """The list of a tenant; None where there is none, or it has expired: customers came since who are not on it."""
         path = path_of(self.data, tenant)
         with contextlib.suppress(FileNotFoundError):
@@ -276,6 +276,6 @@ class EnrolledLists:
             identity = status.st_ino, status.st_mtime_ns, status.st_size
             known = self._opened.get(tenant)
             if known is None or known[0] != identity:
-                known = self._opened[tenant] = (identity, Enrolled(path, self.keys, tenant))
+                known = self._opened[tenant] = (identity, VerifiedList(path, self.keys, tenant))
             return known[1] if datetime.fromisoformat(known[1].header.expires) > now else None
         return None

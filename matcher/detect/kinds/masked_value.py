@@ -1,4 +1,4 @@
-"""Masked values in a batch, as `ullage.identifiers.masked` describes them: `138****8000`, `440301********1234`.
+"""Masked values in a batch, as `ullage.identifiers.masked_value` describes them: `138****8000`, `440301********1234`.
 
 One beside a mask of the other kind counts as a candidate, as phone and resident ID of one row may tell who it is about; any other
 is weak.
@@ -15,9 +15,9 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
 from matcher.columns.bitset import is_word
-from matcher.columns.literals import Patterns
+from matcher.columns.literals import SearchPatterns
 from matcher.detect.candidates import Segment
-from ullage.identifiers.masked import FORM, HIDDEN, KEPT, SHOWN
+from ullage.identifiers.masked_value import FORM, HIDDEN, KEPT, SHOWN
 from ullage.lookup.written_forms import DOMESTIC
 
 WIDTH, TAIL, LONGEST_SIGN = 24, 4, 3
@@ -49,9 +49,9 @@ def _shapes() -> tuple[_Shape, ...]:
 
 
 @cache
-def patterns() -> Patterns:
+def patterns() -> SearchPatterns:
     """Masks as they are written, which may go on."""
-    return Patterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)  # the case of x counts
+    return SearchPatterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)  # the case of x counts
 
 
 def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:

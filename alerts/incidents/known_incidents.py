@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from alerts.records import Holding
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 
 
 def held(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
@@ -18,6 +18,6 @@ def held(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
         return {}
     store.refresh(Holding)
     wanted = frozenset(values)
-    found = list(store.scroll(Holding, Where({"values": wanted})))
+    found = list(store.scroll(Holding, DocumentFilter({"values": wanted})))
     found.sort(key=lambda one: (-one.turn, one.at, one.id), reverse=True)  # the last of a value is the one that counts
     return {value: one for one in found for value in one.values if value in wanted}

@@ -11,16 +11,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from alerts.incidents import fold, replay
-from alerts.incidents.fold import Known
-from alerts.incidents.held import held
+from alerts.incidents.fold import KnownIncident
+from alerts.incidents.known_incidents import held
 from alerts.incidents.status import UNDECIDED, statuses
-from alerts.read.opened import opened_by, wait_for
+from alerts.read.opened_incidents import opened_by, wait_for
 from alerts.records import Exposure, Incident
-from alerts.store import IncidentStore, Where, configured_store
+from alerts.store import DocumentFilter, IncidentStore, configured_store
 from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.lock import HeldError
-from ullage.incidents import Earlier, Opened
+from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Finding
 from ullage.settings import Context
 
@@ -30,45 +30,47 @@ REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 
 @contextlib.contextmanager
-def assessed(context: Context, *, to_open: bool = False) -> Iterator[Assessed]:
+def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedIncidents]:
     """The configured store as `assess` asks it. ConfigError where there is none yet, unless something is `to_open`."""
     context.require_data()
     url = context.settings.store.url
     if url.startswith(EMBEDDED) and not to_open and not (context.data / url.removeprefix(EMBEDDED)).is_file():
         raise ConfigError("there is no incident store here yet")
     with contextlib.closing(configured_store(context)) as store:
-        yield Assessed(context, store)
+        yield AssessedIncidents(context, store)
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
+class AssessedIncidents:
     """See `ullage.incidents.Incidents`."""
 
     context: Context
     store: IncidentStore
 
-    def earlier(self, finding: Finding) -> Earlier:
+    def earlier(self, finding: Finding) -> IncidentHistory:
         """See there."""
-        compared = self.store.count(Incident, Where({"tenant": (finding.tenant,)}))
+        compared = self.store.count(Incident, DocumentFilter({"tenant": (finding.tenant,)}))
         seen: replay.Seen = {subject: {} for subject in replay.sample(finding)}
         if seen:
-            replay.remember(seen, self.store.scroll(Exposure, Where({"tenant": (finding.tenant,), "subject": tuple(seen)})))
+            replay.remember(
+                seen, self.store.scroll(Exposure, DocumentFilter({"tenant": (finding.tenant,), "subject": tuple(seen)}))
+            )
         holders = held(self.store, fold.claims_of(finding))
         stored = self.store.mget(Incident, {one.incident for one in holders.values() if one.incident})
-        known = {id_: Known.of(incident) for id_, incident in stored.items()}
+        known = {id_: KnownIncident.of(incident) for id_, incident in stored.items()}
         where = fold.place(finding, holders, known)
         before = replay.replay_of(finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen])
         told = bool(before.of) and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
-        return Earlier(before.share, before.of, "" if where.opens else where.incident, compared, told)
+        return IncidentHistory(before.share, before.of, "" if where.opens else where.incident, compared, told)
 
-    def folded(self, findings: Collection[str], seconds: float) -> dict[str, Opened]:
+    def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
         """See `ullage.incidents.Incidents`."""
         found, why = opened_by(self.store, findings), WAITED
         if len(found) < len(findings) and self._is_embedded and self._fold():
             found, why = opened_by(self.store, findings), REFUSED
         elif len(found) < len(findings):
             found = wait_for(self.store, self.context.clock, findings, seconds)
-        return {id_: found.get(id_) or Opened(why_not=why) for id_ in findings}
+        return {id_: found.get(id_) or IncidentReference(why_not=why) for id_ in findings}
 
     @property
     def _is_embedded(self) -> bool:

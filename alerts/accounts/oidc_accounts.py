@@ -15,7 +15,7 @@ from typing import Any
 
 from alerts.accounts.accounts import NAME, Accounts, User, checked_roles, checked_tenants, named_in
 from alerts.accounts.desk import said
-from alerts.accounts.journeys import RefusedError
+from alerts.accounts.journeys import LoginRefusedError
 from alerts.accounts.roles import ALL
 from ullage.audit import Trail
 from ullage.errors import ConfigError
@@ -51,7 +51,7 @@ def checked_subject(settings: OidcSettings, given: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
+class OidcAccounts:
     """Turns claims that are believed into accounts."""
 
     settings: OidcSettings
@@ -63,12 +63,12 @@ class Vouched:
         subject = subject_of(self.settings, claims["sub"])
         user = self.accounts.of_subject(subject)
         if user and user.is_disabled:
-            raise RefusedError(CLOSED, f"account {user.name}: is closed")
+            raise LoginRefusedError(CLOSED, f"account {user.name}: is closed")
         if user and not user.is_mapped:
             return user
         try:
             roles, tenants = self._granted(claims, user)
-        except RefusedError:
+        except LoginRefusedError:
             if user:
                 self.trail.append("account.sessions", f"account {user.name}: its sessions end", actor=BY)
                 self.accounts.end_sessions(user.name)
@@ -92,26 +92,26 @@ class Vouched:
         grants = [one for one in self.settings.grants.values() if one.value in has]
         who = f"account {user.name}" if user else "somebody without an account"
         if not grants:
-            raise RefusedError(
+            raise LoginRefusedError(
                 Phrase("You have no account here. An operator can make one for your subject: %(subject)s", subject=claims["sub"]),
                 f"{who}: no group that grants anything here",
             )
         try:
             return together(grants)
         except ConfigError as error:
-            raise RefusedError(TOGETHER, f"{who}: {error}") from None
+            raise LoginRefusedError(TOGETHER, f"{who}: {error}") from None
 
     def _made(self, claims: Mapping[str, Any], subject: str, roles: Collection[str], tenants: Collection[str]) -> User:
         given = claims.get(self.settings.name)
         name = unicodedata.normalize("NFKC", given).partition("@")[0].strip() if isinstance(given, str) else ""
         if not NAME.fullmatch(name) or identifier_in(name):
-            raise RefusedError(
+            raise LoginRefusedError(
                 Phrase("The identity provider gives no name for you that can be one here: an operator has to look at it."),
                 f"somebody without an account: claim {self.settings.name} has no name that can be one here",
             )
         name = named_in(name, tenants)
         if self.accounts.user(name):
-            raise RefusedError(
+            raise LoginRefusedError(
                 Phrase("Somebody else has an account of your name here: an operator has to make one for you."),
                 f"account {name}: the name is taken, and not by the subject that came",
             )

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from matcher.unpack import kinds
-from matcher.unpack.kinds import Format
+from matcher.unpack.kinds import FileFormat
 from matcher.unpack.protocol import CONTENT, SEPARATOR
-from matcher.unpack.walk import CHUNK, Counted, Walk, peeked
+from matcher.unpack.walk import CHUNK, SizedChunks, Walk, peeked
 
 FIRST_STEP = 256
 """Bytes that a new stream is fed at first: what is left over when it ends is copied, and there may be very many tiny ones."""
@@ -88,7 +88,7 @@ class _Gzip:
 
 def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
     """A compressed stream. A tar in it stands in its place: `a.tar.gz!/b.csv`."""
-    source = Counted(chunks)
+    source = SizedChunks(chunks)
     head, whole = peeked(inflated(walk.container, source), kinds.HEAD)
     if kinds.sniff(head) == "tar":
         walk.opened("tar", walk.budget.measured(whole, lambda: source.count), path, depth)
@@ -151,10 +151,10 @@ DECODERS: dict[str, Callable[[], Decoder]] = {"gz": _Gzip, "bz2": bz2.BZ2Decompr
 BZ2 = tuple(b"BZh%d%b" % (level, mark) for level in range(1, 10) for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"))
 """The first block of bzip2, or that there is none."""
 FORMATS = (
-    Format("gz", inflate, starts=(b"\x1f\x8b\x08",), containers=("gzip",), streams=True),
-    Format("bz2", inflate, starts=BZ2, containers=("bzip2",), streams=True),
-    Format("xz", inflate, starts=(b"\xfd7zXZ\0",), is_binary=is_lzma, streams=True),
-    Format(
+    FileFormat("gz", inflate, starts=(b"\x1f\x8b\x08",), containers=("gzip",), streams=True),
+    FileFormat("bz2", inflate, starts=BZ2, containers=("bzip2",), streams=True),
+    FileFormat("xz", inflate, starts=(b"\xfd7zXZ\0",), is_binary=is_lzma, streams=True),
+    FileFormat(
         "br",
         unbrotli,
         is_binary=lambda _head, name: name.lower().endswith(".br"),

@@ -12,7 +12,17 @@ from datetime import datetime
 
 from alerts.records.document import D, Document, E
 from alerts.records.facts import Heard
-from alerts.store import First, IncidentStore, Outcome, Page, QueryError, Read, Tally, Versions, Where
+from alerts.store import (
+    DocumentFilter,
+    DocumentPage,
+    First,
+    GroupCount,
+    IncidentStore,
+    QueryError,
+    VersionedDocument,
+    Versions,
+    WriteResult,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,7 @@ class StoreWithin:
         """Those of the documents that exist and are theirs, by id."""
         return {id_: self._seen(one) for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
 
-    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, Read[D]]:
+    def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """As `mget`, each with its version."""
         return {id_: one for id_, one in self.whole.read(kind, ids).items() if self._sees(one.document)}
 
@@ -40,45 +50,47 @@ class StoreWithin:
         self._require(documents)
         return self.whole.create(documents)
 
-    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[Outcome]:
+    def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         """Write each; QueryError, with nothing written, where one is not theirs."""
         self._require(documents)
         return self.whole.put(documents, over)
 
-    def count(self, kind: type[Document], where: Where) -> int:
+    def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """How many of theirs there are, exactly."""
         narrowed = self._counted(kind, where)
         return self.whole.count(kind, narrowed) if narrowed else 0
 
-    def search(self, kind: type[D], where: Where, limit: int = 50, after: str = "", order: str = "") -> Page[D]:
+    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
         """A page of theirs."""
         narrowed = self._counted(kind, where)
-        return self.whole.search(kind, narrowed, limit, after, order) if narrowed else Page((), "")
+        return self.whole.search(kind, narrowed, limit, after, order) if narrowed else DocumentPage((), "")
 
-    def counts(self, kind: type[Document], where: Where, parts: Sequence[Where]) -> list[int]:
+    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
         """How many of theirs fit each of `parts`."""
         narrowed = self._counted(kind, where)
         return self.whole.counts(kind, narrowed, parts) if narrowed else [0] * len(parts)
 
     def tally(
-        self, kind: type[Document], where: Where, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
-    ) -> list[Tally]:
+        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+    ) -> list[GroupCount]:
         """How many of theirs there are of each combination of values."""
         narrowed = self._counted(kind, where)
         return self.whole.tally(kind, narrowed, by, total, moments) if narrowed else []
 
-    def firsts(self, kind: type[Document], where: Where, name: str, values: Collection[str], order: str) -> dict[str, First]:
+    def firsts(
+        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+    ) -> dict[str, First]:
         """Of theirs that have each of `values` in a set, the first."""
         narrowed = self._counted(kind, where)
         return self.whole.firsts(kind, narrowed, name, values, order) if narrowed else {}
 
-    def scroll(self, kind: type[D], where: Where) -> Iterator[D]:
+    def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
         """All of theirs, in no promised order."""
         narrowed = self._narrowed(kind, where)
         if narrowed:
             yield from (self._seen(one) for one in self.whole.scroll(kind, narrowed) if self._sees(one))
 
-    def excerpts(self, kind: type[Document], where: Where, shape: type[E]) -> Iterator[E]:
+    def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
         """Excerpts of all of theirs, in no promised order."""
         narrowed = self._counted(kind, where)
         if narrowed:
@@ -120,13 +132,13 @@ class StoreWithin:
         if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
             raise QueryError("that is of another tenant")
 
-    def _counted(self, kind: type[Document], where: Where) -> Where | None:
+    def _counted(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
         """As `_narrowed`, of a class that a store can narrow by itself; any other is read document by document."""
         if kind is Heard or "tenants" in kind.model_fields:
             raise NotImplementedError
         return self._narrowed(kind, where)
 
-    def _narrowed(self, kind: type[Document], where: Where) -> Where | None:
+    def _narrowed(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
         """`where` for their tenants alone, None where nothing can be left. Of a class without tenants it stays as it is."""
         if "tenant" not in kind.model_fields:
             return where

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from alerts.records import Background, Heard, Incident, Sighting
-from alerts.store import IncidentStore, Where
+from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import Coverage, Heartbeat
@@ -57,7 +57,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class MonitoringStatus:
     """What stands behind a list: `worth`, and why in words. In `BELIEVED` an empty list means that there was nothing."""
 
     worth: Worth
@@ -66,33 +66,37 @@ class Looked:
     last: datetime | None = None
 
 
-def looked(store: IncidentStore, now: datetime) -> Looked:
+def looked(store: IncidentStore, now: datetime) -> MonitoringStatus:
     """How far a list can be believed now."""
-    hosts = list(store.scroll(Heard, Where()))
+    hosts = list(store.scroll(Heard, DocumentFilter()))
     if not hosts:
         return _unheard(store)
     since, last = min(host.first for host in hosts), max(host.last for host in hosts)
     heard = Phrase("crawl was first heard at %(since)s, last at %(last)s", since=since, last=last)
     if now - last > SILENT:
         silent = Phrase("nothing was collected since %(last)s: no heartbeat of crawl came after that", last=last)
-        return Looked("silent", silent, since, last)
+        return MonitoringStatus("silent", silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     read = sum(host.sites.get(state, 0) for host in hosts for state in SEEN)
     if not read:
         why = Phrase("none of %(sites)s sites can be read", sites=sites) if sites else Phrase("no site has been visited yet")
         nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; `ullage sites` says why", heard=heard, why=why)
-        return Looked("nothing", nothing, since, last)
+        return MonitoringStatus("nothing", nothing, since, last)
     if faults := tuple(_faults(hosts, now, sites - read, sites)):
-        return Looked("partly", Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
+        return MonitoringStatus("partly", Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
     all_read = Phrase("all %(sites)s sites are read", sites=sites) if sites > 1 else Phrase("the one site is read")
-    return Looked("looked", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
+    return MonitoringStatus("looked", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
 
 
-def _unheard(store: IncidentStore) -> Looked:
+def _unheard(store: IncidentStore) -> MonitoringStatus:
     """Without any heartbeat: findings may have come from what was handed over."""
-    if any(store.count(kind, Where()) for kind in (Incident, Sighting, Background)):
-        return Looked("handed", Phrase("only what was handed over was looked at: no heartbeat of crawl has ever reached alert"))
-    return Looked("nothing", Phrase("nothing was collected: no heartbeat of crawl and no finding has ever reached alert"))
+    if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
+        return MonitoringStatus(
+            "handed", Phrase("only what was handed over was looked at: no heartbeat of crawl has ever reached alert")
+        )
+    return MonitoringStatus(
+        "nothing", Phrase("nothing was collected: no heartbeat of crawl and no finding has ever reached alert")
+    )
 
 
 def _faults(hosts: list[Heard], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:

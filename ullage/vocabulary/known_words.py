@@ -13,7 +13,7 @@ LONGEST = 200
 """Characters of a text that is kept."""
 
 
-class Known(NamedTuple):
+class KnownSpelling(NamedTuple):
     """Characters [start, end) of a text that say what is known, and how that is spelt here: never as it was written."""
 
     start: int
@@ -21,7 +21,7 @@ class Known(NamedTuple):
     word: str
 
 
-def kept(text: str, known: Iterable[Known], *, goes_on: bool = False) -> str:
+def kept(text: str, known: Iterable[KnownSpelling], *, goes_on: bool = False) -> str:
     """The words of `known` in their order, and `…` for letters and digits between; of words that overlap the leftmost, longest.
 
     At most 200 characters; `goes_on` where there was more text than this. "" for a text that is blank.
