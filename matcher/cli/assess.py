@@ -200,7 +200,8 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
         "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
     )
     if verdict.logins:
-        grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites")
+        of_staff = f", {verdict.staff_logins} of them of staff" * bool(verdict.staff_logins)
+        grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites{of_staff}")
     if verdict.cookies:
         lasting = verdict.staff_cookies, verdict.live_cookies, verdict.session_cookies, verdict.cookies_until
         grid.add_row("cookies", f"{verdict.cookies:,} of the tenant's own sites: {cookies_in_words(*lasting)[0]}")

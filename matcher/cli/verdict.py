@@ -79,6 +79,7 @@ class TenantVerdict:
     matched_rows: int
     corroborated_rows: int
     logins: int
+    staff_logins: int
     cookies: int
     staff_cookies: int
     live_cookies: int
@@ -208,6 +209,7 @@ def _verdict(
         matched_rows=found.rows,
         corroborated_rows=found.corroborated,
         logins=whole.logins,
+        staff_logins=whole.staff_logins,
         cookies=whole.cookies,
         staff_cookies=whole.staff_cookies,
         live_cookies=whole.live_cookies,

@@ -36,7 +36,7 @@ REASONS = {
     "empty": "empty, there is nothing to read",
     "link": "a link, which is not followed: name what it leads to",
     "masked": "masked values, not looked up, since each fits many people",
-    "spelt": "eleven-digit strings in spellings that are not read",
+    "spelt": "numbers in spellings that are not read",
     "digests": "digests in a form that is not enrolled",
     "salted": "digests of which none is of an enrolled value: salted, digested twice, or of others",
     "cookies": "cookies of a site that is not named",

@@ -24,7 +24,7 @@ IN_WORDS = {
     "empty": ("empty", "空文件"),
     "link": ("links, which are not followed", "链接（未跟随）"),
     "masked": ("masked values", "脱敏值"),
-    "spelt": ("eleven-digit strings in spellings that are not read", "写法无法读取的十一位数字"),
+    "spelt": ("numbers in spellings that are not read", "写法无法读取的号码"),
     "digests": ("digests in a form that is not enrolled", "形式未登记的摘要"),
     "salted": (
         "digests of nobody enrolled (salted, digested twice, or of others)",
