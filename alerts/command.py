@@ -80,7 +80,7 @@ from ullage.verdict import VERDICT
 GROUP = "alert"
 DUTIES, DUTIES_SECONDS = "-duties", 90.0
 """Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
-incidents = typer.Typer(no_args_is_help=True, help="Incidents on the terminal: list, show, silence, report, export them.")
+incidents = typer.Typer(no_args_is_help=True, help="List, show, decide, suppress and export incidents.")
 incidents.command("acknowledge")(desk.acknowledge)
 incidents.command("assign")(desk.assign)
 incidents.command("note")(desk.note)
@@ -96,7 +96,7 @@ incidents.command("suppressions")(noise.suppressions_list)
 
 
 def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
-    """Fold findings into incidents: score, store and count them."""
+    """Group findings into incidents, score and store them, and notify people."""
     run_alert(ctx.obj, once=once)
 
 
@@ -287,7 +287,7 @@ def incidents_list(
     flat: Annotated[bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
 ) -> None:
-    """List incidents, what burns first: what is due soonest, then the gravest and oldest. With --json the newest first."""
+    """List incidents: due soonest first, then the most severe and oldest; with --json the newest first."""
     context: Context = ctx.obj
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
     opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
@@ -349,7 +349,7 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
 
 @incidents.command("show")
 def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
-    """Show one incident in full: its verdicts with their reasons, where it was seen, everybody who is in it (handles)."""
+    """Show an incident: verdicts with reasons, sightings, and the pseudonyms of its customers."""
     context: Context = ctx.obj
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:

@@ -42,7 +42,7 @@ from ullage.settings import Context
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
 SHIPPED_CONTACT = "security@example.com"
 sites = typer.Typer()
-frontier = typer.Typer(no_args_is_help=True, help="Move what is known of sites from one crawl host to another.")
+frontier = typer.Typer(no_args_is_help=True, help="Move the crawl state of sites to another host.")
 sites.command("try")(try_site)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
@@ -51,7 +51,7 @@ Names = Annotated[
 
 
 def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
-    """Visit the sites that are due and put what is new, sealed, on the bus."""
+    """Visit the sites that are due and publish new posts, encrypted."""
     from crawlers.fetching.library_logs import silence_libraries  # noqa: PLC0415
     from crawlers.fetching.reactor import drive  # noqa: PLC0415 - `ullage sites` needs no reactor
     from crawlers.scheduling.scheduler import Scheduler  # noqa: PLC0415
@@ -90,7 +90,7 @@ def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
 
 @sites.callback(invoke_without_command=True)
 def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Where each site stands: state and since when, last new post, its own rhythm, pages waiting, next visit."""
+    """Show the state of each site: since when, last new post, usual interval, pages waiting, next visit."""
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
@@ -127,7 +127,7 @@ def frontier_export(
     file: Annotated[Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")],
     names: Names = None,
 ) -> None:
-    """Write what is known of sites into a file, for another crawl host; end their crawl here first."""
+    """Export the crawl state of sites for another host; stop crawling them here first."""
     context: Context = ctx.obj
     setup.require(context)
     with contextlib.closing(open_frontier(context)) as ours:
@@ -142,7 +142,7 @@ def frontier_import(
     names: Names = None,
     key: Annotated[Path | None, typer.Option(help="frontier.key of the host that it is from; this host's by default.")] = None,
 ) -> None:
-    """Take in what another crawl host knew of its sites; then put their files into `sites.d`."""
+    """Import the crawl state of sites from another host; then put their files into `sites.d`."""
     context: Context = ctx.obj
     setup.require(context)
     given = read_trusted(key, secret=True) if key else context.keys.read(KEY)

@@ -25,7 +25,7 @@ UNSIGNED = {
     "malformed": "is no report or proof that is signed, or was changed",
     "unknown_signer": "is signed by a key that is not known here",
 }
-app = typer.Typer(no_args_is_help=True, help="What was changed, by whom and why: list it, verify that nobody changed that.")
+app = typer.Typer(no_args_is_help=True, help="Show who changed what and why, and verify that the log is complete and unchanged.")
 
 
 @app.command()
@@ -37,7 +37,7 @@ def verify(
     as_json: AsJson = False,
     expect: Annotated[Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")] = None,
 ) -> None:
-    """Walk every chain and say where a line is not as it was written, or one is missing; or look at one signed file."""
+    """Verify every audit log, or one signed file, and say where an entry is changed or missing."""
     context: Context = ctx.obj
     context.require_data()
     if file is not None:
@@ -97,7 +97,7 @@ def list_(
     tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
 ) -> None:
-    """List changes, the newest last. What is listed is not verified: `ullage audit verify` does that."""
+    """List audit entries, newest last. They are verified by `ullage audit verify`."""
     context: Context = ctx.obj
     context.require_data()
     everything = list(entries(context.data / FOLDER))

@@ -57,7 +57,7 @@ def backup(
         Path | None, typer.Option("--keys", help="Another folder to make, for the keys: keep it elsewhere than the data.")
     ] = None,
 ) -> None:
-    """Copy the data folder, consistent while roles run; keys go apart, or not at all."""
+    """Back up the data folder while services run. Keys are left out, or go into a folder of their own."""
     context: Context = ctx.obj
     context.require_data()
     folder, key_folder = _new(context, to, keys_to)

@@ -33,12 +33,12 @@ FILES = ("sites", "presets")
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 """Which stage reads a topic."""
 
-config = typer.Typer(no_args_is_help=True, help="Every knob with its default, unit and reason.")
+config = typer.Typer(no_args_is_help=True, help="Show every setting with its value, default, unit and reason.")
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 
 
 def init(ctx: typer.Context) -> None:
-    """Write the configuration, an example site and the keys into the data folder; what exists stays as it is."""
+    """Create the configuration, an example site and the keys in the data folder. Existing files stay as they are."""
     line = ""
     for line in setup.initialise(ctx.obj):
         typer.echo(line)
@@ -47,7 +47,7 @@ def init(ctx: typer.Context) -> None:
 
 
 def run(ctx: typer.Context, once: Once = False) -> None:
-    """The whole daemon on one machine, each role a child process: crawl, match, alert, search, intake and chat collectors."""
+    """Run all services on one machine: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
     role.no_core_dumps()
@@ -81,7 +81,7 @@ def status(
     only: Annotated[list[str] | None, typer.Argument(metavar="[ROLE]", help="This one alone: match, collect matrix …")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Whether each role that is configured here runs and is ready."""
+    """Show whether each configured service runs and is ready."""
     setup.require(ctx.obj)
     ready = True
     for words in [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
@@ -129,7 +129,7 @@ def check(
         bool, typer.Option("--accept-clock", help="Say that this machine's clock is right, after it was set or off.")
     ] = False,
 ) -> None:
-    """Reach every configured part and say what is wrong with it."""
+    """Check every configured part and say what is wrong with it."""
     if ctx.obj.faults:  # nobody knows what the parts are: but for the configuration only files are looked at
         raise FaultsError([*ctx.obj.faults, *_faults_of_files(ctx.obj)])
     if plan:
@@ -149,7 +149,7 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="A folder that `ullage backup` made.")],
     keys_from: Annotated[Path | None, typer.Option("--keys", help="The folder of the keys that it made apart.")] = None,
 ) -> None:
-    """Put a backup into the data folder, which must be empty, and check every part of it."""
+    """Restore a backup into an empty data folder and check every part of it."""
     for line in put_back(ctx.obj, source, keys_from):
         typer.echo(line)
     ctx.obj = Context(ctx.obj.data)
@@ -158,7 +158,7 @@ def restore(
 
 @config.command("show")
 def config_show(ctx: typer.Context) -> None:
-    """Print every knob: its value now, its default, unit and reason."""
+    """Print every setting: its value, default, unit and reason."""
     for line in setup.describe(ctx.obj.settings):
         typer.echo(line)
 
@@ -168,7 +168,7 @@ def letters(
     as_json: AsJson = False,
     replay: Annotated[bool, typer.Option("--replay", help="Put each back on its topic; three failures park one.")] = False,
 ) -> None:
-    """Show stage, topic, reason and age of each dead letter, never what is in it; or replay them."""
+    """List records that could not be processed, without their content, or replay them."""
     context: Context = ctx.obj
     context.require_data()
     if replay:

@@ -115,7 +115,7 @@ def erase(
     reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
     proof: Annotated[Path | None, typer.Option(help="The file of the proof; else one in the data folder's `erased`.")] = None,
 ) -> None:
-    """Erase one customer, or with --all a tenant, from everything on this host, and write a signed proof of it."""
+    """Erase a customer, or with --all a tenant, from everything on this host, and write a signed proof."""
     context: Context = ctx.obj
     context.require_data()
     if not tenant or bool(subject) == everybody:

@@ -25,8 +25,8 @@ from ullage.files.trust import read_trusted
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-user = typer.Typer(no_args_is_help=True, help="Who may use the desk: add, list, change roles, password and more.")
-token = typer.Typer(no_args_is_help=True, help="Tokens of programs that use the desk's API: add, revoke.")
+user = typer.Typer(no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions.")
+token = typer.Typer(no_args_is_help=True, help="Add and revoke API tokens of programs.")
 
 Named = Annotated[str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")]
 Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")]
@@ -59,7 +59,7 @@ def add(
         str, typer.Option(metavar="SUB", help="For whom the identity provider vouches so; there is no password then.")
     ] = "",
 ) -> None:
-    """Make an account with a password that is typed, or read from a file; never from the command line."""
+    """Add an account; its password is typed or read from a file, never from the command line."""
     context: Context = ctx.obj
     with _desk(context) as desk:
         whose = _tenants(context, tenants, everyone)
@@ -116,7 +116,7 @@ def change(
     own: Own = False,
     make: Make = False,
 ) -> None:
-    """Change an account: roles and tenants instead of the former, password, user of this machine, sessions, whether it is open.
+    """Change an account: its roles and tenants, password, system user, sessions, or disable it.
 
     Other roles or another password end its sessions; a closed account's end too, and its name stays taken.
     """
@@ -157,7 +157,7 @@ def add_token(
     tenants: Tenants = [],  # noqa: B006 - as above
     everyone: Everyone = False,
 ) -> None:
-    """Make a token and print it, once, alone on standard output; only a digest of it is kept."""
+    """Make a token and print it once; only a digest of it is kept."""
     with _desk(ctx.obj) as desk:
         made, secret = desk.add_token(name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days)
     until = moment(datetime.fromtimestamp(made.expires, UTC))
@@ -167,7 +167,7 @@ def add_token(
 
 @token.command("revoke")
 def revoke(ctx: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """End a token now."""
+    """Revoke a token."""
     with _desk(ctx.obj) as desk:
         desk.revoke(id_)
     typer.echo(f"token {id_} is revoked")

@@ -22,7 +22,7 @@ from ullage.exits import Exit
 from ullage.files.atomic_write import write_whole
 from ullage.settings import Context, Language
 
-app = typer.Typer(help="What was seen of each site, hour by hour, and why the rest was not; explain a gap.")
+app = typer.Typer(help="Show what was seen of each site, hour by hour, and explain gaps.")
 Site = Annotated[str, typer.Option(help="Of this site alone.")]
 Until = Annotated[str, typer.Option(help="To when; now by default.")]
 
@@ -70,7 +70,7 @@ def explain(
     site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
     by: By = "",
 ) -> None:
-    """Record why nothing was seen in a time. The gap still shows, and who explained it; it is in the audit log first."""
+    """Explain a coverage gap. The gap stays visible, with who explained it; the audit log has it first."""
     context: Context = ctx.obj
     who = decider(context, by, "coverage.explain").name
     with contextlib.closing(configured_store(context)) as store:

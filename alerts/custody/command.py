@@ -23,7 +23,7 @@ from ullage.display.screen import AsJson, print_list
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
-evidence = typer.Typer(no_args_is_help=True, help="What was posted, sealed to two officers: make a key, list, open.")
+evidence = typer.Typer(no_args_is_help=True, help="Open encrypted posts with the keys of two officers; list them; make a key.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
 INCIDENT = "INC-"
 
@@ -37,7 +37,7 @@ def vault_of(context: Context) -> Vault:
 def keygen(
     officer: str, out: Annotated[Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")]
 ) -> None:
-    """Make an officer's pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
+    """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
     passphrase = typer.prompt(f"Passphrase of {officer}", hide_input=True, confirmation_prompt=True)
     private, public = make_officer(out, officer, passphrase)
     typer.echo(f"{private} is {officer}'s alone; copy {public} and {public.name}.kcv into keys/evidence of match's key folder")
@@ -45,7 +45,7 @@ def keygen(
 
 @evidence.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List what is sealed: finding, incident, tenant, when, how large, to whom, whether it is held. Nothing is opened."""
+    """List encrypted posts: finding, incident, tenant, time, size, officers, hold. Nothing is opened."""
     items, faults = vault_of(ctx.obj).looked_through()
     with contextlib.closing(configured_store(ctx.obj)) as store:
         seen = store.mget(Sighting, {item.head.finding for item in items})
@@ -79,7 +79,7 @@ def open_(
     ] = None,
     by: By = "",
 ) -> None:
-    """Show what is sealed, in clear: with two officers' keys what was posted, here or in a tar; without, an incident's addresses.
+    """Decrypt posts with two officers' keys, on screen or into a tar; without keys, an incident's addresses.
 
     The desk's key opens addresses, and with --title, --author or --names that of one sighting.
     """
@@ -113,7 +113,7 @@ def hold(
     end: Annotated[bool, typer.Option("--end", help="End the hold: what is past its time expires within the hour.")] = False,
     by: By = "",
 ) -> None:
-    """Keep all that belongs to an incident, its sealed evidence included, however old it gets."""
+    """Hold all data of an incident, encrypted posts included, beyond its retention time."""
     incidents, findings = ([one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False))
     if incidents:
         with _holds(ctx.obj, by) as (holds, who):

@@ -49,7 +49,7 @@ def duty(
     by: By = "",
     as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
 ) -> None:
-    """Record that a report was sent, that a rule applies, or that it asks for nothing here; or list the rules."""
+    """Record that a report was sent, or that a regulation applies or is waived; or list the regulations."""
     context: Context = ctx.obj
     if not incident:
         _list_regimes(context)

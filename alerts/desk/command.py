@@ -62,7 +62,7 @@ def _each(
 
 
 def acknowledge(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
-    """Say that you know of incidents and deal with them; names the clocks that this starts."""
+    """Acknowledge incidents, and show the deadlines that this starts."""
     _each(ctx.obj, incidents, by, lambda cases, id_, who: cases.acknowledge(id_, by=who, note=note))
 
 
@@ -74,7 +74,7 @@ def assign(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Give incidents to somebody, by default to yourself, and say by when."""
+    """Assign incidents to somebody, by default to yourself, with a due date."""
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
@@ -88,7 +88,7 @@ def note(
     text: Annotated[str, typer.Argument(help="What is to be remembered; no identifier.")],
     by: By = "",
 ) -> None:
-    """Write something down beside an incident."""
+    """Add a note to an incident."""
     _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
 
 
@@ -104,7 +104,7 @@ def resolve(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say that incidents are done with, real, or false positives. Those with a running deadline are refused by name.
+    """Resolve incidents, or mark them as confirmed or false positive. Those with a running deadline are refused.
 
     A false positive comes back when its time is over, or when something new arrives.
     """
@@ -130,7 +130,7 @@ def takedown(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say how far a takedown has come, or write its letter, with places for the addresses that `evidence open` shows."""
+    """Record the state of a takedown, or write its letter; `evidence open` shows the addresses for it."""
     if state != "letter":
         _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note))
         return
@@ -160,7 +160,7 @@ def link(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Say that two incidents belong together, or that a sighting does not belong to one, with --note why; both say so."""
+    """Link two incidents, or detach a sighting, with the reason in --note; both show it."""
     if bool(other) == bool(detach) or (end and detach):
         raise ConfigError("name the other incident, or a sighting with --detach")
     if detach and not note.strip():

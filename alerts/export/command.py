@@ -40,7 +40,7 @@ def export(
     by: By = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
 ) -> None:
-    """Export incidents for another system; nobody who is in them goes along, but for the handles that `customers` asks for."""
+    """Export incidents to another system, without the people in them; `--format customers` exports their pseudonyms."""
     context: Context = ctx.obj
     if form == CUSTOMERS:
         _export_customers(context, incidents or [], kind, by, output)

@@ -33,7 +33,7 @@ def hand_over(
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
-    """What your shift leaves to the next: new, undecided, due within a day, unassigned, and where nothing was seen."""
+    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned, coverage gaps."""
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)

@@ -34,7 +34,7 @@ def suppress(
     end: Annotated[str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")] = "",
     by: By = "",
 ) -> None:
-    """Silence what fits: no notification until it ends. What is `statutory` and bait that was found are never silenced."""
+    """Suppress notifications that match, until a date; never those of `statutory` incidents and honeytokens."""
     context: Context = ctx.obj
     if end:
         with deciding(context, by, "noise.change") as (store, who):
@@ -58,7 +58,7 @@ def suppressions_list(
     ended: Annotated[bool, typer.Option("--ended", help="Those that have ended or were lifted too.")] = False,
     background: Annotated[bool, typer.Option("--background", help="Count the posts instead that rules call no leak.")] = False,
 ) -> None:
-    """List what is silenced, by whom, why and until when; or count the background by site and rule."""
+    """List suppressions: by whom, why and until when; or count benign posts by site and rule."""
     context: Context = ctx.obj
     if background:
         _background(context, tenant, as_json=as_json)

@@ -25,12 +25,12 @@ from ullage.settings.tenants import tenants_here
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"
-notify = typer.Typer(no_args_is_help=True, help="Channels that incidents are told on: try one, read the log.")
+notify = typer.Typer(no_args_is_help=True, help="Test a notification channel, and show what was sent.")
 
 
 @notify.command("test")
 def test(ctx: typer.Context, channel: str) -> None:
-    """Send one message about no incident to CHANNEL, now."""
+    """Send a test message to CHANNEL."""
     context: Context = ctx.obj
     settings = context.settings.notify
     if channel not in settings.channels:
@@ -52,7 +52,7 @@ def log_(
     outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
 ) -> None:
-    """What was said to whom, what still has to be, and what was given up."""
+    """Show which messages were sent, are pending, or were given up."""
     where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
     with contextlib.closing(configured_store(ctx.obj)) as store:
         items = store.search(Notification, where, limit).items

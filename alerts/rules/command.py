@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Show, replay and change the rules 
 
 @app.command()
 def show(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="verdict, background, jargon or context.")]) -> None:
-    """Print the rules, or the lexicon, of a kind that are in force, as a file to begin with."""
+    """Print the rules or lexicon of a kind that are in force, as a file to edit."""
     typer.echo(known(kind).in_force(ctx.obj.data).text, nl=False)
 
 
@@ -37,7 +37,7 @@ def replay_(
     as_json: AsJson = False,
     tenant: Tenant = "",
 ) -> None:
-    """Judge everything that is stored by rules, and count each rule's confirmed and false incidents. Nothing is written."""
+    """Judge stored incidents by rules, and count each rule's confirmed and false ones. Nothing is written."""
     context: Context = ctx.obj
     in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
     chosen = [kind_of(file).kept(file).rules] if file else [rules() for rules in in_force]
@@ -59,7 +59,7 @@ def use(
     reason: Reason,
     by: By = "",
 ) -> None:
-    """Put the rules, or the lexicon, in a file into force for what comes from now on. Its version must be higher than before.
+    """Activate a file of rules or a lexicon for new findings. Its version must be higher than before.
 
     Alert goes by rules, match by lexicons and rules: where they run on several machines, do it on each.
     """

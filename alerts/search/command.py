@@ -20,7 +20,7 @@ from ullage.settings import LOOPBACK, Context
 
 
 def search(ctx: typer.Context) -> None:
-    """Serve the desk and its API on loopback, on a socket file, or with TLS."""
+    """Serve the console and its API on loopback, on a socket, or with TLS."""
     context: Context = ctx.obj
     settings = context.settings.search
     tls = ListenerCertificate.of("search", context.data, settings.certificate, settings.key)

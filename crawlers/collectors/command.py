@@ -43,7 +43,7 @@ def collect(
     service: Annotated[Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the chats of one service; without one, say where each channel stands (exit 5: one is not seen)."""
+    """Read the chats of one service, or show the state of every channel (exit 5: one is not seen)."""
     if service:
         _collect(ctx.obj, service)
     else:

@@ -61,7 +61,7 @@ def ingest(
     ctx: typer.Context, file: File = "", watch: Watch = None, remove: Remove = False, form: Form = "", site: OfSite = "",
     channel: OfChannel = "",
 ) -> None:  # fmt: skip
-    """Take captures from another collector; a line that is refused is named by its number."""
+    """Read posts that another collector wrote; a refused line is named by its number."""
     context: Context = ctx.obj
     setup.require(context)
     if bool(file) == bool(watch):

@@ -63,7 +63,7 @@ class _Protocol(BoundedProtocol):
 
 
 def intake(ctx: typer.Context) -> None:
-    """Take captures from other collectors over HTTP, with a token; on loopback, or with TLS."""
+    """Accept posts from other collectors over HTTP, with a token; on loopback, or with TLS."""
     context: Context = ctx.obj
     setup.require(context)
     settings = context.settings.intake

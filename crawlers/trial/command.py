@@ -55,7 +55,7 @@ def try_site(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write no file.")] = False,
     json_out: AsJson = False,
 ) -> None:
-    """What a visit would make of an address, in half a minute; writes the site's file where it can be read.
+    """Examine a site for half a minute, and write its file if its posts can be read.
 
     Of a site that has a file it says why that is not seen, or silent, and what would mend it; it changes nothing then.
     """

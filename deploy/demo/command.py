@@ -38,7 +38,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Exit after the check instead of serving the page.")] = False,
     on: Annotated[Backend, typer.Option("--backend", help="distributed: on a real Kafka and Elasticsearch.")] = Backend.EMBEDDED,
 ) -> None:
-    """The whole product against real paste and forum software on loopback, with synthetic people; it checks itself."""
+    """Run the whole product against real paste and forum software, with synthetic people, and check the result."""
     context: Context = ctx.obj
     backend.require(on)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

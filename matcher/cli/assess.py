@@ -53,7 +53,7 @@ def assess(
     served: Annotated[int | None, typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end.")] = None,
     received: Annotated[int, typer.Option("--file", hidden=True, help="Match's alone: what was received.")] = 0,
 ) -> None:
-    """The verdict on a file, on one screen: real? ours? who? which scam? Nothing of it is kept.
+    """Assess a file: is it real, is it ours, who is in it, which scam is likely. Nothing of it is kept.
 
     Where something of it was not read and nobody is in the rest, there is no verdict.
     """

@@ -312,7 +312,7 @@ def _day_of(name: str) -> datetime | None:
 
 
 def match(ctx: typer.Context, once: Once = False) -> None:
-    """Stage 2: open captures in memory, match them, publish findings."""
+    """Match captured posts against the customer lists, in memory, and publish findings."""
     context: Context = ctx.obj
     require(context)
     keep_freed_memory()

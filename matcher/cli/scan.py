@@ -45,7 +45,7 @@ def scan(
     ocr: Ocr = False,
     fail: Fail = False,
 ) -> None:
-    """Match local files now: one JSON object a line. No bus, no store, nothing kept.
+    """Match local files and print JSON Lines. Nothing of them is kept.
 
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """

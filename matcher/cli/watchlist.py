@@ -64,9 +64,9 @@ from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
 app = typer.Typer(
-    no_args_is_help=True, help="The hashed list of a tenant's customers: build it and load it, on one machine or apart."
+    no_args_is_help=True, help="Build, load and update customer lists, on one machine or on a separate build host."
 )
-subjects = typer.Typer(no_args_is_help=True, help="From handles back to customer references, on the building host.")
+subjects = typer.Typer(no_args_is_help=True, help="Resolve customer pseudonyms to customer references, on the build host.")
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24
 
@@ -87,7 +87,7 @@ def load(
     enrolled: Enrol = False,
     shrink: Shrink = False,
 ) -> None:
-    """Build and install on one machine, with the keys of a new tenant; or install a list (.watchlist, .delta) built elsewhere."""
+    """Load a customer file, with keys for a new tenant; or install a list (.watchlist, .delta) built elsewhere."""
     context: Context = ctx.obj
     context.require_data()
     if built := next((one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None):
@@ -155,7 +155,7 @@ def stamp(
     long: Long = "",
     delimiter: Delimiter = "",
 ) -> None:
-    """Record the SHA-256 of a list of bait in the audit log before it is handed out; or --check a file that was recorded."""
+    """Record the SHA-256 of a list of honeytokens in the audit log before it is handed out; or --check one."""
     context: Context = ctx.obj
     context.require_data()
     if check:
@@ -207,7 +207,7 @@ def build(
     shrink: Shrink = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
 ) -> None:
-    """On the building host: write the signed watchlist and the sealed way back."""
+    """Build a signed list and its encrypted references, on the build host."""
     context: Context = ctx.obj
     source = source_of(file, map_, columns, long, delimiter, witness)
     if estimate:
@@ -290,7 +290,7 @@ def update(
     witness: WitnessColumns = "",
     shrink: Shrink = False,
 ) -> None:
-    """A day's changes to the list, without building it again; what was changed before stays changed."""
+    """Apply a day's changes to a list without building it again."""
     context: Context = ctx.obj
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
@@ -334,7 +334,7 @@ def show(
     history: Annotated[bool, typer.Option("--history", help="What was done with lists here, the newest first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The history as one JSON object a line.")] = False,
 ) -> None:
-    """What is installed: customers, entries a kind as built, changes since, expiry; or what was done with it, by whom."""
+    """Show the installed list: customers, entries by kind, changes since, expiry; or its history."""
     context: Context = ctx.obj
     context.require_data()
     if only:
@@ -367,7 +367,7 @@ def show(
 def rotate_key(
     ctx: typer.Context, tenant: TenantName, *, retire: Retire = False, index: OfIndex = False, early: Early = False
 ) -> None:
-    """Open a new epoch (then `load` fills it; both live), or end the dual window."""
+    """Start a new key generation, which `load` fills while both are live; or retire the old one."""
     context: Context = ctx.obj
     _known(context, tenant)
     if early and not (index and retire):
@@ -413,7 +413,7 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
 
 @subjects.callback()
 def _subjects() -> None:
-    """From handles back to customer references, on the building host."""
+    """Resolve customer pseudonyms to customer references, on the build host."""
 
 
 @subjects.command("resolve")
@@ -424,7 +424,7 @@ def resolve(
     reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
     tenant: Annotated[str, typer.Option("--tenant")] = "",
 ) -> None:
-    """CSV `handle,customer_ref` on standard output, and an entry in the audit log."""
+    """Print CSV `handle,customer_ref`, with an entry in the audit log."""
     context: Context = ctx.obj
     if not case.strip() or not reason.strip():
         raise ConfigError("--case and --reason must say something: they go into the audit record")
