@@ -32,7 +32,7 @@ def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pyt
         alive.append(sum(one() is not None for one in made))
         return read(*given)
 
-    monkeypatch.setattr(batches, "Searched", searched)
+    monkeypatch.setattr(batches, "SearchResult", searched)
     monkeypatch.setattr(batches, "read", counted)
     monkeypatch.setattr(batches, "BATCH", 1)
     readings = matcher_of(bank).read(capture(id=f"{n}", body=body.encode()) for n, body in enumerate(bodies))

@@ -104,14 +104,6 @@ def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_crawl_starts_without_reading_the_source_of_whoever_imports_scrapy() -> None:
-    """Scrapy does so for each class that it has renamed, which took a sixth of crawl's start."""
-    code = "import inspect; asked = []; inspect.stack = lambda *_: asked.append(1) or [None, (None,)]"
-    code += "; import crawlers.command, crawlers.scheduling.scheduler, crawlers.trial.look; print(asked)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.parametrize("words", ["init", "status", "user list", "config show", "dead-letters", "sites"])
 def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(words: str, data: Path) -> None:
     """Each takes as long as a tenth of such a command."""

@@ -7,8 +7,8 @@ import pytest
 from matcher.unpack import kinds, protocol, readers
 
 NEW = """
-from matcher.unpack.kinds import Format
-FORMATS = (Format("new", lambda walk, body, path, depth: None, starts=(b"NEW\\\\0",)),)
+from matcher.unpack.kinds import FileFormat
+FORMATS = (FileFormat("new", lambda walk, body, path, depth: None, starts=(b"NEW\\\\0",)),)
 """
 
 
