@@ -28,7 +28,7 @@ from ullage.identifiers import card, phone, resident_id
 FEWEST, SHARE = 3, 0.8
 """How many numbers are written in one way, and how many of those that are written so are numbers."""
 MOST = 1 << 11
-"""Candidates of one text, of each length, that are looked at."""
+"""Candidates of one text that are looked at; the others count as these do."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(FACTOR), -1, 1 << 64))
 """An odd number, and the one with which it makes 1, of 64 bits."""
@@ -219,7 +219,8 @@ def _are_written(template: bytes, rows: Sequence[Sequence[bytes]]) -> bool:
     if not gaps:
         return True
     has_zero = any(group[:1] == b"0" for row in rows for group in row[1:])
-    if any(LINE_END in gap or CELLS.fullmatch(gap) for gap in gaps):
-        return len(gaps) == 1 and (max(sizes) == 1 or (sizes in USUAL and has_zero))
+    parts_cells = any(map(CELLS.fullmatch, gaps))
+    if parts_cells or LINE_END in template:  # words go over no line: the end of a row and the beginning of the next are no number
+        return parts_cells and len(gaps) == 1 and (max(sizes) == 1 or (sizes in USUAL and has_zero))
     is_year = any(all(YEAR.fullmatch(row[place]) for row in rows) for place in range(len(sizes)))
     return has_zero or (not is_year and (sizes in USUAL or sizes[::-1] in USUAL))
