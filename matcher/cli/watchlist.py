@@ -63,9 +63,7 @@ from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-app = typer.Typer(
-    no_args_is_help=True, help="Build, load and update customer lists, on one machine or on a separate build host."
-)
+app = typer.Typer(no_args_is_help=True, help="Build, load and update customer lists, on one machine or on a separate build host.")
 subjects = typer.Typer(no_args_is_help=True, help="Resolve customer pseudonyms to customer references, on the build host.")
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24

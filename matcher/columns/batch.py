@@ -10,9 +10,10 @@ each group would give, without the loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +57,13 @@ class Batch:
     def documents(self, places: Places) -> Places:
         """The number of the text that holds each place."""
         return np.searchsorted(self.starts, places, "right") - 1
+
+    def by_document(self, places: Places) -> Iterator[tuple[int, slice]]:
+        """The number of each text that holds some of `places`, which ascend, and which of them these are."""
+        document = self.documents(places)
+        first = np.flatnonzero(np.diff(document, prepend=-1)).tolist()
+        for begin, end in pairwise([*first, len(places)]):
+            yield int(document[begin]), slice(begin, end)
 
     @cached_property
     def line_starts(self) -> Places:

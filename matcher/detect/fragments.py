@@ -10,7 +10,6 @@ Groups are found in columns, over the whole batch; of a long text an eighth, and
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -168,17 +167,16 @@ class DigitGroups:
 
 def _by_text(batch: Batch, start: Places, end: Places) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:
     """The number of each text, and its candidates by their template, which has zeros for digits: of so many one."""
-    document = batch.documents(start)
-    first = np.flatnonzero(np.diff(document, prepend=-1))
-    for begin, behind_last in itertools.pairwise([*first.tolist(), len(start)]):
+    for document, own in batch.by_document(start):
         templates: dict[bytes, list[bytes]] = defaultdict(list)
-        of_how_many = -(-(behind_last - begin) // MOST)
-        some = slice(begin, begin + (behind_last - begin) // of_how_many)
+        count = own.stop - own.start
+        of_how_many = -(-count // MOST)
+        some = slice(own.start, own.start + count // of_how_many)
         for at, to in zip(start[some].tolist(), end[some].tolist(), strict=True):
             written = batch.text(at, to)
             if not _goes_on(batch, at, to, written):
                 templates[_template(written)].append(written)
-        yield int(document[begin]), of_how_many, templates
+        yield document, of_how_many, templates
 
 
 def _template(written: bytes) -> bytes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 import hyperscan
@@ -110,7 +110,9 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     for segment in hexed:
         _count(batch, _people(batch, text, segment.start, segment.end), SIZES[int(segment.length[0])], found)
     seen = gate[~_are_read(covered, gate - 1, gate)]
-    for document, own in _by_text(batch, np.sort(seen)):
+    seen.sort()
+    for document, of_document in batch.by_document(seen):
+        own = seen[of_document]
         for form, count in _around(batch, covered, text, own[:MOST]).items():
             found[document][form] += count * len(own) // min(len(own), MOST)
     return found
@@ -124,13 +126,6 @@ def _hiding_before_at(batch: Batch) -> Places:
     for first, second in HIDING_PAIRS:
         hides |= ((before[:, :-1] == first) & (before[:, 1:] == second)).any(1)
     return np.asarray(at[hides] + 1)
-
-
-def _by_text(batch: Batch, seen: Places) -> Iterator[tuple[int, Places]]:
-    """The number of each text, and what of `seen`, in order, is in it."""
-    document = batch.documents(seen)
-    first = np.flatnonzero(np.diff(document, prepend=-1))
-    yield from zip(document[first].tolist(), np.split(seen, first[1:]), strict=True) if len(seen) else ()
 
 
 def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places) -> Counter[str]:
