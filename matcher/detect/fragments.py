@@ -5,6 +5,8 @@ ID or card make a candidate. Whoever posts a list writes each row the same way, 
 same text around groups of the same sizes, and nearly all that are written so are numbers. They are not looked up: somebody must
 read them. Pages and tables are full of small numbers, so more is asked of groups that no number is usually written in.
 
+So do numbers in one piece that are not read for what is glued to them: letters (`x13800138000`, `a…b`), or zeros before.
+
 Groups are found in columns, over the whole batch; of a long text an eighth, and of each the first MOST candidates are looked at.
 """
 
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
-from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_digit, is_one_of, places, where
+from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_digit, is_letter, is_one_of, places, where
 from matcher.text.chain_numbers import is_valid
 from matcher.text.chains import signs_at
 from ullage.identifiers import card, phone, resident_id
@@ -31,7 +33,7 @@ MOST = 1 << 11
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 INVERSE = np.uint64(pow(int(FACTOR), -1, 1 << 64))
 """An odd number, and the one with which it makes 1, of 64 bits."""
-ONE, THREE, SIX, NINE = (np.uint8(ord(digit)) for digit in "1369")
+ZERO, ONE, THREE, SIX, NINE = (np.uint8(ord(digit)) for digit in "01369")
 TOTALS = (phone.LENGTH, 16, 18, 19)
 """Digits of a number: of a phone, a card, a resident ID, and a card of UnionPay."""
 LONG, STRIPE, STRIDE = 1 << 17, 128, 1024
@@ -47,13 +49,20 @@ MOMENT = re.compile(rb"(?<!0)0{1,2}:00(?!0)|0{4}(?:[-/.]0{1,2}[-/.]0{1,2}|\xe5\x
 """A time or date in a template: `00:00`, `0000-00-00`, `0000年`, `0月`."""
 LINE_END, TWO, DIGITS = b"\n", re.compile(rb"[0-9]{2}"), b"0123456789"
 NO_DIGITS = bytes(set(range(256)) - set(DIGITS))
+DECIMALS = re.compile(rb"[.][0-9]")
 GROUP, GAP, ZEROS = re.compile(rb"[0-9]+"), re.compile(rb"[^0-9]+"), bytes.maketrans(b"123456789", b"0" * 9)
 YEAR = re.compile(rb"(?:19|20)[0-9]{2}")
 USUAL = frozenset((
     *phone.GROUPS, *card.GROUPS, *resident_id.GROUPS, (3, 8), (7, 4), (8, 3), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 6),
-    (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6),
+    (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6), (2, 3, 3, 3),
 ))  # fmt: skip
 """Sizes of groups in which numbers are written, from the front or from the back."""
+
+
+MOST_ZEROS = 12
+"""Digits in front of a number, all zeros."""
+DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
+"""What a serial number begins with that has the day in it, which may be the beginning of a mobile number."""
 
 
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
@@ -67,6 +76,8 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
         own = np.flatnonzero(groups.are_alike(batch, first, last))
         for document, of_how_many, templates in _by_text(batch, groups.start[first[own]], groups.end[last[own]]):
             counts[document] += of_how_many * sum(_count(template, written) for template, written in templates.items())
+    for document, count in groups.glued(batch, are_read):
+        counts[document] += count
     is_long = batch.ends - batch.starts > LONG
     return {document: count * (STRIDE // STRIPE if is_long[document] else 1) for document, count in counts.items() if count}
 
@@ -122,6 +133,27 @@ class DigitGroups:
         first, last = np.concatenate(firsts), np.concatenate(lasts)
         order = np.argsort(first, kind="stable")
         return first[order], last[order]
+
+    def glued(self, batch: Batch, are_read: Callable[[Places, Places], Flags]) -> Iterator[tuple[int, int]]:
+        """Each text's number, and how many numbers in one piece it has with letters at the same sides or as many zeros before."""
+        size = self.end - self.start
+        after_letter, before_letter = (is_letter(self.data.take(place, mode="clip")) for place in (self.start - 1, self.end))
+        after_letter &= self.start > 0
+        before_letter &= self.end < len(self.data)
+        is_whole = np.isin(size, TOTALS) & (after_letter | before_letter)
+        first, second = (self.data.take(self.start + place, mode="clip") for place in (0, 1))
+        is_padded = (first == ZERO) & (second == ZERO) & (size > phone.LENGTH) & (size <= TOTALS[-1] + MOST_ZEROS)
+        own = np.flatnonzero(is_whole | is_padded)
+        own = own[~are_read(self.start[own], self.end[own])]
+        for document, of_document in batch.by_document(self.start[own]):
+            some = own[of_document][:MOST]
+            rows: dict[tuple[bool, bool, int], list[str]] = defaultdict(list)
+            for group in some.tolist():
+                written = batch.text(int(self.start[group]), int(self.end[group])).decode()
+                number = written.lstrip("0") if is_padded[group] else written
+                rows[bool(after_letter[group]), bool(before_letter[group]), len(written) - len(number)].append(number)
+            count = sum(_count_whole(numbers) for numbers in rows.values())
+            yield document, count * (of_document.stop - of_document.start) // len(some)
 
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
         """Which candidates begin like numbers, as nearly all do that are written in the same way in their text, one a line.
@@ -187,7 +219,9 @@ def _template(written: bytes) -> bytes:
 
 
 def _goes_on(batch: Batch, start: int, end: int, written: bytes) -> bool:
-    """Whether the text between the first two groups stands before or behind all of them, too, and more digits there."""
+    """Whether the text between the first two groups stands around all of them as well, with more digits; or decimals follow."""
+    if DECIMALS.match(batch.text(end, min(end + 2, len(batch.data)))):
+        return True
     sign = written.lstrip(DIGITS)
     size = len(sign) - len(sign.lstrip(NO_DIGITS))
     around = batch.data[start - size - 1 : end + size + 1].tobytes()
@@ -204,6 +238,13 @@ def _count(template: bytes, written: Sequence[bytes]) -> int:
     if len(numbers) < max(FEWEST, SHARE * len(rows)) or len(set(numbers)) < FEWEST or not _are_written(template, rows):
         return 0
     return len(numbers)
+
+
+def _count_whole(numbers: Sequence[str]) -> int:
+    """How many of these are numbers; 0 where that may be chance, or a day with a serial number behind it."""
+    valid = [number for number in numbers if len(number) in TOTALS and is_valid(number)]
+    undated = [number for number in valid if len(number) != phone.LENGTH or not DAY.match(number)]
+    return len(valid) if len(undated) >= SHARE * len(numbers) and len(set(undated)) >= FEWEST else 0
 
 
 def _valid(rows: Sequence[Sequence[bytes]]) -> list[str]:

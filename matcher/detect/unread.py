@@ -1,9 +1,9 @@
 """Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
 
 Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
-SHA-512, a digest in base64; numbers in fragments are counted by `fragments`. A gate, which hyperscan looks for in the one pass
-over all texts, says where one may stand; around it a pattern of Python says whether one does. Each is linear: what repeats in it
-is bounded.
+SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`; numbers in fragments are counted by `fragments`. A gate, which
+hyperscan looks for in the one pass over all texts, says where one may stand; around it a pattern of Python says whether one does.
+Each is linear: what repeats in it is bounded.
 
 Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts, and none whose label or
 header names a thing that has digests or random ids of its own.
@@ -25,6 +25,7 @@ from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.fragments import count_fragments
 from matcher.detect.numbers import DIGEST
+from matcher.text.chain_numbers import is_valid
 from ullage.identifiers.masked_value import FORM as MASKED
 
 SPELT = "spelt"
@@ -60,6 +61,26 @@ BASE64 = re.compile(
 OF_BASE64 = {24: "md5", 28: "sha1", 44: "sha256", 88: "sha512"}
 CELL_BEFORE = re.compile(rb"""(?:[\n,;\t|:=>({\[]|--|[\x80-\xff]) ?["'`]?\Z""")
 CELL_BEHIND = re.compile(rb"""["'`]? ?(?:[\n\r,;\t|<)}\]]|--|\Z)""")
+LOOKALIKE = "[0-9OoIl|SBZ]"
+ALIKE = re.compile(
+    rf"(?<![0-9A-Za-z])(?=[0-9OoIl|SBZ .-]{{0,12}}[OoIl|SBZ])[1Il|]{LOOKALIKE}{{2}}"
+    rf"([ .-]){LOOKALIKE}{{4}}\1{LOOKALIKE}{{4}}(?![0-9A-Za-z])".encode()
+)
+"""A mobile number in groups with a letter for a digit: `l38 OO13 8000`."""
+NO_DIGITS = re.compile(rb"[^0-9]")
+AS_DIGITS = bytes.maketrans(b"OoIl|SBZ", b"00111582")
+PROVIDERS = (
+    r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live|yahoo|icloud|gmx|web|mail|proton)"
+    r"[.](?:com|cn|net|vip|me|de|ru|fr|jp)"
+)
+NO_AT = re.compile(
+    rf"(?<![\w.@*/-])(?P<name>[A-Za-z0-9][A-Za-z0-9._+-]{{2,40}})(?P<sign> ?[*$%&^~!] ?|[,;|\t])"
+    rf"(?P<host>{PROVIDERS})(?![\w.-])".encode(),
+    re.ASCII,
+)
+"""An address without its at sign: `zhang*qq.com`, or its two parts as cells."""
+FEWEST = 3
+"""How many of these in one text are no chance."""
 MOST_LOOKED_AT = 256
 """Digests of one text whose surroundings are looked at; the others are taken to be like them."""
 LINE = 1024
@@ -88,6 +109,8 @@ def patterns() -> SearchPatterns:
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
+        rb"[1Il|][0-9OoIl|SBZ]{2}[ .\-][0-9OoIl|SBZ]{4}[ .\-][0-9OoIl|SBZ]{4}",
+        rf"[A-Za-z0-9] ?[*$%&^~!,;|\t] ?{PROVIDERS}".encode(),
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 
 
@@ -138,7 +161,21 @@ def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen
     for size, form in OF_BASE64.items():
         own = end - start == size
         counts[form] = len(_people(batch, text, start[own], end[own]))
+    counts[SPELT] = _disguised(covered, text, around)
     return +counts
+
+
+def _disguised(covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]) -> int:
+    """How many numbers with letters for digits, and addresses without their sign; none where there are too few of a kind."""
+    written = {bytes(match[0]) for first, last in around for match in ALIKE.finditer(text, first, last)}
+    numbers = {number for number in written if is_valid(NO_DIGITS.sub(b"", number.translate(AS_DIGITS)).decode())}
+    count = len(numbers) if len(numbers) >= FEWEST else 0
+    names: dict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
+    for first, last in around:
+        for match in NO_AT.finditer(text, first, last):
+            if not _are_read(covered, np.array([match.start()]), np.array([match.end()])).any():
+                names[bytes(match["sign"]).strip(), bytes(match["host"])].add(bytes(match["name"]))
+    return count + sum(len(some) for some in names.values() if len(some) >= FEWEST)
 
 
 def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[str]]) -> None:

@@ -47,6 +47,11 @@ WAYS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
     "ID": (IDS, lambda value: f"后四位{value[14:]}，生日{value[6:14]}，前六位{value[:6]}"),
     "digits of an ID": (IDS, '","'.join),
     "card": (CARDS, of_phone(" und ", 4, 4, 4, 4)),
+    "thousands": (PHONES, lambda value: f"{int(value):,}"),
+    "a letter before": (PHONES, "x{}".format),
+    "letters around": (PHONES, "a{}b".format),
+    "a letter behind a card": (CARDS, "{}z".format),
+    "zeros before": (PHONES, "0000{}".format),
     "card over lines": (CARDS, of_phone("\n", 4, 4, 4, 4)),
 }
 ROWS = ("{}\n", "{number} 客户 {} 男", "{}")
@@ -58,6 +63,10 @@ NO_WAYS: dict[str, Callable[[int], str]] = {
     "prose": lambda n: f"in {CHANCE.randrange(10, 99)} of {CHANCE.randrange(10**3, 10**4)} {CHANCE.randrange(10**4, 10**5)} paid",
     "hex": lambda _: f"{CHANCE.randrange(16**40):040x}",
     "thousands": lambda _: f"{CHANCE.randrange(10**10, 2 * 10**10):,}",
+    "serial numbers with a letter": lambda n: f"X{CHANCE.randrange(10**10, 2 * 10**10)}",
+    "days with a letter": lambda n: f"B15{n % 12 + 1:02d}{n % 28 + 1:02d}{CHANCE.randrange(10**5):05d}",
+    "digests": lambda _: f"{CHANCE.randrange(16**64):064x}",
+    "numbers with zeros before": lambda n: f"{n + 1_000_000:014d}",
     "decimals": lambda n: f"13.{CHANCE.randrange(10**4):04d}, 52.{CHANCE.randrange(10**3):03d}",
 }
 

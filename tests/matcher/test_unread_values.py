@@ -36,6 +36,7 @@ def in_base64(form: str, value: str) -> str:
     return base64.b64encode(bytes.fromhex(digest(form, value))).decode()
 
 
+ALIKE = str.maketrans("01", "Ol")
 UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
     "sha512": ("digests", lambda value: digest("sha512", value)),
     "sha384": ("digests", lambda value: digest("sha384", value)),
@@ -52,6 +53,9 @@ UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
     "masked at the end": ("masked", lambda value: f"{value[:7]}****"),
     "masked mail": ("masked", lambda value: f"{value[8]}***@mail{value[7:]}.example"),
     "masked card": ("masked", lambda value: f"6222 **** **** {value[7:]}"),
+    "letters for digits": ("spelt", lambda value: " ".join((value[:3].translate(ALIKE), value[3:7], value[7:].translate(ALIKE)))),
+    "a star for the sign": ("spelt", lambda value: f"zhang{value[7:]}*qq.com"),
+    "two parts": ("spelt", lambda value: f"zhang{value[7:]}|163.com"),
     "two hyphens between": ("spelt", lambda value: "--".join((value[:4], value[4:7], value[7:]))),
     "three dashes between pairs": ("spelt", lambda value: "———".join((value[:3], *(value[n : n + 2] for n in (3, 5, 7, 9))))),
 }
@@ -175,6 +179,9 @@ ORDINARY = {
     "uuids": lines(lambda n: f"{uuid.UUID(int=CHANCE.getrandbits(128))},{n},paid", "id,n,state"),
     "ids without hyphens": lines(lambda n: f"{hexed(32)},{n},paid", "id,n,state"),
     "ids in JSON": lines(lambda n: f'{{"uuid":"{hexed(32)}","etag":"{hexed(40)}","n":{n}}}'),
+    "programs": lines(lambda n: f"a{n} * b{n}.com; x = y*z{n}; {n} % m.net"),
+    "ranks of sites": lines(lambda n: f"{10_000 + n},site{n}.example\n{20_000 + n},{n}qq.com"),
+    "codes": lines(lambda n: f"ISO 8859 {n}; SZ {n:04d} BO {n * 7:04d}; lOO {n:04d} zz"),
     "sessions": lines(lambda n: f"2024-01-0{n % 9 + 1} GET /a?session={hexed(32)} 200"),
     "rows in clear with ids": lines(lambda n: f"{hexed(32)},{phone(2000 + n)},{n}"),
     "logins with digests": lines(lambda n: f"user{n}@mail.example:{hexed(32)}"),
