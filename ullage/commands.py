@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
 import threading
@@ -23,6 +22,7 @@ from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.exits import Exit
 from ullage.files import output
 from ullage.runtime import dead_letters, readiness, role, supervisor
+from ullage.runtime.stages import registered
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -64,11 +64,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
 
 def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
     """What says which commands are configured beside the four roles, of each stage that is installed here."""
-    found = []
-    for entry in importlib.metadata.entry_points(group=MORE):
-        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here runs nothing
-            found.append(entry.load()(context))
-    return found
+    return [roles_of(context) for _, roles_of in registered(MORE)]
 
 
 def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
@@ -93,22 +89,20 @@ def status(
 
 def _parts(context: Context) -> Iterator[setup.Part]:
     """What the stages that are installed here want looked at."""
-    for entry in sorted(importlib.metadata.entry_points(group=CHECKS), key=lambda e: e.name):
-        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here has nothing to look at
-            yield from entry.load()(context)
+    for _, parts in registered(CHECKS):
+        yield from parts(context)
 
 
 def _faults_of_files(context: Context) -> Iterator[str]:
     """What is wrong with files of the data folder that hold what people wrote; a stage has them first among its parts."""
-    for entry in importlib.metadata.entry_points(group=CHECKS):
-        with contextlib.suppress(ModuleNotFoundError):
-            for what, look in entry.load()(context):
-                if what not in FILES:
-                    break
-                try:
-                    look()
-                except ConfigError as error:
-                    yield from faults_of(error)
+    for _, parts in registered(CHECKS):
+        for what, look in parts(context):
+            if what not in FILES:
+                break
+            try:
+                look()
+            except ConfigError as error:
+                yield from faults_of(error)
 
 
 def _plans(context: Context) -> Iterator[str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import re
 import sys
@@ -31,6 +30,7 @@ from ullage.errors import ConfigError, FaultsError, RecordError
 from ullage.files.atomic_write import write_whole
 from ullage.lookup import list_index as recorded
 from ullage.lookup.tombstones import EVERYBODY, FOLDER, SETTLED, tombstone
+from ullage.runtime.stages import registered
 from ullage.security import keys
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
@@ -139,9 +139,8 @@ def _known(context: Context) -> set[str]:
 
 
 def _parts(context: Context) -> Iterator[ErasureStage]:
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        with contextlib.suppress(ModuleNotFoundError):  # a stage whose extra is not installed here keeps nothing here
-            yield from entry.load()(context)
+    for _, parts in registered(GROUP):
+        yield from parts(context)
 
 
 def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
@@ -279,6 +278,8 @@ def _prove(context: Context, order: Order, looked: list[ErasureReport], path: Pa
     for one in looked:
         until = f", until {one.until}" if one.until else ""
         typer.echo(f"{one.place}: {one.removed} removed" + (f"; {one.stays}{until}" if one.stays else ""))
+    if not (removed or order.is_whole):
+        typer.echo("nothing on this host named this customer: see whether the pseudonym is right", err=True)
     for text_ in ELSEWHERE:
         typer.echo(f"not reached from here: {text_}")
     typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")

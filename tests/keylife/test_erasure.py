@@ -203,6 +203,13 @@ def test_what_is_not_plain_is_refused_in_a_line(house: House, words: tuple[str, 
     assert "C000003" not in str(refused.exception)
 
 
+def test_a_pseudonym_that_nobody_has_is_said(leaked: House) -> None:
+    said = leaked.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
+    assert said.exit_code == 0
+    assert "nothing on this host named this customer" in said.stderr
+    assert "named this customer: see" not in leaked.ask("erase", "--tenant", "bank", "--subject", leaked.handle(3), *WHY).stderr
+
+
 def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
     handle = house.handle(3)
     shutil.rmtree(house.data / "watchlists")

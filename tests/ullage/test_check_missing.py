@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 
 import pytest
 
 from tests.matcher.bank import customer, enrol
 from ullage import commands, setup
+from ullage.errors import ConfigError
 from ullage.security import check_values, keys
 from ullage.settings import Context
 
@@ -24,6 +26,22 @@ def whole(context: Context) -> Context:
     """A machine on which everything is, with a customer list."""
     enrol(context, "bank", [customer(number) for number in range(3)])
     return context
+
+
+@pytest.mark.parametrize("target", ["alerts.nowhere:parts", "ullage.errors:nobody"])
+def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
+    whole: Context, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    stale = importlib.metadata.EntryPoint("alert", target, commands.CHECKS)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [stale] if group == commands.CHECKS else [])
+    with pytest.raises(ConfigError, match="install ullage again"):
+        faults(whole)
+
+
+def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(whole: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = importlib.metadata.EntryPoint("crawl", "nosuchlibrary.command:parts", commands.CHECKS)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [lacking])
+    assert faults(whole) == []
 
 
 def test_each_key_that_was_here_and_is_gone_is_named(whole: Context) -> None:
