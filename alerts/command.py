@@ -78,6 +78,8 @@ from ullage.setup import own_certificate
 from ullage.verdict import VERDICT
 
 GROUP = "alert"
+BATCH, WATCHDOG_SECONDS = 64, 900.0
+"""Findings grouped between two commits; a batch that takes longer ends the process."""
 DUTIES, DUTIES_SECONDS = "-duties", 90.0
 """Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
 incidents = typer.Typer(no_args_is_help=True, help="List, show, decide, suppress and export incidents.")
@@ -141,7 +143,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
         background(), verdict()  # what is wrong with them is said at the start
-        notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), settings.alert.watchdog_seconds, stop)
+        notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
         in_hand = stack.enter_context(notes.traced())
         returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed, believed)
         stage = Alert(
@@ -168,9 +170,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         authentic = Authentic(keys.verifier(context.keys, FINDINGS))
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
-        batch = settings.alert.batch
         spare_what_stands(YOUNG)
-        Worker("alert", subscription, handle, letters, stop, batch, metrics=told, sink=STORE, in_hand=in_hand).run(once)
+        Worker("alert", subscription, handle, letters, stop, BATCH, metrics=told, sink=STORE, in_hand=in_hand).run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
@@ -297,7 +298,7 @@ def incidents_list(
     )
     view = replace(view, flat=flat or as_json)
     with contextlib.closing(configured_store(context)) as store:
-        queue = IncidentQueue(desk.work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        queue = IncidentQueue(desk.work_of(context, store), name_of(by))
         queue.check(view)  # what cannot be asked is said first
         require_known(context, store, tenant)
         seller = _seller(context, store, author)

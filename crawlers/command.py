@@ -37,7 +37,7 @@ from ullage.runtime import role
 from ullage.runtime.worker import reach
 from ullage.security.check_values import check_value
 from ullage.security.keys import KEY_BYTES
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
 SHIPPED_CONTACT = "security@example.com"
@@ -116,7 +116,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
     if not found and not faults:
-        typer.echo(f"no site yet: put NAME.toml into {context.data / context.settings.crawl.sites}", err=True)
+        typer.echo(f"no site yet: put NAME.toml into {context.data / SITES}", err=True)
     if faults:
         raise FaultsError.of(faults)
 
@@ -280,7 +280,7 @@ def _own_presets(context: Context) -> str:
 def _site_folder(context: Context) -> SiteFolder:
     """The site files, checked against the presets that ship and the user's own."""
     presets = Presets(context.data / FOLDER)
-    return SiteFolder(context.data / context.settings.crawl.sites, partial(platform_of, presets=presets), presets.refresh)
+    return SiteFolder(context.data / SITES, partial(platform_of, presets=presets), presets.refresh)
 
 
 def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -311,7 +311,7 @@ def _reached(word: str | None) -> str:
 
 
 def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[SiteRow]:
-    site_states = SiteStates(frontier, Egress(), context.clock, context.settings.crawl.quiet_days)
+    site_states = SiteStates(frontier, Egress(), context.clock)
     for name, site in found.items():
         visits, standing = frontier.visits(name), frontier.history.standing(name)
         words, pages = silence_model.text(site_states.learnt(site)), frontier.counts(name)

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from crawlers.collectors.channel import SERVICES, ChannelFolder
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 
 def roles_of(context: Context) -> Callable[[], list[str]]:
     """Gives, at any time, the commands that are configured then; what is wrong with channel files is logged once each."""
-    folder = ChannelFolder(context.data, context.settings.crawl.sites)
+    folder = ChannelFolder(context.data, SITES)
     told = set[str]()
 
     def roles() -> list[str]:
         found = ["intake"] if context.settings.intake.run else []
-        if context.settings.collect.run:
-            services = {channel.service for channel in folder.read().values()} | {*folder.refused.values()}
-            found += [f"collect {service}" for service in SERVICES if service in services]
-            _tell(folder.faults)
+        services = {channel.service for channel in folder.read().values()} | {*folder.refused.values()}
+        found += [f"collect {service}" for service in SERVICES if service in services]
+        _tell(folder.faults)
         return found
 
     def _tell(faults: list[ConfigError]) -> None:

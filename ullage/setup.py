@@ -22,7 +22,7 @@ from ullage.running_time import ClockReading
 from ullage.runtime import dead_letters
 from ullage.security import check_values, keys
 from ullage.security.tls import Life, ListenerCertificate, Trust
-from ullage.settings import FILE, Context, Settings
+from ullage.settings import FILE, SITES, Context, Settings
 
 MIB = 1 << 20
 LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
@@ -63,9 +63,9 @@ watch = true  # series of its own in /metrics, so that alert rules name it; at m
 def initialise(context: Context) -> Iterator[str]:
     """Create what is missing; yields a line for each thing made."""
     keyed = (context.keys.root / name for name in ("notify", "evidence"))  # what people put in themselves
-    for folder in (context.data, context.data / context.settings.crawl.sites, context.keys.root, *keyed):
+    for folder in (context.data, context.data / SITES, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path, text in ((context.data / FILE, CONFIG), (context.data / context.settings.crawl.sites / "example.toml.off", SITE)):
+    for path, text in ((context.data / FILE, CONFIG), (context.data / SITES / "example.toml.off", SITE)):
         if not path.exists():
             write_new(text.encode(), path, 0o644)  # no secret is in it, and roles may run as other users
             yield f"wrote {path}"

@@ -19,6 +19,7 @@ from ullage.settings.roles import OidcSettings
 
 MOST_BYTES = 512 * 1024
 AT_ONCE = 8
+ANSWER_SECONDS = 10.0
 """Requests under way: a provider that hangs holds no more threads of the desk."""
 TURN_SECONDS = 1.0
 
@@ -105,4 +106,4 @@ def fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
         context = ssl.create_default_context(cafile=str(data / settings.ca) if settings.ca else None)
     except (OSError, ssl.SSLError):
         raise ConfigError(f"search.oidc.ca: {data / settings.ca} is not there, or holds no certificate (PEM)") from None
-    return Fetching(httpx.HTTPTransport(verify=context, proxy=settings.proxy or None, trust_env=False), clock, settings.seconds)
+    return Fetching(httpx.HTTPTransport(verify=context, proxy=settings.proxy or None, trust_env=False), clock, ANSWER_SECONDS)

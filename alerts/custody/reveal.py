@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alerts.decisions.options import deciding
+from alerts.desk.queue import SHIFT
 from alerts.read.query import incident_named
 from alerts.records import Incident, Original
 from alerts.store import DocumentFilter, IncidentStore
@@ -110,14 +111,13 @@ class Reveals:
     """How often the busiest person revealed something within a shift, by the audit log on this machine."""
 
     root: Path
-    shift: timedelta
     _stamp: tuple[tuple[str, int], ...] = ()
     _seen: list[tuple[datetime, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, context: Context) -> Reveals:
         """Of the settings."""
-        return cls(context.data / AUDIT, timedelta(hours=context.settings.originals.shift_hours))
+        return cls(context.data / AUDIT)
 
     def most(self, now: datetime) -> int:
         """The number; the log is read again only when it has changed."""
@@ -125,7 +125,7 @@ class Reveals:
         if stamp != self._stamp:
             self._seen = [(entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION]
             self._stamp = stamp
-        return max(Counter(who for at, who in self._seen if at > now - self.shift).values(), default=0)
+        return max(Counter(who for at, who in self._seen if at > now - SHIFT).values(), default=0)
 
 
 def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:

@@ -47,6 +47,8 @@ ORDERS: Mapping[str, str] = {
 }
 """What a person can order by, as a store does it; a `-` before it turns it round."""
 DUE_WITHIN = timedelta(hours=24)
+SHIFT = timedelta(hours=8)
+"""The length of a shift."""
 SHIFTS_BACK = timedelta(days=14)
 SHIFT_SECONDS = 300.0
 """Within which a new shift is noticed."""
@@ -176,7 +178,6 @@ class IncidentQueue:
 
     work: Work
     who: str = ""
-    shift_hours: float = 8.0
     shifts: Shifts | None = None
     _shift: list[datetime] = field(default_factory=list)
     _completed: list[int] = field(default_factory=list)
@@ -231,7 +232,7 @@ class IncidentQueue:
         """When this person's last shift ended."""
         if not self._shift:
             shifts = self.shifts or Shifts(self.work.duties.clock)
-            self._shift.append(shifts.ended(self._store, self.who, timedelta(hours=self.shift_hours)))
+            self._shift.append(shifts.ended(self._store, self.who, SHIFT))
         return self._shift[0]
 
     @property

@@ -38,7 +38,7 @@ def hand_over(
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
         zone = ZoneInfo(context.tenant(tenant).zone)
-        queue = IncidentQueue(work_of(context, store), name_of(by), context.settings.originals.shift_hours)
+        queue = IncidentQueue(work_of(context, store), name_of(by))
         start = moment_past(since, zone, context.clock.now()) if since else None
         found = handover(queue, context.settings.coverage.gap_minutes, tenant, start)
     if as_json:

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.clocks.duties import Duties
 from alerts.desk.work import Work
-from alerts.notify.channels import open_channel
+from alerts.notify.channels import TIMEOUT_SECONDS, open_channel
 from alerts.notify.lease import Lease
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, channels_for, plan
@@ -148,7 +148,7 @@ def configured(
     for name in settings.notify.channels:
         sender = Sender(name, open_channel(name, settings.notify, context.keys, clock), setup)
         if not settings.bus.url.startswith("sqlite:"):
-            leases.append(Lease(name, secrets.token_hex(8), store, clock, STEPS * settings.notify.timeout_seconds))
+            leases.append(Lease(name, secrets.token_hex(8), store, clock, STEPS * TIMEOUT_SECONDS))
             sender.holds = leases[-1].holds
         senders.append(sender)
 

@@ -21,6 +21,8 @@ from ullage.clock import Backoff, Clock
 from ullage.settings import NotifySettings
 
 POLL_SECONDS = 5.0
+RETRY = timedelta(hours=24)
+"""After so long a message that cannot be delivered is given up."""
 AHEAD = timedelta(minutes=1)
 """By which clocks of several hosts may differ, and more."""
 AT_MOST = 2_000
@@ -125,7 +127,7 @@ class Sender:
 
     def _without_stale(self, due: Sequence[Notification]) -> list[Notification]:
         """`due` without what has been tried for too long, which is given up. A machine that was off for days tries once."""
-        limit = (self.setup.believed or self.setup.clock).now() - timedelta(hours=self.setup.notify.retry_hours)
+        limit = (self.setup.believed or self.setup.clock).now() - RETRY
         stale = [one for one in due if one.attempts and one.due < limit]
         if stale:
             self.setup.store.put([one.model_copy(update={"outcome": "failed"}) for one in stale])

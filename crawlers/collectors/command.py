@@ -31,7 +31,7 @@ from ullage.monitoring.certificates import CertificateMetrics
 from ullage.monitoring.metrics import BUS, new_registry
 from ullage.runtime.role import running
 from ullage.runtime.worker import reach
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 STOPPED_SECONDS = 2 * STALL_SECONDS
 SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession", "imap": "ImapSession"}
@@ -55,7 +55,7 @@ app = collect
 
 
 def _folder(context: Context) -> ChannelFolder:
-    return ChannelFolder(context.data, context.settings.crawl.sites)
+    return ChannelFolder(context.data, SITES)
 
 
 def _collect(context: Context, service: str) -> None:
@@ -82,7 +82,7 @@ def _collect(context: Context, service: str) -> None:
         stack.callback(feed.publisher.close)
         bus = stack.enter_context(contextlib.closing(context.bus()))
         ledger = stack.enter_context(contextlib.closing(ChannelLedger.of(context, service)))
-        lag = context.settings.crawl.pause_lag_hours * 3600
+        lag = context.settings.bus.most_lag_seconds
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
         made.append(appends)
         stack.callback(appends.on_bus.close)

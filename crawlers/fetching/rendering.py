@@ -20,6 +20,8 @@ from crawlers.fetching.browser import Browser, BrowserError, running, version
 from ullage.settings import CrawlSettings
 
 VIRTUAL_SECONDS = 5.0
+SCRIPT_SECONDS = 90.0
+"""Time limit of a page's scripts."""
 MOST_REQUESTS = 200
 """Of one page."""
 LONGEST_PAGE = 8 << 20
@@ -94,7 +96,7 @@ class Browsers:
 
 def browsers_of(crawl: CrawlSettings) -> Browsers:
     """The browser that is configured."""
-    return Browsers(Path(crawl.browser), crawl.script_seconds)
+    return Browsers(Path(crawl.browser), SCRIPT_SECONDS)
 
 
 class _Page:

@@ -17,6 +17,7 @@ from crawlers.sites.site import Site
 from ullage.settings import CrawlSettings
 
 LONGEST_DELAY_SECONDS = 60.0
+MOST_REDIRECTS = 5
 REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 HANDLER = "crawlers.fetching.address_pin.PinnedHandler"
 
@@ -83,7 +84,7 @@ def _limits(crawl: CrawlSettings) -> dict[str, Any]:
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_TIMEOUT": crawl.download_seconds,
         "DNS_TIMEOUT": crawl.download_seconds,
-        "REDIRECT_MAX_TIMES": crawl.redirects,
+        "REDIRECT_MAX_TIMES": MOST_REDIRECTS,
     }
 
 

@@ -101,7 +101,7 @@ class Visits:
 def open_frontier(context: Context) -> Frontier:
     """The frontier of the data folder, whose key proved to be its own."""
     key = context.keys.read(KEY)
-    frontier = Frontier(context.data, key, context.clock, context.settings.crawl.forget_days)
+    frontier = Frontier(context.data, key, context.clock)
     frontier.check_key(check_value(key, KEY))
     context.keys.adopt(KEY)
     return frontier

@@ -21,7 +21,7 @@ from ullage.records import Capture
 from ullage.runtime.worker import patiently
 from ullage.security import keys
 from ullage.security.signing import Signer
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 FLUSH_SECONDS = 1.0
 """Longer than this no capture waits for others."""
@@ -58,7 +58,7 @@ class IntakeWriter:
         signer = keys.signer(context.keys, "ingest")
         keys.sealer(context.keys)  # what is wrong with it is said at the start
         cipher = FrontierCipher(context.keys.read("frontier.key"))
-        folder = SiteFolder(context.data / context.settings.crawl.sites, lambda _: None)
+        folder = SiteFolder(context.data / SITES, lambda _: None)
         made = cls(context, publisher, signer, cipher, folder, context.clock, stop or threading.Event())
         made.read_sites()
         return made

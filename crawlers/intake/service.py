@@ -53,6 +53,8 @@ TOKEN = "intake.token"  # noqa: S105 - its name, not the token
 SHORTEST = 32
 """Characters of a token that somebody made himself."""
 BEHIND_SECONDS = 60
+MOST_BODY_BYTES, MOST_WAITING_BYTES = 48 << 20, 128 << 20
+"""Of one request, and of all that wait for the bus; beyond that senders wait (429)."""
 HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
@@ -82,7 +84,7 @@ def intake(ctx: typer.Context) -> None:
             return
         bus = stack.enter_context(contextlib.closing(context.bus()))
         stack.callback(feed.publisher.close)
-        lag = context.settings.crawl.pause_lag_hours * 3600
+        lag = context.settings.bus.most_lag_seconds
         appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
         made.append(appends)
         stack.callback(appends.on_bus.close)
@@ -103,6 +105,7 @@ class IntakeService:
     door: TokenCheck
     metrics: IntakeMetrics
     stop: threading.Event
+    most_waiting: int = MOST_WAITING_BYTES
     waiting: int = 0
     fault: BaseException | None = None
     """What broke the appends: the process is to end with it, and to be started again."""
@@ -167,14 +170,14 @@ class IntakeService:
         length = headers.get("content-length", "")
         if "transfer-encoding" in headers or not (length.isascii() and length.isdigit() and len(length) < 16):
             return refusal(411, "content-length is missing")
-        if int(length) > self.settings.body_bytes:
-            return refusal(413, f"more than {self.settings.body_bytes} bytes: send less at once")
+        if int(length) > MOST_BODY_BYTES:
+            return refusal(413, f"more than {MOST_BODY_BYTES} bytes: send less at once")
         return self._full(int(length))
 
     def _full(self, length: int) -> IntakeResponse | None:
         if self.captures.appends.behind:
             return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
-        if self.waiting and self.waiting + length > self.settings.waiting_bytes:
+        if self.waiting and self.waiting + length > self.most_waiting:
             return refusal(429, "too much waits for the bus", 1)
         return None
 

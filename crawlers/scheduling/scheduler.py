@@ -36,7 +36,7 @@ from ullage.errors import ConfigError, UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.metrics import BUS
 from ullage.security import keys
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 DRAIN_SECONDS = 5.0
 READ_SECONDS = 5.0
@@ -80,12 +80,12 @@ class Scheduler:
         canary = context.settings.canary
         self._canary = CanarySite(canary, context.clock, signer, enabled=bool(canary.interval_seconds) and not names)
         presets = Presets(context.data / FOLDER)
-        folder = SiteFolder(context.data / self._crawl.sites, partial(platform_of, presets=presets), presets.refresh)
+        folder = SiteFolder(context.data / SITES, partial(platform_of, presets=presets), presets.refresh)
         self._sites = SiteList(folder, names, SiteLocks(context.data), self._canary, metrics)
         self._strict = bool(names)
-        self._backlog = Backlog(bus, self._frontier, context.clock, self._crawl.pause_lag_hours * 3600, metrics, on_bus)
+        self._backlog = Backlog(bus, self._frontier, context.clock, context.settings.bus.most_lag_seconds, metrics, on_bus)
         self._expiry = Expiry(bus, context.clock, on_bus)
-        self._site_states = SiteStates(self._frontier, Egress(), context.clock, self._crawl.quiet_days)
+        self._site_states = SiteStates(self._frontier, Egress(), context.clock)
         hours = HoursSeen(self._frontier.history.names() - {CANARY})
         self._beats = Heartbeats(
             self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus, hours, lambda: self._sites.unwatched

@@ -28,6 +28,8 @@ SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
 AHEAD_SECONDS = 14 * 86400.0
 """Nights so far ahead are counted when it is worked out when something new is overdue."""
 REVISITS = 2.0
+QUIET_DAYS = 365.0
+"""A silence that is as rare as once in this time makes a site quiet."""
 """No silence counts that is shorter than this many visits."""
 FOREVER = float("inf")
 LETTERS: Mapping[State | None, str] = {
@@ -46,12 +48,11 @@ LETTERS: Mapping[State | None, str] = {
 
 @dataclass(slots=True)
 class SiteStates:
-    """Judges the sites of one process. `quiet_days`: see `crawl.quiet_days`."""
+    """Judges the sites of one process."""
 
     frontier: Frontier
     egress: Egress
     clock: Clock
-    quiet_days: float
     unreadable: int = 0
     """Site files that cannot be read: sites that nobody sees."""
     _reports: dict[str, SiteReport] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class SiteStates:
         blind = self._unseen(site, last, self.clock.wall() + AHEAD_SECONDS)
         if self.egress.down_since is not None:
             blind = [*(span for span in blind if span[0] < self.egress.down_since), (self.egress.down_since, FOREVER)]
-        return learnt.expected_by(last, blind, self.quiet_days, site.revisit_seconds * REVISITS)
+        return learnt.expected_by(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
 
     def learnt(self, site: Site) -> SilenceModel | None:
         """The site's own rhythm, None while it is too new to have one."""

@@ -31,7 +31,7 @@ MEANING: dict[str, str] = {
     "empty": "no list ever led to anything: is `start` a list that guests see? A search may say `may_be_empty`",
     "gone": "the address of a list is gone (404, 410)",
     "parse": "its platform cannot read its pages",
-    "script": "scripts that fill its pages do not end within `crawl.script_seconds`, or lack what they ask for: `hosts` may help",
+    "script": "scripts that fill its pages do not end within 90 seconds, or lack what they ask for: `hosts` may help",
     "browser": "scripts fill its pages, and no browser can render them here: `ullage check` says what is missing",
     "too_large": "a list or a thread's page is larger than `crawl.download_bytes`: what is behind that is not read",
     "posts_gone": "its lists are read, but what they lead to is gone (404, 410): did its address (`raw`, `thread`) move?",

@@ -28,7 +28,7 @@ from ullage.exits import Exit
 from ullage.files.atomic_write import write_new
 from ullage.lookup.free_text_check import identifier_in
 from ullage.records.heartbeat import is_name
-from ullage.settings import Context
+from ullage.settings import SITES, Context
 
 UNNAMED = "site"
 """What a site is called whose host reads like somebody's number, such as an address."""
@@ -61,7 +61,7 @@ def try_site(
     """
     context: Context = ctx.obj
     setup.require(context)
-    folder = context.data / context.settings.crawl.sites
+    folder = context.data / SITES
     if _is_site(folder, url):
         _examine(context, url, json_out=json_out)
     else:
@@ -108,7 +108,7 @@ def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
     """Look at a site as a visit would, and say why it is not seen, or silent, and what would mend it."""
     presets = _presets(context)
-    folder = SiteFolder(context.data / context.settings.crawl.sites, lambda site: platform_of(site, presets))
+    folder = SiteFolder(context.data / SITES, lambda site: platform_of(site, presets))
     sites, _ = folder.read()
     if name in folder.refused:
         raise folder.refused[name]

@@ -153,7 +153,7 @@ def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 
 def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None) -> bool:
     """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
-    tried = ProbeVisit(site, RobotsCache(crawl.robots_seconds, clock.monotonic), act, proxy, browsers_of(crawl))
+    tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, browsers_of(crawl))
 
     async def run(_: asyncio.Event) -> None:
         await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)

@@ -16,8 +16,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matcher.cli.assess_service import ASSESS_SECONDS
 from matcher.cli.authentic import FINDING
 from matcher.cli.examine import Examination, ExaminationRequest, IncidentAccess, SignedFindings, desk_of, examine, open_incidents
+from matcher.match.capture_result import MATCHES
 from matcher.unpack.limits import GIB, LOCAL, Limits
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
@@ -91,13 +93,10 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
 
 def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:
     """The verdict, the customers and the findings of a file that was received whole."""
-    settings = context.settings.match
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
         among = None if question.tenants is None else frozenset(question.tenants)
-        wanted = ExaminationRequest(
-            limits(settings.assess_seconds), customers=True, among=among, room=settings.capture_matches, heard=answer.heard
-        )
+        wanted = ExaminationRequest(limits(ASSESS_SECONDS), customers=True, among=among, room=MATCHES, heard=answer.heard)
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
     answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
     _tell_customers(examined, answer)

@@ -34,6 +34,8 @@ from ullage.runtime.supervisor import command
 from ullage.settings import Context
 
 RETRY_AFTER = 20
+ASSESS_SECONDS = 600.0
+"""In which a dropped file is assessed."""
 EVERYBODY = "*"
 """In the place of tenants: of whoever sees all."""
 QUESTION_SECONDS = 5.0
@@ -193,7 +195,7 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             return
         listener = stack.enter_context(_bound(context.data, shared=bool(settings.assess_users)))
         program = _program(context.data)
-        service = AssessmentService(_users(settings.assess_users), settings.assess_seconds, context.clock, outcomes, program)
+        service = AssessmentService(_users(settings.assess_users), ASSESS_SECONDS, context.clock, outcomes, program)
         accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
         accepting.start()
         try:

@@ -55,6 +55,8 @@ SECONDS_BETWEEN_EXPIRIES = 300.0
 LISTS_SECONDS = 1.0
 """How often it is looked whether lists that are missing are back."""
 GROUP = "match"
+BATCH, WATCHDOG_SECONDS = 64, 1800.0
+"""Posts matched together; a batch that takes longer ends the process, and its records are then tried alone."""
 OUTBOX_BYTES = 32 * 1024 * 1024
 
 
@@ -294,7 +296,7 @@ def rotate_seal_keys(context: Context) -> None:
     if not store.exists(f"seal/{today:%Y%m%d}.key"):
         keys.make_seal_pair(store, f"{today:%Y%m%d}")
     bus = context.settings.bus
-    kept = DAY_SECONDS + max(bus.captures_hours * 3600, bus.dead_letters_days * DAY_SECONDS)
+    kept = DAY_SECONDS + max(bus.captures_hours * 3600, bus.findings_days * DAY_SECONDS)
     old = reading.older(kept, witnessed=True)  # what lies unread on the bus may be as old as that
     names = store.names("seal", ".key")
     for name, successor in pairwise(names):  # a key is in use until the next one is made, which after an outage may be long
@@ -340,8 +342,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         findings, letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        watchdog = context.settings.match.watchdog_seconds
-        in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), watchdog, stop).traced())
+        in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), WATCHDOG_SECONDS, stop).traced())
         stage = MatchStage(context, subscription, findings, metrics, in_hand.writing)
         made.append(stage)
         if not once:
@@ -360,8 +361,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
         worker_metrics = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
-        batch = context.settings.match.batch
-        Worker("match", subscription, stage.handle, letters, stop, batch, metrics=worker_metrics, in_hand=in_hand).run(once)
+        Worker("match", subscription, stage.handle, letters, stop, BATCH, metrics=worker_metrics, in_hand=in_hand).run(once)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

@@ -26,13 +26,16 @@ from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart, UnreadValueCount
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 
+MEMBERS, CANDIDATES, ROWS, MATCHES = 100_000, 50_000_000, 50_000_000, 1_000_000
+"""Of one capture at most: members of archives, candidates, lines, and identifiers that are listed for each tenant (0.7 kB of
+memory each); all are counted."""
 OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory"}
 """Outcomes of unpacking that say the same as a budget, by its word; the last two are a watchdog's."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureBudget:
-    """What one capture may take; see `ullage.settings.MatchSettings` for units and reasons."""
+    """What one capture may take; bytes as `match.capture_bytes` says, and what else is bounded."""
 
     bytes: int
     members: int
@@ -46,10 +49,10 @@ class CaptureBudget:
         """As configured."""
         return cls(
             settings.capture_bytes,
-            settings.capture_members,
-            settings.capture_candidates,
-            settings.capture_rows,
-            settings.capture_matches,
+            MEMBERS,
+            CANDIDATES,
+            ROWS,
+            MATCHES,
             settings.ocr,
         )
 

@@ -55,7 +55,7 @@ def write(data, issuer, clock):
     """Writes the configuration: `write(more)`; gives the context of it."""
 
     def written(more: str = "", grants: str = GRANTS) -> Context:
-        text = f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id = "{CLIENT}"\nseconds = 5\n{more}\n{grants}\n[tenants.bank]\n'
+        text = f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id = "{CLIENT}"\n{more}\n{grants}\n[tenants.bank]\n'
         (data / "ullage.toml").write_text(text + "[tenants.zetalend]\n", encoding="utf-8")
         secret = data / "keys" / "oidc.secret"
         secret.write_text(SECRET + "\n", encoding="utf-8")

@@ -163,7 +163,7 @@ def test_a_night_ends_where_no_other_begins(now: str, opens: str) -> None:
 
 
 def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) -> None:
-    site, states = make_site(night=["22:00-06:00"]), SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
+    site, states = make_site(night=["22:00-06:00"]), SiteStates(frontier, Egress(), clock.as_clock())
     clock.seconds = datetime(2026, 11, 26, 23, 0, tzinfo=UTC).timestamp()
     assert states.letter(site) == NIGHT
     assert nights(site.night, "UTC", clock.seconds, clock.seconds + 86400) == [

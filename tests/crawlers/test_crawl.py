@@ -208,7 +208,7 @@ def test_a_page_that_drips_is_given_up_in_time_and_the_others_are_read(station: 
 
 @pytest.mark.parametrize(
     ("location", "hops"),
-    [("/loop", 4), ("file:///etc/passwd", 0), ("http://localhost:1/", 0), ("data:text/plain,hello", 0), ("ftp://127.0.0.1/", 0)],
+    [("/loop", 5), ("file:///etc/passwd", 0), ("http://localhost:1/", 0), ("data:text/plain,hello", 0), ("ftp://127.0.0.1/", 0)],
 )
 def test_redirects_go_five_hops_and_never_elsewhere(
     station: Station, server: Answers, pastes: Pastes, location: str, hops: int
@@ -217,7 +217,7 @@ def test_redirects_go_five_hops_and_never_elsewhere(
     server.says("/raw/paste000", status=302, Location=location)
     server.says("/loop", status=302, Location="/loop")
     station.site("paste", f"{server.url}/archive")
-    said = station.run("crawl", "--once", crawl__redirects="4")
+    said = station.run("crawl", "--once")
     assert (visited(said)["captures"], server.asked.count("/loop")) == (0, hops)
     assert states(station)["done"] == 1
 
@@ -407,7 +407,7 @@ def test_nothing_is_leased_while_match_is_too_far_behind(station: Station, serve
     station.site("paste", f"{server.url}/archive")
     station.run("crawl", "--once")
     asked = len(server.asked)
-    said = station.run("crawl", "--once", exits=1, crawl__pause_lag_hours="0.0000001")
+    said = station.run("crawl", "--once", exits=1, bus__captures_hours="0.0000004")
     assert '"event": "paused"' in said
     assert len(server.asked) == asked
 

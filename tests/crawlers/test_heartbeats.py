@@ -66,7 +66,7 @@ class Sending:
 
 @pytest.fixture
 def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
-    site_states = SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
+    site_states = SiteStates(frontier, Egress(), clock.as_clock())
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
     sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")

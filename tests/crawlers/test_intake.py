@@ -19,7 +19,7 @@ from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.line import SHOWN
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import SMALL, Captures, described
-from crawlers.intake.service import TOKEN, IntakeService
+from crawlers.intake.service import MOST_WAITING_BYTES, TOKEN, IntakeService
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from ullage.bus import PartitionPosition
@@ -169,7 +169,7 @@ class Down:
 def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, station: Station) -> None:
     down = house.feed.publisher = Down(house.feed.publisher)
     size = len(json.dumps(POST).encode())
-    house.service.settings = IntakeSettings(waiting_bytes=size + 1)
+    house.service.most_waiting = size + 1
     headers = {"content-type": "application/json"}
 
     async def act(client: httpx.AsyncClient) -> list[httpx.Response]:
@@ -179,7 +179,7 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, sta
         first = asyncio.create_task(send(**{"idempotency-key": "k"}))
         await asyncio.to_thread(down.tried.wait, 20)
         crowded = await send()
-        house.service.settings = IntakeSettings()
+        house.service.most_waiting = MOST_WAITING_BYTES
         same = await send(**{"idempotency-key": "k"})
         assert not first.done()
         assert station.captures() == []

@@ -118,7 +118,7 @@ def test_only_the_beginning_of_an_endless_robots_file_is_read() -> None:
 class _Robots:
     """The middleware on an engine that answers what the test says."""
 
-    def __init__(self, clock: HeldClock, seconds: float = 3600.0) -> None:
+    def __init__(self, clock: HeldClock) -> None:
         self.answer: Response | Exception = Response(URL, body=b"User-agent: *\nDisallow: /page")
         self.asked = 0
         crawler = get_crawler(settings_dict={"ROBOTSTXT_OBEY": True, "USER_AGENT": "ullage"})
@@ -126,7 +126,7 @@ class _Robots:
         self.slot = SimpleNamespace(delay=1.0)
         crawler.get_extension = lambda _: self.throttle
         crawler.engine = SimpleNamespace(download_async=self._download, downloader=SimpleNamespace(slots={"x": self.slot}))
-        crawler.spider = SimpleNamespace(visit=SimpleNamespace(robots=RobotsCache(seconds, clock.wall)))
+        crawler.spider = SimpleNamespace(visit=SimpleNamespace(robots=RobotsCache(clock.wall)))
         self.middleware = TimedRobots(crawler)
 
     async def _download(self, request: Request) -> Response:

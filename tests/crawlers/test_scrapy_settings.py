@@ -13,7 +13,7 @@ from crawlers.fetching.scrapy_settings import scrapy_settings
 from tests.crawlers.support import make_site
 from ullage.settings import CrawlSettings
 
-CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, redirects=3, user_agent="honest")
+CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, user_agent="honest")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_scrapy_has_on_by_itself_is_not_there(made: Settings, kind: str, wa
 
 
 def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
-    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (7, 1000, 3)
+    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (7, 1000, 5)
     assert (made["DOWNLOAD_DELAY"], made["CONCURRENT_REQUESTS"], made["USER_AGENT"]) == (1.5, 2, "honest")
     assert (made["ROBOTSTXT_OBEY"], made["DOWNLOAD_VERIFY_CERTIFICATES"], made["AUTOTHROTTLE_ENABLED"]) == (False, False, True)
     assert (made["REFERRER_POLICY"], made["JOBDIR"]) == ("no-referrer", None)

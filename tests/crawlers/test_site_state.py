@@ -22,7 +22,7 @@ LIST = PageAddress("http://board.example/", "list")
 
 @pytest.fixture
 def site_states(frontier: Frontier, clock: HeldClock) -> SiteStates:
-    return SiteStates(frontier, Egress(), clock.as_clock(), 365.0)
+    return SiteStates(frontier, Egress(), clock.as_clock())
 
 
 def visit(site_states: SiteStates, clock: HeldClock, outcome: str, site: str = "board", pause: float = 300.0) -> str | None:
@@ -47,7 +47,7 @@ def test_why_a_site_was_not_seen_is_kept_with_its_state(
     assert (visit(site_states, clock, "tls"), why(site_states), report(site_states).since) == ("unreachable", "tls", since)
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
-    later = SiteStates(again, Egress(), clock.as_clock(), 365.0)
+    later = SiteStates(again, Egress(), clock.as_clock())
     assert why(later) == "tls"
     assert (visit(later, clock, "ok"), why(later)) == ("ok", "")
     again.close()
@@ -113,9 +113,7 @@ def test_a_state_survives_a_restart(site_states: SiteStates, clock: HeldClock, f
     visit(site_states, clock, "blocked")
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
-    assert SiteStates(again, Egress(), clock.as_clock(), 365.0).report(BOARD) == SiteReport(
-        site="board", state="blocked", since=NOON
-    )
+    assert SiteStates(again, Egress(), clock.as_clock()).report(BOARD) == SiteReport(site="board", state="blocked", since=NOON)
     again.close()
 
 

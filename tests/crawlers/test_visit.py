@@ -105,7 +105,7 @@ def publisher() -> Publisher:
 @pytest.fixture
 def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
-    outbox, robots = CaptureOutbox(publisher, Plain(), SIGNER), RobotsCache(60, clock.wall)
+    outbox, robots = CaptureOutbox(publisher, Plain(), SIGNER), RobotsCache(clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()

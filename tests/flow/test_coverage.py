@@ -51,7 +51,7 @@ class Crawl:
 
     def __init__(self, context: Context, clock: HeldClock) -> None:
         self.clock, self.frontier, bus = clock, open_frontier(context), context.bus()
-        self.states = SiteStates(self.frontier, Egress(), clock.as_clock(), 365.0)
+        self.states = SiteStates(self.frontier, Egress(), clock.as_clock())
         metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
         publisher, signer = bus.publisher(CAPTURES), keys.signer(context.keys, "crawl")
         hours, sealer = HoursSeen(self.frontier.history.names()), partial(keys.sealer, context.keys)

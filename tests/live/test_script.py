@@ -86,7 +86,7 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(stat
             server.says("/", f"<html><body><script>{said}</script></body></html>")
             server.says("/api/ask", "{}")
             station.site(name, f"{server.url}/", "board", OPTIONS)
-        station.run("crawl", "--once", exits=1, crawl__script_seconds="20")
+        station.run("crawl", "--once", exits=1)
         assert other.asked == []
         with pytest.raises(BlockingIOError):
             quiet.recv(1)

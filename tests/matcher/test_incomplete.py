@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from matcher.cli.match import MatchStage
+from matcher.match import capture_result
 from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
@@ -130,8 +131,12 @@ def settle(running: Running, **limits: int) -> None:
     running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics)
 
 
-def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(match: Running) -> None:  # noqa: F811
-    settle(match, capture_candidates=2)
+def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(
+    match: Running,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capture_result, "CANDIDATES", 2)
+    settle(match)
     match.put(long_text(4), post_id="large")
     match.put(phone(5), post_id="small")
     large, small = match.drain()
@@ -144,7 +149,8 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     assert dead_letters.replay(match.bus, keys.opener(match.context.keys)).replayed == 1
     [again] = match.drain()
     assert (again.id, again.total_subjects) == (large.id, 2)
-    settle(match, capture_candidates=1000)
+    monkeypatch.undo()
+    settle(match)
     dead_letters.replay(match.bus, keys.opener(match.context.keys))
     [whole] = match.drain()
     assert (whole.incomplete, whole.served, whole.total_subjects) == ((), large.id, 4)

@@ -106,10 +106,10 @@ def test_bad_usage_is_one_line_and_code_2(ullage, stages: dict[str, Entry], word
 
 
 def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> None:
-    (data / "ullage.toml").write_text("[match]\nbatch = 0\n")
+    (data / "ullage.toml").write_text("[match]\ncapture_bytes = 0\n")
     code, _, err = ullage("check")
     assert (code, err.count("\n")) == (2, 1)
-    assert "match.batch" in err
+    assert "match.capture_bytes" in err
 
 
 def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dict[str, Entry]) -> None:

@@ -26,30 +26,30 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert (settings.bus.url, settings.match.batch, settings.tenants) == ("sqlite:///bus", 64, {})
+    assert (settings.bus.url, settings.match.capture_bytes, settings.tenants) == ("sqlite:///bus", 2**30, {})
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, "log_level = 'warning'\n[match]\nbatch = 3\nport = 0\n")
-    monkeypatch.setenv("ULLAGE_MATCH__BATCH", "5")
+    write(tmp_path, "log_level = 'warning'\n[match]\ncapture_bytes = 3\nport = 0\n")
+    monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "5")
     settings = load(tmp_path)
-    assert (settings.log_level, settings.match.batch, settings.match.port, settings.alert.batch) == ("warning", 5, 0, 64)
+    assert (settings.log_level, settings.match.capture_bytes, settings.match.port, settings.alert.port) == ("warning", 5, 0, 9713)
 
 
 def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("ULLAGE_MATCH__BATCH=5\n")
-    assert load(tmp_path).match.batch == 64
+    (tmp_path / ".env").write_text("ULLAGE_MATCH__CAPTURE_BYTES=5\n")
+    assert load(tmp_path).match.capture_bytes == 2**30
 
 
 WRONG = {
-    "[match]\nbatch = 'many'": r"match\.batch: .*valid integer",
-    "[match]\nbatch = 0": r"match\.batch: .*greater than or equal to 1",
+    "[match]\ncapture_bytes = 'many'": r"match\.capture_bytes: .*valid integer",
+    "[match]\ncapture_bytes = 0": r"match\.capture_bytes: .*greater than or equal to 1",
     "[match]\nport = 70000": r"match\.port: .*65535",
     "[bus]\ncaptures_hours = -1": r"bus\.captures_hours: .*greater than 0",
     "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
     "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
-    "[match]\nbacth = 3": r"match\.bacth: did you mean batch\?",
-    "[macth]\nbatch = 3": r"macth: did you mean match\?",
+    "[match]\nportt = 3": r"match\.portt: did you mean port\?",
+    "[macth]\ncapture_bytes = 3": r"macth: did you mean match\?",
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
@@ -64,7 +64,7 @@ WRONG = {
     "[tenants.bank]\nown_numbers = ['hotline']": r"tenants\.bank\.own_numbers: holds something that is no number",
     "[notify.channels.soc]\nurl = 'https://h.example/'": r"notify\.channels\.soc\.url: is a secret and stands in the key folder",
     "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
-    "[match\nbatch = 3": r"ullage\.toml: .*line 1",
+    "[match\ncapture_bytes = 3": r"ullage\.toml: .*line 1",
 }
 
 
@@ -85,15 +85,17 @@ def test_a_tenant_s_names_may_be_written_in_each_way_that_is_looked_for(tmp_path
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -> None:
-    text = "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nredirect = 1\n[tenants.bank]\nbrand = ['x']\n[match]\nbatch = 0\n"
+    text = (
+        "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nbrowse = 1\n[tenants.bank]\nbrand = ['x']\n[match]\ncapture_bytes = 0\n"
+    )
     with pytest.raises(FaultsError) as caught:
         load(write(tmp_path, text))
     said = [fault.removeprefix(f"{tmp_path}/ullage.toml: ") for fault in caught.value.faults]
     assert [fault.split(": ")[0] for fault in said] == [
-        "log_level", "crawl.redirect", "match.batch", "tenants.bank.brand", "user_agent",
+        "log_level", "crawl.browse", "match.capture_bytes", "tenants.bank.brand", "user_agent",
     ]  # fmt: skip
     assert said[0].endswith("did you mean info?")
-    assert said[1] == "crawl.redirect: did you mean redirects?"
+    assert said[1] == "crawl.browse: did you mean browser?"
     assert said[3] == "tenants.bank.brand: did you mean brands?"
     assert said[4] == "user_agent: is no knob here: did you mean crawl.user_agent?"
     assert str(caught.value).endswith("(and 4 more: `ullage check` lists them)")
@@ -108,8 +110,8 @@ def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> No
 
 
 def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ULLAGE_MATCH__BATCH", "many")
-    with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__BATCH: "):
+    monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "many")
+    with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__CAPTURE_BYTES: "):
         load(tmp_path)
     monkeypatch.setenv("ULLAGE_TENANTS", "{")
     with pytest.raises(ConfigError, match="tenants"):
@@ -118,7 +120,7 @@ def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, mon
 
 def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(tmp_path).match.batch = 1
+        load(tmp_path).match.capture_bytes = 1
 
 
 def test_retention_is_in_seconds_a_topic() -> None:
@@ -145,7 +147,9 @@ def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) ->
 
 
 def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path: Path) -> None:
-    before = load(write(tmp_path, "[match]\nbatch = 3\n[tenants.bank]\nbrands = ['某某\"银行']\n[keys]\ncommand = ['kms', '-q']"))
+    before = load(
+        write(tmp_path, "[match]\ncapture_bytes = 3\n[tenants.bank]\nbrands = ['某某\"银行']\n[keys]\ncommand = ['kms', '-q']")
+    )
     shown = "\n".join(setup.describe(before))
     assert tomllib.loads(shown)["tenants"]["bank"]["brands"] == ['某某"银行']
     assert load(write(tmp_path, shown)).model_dump() == before.model_dump()

@@ -57,8 +57,6 @@ class NotifySettings(SettingsTable):
     group_seconds: Annotated[float, Field(ge=0, le=3600)] = knob(
         20.0, "new incidents of a tenant in this time form one message", "seconds"
     )
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "time limit of an attempt", "seconds")
-    retry_hours: Seconds = knob(24.0, "an undeliverable message is given up", "hours")
     channels: dict[str, ChannelSettings] = knob({}, "one table a channel")
     routes: dict[str, RouteSettings] = knob({}, "one table a route")
 

@@ -16,16 +16,20 @@ class BusSettings(SettingsTable):
     url: str = knob("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
     captures: str = knob("", "topic captures behind a gap: spool:///DIR")
     captures_hours: Seconds = knob(24.0, "retention of posts; the law asks for the least", "hours")
-    findings_days: Seconds = knob(7.0, "retention of findings", "days")
-    dead_letters_days: Seconds = knob(7.0, "retention of unprocessed records", "days")
+    findings_days: Seconds = knob(7.0, "retention of findings and of unprocessed records", "days")
     max_bytes: Count = knob(8 * 2**30, "size limit of a topic", "bytes")
+
+    @property
+    def most_lag_seconds(self) -> float:
+        """How far match may be behind before captures are no longer collected: a quarter of the time for which they are kept."""
+        return self.captures_hours * 3600 / 4
 
     def retention(self) -> dict[str, Retention]:
         """Retention a topic."""
         return {
             CAPTURES: Retention(self.captures_hours * 3600, self.max_bytes),
             FINDINGS: Retention(self.findings_days * 86400, self.max_bytes),
-            DEAD_LETTERS: Retention(self.dead_letters_days * 86400, self.max_bytes),
+            DEAD_LETTERS: Retention(self.findings_days * 86400, self.max_bytes),
         }
 
 
@@ -64,7 +68,6 @@ class OriginalSettings(SettingsTable):
     keep: bool = knob(True, "keep them: needed to find a post again, for a takedown or a court")
     days: Seconds = knob(30.0, "retention; `ullage incidents hold` keeps longer", "days")
     alarm_after: Count = knob(20, "reveals in a shift before an alarm", "reveals")
-    shift_hours: Seconds = knob(8.0, "length of a shift", "hours")
 
 
 class AuditSettings(SettingsTable):
@@ -85,7 +88,6 @@ class KeySettings(SettingsTable):
 class EvidenceSettings(SettingsTable):
     """Sealed evidence of `high` or above, for tenants with `evidence = true`."""
 
-    folder: str = knob("evidence", "sealed files")
     officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
     max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")

@@ -24,7 +24,6 @@ class ProxySettings(SettingsTable):
 class CrawlSettings(SettingsTable):
     """How sites are visited."""
 
-    sites: str = knob("sites.d", "folder of site files")
     user_agent: str = knob("ullage (leak monitor; contact: security@example.com)", "an honest name with your contact")
     concurrency: Count = knob(8, "concurrent requests over all sites")
     download_seconds: Seconds = knob(30.0, "time limit of a page", "seconds")
@@ -34,11 +33,6 @@ class CrawlSettings(SettingsTable):
     browser: str = knob(
         "/usr/lib/chromium/chromium", "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script"
     )
-    script_seconds: Seconds = knob(90.0, "time limit of a page's scripts", "seconds")
-    redirects: Annotated[int, Field(ge=0)] = knob(5, "most redirects followed")
-    robots_seconds: Seconds = knob(3600.0, "how often robots.txt is read again", "seconds")
-    forget_days: Seconds = knob(90.0, "pages that no list has shown for so long are forgotten", "days")
-    pause_lag_hours: Seconds = knob(6.0, "crawl pauses when match is further behind", "hours")
     origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob("crawl", "name of this crawl host, unique")
     heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         60.0, "time between heartbeats; 0 sends none", "seconds"
@@ -47,28 +41,14 @@ class CrawlSettings(SettingsTable):
         "", "HOST:PORT that proves network access; empty: judged by the sites"
     )
     proxies: dict[str, ProxySettings] = knob({}, "one table a proxy")
-    quiet_days: Seconds = knob(365.0, "a silence as rare as once in this time makes a site quiet", "days")
     port: Port = knob(9711, "/metrics on loopback; 0 takes a free port")
 
 
 class MatchSettings(SettingsTable):
     """How captures are matched."""
 
-    batch: Count = knob(64, "posts matched together")
     capture_bytes: Count = knob(2**30, "unpacked bytes of one post", "bytes")
-    capture_members: Count = knob(100_000, "archive members of one post", "members")
-    capture_candidates: Count = knob(50_000_000, "candidates of one post", "candidates")
-    capture_rows: Count = knob(50_000_000, "lines of one post", "lines")
-    capture_matches: Count = knob(
-        1_000_000,
-        "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted",
-        "identifiers",
-    )
     ocr: bool = knob(False, "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'")
-    watchdog_seconds: Seconds = knob(
-        1800.0, "a batch that takes longer ends the process; its records are then tried alone", "seconds"
-    )
-    assess_seconds: Seconds = knob(600.0, "time limit for a file dropped on the console", "seconds")
     assess_users: tuple[str, ...] = knob((), "other users who may have files assessed, such as search's")
     port: Port = knob(9712, "/metrics on loopback; 0 takes a free port")
 
@@ -76,11 +56,9 @@ class MatchSettings(SettingsTable):
 class AlertSettings(SettingsTable):
     """How findings become incidents."""
 
-    batch: Count = knob(64, "findings grouped between two commits")
     together_minutes: Annotated[float, Field(ge=1, le=1440)] = knob(
         15.0, "pause that ends a talk of one author in one channel", "minutes"
     )
-    watchdog_seconds: Seconds = knob(900.0, "a batch that takes longer ends the process", "seconds")
     port: Port = knob(9713, "/metrics on loopback; 0 takes a free port")
 
 
@@ -112,7 +90,6 @@ class OidcSettings(SettingsTable):
     label: str = knob("", "its name on the login page")
     ca: str = knob("", "its certificate authorities (PEM file); the system's by default")
     proxy: str = knob("", "http://HOST:PORT of a proxy; the environment's are not used")
-    seconds: Annotated[float, Field(gt=0, le=60)] = knob(10.0, "time limit of an answer", "seconds")
     minutes: Annotated[float, Field(gt=0, le=720)] = knob(15.0, "how often sessions and groups are checked again", "minutes")
     grants: dict[str, GrantSettings] = knob({}, "one table a group; otherwise only accounts made by `user add --subject`")
 
@@ -190,8 +167,6 @@ class IntakeSettings(SettingsTable):
     port: Port = knob(8601, "0 takes a free port")
     certificate: str = knob("", "certificate chain for TLS (PEM file)")
     key: str = knob("", "its private key (file, 0600)")
-    body_bytes: Count = knob(48 * 2**20, "size limit of a request", "bytes")
-    waiting_bytes: Count = knob(128 * 2**20, "size of all waiting requests; beyond it senders wait (429)", "bytes")
     metrics_port: Port = knob(9714, "/metrics on loopback; 0 takes a free port")
 
     @model_validator(mode="after")
@@ -206,7 +181,6 @@ class IntakeSettings(SettingsTable):
 class CollectSettings(SettingsTable):
     """Collectors of chats; channels are files in `channels.d/`."""
 
-    run: bool = knob(True, "`ullage run` starts one for each service with channels")
     matrix_port: Port = knob(9716, "/metrics on loopback; 0 takes a free port")
     xmpp_port: Port = knob(9717, "/metrics on loopback; 0 takes a free port")
     telegram_port: Port = knob(9718, "/metrics on loopback; 0 takes a free port")

@@ -20,6 +20,8 @@ from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 
 FOLDER = "notify"
+TIMEOUT_SECONDS = 10.0
+"""Time limit of an attempt."""
 
 
 class UndeliveredError(UnavailableError):
@@ -84,6 +86,6 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     secret = f"{FOLDER}/{name}"
     lines = keys.lines(secret)
     try:
-        return kind.open(Opening(lines, settings.timeout_seconds, clock))
+        return kind.open(Opening(lines, TIMEOUT_SECONDS, clock))
     except ConfigError as error:
         raise ConfigError(f"{secret} in the key folder: {error} ({kind_name} wants {kind.holds})") from None

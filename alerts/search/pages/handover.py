@@ -54,7 +54,7 @@ def _page(
     site: Console, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
 ) -> HTMLResponse:
     settings, ledger = site.context.settings, CoverageReader(site.context, site.store)
-    queue = IncidentQueue(Work(site.duties), site.principal.name, settings.originals.shift_hours, site.shifts)
+    queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     found = handover(queue, settings.coverage.gap_minutes, tenant, since, SHOWN)
     gaps = render.together(found.blind.gaps(), ledger.zone)
     return site.page(

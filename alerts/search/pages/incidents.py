@@ -164,7 +164,7 @@ def queue_page(
     status: int = 400,
 ) -> HTMLResponse:
     """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
-    queue = IncidentQueue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours, site.shifts)
+    queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     found, view = QueuePage(()), QueueFilter()
     try:
         if not refused_:

@@ -155,7 +155,7 @@ def routes() -> APIRouter:
     @router.get("/incidents")
     def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
         """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
-        queue = IncidentQueue(Work(site.duties), site.principal.name, site.context.settings.originals.shift_hours)
+        queue = IncidentQueue(Work(site.duties), site.principal.name)
         view = asked.view(site)
         queue.check(view)  # what cannot be asked is said first
         site.known(view.tenant)

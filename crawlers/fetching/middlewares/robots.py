@@ -27,7 +27,7 @@ from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
 from crawlers.sites import reasons
 
 MAX_BYTES = 500 * 1024
-FAILURE_SECONDS = 300.0
+KEEP_SECONDS, FAILURE_SECONDS = 3600.0, 300.0
 """A site that could not answer is asked again after this time."""
 NO_ANSWER_SECONDS = 30.0
 """And one that did not answer at all after this: its other pages need not try, and its return is soon noticed."""
@@ -52,9 +52,8 @@ class RobotsRules(NamedTuple):
 
 @dataclass(slots=True)
 class RobotsCache:
-    """Rules by host and port, for `seconds`; shared by the visits of a process. Two requests at once ask the site once."""
+    """Rules by host and port, for an hour; shared by the visits of a process. Two requests at once ask the site once."""
 
-    seconds: float
     monotonic: Callable[[], float]
     _rules: dict[str, tuple[float, RobotsRules]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
@@ -70,7 +69,7 @@ class RobotsCache:
 
     def put(self, place: str, rules: RobotsRules, at_most: float | None = None) -> None:
         """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
-        self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
+        self._rules[place] = (self.monotonic() + min(KEEP_SECONDS, at_most or KEEP_SECONDS), rules)
 
 
 def rules_text(response: Response) -> tuple[bytes, str]:

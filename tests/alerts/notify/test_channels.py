@@ -41,7 +41,7 @@ def opened(tmp_path, kind: str, *lines: str):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "soc").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "soc").chmod(0o600)
-    settings = NotifySettings.model_validate({"channels": {"soc": {"kind": kind}}, "timeout_seconds": 2})
+    settings = NotifySettings.model_validate({"channels": {"soc": {"kind": kind}}})
     return open_channel("soc", settings, KeyStore(tmp_path / "keys"), Clock(wall=lambda: NOON))
 
 
