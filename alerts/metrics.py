@@ -41,12 +41,12 @@ class AlertMetrics:
         self.pulse = HeartbeatMetrics(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)
         self._findings = Counter(
-            "ullage_alert_findings_total", "Finding records folded, repeats included.", ["tenant"], registry=registry
+            "ullage_alert_findings_total", "Findings processed, repeats included.", ["tenant"], registry=registry
         )
         self._dropped = Counter("ullage_alert_dropped_total", "Records that became dead letters.", ["reason"], registry=registry)
         self._delay = Histogram(
             "ullage_alert_publish_to_incident_seconds",
-            "From the publication of a post to the incident that it opened.",
+            "Time from the publication of a post to its incident.",
             ["tenant"],
             buckets=BUCKETS,
             registry=registry,
@@ -56,7 +56,7 @@ class AlertMetrics:
         )
         self._exposed = Gauge(
             "ullage_alert_exposed_customers",
-            "Customers in incidents of the last 30 days; who is in two counts in both.",
+            "Customers in incidents of the last 30 days, counted once per incident.",
             ["tenant", "scenario", "severity"],
             registry=registry,
         )
@@ -67,26 +67,26 @@ class AlertMetrics:
         self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
         self._background = Gauge(
             "ullage_alert_background",
-            "Posts in the store that hold one customer's number and are no leak.",
+            "Benign posts in the store.",
             ["tenant"],
             registry=registry,
         )
-        self._success = Gauge("ullage_alert_last_success_timestamp_seconds", "When findings were last folded.", registry=registry)
-        self._lag = Gauge("ullage_alert_lag_records", "Findings that are not folded yet.", registry=registry)
-        self._lag_seconds = Gauge(
-            "ullage_alert_lag_seconds", "Age of the oldest finding that is not folded yet.", registry=registry
+        self._success = Gauge(
+            "ullage_alert_last_success_timestamp_seconds", "When findings were last processed.", registry=registry
         )
+        self._lag = Gauge("ullage_alert_lag_records", "Findings waiting to be processed.", registry=registry)
+        self._lag_seconds = Gauge("ullage_alert_lag_seconds", "Age of the oldest waiting finding.", registry=registry)
         self.revealed = Gauge(
             "ullage_alert_originals_revealed",
-            "How often the busiest person revealed an original within a shift, by the audit log of this machine.",
+            "Originals revealed by the busiest person within a shift.",
             registry=registry,
         )
         self.reveals_allowed = Gauge(
-            "ullage_alert_originals_allowed", "How many of these a shift are no alarm: originals.alarm_after.", registry=registry
+            "ullage_alert_originals_allowed", "Reveals per shift before an alarm (originals.alarm_after).", registry=registry
         )
         self.unexplained = Gauge(
             "ullage_coverage_unexplained_sites",
-            "Sites with a gap in the last 24 hours, by the ledger of coverage, that nobody has explained.",
+            "Sites with an unexplained coverage gap in the last 24 hours.",
             registry=registry,
         )
         self._begin()
@@ -162,19 +162,19 @@ class DutyMetrics:
         self._regimes = regimes
         self._due = Gauge(
             "ullage_notification_due_timestamp_seconds",
-            "When the earliest running duty to notify under a regime is due; 0 when there is none.",
+            "Earliest open reporting deadline under a regime; 0 for none.",
             ["tenant", "regime"],
             registry=registry,
         )
         self._unheard = Gauge(
             "ullage_notification_unheard_incidents",
-            "Incidents whose clock runs and that nobody has acknowledged at half of the time left, told or not.",
+            "Unacknowledged incidents past half of the time to their reporting deadline.",
             ["tenant"],
             registry=registry,
         )
         self._known = Gauge(
             "ullage_notification_duties_known_timestamp_seconds",
-            "Until when all that was told and decided is in what is said of duties; 0 before alert has looked at all incidents.",
+            "Time up to which reporting deadlines are current; 0 before all incidents were read.",
             registry=registry,
         )
         for tenant, known in regimes.items():
@@ -205,16 +205,16 @@ class SearchMetrics:
     @classmethod
     def make(cls, registry: CollectorRegistry) -> SearchMetrics:
         """Declare them in `registry`."""
-        requests = Counter("ullage_search_requests_total", "Requests by kind of answer.", ["answer"], registry=registry)
-        lookups = Counter("ullage_search_lookups_total", "Look-ups of one person by outcome.", ["outcome"], registry=registry)
+        requests = Counter("ullage_search_requests_total", "Requests by response class.", ["answer"], registry=registry)
+        lookups = Counter("ullage_search_lookups_total", "Checks of a person by outcome.", ["outcome"], registry=registry)
         for answer in ("2xx", "3xx", "4xx", "5xx"):
             requests.labels(answer)
-        logins = Counter("ullage_search_logins_total", "Attempts to log in, by outcome.", ["outcome"], registry=registry)
+        logins = Counter("ullage_search_logins_total", "Login attempts by outcome.", ["outcome"], registry=registry)
         for outcome in ("exposed", "recorded", "not_found", "refused", "limited"):
             lookups.labels(outcome)
         for outcome in ("in", "refused", "limited"):
             logins.labels(outcome)
         sweeps = Counter(
-            "ullage_search_sweeps_total", "Ranges of which many numbers were looked up within an hour.", registry=registry
+            "ullage_search_sweeps_total", "Ranges of numbers that were checked systematically within an hour.", registry=registry
         )
         return cls(requests, lookups, logins, sweeps)

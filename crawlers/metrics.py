@@ -40,27 +40,25 @@ class CrawlMetrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
 
-        self.pages = counter("pages_total", "Pages fetched, or tried, by what came of it.", "outcome")
-        self.site_pages = counter("site_pages_total", "Pages of a watched site, by whether they could be read.", "site", "result")
-        self.captures = counter("captures_total", "Captures that are durable on the bus.", "site")
-        self.seen = counter("seen_posts_total", "Posts met again unchanged, and so not captured.")
-        self.edited = counter("edited_posts_total", "Posts that were captured again because they say something else.")
-        self.gone = counter("gone_posts_total", "Posts that were captured and are no more in their threads.")
-        self.files = counter("files_total", "Files attached to posts, by what came of them.", "outcome")
-        self.truncated = counter("truncated_total", "Captures cut off at the size limit.")
+        self.pages = counter("pages_total", "Page fetches by outcome.", "outcome")
+        self.site_pages = counter("site_pages_total", "Pages of a watched site by result.", "site", "result")
+        self.captures = counter("captures_total", "Captured posts stored on the bus.", "site")
+        self.seen = counter("seen_posts_total", "Unchanged posts, not captured again.")
+        self.edited = counter("edited_posts_total", "Posts captured again after an edit.")
+        self.gone = counter("gone_posts_total", "Captured posts that were deleted from their threads.")
+        self.files = counter("files_total", "Attached files by outcome.", "outcome")
+        self.truncated = counter("truncated_total", "Posts cut off at the size limit.")
         self.bytes = counter("body_bytes_total", "Bytes of page bodies received.")
-        self.visits = counter("visits_total", "Visits by how they ended.", "outcome")
+        self.visits = counter("visits_total", "Visits by outcome.", "outcome")
         self.latency = Histogram(
             "ullage_crawl_download_seconds", "Time from request to response headers.", buckets=SECONDS, registry=registry
         )
-        self.revisit = gauge("revisit_seconds", "How soon a watched site is visited again at the latest, by its file.", "site")
+        self.revisit = gauge("revisit_seconds", "Longest time between visits of a watched site.", "site")
         self.coverage = CoverageMetrics(registry)
-        self.frontier = gauge("frontier_pages", "Pages in the frontier by state, after each site's last visit.", "state")
-        self.expired = counter("expired_unread_total", "Captures that expired before match read them, and are fetched again.")
-        self.paused = gauge("paused", "1 while no page is leased because match is too far behind.")
-        self._session_ends = gauge(
-            "session_ends_timestamp_seconds", "When the session of a watched site runs out, as its file says.", "site"
-        )
+        self.frontier = gauge("frontier_pages", "Pages in the frontier by state.", "state")
+        self.expired = counter("expired_unread_total", "Posts that expired before match read them; they are fetched again.")
+        self.paused = gauge("paused", "1 while crawling is paused because match lags.")
+        self._session_ends = gauge("session_ends_timestamp_seconds", "When the login session of a watched site expires.", "site")
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")
         self._own: frozenset[str] = frozenset()
         self._counts: dict[str, Mapping[str, int]] = {}

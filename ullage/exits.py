@@ -1,4 +1,4 @@
-"""The exit codes of every command: what each says, and what it says of a command where that needs saying.
+"""The exit codes of all commands, and what they mean for a command where that differs.
 
 `docs/exit-codes.md` and `--help` print these tables. No command has a number of its own.
 """
@@ -21,59 +21,57 @@ class Exit(IntEnum):
 
 
 MEANING: Mapping[Exit, str] = {
-    Exit.DONE: "done: all that was asked for was done, and what it says is so",
-    Exit.FAILED: "failed: it was not done, or not all of it; a message says what",
-    Exit.USAGE: "usage or configuration: change the command line, a file or a key, then try again",
-    Exit.NO_VERDICT: "no verdict: something that matters was not read, and nobody was found in the rest",
-    Exit.EXPOSED: "exposed: with --fail, a customer was found, or a login at a tenant's own site; with --fail-on, a verdict is as"
-    " severe or more",
-    Exit.GAP: "gap: a time in which nothing was seen, and which nobody has explained",
+    Exit.DONE: "done: everything that was requested was done",
+    Exit.FAILED: "failed: not done, or only in part; a message explains why",
+    Exit.USAGE: "usage or configuration: correct the command line, a file or a key, then try again",
+    Exit.NO_VERDICT: "no verdict: relevant content was not readable, and no customer was found in the rest",
+    Exit.EXPOSED: "exposed: with --fail, a customer or a login at a tenant's own site was found; with --fail-on, a verdict of at"
+    " least that severity",
+    Exit.GAP: "gap: an unexplained coverage gap",
 }
 
 COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "scan": {
-        Exit.NO_VERDICT: "a file could not be read whole, or there was nothing to read, and no customer is in what was read",
-        Exit.EXPOSED: "with --fail, a customer is in what was read",
+        Exit.NO_VERDICT: "a file was not fully readable or had no content, and no customer was found",
+        Exit.EXPOSED: "with --fail, a customer was found",
     },
     "assess": {
-        Exit.FAILED: "with --open, no incident came of it; a message says why",
-        Exit.NO_VERDICT: "the file could not be read whole, or a tenant has no watchlist here, and no customer is in what was"
-        " read; with --fail-on also where one is, and what was read is less severe",
-        Exit.EXPOSED: "with --fail, a customer or a login at a tenant's own site is in what was read; with --fail-on, a verdict"
-        " is as severe or more",
+        Exit.FAILED: "with --open, no incident was opened; a message explains why",
+        Exit.NO_VERDICT: "the file was not fully readable, or a tenant has no customer list here, and no customer was found; with"
+        " --fail-on, also if what was found is less severe",
+        Exit.EXPOSED: "with --fail, a customer or a login at a tenant's own site was found; with --fail-on, a verdict of at least"
+        " that severity",
     },
     "crawl": {
-        Exit.FAILED: "with --once, a site was not read; the others were",
-        Exit.USAGE: "a site file is wrong, or none is right; with --once, the other sites were visited",
+        Exit.FAILED: "with --once, a site could not be read; the others were read",
+        Exit.USAGE: "a site file is invalid, or there is no valid one; with --once, the other sites were visited",
     },
-    "ingest": {Exit.FAILED: "a line was refused; the others were taken"},
+    "ingest": {Exit.FAILED: "a line was refused; the others were accepted"},
     "coverage": {
-        Exit.FAILED: "a day is not as it was signed",
-        Exit.NO_VERDICT: "there is no gap so far, but a site was not seen of late, which cannot be judged yet",
-        Exit.GAP: "a site that was to be read was not, for longer than a gap may be, and nobody explained why",
+        Exit.FAILED: "a day was changed after it was signed",
+        Exit.NO_VERDICT: "no gap so far, but a site was not read recently and cannot be judged yet",
+        Exit.GAP: "a site has an unexplained coverage gap",
     },
-    "collect": {Exit.GAP: "a channel is not seen, or not wholly; its line says why"},
-    "status": {Exit.FAILED: "a role is not ready, does not answer, or could not be asked"},
+    "collect": {Exit.GAP: "a channel is not fully read; its line explains why"},
+    "status": {Exit.FAILED: "a service is not ready or does not respond"},
     "check": {Exit.FAILED: "a line says FAULT"},
-    "restore": {Exit.FAILED: "what was restored has a line that says FAULT, or the backup is damaged and nothing was restored"},
-    "sites": {Exit.USAGE: "a site file is wrong; the others are listed"},
+    "restore": {Exit.FAILED: "a restored part has a line that says FAULT, or the backup is damaged and nothing was restored"},
+    "sites": {Exit.USAGE: "a site file is invalid; the others are listed"},
     "sites try": {
-        Exit.FAILED: "no post could be read there, or not all of what its pages show, or something speaks against a site that has"
-        " a file; a line says what, and no file was written",
-        Exit.USAGE: "a file of that name is there, or nobody said on what ground it is read and who answers for it; none was"
-        " written",
+        Exit.FAILED: "posts could not be read, or not all of them, or an existing site has a problem; a line explains it, and no"
+        " file was written",
+        Exit.USAGE: "the file already exists, or legal basis or owner is missing; no file was written",
     },
-    "incidents list": {Exit.NO_VERDICT: "the list is empty, and not all that matters was looked at; a line says what was not"},
-    "incidents acknowledge": {Exit.USAGE: "one was refused, which is named with why; the others were acknowledged"},
-    "incidents assign": {Exit.USAGE: "one was refused, which is named with why; the others were assigned"},
-    "incidents resolve": {Exit.USAGE: "one was refused, which is named with why; the others were resolved"},
-    "incidents handover": {Exit.NO_VERDICT: "not all was looked at, or a gap is not explained; a line says which"},
-    "incidents export": {Exit.NO_VERDICT: "nothing is in it, and not all that matters was looked at; a line says what was not"},
+    "incidents list": {Exit.NO_VERDICT: "the list is empty, but coverage is incomplete; a line says what is missing"},
+    "incidents acknowledge": {Exit.USAGE: "an incident was refused, with the reason; the others were acknowledged"},
+    "incidents assign": {Exit.USAGE: "an incident was refused, with the reason; the others were assigned"},
+    "incidents resolve": {Exit.USAGE: "an incident was refused, with the reason; the others were resolved"},
+    "incidents handover": {Exit.NO_VERDICT: "coverage is incomplete or a gap is unexplained; a line says which"},
+    "incidents export": {Exit.NO_VERDICT: "the export is empty, but coverage is incomplete; a line says what is missing"},
     "audit verify": {
-        Exit.FAILED: "a line is not as it was written, or one is missing; of a file: it is not as it was signed, or by nobody who"
-        " is known here"
+        Exit.FAILED: "a line was changed or is missing; of a file: it was changed after it was signed, or the signer is unknown"
     },
-    "subjects resolve": {Exit.FAILED: "a handle is in no list here; the others were resolved"},
+    "subjects resolve": {Exit.FAILED: "a pseudonym is in no list here; the others were resolved"},
 }
 """By command: codes that say something of their own about it. Any other code means what `MEANING` says."""
 

@@ -20,26 +20,26 @@ class NotifyMetrics:
         self._tenants = (*sorted(tenants), OTHER)
         self._messages = Counter(
             "ullage_notifications_total",
-            "Notifications by outcome: sent, an attempt that failed, suppressed as no longer needed, given up after a day.",
+            "Notifications by outcome: sent, failed attempt, suppressed as no longer needed, given up after a day.",
             ["channel", "outcome"],
             registry=registry,
         )
         self._oldest = Gauge(
             "ullage_notification_oldest_undelivered_timestamp_seconds",
-            "Since when the oldest notification has been due that is not delivered; 0 when none is.",
+            "Since when the oldest undelivered notification has been due; 0 for none.",
             ["channel"],
             registry=registry,
         )
         self._delay = Histogram(
             "ullage_publish_to_notification_seconds",
-            "From the publication of a post to the delivery of the first message about its incident.",
+            "Time from the publication of a post to the first delivered notification.",
             ["tenant"],
             buckets=BUCKETS,
             registry=registry,
         )
         self._channels = Gauge(
             "ullage_notification_channels",
-            "Channels that hear of a tenant's running clocks whatever the routes say; with 0 nobody is told.",
+            "Channels notified of a tenant's reporting deadlines whatever the routes say; at 0 there is no recipient.",
             ["tenant"],
             registry=registry,
         )

@@ -15,10 +15,10 @@ class IntakeMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
-        self.requests = Counter("ullage_intake_requests_total", "Requests by their answer.", ["status"], registry=registry)
-        self.captures = Counter("ullage_intake_captures_total", "Captures that are durable on the bus.", registry=registry)
-        self.refused = Counter("ullage_intake_refused_lines_total", "Posts refused for what they say.", registry=registry)
-        self.waiting = Gauge("ullage_intake_waiting_bytes", "Bytes of requests that wait for the bus.", registry=registry)
+        self.requests = Counter("ullage_intake_requests_total", "Requests by status.", ["status"], registry=registry)
+        self.captures = Counter("ullage_intake_captures_total", "Captured posts stored on the bus.", registry=registry)
+        self.refused = Counter("ullage_intake_refused_lines_total", "Invalid posts.", registry=registry)
+        self.waiting = Gauge("ullage_intake_waiting_bytes", "Size of requests waiting for the bus.", registry=registry)
         for status in STATUSES:
             self.requests.labels(status)
 

@@ -33,74 +33,74 @@ class MatchMetrics:
         self.coverage = CoverageMetrics(registry) if behind_gap else None
         self.counts = FarCounts(registry) if behind_gap else None
         self.evidence = EvidenceMetrics(registry)
-        self.captures = Counter("ullage_match_captures", "Captures dealt with.", registry=registry)
-        self.bytes = Counter("ullage_match_bytes", "Bytes of captures' bodies read.", registry=registry)
+        self.captures = Counter("ullage_match_captures", "Posts processed.", registry=registry)
+        self.bytes = Counter("ullage_match_bytes", "Bytes of posts read.", registry=registry)
         self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)
-        self.matches = Counter("ullage_match_matches", "Identifiers of customers found.", ["tenant", "kind"], registry=registry)
-        self.candidates = Counter("ullage_match_candidates", "Valid candidates tagged and looked up.", registry=registry)
+        self.matches = Counter("ullage_match_matches", "Customer identifiers found.", ["tenant", "kind"], registry=registry)
+        self.candidates = Counter("ullage_match_candidates", "Candidates looked up.", registry=registry)
         self.jargon_only = Counter(
-            "ullage_match_jargon_only", "Captures with jargon and no tenant's customer or brand.", registry=registry
+            "ullage_match_jargon_only", "Posts with jargon but no tenant's customer or brand.", registry=registry
         )
-        self.dropped = Counter("ullage_match_dropped", "Captures that became dead letters.", ["reason"], registry=registry)
+        self.dropped = Counter("ullage_match_dropped", "Posts that became dead letters.", ["reason"], registry=registry)
         self.unknown_signers = Counter(
-            "ullage_match_unknown_signers", "Captures whose signer is not known: their site is `other`.", registry=registry
+            "ullage_match_unknown_signers", "Posts with an unknown signer; their site is `other`.", registry=registry
         )
         self.false_canaries = Counter(
             "ullage_match_false_canaries",
-            "Posts with the text of a canary post that crawl did not sign: they count as no canary.",
+            "Canary texts that crawl did not sign; not counted as canary posts.",
             registry=registry,
         )
         self.unread = Counter(
             "ullage_match_unread",
-            "Members, pages and values of captures that were not read, or not wholly.",
+            "Archive members, pages and values that were not fully read.",
             ["reason"],
             registry=registry,
         )
         self.incomplete = Counter(
             "ullage_match_incomplete",
-            "Captures of which less than the whole was searched or judged; each is a dead letter too.",
+            "Posts not fully searched; each is also a dead letter.",
             ["reason"],
             registry=registry,
         )
         self.unread_offers = Counter(
             "ullage_match_unread_offers",
-            "Captures with jargon, no tenant's brand, and something that was not read: whose data it is nobody can tell.",
+            "Posts with jargon, no tenant's brand and content that was not readable.",
             registry=registry,
         )
-        self.expired = Counter("ullage_match_expired_unread", "Captures that expired before match read them.", registry=registry)
-        self.missing = Counter(
-            "ullage_match_spool_missing", "Files of a spool that did not come: match is blind to them.", registry=registry
-        )
-        self.damaged = Counter("ullage_match_spool_damaged", "Files of a spool that cannot be read.", registry=registry)
+        self.expired = Counter("ullage_match_expired_unread", "Posts that expired before match read them.", registry=registry)
+        self.missing = Counter("ullage_match_spool_missing", "Spool files that did not arrive.", registry=registry)
+        self.damaged = Counter("ullage_match_spool_damaged", "Damaged spool files.", registry=registry)
         self.customers = Gauge(
             "ullage_match_watchlist_customers",
-            "Customers that match looks for now; 0 of a tenant whose list is missing, refused, expired or empty.",
+            "Customers searched for; 0 if a tenant's customer list is missing, refused, expired or empty.",
             ["tenant"],
             registry=registry,
         )
         self._enrolled = set[str]()
         self.expires = Gauge(
-            "ullage_match_watchlist_expiry_timestamp_seconds", "When the newest watchlist expires.", ["tenant"], registry=registry
+            "ullage_match_watchlist_expiry_timestamp_seconds",
+            "When the newest customer list expires.",
+            ["tenant"],
+            registry=registry,
         )
         self.reload_success = Gauge(
             "ullage_match_watchlist_last_reload_success",
-            "1 when the watchlists could be read at the last change, and none was refused because customers are missing in it.",
+            "1 if all customer lists were accepted at the last change.",
             registry=registry,
         )
-        self.lag_records = Gauge("ullage_match_lag_records", "Captures not yet dealt with.", registry=registry)
-        self.lag_seconds = Gauge("ullage_match_lag_seconds", "Age of the oldest capture not yet dealt with.", registry=registry)
+        self.lag_records = Gauge("ullage_match_lag_records", "Posts waiting to be processed.", registry=registry)
+        self.lag_seconds = Gauge("ullage_match_lag_seconds", "Age of the oldest waiting post.", registry=registry)
         self.last_success = Gauge(
-            "ullage_match_last_success_timestamp_seconds", "When the last capture was dealt with.", registry=registry
+            "ullage_match_last_success_timestamp_seconds", "When a post was last processed.", registry=registry
         )
         self.assessed = Counter(
             "ullage_match_assessed_files",
-            "Files that were dropped on the page, by what became of them: judged, failed, gone (the client hung up), refused"
-            " (too many waited, or who asked may not).",
+            "Assessed files by outcome: judged, failed, gone (client disconnected), refused (queue full or not allowed).",
             ["outcome"],
             registry=registry,
         )
         self.wait = Histogram(
-            "ullage_match_fetch_to_match_seconds", "From fetched to matched.", buckets=BUCKETS, registry=registry
+            "ullage_match_fetch_to_match_seconds", "Time from fetch to match.", buckets=BUCKETS, registry=registry
         )
         self._begin((*sorted(tenants), OTHER))
 
@@ -143,13 +143,11 @@ class EvidenceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter(
             "ullage_match_evidence",
-            "Captures for which evidence was due, by outcome: sealed, failed, full (no room by evidence.max_bytes).",
+            "Evidence by outcome: sealed (encrypted and kept), failed, full (evidence.max_bytes reached).",
             ["outcome"],
             registry=registry,
         )
-        self.kept = Gauge("ullage_match_evidence_kept", "Sealed files of evidence.", registry=registry)
-        self.opened = Gauge(
-            "ullage_match_evidence_opened", "How often evidence was opened or packed, by the audit log.", registry=registry
-        )
+        self.kept = Gauge("ullage_match_evidence_kept", "Encrypted evidence files.", registry=registry)
+        self.opened = Gauge("ullage_match_evidence_opened", "Times that evidence was opened or exported.", registry=registry)
         for outcome in EVIDENCE:
             self.outcomes.labels(outcome)

@@ -33,13 +33,13 @@ class CertificateMetrics:
     ) -> None:
         expiry = Gauge(
             "ullage_certificate_expiry_timestamp_seconds",
-            "When the certificate expires that the role shows to its bus, store or clients, 0 where its file cannot be read.",
+            "When the service's certificate expires; 0 if its file cannot be read.",
             ["shown_to"],
             registry=registry,
         )
         renewal = Gauge(
             "ullage_certificate_renewal_timestamp_seconds",
-            "From when on it is to be renewed: two weeks before it expires, or when a third of its time is left.",
+            "When to renew it: two weeks before expiry, or with a third of its lifetime left.",
             ["shown_to"],
             registry=registry,
         )

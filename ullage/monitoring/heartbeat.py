@@ -30,7 +30,7 @@ class HeartbeatMetrics:
         self._newest: dict[str, float] = {}
         self._arrived = Gauge(
             "ullage_heartbeat_timestamp_seconds",
-            "When crawl inserted the newest heartbeat that has arrived at this stage, in Unix seconds.",
+            "When crawl sent the newest heartbeat that reached this stage.",
             ["stage", "origin"],
             registry=registry,
         )
@@ -78,13 +78,13 @@ class CoverageMetrics:
         self._state = gauge("site_state", "1 for the state that a watched site is in.", "site", "state")
         self._sites = gauge("sites", "Sites, watched or not, in each state.", "state")
         self._times = {
-            "last_new": gauge("site_last_new_timestamp_seconds", "When something new last came from a watched site.", "site"),
+            "last_new": gauge("site_last_new_timestamp_seconds", "When a watched site last had a new post.", "site"),
             "last_success": gauge("site_last_success_timestamp_seconds", "When a visit to a watched site succeeded.", "site"),
             "expected_by": gauge(
-                "site_expected_by_timestamp_seconds", "When something new from a site is overdue by its own rhythm.", "site"
+                "site_expected_by_timestamp_seconds", "When a new post is overdue by the site's usual interval.", "site"
             ),
         }
-        self._egress = gauge("egress_up", "0 while nothing outside can be reached: then no site is blamed.")
+        self._egress = gauge("egress_up", "0 while the network is unreachable.")
         self._egress.set(1)
         for state in STATES:
             self._sites.labels(state)
@@ -142,6 +142,6 @@ class FarCounts(Collector):
                 family = families.get(count.name)
                 if family is None:
                     names = ["site", "origin", *sorted(count.labels)]
-                    family = families[count.name] = CounterMetricFamily(count.name, "As crawl last told.", labels=names)
+                    family = families[count.name] = CounterMetricFamily(count.name, "As last reported by crawl.", labels=names)
                 family.add_metric([OTHER, origin, *(value for _, value in sorted(count.labels.items()))], count.value)
         yield from families.values()

@@ -52,7 +52,7 @@ def new_registry(role: str) -> CollectorRegistry:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    Info("ullage_build", "Version and role of this process.", registry=registry).info({"version": __version__, "role": role})
+    Info("ullage_build", "Version and service of this process.", registry=registry).info({"version": __version__, "role": role})
     registry.register(_LostLines())
     return registry
 
@@ -62,7 +62,7 @@ class _LostLines(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """One counter; prometheus_client calls it at each scrape."""
-        text = "Lines of the log that could not be written: the disk is full, or nobody reads them."
+        text = "Log lines that could not be written."
         yield CounterMetricFamily("ullage_output_lost_lines", text, value=output.lost_lines())
 
 
@@ -71,10 +71,10 @@ class LoopMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock, parts: Collection[str]) -> None:
         self._clock = clock
-        self._turned = Gauge("ullage_loop_turned_timestamp_seconds", "When the role's loop last turned.", registry=registry)
+        self._turned = Gauge("ullage_loop_turned_timestamp_seconds", "When the service's loop last ran.", registry=registry)
         self._up = Gauge(
             "ullage_dependency_up",
-            "1 while what the role works on answers it, 0 while it waits.",
+            "1 while the dependency responds, 0 otherwise.",
             ["dependency"],
             registry=registry,
         )
@@ -95,7 +95,7 @@ def show_suspension(registry: CollectorRegistry, running_time: RunningTime) -> N
     """Tell in `registry` whether deletion is stopped because the wall clock was set."""
     gauge = Gauge(
         "ullage_retention_suspended",
-        "1 while nothing is deleted by age, because the wall clock and running time disagree by more than an hour.",
+        "1 while expiry is suspended because the system clock jumped by more than an hour.",
         registry=registry,
     )
 
@@ -115,18 +115,16 @@ class CanaryMetrics:
         self._clock, self._newest = clock, 0.0
         self._way = Histogram(
             "ullage_canary_publish_to_notification_seconds",
-            "From the publication of a canary post to the notification that a person would have had.",
+            "Time from the publication of a canary post to its notification.",
             buckets=BUCKETS,
             registry=registry,
         )
         self._success = Gauge(
             "ullage_canary_last_success_timestamp_seconds",
-            "When a canary post last came to its notification, 0 for never since the start.",
+            "When a canary post last reached its notification; 0 for never.",
             registry=registry,
         )
-        self.interval = Gauge(
-            "ullage_canary_interval_seconds", "How often a canary post is to be published, 0 while none is.", registry=registry
-        )
+        self.interval = Gauge("ullage_canary_interval_seconds", "Time between canary posts; 0 for none.", registry=registry)
 
     def notified(self, published: float) -> None:
         """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again.
