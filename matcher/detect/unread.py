@@ -35,8 +35,10 @@ MOST = 1 << 12
 """Places of one text that are looked at; beyond them as many values are counted as are told by these."""
 AROUND = 96
 """Bytes on either side of the end of what a gate saw."""
-HIDDEN_BEFORE = 11
-"""Bytes before an at sign in which characters may be hidden."""
+BEFORE_AT = 16
+"""Bytes before an at sign that are laid out, in two words."""
+HIDDEN_BEFORE = np.array((0x0101010000000000, 0x0001010101010101), np.uint64)
+"""Of these the last eleven, in which characters may be hidden: where two may begin."""
 HIDING_PAIRS = (b"**", b"\x97\x8f", b"\x80\xa2", b"\xc3\x97")
 """Two bytes that say so: two stars, and the last of `●•×`."""
 HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
@@ -144,11 +146,12 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
 def _hiding_before_at(batch: Batch) -> Places:
     """The at signs close behind two signs that may hide characters of an address."""
     at = places(where(batch.data, lambda part: part == AT))
-    before = batch.windows(at - HIDDEN_BEFORE, HIDDEN_BEFORE)
-    hides = np.zeros(len(at), bool)
+    before = batch.windows(at - BEFORE_AT, BEFORE_AT).reshape(-1)  # in one row, for which numpy takes a fifth of the time
+    hides = np.zeros(len(before), bool)
     for first, second in HIDING_PAIRS:
-        hides |= ((before[:, :-1] == first) & (before[:, 1:] == second)).any(1)
-    return np.asarray(at[hides] + 1)
+        hides[:-1] |= (before[:-1] == first) & (before[1:] == second)
+    words = hides.view(np.uint64).reshape(-1, 2) & HIDDEN_BEFORE
+    return np.asarray(at[(words[:, 0] | words[:, 1]) != 0] + 1)
 
 
 def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places) -> Counter[str]:

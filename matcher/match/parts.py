@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 
+import numpy as np
+
 from matcher.columns.batch import Batch
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
@@ -128,9 +130,10 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
     early = [n for n, piece in enumerate(pieces) if not piece.markup and begins_escaped(texts[n].utf8)]
     _unescape(texts, pieces, early)
     batch, seen = _laid(texts, prescan)
-    needed = needs_unescape(batch.data, batch.starts, batch.ends, seen=len(seen.undone[0]) > 0)
-    done = {*early}
-    if again := [n for n, piece in enumerate(pieces) if needed[n] and not piece.markup and n not in done]:
+    done = np.array([piece.markup for piece in pieces], bool)
+    done[early] = True
+    needed = needs_unescape(batch.data, batch.starts, batch.ends, done, seen=len(seen.undone[0]) > 0)
+    if again := np.flatnonzero(needed & ~done).tolist():
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)
     parts, counts = list[TextPart](), [0] * len(pieces)

@@ -157,7 +157,9 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     """Which signs may stand between the groups of a number: no words, line ends, nor what parts the cells of a row."""
     text = sign.view(np.uint8).reshape(-1, 8)
     word = (is_letter(text) & (text | 32 != SMALL_X)) | (text == LINE_END) | (text - COMMON_HAN <= HAN_LEADS)
-    usable: Flags = ~word.any(1) | np.isin(sign, _words())
+    usable: Flags = word.view(np.uint64).ravel() == 0  # of the eight of a row none
+    words = np.flatnonzero(~usable)
+    usable[words] = np.isin(sign[words], _words())
     usable &= ~((gap == 1) & is_one_of(text[:, 0], BETWEEN_CELLS)) & (sign & np.uint64(0xFFFF) != HYPHENS)
     return usable
 

@@ -314,20 +314,20 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
 
-def needs_unescape(data: Bytes, first: Places, last: Places, *, seen: bool) -> npt.NDArray[np.bool_]:
-    """Which of the folded texts [first, last) of `data`, UTF-8, are to be unescaped: bool[texts].
+def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, *, seen: bool) -> npt.NDArray[np.bool_]:
+    """Which of the folded texts [first, last) of `data`, UTF-8, are to be unescaped: bool[texts]; of those `known` it is so.
 
     `seen` says whether any of `patterns` was seen in `data`. Each asks for more than is undone, and folding hides none, since
     ASCII stays. Base64 blocks, since digests and web addresses are as long, and chains of digits are looked for
     by tests of their own, as is what has one among `deobfuscate.rules`.
     """
-    held = texts_holding(base64_starts(data), first) | texts_holding(chain_starts(data), first)
-    for rule in deobfuscate.rules():
-        if rule.starts is not None:
-            held |= texts_holding(rule.starts(data), first)
-    if seen:
-        own = list(zip((first - 1).tolist(), (last + 1).tolist(), strict=True))  # each between line ends
+    held = known.copy()
+    if seen and not held.all():
+        own = list(zip((first[~held] - 1).tolist(), (last[~held] + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
+    for starts in (base64_starts, chain_starts, *(rule.starts for rule in deobfuscate.rules() if rule.starts is not None)):
+        if not held.all():  # each looks at all of them
+            held |= texts_holding(starts(data), first)
     return held
 
 

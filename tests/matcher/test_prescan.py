@@ -69,5 +69,6 @@ def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[st
 def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
     seen = len(LEXICON.prescan.find(batch.data).undone[0]) > 0
-    asked, told = (needs_unescape(batch.data, batch.starts, batch.ends, seen=seen) for seen in (True, False))
+    none = np.zeros(len(batch.starts), bool)
+    asked, told = (needs_unescape(batch.data, batch.starts, batch.ends, none, seen=seen) for seen in (True, False))
     assert seen or np.array_equal(asked, told)
