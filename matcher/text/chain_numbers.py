@@ -171,7 +171,9 @@ def is_valid(bare: str) -> bool:
     if len(bare) == phone.LENGTH:
         return phone.SHAPE.fullmatch(bare) is not None
     some_id = len(bare) == LAST_X + 1 and resident_id.normalise(bare)
-    return bool(some_id and resident_id.check(some_id)) or bool(card.normalise(bare) and card.luhn(bare))
+    if some_id and resident_id.check(some_id):
+        return True
+    return bare.isascii() and bare.isdigit() and card.luhn(bare) and card.normalise(bare) != ""
 
 
 def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> Flags:

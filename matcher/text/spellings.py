@@ -42,6 +42,8 @@ class SpellingRule(NamedTuple):
     plain: Callable[[re.Match[str]], str]
     starts: Callable[[Bytes], Places] | None = None
     """What else tells where it may begin, in columns."""
+    needs: re.Pattern[str] | None = None
+    """What each match has: a stretch without it is passed over."""
 
 
 def rules() -> tuple[SpellingRule, ...]:

@@ -44,7 +44,10 @@ RANGES = (
     (re.compile(r"(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{9,15}"), "maestro"),
     (re.compile(r"(?:6011|64[4-9]\d|65\d\d)\d{12,15}"), "discover"),
 )
+ISSUER = re.compile("|".join(f"(?P<{name}>{pattern.pattern})" for pattern, name in RANGES))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+SINGLE_VALUES, DOUBLED_VALUES = (bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED))
+"""What each digit adds to a Luhn sum."""
 HEADERS = tuple(
     (
         "卡号 银行卡 银行卡号 储蓄卡 信用卡 账号 card cardno card_no card_number pan bankcard bank_card bankcardno "
@@ -63,13 +66,14 @@ GLUED = tuple(
 
 def issuer(number: str) -> str:
     """The scheme whose range and length fit, or ""."""
-    return next((name for pattern, name in RANGES if pattern.fullmatch(number)), "")
+    match = ISSUER.fullmatch(number)
+    return str(match.lastgroup) if match else ""
 
 
 def luhn(number: str) -> bool:
     """Whether the Luhn sum of a digit string is a multiple of ten."""
-    values = [int(d) for d in reversed(number)]
-    return (sum(values[::2]) + sum(DOUBLED[v] for v in values[1::2])) % 10 == 0
+    written = number.encode("ascii")[::-1]
+    return (sum(written[::2].translate(SINGLE_VALUES)) + sum(written[1::2].translate(DOUBLED_VALUES))) % 10 == 0
 
 
 def normalise(text: str) -> str:
