@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from matcher.records.login_forms import closed, opened
 from matcher.records.login_page import bare, split
-from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites
+from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_for_administrators
 
 Made = tuple[tuple[bytes, bytes], int]
 """Name and value of a cookie, and when it expires."""
@@ -172,7 +172,7 @@ class CookieFinder:
             if not cookies:
                 continue
             name = raw[host.begin : host.end].lower()
-            is_staff = self._sites.is_of_staff(host.tenant, name) or self._sites.signs_in_staff(raw, host)
+            is_staff = self._sites.is_of_staff(host.tenant, name) or is_for_administrators(raw, host)
             for key, expires in cookies:
                 found.append(Cookie(host.document, host.tenant, hash((name, *key)), is_staff, expires, opening[key[0]]))
         return found

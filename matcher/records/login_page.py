@@ -26,7 +26,6 @@ HEADINGS = tuple(
     for name, words in (("url", (*ADDRESS, "web ?site")), ("login", LOGIN), ("password", PASSWORD))
 )
 DASHES = re.compile(rb"-{3,}")
-PLAIN = {sign: re.compile(re.escape(sign)) for sign in (b"\t", b"|", b";", b",", b" - ")}
 QUOTED = {
     sign: re.compile(
         rb"(?:^|SIGN)([ \n]*+(?:\"(?:[^\"\\]|\"\"|\\.)*+\"|'(?:[^'\\]|''|\\.)*+')[ \n]*+(?=SIGN|$)|[^SIGN]*+)".replace(
@@ -142,8 +141,14 @@ def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
     """Where each field of `text` begins and ends; one in quotes may hold the separator."""
     if separator in QUOTED and (b'"' in text or b"'" in text):
         return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
-    ends = [(found.start(), found.end()) for found in (DASHES if separator == b"----" else PLAIN[separator]).finditer(text)]
-    return list(zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True))
+    if separator == b"----":
+        ends = [found.span() for found in DASHES.finditer(text)]
+        return list(zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True))
+    fields, begin = [], 0
+    while (end := text.find(separator, begin)) >= 0:
+        fields.append((begin, end))
+        begin = end + len(separator)
+    return [*fields, (begin, len(text))]
 
 
 def bare(cell: bytes) -> bytes:

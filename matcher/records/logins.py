@@ -22,7 +22,7 @@ from matcher.records.cookies import CookieFinder
 from matcher.records.login_fields import PERSON, Login
 from matcher.records.login_forms import login_beside
 from matcher.records.login_page import LoginPage
-from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSite, OwnSites, Sites, looks_named, site_of
+from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSite, OwnSites, Sites, is_for_administrators, looks_named, site_of
 from ullage.vocabulary.fields import FieldLabel
 
 ATTEMPTS = 4
@@ -79,15 +79,16 @@ class LoginFinder:
             failed = 0 if login else failed + 1
             if site and login:
                 taken = login.end
-                key = self._key(raw, host, site, login.login)
-                other = self._key(raw, host, site, login.other) if login.other else key
+                is_staff = site.is_staff or is_for_administrators(raw, host)
+                key = self._key(host, site, login.login, is_staff=is_staff)
+                other = self._key(host, site, login.other, is_staff=is_staff) if login.other else key
                 records.append((host.document, host.tenant, *key, *other, login.order))
         return _decided(self.sites.tenants, records)
 
-    def _key(self, raw: bytes, host: Host, site: OwnSite, login: bytes) -> tuple[int, int]:
-        """What tells a login from others, and whether it is of the tenant's people."""
+    def _key(self, host: Host, site: OwnSite, login: bytes, *, is_staff: bool) -> tuple[int, int]:
+        """What tells a login from others, and whether it is of the tenant's people, as all are at a site that `is_staff`."""
         small = login.lower()
-        return hash((site.name, small)), site.is_staff or self.sites.signs_in_staff(raw, host, small)
+        return hash((site.name, small)), is_staff or self.sites.is_login_of_staff(host.tenant, small)
 
 
 def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:

@@ -158,12 +158,10 @@ class OwnSites:
         """Whether a host is of the tenant's own people by its name."""
         return self._is_host_of_staff(tenant, name.lower())
 
-    def signs_in_staff(self, raw: bytes, host: Host, login: bytes = b"") -> bool:
-        """Whether an address is for administrators, or a login, in lower case, is of the tenant's own people."""
+    def is_login_of_staff(self, tenant: int, login: bytes) -> bool:
+        """Whether a login, in lower case, is of the tenant's own people."""
         _, at, mail = login.rpartition(b"@")
-        if login in ADMINISTRATORS or (at and self._is_mail_of_staff(host.tenant, mail)):
-            return True
-        return ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
+        return login in ADMINISTRATORS or (at != b"" and self._is_mail_of_staff(tenant, mail))
 
     def _names_people(self, tenant: int, domain: bytes) -> bool:
         """Whether a domain of mail is of the tenant's people."""
@@ -207,6 +205,11 @@ class Sites:
 def site_of(raw: bytes, host: Host) -> OwnSite | None:
     """The address that `host`, whoever's it is, is the host of; None where it is part of another's or of a mail address."""
     return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
+
+
+def is_for_administrators(raw: bytes, host: Host) -> bool:
+    """Whether an address is for administrators by its path."""
+    return raw[host.end] in b":/" and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
 
 
 def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from matcher.columns.batch import ranges
+from matcher.columns.batch import ranges, texts_holding
 from matcher.columns.bitset import (
     BITS,
     SPACE,
@@ -38,6 +38,8 @@ LONGEST_GAP, MOST_GROUPS, LONGEST_FIRST = 14, 19, 10
 """Bytes between two groups; groups of a number, and digits of the first of them."""
 WIDE = 6
 """Bytes of gaps with which eleven digits take more than a word of bits."""
+SOME = 1 << 12
+"""Beginnings of chains that are followed before the rest, where one chain of a text is enough."""
 FEWEST, MOST = 11, 19
 """Digits of a number, with or without 0, 86 or 0086 before it."""
 ROOM = b"\n" * 256
@@ -89,35 +91,58 @@ def _may_follow() -> Flags:
     return table
 
 
-def chain_starts(data: Bytes) -> Places:
-    """Where chains of digits begin in folded texts, UTF-8 with ROOM around, that may be one number: i64[n]."""
-    return find_chains(data).start
+def texts_with_chains(data: Bytes, first: Places, known: Flags) -> Flags:
+    """Which of the folded texts that begin at `first`, UTF-8 with ROOM around, hold a chain of digits that may be one number.
+
+    Those `known` are not looked at. Of each text a part is looked at before the rest: one chain is enough.
+    """
+    digit, held = where(data, is_digit), known.copy()
+    start, size = _usable_beginnings(data, digit)
+    some = 0
+    while len(start):
+        text = np.searchsorted(first, start, "right") - 1
+        left = np.flatnonzero(~held.take(text))
+        some = max(SOME, 4 * some)
+        own, left = left[:some], left[some:]
+        chains = _numbers(data, digit, start.take(own), size.take(own), np.zeros(len(own), bool))
+        held |= texts_holding(chains.start, first)
+        start, size = start.take(left), size.take(left)
+    return held
 
 
-def find_chains(data: Bytes, labelled: Places | None = None) -> Chains:
+def find_chains(data: Bytes, labelled: Places) -> Chains:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells.
     """
-    digit, comma = where(data, is_digit), where(data, lambda part: part == COMMA)
-    start, first = _beginnings(data, digit, comma)
+    digit = where(data, is_digit)
+    start, first = _usable_beginnings(data, digit)
+    has_label = np.zeros(len(start), bool)
+    if len(labelled):
+        last = labelled - 2 - (data.take(labelled - 2) == SPACE)
+        size = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
+        start, its = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
+        first, has_label = np.concatenate((size, first)).take(its), its < len(size)
+    return _numbers(data, digit, start, first, has_label)
+
+
+def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> Chains:
+    """The chains that begin at `start` with `first` digits and may be a number."""
+    chains = Chains(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
+    chains = chains.only(np.flatnonzero(chains.are_usable()))
+    chains.value = chains.values()
+    return chains.only(np.flatnonzero(chains.are_numbers()))
+
+
+def _usable_beginnings(data: Bytes, digit: Words) -> tuple[Places, Places]:
+    """Where the first group of what may be a chain begins, and its digits, with a sign behind it that may part groups."""
+    start, first = _beginnings(data, digit, where(data, lambda part: part == COMMA))
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
     usable &= (signs_at(data, start - gap, gap) != sign) | ~is_digit(data.take(start - gap - 1))
     own = np.flatnonzero(usable)
-    start, first = start.take(own), first.take(own)
-    has_label = np.zeros(len(start), bool)
-    if labelled is not None and len(labelled):
-        last = labelled - 2 - (data.take(labelled - 2) == SPACE)
-        size = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
-        start, its = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
-        first, has_label = np.concatenate((size, first)).take(its), its < len(size)
-    gap = lowest(windows(digit, start + first))
-    chains = Chains(data, digit, start, first, gap, has_label)
-    chains = chains.only(np.flatnonzero(chains.are_usable()))
-    chains.value = chains.values()
-    return chains.only(np.flatnonzero(chains.are_numbers()))
+    return start.take(own), first.take(own)
 
 
 def _beginnings(data: Bytes, digit: Words, comma: Words) -> tuple[Places, Places]:

@@ -29,7 +29,7 @@ from matcher.columns.batch import ranges, texts_holding
 from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Places, Ranks, behind, where
 from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
-from matcher.text.chains import chain_starts
+from matcher.text.chains import texts_with_chains
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
@@ -325,10 +325,10 @@ def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, *, se
     if seen and not held.all():
         own = list(zip((first[~held] - 1).tolist(), (last[~held] + 1).tolist(), strict=True))  # each between line ends
         held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
-    for starts in (base64_starts, chain_starts, *(rule.starts for rule in deobfuscate.rules() if rule.starts is not None)):
+    for starts in (base64_starts, *(rule.starts for rule in deobfuscate.rules() if rule.starts is not None)):
         if not held.all():  # each looks at all of them
             held |= texts_holding(starts(data), first)
-    return held
+    return held if held.all() else texts_with_chains(data, first, held)
 
 
 def begins_escaped(text: bytes) -> bool:
