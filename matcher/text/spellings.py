@@ -44,6 +44,8 @@ class SpellingRule(NamedTuple):
     """What else tells where it may begin, in columns."""
     needs: re.Pattern[str] | None = None
     """What each match has: a stretch without it is passed over."""
+    looks_around: bool = False
+    """Whether what replaces a match depends on more than what it takes."""
 
 
 def rules() -> tuple[SpellingRule, ...]:
