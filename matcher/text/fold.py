@@ -33,7 +33,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.bitset import DASH, SPACE, Bytes, Flags, Places, Ranks, begins_character, is_digit, places, where
+from matcher.columns.bitset import (
+    DASH,
+    SPACE,
+    Bytes,
+    Flags,
+    NeighbourRuns,
+    Places,
+    Ranks,
+    begins_character,
+    behind,
+    is_digit,
+    places,
+    where,
+)
 
 WRITTEN = (
     *("零〇洞○◯", "一壹壱弌幺么〡", "二贰貳弍弐两兩〢", "三叁參叄弎〣", "四肆〤"),
@@ -104,9 +117,9 @@ def _beside_digits(data: Bytes) -> Places:
         return last
     begins = data[last + 1] >= FIRST_WIDE
     end, first = last[begins], last[~begins] + 1  # of a stretch of ASCII
-    behind = end[is_digit(data[end]) | is_digit(data[end - 1])] + 1
+    after = end[is_digit(data[end]) | is_digit(data[end - 1])] + 1
     before = first[is_digit(data[first]) | is_digit(data[first + 1])] - HAN_SIZE
-    place = np.concatenate((behind, before))
+    place = np.concatenate((after, before))
     return np.asarray(place[_may_be_read().take(code_points(data, place), mode="clip")])
 
 
@@ -120,14 +133,18 @@ def _change_beside_numbers(data: Bytes) -> Flags:
 def _in_han_runs(data: Bytes) -> Places:
     """Places in what may be a run of at least seven Han digits.
 
-    Prose is full of single ones, so every sixteenth byte is sampled; where a run may be, all bytes around are asked.
+    Prose is full of single ones, so every sixteenth byte is sampled; where a run may be, all bytes around are asked. Where
+    many may be, every byte is.
     """
     pairs, is_pair = np.ndarray((len(data) - 1,), "<u2", data.data, 0, (1,)), _pairs()
     place = np.flatnonzero(is_pair.take(pairs[::STEP])) * STEP
-    for behind in range(2, SAMPLE, 2):
+    for distance in range(2, SAMPLE, 2):
         if not len(place):
             return place
-        place = place[is_pair[pairs[place + behind]]]
+        place = place[is_pair[pairs[place + distance]]]
+    if 4 * STEP * len(place) > len(data):  # a text of such runs
+        long = NeighbourRuns(where(pairs, is_pair.take)).of(SHORTEST_RUN * HAN_SIZE - 1)
+        return places(long & ~behind(long, 1))
     size = np.ones(len(place), np.int64)
     for way in (1, -1):
         going, distance = np.arange(len(place)), 0

@@ -29,7 +29,7 @@ from matcher.columns.batch import ranges, texts_holding
 from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Places, Ranks, behind, where
 from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
-from matcher.text.chains import texts_with_chains
+from matcher.text.chains import ROOM, texts_with_chains
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
@@ -258,8 +258,8 @@ BACKSLASHED = re.compile(
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR, between texts that are unescaped in one go: no escape, block, number or address goes across it."""
-LONG, HEAD = 1 << 16, 1 << 12
-"""Bytes of a text whose beginning is looked at first, and of that beginning."""
+LONG, LONGER, HEAD = 1 << 16, 1 << 19, 1 << 12
+"""Bytes of a text whose beginning is looked at first, and there for chains of digits as well, and of that beginning."""
 ESCAPES = (
     "&#",
     "&[a-z][a-z0-9]{1,24};",
@@ -333,7 +333,12 @@ def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, *, se
 
 def begins_escaped(text: bytes) -> bool:
     """Whether a long folded text, UTF-8, is told by its first bytes to be unescaped: then the prescan need not see it twice."""
-    return len(text) >= LONG and len(_to_undo().find(np.frombuffer(text[:HEAD], np.uint8))[0]) > 0
+    if len(text) < LONG:
+        return False
+    if len(_to_undo().find(np.frombuffer(text[:HEAD], np.uint8))[0]):
+        return True
+    head = np.frombuffer(b"".join((ROOM, text[:HEAD], ROOM)), np.uint8)
+    return len(text) >= LONGER and bool(texts_with_chains(head, np.array([len(ROOM)]), np.zeros(1, bool))[0])
 
 
 @cache
