@@ -25,7 +25,7 @@ from ullage.records import Finding
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
-WAITED = "handed over, and not folded yet: is `ullage alert` running? `ullage incidents list` shows it once it was"
+WAITED = "submitted, but not processed yet: is `ullage alert` running? It will appear in `ullage incidents list`"
 REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 

@@ -271,7 +271,7 @@ def incidents_list(
     *,
     as_json: AsJson = False,
     tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
-    order: Annotated[str, typer.Option(help=f"{', '.join(ORDERS)}, or -burns to turn it round.")] = "",
+    order: Annotated[str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-burns` to reverse.")] = "",
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
@@ -373,6 +373,4 @@ def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -
                 out.print(customers_table(some))
                 shown += len(some)
             if shown < found.incident.customers:
-                out.print(
-                    f"  {found.incident.customers - shown:,} more, whose handles have passed their retention or were erased"
-                )
+                out.print(f"  {found.incident.customers - shown:,} more, whose data has expired or was erased")

@@ -107,7 +107,7 @@ def incident_in_full(
         _reasons(incident.reasons),
         Text(f"\nOrigin: {safe(incident.whose)}", "bold"),
         _reasons(incident.origin_reasons),
-        *((Text("\nClocks", "bold"), clocks) if clocks else ()),
+        *((Text("\nReporting deadlines", "bold"), clocks) if clocks else ()),
         Text(f"\nSeen {incident.sightings:,} times{_of_them(len(found.sightings), incident.sightings)}", "bold"),
         *((Text(f"  {known}"),) if (known := presence_of(incident, zone)) else ()),
         _sightings(found.sightings, zone),
@@ -155,7 +155,7 @@ def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
 def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
     """Whether its post is gone, and since when, or back; "" where nobody found it gone."""
     if sighting.gone_at is not None:
-        how = "edited out" if sighting.gone_how == "edited" else "gone since"
+        how = "edited out" if sighting.gone_how == "edited" else "removed"
         return f"{how} {moment(sighting.gone_at, zone)}"
     return f"back again, {moment(sighting.back_at, zone)}" if sighting.back_at else ""
 

@@ -304,7 +304,7 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 def _reached(word: str | None) -> str:
     """What is said of a site with that word against it, "" for none and None for one that was not looked at."""
     if word is None:
-        raise UnavailableError("was not looked at: the time for all sites was up")
+        raise UnavailableError("was not visited: the time for all sites was up")
     if word:
         raise UnavailableError(f"{word}: {MEANING[word]}")
     return "answers"

@@ -44,7 +44,7 @@ AUDITED = "audit log"
 ROLLED = timedelta(hours=1)
 """A broker lets go of what is older by whole segments, which last as long at most."""
 ELSEWHERE = (
-    "other hosts: the same command is run on each host that has a watchlist, the incident store or the building folder",
+    "other hosts: the same command must run on each host that has a customer list, the incident store or the build folder",
     "copies of the data folder and of the servers' disks (backups): they hold what they held; after one is restored, erase again",
     "files that were taken out of ullage, and messages that were sent: who received them has to remove them",
 )
@@ -105,11 +105,13 @@ def erase(
     subject: Annotated[
         str,
         typer.Option(
-            help="The customer's handle, 32 hexadecimal digits; - reads it, or on the building host the customer's reference,"
+            help="The customer pseudonym, 32 hexadecimal digits; - reads it, or on the build host the customer reference,"
             " from standard input."
         ),
     ] = "",
-    everybody: Annotated[bool, typer.Option("--all", help="The whole tenant: watchlists, keys, incidents, evidence.")] = False,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="The whole tenant: customer lists, keys, incidents, evidence.")
+    ] = False,
     confirm: Annotated[str, typer.Option(help="With --all: the tenant's name once more.")] = "",
     case: Annotated[str, typer.Option(help="The number of the request or contract that this is for.")] = "",
     reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
@@ -148,19 +150,21 @@ def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
     if given != "-":
         if not HANDLE.fullmatch(given):
             raise ConfigError(
-                "--subject is no handle of 32 hexadecimal digits: a reference does not go onto the command line, where others see"
-                " it; give it on standard input, with --subject -"
+                "--subject is not a pseudonym of 32 hexadecimal digits: a reference on the command line is visible"
+                " to others; give it on standard input, with --subject -"
             )
         return given.lower()
     reference = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
     if HANDLE.fullmatch(reference):
         return reference.lower()
     if not reference:
-        raise ConfigError("nothing came on standard input: give the handle, or the customer's reference")
+        raise ConfigError("nothing came on standard input: give the pseudonym or the customer reference")
     for part in parts:
         if (handle := part.handle_of(tenant, reference)) is not None:
             return handle
-    raise ConfigError(f"only the building host of {tenant} turns a reference into a handle: ask there, and give the handle here")
+    raise ConfigError(
+        f"only the building host of {tenant} resolves a reference to a pseudonym: ask there, and give the pseudonym here"
+    )
 
 
 def carry_out(context: Context, order: Order, parts: Iterable[ErasureStage], why: str) -> list[ErasureReport]:

@@ -29,7 +29,7 @@ LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
 """Less free room than this is a fault: a batch of captures and what SQLite writes beside them may not fit. Less than the other is
 said."""
 CONFIG = """\
-# ullage.toml: `ullage config show` prints every knob with its default, unit and reason.
+# ullage.toml: `ullage config show` prints every setting with its default, unit and reason.
 
 [crawl]
 user_agent = "ullage (leak monitor; contact: security@example.com)"
@@ -73,7 +73,7 @@ def initialise(context: Context) -> Iterator[str]:
         alone = context.keys.names("seal", ".key")  # a private half whose public one a crash prevented
         key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")
         keys.make_seal_pair(context.keys, key_id)
-        yield f"made seal key pair {key_id}"
+        yield f"made encryption key pair {key_id}"
     for name in ("capture.key", "frontier.key"):
         if not context.keys.exists(name):
             context.keys.make(name)
@@ -90,7 +90,7 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
     for tenant in keys.tenants(context.keys):
         if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/desk.pub"):
             keys.make_desk(context.keys, tenant)
-            yield f"made desk key pair of {tenant}"
+            yield f"made console key pair of {tenant}"
 
 
 def require(context: Context) -> None:
@@ -271,7 +271,7 @@ def lasts(path: Path, life: Life, now: datetime) -> str:
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
     with contextlib.closing(open_bus(url, context.data, keep, context.clock)) as bus:
         bus.check(topic)
-        return f"{bus.lag(topic, group).records} unread by {group}"
+        return f"{bus.lag(topic, group).records} waiting for {group}"
 
 
 def _clock(context: Context) -> str:
@@ -312,7 +312,7 @@ def _epochs(context: Context, tenant: str) -> str:
         if not numbers:
             raise ConfigError(f"no {tenant}/{purpose}-N.key is in {context.keys.root}: restore it from its copy")
     keys.verify_key(context.keys, tenant)
-    return f"{len(live['match'])} live match epoch(s)"
+    return f"{len(live['match'])} live match key generation(s)"
 
 
 def _with_keys(store: keys.KeyStore) -> set[str]:

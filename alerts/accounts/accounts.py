@@ -33,11 +33,11 @@ FILE = "accounts.sqlite"
 NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
 """`Wang Fang`, or `Wang Fang@bank`: so are those called whom an operator of some tenants makes, since a name without a tenant may
 be anybody's, and that it is taken would tell whom another tenant employs."""
-TAKEN = Phrase("there is an account of that name: choose another name, or change that one")
-SUBJECT_TAKEN = Phrase("there is an account for that subject: `ullage user list` shows it")
-NONE = Phrase("there is no account of that name: `ullage user list` shows them")
-NO_PASSWORD = Phrase("that account has no password here: an identity provider vouches for it")
-NO_TOKEN = Phrase("there is no token of that id that could be revoked: `ullage user list --tokens` shows them")
+TAKEN = Phrase("an account with this name exists: choose another name, or change that account")
+SUBJECT_TAKEN = Phrase("an account for this subject exists: see `ullage user list`")
+NONE = Phrase("no account with that name: see `ullage user list`")
+NO_PASSWORD = Phrase("this account has no password here: it is verified by an identity provider")
+NO_TOKEN = Phrase("no token with that id can be revoked: see `ullage user list --tokens`")
 UNUSED_HOURS = 72
 """A password that somebody else made is good for so long, until its person has changed it."""
 LONGEST_DAYS = 366
@@ -230,10 +230,10 @@ class Accounts:
         checked_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
             raise ConfigError(
-                Phrase("say what the token is for, in at most %(most)s characters without an identifier", most=MAX_PURPOSE)
+                Phrase("enter the purpose of the token, in at most %(most)s characters without an identifier", most=MAX_PURPOSE)
             )
         if not 0 < days <= LONGEST_DAYS:
-            raise ConfigError(Phrase("a token expires after at most %(most)s days", most=LONGEST_DAYS))
+            raise ConfigError(Phrase("a token must expire within %(most)s days", most=LONGEST_DAYS))
         id_, now = secrets.token_hex(4), self._clock.wall()
         secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
         chosen = (_words(checked_scope(permissions, purpose)), _words(checked_tenants(tenants)))
@@ -291,7 +291,8 @@ def checked_name(name: str) -> str:
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
             Phrase(
-                "a name begins with a letter and has at most 32 letters, digits, spaces and . · ' -, then perhaps @ and a tenant"
+                "a name starts with a letter and has at most 32 letters, digits, spaces and . · ' -,"
+                " optionally followed by @ and a tenant"
             )
         )
     return name
@@ -306,24 +307,24 @@ def checked_home(name: str, tenants: Collection[str]) -> None:
     """ConfigError for an account that is called after a tenant and is none of that tenant's: the name is for those to give."""
     home = name.partition("@")[2]
     if home and not {home, ALL} & {*tenants}:
-        raise ConfigError(Phrase("an account that is called @%(tenant)s sees that tenant", tenant=home))
+        raise ConfigError(Phrase("an account with @%(tenant)s in its name must see that tenant", tenant=home))
 
 
 def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
     """Roles that one person may have; ConfigError says which not."""
     if unknown := sorted({*roles} - ROLES.keys()):
-        raise ConfigError(Phrase("%(count)s of these roles are none: use %(roles)s", count=len(unknown), roles=", ".join(ROLES)))
+        raise ConfigError(Phrase("unknown roles (%(count)s): use %(roles)s", count=len(unknown), roles=", ".join(ROLES)))
     if not roles:
-        raise ConfigError(Phrase("name at least one role: %(roles)s", roles=", ".join(ROLES)))
+        raise ConfigError(Phrase("choose at least one role: %(roles)s", roles=", ".join(ROLES)))
     if len(both := sorted(APART.intersection(roles))) > 1:
-        raise ConfigError(Phrase("nobody is %(one)s and %(other)s: these are different people", one=both[0], other=both[1]))
+        raise ConfigError(Phrase("the same person cannot be %(one)s and %(other)s", one=both[0], other=both[1]))
     return tuple(role for role in ROLES if role in roles)
 
 
 def checked_tenants(tenants: Collection[str]) -> tuple[str, ...]:
     """Tenants by their names, or `*` alone; ConfigError for none."""
     if not tenants or not all(one == ALL or TENANT.fullmatch(one) for one in tenants):
-        raise ConfigError(Phrase("name whose data they may see: tenants by their names, or all of them"))
+        raise ConfigError(Phrase("choose whose data they may see: tenants by name, or all"))
     return (ALL,) if ALL in tenants else tuple(sorted({*tenants}))
 
 
@@ -331,11 +332,11 @@ def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]
     """Permissions that a program may have for a purpose; ConfigError says which not."""
     may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
     if not permissions or not {*permissions} <= {*may}:
-        raise ConfigError(Phrase("a token may some of: %(permissions)s", permissions=", ".join(may)))
+        raise ConfigError(Phrase("the permissions of a token must be from: %(permissions)s", permissions=", ".join(may)))
     for name, word in PURPOSES.items():
         if (name in permissions) != (purpose.strip() == word) or (name in permissions and len({*permissions}) > 1):
             raise ConfigError(
-                Phrase("a token of %(name)s has the purpose %(purpose)s and no other permission", name=name, purpose=word)
+                Phrase("a token with %(name)s must have the purpose %(purpose)s and no other permission", name=name, purpose=word)
             )
     return tuple(one for one in may if one in permissions)
 

@@ -72,7 +72,7 @@ class AccountDesk:
         For somebody who sees all tenants: that a subject has an account would tell others whom another tenant employs.
         """
         if self.principal is not None and not self.principal.sees_all:
-            raise ConfigError(Phrase("accounts by a subject are made by an operator who sees all tenants"))
+            raise ConfigError(Phrase("only an operator who sees all tenants can create accounts by subject"))
         whose = self._for_new(name, roles, tenants)
         if self.accounts.of_subject(subject):
             raise ConfigError(SUBJECT_TAKEN)
@@ -97,7 +97,7 @@ class AccountDesk:
         self._require(tenants)
         is_self = self.principal is not None and key_of(self.principal.name) == key_of(user.name)
         if is_self and not ({*roles} <= {*user.roles} and (ALL in user.tenants or {*tenants} <= {*user.tenants})):
-            raise ConfigError(Phrase("nobody gives themselves a role or a tenant: another operator does"))
+            raise ConfigError(Phrase("you cannot give yourself a role or tenant: ask another operator"))
         self._keep_a_manager(user, permissions_of(roles))
         self._note("account.roles", f"account {user.name}: {then}; before: {now}")
         self.accounts.set_roles(user.name, roles, tenants)
@@ -159,7 +159,7 @@ class AccountDesk:
 
     def _require(self, tenants: Collection[str]) -> None:
         if not self._sees(tenants):
-            raise ConfigError(Phrase("you can give away tenants that you see yourself alone"))
+            raise ConfigError(Phrase("you can grant only tenants that you can see"))
 
     def _keep_a_manager(self, user: User, left: Collection[str]) -> None:
         """ConfigError where nobody could manage accounts any more, once `user` may do no more than `left`.
@@ -170,7 +170,7 @@ class AccountDesk:
             return
         if not any(_manages(one) for one in self.users() if one.name != user.name):
             raise ConfigError(
-                Phrase("that would leave nobody who can manage accounts: first let another operator log in and choose a password")
+                Phrase("then nobody could manage accounts: first have another operator log in and choose a password")
             )
 
     def _note(self, action: str, what: str, reason: str = "") -> None:

@@ -64,7 +64,7 @@ class Journeys:
         return journey
 
 
-AGAIN = Phrase("That login was begun elsewhere, took too long or was used before. Please begin again.")
+AGAIN = Phrase("This login was started elsewhere, took too long or was already used. Please log in again.")
 NOT_BELIEVED = Phrase(
-    "What the identity provider sent cannot be believed. Please begin again; the operator finds why in the audit log."
+    "The identity provider's answer is not trustworthy. Please log in again; an operator can find the reason in the audit log."
 )

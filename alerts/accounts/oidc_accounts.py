@@ -28,8 +28,8 @@ LONGEST_SUBJECT = 255
 """OpenID Connect Core, 2."""
 BY = "identity provider"
 """Who makes accounts that follow from groups, and changes them, in the audit log."""
-CLOSED = Phrase("Your account here is closed.")
-TOGETHER = Phrase("Your groups at the identity provider cannot be one account here: an operator has to look at them.")
+CLOSED = Phrase("Your account here is disabled.")
+TOGETHER = Phrase("Your groups at the identity provider do not map to one account here: ask an operator.")
 
 
 def subject_of(settings: OidcSettings, sub: str) -> str:
@@ -44,7 +44,8 @@ def checked_subject(settings: OidcSettings, given: str) -> str:
     if not 0 < len(given) <= LONGEST_SUBJECT or not given.isprintable():
         raise ConfigError(
             Phrase(
-                "a subject has 1 to %(most)s characters: the login page shows it to whoever has no account", most=LONGEST_SUBJECT
+                "a subject must have 1 to %(most)s characters; the login page shows it to anybody without an account",
+                most=LONGEST_SUBJECT,
             )
         )
     return subject_of(settings, given)
@@ -93,7 +94,9 @@ class OidcAccounts:
         who = f"account {user.name}" if user else "somebody without an account"
         if not grants:
             raise LoginRefusedError(
-                Phrase("You have no account here. An operator can make one for your subject: %(subject)s", subject=claims["sub"]),
+                Phrase(
+                    "You have no account here. An operator can create one for your subject: %(subject)s", subject=claims["sub"]
+                ),
                 f"{who}: no group that grants anything here",
             )
         try:
@@ -106,13 +109,13 @@ class OidcAccounts:
         name = unicodedata.normalize("NFKC", given).partition("@")[0].strip() if isinstance(given, str) else ""
         if not NAME.fullmatch(name) or identifier_in(name):
             raise LoginRefusedError(
-                Phrase("The identity provider gives no name for you that can be one here: an operator has to look at it."),
+                Phrase("The identity provider's name for you is not a valid account name here: ask an operator."),
                 f"somebody without an account: claim {self.settings.name} has no name that can be one here",
             )
         name = named_in(name, tenants)
         if self.accounts.user(name):
             raise LoginRefusedError(
-                Phrase("Somebody else has an account of your name here: an operator has to make one for you."),
+                Phrase("Another account here has your name: ask an operator to create one for you."),
                 f"account {name}: the name is taken, and not by the subject that came",
             )
         self._note("account.add", f"account {name}: {said(roles, tenants)}; by its groups")

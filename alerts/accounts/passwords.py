@@ -66,15 +66,15 @@ def checked(password: str, name: str) -> str:
     if not SHORTEST <= len(text) <= LONGEST:
         raise PasswordError(
             Phrase(
-                "a password has %(least)s to %(most)s characters; a sentence is easiest to keep in mind",
+                "a password must have %(least)s to %(most)s characters; a sentence is easiest to remember",
                 least=SHORTEST,
                 most=LONGEST,
             )
         )
     if len({*text}) < DISTINCT:
-        raise PasswordError(Phrase("a password has at least %(count)s different characters", count=DISTINCT))
+        raise PasswordError(Phrase("a password must have at least %(count)s different characters", count=DISTINCT))
     if _normal(name).casefold() in text.casefold():
-        raise PasswordError(Phrase("a password does not hold the account's own name"))
+        raise PasswordError(Phrase("a password must not contain the account name"))
     return password
 
 

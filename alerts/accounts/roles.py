@@ -13,33 +13,33 @@ from ullage.errors import UllageError
 from ullage.phrase import Phrase, marked
 
 PERMISSIONS: Mapping[str, str] = {
-    "incident.read": marked("see incidents, without the people in them beyond their handles"),
+    "incident.read": marked("view incidents (people only by pseudonym)"),
     "incident.decide": marked("acknowledge, confirm, note, record a report"),
-    "incident.assign": marked("give an incident to somebody"),
-    "incident.close": marked("resolve an incident, or call it a false positive"),
-    "incident.export": marked("take incidents out, without anybody who is in them"),
-    "customers.export": marked("take the handles of an incident's customers out"),
-    "address.reveal": marked("see the address of a post in clear"),
+    "incident.assign": marked("assign incidents"),
+    "incident.close": marked("resolve incidents or mark them as false positive"),
+    "incident.export": marked("export incidents, without the people in them"),
+    "customers.export": marked("export the customer pseudonyms of an incident"),
+    "address.reveal": marked("reveal the address of a post"),
     "seller.find": marked("find a seller by name"),
-    "duty.waive": marked("decide that a duty to report asks for nothing: one half of it"),
-    "telling.approve": marked("decide whether the people in an incident may be told"),
+    "duty.waive": marked("waive a report (one of two decisions)"),
+    "telling.approve": marked("decide whether affected people may be notified"),
     "person.check": marked("ask whether a person is exposed"),
-    "exposure.ask": marked("ask whether handles are exposed, as a risk engine"),
-    "outcome.report": marked("report what came of fraud cases"),
-    "file.assess": marked("have a file judged"),
-    "coverage.read": marked("see what was looked at, and what was not"),
-    "coverage.explain": marked("say why a gap was there"),
-    "noise.read": marked("see what is silenced, and what is background"),
-    "noise.change": marked("silence, and lift that again"),
-    "rules.change": marked("put rules and lexicons into force"),
-    "watchlist.read": marked("see the state of watchlists, never who is in them"),
-    "channel.read": marked("see who is told by which channel"),
-    "evidence.read": marked("see which evidence is kept"),
-    "evidence.hold": marked("keep all that belongs to an incident, however old, and let it expire again"),
-    "evidence.open": marked("open sealed evidence or hand it over, with two officers' keys"),
+    "exposure.ask": marked("ask whether customer pseudonyms are exposed (risk engine)"),
+    "outcome.report": marked("report outcomes of fraud cases"),
+    "file.assess": marked("assess files"),
+    "coverage.read": marked("view coverage"),
+    "coverage.explain": marked("explain coverage gaps"),
+    "noise.read": marked("view suppressed incidents and benign posts"),
+    "noise.change": marked("add and lift suppressions"),
+    "rules.change": marked("activate rules and lexicons"),
+    "watchlist.read": marked("view the state of customer lists, without their customers"),
+    "channel.read": marked("view notification channels and recipients"),
+    "evidence.read": marked("view the list of evidence"),
+    "evidence.hold": marked("put incidents on hold, and end holds"),
+    "evidence.open": marked("open or export evidence with the keys of two officers"),
     "audit.read": marked("read the audit log"),
-    "account.read": marked("see accounts and tokens of the API"),
-    "account.manage": marked("make, change and close accounts and tokens of the API"),
+    "account.read": marked("view accounts and API tokens"),
+    "account.manage": marked("create, change and disable accounts and API tokens"),
 }
 """Every permission with what it allows. A name that is not here is a fault of ours."""
 
@@ -130,7 +130,7 @@ class Principal:
     def require(self, permission: str) -> None:
         """ForbiddenError without `permission`."""
         if not self.may(permission):
-            raise ForbiddenError(Phrase("your roles do not allow this: it needs %(permission)s", permission=permission))
+            raise ForbiddenError(Phrase("your roles do not allow this: %(permission)s is required", permission=permission))
 
 
 NOBODY = Principal("")

@@ -29,7 +29,7 @@ BEGUN, BEGUN_SECONDS = 60, 60.0
 """Logins that one source may begin."""
 PAGE = "page"
 """Who stands in the audit log for somebody who is not known."""
-DOWN = Phrase("The identity provider cannot be asked right now. Log in with a password of here, or try again soon.")
+DOWN = Phrase("The identity provider cannot be reached. Log in with a local password, or try again soon.")
 DENIED = Phrase("The identity provider did not log you in.")
 
 

@@ -62,7 +62,7 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
     if duty.state == "met":
         return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
     if duty.due is None and duty.stage.since == "first_seen":
-        return "nobody was told of it yet, so no time counts", "尚未告知任何人，暂不计时"
+        return "nobody was notified yet, so no time counts", "尚未通知任何人，暂不计时"
     if duty.due is None:
         english, chinese = SINCE[duty.stage.since]
         return f"starts when {english}", f"自“{chinese}”起算"
@@ -84,7 +84,7 @@ def warning(duty: Duty) -> tuple[str, str]:
 def remaining(duty: Duty, now: datetime) -> Phrase:
     """Time left, or by how much it is late; "–" where none is."""
     left = duty.left(now)
-    return Phrase("late %(time)s", time=duration(-left)) if left is not None and left < 0 else duration(left)
+    return Phrase("%(time)s overdue", time=duration(-left)) if left is not None and left < 0 else duration(left)
 
 
 def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:

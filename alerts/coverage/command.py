@@ -100,7 +100,7 @@ def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], every
     for line in (*render.apart_lines(seen), *render.gap_lines(seen, zone)):
         typer.echo(str(line))
     for sheet in sheets:
-        typer.echo(f"sheet of {sheet.day} (UTC): {sheet.said}")
+        typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
     typer.echo(render.total_line(seen))
     if bare := seen.unexplained():
         first = bare[0]

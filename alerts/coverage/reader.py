@@ -46,9 +46,9 @@ class CoverageReader:
         began = read_time(since, now, self.zone)
         ended = read_time(until, now, self.zone, ends=True) if until else now
         if ended > now + timedelta(hours=1) or began >= ended:
-            raise ConfigError(Phrase("the end is not after the beginning, or is to come"))
+            raise ConfigError(Phrase("the end is not after the start, or is in the future"))
         if ended - began > timedelta(days=MOST_DAYS):
-            raise ConfigError(Phrase("at most %(days)s days are read at once: choose a shorter time", days=MOST_DAYS))
+            raise ConfigError(Phrase("at most %(days)s days at once: choose a shorter period", days=MOST_DAYS))
         if site:
             self._require(site)
         return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
@@ -68,7 +68,7 @@ class CoverageReader:
         now = self.context.clock.now()
         began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
         if not timedelta(0) < ended - began <= LONGEST:
-            raise ConfigError(Phrase("the end is not after the beginning, or more than 31 days after it"))
+            raise ConfigError(Phrase("the end is not after the start, or is more than 31 days later"))
         why = checked_ground(reason)
         if site != EVERYWHERE:
             self._require(site)
@@ -91,7 +91,7 @@ class CoverageReader:
 
     def _require(self, site: str) -> None:
         if not self.store.count(SiteDay, DocumentFilter({"site": (site,)})):
-            raise ConfigError(Phrase("the ledger knows no site of that name: `ullage coverage --all` prints all"))
+            raise ConfigError(Phrase("the coverage log has no such site: see `ullage coverage --all`"))
 
 
 def local(at: datetime, zone: ZoneInfo) -> str:

@@ -27,7 +27,7 @@ MANY = 100
 NAMED = 5
 """Sites that a gap of many is said of by name."""
 STYLES = {"seen": "green", "blind": "bold red", "partly": "red", "off": "dim", "open": "dim"}
-CANARY = "canary posts told"
+CANARY = "canary posts reported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def whose(gap: SharedGap, sites: int, most: int) -> Phrase | str:
 def reasons(gap: SharedGap) -> tuple[Phrase, ...]:
     """Why there is a gap, in words."""
     if gap.sites == (EVERYWHERE,):
-        return (Phrase("the ledger had not begun"),)
+        return (Phrase("the coverage log had not started"),)
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
@@ -132,7 +132,7 @@ def legend(rows: Sequence[SiteCoverage]) -> str:
     )
     said = "; ".join(f"{letter.replace('.', '× alone')}: {WHY[letter]}" for letter in letters)
     marks = (
-        "a number: seen, so many new posts; ×: blind; ~: blind for a part; ( ): explained; -: not to be read; …: not judged yet"
+        "number: covered, new posts; ×: coverage gap; ~: partly covered; ( ): explained; -: not scheduled; …: not assessed yet"
     )
     return f"{marks}{'. ' if said else ''}{said}"
 
@@ -142,16 +142,16 @@ def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
     why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
-        yield Phrase("known and not watched: %(sites)s: %(why)s", sites=sites, why=Phrase(reason))
+        yield Phrase("known but not monitored: %(sites)s: %(why)s", sites=sites, why=Phrase(reason))
     late = sorted((next((x for x in reversed(row.pending) if x in WHY), ""), row.site) for row in seen.pending())
     for letter, group in groupby(late, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
-        last = Phrase(WHY[letter]) if letter else Phrase("seen so far")
-        yield Phrase("pending, of the last quarter of an hour: %(sites)s: %(why)s", sites=sites, why=last)
+        last = Phrase(WHY[letter]) if letter else Phrase("covered so far")
+        yield Phrase("pending, last 15 minutes: %(sites)s: %(why)s", sites=sites, why=last)
     for row in seen.rows:
         if row.is_short_lived:
             yield Phrase(
-                "may have been missed: on %(site)s a post can be found for %(lives)s min, and it is visited every %(every)s min",
+                "may have been missed: on %(site)s posts stay up for about %(lives)s min, but visits are %(every)s min apart",
                 site=safe(row.site),
                 lives=max(1, row.lives // 60),
                 every=row.revisit // 60 or 1,

@@ -45,7 +45,7 @@ def printed(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin
     pages.filters["said"] = lambda text: translated(text, translations.gettext, made.zone)
     text = pages.get_template("sheet.html").render(_content(seen, sheets, made), lang=TAGS[made.language])
     if signer is None:
-        unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is not here."))
+        unsigned = translations.gettext(marked("NOT SIGNED: the key of alert is missing here."))
         return f'{text}\n<p class="signed">{unsigned}</p>{END}'
     return signed(text, signer)
 
@@ -91,27 +91,27 @@ def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict
     """In a line whether we were blind."""
     told, gaps = render.totals(seen), seen.gaps()
     more = Phrase(
-        "Sites: %(sites)s. Site-hours seen whole: %(seen)s of %(judged)s. New posts: %(posts)s.",
+        "%(sites)s sites; fully covered site-hours: %(seen)s of %(judged)s; new posts: %(posts)s.",
         sites=told["sites"],
         seen=told["hours_seen"],
         judged=told["hours_seen"] + told["hours_blind"] + told["hours_partly"],
         posts=told["posts"],
     )
     if not all(sheet.holds for sheet in sheets):
-        return CoverageVerdict("bad", Phrase("The ledger is not as it was signed: this sheet proves nothing."), more)
-    if bare := len(seen.unexplained()):
-        one = Phrase("We were blind at times, and 1 gap is not explained.")
         return CoverageVerdict(
-            "bad", one if bare == 1 else Phrase("We were blind at times, and %(gaps)s gaps are not explained.", gaps=bare), more
+            "bad", Phrase("The coverage log was changed after it was signed: this report proves nothing."), more
         )
+    if bare := len(seen.unexplained()):
+        one = Phrase("1 unexplained coverage gap.")
+        return CoverageVerdict("bad", one if bare == 1 else Phrase("%(gaps)s unexplained coverage gaps.", gaps=bare), more)
     if late := len(seen.pending()):
-        text = Phrase("Sites of which it cannot be said yet whether they are seen: %(sites)s.", sites=late)
+        text = Phrase("Sites that cannot be assessed yet: %(sites)s.", sites=late)
         return CoverageVerdict("open", text, more)
     if gaps:
-        return CoverageVerdict("open", Phrase("We were blind at times; it is known why."), more)
+        return CoverageVerdict("open", Phrase("All coverage gaps are explained."), more)
     if not told["hours_seen"]:
-        return CoverageVerdict("bad", Phrase("Nothing was to be seen: no site was read."), more)
-    return CoverageVerdict("", Phrase("We were not blind: every site that was to be read was read."), more)
+        return CoverageVerdict("bad", Phrase("Nothing to monitor: no site was to be read."), more)
+    return CoverageVerdict("", Phrase("Full coverage: every active site was read."), more)
 
 
 def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:

@@ -197,18 +197,20 @@ def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamp
     sheets = sorted(store.scroll(DaySheet, DocumentFilter({"day": (day,)})), key=lambda one: one.id)
     if not sheets:
         is_early = now < _end(day) + LATE
-        return DayCheck(day, True, Phrase("not signed yet: the day is not over") if is_early else Phrase("not signed"))
+        return DayCheck(day, True, Phrase("not signed yet: the day has not ended") if is_early else Phrase("not signed"))
     last = sheets[-1]
     try:
         verifier.verify(last.signer, last.signature, PURPOSE, *_signed(last))
     except RecordError as error:
         is_unknown = error.reason == "unknown_signer"
         why = (
-            Phrase("signed by a key that is not known here") if is_unknown else Phrase("signed by nobody: the sheet was changed")
+            Phrase("signed by a key that is not known here")
+            if is_unknown
+            else Phrase("invalid signature: the report was changed")
         )
         return DayCheck(day, False, why)
     if last.digest == OPEN:
-        again = Phrase("open again, more was heard of it; signed by alert %(signer)s", signer=last.signer)
+        again = Phrase("changed by later heartbeats; previously signed by alert %(signer)s", signer=last.signer)
         return DayCheck(day, True, again, signed_at=last.at)
     signed, stamped = Phrase("signed by alert %(signer)s", signer=last.signer), None
     holds, said = True, Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped))
@@ -221,7 +223,7 @@ def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamp
             stamped = stamper.check(base64.b64decode(last.stamp), stamped_part(last))
             said = Phrase("%(signed)s, time-stamped %(at)s", signed=signed, at=stamped)
         except (RecordError, ValueError):
-            holds, said = False, Phrase("%(signed)s, with a time stamp that does not hold", signed=signed)
+            holds, said = False, Phrase("%(signed)s, with an invalid time stamp", signed=signed)
     return DayCheck(day, holds, said, last.digest, last.at, stamped)
 
 

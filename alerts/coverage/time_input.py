@@ -12,8 +12,8 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 DAYS = {"today": 0, "yesterday": 1}
-NO_BEGINNING = Phrase('the beginning is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
-NO_END = Phrase('the end is no time: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
+NO_BEGINNING = Phrase('invalid start: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
+NO_END = Phrase('invalid end: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
 AGO = re.compile(r"([0-9]{1,4})([hd])")
 TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 

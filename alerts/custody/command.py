@@ -55,7 +55,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
         as_json=as_json,
         row=lambda item: evidence_as_json(item, incidents),
         table=lambda items: evidence_table(items, incidents),
-        none="" if faults else "Nothing is sealed.",
+        none="" if faults else "No evidence.",
     )
     if faults:
         raise faults[0]
@@ -64,7 +64,7 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 @evidence.command("open")
 def open_(
     ctx: typer.Context,
-    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all that is sealed of them.")],
+    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all their evidence.")],
     *,
     case: Case,
     reason: Reason,
@@ -81,7 +81,7 @@ def open_(
 ) -> None:
     """Decrypt posts with two officers' keys, on screen or into a tar; without keys, an incident's addresses.
 
-    The desk's key opens addresses, and with --title, --author or --names that of one sighting.
+    The console's key opens addresses, and with --title, --author or --names those of one sighting.
     """
     context: Context = ctx.obj
     if not key:
@@ -104,9 +104,7 @@ def open_(
 
 def hold(
     ctx: typer.Context,
-    what: Annotated[
-        list[str], typer.Argument(help="Incidents; on a machine of match's own, which sees none, findings that are sealed there.")
-    ],
+    what: Annotated[list[str], typer.Argument(help="Incidents; on match's own host, which has none, findings with evidence.")],
     *,
     case: Case,
     reason: Reason,
@@ -121,7 +119,7 @@ def hold(
                 act = holds.release if end else holds.set
                 count = act(incident, by=who, case=case, reason=reason)
                 said = "is released" if end else f"is held for case {case}"
-                typer.echo(f"{incident} {said}, with its sealed evidence ({count} here)")
+                typer.echo(f"{incident} {said}, with its evidence ({count} here)")
     if findings:
         _keep(ctx.obj, findings, case, reason, by, end=end)
 

@@ -46,7 +46,7 @@ def open_all(
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
     if not items:
-        raise ConfigError("nothing is sealed of that: `ullage evidence list` shows what there is")
+        raise ConfigError("no evidence of that: see `ullage evidence list`")
     keys = [private_key(file, ask) for file in files]
     first = _opened(vault, items[0], keys, trail, asked)
     for item in items:
@@ -70,7 +70,7 @@ def _opened(
     except RecordError as error:
         trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
         if error.reason == "key_destroyed":
-            raise ConfigError(f"it is sealed to {' and '.join(head.officers)}: the keys given are not those two") from None
+            raise ConfigError(f"it is encrypted for {' and '.join(head.officers)}: the given keys are not theirs") from None
         raise CorruptError(f"{item.path} is damaged, or was moved from another finding: keep it, and look for a copy") from None
     if (made.tenant, made.finding) != (head.tenant, head.finding):
         raise CorruptError(f"{item.path} holds another finding than it says")

@@ -40,7 +40,7 @@ def reveal(
 ) -> None:
     """Show the addresses of an incident's posts in clear, each behind its sighting; or the `wanted` field of one sighting."""
     if not context.settings.originals.keep:
-        raise ConfigError(Phrase("originals.keep is false: nothing is sealed, and nothing is revealed"))
+        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
     if len(wanted) > 1:
         raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
     field_, of = wanted[0] if wanted else ("url", "")
@@ -66,7 +66,7 @@ def addresses(
     ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
     """
     if not context.settings.originals.keep:
-        raise ConfigError(Phrase("originals.keep is false: nothing is sealed, and nothing is revealed"))
+        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
     found, sealed = _sealed(store, incident, "")
     opened = _opened(context, found.tenant, sealed)
     said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
@@ -81,9 +81,11 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
     if sighting:
         sealed = [one for one in sealed if one.id.startswith(sighting)]
     if sighting and len(sealed) > 1:
-        raise ConfigError(Phrase("%(count)s sightings begin so: give more of the id", count=len(sealed)))
+        raise ConfigError(Phrase("%(count)s sightings begin with this: enter more of the id", count=len(sealed)))
     if not sealed:
-        raise ConfigError(Phrase("nothing is sealed of that: it is below `low`, past originals.days, or match had no desk key"))
+        raise ConfigError(
+            Phrase("no encrypted original: it is below `low`, past originals.days, or match had no console key (`desk`)")
+        )
     return found, sealed
 
 
@@ -95,9 +97,11 @@ def _opened(context: Context, tenant: str, sealed: list[Original]) -> list[tuple
     except RecordError as error:
         if error.reason == "key_destroyed":
             raise ConfigError(
-                Phrase("it is sealed to another key than %(key)s: look where that key is kept", key=tenant + "/desk.key")
+                Phrase(
+                    "it is encrypted for a key other than %(key)s: find out where that key is stored", key=tenant + "/desk.key"
+                )
             ) from None
-        raise CorruptError(Phrase("what is sealed of it is damaged: restore the store from its copy")) from None
+        raise CorruptError(Phrase("the encrypted original is damaged: restore the store from a backup")) from None
 
 
 def _text(original: originals.SealedPost, field_: str) -> str:

@@ -16,7 +16,7 @@ MAX_NOTE = 500
 def checked_name(who: str) -> str:
     """The name of the person at the page; QueryError if it is none."""
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
-        raise QueryError("your name is missing, or is no name: the record of what was done needs one")
+        raise QueryError("your name is missing or invalid: it is needed for the record")
     return who.strip()
 
 
@@ -25,14 +25,12 @@ def checked_note(note: str) -> str:
     if len(note) > MAX_NOTE:
         raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE))
     if what := identifier_in(note):
-        raise QueryError(
-            Phrase("the note holds what looks like %(what)s: name a customer by the handle instead", what=Phrase(what))
-        )
+        raise QueryError(Phrase("the note seems to contain %(what)s: use the customer pseudonym instead", what=Phrase(what)))
     return note.strip()
 
 
 def checked_ground(note: str) -> str:
     """A note that says why, for a decision that a law asks to be explained."""
     if not note.strip():
-        raise QueryError("say in the note on what ground: the decision may have to be explained")
+        raise QueryError("give the grounds in the note: the decision may have to be explained")
     return checked_note(note)

@@ -72,7 +72,10 @@ def refuse_running(duties: Duties, incident: Incident) -> None:
     if running := duties.running([incident]).get(incident.id):
         clocks = tuple(reported(f"{duty.regime.id} {duty.stage.id}") for duty in running)
         raise QueryError(
-            Phrase("its deadlines run: %(clocks)s. Record the reports, or have a lead and the DPO waive them", clocks=clocks)
+            Phrase(
+                "reporting deadlines are open: %(clocks)s. Record the reports, or have a lead and the DPO waive them",
+                clocks=clocks,
+            )
         )
 
 
@@ -108,11 +111,11 @@ class Decisions:
         `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
         """
         if incident.part_of:
-            raise QueryError(Phrase("it is part of %(other)s, which answers for it: decide on that one", other=incident.part_of))
+            raise QueryError(Phrase("it is part of %(other)s: decide on that one instead", other=incident.part_of))
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
-            raise QueryError("a note without text says nothing")
+            raise QueryError("a note must not be empty")
         said = {"status": status, "regime": regime, "stage": stage, "reference": _reference(reference), "sent_at": sent_at}
         if stage == "waived":
             said["value"] = _half(regimes()[regime], former, checked_name(by), roles)
@@ -132,7 +135,7 @@ class Decisions:
     ) -> Decision:
         """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
         if incident.part_of:
-            raise QueryError(Phrase("it is part of %(other)s, which answers for it: work on that one", other=incident.part_of))
+            raise QueryError(Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of))
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
         return self._append(
@@ -180,9 +183,9 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
     if action != "reported" or len(about) not in (0, 2):
-        raise QueryError(Phrase("a decision is one of %(known)s, or a report under a regime", known=", ".join(PLAIN)))
+        raise QueryError(Phrase("a decision must be one of %(known)s, or a report under a regime", known=", ".join(PLAIN)))
     if not about and now in CLOSED:
-        raise QueryError("the incident is closed: say with --regime which report was sent")
+        raise QueryError("the incident is closed: use --regime to say which report was sent")
     regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
     return status_with_report(now), regime, stage
 
@@ -191,7 +194,7 @@ def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection
     """Which half of a waiver `by` decides: the one that is missing, if it is theirs."""
     theirs = [half for half in HALVES if half in roles]
     if not theirs:
-        raise QueryError("a duty is waived by a lead and by the DPO, two people: say as which of them you decide")
+        raise QueryError("a report is waived by a lead and the DPO, two people: say in which role you decide")
     half = ruled(regime, former)[1]
     is_others = half is not None and half.by != by
     return next((one for one in theirs if is_others and half is not None and one != half.value), theirs[0])
@@ -199,7 +202,7 @@ def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection
 
 def _regime(id_: str) -> Regime:
     if id_ not in regimes():
-        raise QueryError(Phrase("there is no regime of that id: use %(known)s", known=", ".join(regimes())))
+        raise QueryError(Phrase("no regime with that id: use %(known)s", known=", ".join(regimes())))
     return regimes()[id_]
 
 
@@ -213,6 +216,8 @@ def _stage(regime: str, stage: str) -> str:
 def _reference(reference: str) -> str:
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
         raise QueryError(
-            Phrase("a reference has at most %(most)s characters and is no one's phone, ID or card", most=MAX_REFERENCE)
+            Phrase(
+                "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
+            )
         )
     return reference.strip()

@@ -64,7 +64,7 @@ class Holds:
         """End a hold; returns how many files may expire again. ConfigError when it is not held."""
         last = last_words(self.store).get(incident)
         if last is None or last.released:
-            raise ConfigError(Phrase("that incident is not held"))
+            raise ConfigError(Phrase("this incident is not on hold"))
         self._append(incident, by, case, reason, released=True)
         return self.vault.release(findings_of(self.store, [incident]) - findings_of(self.store, held(self.store)))
 

@@ -26,7 +26,10 @@ Severity = Annotated[str, typer.Option(help="noise, notice, low, medium, high or
 Status = Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")]
 Words = Annotated[str, typer.Option("--text", help="Words in title, site or terms; never an identifier.")]
 Author = Annotated[
-    str, typer.Option(help="Posts of this seller: a name, which is tagged here and kept nowhere, - to read it, or a token (@…).")
+    str,
+    typer.Option(
+        help="Posts by this seller: a name (converted to a keyed hash and not stored), - to read it, or a pseudonym (@…)."
+    ),
 ]
 By = Annotated[
     str, typer.Option(help="In whose name: an account (`ullage user list`); by default the one that this machine's user has.")

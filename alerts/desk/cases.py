@@ -27,10 +27,10 @@ REASONS: Mapping[str, Phrase] = {
     "test_data": Phrase("test data or a sample of nobody"),
     "chance": Phrase("numbers that match by chance"),
     "own_post": Phrase("the customer's own post"),
-    "public": Phrase("public anyway, such as a shop or an official notice"),
-    "dealt_with": Phrase("an old leak that was dealt with"),
-    "no_data": Phrase("words without data"),
-    "other": Phrase("another reason, which the note says"),
+    "public": Phrase("public information, such as a shop or an official notice"),
+    "dealt_with": Phrase("an old leak that was already handled"),
+    "no_data": Phrase("text without data"),
+    "other": Phrase("another reason, see the note"),
 }
 """Why an incident is none: the value of a decision, and what it says."""
 MOST_DAYS, USUAL_DAYS = 180, 90
@@ -42,10 +42,10 @@ TAKEDOWN: Mapping[str, tuple[str, ...]] = {
 }
 """The states of a takedown, each with those that it follows: to be asked for, sent, what was posted is gone, it is back."""
 STATES: Mapping[str, Phrase] = {
-    "": Phrase("not asked for"),
-    "asked": Phrase("asked for"),
+    "": Phrase("not requested"),
+    "asked": Phrase("requested"),
     "sent": Phrase("sent"),
-    "gone": Phrase("gone"),
+    "gone": Phrase("removed"),
     "back": Phrase("back again"),
 }
 WORDS: Mapping[str, Phrase] = {
@@ -87,12 +87,12 @@ def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     try:
         local = datetime.fromisoformat(typed if len(typed) > 10 else f"{typed}T18:00")
     except ValueError:
-        raise QueryError("that is no date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none") from None
+        raise QueryError("invalid date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none") from None
     aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
     if aware is None:
-        raise QueryError("that date is out of range: something is due in the time to come, before 2100")
+        raise QueryError("this date is out of range: enter a future date before 2100")
     if aware < now:
-        raise QueryError("that date has passed: something is due in the time to come")
+        raise QueryError("this date has passed: enter a future date")
     return aware.astimezone(now.tzinfo)
 
 
@@ -107,7 +107,7 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
     except ValueError:
         aware = None
     if aware is None:
-        raise QueryError("that is no time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d")
+        raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d")
     return aware.astimezone(now.tzinfo)
 
 
@@ -122,7 +122,7 @@ class Cases:
         """The incident of that id; QueryError when there is none."""
         found = self.work.store.get(Incident, id_)
         if found is None:
-            raise QueryError("no incident of that id: the list shows them")
+            raise QueryError("no incident with that id: see the list")
         return found
 
     def owed(self, incident: Incident) -> IncidentDeadlines:
@@ -152,7 +152,9 @@ class Cases:
         what = (made.status if made.status != "note" else chosen).replace("_", " ")
         words = {"id": id_, "what": WORDS.get(what, what), "by": made.by}
         if started:
-            starts = Phrase("%(id)s: %(what)s by %(by)s. This starts: %(clocks)s", clocks=tuple(map(reported, started)), **words)
+            starts = Phrase(
+                "%(id)s: %(what)s by %(by)s. Deadlines started: %(clocks)s", clocks=tuple(map(reported, started)), **words
+            )
             return ActionResult(id_, starts, started)
         return ActionResult(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
 
@@ -184,19 +186,20 @@ class Cases:
         if reason not in REASONS:
             raise QueryError(
                 Phrase(
-                    "say why it is a false positive: %(known)s", known=", ".join(REASONS) if reason else tuple(REASONS.values())
+                    "give the reason for the false positive: %(known)s",
+                    known=", ".join(REASONS) if reason else tuple(REASONS.values()),
                 )
             )
         if not 1 <= days <= MOST_DAYS:
-            raise QueryError(Phrase("a false positive comes back after 1 to %(most)s days", most=MOST_DAYS))
+            raise QueryError(Phrase("a false positive must reopen after 1 to %(most)s days", most=MOST_DAYS))
         if reason == "other" and not note.strip():
-            raise QueryError("say in the note what the other reason is")
+            raise QueryError("give the other reason in the note")
         incident = self.incident(id_)
         until = self.work.duties.clock.now() + timedelta(days=days)
         made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
         self._renewed(incident, made)
         back = Phrase(
-            "%(id)s: false positive, %(why)s. It comes back on %(due)s, or when something new arrives",
+            "%(id)s: false positive, %(why)s. It reopens on %(due)s, or earlier with new findings",
             id=id_,
             why=REASONS[reason],
             due=self._shown(incident, until),
@@ -206,14 +209,14 @@ class Cases:
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say how far the takedown of what was posted has come."""
         if state not in TAKEDOWN:
-            raise QueryError(Phrase("a takedown is one of %(known)s", known=", ".join(TAKEDOWN)))
+            raise QueryError(Phrase("the state of a takedown must be one of %(known)s", known=", ".join(TAKEDOWN)))
         incident = self.incident(id_)
         now = takedown_of(self.owed(incident).decisions)
         if now not in TAKEDOWN[state] and now != state:
             before = tuple(STATES[one] for one in TAKEDOWN[state] if one)
             raise QueryError(
                 Phrase(
-                    "a takedown is %(state)s after: %(before)s; this one is %(now)s",
+                    "a takedown can become %(state)s only after: %(before)s; now: %(now)s",
                     state=STATES[state],
                     before=before,
                     now=STATES[now],
@@ -229,10 +232,10 @@ class Cases:
     def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> ActionResult:
         """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
         if id_ == other:
-            raise QueryError("an incident is not linked with itself: name another")
+            raise QueryError("an incident cannot be linked with itself: choose another one")
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
-            raise QueryError("they belong to two tenants, which see nothing of each other")
+            raise QueryError("the incidents belong to different tenants, which cannot see each other's data")
         if end:
             for one in pair:
                 refuse_running(self.work.duties, one)
@@ -250,14 +253,19 @@ class Cases:
         seen = [one.id for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
         if len(seen) != 1:
             raise QueryError(
-                Phrase("%(count)s of its sightings begin so: name one, as `incidents show --json` lists them", count=len(seen))
+                Phrase(
+                    "%(count)s of its sightings begin with this: give one id, as listed by `incidents show --json`",
+                    count=len(seen),
+                )
             )
         if incident.sightings == 1:
-            raise QueryError("it is all that there is of this incident: call that one a false positive, or link it with another")
+            raise QueryError(
+                "it is the only sighting of this incident: mark the incident as a false positive, or link it with another"
+            )
         made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)
         self._renewed(incident, made)
         return ActionResult(
-            id_, Phrase("%(id)s: sighting %(to)s becomes an incident of its own within a minute", id=id_, to=seen[0])
+            id_, Phrase("%(id)s: sighting %(to)s becomes a separate incident within a minute", id=id_, to=seen[0])
         )
 
     def sightings(self, incident: Incident) -> list[Sighting]:
@@ -306,7 +314,7 @@ class Cases:
         return when.astimezone(self._zone(incident)).strftime("%Y-%m-%d %H:%M %Z")
 
     def _due(self, incident: Incident, until: datetime | None) -> Phrase:
-        return Phrase("due %(when)s", when=self._shown(incident, until)) if until else Phrase("without a due date")
+        return Phrase("due %(when)s", when=self._shown(incident, until)) if until else Phrase("no due date")
 
 
 def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None:
@@ -314,12 +322,12 @@ def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None
     told = {"n": f"{incident.gone:,}", "all": f"{incident.sightings:,}", "back": f"{incident.back:,}"}
     if incident.gone_at is not None:
         when = incident.gone_at.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
-        return Phrase("All posts of it were found gone, the last %(when)s.", when=when)
+        return Phrase("All its posts have been removed, the last %(when)s.", when=when)
     if incident.gone and incident.back:
-        return Phrase("Of %(all)s posts %(n)s were found gone, and %(back)s are back again.", **told)
+        return Phrase("%(n)s of %(all)s posts have been removed, and %(back)s are back.", **told)
     if incident.back:
-        return Phrase("Of %(all)s posts %(back)s were gone, and are back again.", **told)
-    return Phrase("Of %(all)s posts %(n)s were found gone.", **told) if incident.gone else None
+        return Phrase("%(back)s of %(all)s posts had been removed and are back.", **told)
+    return Phrase("%(n)s of %(all)s posts have been removed.", **told) if incident.gone else None
 
 
 def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ create index events_by_time on events (kind, at);
 
 ID_DIGITS = 32
 MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")
-NO_MARK = Phrase("the page mark is not one of ours: begin with the first page")
+NO_MARK = Phrase("invalid page mark: start with the first page")
 
 KNOWN = "select id from events where kind = ? and at >= ? and not gone"
 LOGGED = "select seq from events where id = ?"
@@ -225,7 +225,7 @@ def _read_mark(name: str, after: str) -> str:
     if after and not MARK.fullmatch(event):
         raise QueryError(NO_MARK)
     if after and feed != name:
-        raise QueryError("the page mark is of another log of events: begin with the first page")
+        raise QueryError("the page mark belongs to another event log: start with the first page")
     return event
 
 

@@ -116,7 +116,7 @@ class Outcomes:
         if outcome == "none" and (amount is not None or band):
             raise QueryError("without fraud there is no amount")
         if (amount is None) != (not currency) or (amount is not None and band):
-            raise QueryError("say an amount in minor units with its currency, or a band, or neither")
+            raise QueryError("enter an amount in minor units with its currency, or a band, or neither")
         said = {"outcome": outcome, "happened_at": happened_at, "amount": amount, "currency": currency, "band": band or ""}
         former = list(self.store.scroll(FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})))
         last = _last(former).get(subject)
@@ -131,11 +131,11 @@ class Outcomes:
 
     def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
         if incident.part_of:
-            raise QueryError(Phrase("it is part of %(other)s, which answers for it: report on that one", other=incident.part_of))
+            raise QueryError(Phrase("it is part of %(other)s: report on that one instead", other=incident.part_of))
         if in_range(happened_at) is None:
-            raise QueryError("that is no time at which anything can have happened: say when it did")
+            raise QueryError("invalid time: enter when it happened")
         if happened_at > self.trail.clock.now():
-            raise QueryError("that is still to come: say when it happened")
+            raise QueryError("this time is in the future: enter when it happened")
         there = self.store.mget(Exposure, [exposure_id(one, subject) for one in incident.family])
         if not there:  # somebody who was erased, or is not kept any longer, does not come back this way
-            raise QueryError("no customer of that handle is in this incident, or none is kept any longer")
+            raise QueryError("no customer with that pseudonym is in this incident, or the data has expired")

@@ -16,14 +16,14 @@ from ullage.phrase import Phrase
 
 OURSELVES = "ullage"
 RETURNED: Mapping[str, Phrase] = {
-    "expired": Phrase("the time of the false positive is over: open again"),
-    "grown": Phrase("something new arrived: open again"),
+    "expired": Phrase("false positive period over: reopened"),
+    "grown": Phrase("new findings: reopened"),
 }
 TOLD: Mapping[str, Phrase] = {
-    "new": Phrase("told on %(channel)s"),
-    "raised": Phrase("told on %(channel)s that it is graver"),
-    "grown": Phrase("told on %(channel)s that it has grown"),
-    "unacknowledged": Phrase("told on %(channel)s again: nobody has acknowledged it"),
+    "new": Phrase("notified on %(channel)s"),
+    "raised": Phrase("notified on %(channel)s: severity raised"),
+    "grown": Phrase("notified on %(channel)s: more customers"),
+    "unacknowledged": Phrase("notified on %(channel)s again: unacknowledged"),
     "escalated": Phrase("escalated to %(channel)s"),
 }
 
@@ -62,30 +62,30 @@ def _said(one: Decision) -> Phrase:
     if one.act:
         return _acted(one)
     if one.stage in TELLING:
-        approved = Phrase("customers may be told"), Phrase("customers may not be told any more")
+        approved = Phrase("customers may be notified"), Phrase("customers may no longer be notified")
         return approved[not TELLING[one.stage]]
     if one.stage in RULINGS:
         rule = ruled(one.regime)
-        applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s asks for no report here", rule=rule)
+        applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s requires no report here", rule=rule)
         return applies[one.stage != "applies"]
     if one.regime:
         return Phrase("report sent: %(what)s", what=reported(f"{one.regime} {one.stage}"))
-    return WORDS.get(one.status.replace("_", " "), Phrase("opened again"))
+    return WORDS.get(one.status.replace("_", " "), Phrase("reopened"))
 
 
 def _acted(one: Decision) -> Phrase:
     if one.act == "assigned":
         return Phrase("assigned to %(to)s", to=one.value or Phrase("nobody"))
     if one.act == "due":
-        return Phrase("due date set") if one.until else Phrase("due date taken back")
+        return Phrase("due date set") if one.until else Phrase("due date removed")
     if one.act == "takedown":
         return Phrase("takedown %(state)s", state=STATES[one.value])
     if one.act == "excused":
-        return Phrase("false positive: %(why)s", why=REASONS.get(one.value, Phrase("another reason, which the note says")))
+        return Phrase("false positive: %(why)s", why=REASONS.get(one.value, Phrase("another reason, see the note")))
     if one.act == "returned":
-        return RETURNED.get(one.value, Phrase("open again"))
+        return RETURNED.get(one.value, Phrase("reopened"))
     if one.act == "detached":
-        return Phrase("sighting %(id)s taken out", id=one.about)
+        return Phrase("sighting %(id)s split off", id=one.about)
     return (
         Phrase("linked with %(to)s", to=one.about)
         if one.act == "linked"

@@ -35,7 +35,7 @@ ZH = """\
 涉及内容（我方编号 {id}）：
 {places}
 
-初步证据：上述内容于 {first} 至 {last} 经我方监测可公开访问，共 {count} 处；原件已封存，可应主管机关要求提供。
+初步证据：上述内容于 {first} 至 {last} 经我方监测可公开访问，共 {count} 处；原件已加密留存，可应主管机关要求提供。
 
 通知人：{name}
 联系人：{contact}
@@ -88,7 +88,7 @@ def letter(
     name = tenant.entity.name if language == "zh" else tenant.entity.name_en or tenant.entity.name
     seen = sorted((one for one in sightings if one.gone_at is None), key=lambda one: (one.fetched_at, one.id))
     if sightings and not seen:
-        raise ConfigError(Phrase("all posts of this incident are gone: there is nothing to ask for"))
+        raise ConfigError(Phrase("all posts of this incident have been removed: nothing to request"))
     places = "\n".join(f"  - {safe(one.site)}: {safe(known.get(one.id, '')) or gap}" for one in seen)
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 

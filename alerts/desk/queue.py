@@ -33,7 +33,7 @@ TABS: Mapping[Tab, Phrase] = {
     "mine": Phrase("Mine"),
     "unassigned": Phrase("Unassigned"),
     "due": Phrase("Due"),
-    "new": Phrase("New since my last shift"),
+    "new": Phrase("New since last shift"),
     "closed": Phrase("Closed"),
     "all": Phrase("All"),
 }
@@ -89,12 +89,12 @@ class QueueFilter:
         `who` asks; `shift` is when that person's last shift ended.
         """
         if self.tab not in TABS:
-            raise QueryError(Phrase("the tab is one of %(known)s", known=", ".join(TABS)))
+            raise QueryError(Phrase("the tab must be one of %(known)s", known=", ".join(TABS)))
         if self.origin not in ("", *ORIGINS):
-            raise QueryError(Phrase("origin is one of %(known)s", known=", ".join(ORIGINS)))
+            raise QueryError(Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)))
         if what := identifier_in(f"{self.scenario} {self.assignee}", numbers=False):
             raise QueryError(
-                Phrase("a filter holds what looks like %(what)s: look a person up under 'Check a person'", what=Phrase(what))
+                Phrase("a filter seems to contain %(what)s: look people up under 'Check a person'", what=Phrase(what))
             )
         where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
         tab = self.tab_where(who, now, shift)
@@ -140,7 +140,7 @@ def store_order(order: str) -> str:
     """What a store orders by; QueryError for an order that there is none of."""
     known = ORDERS.get(order.removeprefix("-"))
     if known is None:
-        raise QueryError(Phrase("order by one of %(known)s", known=", ".join(ORDERS)))
+        raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)))
     if not order.startswith("-"):
         return known
     return known.removeprefix("-") if known.startswith("-") else f"-{known}"

@@ -30,7 +30,7 @@ CUSTOMERS = "customers"
 def export(
     ctx: typer.Context,
     *,
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(names())}; or {CUSTOMERS}, the handles in one incident.")],
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(names())}; or {CUSTOMERS}, the pseudonyms in one incident.")],
     incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
     tenant: Tenant = "",
     severity: Severity = "",

@@ -79,9 +79,7 @@ def chosen(
     if ids:
         found = store.mget(Incident, ids)
         if missing := [id_ for id_ in ids if id_ not in found]:
-            raise QueryError(
-                Phrase("%(count)s of these incidents are not there: `ullage incidents list` shows them", count=len(missing))
-            )
+            raise QueryError(Phrase("%(count)s of these incidents do not exist: see `ullage incidents list`", count=len(missing)))
         yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)], known)
         return
     after, more = "", True

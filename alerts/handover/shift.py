@@ -55,8 +55,8 @@ class Handover:
         """Each part by its title."""
         return {
             Phrase("New since then"): self.new,
-            Phrase("Nobody has decided"): self.undecided,
-            Phrase("Due within a day, or late"): self.due,
+            Phrase("Undecided"): self.undecided,
+            Phrase("Due within a day, or overdue"): self.due,
             Phrase("Assigned to nobody"): self.unassigned,
         }
 
@@ -70,7 +70,7 @@ def handover(
     """
     start, now = since or queue.shift, queue.work.duties.clock.now()
     if not timedelta(0) < now - start <= MOST:
-        raise QueryError(Phrase("a shift began at most %(days)s days ago, and not in time to come", days=MOST.days))
+        raise QueryError(Phrase("a shift must have begun within the last %(days)s days", days=MOST.days))
 
     every = QueueFilter(tenant=tenant, flat=True, tab="all")
     since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")

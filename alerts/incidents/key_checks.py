@@ -55,6 +55,6 @@ def compare(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
     for name in names:
         if name in held and held[name].value != check_value(keys.read(name), name):
             raise ConfigError(
-                f"key {keys.root / name} is not the one under which the incident store is tagged: restore it from its copy"
+                f"key {keys.root / name} is not the one that the incident store was written with: restore it from a backup"
             )
         keys.adopt(name)

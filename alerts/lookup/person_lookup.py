@@ -33,9 +33,9 @@ from ullage.security.masking import Secret
 
 PURPOSES = {
     "customer_enquiry": Phrase("The customer asks"),
-    "fraud_case": Phrase("A fraud case"),
-    "incident_response": Phrase("Handling an incident"),
-    "authority_request": Phrase("Request of an authority"),
+    "fraud_case": Phrase("Fraud case"),
+    "incident_response": Phrase("Incident handling"),
+    "authority_request": Phrase("Request by an authority"),
 }
 
 
@@ -112,7 +112,7 @@ class Lookup:
         asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
         if read_as and not any(tags for _, tags in asked):
             raise ConfigError(
-                Phrase("no index key is here, so nobody could be found: load a watchlist, or give this role its keys")
+                Phrase("no index key here, so nobody can be found: load a customer list, or give this service its keys")
             )
         hits = {tenant: self._look(tenant, tags) for tenant, tags in asked if tags}
         found = [hit for of_tenant in hits.values() for hit in of_tenant]

@@ -58,10 +58,10 @@ class CustomerRisk:
 
 
 NOT: dict[State, Text] = {
-    "not_exposed": Text("recorded, and not found in what was looked at", "已登记，在已查看的范围内未发现"),
+    "not_exposed": Text("registered, not found in the examined content", "已登记，在已查看的范围内未发现"),
     "unknown": Text("no customer is recorded under it", "未登记任何客户"),
     "not_found": Text(
-        "nothing was found; whether a customer is recorded under it, or all was looked at, cannot be said",
+        "not found; it is not known whether it is a customer's, or whether everything was examined",
         "未发现；无法确认是否登记有客户，或是否已全部查看",
     ),
 }
@@ -88,7 +88,7 @@ class ExposureQuery(NamedTuple):
     def noted(self, said: str) -> PendingEntry:
         """Its entry in the audit log, with what came of it."""
         tenants = self.lookup.among or ()
-        asked = f"{len(self.handles)} handles, {len(self.tags)} index tags: {said}"
+        asked = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {said}"
         return PendingEntry("exposure", asked, self.who, "".join(tenants) if len(tenants) == 1 else "")
 
 

@@ -96,8 +96,8 @@ def _evidence_with(context: Context, findings: Collection[str]) -> Iterator[Eras
     items = [one for one in _vault(context).looked_through()[0] if one.head.finding in findings]
     if items:
         last = max(one.head.sealed_at for one in items) + timedelta(days=context.settings.evidence.days)
-        stays = f"{len(items)} sealed files of posts with many people stay: two officers open them together, for a court"
-        yield ErasureReport("sealed evidence", 0, stays, last.date())
+        stays = f"{len(items)} files of posts with many people stay: two officers can open them together, for a court"
+        yield ErasureReport("evidence", 0, stays, last.date())
 
 
 def _tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
@@ -106,7 +106,7 @@ def _tenant(store: IncidentStore, order: Order) -> Iterator[ErasureReport]:
     store.refresh()
     for kind, count in remove(store, _of_tenant(store, order.tenant)).items():
         yield ErasureReport(f"incident store, {kind.__name__}", count)
-    yield ErasureReport("incident store, tombstone", 0, "two claims stay, by which nothing of the tenant is stored again")
+    yield ErasureReport("incident store, deletion mark", 0, "two claims stay, by which nothing of the tenant is stored again")
     yield _awaited(order)
 
 
@@ -167,4 +167,4 @@ def _evidence_of(vault: Vault, tenant: str) -> ErasureReport:
     files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     for path in files:
         path.unlink()
-    return ErasureReport("sealed evidence", len(files))
+    return ErasureReport("evidence", len(files))

@@ -23,7 +23,7 @@ from ullage.settings import Context
 def suppress(
     ctx: typer.Context,
     *,
-    reason: Annotated[str, typer.Option(help="Why nobody need be told, or why it ends; no identifier.")],
+    reason: Annotated[str, typer.Option(help="Reason for the suppression, or for its end; no identifier.")],
     tenant: Annotated[str, typer.Option(help="The tenant that it is for.")] = "",
     days: Annotated[int, typer.Option(min=0, max=MOST_DAYS, help="After so many days it ends by itself.")] = 0,
     site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
@@ -42,7 +42,7 @@ def suppress(
         typer.echo(f"{end} is lifted")
         return
     if not (tenant and days):
-        raise ConfigError("--tenant and --days are needed: whose incidents are silenced, and for how long")
+        raise ConfigError("--tenant and --days are required: whose incidents to suppress, and for how long")
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = SuppressionConditions(site, channel, author, rule, incident)
@@ -72,7 +72,7 @@ def suppressions_list(
         as_json=as_json,
         row=lambda pair: render.as_json(*pair, now),
         table=lambda found: render.suppressions_table(found, now),
-        none="Nothing is silenced.",
+        none="Nothing is suppressed.",
     )
 
 
@@ -87,5 +87,5 @@ def _background(context: Context, tenant: str, *, as_json: bool) -> None:
         as_json=as_json,
         row=BenignCount._asdict,
         table=lambda counts: render.background_table(counts, rules),
-        none="No background.",
+        none="No benign posts.",
     )

@@ -75,17 +75,17 @@ class Suppressions:
     def suppress(self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str) -> Suppression:
         """Silence what fits `conditions`; QueryError says what is missing or wrong."""
         if not 1 <= days <= MOST_DAYS:
-            raise QueryError(Phrase("a suppression ends after 1 to %(most)s days", most=MOST_DAYS))
+            raise QueryError(Phrase("a suppression must end after 1 to %(most)s days", most=MOST_DAYS))
         if not reason.strip():
             raise QueryError("a suppression needs a reason")
         if not tenant or not conditions.said():
-            raise QueryError("name a tenant and at least one of site, channel, author, rule, incident")
+            raise QueryError("specify a tenant and at least one of site, channel, author, rule, incident")
         if what := identifier_in(f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}", numbers=False):
-            raise QueryError(Phrase("the conditions hold what looks like %(what)s", what=Phrase(what)))
+            raise QueryError(Phrase("the conditions seem to contain %(what)s", what=Phrase(what)))
         for name, shape in SHOWN_AS.items():
             if (value := getattr(conditions, name)) and not shape.fullmatch(value):
                 raise QueryError(
-                    Phrase("name the %(field)s as an incident shows it: a name of somebody's is not kept", field=FIELDS[name])
+                    Phrase("enter the %(field)s as an incident shows it; names of people are not stored", field=FIELDS[name])
                 )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
         if like:
@@ -115,9 +115,9 @@ class Suppressions:
         """End a suppression now; QueryError when it is none or was ended."""
         former = self.store.get(Suppression, id_)
         if former is None or former.lifts:
-            raise QueryError("there is no suppression of that id: `ullage incidents suppressions` shows them")
+            raise QueryError("no suppression with that id: see `ullage incidents suppressions`")
         if not reason.strip():
-            raise QueryError("say why it is lifted")
+            raise QueryError("give the reason for lifting it")
         made = former.model_copy(
             update={
                 "id": former.id + LIFTED,
@@ -129,7 +129,7 @@ class Suppressions:
             }
         )
         if self.store.get(Suppression, made.id) is not None:
-            raise QueryError("it is lifted already")
+            raise QueryError("it was already lifted")
         self.trail.append("suppression.lift", f"suppression {id_}", actor=made.by, tenant=made.tenant, reason=made.reason)
         self.store.create([made])
         return made
@@ -137,7 +137,7 @@ class Suppressions:
     def _incident(self, tenant: str, id_: str) -> Incident:
         found = self.store.get(Incident, id_)
         if found is None or found.tenant != tenant:
-            raise QueryError("there is no incident of that id for this tenant: `ullage incidents list` shows them")
+            raise QueryError("no incident with that id for this tenant: see `ullage incidents list`")
         return found
 
 

@@ -81,16 +81,14 @@ def _routes(context: Context) -> str:
     """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
     settings = context.settings.notify
     if not settings.channels and not settings.routes:
-        raise ConfigError(
-            "nobody is told of any incident, however grave: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
-        )
+        raise ConfigError("no recipient for any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]")
     if not settings.routes:
         names = ", ".join(settings.channels)
-        raise ConfigError(f"nobody is told of any incident: no [notify.routes.…] leads to {names}")
+        raise ConfigError(f"no recipient for any incident: no [notify.routes.…] leads to {names}")
     routes = settings.routes.values()
     untold = sorted(t for t in tenants_here(context) if not any(t in route.tenants or not route.tenants for route in routes))
     if untold:
-        raise ConfigError(f"nobody is told of incidents of {', '.join(untold)}: no route is for them")
+        raise ConfigError(f"no recipient for incidents of {', '.join(untold)}: no route matches")
     used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
     spare = [name for name in settings.channels if name not in used]
     told = f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to {', '.join(sorted(used))}"

@@ -32,7 +32,7 @@ WORDS: dict[News, Phrase] = {
     "raised": Phrase("severity raised"),
     "grown": Phrase("more customers"),
     "unacknowledged": Phrase("still unacknowledged"),
-    "escalated": Phrase("escalated: nobody has acknowledged it"),
+    "escalated": Phrase("escalated: unacknowledged"),
 }
 
 
@@ -198,7 +198,7 @@ def _of_one_seller(entry: MessageEntry, others: Sequence[MessageEntry]) -> Itera
     if others:
         more = f" +{len(others) - NAMED}" if len(others) > NAMED else ""
         yield Phrase(
-            "%(posts)s posts of one seller in %(incidents)s incidents: also %(named)s",
+            "%(posts)s posts by one seller in %(incidents)s incidents: also %(named)s",
             posts=sum(one.posts for one in (entry, *others)),
             incidents=len(others) + 1,
             named=", ".join(one.incident for one in others[:NAMED]) + more,

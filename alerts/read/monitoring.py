@@ -72,42 +72,38 @@ def looked(store: IncidentStore, now: datetime) -> MonitoringStatus:
     if not hosts:
         return _unheard(store)
     since, last = min(host.first for host in hosts), max(host.last for host in hosts)
-    heard = Phrase("crawl was first heard at %(since)s, last at %(last)s", since=since, last=last)
+    heard = Phrase("monitoring since %(since)s; last heartbeat %(last)s", since=since, last=last)
     if now - last > SILENT:
-        silent = Phrase("nothing was collected since %(last)s: no heartbeat of crawl came after that", last=last)
+        silent = Phrase("nothing was collected since %(last)s: no heartbeat from crawl since then", last=last)
         return MonitoringStatus("silent", silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     read = sum(host.sites.get(state, 0) for host in hosts for state in SEEN)
     if not read:
         why = Phrase("none of %(sites)s sites can be read", sites=sites) if sites else Phrase("no site has been visited yet")
-        nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; `ullage sites` says why", heard=heard, why=why)
+        nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; see `ullage sites`", heard=heard, why=why)
         return MonitoringStatus("nothing", nothing, since, last)
     if faults := tuple(_faults(hosts, now, sites - read, sites)):
         return MonitoringStatus("partly", Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
-    all_read = Phrase("all %(sites)s sites are read", sites=sites) if sites > 1 else Phrase("the one site is read")
+    all_read = Phrase("all %(sites)s sites are being read", sites=sites) if sites > 1 else Phrase("the only site is being read")
     return MonitoringStatus("looked", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
 
 
 def _unheard(store: IncidentStore) -> MonitoringStatus:
     """Without any heartbeat: findings may have come from what was handed over."""
     if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
-        return MonitoringStatus(
-            "handed", Phrase("only what was handed over was looked at: no heartbeat of crawl has ever reached alert")
-        )
-    return MonitoringStatus(
-        "nothing", Phrase("nothing was collected: no heartbeat of crawl and no finding has ever reached alert")
-    )
+        return MonitoringStatus("handed", Phrase("only imported files were examined; no crawler has reported yet"))
+    return MonitoringStatus("nothing", Phrase("nothing was collected: alert has received no heartbeat from crawl and no finding"))
 
 
 def _faults(hosts: list[Heard], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:
     """What keeps the list from being whole."""
     for host in hosts:
         if now - host.last > SILENT:
-            yield Phrase("crawl host %(host)s is silent since %(last)s", host=host.id, last=host.last)
+            yield Phrase("no heartbeat from crawl host %(host)s since %(last)s", host=host.id, last=host.last)
     for host in hosts:
         if not host.egress_up:
-            yield Phrase("crawl host %(host)s reaches nothing outside", host=host.id)
+            yield Phrase("crawl host %(host)s has no network access", host=host.id)
     if any(host.enrolled == 0 for host in hosts):
-        yield Phrase("match has no watchlist, so that it finds nobody")
+        yield Phrase("match has no customer list, so no customer can be found")
     if unread:
-        yield Phrase("%(unread)s of %(sites)s sites cannot be read; `ullage sites` says why", unread=unread, sites=sites)
+        yield Phrase("%(unread)s of %(sites)s sites cannot be read; see `ullage sites`", unread=unread, sites=sites)

@@ -36,14 +36,14 @@ class Filters:
     def where(self) -> DocumentFilter:
         """As a condition, without status and seller; QueryError says what cannot be asked, never repeating it."""
         if self.severity not in ("", *SEVERITIES):
-            raise QueryError(Phrase("severity is one of %(known)s", known=", ".join(SEVERITIES)))
+            raise QueryError(Phrase("severity must be one of %(known)s", known=", ".join(SEVERITIES)))
         if self.status not in ("", *STATUSES):
-            raise QueryError(Phrase("status is one of %(known)s", known=", ".join(STATUSES)))
+            raise QueryError(Phrase("status must be one of %(known)s", known=", ".join(STATUSES)))
         for value in (self.text, self.tenant, self.site, self.kind):
             if what := identifier_in(value):
                 raise QueryError(
                     Phrase(
-                        "that looks like %(what)s: look a person up under 'Check a person', where nothing is kept",
+                        "this looks like %(what)s: look people up under 'Check a person', where it is not stored",
                         what=Phrase(what),
                     )
                 )
@@ -92,7 +92,7 @@ def incident_named(store: IncidentStore, id_: str) -> Incident:
     """The incident of that id; ConfigError when there is none."""
     found = store.get(Incident, id_)
     if found is None:
-        raise ConfigError(Phrase("no incident of that id: `ullage incidents list` shows them"))
+        raise ConfigError(Phrase("no incident with that id: see `ullage incidents list`"))
     return found
 
 

@@ -79,11 +79,11 @@ def named(store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Se
     QueryError for a name that is none; ConfigError where no tenant has an index key: "nobody" would be no answer.
     """
     if not sellers.normal(name.reveal()) or len(name.reveal()) > sellers.MAX_NAME:
-        raise QueryError(Phrase("a seller's name has 1 to %(most)s characters", most=sellers.MAX_NAME))
+        raise QueryError(Phrase("a seller's name must have 1 to %(most)s characters", most=sellers.MAX_NAME))
     asked = [tag for tenant in tenants for tag in sellers.tags(keys, tenant, name)]
     if not asked:
         raise ConfigError(
-            Phrase("no index key is here, so no seller could be found by name: load a watchlist, or give this role its keys")
+            Phrase("no index key here, so sellers cannot be found by name: load a customer list, or give this service its keys")
         )
     return tuple(
         sorted({sighting.author for sighting in store.excerpts(Sighting, DocumentFilter({"seller": asked}), _SellerSighting)})
@@ -94,6 +94,6 @@ def tokens_of(text: str) -> tuple[str, ...]:
     """The tokens that a list is asked for, parted by commas; QueryError for what is none, which is not repeated."""
     if text and not TOKENS.fullmatch(text):
         raise QueryError(
-            "a seller in an address is a token as an incident shows it, @ and hex digits: ask for a name in the form"
+            "a seller in an address must be the pseudonym shown by an incident (@ and hex digits); use the form to search by name"
         )
     return tuple(filter(None, text.split(",")))

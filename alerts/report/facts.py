@@ -174,11 +174,13 @@ def _evidence(case: Case) -> Iterator[Text]:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
     for one in case.stamps:
         at, number = moment(one.at, case.zone), one.customers  # not whose it is: no partner's name leaves the house
-        told = f"list of bait that was given only to one partner, {number} invented customers, recorded {at} before that"
+        told = f"list of honeytokens that only one partner received, {number} invented customers, recorded {at} before that"
         chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
         yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
     if case.incident.origin == "partner" and not case.stamps:
-        yield Text("the list of bait has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录")
+        yield Text(
+            "the list of honeytokens has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录"
+        )
 
 
 def _reports(case: Case) -> Iterator[Text]:

@@ -25,7 +25,9 @@ app = typer.Typer(no_args_is_help=True, help="Show, replay and change the rules 
 
 
 @app.command()
-def show(ctx: typer.Context, kind: Annotated[str, typer.Argument(help="verdict, background, jargon or context.")]) -> None:
+def show(
+    ctx: typer.Context, kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")]
+) -> None:
     """Print the rules or lexicon of a kind that are in force, as a file to edit."""
     typer.echo(known(kind).in_force(ctx.obj.data).text, nl=False)
 

@@ -43,6 +43,4 @@ def kind_of(path: Path) -> AnyKind:
     for table, kind in (("scenario", VERDICT), ("rule", BACKGROUND)):
         if table in tables:
             return kind
-    raise ConfigError(
-        f"{path} holds neither scenarios nor background rules: `ullage rules show` prints what such a file looks like"
-    )
+    raise ConfigError(f"{path} has neither scenarios nor benign-post rules: `ullage rules show` prints an example")

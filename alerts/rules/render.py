@@ -91,4 +91,4 @@ def _posts_table(replay: RuleReplay) -> Table:
 
 
 def _place(one: str) -> str:
-    return {FOLDED: "in an incident", UNRAISED: "raised by nothing"}.get(one, f"background by {one}")
+    return {FOLDED: "in an incident", UNRAISED: "raised by nothing"}.get(one, f"benign by {one}")

@@ -174,7 +174,7 @@ def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exceptio
             return JSONResponse({"error": str(message)}, status, headers)
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", status)
-        title = Phrase("That did not work")
+        title = Phrase("The action failed")
         page = site.seen_by(request.state.principal).page("problem.html", status, title=title, message=message)
         page.headers.update(headers or {})
         return page
@@ -190,16 +190,16 @@ def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exceptio
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         names = sorted({str(part) for fault in error.errors() for part in fault["loc"][1:2]} & _NAMES)
-        return answer(request, 400, Phrase("missing or not as expected: %(names)s", names=", ".join(names) or Phrase("the body")))
+        return answer(request, 400, Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body")))
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == 404
-        return answer(request, error.status_code, Phrase("there is no such page") if missing else Phrase("not allowed"))
+        return answer(request, error.status_code, Phrase("this page does not exist") if missing else Phrase("not allowed"))
 
     def unexpected(request: Request, error: Exception) -> Response:
         log.get("search").error("request_failed", error=type(error).__name__)
-        return answer(request, 500, Phrase("something here is broken; the log says what"))
+        return answer(request, 500, Phrase("internal error; see the log"))
 
     return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
 

@@ -48,9 +48,9 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     """
     status, token = typed["status"], typed["token"]
     if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
-        raise QueryError("the form is not one of ours: open the incident again")
+        raise QueryError("invalid form: open the incident again")
     if status == "reported":
-        raise QueryError("say under which rule it was reported, and which report that was")
+        raise QueryError("say under which rule it was reported, and which report it was")
     site.principal.require(ACTS.get(status) or needed_for(status))
     cases, said = cases_of(site), {"by": by, "note": typed["note"], "token": token}
     if status == "assigned":

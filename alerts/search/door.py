@@ -91,10 +91,10 @@ class Authenticator:
         """
         user = self.accounts.named(principal.name)
         if user.digest is None:
-            raise PasswordError(Phrase("you have no password here: an identity provider vouches for you"))
+            raise PasswordError(Phrase("you have no password here: you are verified by an identity provider"))
         checked(new, user.name)
         if old == new:
-            raise PasswordError(Phrase("that is the password of before: choose another"))
+            raise PasswordError(Phrase("this is the previous password: choose another one"))
         attempt = Attempt(key_of(user.name), source, f"session {principal.session}")
         self._begin(user, attempt)
         if not self._is_right(user, old):

@@ -17,10 +17,8 @@ from ullage.runtime import assessing
 LONGEST_LINE = 64 << 20
 QUEUE_SECONDS = 60.0
 """So long the page waits until the file may come."""
-AWAY = Phrase(
-    "match does not run here, and only it can look for customers: nothing was looked at. Start it and drop the file again"
-)
-BROKEN = Phrase("match ended before it was through, so there is no verdict: drop the file again")
+AWAY = Phrase("match is not running, so the file was not processed. Start it and upload the file again")
+BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
 
 class BusyError(UllageError):
@@ -30,7 +28,7 @@ class BusyError(UllageError):
         self.before, self.retry_after = before, retry_after
         super().__init__(
             Phrase(
-                "files are looked at one at a time, and %(before)s are before this one: try again in %(seconds)s s",
+                "files are processed one at a time, and %(before)s are ahead of this one: try again in %(seconds)s s",
                 before=before,
                 seconds=retry_after,
             )
@@ -151,5 +149,5 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
     if "busy" in said:
         raise BusyError(int(said["busy"]["waiting"]), int(said["busy"]["retry_after"]))
     if "error" in said:
-        raise NotJudgedError(Phrase("there is no verdict: %(why)s", why=said["error"]))
+        raise NotJudgedError(Phrase("no verdict: %(why)s", why=said["error"]))
     return said

@@ -25,7 +25,7 @@ Known = Annotated[Console, logged_in()]
 SINGLE = Phrase("single sign-on")
 VOUCHED = "provider"
 """How somebody was logged in who is led to the login page after logging out."""
-WRONG = Phrase("The name or the password is wrong, or the account is closed.")
+WRONG = Phrase("The name or password is wrong, or the account is disabled.")
 
 
 def routes() -> APIRouter:
@@ -95,7 +95,7 @@ def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
     if isinstance(error, LimitedError):
         return limited(site, error, place)
     if error:
-        return site.page("problem.html", _status(error), title=Phrase("That did not work"), message=error)
+        return site.page("problem.html", _status(error), title=Phrase("The action failed"), message=error)
     return login_form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
 
 

@@ -11,8 +11,8 @@ from ullage.phrase import Phrase
 Group = Literal["work", "proof", "state"]
 GROUPS: dict[Group, Phrase] = {
     "work": Phrase("Work"),
-    "proof": Phrase("What was looked at"),
-    "state": Phrase("Settings and records"),
+    "proof": Phrase("Coverage"),
+    "state": Phrase("Administration"),
 }
 
 

@@ -40,10 +40,10 @@ def month(site: Console, tenant: str = "") -> Month:
     found = recent(site.store, site.clock.now(), site.zone or UTC, tenant)
     days = tuple(_days(site, found, tenant, say))
     severities = tuple(one for one in GRAVEST_FIRST if any(day.incidents[one] for day in days))
-    title, said = say(Phrase("Incidents and sightings of 30 days")), say(Phrase("The same stands below as a table."))
+    title, said = say(Phrase("Incidents and sightings of 30 days")), say(Phrase("The same data is in the table below."))
     names = say(Phrase("Incidents opened, by severity")), say(Phrase("Sightings"))
     bars = [*_bars(found, say)]
-    who = say(Phrase("Customers exposed in 30 days, by scenario")), say(Phrase("A customer in two incidents counts in both."))
+    who = say(Phrase("Affected customers in 30 days, by scenario")), say(Phrase("A customer in two incidents is counted twice."))
     return Month(days, severities, timeline(title, said, names, days), scenarios(*who, bars) if bars else Markup(""))
 
 

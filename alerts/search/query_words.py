@@ -47,10 +47,10 @@ def known_query(request: Request) -> None:
     known = dict(_parameters(request.scope["route"].dependant))
     given = [name for name, _ in request.query_params.multi_items()]
     if unknown := [name for name in given if name not in known]:
-        taken = Phrase("this page takes %(known)s", known=", ".join(sorted(known))) if known else Phrase("this page takes none")
-        raise QueryError(
-            Phrase("parameters of the address that are not known: %(count)s; %(taken)s", count=len(unknown), taken=taken)
+        taken = (
+            Phrase("this page accepts %(known)s", known=", ".join(sorted(known))) if known else Phrase("this page accepts none")
         )
+        raise QueryError(Phrase("unknown parameters in the address: %(count)s; %(taken)s", count=len(unknown), taken=taken))
     if twice := sorted({name for name in given if given.count(name) > 1 and not known[name]}):
         raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)))
 

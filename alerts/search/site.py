@@ -127,14 +127,16 @@ class Console:
 
     def missing(self, message: Phrase) -> HTMLResponse:
         """The answer where what was asked for is not there."""
-        return self.page("problem.html", 404, title=Phrase("Not here"), message=message)
+        return self.page("problem.html", 404, title=Phrase("Not found"), message=message)
 
     def question(self, value: str, who: str, purpose: str, case: str) -> LookupRequest:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
-            raise QueryError(Phrase("purpose is one of %(known)s", known=", ".join(PURPOSES)))
+            raise QueryError(Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)))
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
-            raise QueryError("the case number has 1 to 32 letters, digits and / _ . -, and is no one's phone, ID or card")
+            raise QueryError(
+                "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card"
+            )
         return LookupRequest(Secret(value), checked_name(who), purpose, case.strip())
 
 

@@ -26,7 +26,7 @@ class Upload:
     def __init__(self, request: Request, file: str) -> None:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
-            raise QueryError("the form is not one of ours: open the page again")
+            raise QueryError("invalid form: open the page again")
         self._file, self._stream = file, request.stream()
         self._fields: dict[str, bytearray] = {}
         self._header, self._value, self._headers = bytearray(), bytearray(), dict[str, bytes]()
@@ -56,7 +56,7 @@ class Upload:
         try:
             return {name: value.decode("utf-8") for name, value in self._fields.items()}
         except UnicodeDecodeError:
-            raise QueryError("the form holds what is no text") from None
+            raise QueryError("the form contains invalid text") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The file as it comes; QueryError where its end does not come."""
@@ -68,7 +68,7 @@ class Upload:
         while self._held:
             yield self._held.pop(0)
         if not self._is_whole:
-            raise QueryError("the form ended before its end")
+            raise QueryError("the form was incomplete")
 
     async def drain(self) -> None:
         """Take the rest of the form, so that a browser that still sends it reads the answer."""
@@ -85,7 +85,7 @@ class Upload:
         try:
             self._parser.write(some)
         except FormParserError:
-            raise QueryError("the form is not one of ours: open the page again") from None
+            raise QueryError("invalid form: open the page again") from None
         return True
 
     def _on_header(self) -> None:
@@ -98,7 +98,7 @@ class Upload:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         self._in = options.get(b"name", b"").decode("utf-8", "replace")
         if self._has_file or self._in in self._fields:
-            raise QueryError("the form is not one of ours: a field comes twice, or behind the file")
+            raise QueryError("invalid form: a field appears twice or after the file")
         if self._in == self._file:
             self._has_file = True
             self.name = options.get(b"filename", b"").decode("utf-8", "replace")
@@ -118,4 +118,4 @@ class Upload:
     def _spend(self, size: int) -> None:
         self._room -= size
         if self._room < 0:
-            raise QueryError("what is typed into the form is too long")
+            raise QueryError("the form input is too long")

@@ -368,7 +368,7 @@ def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[
 def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
-        raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
+        raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)
     return [{"match_phrase": {"words": " ".join(phrase)}} for phrase in phrases] or [{"match_none": {}}]
 

@@ -45,7 +45,7 @@ def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
         return "time", True
     if name not in ("time", *kind.orders):
         raise QueryError(
-            Phrase("%(kind)s cannot be ordered so: use %(known)s", kind=kind.__name__, known=", ".join(kind.orders) or "-")
+            Phrase("%(kind)s cannot be sorted that way: use %(known)s", kind=kind.__name__, known=", ".join(kind.orders) or "-")
         )
     return name, is_down
 
@@ -54,7 +54,7 @@ def read_mark(after: str) -> tuple[int, str]:
     """The time and the id of a page mark."""
     time, dot, id_ = after.partition(".")
     if not dot or not time.lstrip("-").isdecimal() or not time.isascii() or len(time) > MARK_DIGITS:
-        raise QueryError("the page mark is not one of ours: begin with the first page")
+        raise QueryError("invalid page mark: start with the first page")
     return int(time), id_
 
 
@@ -75,7 +75,7 @@ def checked_set(kind: type[Document], name: str) -> str:
 
 def too_many() -> Phrase:
     """Why a tally is not given."""
-    return Phrase("there are more than %(most)s to be told apart: narrow it", most=MAX_TALLIES)
+    return Phrase("more than %(most)s distinct values: narrow the search", most=MAX_TALLIES)
 
 
 ALL_ROWS, MEMBERS = "", "set"
@@ -147,7 +147,7 @@ def _json(values: Collection[str]) -> str:
 def _text(kind: type[Document], table: str, text: str, leads: str | None) -> tuple[str, *tuple[str, ...]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
-        raise QueryError(Phrase("%(kind)s has no free text", kind=kind.__name__))
+        raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)
     if not phrases:
         return ("false",)

@@ -130,7 +130,7 @@ class StoreWithin:
     def _require(self, documents: Sequence[Document]) -> None:
         """What is of no tenant, such as that somebody was looked up, may be written and not be read."""
         if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
-            raise QueryError("that is of another tenant")
+            raise QueryError("this belongs to another tenant")
 
     def _counted(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
         """As `_narrowed`, of a class that a store can narrow by itself; any other is read document by document."""

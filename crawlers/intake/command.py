@@ -44,7 +44,7 @@ MOST_NAMED = 20
 WITHOUT = {
     "author": "nothing joins them with what the same seller says",
     "channel": "they are joined by site, author and time alone",
-    "message_id": "each is known by its text, so an edit or a deletion is not told of it",
+    "message_id": "each is known by its text, so edits and deletions are not noticed",
     "published_at": "the time at which they were handed in counts",
 }
 """What follows where a line without an address lacks a field."""

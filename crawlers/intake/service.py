@@ -127,7 +127,7 @@ class IntakeService:
         [answer] = await asyncio.gather(answering, return_exceptions=True)
         if not isinstance(answer, IntakeResponse):  # a fault of ours is said without a word of the request
             log.get("intake").error("request_failed", error=type(answer).__name__)
-            answer = refusal(500, "something here is broken; the log says what")
+            answer = refusal(500, "internal error; see the log")
         self.metrics.answered(answer.status)
         body = json.dumps(answer.body, ensure_ascii=False).encode()
         told = [(name.encode(), value.encode()) for name, value in (*answer.headers, ("content-length", str(len(body))))]

@@ -167,7 +167,9 @@ class Site(BaseModel):
         if not self.start and self.platform != INGEST:
             raise ValueError("start: is missing: say where a visit begins")
         if not self.script and any(map(is_route, self.start)):
-            raise ValueError("start: leads to a route behind #, which no site is told: say script = true, or start at its JSON")
+            raise ValueError(
+                "start: leads to a route behind #, which browsers do not send: set script = true, or start at its JSON"
+            )
         if self.options and self.platform == INGEST:
             raise ValueError(f"options.{shown(min(self.options))}: platform {INGEST} has no options")
         return self

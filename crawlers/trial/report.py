@@ -189,7 +189,7 @@ def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
             "next page", "ok" if more else "WARN", f"leads to {more} more" if more else "leads to nothing that is new"
         )
     else:
-        yield ReportLine("next page", "-", "there is one; it was not looked at")
+        yield ReportLine("next page", "-", "there is one; it was not examined")
     if any(page.role == "thread" for page in read.entries):
         stamps = [page.stamp for page in read.entries if page.stamp]
         told = f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}" if stamps else "none: no new post is noticed"
@@ -250,7 +250,7 @@ def _rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
 
 def _late(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.is_late:
-        yield ReportLine("time", "WARN", "was up before all was looked at")
+        yield ReportLine("time", "WARN", "was up before everything was examined")
 
 
 def _checks(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:

@@ -45,7 +45,7 @@ def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) ->
         yield f"differs: {plan.sightings} posts give customers away, {sightings} sightings are stored"
     counted = sum(json.loads(line)["posts"] for line in run("incidents", "suppressions", "--background", "--json").splitlines())
     if counted != plan.background:
-        yield f"differs: {plan.background} posts hold one customer's own number, {counted} are counted as background"
+        yield f"differs: {plan.background} posts hold one customer's own number, {counted} are counted as benign"
 
 
 def ways(plan: Plan, run: Run, chat: Mapping[str, Any]) -> Iterator[str]:

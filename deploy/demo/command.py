@@ -76,7 +76,7 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
         configure = partial(
             drive.configure, ullage, plan, parts, port, security_team.configuration(page, "medium") + drive.canary(canary)
         )
-        _step(progress, "load a watchlist of 2,000 customers", configure)
+        _step(progress, "load a customer list of 2,000 customers", configure)
         key = security_team.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)
         bar = progress.add_task(f"post {plant.LEAKED} people's leaks among ordinary posts", total=len(plan.posts))

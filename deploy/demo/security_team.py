@@ -53,16 +53,16 @@ def faults(received: Sequence[Received], key: str, incidents: Sequence[Mapping[s
         yield "a message leads elsewhere than to the page"
     wanted = sorted((i["id"], i["severity"]) for i in incidents if i["severity"] in TOLD)
     if sorted((i["id"], i["severity"]) for i in told) != wanted:
-        yield f"{len(wanted)} incidents had to be told once, {len(told)} were told"
+        yield f"{len(wanted)} incidents required one notification, {len(told)} had one"
     if not any(incident["severity"] == PAGED for incident in told):
-        yield "the offer of the bank's own data was not told as high"
+        yield "the offer of the bank's own data was not notified as high"
 
 
 def show(received: Sequence[Received], console: Console) -> None:
     """What arrived, in two lines."""
     told = [incident for message in received for incident in message.json["incidents"]]
     many = f"{len(received)} signed message{'s' * (len(received) != 1)}"
-    console.print(f"[green]told:[/]    {many} to a webhook on loopback told of {len(told)} incidents, the worst of them")
+    console.print(f"[green]notified:[/] {many} to a webhook on loopback about {len(told)} incidents, the worst of them")
     if told:
         worst = told[0]
         console.print(f"         {worst['severity']}  {worst['id']}  {worst['url']}  and said no more than that", highlight=False)

@@ -41,7 +41,8 @@ def assess(
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
     tenant: Annotated[str, typer.Option("--tenant", help="Look for this tenant's customers alone.")] = "",
     customers: Annotated[
-        Path | None, typer.Option("--customers", metavar="OUT.csv", help="Write the customers' handles there, never a value.")
+        Path | None,
+        typer.Option("--customers", metavar="OUT.csv", help="Write the customer pseudonyms to this file, never a value."),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")] = False,
     wait: Annotated[float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")] = 60.0,
@@ -122,7 +123,7 @@ ORIGIN = {
 }
 SHOWN_UNREAD = 20
 """Parts of a file that are named where they were not read; of more only how many there are."""
-ABSENT = "load a watchlist of {}"
+ABSENT = "load a customer list of {}"
 
 
 def show(console: Console, judged: Assessment) -> None:
@@ -137,7 +138,7 @@ def show(console: Console, judged: Assessment) -> None:
         else:
             console.print(_nothing(verdict, judged))
     for tenant in judged.absent:
-        console.print(Text(f"tenant {tenant}: not looked for, it has no watchlist here that is in force", style="yellow"))
+        console.print(Text(f"tenant {tenant}: not searched for, it has no valid customer list here", style="yellow"))
 
 
 def show_opened(opened: Mapping[str, IncidentReference]) -> None:

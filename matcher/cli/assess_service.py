@@ -127,7 +127,7 @@ class AssessmentService:
             _say(connection, error=f"it took longer than {self.seconds:.0f} s, which is the most that one file may take")
         elif ended == "ended" and process.returncode < 0:
             log.get("match").error("assess_died", exit_code=process.returncode)
-            _say(connection, error="the process that looked at it died: it may need more memory than there is")
+            _say(connection, error="the process that examined it died: it may need more memory than there is")
         return "gone" if ended == "gone" else "judged" if ended == "ended" and process.returncode == 0 else "failed"
 
 

@@ -71,7 +71,7 @@ def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport("watchlists", count, "" if here else "none of this tenant is on this host")
     home = data / installation.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():
-        yield ErasureReport("way back from handles", subjects.forget(home, context.keys, tenant, order.handle))
+        yield ErasureReport("pseudonym to reference", subjects.forget(home, context.keys, tenant, order.handle))
 
 
 def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
@@ -84,4 +84,4 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport("watchlists", lists)
     for path in ways:
         path.unlink()
-    yield ErasureReport("way back from handles", len(ways))
+    yield ErasureReport("pseudonym to reference", len(ways))

@@ -112,7 +112,7 @@ def check(context: Context) -> str:
     if not on:
         return f"off, {kept}"
     pair = pair_of(context.keys, context.settings.evidence.officers)
-    return f"on for {', '.join(on)}, sealed to {' and '.join(pair.ids)}, {kept}"
+    return f"on for {', '.join(on)}, encrypted for {' and '.join(pair.ids)}, {kept}"
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:

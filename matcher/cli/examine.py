@@ -130,12 +130,12 @@ def open_incidents(context: Context, desk: IncidentAccess, signed: SignedFinding
     with closing(context.bus()) as bus:
         bus.publisher(FINDINGS).append(signed.records)
     if desk.incidents is None:
-        unseen = IncidentReference(why_not=f"handed over; whether it was folded cannot be seen here: {desk.why_not}")
+        unseen = IncidentReference(why_not=f"submitted; whether it was processed is not visible here: {desk.why_not}")
         return dict.fromkeys(signed.tenants.values(), unseen)
     try:
         folded = desk.incidents.folded(signed.tenants.keys(), wait)
     except UllageError as error:
-        folded = dict.fromkeys(signed.tenants, IncidentReference(why_not=f"handed over, and not folded yet: {error}"))
+        folded = dict.fromkeys(signed.tenants, IncidentReference(why_not=f"submitted, but not processed yet: {error}"))
     return {tenant: folded[id_] for id_, tenant in signed.tenants.items()}
 
 

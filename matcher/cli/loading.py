@@ -88,7 +88,7 @@ def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> 
     if refused := [said for name, said in short.items() if name in enrolled]:
         raise FaultsError(refused)
     if not known.lists:
-        whose = f"watchlist of tenant {tenant}" if tenant else "watchlist"
+        whose = f"customer list of tenant {tenant}" if tenant else "customer list"
         raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")
     return known
 

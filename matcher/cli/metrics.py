@@ -143,7 +143,7 @@ class EvidenceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter(
             "ullage_match_evidence",
-            "Evidence by outcome: sealed (encrypted and kept), failed, full (evidence.max_bytes reached).",
+            "Evidence by outcome: `sealed` (encrypted and kept), `failed`, `full` (evidence.max_bytes reached).",
             ["outcome"],
             registry=registry,
         )

@@ -41,7 +41,9 @@ def scan(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")],
     alarms: Annotated[bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")] = False,
-    not_read: Annotated[bool, typer.Option("--unread", help="Add what was not read (kind unread, the reason as form).")] = False,
+    not_read: Annotated[
+        bool, typer.Option("--unread", help="Add content that was not readable (kind `unread`, the reason as form).")
+    ] = False,
     ocr: Ocr = False,
     fail: Fail = False,
 ) -> None:
@@ -224,7 +226,7 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
         try:
             is_file, is_folder = str(path) == "-" or path.is_file(), path.is_dir()
         except OSError as error:
-            raise ConfigError(f"{path} cannot be looked at ({error.strerror})") from None
+            raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
         if is_file:
             yield path
         elif is_folder:

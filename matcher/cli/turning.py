@@ -22,10 +22,10 @@ from ullage.running_time import DAY_SECONDS
 from ullage.security.keys import epochs
 from ullage.settings import Context
 
-Retire = Annotated[bool, typer.Option("--retire", help="Destroy the older epoch: its key and its watchlist.")]
+Retire = Annotated[bool, typer.Option("--retire", help="Destroy the older key generation: its key and its customer list.")]
 OfIndex = Annotated[bool, typer.Option("--index", help="Of the key by which persons and sellers are searched for.")]
 Early = Annotated[
-    bool, typer.Option("--early", help="With --index --retire: now, though what is tagged under it is found by no number then.")
+    bool, typer.Option("--early", help="With --index --retire: now; hashes under the old key are then no longer found by number.")
 ]
 
 
@@ -43,15 +43,15 @@ class Turn:
         self._note(f"{self._called} {opened} is opened")
         self.context.keys.make(self._name(opened))
         if self.purpose == "match":
-            yield f"{self.tenant}: epoch {opened} is open; load the list again to fill it, then rotate-key --retire"
+            yield f"{self.tenant}: key generation {opened} is open; load the list again to fill it, then rotate-key --retire"
         else:
-            yield f"{self.tenant}: index epoch {opened} is open; copy its key to search, and after that to match; both are asked"
+            yield f"{self.tenant}: index key generation {opened} is open; copy its key to search, then to match; both are used"
 
     def retire(self, *, early: bool = False) -> Iterator[str]:
         """Destroy all keys but the newest; ConfigError says what still needs them, or where they are kept."""
         *old, newest = self._live()
         if self.purpose == "match" and not (old and installation.path_of(self.context.data, self.tenant, newest).is_file()):
-            raise ConfigError(f"tenant {self.tenant} has no newer epoch that is filled: rotate-key, load, then --retire")
+            raise ConfigError(f"tenant {self.tenant} has no newer key generation with a list: rotate-key, load, then --retire")
         if self.purpose == "index":
             if not old:
                 raise ConfigError(f"tenant {self.tenant} has no newer index key: rotate-key --index first")
@@ -89,12 +89,12 @@ class Turn:
     def _live(self) -> list[int]:
         live = epochs(self.context.keys, self.tenant, self.purpose)
         if not live:
-            raise ConfigError(f"tenant {self.tenant} has no key: load its watchlist first")
+            raise ConfigError(f"tenant {self.tenant} has no key: load its customer list first")
         return live
 
     @property
     def _called(self) -> str:
-        return "epoch" if self.purpose == "match" else "index epoch"
+        return "key generation" if self.purpose == "match" else "index key generation"
 
     def _name(self, number: int) -> str:
         return f"{self.tenant}/{self.purpose}-{number}.key"

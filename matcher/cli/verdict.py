@@ -29,7 +29,7 @@ ORIGIN_WORDS = {
     "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
     "fabricated": "FABRICATED: looks generated",
     "unknown": "UNKNOWN: nothing tells whose leak it is",
-    "partner": "PARTNER {label}: bait that was given only to it is in a verified row, an indication",
+    "partner": "PARTNER {label}: a honeytoken that only it received is in a verified row, an indication",
     "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
 }
 ASK: Mapping[str, str] = {

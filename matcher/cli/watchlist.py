@@ -85,7 +85,7 @@ def load(
     enrolled: Enrol = False,
     shrink: Shrink = False,
 ) -> None:
-    """Load a customer file, with keys for a new tenant; or install a list (.watchlist, .delta) built elsewhere."""
+    """Load a customer file, with keys for a new tenant; or install a list (`.watchlist`, `.delta`) built elsewhere."""
     context: Context = ctx.obj
     context.require_data()
     if built := next((one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None):
@@ -134,7 +134,7 @@ def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
     parties = {label for dimension, label in labels if dimension == CANARY}
     if bare := sorted(parties - {stamp.party for stamp in stamps(context.data / FOLDER, tenant)}):
         typer.echo(
-            f"{tenant}: bait of {', '.join(bare)} has no time stamp here: `ullage watchlist stamp` before it is handed out",
+            f"{tenant}: honeytokens of {', '.join(bare)} have no time stamp here: use `ullage watchlist stamp` first",
             err=True,
         )
 
@@ -145,7 +145,7 @@ def stamp(
     *,
     file: Files,
     tenant: TenantName,
-    canary: Annotated[str, typer.Option(help="The party that this bait is for, as in column canary.")] = "",
+    canary: Annotated[str, typer.Option(help="The party that this honeytoken is for, as in column `canary`.")] = "",
     out: Annotated[Path | None, typer.Option(help="The file to write and keep: its SHA-256 is what is recorded.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Say when such a file was recorded.")] = False,
     map_: Map = [],  # noqa: B006
@@ -168,9 +168,10 @@ def stamp(
         noted = record(context.trail(), tenant, canary.strip(), made.customers, made.sha256, actor=current_user())
         undo.pop_all()
     typer.echo(
-        f"{tenant}: bait of {canary.strip()}: {made.customers} customers, recorded {noted.at.isoformat(timespec='seconds')}"
+        f"{tenant}: honeytokens of {canary.strip()}: {made.customers} customers,"
+        f" recorded {noted.at.isoformat(timespec='seconds')}"
     )
-    typer.echo(f"sha256 {made.sha256}: that of {out}, which holds the bait in clear: keep it where the list is kept")
+    typer.echo(f"sha256 {made.sha256}: that of {out}, which contains the honeytokens in clear: keep it with the list")
     typer.echo("a time stamp of an authority (RFC 3161) is asked for with what this writes:")
     typer.echo(f"  openssl ts -query -data {out} -sha256 -cert -out {out}.tsq")
 
@@ -181,7 +182,11 @@ def _check_stamps(context: Context, tenant: str, files: list[Path]) -> None:
     for path in files:
         one = known.get(hashlib.sha256(body_of(path)).hexdigest())
         missing += one is None
-        what = f"bait of {one.party}, {one.customers} customers, recorded {one.at.isoformat(timespec='seconds')}" if one else ""
+        what = (
+            f"honeytokens of {one.party}, {one.customers} customers, recorded {one.at.isoformat(timespec='seconds')}"
+            if one
+            else ""
+        )
         typer.echo(f"{path}: {what or 'no stamp of it is in the audit log here'}", err=one is None)
     if missing:
         raise typer.Exit(Exit.FAILED)
@@ -342,7 +347,7 @@ def show(
         return
     listed_here = [one for one in installation.tenants(context.data) if only in ("", one)]
     if not listed_here:
-        typer.echo("no watchlist is installed here, so nobody is found: `ullage watchlist load`", err=True)
+        typer.echo("no customer list is installed here, so nobody can be found: `ullage watchlist load`", err=True)
     for tenant in listed_here:
         if (listed_at := recorded.path_of(context.data, tenant)).is_file():
             known = recorded.VerifiedList(listed_at, context.keys, tenant).header
@@ -406,7 +411,7 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
             "entry": one.digest,
         }
 
-    print_list(found, as_json=as_json, row=row, table=shown, none="Nothing was done with watchlists on this machine.")
+    print_list(found, as_json=as_json, row=row, table=shown, none="No customer list operations on this machine.")
 
 
 @subjects.callback()
@@ -417,7 +422,9 @@ def _subjects() -> None:
 @subjects.command("resolve")
 def resolve(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Handles, one a line, or the CSV of `assess --customers`; - for standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="Pseudonyms, one per line, or the CSV of `assess --customers`; - for standard input.")
+    ],
     case: Annotated[str, typer.Option("--case", help="The case number that this is for.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
     tenant: Annotated[str, typer.Option("--tenant")] = "",
@@ -431,19 +438,19 @@ def resolve(
     wanted = wanted[1:] if wanted[:1] == ["handle"] else wanted  # the header of `assess --customers`
     homes = sorted((context.data / installation.BUILDING).glob("*.subjects"))
     if not homes:
-        raise ConfigError(f"no sealed subjects in {context.data / 'building'}: resolve on the building host")
+        raise ConfigError(f"no encrypted subjects in {context.data / 'building'}: resolve on the build host")
     if tenant:
         require_tenant(tenant, (home.stem for home in homes))
         homes = [home for home in homes if home.stem == tenant]
     found: dict[str, str] = {}
     for home in homes:
         references = sealed_subjects.resolve(home, context.keys, home.stem, wanted)
-        what = f"case {case.strip()}: {len(wanted)} handles asked, {len(references)} found"
+        what = f"case {case.strip()}: {len(wanted)} pseudonyms requested, {len(references)} found"
         context.trail().append("subjects.resolve", what, actor=current_user(), tenant=home.stem, reason=reason.strip())
         found |= references
     writer = csv.writer(sys.stdout)
     writer.writerow(("handle", "customer_ref"))
     writer.writerows((handle, found[handle]) for handle in wanted if handle in found)
     if missing := sum(handle not in found for handle in wanted):
-        typer.echo(f"{missing} of {len(wanted)} handles are not in this list", err=True)
+        typer.echo(f"{missing} of {len(wanted)} pseudonyms are not in this list", err=True)
         raise typer.Exit(Exit.FAILED)

@@ -125,6 +125,8 @@ def print_report(report: Report, source: Source | None, tenant: str) -> None:
             typer.echo(f"  {count} of column {column}: {reason}", err=True)
     typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
     if source and source.witness:
-        typer.echo(f"{tenant}: {report.witnesses} witnesses: pairs of amount and date, of a random {SHARE:.0%} of the customers")
+        typer.echo(
+            f"{tenant}: {report.witnesses} private attributes: pairs of amount and date, of a random {SHARE:.0%} of the customers"
+        )
         if unread := report.chosen - report.witnesses:
             typer.echo(f"  {unread} more have an amount or a date that cannot be read or is not plausible; left out", err=True)

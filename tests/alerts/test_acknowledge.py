@@ -19,7 +19,7 @@ from ullage.settings import Context
 
 SOC = "[notify.channels.soc]\n"
 TWO = '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\n'
-BANNER = "Nobody is told of incidents"
+BANNER = "No recipient for incidents"
 
 
 def decided(store, incident: str) -> list[tuple[str, str, str]]:
@@ -61,7 +61,7 @@ def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> 
     run("resolve", leaked, "--as", "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
     assert "of a false positive" in run("resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1)
     assert decided(store, leaked) == []
-    assert "comes back on" in run("resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei")
+    assert "reopens on" in run("resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei")
     (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
     assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
 
@@ -93,7 +93,7 @@ def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, t
         .splitlines()[0]
         .startswith("handle,kinds")
     )
-    assert "no incident of that id" in run("export", "INC-AAAAAAAAAA", "--format", "customers", "--by", "Li Wei", code=1)
+    assert "no incident with that id" in run("export", "INC-AAAAAAAAAA", "--format", "customers", "--by", "Li Wei", code=1)
 
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
@@ -163,12 +163,12 @@ def page(data, store, accounts, registry, text: str) -> Browser:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[notify]\n", f"<b>{BANNER} of bank, however grave:</b>"),
+        ("[notify]\n", f"<b>{BANNER} of bank:</b>"),
         (SOC, ""),
         (SOC + '[notify.routes.all]\nchannels = ["soc"]\n', ""),
         (
             SOC + 'detail = "facts"\n[notify.routes.all]\nchannels = ["soc"]\ntenants = ["shop"]\n',
-            f"<b>{BANNER} of bank, however grave:</b>",
+            f"<b>{BANNER} of bank:</b>",
         ),
     ],
 )

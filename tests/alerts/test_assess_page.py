@@ -68,7 +68,7 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert (answer.status_code, answer.headers["location"].startswith("/assess/")) == (303, True)
     place = answer.headers["location"]
     shown = page.get(place).text
-    for said in ("Customers are in this file", "<b>50 of 60 customers</b>", "13800138000 名单.csv", "Open as incident", "Wang"):
+    for said in ("This file contains customers", "<b>50 of 60 customers</b>", "13800138000 名单.csv", "Open as incident", "Wang"):
         assert said in shown
     handles = page.get(f"{place}/customers.csv")
     assert handles.headers["content-disposition"].startswith("attachment")
@@ -91,9 +91,9 @@ def test_a_file_of_logins_alone_is_not_said_to_hold_customers(data, browser, clo
     with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
         answer = drop(browser, b"https://vpn.bank.example/login:user1:Secr3t!1\n", "logins.txt")
         shown = browser.get(answer.headers["location"]).text
-    assert "No customer, but what concerns a tenant is in this file" in shown
+    assert "This file contains no customers, but content about a tenant" in shown
     assert "0 of 60 customers" in shown
-    assert "Customers are in this file" not in shown
+    assert "This file contains customers" not in shown
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def test_the_audit_log_says_who_and_how_and_neither_the_name_nor_a_value(page, m
 def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in):
     enrol(context, "other", [customer(9000)])
     shown = (other := log_in("lead", tenants=["other"])).get(place := drop(other).headers["location"]).text
-    assert "None of the customers is in this file" in shown
+    assert "This file contains no customers" in shown
     assert "bank" not in shown
     assert other.get(f"{place}/customers.csv").text.count("\n") == 1
     assert page.get(place).status_code == 404, "a result is for whoever dropped the file"
@@ -148,11 +148,11 @@ def test_what_could_not_be_read_is_said_and_is_no_all_clear(page, match):
 
 
 REFUSED = [
-    ({"how": ""}, "say who gave it and how it was obtained"),
+    ({"how": ""}, "say who provided it and how it was obtained"),
     ({"how": "bought"}, "Criminal Law 253-1"),
-    ({"giver": "13800138000"}, "what looks like"),
+    ({"giver": "13800138000"}, "seems to contain"),
     ({"giver": "x" * 201}, "at most 200 characters"),
-    ({"purpose": "curiosity"}, "say what for"),
+    ({"purpose": "curiosity"}, "enter a purpose"),
 ]
 
 
@@ -172,9 +172,9 @@ def test_a_form_without_a_file_says_so(page):
 
 
 def test_without_match_it_says_that_nothing_was_looked_at(page, context):
-    assert "match does not run here" in page.get("/assess").text.lower()
+    assert "match is not running" in page.get("/assess").text.lower()
     answer = drop(page)
-    assert (answer.status_code, "nothing was looked at" in answer.text) == (503, True)
+    assert (answer.status_code, "was not processed" in answer.text) == (503, True)
     assert [what for _, what, _ in entries(context)] == ["0 bytes, csv: no verdict"]
 
 
@@ -233,14 +233,14 @@ def test_what_match_refuses_is_told_in_its_words(page, context):
 
     with scripted(context.data, refusing):
         answer = drop(page)
-    assert (answer.status_code, "there is no verdict: no watchlist" in answer.text) == (503, True)
+    assert (answer.status_code, "no verdict: no watchlist" in answer.text) == (503, True)
 
 
 def test_where_too_many_wait_it_says_when_to_come_again(page, context):
     with scripted(context.data, lambda connection, _: said(connection, {"busy": {"waiting": 8, "retry_after": 20}})):
         answer = drop(page)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "20")
-    assert "8 are before this one" in answer.text
+    assert "8 are ahead of this one" in answer.text
 
 
 def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
@@ -250,8 +250,8 @@ def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
         said(connection, {"read": 5}, {"verdict": VERDICT}, {"customers": "handle\r\n"}, {"done": True})
 
     with scripted(context.data, lambda connection, _: said(connection, {"waiting": 2}), later):
-        assert "before yours are 2" in page.get("/assess").text
-        assert "None of the customers is in this file" in page.get(drop(page).headers["location"]).text
+        assert "2 are ahead of yours" in page.get("/assess").text
+        assert "This file contains no customers" in page.get(drop(page).headers["location"]).text
 
 
 def test_a_file_that_is_larger_than_any_may_be_is_refused_before_it_comes(page):
@@ -384,7 +384,7 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
     answer = dropped_by(page, token, how="bought")
     assert (answer.status_code, "offence" in answer.json()["error"]) == (400, True)
     answer = dropped_by(page, token)
-    assert (answer.status_code, "match does not run here" in answer.json()["error"]) == (503, True)
+    assert (answer.status_code, "match is not running" in answer.json()["error"]) == (503, True)
     narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[1]
     assert dropped_by(page, narrow, "?customers=true").status_code == 403
     other = accounts.add_token("crm", ["person.check"], ["*"], purpose="asks", days=1, by="test")[1]

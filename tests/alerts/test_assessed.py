@@ -147,7 +147,7 @@ def test_without_alert_it_says_so(assess, bank: Context, leak: Path, monkeypatch
     monkeypatch.setattr(ullage.incidents, "GROUP", "ullage.none")
     assert "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
     done = assess(leak, "--open", code=Exit.FAILED)
-    assert "handed over; whether it was folded cannot be seen here" in done.stderr
+    assert "submitted; whether it was processed is not visible here" in done.stderr
     assert len(bank.bus().subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
 
 
@@ -192,7 +192,7 @@ def test_a_daemon_that_does_not_fold_in_time_is_said(assess, bank: Context, leak
     bus = bank.bus()
     consumer = bus.subscribe(FINDINGS, "alert")
     done = assess(leak, "--open", "--wait", "0", code=Exit.FAILED)
-    assert "handed over, and not folded yet: is `ullage alert` running?" in done.stderr
+    assert "submitted, but not processed yet: is `ullage alert` running?" in done.stderr
     consumer.close()
     assert stored(bank, Incident) == []
 

@@ -136,7 +136,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, w
 
 
 def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
-    said = "No incidents; nothing was collected: no heartbeat of crawl and no finding has ever reached alert."
+    said = "No incidents; nothing was collected: alert has received no heartbeat from crawl and no finding."
     assert " ".join(run("incidents", "list", code=Exit.NO_VERDICT).stdout.split()) == said
     listed = run("incidents", "list", "--json", code=Exit.NO_VERDICT)
     assert (listed.stdout, listed.stderr) == ("", f"{said}\n")
@@ -148,8 +148,8 @@ def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(cont
     context.bus().publisher(FINDINGS).append([passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))])
     run("alert", "--once")
     said = " ".join(run("incidents", "list").stdout.split())
-    assert re.fullmatch(r"No incidents; crawl was first heard at .*, last at .*, and all 2 sites are read\.", said)
-    assert "No incidents that fit; crawl was first" in run("incidents", "list", "--severity", "high").stdout
+    assert re.fullmatch(r"No incidents; monitoring since .*; last heartbeat .*, and all 2 sites are being read\.", said)
+    assert "No incidents that fit; monitoring since" in run("incidents", "list", "--severity", "high").stdout
     assert run("incidents", "list", "--json").stdout == ""
 
 

@@ -159,7 +159,7 @@ def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak
     assert {(duty.state, duty.due) for duty in duties.values()} == {("waiting", None)}
     waits = duties_of(store, clock, incident.model_copy(update={"clock": "if confirmed"}))
     for duty in (duties["nfra-2024", "first"], waits["nfra-2024", "first"]):
-        assert state(duty, start)[0] == "nobody was told of it yet, so no time counts"
+        assert state(duty, start)[0] == "nobody was notified yet, so no time counts"
     assert earliest(Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()), "bank") == {}
     later = duties_of(store, clock, incident, decision("acknowledged", start + timedelta(hours=1)))
     running = {name: hours(duty, start) for name, duty in later.items() if duty.stage.since == "first_seen"}
@@ -175,7 +175,7 @@ def test_what_was_not_verified_or_not_confirmed_is_never_overdue(store, clock, i
     duties = duties_of(store, clock, changed(store, incident, clock=word))
     for duty in (one for one in duties.values() if one.due):
         overdue = word == "run" and duty.regime.verified
-        assert ("overdue" in state(duty, after)[0], "late" in str(remaining(duty, after))) == (overdue, overdue)
+        assert ("overdue" in state(duty, after)[0], "overdue" in str(remaining(duty, after))) == (overdue, overdue)
         assert (clocks_as_json([duty], after)[0]["left_seconds"] is None) != overdue
     assert state(duties["pboc-2025", "first"], start)[0] == ("running" if word == "run" else "due then if confirmed")
     sent = decision("reported", after, regime="pboc-2025", stage="first")
@@ -431,7 +431,7 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
     after = start + timedelta(hours=3)
     assert (state(duty, after)[1], str(remaining(duty, after))) == ("如规则属实则时限已过", "–")
     read = duties_of(store, clock, incident)["nfra-2024", "first"]
-    assert (state(read, after)[1], str(remaining(read, after))) == ("已逾期", "late 1.0 h")
+    assert (state(read, after)[1], str(remaining(read, after))) == ("已逾期", "1.0 h overdue")
 
 
 def test_the_documentation_lists_every_rule_as_it_is():

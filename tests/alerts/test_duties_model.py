@@ -182,7 +182,7 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
         assert clocks_table(duties, now, ZONE).row_count == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (str(remaining(duty, now)) == "–")
-            assert ("late" in str(remaining(duty, now))) == (duty.left(now) is not None and duty.due < now)
+            assert ("overdue" in str(remaining(duty, now))) == (duty.left(now) is not None and duty.due < now)
             assert (state(duty, now)[0] == "overdue") == (duty.state == "running" and duty.due < now and duty.regime.verified)
             assert (row["sent_at"] is None) == (duty.state != "met")
             assert row["late"] == bool(duty.regime.verified and duty.report and duty.due and sent_at(duty.report) > duty.due)

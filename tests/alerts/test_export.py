@@ -194,7 +194,7 @@ def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents
     assert [one.incident.id for one in chosen(store, [B, A, B], Filters())] == [B, A]
     assert [one.incident.id for one in chosen(store, [], Filters(status="confirmed"))] == [B]
     assert [one.incident.id for one in chosen(store, [], Filters(tenant="shop"))] == []
-    with pytest.raises(QueryError, match="1 of these incidents are not there"):
+    with pytest.raises(QueryError, match="1 of these incidents do not exist"):
         list(chosen(store, [A, "INC-NOBODY"], Filters()))
 
 
@@ -224,7 +224,7 @@ def test_a_missing_library_is_told_in_one_line_with_what_to_install(store, incid
     monkeypatch.delitem(sys.modules, "alerts.export.formats.stix", raising=False)
     with pytest.raises(ConfigError, match=r"this format needs stix2: install ullage\[export\]"):
         exported(store, "stix")
-    with pytest.raises(QueryError, match=f"there is no such format: use {', '.join(names())}"):
+    with pytest.raises(QueryError, match=f"unknown format: use {', '.join(names())}"):
         format_named("xml")
 
 
@@ -248,7 +248,7 @@ def test_an_export_of_nothing_says_that_nothing_was_collected(data, form):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     done = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", form])
     assert done.exit_code == Exit.NO_VERDICT
-    assert done.stderr.startswith("0 incidents; nothing was collected: no heartbeat")
+    assert done.stderr.startswith("0 incidents; nothing was collected: alert has received no heartbeat")
 
 
 @pytest.mark.parametrize("form", names())

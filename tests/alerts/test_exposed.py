@@ -115,7 +115,7 @@ def test_somebody_else_is_not_found(lookup, clock):
 def test_without_any_key_nobody_is_said_not_to_be_found(lookup):
     for tenant in ("bank", "shop"):
         lookup.keys.destroy(f"{tenant}/index-1.key")
-    with pytest.raises(ConfigError, match="no index key is here"):
+    with pytest.raises(ConfigError, match="no index key here"):
         ask(lookup, PHONE)
     assert ask(lookup, "no identifier").kinds == ()
 

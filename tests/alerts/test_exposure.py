@@ -162,7 +162,7 @@ def test_a_thousand_are_asked_at_once_and_no_body_is_larger(leaked, engine, cont
 def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, context) -> None:
     engine()(handles=[handle("a"), NOBODY], tags=[tag_of(context)])
     (entry,) = entries(context, "exposure")
-    assert (entry.actor, entry.tenant, entry.object) == ("engine", "bank", "2 handles, 1 index tags: 2 exposed")
+    assert (entry.actor, entry.tenant, entry.object) == ("engine", "bank", "2 pseudonyms, 1 keyed hashes: 2 exposed")
 
 
 def test_another_tenants_customers_are_not_found(leaked, engine, context, store, clock) -> None:

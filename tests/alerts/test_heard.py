@@ -34,7 +34,7 @@ def worth(store, clock):
 
 def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
     assert worth().worth == "nothing"
-    assert str(worth().said) == "nothing was collected: no heartbeat of crawl and no finding has ever reached alert"
+    assert str(worth().said) == "nothing was collected: alert has received no heartbeat from crawl and no finding"
 
 
 def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, worth, clock) -> None:
@@ -43,7 +43,7 @@ def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, w
     listen(beat(1_200, ok=3, quiet=1))
     found = worth()
     assert (found.worth, found.since, found.last) == ("looked", beat().inserted_at, beat(1_200).inserted_at)
-    assert str(found.said).endswith("all 4 sites are read")
+    assert str(found.said).endswith("all 4 sites are being read")
 
 
 def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> None:
@@ -76,8 +76,8 @@ def test_a_heartbeat_of_a_version_that_said_nothing_of_sites_is_no_look(listen, 
     [
         (beat(ok=3, blocked=1), "1 of 4 sites cannot be read"),
         (beat().model_copy(update={"coverage": Coverage(sites={"ok": 3}, unseen=2)}), "2 of 5 sites cannot be read"),
-        (beat(egress_up=False), "crawl host crawl reaches nothing outside"),
-        (beat(enrolled=0), "match has no watchlist"),
+        (beat(egress_up=False), "crawl host crawl has no network access"),
+        (beat(enrolled=0), "match has no customer list"),
     ],
     ids=["a site", "an unseen one", "the way out", "the watchlist"],
 )
@@ -92,13 +92,13 @@ def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
     clock.advance(SILENT.total_seconds() + 60)
     listen(beat(SILENT.total_seconds() + 60, origin="west"))
     assert worth().worth == "partly"
-    assert "crawl host east is silent since" in str(worth().said)
+    assert "no heartbeat from crawl host east since" in str(worth().said)
 
 
 def test_findings_without_a_heartbeat_are_what_was_handed_over(store, clock, worth) -> None:
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     assert worth().worth == "handed"
-    assert "handed over" in str(worth().said)
+    assert "imported" in str(worth().said)
 
 
 def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, monkeypatch) -> None:
@@ -140,7 +140,7 @@ def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeyp
 def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
     page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
     assert 'class="result unsure"' in page
-    assert "Nothing was collected: no heartbeat" in page
+    assert "Nothing was collected: alert has received no heartbeat" in page
     assert (api["exposed"], api["looked"]["worth"]) == (False, "nothing")
     listen(beat())
     page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
@@ -151,11 +151,11 @@ def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
 
 def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
     page, api = browser.get("/").text, browser.get("/v1/incidents").json()
-    assert "Nothing was collected: no heartbeat" in page
+    assert "Nothing was collected: alert has received no heartbeat" in page
     assert "未采集到任何内容" in browser.get("/", headers={"accept-language": "zh"}).text
     assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
     listen(beat())
-    assert "This is all that was in what was looked at: crawl was first heard at" in browser.get("/").text
-    assert "This is all" in browser.get("/?severity=high").text
+    assert "This is everything within the coverage: monitoring since" in browser.get("/").text
+    assert "This is everything" in browser.get("/?severity=high").text
     api = browser.get("/v1/incidents").json()["looked"]
     assert (api["worth"], api["since"]) == ("looked", "2026-09-21T14:13:20Z")

@@ -188,10 +188,10 @@ def test_the_page_says_of_how_many_messages_it_is_and_whose_part_another_is(stor
         fold_all(store, clock, [said(name, minutes)])
         clock.advance(60)
     page = browser.get(f"/incidents/{incident_id('f')}").text
-    assert "Joined from 3 messages of one seller, judged together." in page
+    assert "Combined from 3 messages by one seller and assessed together." in page
     assert f'<a href="/incidents/{incident_id("g")}">' in page
     part = browser.get(f"/incidents/{incident_id('g')}").text
-    assert f'Part of another incident, which answers for it: <a href="/incidents/{incident_id("f")}">' in part
+    assert f'Part of another incident: <a href="/incidents/{incident_id("f")}">' in part
     assert incident_id("g") not in browser.get("/").text
 
 

@@ -81,7 +81,7 @@ def test_search_does_not_start_with_another_index_key_than_the_stores(store, acc
     key = context.keys.root / NAME
     (key.parent / "index-1.key.kcv").unlink()
     key.write_bytes(bytes([key.read_bytes()[0] ^ 1]) + key.read_bytes()[1:])
-    with pytest.raises(ConfigError, match=r"index-1\.key is not the one under which the incident store is tagged: restore it"):
+    with pytest.raises(ConfigError, match=r"index-1\.key is not the one that the incident store was written with: restore it"):
         create_app(context, store, accounts, CollectorRegistry(), frozenset())
     assert not (key.parent / "index-1.key.kcv").exists(), "a refused key is not adopted"
 

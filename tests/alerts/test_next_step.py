@@ -123,7 +123,7 @@ def test_by_when_a_person_decides_is_said_everywhere_alike(context, store, brows
     terminal, shown, answer, told, drafted = shown_everywhere(context, store, browser, clock, one)
     within = {60: "60 minutes", 1440: "24 hours"}[minutes]
     for text in (terminal, shown, answer):
-        assert f"Decide within {within} of being told whether it is confirmed" in text_of(text)
+        assert f"Decide within {within} of notification whether it is confirmed" in text_of(text)
     assert f"请于{by}前判定是否确认" in told
     assert "Decide" not in told
     assert f"Decide by {by}" in text_of(drafted), "by then somebody was told"

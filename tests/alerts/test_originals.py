@@ -91,7 +91,7 @@ def test_a_sighting_is_named_by_the_beginning_of_its_id(desk: Context, store, cl
     alike = [finding(name, range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12) for name in ("ab1", "ab2")]
     fold_all(store, clock, [sealed(desk, one) for one in alike])
     assert "zhuge" in run(desk, incident_id("ab1"), "--author", "ab2")
-    assert "2 sightings begin so" in run(desk, incident_id("ab1"), "--author", "ab", refused=ConfigError)
+    assert "2 sightings begin with this" in run(desk, incident_id("ab1"), "--author", "ab", refused=ConfigError)
 
 
 def test_names_of_members_are_shown_with_their_numbers(desk: Context, leak: str) -> None:

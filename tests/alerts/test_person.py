@@ -112,7 +112,7 @@ def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browse
     assert "We have an indication" in page
     assert "我们发现线索" in api["found"][0]["script"]["zh"]
     assert api["found"][0]["approved"]
-    assert "customers may be told" in browser.get(f"/incidents/{incident.id}").text
+    assert "customers may be notified" in browser.get(f"/incidents/{incident.id}").text
     clock.advance(1)
     desk.make(incident, "telling_withdrawn", by="DPO", note="police asked")
     store.refresh()
@@ -162,19 +162,19 @@ def record(context, *values: str, tenant: str = "bank", days: float = 30) -> Pat
 
 def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, clock, context, registry):
     assert both(browser)[1]["answer"] == "no_record"
-    assert "says nothing of whether its owner is a customer" in both(browser)[0]
+    assert "does not say whether its owner is a customer" in both(browser)[0]
     record(context, PHONE, "13900139000")
     page, api = both(browser)
     assert (api["answer"], api["exposed"], api["found"]) == ("recorded", False, [])
     assert api["listed_on"].startswith(f"{context.clock.now():%Y-%m-%d}")
     assert "closed groups" in api["looked"]["unseen"]["en"]
-    for words in ("Recorded, found nowhere", "closed groups", "An empty answer does not mean"):
+    for words in ("Registered, not found anywhere", "closed groups", "No result does not mean"):
         assert words in page
     assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "recorded"}) == 2
     record(context, "13900139000")
     page, api = both(browser)
     assert (api["answer"], api["script"]["en"][:29]) == ("no_record", "We find no record of what you")
-    assert "It is not on the list of" in page
+    assert "Not in the customer registry of" in page
     record(context, PHONE)
     leak(store, clock, context, "f")
     assert both(browser)[1]["answer"] == "exposed"
@@ -192,7 +192,7 @@ def test_nobody_is_said_to_be_on_no_list_where_a_tenant_has_none(browser, contex
     make_tenant(context.keys, "other")
     page, api = both(browser)
     assert (api["answer"], api["listed_on"]) == ("no_record", None)
-    assert "says nothing of whether its owner is a customer" in page
+    assert "does not say whether its owner is a customer" in page
     record(context, PHONE, tenant="other")
     assert both(browser)[1]["answer"] == "recorded"
 

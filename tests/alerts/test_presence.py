@@ -156,10 +156,10 @@ def test_people_and_exports_are_told_and_a_takedown_has_it_as_evidence(store, cl
     found = whole(store, only(store).id)
     out = Console(width=200, file=io.StringIO())
     out.print(incident_in_full(found, UTC))
-    assert "Of 2 posts 1 were found gone." in out.file.getvalue()
-    assert "gone since 2026-09-21 12:10" in out.file.getvalue()
+    assert "1 of 2 posts have been removed." in out.file.getvalue()
+    assert "removed 2026-09-21 12:10" in out.file.getvalue()
     cases = Cases(Work(Duties(store, lambda _: Tenant(), clock.as_clock())), context.trail())
-    assert "Of 2 posts 1 were found gone" in cases.takedown(only(store).id, "sent", by="Li").words()
+    assert "1 of 2 posts have been removed" in cases.takedown(only(store).id, "sent", by="Li").words()
     assert [seen["gone_how"] for seen in details(found)["seen"] if seen["id"] == "f"] == ["deleted"]
 
 

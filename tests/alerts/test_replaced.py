@@ -232,7 +232,7 @@ def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) ->
     out.print(incident_in_full(found))
     out.print(incidents_table([(found.incident, "open")]))
     text = out.export_text()
-    assert "incomplete: at least 1,234 customers (it holds more bytes than are read of one capture)" in " ".join(text.split())
+    assert "incomplete: at least 1,234 customers (it exceeds the size limit of a captured post)" in " ".join(text.split())
     assert text.count("≥ 1,234") == 2
     assert json.loads(json.dumps(details(found)))["incomplete"] == ["bytes"]
 

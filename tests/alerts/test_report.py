@@ -295,7 +295,7 @@ def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit
     assert (last.action, last.object) == ("incident.draft", f"incident {A}: notification draft, docx, zh")
     printed = CliRunner().invoke(app, ["--data", str(data), "report", A])
     assert printed.stdout.startswith("> **草稿 · 未报送 · 待法务审核**")
-    assert "no incident of that id" in str(CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception)
+    assert "no incident with that id" in str(CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception)
 
 
 def test_a_document_bears_the_time_passed_in_and_no_other(case):
@@ -322,7 +322,7 @@ def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_han
     record(context.trail(), "bank", "sms A", 3, "ab" * 32, actor="ops")
     record(context.trail(), "bank", "sms B", 3, "cd" * 32, actor="ops")
     told = values(case_of(context, store, A))["scene_preservation"][-1]
-    assert f"only to one partner, 3 invented customers, recorded {clock.as_clock().now():%Y-%m-%d}" in told.en
+    assert f"that only one partner received, 3 invented customers, recorded {clock.as_clock().now():%Y-%m-%d}" in told.en
     assert "sms A" not in told.en + told.zh
     assert "ab" * 32 in told.en
     assert "ab" * 32 in told.zh

@@ -207,7 +207,7 @@ def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(s
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     assert deadlines(duties) == ()
     for end in (lambda: cases.excuse(A, "chance", by="Li Wei"), lambda: cases.decide(A, "resolved", by="Li Wei")):
-        with pytest.raises(QueryError, match="its deadlines run"):
+        with pytest.raises(QueryError, match="reporting deadlines are open"):
             end()
     assert store.count(Decision, DocumentFilter()) == 0
 

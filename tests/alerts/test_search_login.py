@@ -243,7 +243,7 @@ def test_a_password_of_somebody_elses_opens_nothing_but_its_change(newcomer, lea
         assert (answer.status_code, answer.headers["location"]) == (303, "/password")
     assert newcomer.post(f"/incidents/{leaked}/decisions", {"status": "resolved"}).headers["location"] == "/password"
     assert newcomer.get("/v1/incidents").status_code == 401
-    assert "Somebody else made this password" in newcomer.get("/password").text
+    assert "This password was set by somebody else" in newcomer.get("/password").text
 
 
 def test_whoever_changes_it_goes_on_and_logs_in_with_it(newcomer, desk) -> None:
@@ -260,11 +260,11 @@ def test_whoever_changes_it_goes_on_and_logs_in_with_it(newcomer, desk) -> None:
     ("typed", "says"),
     [
         ({"new": "short", "again": "short"}, "15 to 256 characters"),
-        ({"new": "zhao min zhao min", "again": "zhao min zhao min"}, "own name"),
+        ({"new": "zhao min zhao min", "again": "zhao min zhao min"}, "account name"),
         ({"new": "a" * 20, "again": "a" * 20}, "different characters"),
-        ({"new": NEW, "again": NEW + "x"}, "not the same"),
+        ({"new": NEW, "again": NEW + "x"}, "passwords differ"),
         ({"new": PASSWORD, "again": PASSWORD}, "choose another"),
-        ({"old": "wrong", "new": NEW, "again": NEW}, "password of now is wrong"),
+        ({"old": "wrong", "new": NEW, "again": NEW}, "current password is wrong"),
     ],
 )
 def test_a_password_that_is_not_taken_says_why(newcomer, typed, says) -> None:
@@ -483,7 +483,7 @@ def test_a_parameter_that_is_not_known_is_an_error_on_every_route(browser, leake
     for query in ({"whose": "ours"}, {PHONE: "1"}, {"Severity": "high"}):
         answer = browser.get(path, params=query)
         assert answer.status_code == 400, query
-        assert "not known" in answer.text
+        assert "unknown parameters" in answer.text
         assert PHONE not in answer.text
 
 
@@ -500,14 +500,14 @@ def test_a_form_is_posted_to_an_address_without_parameters(browser, leaked) -> N
 
 def test_the_parameters_that_are_known_are_named(browser) -> None:
     assert "severity, since, status" in browser.get("/v1/incidents", params={"whose": "ours"}).json()["error"]
-    assert "takes none" in browser.get("/noise", params={"q": "x"}).text
+    assert "accepts none" in browser.get("/noise", params={"q": "x"}).text
 
 
 def test_one_of_two_values_is_not_ignored(browser) -> None:
     answer = browser.get("/v1/incidents?severity=high&severity=low")
     assert (answer.status_code, answer.json()["error"]) == (400, "severity: given more than once")
     named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["error"]  # of which there may be several
-    assert named.startswith("2 of these incidents are not there")
+    assert named.startswith("2 of these incidents do not exist")
 
 
 def from_(browser: Browser, address: str, password: str = "guess", name: str = ASKER):

@@ -65,7 +65,7 @@ def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_w
     with httpx.Client(
         base_url=url, headers={"connection": "keep-alive", "authorization": f"Bearer {token}"}, timeout=60
     ) as client:
-        assert "No incident yet" in client.get("/").text
+        assert "No incidents yet" in client.get("/").text
         assert client.get("/", params={"q": TYPED}).status_code == 400
         assert client.get("/readyz").text == "ready\n"
         assert "ullage_search_requests_total" in client.get("/metrics").text

@@ -92,7 +92,7 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
     assert shown.count('href="/incidents/INC-') == 2
     assert OTHER not in shown
     nobody = browser.post("/sellers", {"name": "Nobody_99"})
-    assert (nobody.status_code, "No post of that seller" in nobody.text) == (200, True)
+    assert (nobody.status_code, "No posts by this seller" in nobody.text) == (200, True)
     assert browser.post("/sellers", {"name": " "}).status_code == 400
     assert browser.get("/", params={"seller": NAME}).status_code == 400
     assert len(browser.get("/v1/incidents", params={"seller": TOKEN}).json()["items"]) == 2

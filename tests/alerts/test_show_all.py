@@ -52,7 +52,7 @@ def test_those_whose_handles_are_gone_are_counted(large, data) -> None:
     large.delete(Exposure, gone)
     shown = show(data)
     assert len(HANDLE.findall(shown)) == ALL - 30
-    assert "30 more, whose handles have passed their retention or were erased" in shown
+    assert "30 more, whose data has expired or was erased" in shown
 
 
 def test_a_few_are_shown_as_before(store, clock, data) -> None:
@@ -68,7 +68,7 @@ def test_the_page_pages_through_all_customers(large, browser) -> None:
         text, pages = browser.get(path).text, pages + 1
         seen += re.findall(r"<code>([0-9a-f]{32})</code>", text)
         assert ("First page" in text) == (pages > 1)
-        further = re.search(r'href="([^"]+)#customers">Further customers', text)
+        further = re.search(r'href="([^"]+)#customers">More customers', text)
         path = further[1].replace("&amp;", "&") if further else ""
     assert (pages, len(seen)) == (5, ALL)
     assert set(seen) == {handle(n) for n in range(ALL)}

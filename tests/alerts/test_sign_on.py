@@ -190,7 +190,7 @@ def test_a_token_that_is_forged_opens_nothing_and_is_noted(opened, issuer, accou
     issuer.sign = sign(issuer) if sign else issuer.sign
     answer = back(who, begin(who, issuer))
     assert answer.status_code == 403
-    assert "cannot be believed" in answer.text
+    assert "is not trustworthy" in answer.text
     assert who.get("/").status_code == 401
     assert [one.name for one in accounts.users()] == [ASKER]
     ((action, actor, said),) = entries(context)
@@ -271,7 +271,7 @@ def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, 
         ({"groups": []}, "no group that grants anything"),
         ({"groups": {"fraud-desk": True}}, "no group that grants anything"),
         ({"groups": ["FRAUD-DESK", 7, None]}, "no group that grants anything"),
-        ({"groups": ["platform", "audit"]}, "nobody is auditor and operator"),
+        ({"groups": ["platform", "audit"]}, "the same person cannot be auditor and operator"),
         ({"groups": ["fraud-desk", "leads"]}, "different roles for different tenants"),
         ({"groups": ["fraud-desk"], "preferred_username": None}, "no name that can be one"),
         ({"groups": ["fraud-desk"], "preferred_username": "13800138000"}, "no name that can be one"),
@@ -323,7 +323,7 @@ def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(opene
     assert accounts.named("Zhao Min").roles == ("resolver",)
     assert who.log_in("Zhao Min", "").status_code == 401, "there is no password"
     answer = who.post("/password", {"old": "", "new": "words that nobody knows", "again": "words that nobody knows"})
-    assert "an identity provider vouches for you" in answer.text
+    assert "you are verified by an identity provider" in answer.text
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, accounts) -> None:
@@ -353,7 +353,7 @@ def test_groups_that_the_token_lacks_are_asked_of_the_provider(opened, issuer, a
 # A provider that is not there, and one that is wrong.
 
 
-def down(who: Browser, says: str = "cannot be asked right now") -> None:
+def down(who: Browser, says: str = "cannot be reached") -> None:
     answer = who.get("/login/provider")
     assert answer.status_code == 503
     assert says in answer.text
@@ -454,9 +454,9 @@ def test_who_logged_in_by_a_password_is_not(opened, issuer) -> None:
 @pytest.mark.parametrize(
     ("more", "grants", "says"),
     [
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["king"]\ntenants = ["*"]', "are none: use"),
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["operator", "auditor"]\ntenants = ["*"]', "nobody is"),
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]\ntenants = ["nosuch"]', "tenant nosuch is not known"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["king"]\ntenants = ["*"]', "unknown roles"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["operator", "auditor"]\ntenants = ["*"]', "cannot be"),
+        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]\ntenants = ["nosuch"]', "tenant nosuch is unknown"),
         ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]', "a value, roles and tenants"),
         ('ca = "nosuch.pem"', "", "search.oidc.ca"),
         ('proxy = "nowhere"', "", "proxy is no address"),

@@ -32,13 +32,13 @@ def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, cloc
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
     page = browser.get("/sites").text
-    assert "1 of 2 sites are not being read." in page
+    assert "1 of 2 sites are not read at present." in page
     assert page.index(">board<") < page.index(">pastes<")
     assert re.search(r">board</a></td><td[^>]*><b class=\"mark bad\">no heartbeat</b>", page)
 
 
 def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
-    for enrolled, said in ((0, "Match had no watchlist"), (1_234, "Match looks for 1,234 customers.")):
+    for enrolled, said in ((0, "Match had no customer list"), (1_234, "Match searches for 1,234 customers.")):
         store.put([Heard(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
         assert said in browser.get("/watchlists").text
 
@@ -47,7 +47,7 @@ def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypat
     from ullage.settings.notify import ChannelSettings
 
     monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
-    assert "nothing was sent yet" in browser.get("/channels").text
+    assert "nothing sent yet" in browser.get("/channels").text
     owed = {
         "id": "n",
         "tenant": "bank",
@@ -60,7 +60,7 @@ def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypat
     }
     store.put([Notification(**owed, severity="high")])
     page = browser.get("/channels").text
-    assert "1 of 1 channels do not arrive." in page
+    assert "1 of 1 channels fail to deliver." in page
     assert "overdue: 1" in page
 
 
@@ -73,10 +73,10 @@ def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context)
     assert "SUP-1" not in page
     assert "GAP-1" not in browser.get("/audit?action=noise").text
     assert "GAP-1" in browser.get("/audit?words=POWER").text
-    assert "Every entry is as it was written" in browser.get("/audit?verify=1").text
+    assert "All entries are unchanged" in browser.get("/audit?verify=1").text
     (file,) = (context.data / FOLDER / "search").glob("*.jsonl")
     file.write_bytes(file.read_bytes().replace(b"hiring", b"firing"))
-    assert "The audit log is NOT as it was written." in browser.get("/audit?verify=1").text
+    assert "The audit log was CHANGED." in browser.get("/audit?verify=1").text
     assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == [ASKER, "Li", "Wang"]
 
 

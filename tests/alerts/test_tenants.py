@@ -10,7 +10,7 @@ from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
 from ullage.settings.tenants import UnknownTenantError
 
-SAID = "tenant bnak is not known here; known: bank"
+SAID = "tenant bnak is unknown; known: bank"
 
 
 @pytest.fixture

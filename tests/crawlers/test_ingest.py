@@ -114,7 +114,7 @@ def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
     assert take(context, feed(*bare, whole, row(17))) == (17, 0)
     assert capsys.readouterr().err.splitlines() == [
         "15 of 17 lines have no channel: they are joined by site, author and time alone",
-        "15 of 17 lines have no message_id: each is known by its text, so an edit or a deletion is not told of it",
+        "15 of 17 lines have no message_id: each is known by its text, so edits and deletions are not noticed",
         "15 of 17 lines have no published_at: the time at which they were handed in counts",
     ]
 
@@ -205,7 +205,7 @@ def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
 ) -> None:
     station.feed("chat", "colour = 1")
     assert take(context, feed(row())) == (1, 0)
-    assert "chat.toml: colour: there is no such knob" in capsys.readouterr().err
+    assert "chat.toml: colour: unknown setting" in capsys.readouterr().err
     assert [(capture.site, capture.source) for capture in station.captures()] == [("other", "chat")]
 
 

@@ -112,7 +112,7 @@ def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(house: Hou
 def test_a_fault_of_ours_is_500_without_a_word_of_the_request(house: House, monkeypatch) -> None:
     monkeypatch.setattr(house.service, "door", None)
     answer = house.post()
-    assert (answer.status_code, answer.json()) == (500, {"error": "something here is broken; the log says what"})
+    assert (answer.status_code, answer.json()) == (500, {"error": "internal error; see the log"})
     assert house.registry.get_sample_value("ullage_intake_requests_total", {"status": "5xx"}) == 1
 
 
@@ -236,7 +236,7 @@ def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Stati
         assert httpx.post(url, json=POST, headers={"Authorization": f"Bearer {token}"}, trust_env=False).status_code == 500
         _, said = process.communicate(timeout=60)
     assert process.returncode == Exit.USAGE
-    assert "no seal key in" in said.splitlines()[-1]
+    assert "no encryption key in" in said.splitlines()[-1]
 
 
 def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (GOOD + "colour = 1", r"x\.toml: colour: there is no such knob"),
+        (GOOD + "colour = 1", r"x\.toml: colour: unknown setting"),
         (GOOD + "revisit_second = 9", r"x\.toml: revisit_second: did you mean revisit_seconds\?"),
         (GOOD + 'category = "forun"', r"x\.toml: category: .*did you mean forum\?"),
         (GOOD.replace("https://", "ftp://"), r"x\.toml: start: holds something that is no http"),
@@ -58,7 +58,7 @@ def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str
     (tmp_path / "x.toml").write_text(f'{GOOD}delay_seconds = -1\n["{knob}"]\nx = 1\n')
     with pytest.raises(FaultsError) as caught:
         read_site(tmp_path / "x.toml", platform_of)
-    assert f"{tmp_path}/x.toml: {knob}: there is no such knob" in caught.value.faults or not knob
+    assert f"{tmp_path}/x.toml: {knob}: unknown setting" in caught.value.faults or not knob
     assert len(caught.value.faults) == 2
 
 

@@ -108,9 +108,7 @@ def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
     assert {number: state.replace("_", " ") for state, number in numbers.items()} | {"0": "not visited yet"} == words(shown)
 
 
-@pytest.mark.parametrize(
-    ("board", "title"), [("coverage", "Way out"), ("pipeline", "What roles work on"), ("coverage", "Paused")]
-)
+@pytest.mark.parametrize(("board", "title"), [("coverage", "Egress"), ("pipeline", "Dependencies"), ("coverage", "Paused")])
 def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: str) -> None:
     shown = panel(board, title)
     colours = {told["text"]: told["color"] for told in shown["fieldConfig"]["defaults"]["mappings"][0]["options"].values()}
@@ -126,8 +124,8 @@ def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
 
 
 def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
-    shown = panel("exposure", "Next duty to notify")
-    assert shown["fieldConfig"]["defaults"]["noValue"] == "no duty runs"
+    shown = panel("exposure", "Next reporting deadline")
+    assert shown["fieldConfig"]["defaults"]["noValue"] == "no open deadline"
     assert "> 0) - time()" in shown["targets"][0]["expr"]
 
 

@@ -242,8 +242,8 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(b
     assert hours["old"] == hours["bad"] == dark
     assert set(hours["off"].values()) <= {"off", "open", "blind"}
     assert code == 5
-    passed = ["posts or messages were passed over, wait to be read, or cannot be read"]
-    expired = "the day until which its file lets it be read has passed"
+    passed = ["posts or messages were skipped, are waiting, or cannot be read"]
+    expired = "the expiry date in its file has passed"
     assert ("loans", "09:00", "10:00", passed) in gaps
     assert ("loans", "11:00", "12:00", ["no heartbeat"]) in gaps
     assert ("pawn", "10:00", "12:00", ["blocked", "no heartbeat"]) in gaps

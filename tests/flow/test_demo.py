@@ -28,7 +28,7 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none lost, none double, none false" in done.stdout
-    assert re.search(r"told: +\d signed messages? to a webhook on loopback told of [1-9]\d* incidents", done.stdout)
+    assert re.search(r"notified: +\d signed messages? to a webhook on loopback about [1-9]\d* incidents", done.stdout)
     assert "Traceback" not in done.stderr
     until(lambda: marked_processes(tmp_path) == [], "every process of the demo has ended", 60)
     return done.stdout

@@ -45,13 +45,13 @@ def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(leaked:
     said = erase(leaked, gone)
     assert "watchlists: 27 removed" in said
     assert "incident store, Exposure: 2 removed" in said
-    assert "way back from handles: 1 removed" in said
+    assert "pseudonym to reference: 1 removed" in said
     assert set(leaked.exposed()) == others
     leaked.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
     leaked.work()
     assert set(leaked.exposed()) == others
     resolved = leaked.ask("subjects", "resolve", "-", "--case", "R-17", "--reason", "a look", input=gone.encode())
-    assert "1 of 1 handles are not in this list" in resolved.output
+    assert "1 of 1 pseudonyms are not in this list" in resolved.output
 
 
 def test_nothing_but_the_rolling_bus_names_them_by_handle(leaked: House) -> None:
@@ -189,9 +189,9 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
     ("words", "said"),
     [
         (("--tenant", "bank", *WHY), "either its customer with --subject or all of it with --all"),
-        (("--tenant", "bank", "--subject", "C000003", *WHY), "a reference does not go onto the command line"),
+        (("--tenant", "bank", "--subject", "C000003", *WHY), "a reference on the command line is visible"),
         (("--tenant", "bank", "--subject", "5" * 32), "--case and --reason must say something"),
-        (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is not known here"),
+        (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is unknown"),
         (("--tenant", "bank", "--all", *WHY), "say its name again with --confirm bank"),
         (("--tenant", "bank", "--all", "--confirm", "shop", *WHY), "say its name again"),
     ],

@@ -126,7 +126,7 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     )
     desk.store.refresh(*CLASSES)
     assert desk.store.count(Exposure, DocumentFilter()) == 0
-    assert desk.retire(KEPT + 1) == ["bank: index epoch 1 is destroyed"]
+    assert desk.retire(KEPT + 1) == ["bank: index key generation 1 is destroyed"]
     desk.work(0)
     desk.store.refresh(Exposure)
     assert (desk.found(phone(0)), keys.epochs(rights.keys, "bank", "index")) == (1, [2])
@@ -161,7 +161,7 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(desk: Desk, tmp
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
     asked = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
     assert (thief.ask(asked).found, desk.found(phone(4))) == ((), 1)
-    with pytest.raises(ConfigError, match="is not the one under which the incident store is tagged"):
+    with pytest.raises(ConfigError, match="is not the one that the incident store was written with"):
         thief.check_keys()
     assert check_value(stolen.read("bank/index-2.key"), "bank/index-2.key") != check_value(
         desk.context.keys.read("bank/index-2.key"), "bank/index-2.key"

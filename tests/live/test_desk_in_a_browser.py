@@ -144,7 +144,7 @@ def test_a_night_is_proved_in_two_clicks(chromium, tmp_path):
         reader = Reader(chromium, made, "zh")
         began = time.monotonic()
         reader.click("nav.menu a[href='/coverage']")
-        assert "处缺口未说明原因" in reader.page.inner_text("main")
+        assert "处监测盲区未说明原因" in reader.page.inner_text("main")
         assert reader.page.locator("svg.heat g.blind").count() > 5
         reader.click("a.button[href^='/coverage/sheet']:not([href*='save'])")
         seconds = time.monotonic() - began

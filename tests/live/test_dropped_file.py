@@ -101,7 +101,7 @@ def test_a_file_is_judged_and_opened_in_four_actions(page, opened: Desk, file: P
     hand.does(page.set_input_files, "input[name=file]", file)
     hand.does(page.select_option, "select[name=how]", "colleague")
     hand.does(page.click, "button.second")
-    page.wait_for_selector("h1:has-text('Customers are in this file')")
+    page.wait_for_selector("h1:has-text('This file contains customers')")
     [incident] = opened.store.scroll(Incident, DocumentFilter())
     assert incident.id in page.inner_text("#incidents")
     with page.expect_download() as download:
@@ -123,7 +123,7 @@ def test_a_verdict_can_be_read_before_it_is_opened(page, opened: Desk, tmp_path:
     page.set_input_files("input[name=file]", small)
     page.select_option("select[name=how]", "customer")
     page.click("button:text-is('Assess')")
-    page.wait_for_selector("h1:has-text('Customers are in this file')")
+    page.wait_for_selector("h1:has-text('This file contains customers')")
     page.click("button:text-is('Open as incident')")
     page.wait_for_selector("#incidents a[href^='/incidents/']")
     assert page.said == []

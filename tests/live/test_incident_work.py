@@ -71,9 +71,9 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path):
             page.select_option("#decisions select", "note")
             page.fill("#decisions textarea", "asked the site to take it down")
             act("Record")
-            calls = take("Call list (handles)").read_text(encoding="utf-8").splitlines()
+            calls = take("Call list (pseudonyms)").read_text(encoding="utf-8").splitlines()
             report = take("Report draft").read_bytes()
-            sent, reports = page.get_by_role("button", name="Report was sent", exact=True), 0
+            sent, reports = page.get_by_role("button", name="Mark report as sent", exact=True), 0
             while sent.count():  # as many as the law asks for: no deadline may run when it is closed
                 sent.first.click()
                 page.wait_for_load_state()

@@ -27,8 +27,8 @@ def test_what_must_be_told_was_told():
 @pytest.mark.parametrize(
     ("messages", "said"),
     [
-        ([], "2 incidents had to be told once, 0 were told"),
-        ([received(TOLD), received(TOLD)], "2 incidents had to be told once, 4 were told"),
+        ([], "2 incidents required one notification, 0 had one"),
+        ([received(TOLD), received(TOLD)], "2 incidents required one notification, 4 had one"),
         ([received(TOLD, new_key())], "1 messages have a signature that is not right"),
         ([received(TOLD, title="王伟")], "a message says more than"),
         ([received([TOLD[0], {**TOLD[1], "tenant": "bank"}])], "a message says more than"),
@@ -41,4 +41,4 @@ def test_what_is_wrong_is_said(messages, said):
 
 def test_that_nothing_was_told_as_high_is_said():
     medium, told = [{"id": "INC-B", "severity": "medium"}], [received(TOLD[1:])]
-    assert list(faults(told, KEY, medium, PAGE)) == ["the offer of the bank's own data was not told as high"]
+    assert list(faults(told, KEY, medium, PAGE)) == ["the offer of the bank's own data was not notified as high"]

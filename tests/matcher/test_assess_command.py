@@ -137,8 +137,8 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
     shown = " ".join(" ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split())
     for said in (
         "HIGH",
-        "PARTNER sms A: bait that was given only to it is in a verified row, an indication",
-        "+10 bait was found in a verified row",
+        "PARTNER sms A: a honeytoken that only it received is in a verified row, an indication",
+        "+10 a honeytoken was found in a verified row",
         "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
         "high: 50 of our customers with name, phone",
         "Next: Ask the partner today",
@@ -185,7 +185,7 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
     bus = bank.bus()
     subscription = bus.subscribe(FINDINGS, "alert")
     done = ullage("assess", sample, "--open", "--wait", "0")
-    assert (done.exit_code, "handed over, and not folded yet" in done.stderr) == (Exit.FAILED, True)
+    assert (done.exit_code, "submitted, but not processed yet" in done.stderr) == (Exit.FAILED, True)
     [record] = subscription.poll(9, 0.0)
     finding = Finding.decode(record.value, FINDING_SCHEMA)
     assert (finding.tenant, finding.capture.site, finding.total_subjects) == ("bank", "assess", 50)

@@ -201,8 +201,8 @@ def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(ullage, bank: Con
     done = ullage("assess", tmp_path / "a.txt")
     shown = " ".join(done.stdout.split())
     assert done.exit_code == Exit.NO_VERDICT
-    assert "tenant other: not looked for, it has no watchlist here" in shown
-    assert "load a watchlist of other" in shown
+    assert "tenant other: not searched for, it has no valid customer list here" in shown
+    assert "load a customer list of other" in shown
     told = json.loads(ullage("assess", tmp_path / "a.txt", "--json").stdout)
     assert (told["verdict"], told["not_looked_for"]) == ("no verdict", ["other"])
     assert ullage("assess", tmp_path / "a.txt", "--tenant", "bank").exit_code == Exit.DONE
@@ -216,7 +216,7 @@ def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
     told = json.loads(ullage("assess", path, "--json", "--tenant", "other").stdout)
     assert [(t["tenant"], t["customers"]) for t in told["tenants"]] == [("other", 9)]
     make_tenant(bank.keys, "keyed")
-    for name, said in (("nobody", "known: bank, keyed, other"), ("keyed", "no watchlist of tenant keyed")):
+    for name, said in (("nobody", "known: bank, keyed, other"), ("keyed", "no customer list of tenant keyed")):
         done = ullage("assess", path, "--tenant", name)
         assert said in str(done.exception)
         assert done.exception.exit_code == Exit.USAGE

@@ -62,7 +62,7 @@ def test_a_file_is_checked_against_the_log(ullage, context: Context, bait: Path,
     kept = tmp_path / "kept"
     ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept)
     good = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
-    assert (good.exit_code, "bait of sms A, 3 customers, recorded 20" in good.stdout) == (0, True)
+    assert (good.exit_code, "honeytokens of sms A, 3 customers, recorded 20" in good.stdout) == (0, True)
     kept.write_bytes(kept.read_bytes().replace(b"C000001", b"C000009"))
     bad = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
     assert (bad.exit_code, "no stamp of it" in bad.stderr) == (1, True)
@@ -90,5 +90,5 @@ def test_load_names_the_parties_whose_bait_has_no_stamp(ullage, context: Context
     ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", tmp_path / "kept")
     loaded = ullage("watchlist", "load", bait, "--tenant", "bank", "--digests", "none")
     assert loaded.exit_code == 0
-    assert "bait of sms B has no time stamp here" in loaded.stderr
+    assert "honeytokens of sms B have no time stamp here" in loaded.stderr
     assert "sms A" not in loaded.stderr

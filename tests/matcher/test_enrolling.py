@@ -176,7 +176,7 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
 def test_an_unknown_tenant_is_an_error_of_every_command(ullage, bank: Context, export: Path, words: tuple[str, ...]) -> None:
     given = [export if word == "FILE" else word for word in words]
     error = ullage("watchlist", *given, "--tenant", "bnak").exception
-    assert (error.exit_code, str(error)) == (2, "tenant bnak is not known here; known: bank")
+    assert (error.exit_code, str(error)) == (2, "tenant bnak is unknown; known: bank")
     assert KeyStore(bank.keys.root).exists("bank/match-1.key")
 
 
@@ -184,7 +184,7 @@ def test_resolving_for_an_unknown_tenant_is_an_error(ullage, export: Path, tmp_p
     ullage("watchlist", "load", export, "--tenant", "bank")
     (tmp_path / "handles").write_text("f" * 32, encoding="utf-8")
     error = ullage("subjects", "resolve", tmp_path / "handles", "--case", "1", "--reason", "x", "--tenant", "bnak").exception
-    assert str(error) == "tenant bnak is not known here; known: bank"
+    assert str(error) == "tenant bnak is unknown; known: bank"
 
 
 def test_stats_of_one_tenant_and_of_none(ullage, bank: Context) -> None:
@@ -192,4 +192,4 @@ def test_stats_of_one_tenant_and_of_none(ullage, bank: Context) -> None:
 
 
 def test_stats_where_nothing_is_installed_say_so(ullage) -> None:
-    assert "no watchlist is installed here" in ullage("watchlist", "show").stderr
+    assert "no customer list is installed here" in ullage("watchlist", "show").stderr

@@ -132,7 +132,7 @@ def test_match_does_not_start_without_the_officers_keys(enrolled, tmp_path):
 
 def test_check_says_for_whom_and_to_whom(enrolled):
     on = Settings(evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)})
-    assert check(Context(enrolled / "data", settings=on)).startswith("on for bank, sealed to li.")
+    assert check(Context(enrolled / "data", settings=on)).startswith("on for bank, encrypted for li.")
     assert check(Context(enrolled / "data", settings=Settings())) == "off, 0 kept"
 
 

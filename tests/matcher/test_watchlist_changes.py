@@ -145,7 +145,7 @@ def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(ullage, lo
     assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(refused.exception)
     assert found(loaded, phone(4)) == [handle(loaded, 4)]
     assert isinstance(update(ullage).exception, ConfigError)
-    assert "tenant other is not known here" in str(ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception)
+    assert "tenant other is unknown" in str(ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception)
 
 
 def traces(context: Context, number: int) -> list[bytes]:

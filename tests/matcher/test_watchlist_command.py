@@ -225,10 +225,10 @@ def test_subjects_are_resolved_with_a_case_and_audited(ullage, context: Context,
     asked.write_text("\n".join([*found, "f" * 32]) + "\n", encoding="utf-8")
     done = ullage("subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer")
     assert done.stdout.splitlines() == ["handle,customer_ref", f"{found[0]},C000003", f"{found[1]},C000004"]
-    assert "1 of 3 handles are not in this list" in done.stderr
+    assert "1 of 3 pseudonyms are not in this list" in done.stderr
     *_, (_, entry) = audit.entries(context.data / "audit")
     assert (entry.tenant, entry.action, entry.reason) == ("bank", "subjects.resolve", "call the customer")
-    assert entry.object == "case 2026-17: 3 handles asked, 2 found"
+    assert entry.object == "case 2026-17: 3 pseudonyms requested, 2 found"
     assert not [p for p in context.data.rglob("*") if p.is_file() and (b"C000003" in p.read_bytes())]
 
 
@@ -238,7 +238,7 @@ def test_resolving_needs_a_case_a_reason_and_the_building_host(ullage, context: 
     assert ullage("subjects", "resolve", asked, "--reason", "x").exit_code == 2
     for case, reason in ((" ", "x"), ("1", "")):
         assert isinstance(ullage("subjects", "resolve", asked, "--case", case, "--reason", reason).exception, ConfigError)
-    assert "on the building host" in str(ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception)
+    assert "on the build host" in str(ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception)
     gone = ullage("subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x").exception
     assert isinstance(gone, ConfigError | OSError)
     assert not (context.data / "audit").exists()
@@ -263,12 +263,12 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     def rotate(*words: str):
         return ullage("watchlist", "rotate-key", "--tenant", "bank", *words)
 
-    assert "tenant bank is not known here" in str(rotate().exception)
+    assert "tenant bank is unknown" in str(rotate().exception)
     ullage("watchlist", "load", export, "--tenant", "bank")
     before = handles(context, phone(3))
-    assert "no newer epoch that is filled" in str(rotate("--retire").exception)
+    assert "no newer key generation with a list" in str(rotate("--retire").exception)
     assert "epoch 2 is open" in rotate().stdout
-    assert "no newer epoch that is filled" in str(rotate("--retire").exception)
+    assert "no newer key generation with a list" in str(rotate("--retire").exception)
     assert handles(context, phone(3)) == before
     ullage("watchlist", "load", export, "--tenant", "bank")
     assert [e.number for e in installation.load(context)[0].epochs] == [1, 2]

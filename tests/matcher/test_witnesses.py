@@ -105,7 +105,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage
     assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
     source = put(tmp_path / "again.csv", reversed([person(n) for n in range(PEOPLE)]))
     done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
-    assert f"{len(before)} witnesses" in done.output
+    assert f"{len(before)} private attributes" in done.output
     for epoch in (1, 2):
         listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
         references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
@@ -227,7 +227,7 @@ def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(ulla
     gone = put(tmp_path / "went.csv", [{"customer_ref": customer(n)["customer_ref"]} for n in people[5:8]], ("customer_ref",))
     done = ullage("watchlist", "update", late, "--remove", gone, "--tenant", "bank", "--witness", "amount,date")
     assert done.exit_code == 0, done.output
-    assert "5 witnesses" in done.output
+    assert "5 private attributes" in done.output
     assert counted(loaded, headed(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
     new = headed(LOAN_HEAD, lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5", people[:5])
     assert counted(loaded, new) == (5, 5)
@@ -335,6 +335,6 @@ def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(ullag
     )
     done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
     people = chosen(context)
-    assert f"{sum(n % 2 for n in people)} witnesses" in done.output
+    assert f"{sum(n % 2 for n in people)} private attributes" in done.output
     assert f"{sum(n % 2 == 0 for n in people)} more have an amount or a date that cannot be read" in done.output
     assert "sometime" not in done.output

@@ -246,8 +246,8 @@ def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
     assert code == 0
     assert lines[0] == "ok     bus brokers: 1 answer"
     assert [line.split(":")[0] for line in lines[1:]] == [f"ok     bus topic {topic}" for topic in TOPICS]
-    assert "unread by match" in lines[1]
-    assert "unread by alert" in lines[2]
+    assert "waiting for match" in lines[1]
+    assert "waiting for alert" in lines[2]
 
 
 UNREACHABLE = {

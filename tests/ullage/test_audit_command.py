@@ -46,7 +46,7 @@ def test_the_list_can_be_narrowed(context, words, found):
     rows = [json.loads(line) for line in run(context, "list", "--json", *words).stdout.splitlines()]
     assert [row["action"] for row in rows] == found
     assert run(context, "list", "--actor", "nobody").stdout == "No changes.\n"
-    assert "tenant shpo is not known here; known: " in str(run(context, "list", "--tenant", "shpo").exception)
+    assert "tenant shpo is unknown; known: " in str(run(context, "list", "--tenant", "shpo").exception)
 
 
 def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context):

@@ -228,7 +228,9 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert code == 1
     assert "ok     keys" in out
     faults = sorted(line for line in out.splitlines() if not line.startswith("ok "))
-    assert [fault.partition(", ")[0] for fault in faults[:1]] == ["FAULT  notifications: nobody is told of any incident"]
+    assert [fault.partition(", ")[0] for fault in faults[:1]] == [
+        "FAULT  notifications: no recipient for any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
+    ]
     assert faults[1].startswith("FAULT  watchlists: none is live: load one with")
     assert faults[2].startswith("WARN   name that sites see: crawl.user_agent names security@example.com")
     assert faults[3].startswith("WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here")

@@ -97,7 +97,7 @@ def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -
     assert said[0].endswith("did you mean info?")
     assert said[1] == "crawl.browse: did you mean browser?"
     assert said[3] == "tenants.bank.brand: did you mean brands?"
-    assert said[4] == "user_agent: is no knob here: did you mean crawl.user_agent?"
+    assert said[4] == "user_agent: is not a setting here: did you mean crawl.user_agent?"
     assert str(caught.value).endswith("(and 4 more: `ullage check` lists them)")
 
 
@@ -165,5 +165,5 @@ def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("name", ["file", "_env_file", "_env_prefix", "self"])
 def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=f"ullage.toml: {name}: there is no such knob"):
+    with pytest.raises(ConfigError, match=f"ullage.toml: {name}: unknown setting"):
         load(write(tmp_path, f"{name} = 'x'\n"))

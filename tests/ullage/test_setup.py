@@ -53,7 +53,7 @@ def test_init_completes_a_seal_pair_that_a_crash_left_half_made(context: Context
     (public,) = (context.keys.root / "seal").glob("*.pub")
     before = public.read_bytes()
     public.unlink()
-    assert list(setup.initialise(context)) == [f"made seal key pair {public.stem}"]
+    assert list(setup.initialise(context)) == [f"made encryption key pair {public.stem}"]
     assert public.read_bytes() == before
 
 
@@ -74,7 +74,7 @@ def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
     assert [line.split()[0] for line in lines] == ["ok"] * 8
-    assert any("tenant bank: 1 live match epoch" in line for line in lines)
+    assert any("tenant bank: 1 live match key generation" in line for line in lines)
 
 
 def test_check_looks_at_the_parts_that_stages_add(context: Context) -> None:

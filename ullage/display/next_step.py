@@ -51,13 +51,13 @@ class Decide:
         """In one line in English and Chinese.
 
         >>> Decide(60).words()[0]
-        'Decide within 60 minutes of being told whether it is confirmed: only then are its reports due.'
+        'Decide within 60 minutes of notification whether it is confirmed: only then are its reports due.'
         """
         if self.by is None:
             hours, minutes = divmod(self.minutes, 60)
             in_hours = hours > 1 and not minutes
             within, zh = (f"{hours} hours", f"{hours}小时") if in_hours else (f"{self.minutes} minutes", f"{self.minutes}分钟")
-            asked, asked_zh = f"Decide within {within} of being told", f"请在获知后{zh}内"
+            asked, asked_zh = f"Decide within {within} of notification", f"请在获知后{zh}内"
         elif now is not None and now > self.by:
             by = moment(self.by, zone)
             asked, asked_zh = f"Decide now (it was to be by {by})", f"请立即（应于{by}前）"

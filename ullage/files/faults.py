@@ -77,7 +77,7 @@ def _unknown(place: Sequence[str], model: type[BaseModel]) -> str:
     if table and (said := meant(name, table.model_fields)):
         return said.removeprefix(": ")
     elsewhere = [path for path in _paths(model, ()) if path[-1] == name]
-    return f"is no knob here: did you mean {'.'.join(elsewhere[0])}?" if elsewhere else "there is no such knob"
+    return f"is not a setting here: did you mean {'.'.join(elsewhere[0])}?" if elsewhere else "unknown setting"
 
 
 def _at(model: type[BaseModel], place: Sequence[str]) -> type[BaseModel] | None:

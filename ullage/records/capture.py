@@ -80,7 +80,7 @@ class Capture(BaseModel):
     parent: str = ""
     attachments: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-    """Of the answer in which it came, as served; for sealed evidence alone."""
+    """Of the answer in which it came, as served; only for evidence."""
     body: bytes
 
     def __repr__(self) -> str:

@@ -20,8 +20,8 @@ SLOTS = HOUR_SECONDS // SLOT_SECONDS
 UNHEARD, ELSEWHERE, SEEN = ".", "-", "o"
 UNWATCHED: Mapping[str, str] = {
     "d": marked("switched off in its file"),
-    "i": marked("handed over by another program, which does not say when it looks"),
-    "g": marked("its file names no legal basis, so it is not read"),
+    "i": marked("imported by another program, which does not report when it reads"),
+    "g": marked("its file has no legal basis, so it is not read"),
 }
 """What is known and is not to be watched: no gap, but said."""
 NIGHT = "z"
@@ -30,16 +30,16 @@ WHY: Mapping[str, str] = {
     UNHEARD: marked("no heartbeat"),
     "f": marked("its file cannot be read"),
     "n": marked("not visited yet"),
-    "e": marked("the way out was down"),
+    "e": marked("no network access (egress)"),
     "p": marked("not visited in time"),
     "u": marked("unreachable"),
     "b": marked("blocked"),
-    "r": marked("robots.txt denies it"),
+    "r": marked("forbidden by robots.txt"),
     "l": marked("login expired"),
-    "y": marked("its pages are not understood"),
-    "m": marked("posts or messages were passed over, wait to be read, or cannot be read"),
-    "x": marked("the day until which its file lets it be read has passed"),
-    "w": marked("match had no watchlist"),
+    "y": marked("its pages cannot be parsed"),
+    "m": marked("posts or messages were skipped, are waiting, or cannot be read"),
+    "x": marked("the expiry date in its file has passed"),
+    "w": marked("match had no customer list"),
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""
 _RANK = {letter: rank for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))}

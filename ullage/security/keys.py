@@ -222,7 +222,7 @@ def sealer(keys: KeyStore) -> Sealer:
     """
     names = keys.names("seal", ".pub")
     if not names:
-        raise ConfigError(f"no seal key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
+        raise ConfigError(f"no encryption key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
     public = X25519PublicKey.from_public_bytes(keys.read(names[-1]))
     if not keys.exists(f"{names[-1].removesuffix('.pub')}.key"):  # else match notes it, when it has compared the halves
         keys.adopt(names[-1])

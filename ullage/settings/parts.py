@@ -86,7 +86,7 @@ class KeySettings(SettingsTable):
 
 
 class EvidenceSettings(SettingsTable):
-    """Sealed evidence of `high` or above, for tenants with `evidence = true`."""
+    """Encrypted evidence of `high` or above, for tenants with `evidence = true`."""
 
     officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")

@@ -96,7 +96,7 @@ class OidcSettings(SettingsTable):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.issuer and not self.client_id:
-            raise ValueError("client_id is missing: the provider gives it when the desk is registered there")
+            raise ValueError("client_id is missing: the provider gives it when the console is registered there")
         for name, address in (("issuer", self.issuer), ("proxy", self.proxy)):
             parts = urlsplit(address)
             if address and not parts.hostname:

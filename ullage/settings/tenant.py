@@ -81,7 +81,7 @@ class Tenant(SettingsTable):
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
         " decides first)",
     )
-    evidence: bool = knob(False, "seal posts of high findings for two officers ([evidence])")
+    evidence: bool = knob(False, "keep posts of high findings, encrypted for two officers ([evidence])")
     is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
     entity: Entity = Entity()
 

@@ -36,14 +36,15 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
     called = Phrase("tenant %(tenant)s", tenant=name) if is_name else Phrase("that tenant")
     if not names:
         raise UnknownTenantError(
-            Phrase("%(tenant)s is not known here, nor is any other: load its watchlist, or name it in ullage.toml", tenant=called)
+            Phrase(
+                "%(tenant)s is unknown, and so is any other: load its customer list, or add it to ullage.toml",
+                tenant=called,
+            )
         )
     near = difflib.get_close_matches(name, names, SHOWN)
     shown = [*near, *(one for one in names if one not in near)]
     some = ", ".join(shown[:SHOWN])
     if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
-        some_more = Phrase(
-            "%(tenant)s is not known here; known: %(known)s and %(more)s more", tenant=called, known=some, more=more
-        )
+        some_more = Phrase("%(tenant)s is unknown; known: %(known)s and %(more)s more", tenant=called, known=some, more=more)
         raise UnknownTenantError(some_more)
-    raise UnknownTenantError(Phrase("%(tenant)s is not known here; known: %(known)s", tenant=called, known=some))
+    raise UnknownTenantError(Phrase("%(tenant)s is unknown; known: %(known)s", tenant=called, known=some))

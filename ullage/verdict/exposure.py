@@ -167,7 +167,7 @@ def _corroboration(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> 
         chinese = f"{facts.matched_rows}行中有{facts.corroborated_rows}行含同一客户的两项以上字段"
         yield Reason("C1", known.points, told, chinese)
     if origin.canaries:
-        yield Reason("C2", known.canary, "bait was found in a verified row", "已核实的行中发现诱饵数据")
+        yield Reason("C2", known.canary, "a honeytoken was found in a verified row", "已核实的行中发现诱饵数据")
     if facts.brand:
         yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
 
@@ -194,7 +194,7 @@ def _bounded(score: int, crowd: Crowd, facts: VerdictFacts, origin: Origin, rule
     grave = "a password or code of a verified customer", "含已核实客户的密码或验证码"
     for code, applies, bound, (why, chinese) in (
         ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, grave),
-        ("F2", bool(origin.canaries), known.canary_floor, ("bait was found", "发现诱饵数据")),
+        ("F2", bool(origin.canaries), known.canary_floor, ("a honeytoken was found", "发现诱饵数据")),
     ):
         if applies and score < bound:
             reasons.append(Reason(code, bound - score, f"at least {bound}: {why}", f"不低于{bound}：{chinese}"))

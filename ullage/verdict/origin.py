@@ -263,13 +263,15 @@ def _known(facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort]
         chinese += f"，全部{facts.watchlist:,}名中为{cohort.enrolled:,}名（{tail}）"
         yield Reason("O7", 0, f"{told} {whole}" + ": nobody else can know it" * known, chinese + "，外部无从知晓" * known)
     for canary in facts.canaries:
-        told, chinese = "bait that was given only to one party", "仅提供给一方的诱饵数据"
+        told, chinese = "a honeytoken that only one party received", "仅提供给一方的诱饵数据"
         if canary.label in canaries:
             yield Reason("O8", 0, f"{told} is in a verified row: an indication", f"已核实的行中含{chinese}，系线索")
         else:
             yield Reason("O8", 0, f"{told} is in it by one value, as may be chance", f"含{chinese}，但仅一项相符，或属巧合")
     if len(canaries) > 1:
-        yield Reason("O8", 0, "bait of several parties: what they have in common is us", "涉及多方的诱饵数据，其共同来源为我方")
+        yield Reason(
+            "O8", 0, "honeytokens of several parties: what they have in common is us", "涉及多方的诱饵数据，其共同来源为我方"
+        )
     if facts.replay_of:
         share, before = f"{facts.replayed:.0%}", facts.replay_of
         told = f"{share} of the customers stood with the same fields in {before} or others before"

@@ -27,7 +27,7 @@ Reader = Annotated[Console, may("account.read")]
 Manager = Annotated[Console, may("account.manage")]
 Typed = Annotated[str, Form(max_length=1_000)]
 Chosen = Annotated[list[str], Form()]
-WITHOUT = Phrase("an identity provider vouches for them")
+WITHOUT = Phrase("verified by an identity provider")
 
 
 def routes() -> APIRouter:
@@ -136,7 +136,7 @@ def _changed(site: Console, name: str, change: Callable[[AccountDesk], None]) ->
         change(_desk(site))
         if name == site.principal.name:  # whose session has ended by that
             return RedirectResponse("/login", 303)
-        return _one(site, name, done=Phrase("Done; it is in the audit log."))
+        return _one(site, name, done=Phrase("Done, and recorded in the audit log."))
 
     return _done(act, lambda error: _refused(site, name, error))
 
@@ -194,10 +194,10 @@ def _choices(site: Console) -> dict[str, Any]:
 def _state(user: User, now: float) -> tuple[Phrase, str]:
     """Whether somebody can log in, in words, and how good that is."""
     if user.is_disabled:
-        return Phrase("closed"), "bad"
+        return Phrase("disabled"), "bad"
     if user.until is None:
         return Phrase("open"), "good"
-    return (Phrase("password to be changed"), "unsure") if now < user.until else (Phrase("password ran out unused"), "bad")
+    return (Phrase("password to be changed"), "unsure") if now < user.until else (Phrase("initial password expired"), "bad")
 
 
 def _moment(seconds: float) -> datetime:

@@ -40,23 +40,23 @@ MENU = MenuEntry("/assess", Phrase("Assess a file"), "file.assess", "work", 4)
 HOW: Mapping[str, Phrase] = {
     "customer": Phrase("A customer sent it"),
     "colleague": Phrase("A colleague found it and sent it"),
-    "authority": Phrase("The police or an authority handed it over"),
+    "authority": Phrase("The police or an authority provided it"),
     "partner": Phrase("A partner or supplier sent it"),
-    "public": Phrase("It was where everybody can read it"),
-    "unasked": Phrase("A stranger sent it unasked"),
-    "bought": Phrase("It was bought, exchanged, or asked for as a sample"),
+    "public": Phrase("Found in a public place"),
+    "unasked": Phrase("A stranger sent it unsolicited"),
+    "bought": Phrase("Bought, exchanged, or requested as a sample"),
 }
 """Who gave a file, and how it was obtained."""
 BOUGHT = Phrase(
-    "To buy, exchange or ask for personal information is an offence, whatever for (Criminal Law 253-1, 法释〔2017〕10 art. 4)."
-    " It is not looked at here: leave it where it is and ask counsel."
+    "Buying, exchanging or requesting personal information is an offence whatever the purpose (Criminal Law 253-1,"
+    " 法释〔2017〕10 art. 4). It is not processed here: leave it where it is and ask counsel."
 )
 KINDS = frozenset("txt csv tsv log json sql xlsx xls docx pdf zip rar 7z gz tar eml html".split())
 """Endings that the audit log may name."""
 MOST_GIVER = 200
 OPEN_SECONDS = 60.0
 NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response"}
-NOT_FOLDED = "handed over, and not folded yet: alert does not run, or has much to do"
+NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
 
 
 def routes() -> APIRouter:
@@ -203,7 +203,9 @@ def _customers(site: Console, dropped: DroppedFile) -> Response:
 
 def _note_customers(site: Console, dropped: DroppedFile) -> None:
     count = dropped.judged.customers.count("\n") - 1
-    site.trail.append("customers.export", f"{count} handles of a dropped file", actor=site.principal.name, reason=_why(dropped))
+    site.trail.append(
+        "customers.export", f"{count} pseudonyms of an uploaded file", actor=site.principal.name, reason=_why(dropped)
+    )
 
 
 async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
@@ -261,11 +263,11 @@ def _refusals(asked: Mapping[str, str], upload: Upload) -> dict[str, object]:
     if not upload.name:
         found["file"] = Phrase("choose the file")
     if asked["how"] not in HOW:
-        found["how"] = Phrase("say who gave it and how it was obtained")
+        found["how"] = Phrase("say who provided it and how it was obtained")
     elif asked["how"] == "bought":
         found["how"] = BOUGHT
     if asked["purpose"] not in PURPOSES:
-        found["purpose"] = Phrase("say what for")
+        found["purpose"] = Phrase("enter a purpose")
     try:
         if len(asked["giver"]) > MOST_GIVER:
             raise QueryError(Phrase("at most %(most)s characters", most=MOST_GIVER))
@@ -304,5 +306,8 @@ def _result(site: Console, name: str, dropped: DroppedFile, refused: Exception |
 
 def _gone(site: Console) -> HTMLResponse:
     return site.missing(
-        Phrase("Results are held for half an hour, for whoever dropped the file, and nothing of the file is kept: drop it again.")
+        Phrase(
+            "Results expire after 30 minutes and are visible only to whoever uploaded the file."
+            " The file is not stored: upload it again."
+        )
     )

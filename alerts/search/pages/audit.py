@@ -20,67 +20,67 @@ from ullage.phrase import Phrase
 MENU = MenuEntry("/audit", Phrase("Audit log"), "audit.read", "state", 4)
 SHOWN = 100
 DID: Mapping[str, Phrase] = {
-    "account.add": Phrase("account made"),
-    "account.disable": Phrase("account closed"),
-    "account.enable": Phrase("account opened again"),
+    "account.add": Phrase("account created"),
+    "account.disable": Phrase("account disabled"),
+    "account.enable": Phrase("account enabled"),
     "account.locked": Phrase("account locked after wrong passwords"),
     "account.login": Phrase("logged in"),
-    "account.login_of": Phrase("way to log in changed"),
+    "account.login_of": Phrase("login method changed"),
     "account.logout": Phrase("logged out"),
     "account.password": Phrase("password changed"),
     "account.refused": Phrase("login refused"),
     "account.roles": Phrase("roles changed"),
     "account.sessions": Phrase("sessions ended"),
     "address.reveal": Phrase("original addresses shown"),
-    "bait.stamp": Phrase("bait recorded"),
-    "clock.accepted": Phrase("clock said to be right"),
+    "bait.stamp": Phrase("honeytoken recorded"),
+    "clock.accepted": Phrase("system clock confirmed"),
     "coverage.explain": Phrase("gap explained"),
-    "customers.export": Phrase("handles taken out"),
+    "customers.export": Phrase("customer pseudonyms exported"),
     "data.backup": Phrase("data backed up"),
-    "evidence.keep": Phrase("evidence held"),
-    "evidence.let_go": Phrase("evidence let go"),
+    "evidence.keep": Phrase("evidence on hold"),
+    "evidence.let_go": Phrase("evidence hold ended"),
     "evidence.open": Phrase("evidence opened"),
-    "evidence.pack": Phrase("evidence handed over"),
+    "evidence.pack": Phrase("evidence exported"),
     "evidence.refused": Phrase("evidence refused"),
     "file.assess": Phrase("file assessed"),
-    "file.open": Phrase("file made an incident"),
+    "file.open": Phrase("incident opened from file"),
     "incident.assigned": Phrase("incident assigned"),
     "incident.decide": Phrase("incident decided"),
-    "incident.detached": Phrase("sighting taken out"),
+    "incident.detached": Phrase("sighting split off"),
     "incident.draft": Phrase("report drafted"),
     "incident.due": Phrase("due date set"),
-    "incident.duty": Phrase("duty to report ruled on"),
-    "incident.excused": Phrase("called a false positive"),
+    "incident.duty": Phrase("reporting obligation decided"),
+    "incident.excused": Phrase("marked as false positive"),
     "incident.export": Phrase("incidents exported"),
-    "incident.hold": Phrase("incident held"),
-    "incident.letter": Phrase("letter of takedown written"),
+    "incident.hold": Phrase("incident on hold"),
+    "incident.letter": Phrase("takedown letter written"),
     "incident.linked": Phrase("incidents linked"),
     "incident.release": Phrase("incident's hold ended"),
     "incident.reported": Phrase("report recorded as sent"),
     "incident.takedown": Phrase("takedown recorded"),
-    "incident.telling": Phrase("telling customers ruled on"),
+    "incident.telling": Phrase("notification of customers decided"),
     "incident.unlinked": Phrase("link ended"),
     "lookup": Phrase("person looked up"),
-    "lookup.limited": Phrase("look-ups over the limit"),
+    "lookup.limited": Phrase("look-up limit exceeded"),
     "lookup.seller": Phrase("seller looked up"),
-    "lookup.sweep": Phrase("sweep of numbers noticed"),
+    "lookup.sweep": Phrase("systematic look-up of numbers detected"),
     "outcome.report": Phrase("outcome of fraud reported"),
-    "rules.use": Phrase("rules put into force"),
-    "subject.erase": Phrase("customer erased"),
-    "subject.erased": Phrase("customer's erasure proved"),
-    "subjects.resolve": Phrase("handles turned into customers"),
-    "suppression.add": Phrase("silenced"),
-    "suppression.lift": Phrase("silence lifted"),
-    "tenant.erase": Phrase("tenant erased"),
-    "tenant.erased": Phrase("tenant's erasure proved"),
-    "token.add": Phrase("token made"),
+    "rules.use": Phrase("rules activated"),
+    "subject.erase": Phrase("customer deleted"),
+    "subject.erased": Phrase("customer deletion proved"),
+    "subjects.resolve": Phrase("customer pseudonyms resolved"),
+    "suppression.add": Phrase("suppressed"),
+    "suppression.lift": Phrase("suppression lifted"),
+    "tenant.erase": Phrase("tenant deleted"),
+    "tenant.erased": Phrase("tenant deletion proved"),
+    "token.add": Phrase("token created"),
     "token.refused": Phrase("token refused"),
-    "token.revoke": Phrase("token ended"),
-    "watchlist.erase": Phrase("customer erased from a watchlist"),
-    "watchlist.install": Phrase("watchlist installed"),
-    "watchlist.load": Phrase("watchlist loaded"),
-    "watchlist.rotate-key": Phrase("watchlist's key turned"),
-    "watchlist.update": Phrase("watchlist updated"),
+    "token.revoke": Phrase("token revoked"),
+    "watchlist.erase": Phrase("customer deleted from a customer list"),
+    "watchlist.install": Phrase("customer list installed"),
+    "watchlist.load": Phrase("customer list loaded"),
+    "watchlist.rotate-key": Phrase("customer list key rotated"),
+    "watchlist.update": Phrase("customer list updated"),
 }
 """What an entry's action is called."""
 
@@ -105,23 +105,23 @@ def routes() -> APIRouter:
             chains = walk_all(site.context.data / FOLDER, site.context.keys)
             broken = [chain for chain in chains if chain.faults]
             verdict = (
-                Phrase("The audit log is NOT as it was written.")
+                Phrase("The audit log was CHANGED.")
                 if broken
-                else Phrase("Every entry is as it was written, and none is missing.")
+                else Phrase("All entries are unchanged, and none is missing.")
                 if chains
-                else Phrase("There is no audit log yet: nothing was changed.")
+                else Phrase("There is no audit log yet: nothing has been changed.")
             )
             tone = "bad" if broken else "good" if chains else ""
             sections += [_chains(chains)] if site.principal.sees_all else []  # its numbers count every tenant's entries
-        heads = (Phrase("When"), Phrase("Who"), Phrase("Did"), Phrase("To what"), Phrase("Tenant"), Phrase("Why"))
-        note = Phrase("the newest first; what is listed is not verified by that")
-        more = Phrase("Only the newest %(shown)s are shown: search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
-        empty = Phrase("No entry fits.") if actor or action or words else Phrase("Nothing was changed yet.")
+        heads = (Phrase("When"), Phrase("Who"), Phrase("Action"), Phrase("Target"), Phrase("Tenant"), Phrase("Why"))
+        note = Phrase("newest first; the list itself is not a verification")
+        more = Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
+        empty = Phrase("No matching entries.") if actor or action or words else Phrase("No changes yet.")
         sections.append(TableSection(MENU.name, heads, found[:SHOWN], empty, note, more=more))
         fields = (
             FilterField("actor", Phrase("Who"), actor),
-            FilterField("action", Phrase("Did"), action, DID),
-            FilterField("words", Phrase("Words"), words),
+            FilterField("action", Phrase("Action"), action, DID),
+            FilterField("words", Phrase("Search"), words),
         )
         sheet = StatePage(
             MENU.name,
@@ -130,7 +130,7 @@ def routes() -> APIRouter:
             tone,
             fields,
             "/audit",
-            (("/audit?verify=1", Phrase("Verify the log")),),
+            (("/audit?verify=1", Phrase("Verify log")),),
         )
         return site.page("state.html", sheet=sheet)
 
@@ -165,7 +165,7 @@ def _chains(chains: Sequence[ChainCheck]) -> TableSection:
     rows = [
         [
             TableCell(chain.name, code=True),
-            TableCell(Phrase("as it was written"), tone="good")
+            TableCell(Phrase("unchanged"), tone="good")
             if not chain.faults
             else TableCell("; ".join(f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]), tone="bad"),
             TableCell(chain.seq),
@@ -173,4 +173,4 @@ def _chains(chains: Sequence[ChainCheck]) -> TableSection:
         ]
         for chain in chains
     ]
-    return TableSection(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing was changed."))
+    return TableSection(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing has been changed."))

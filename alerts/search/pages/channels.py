@@ -25,7 +25,7 @@ OUTCOMES: dict[str, tuple[Phrase, Tone]] = {
     "pending": (Phrase("waiting"), "unsure"),
     "sent": (Phrase("sent"), "good"),
     "failed": (Phrase("given up"), "bad"),
-    "suppressed": (Phrase("silenced"), ""),
+    "suppressed": (Phrase("suppressed"), ""),
 }
 
 
@@ -39,11 +39,11 @@ def routes() -> APIRouter:
         lines = [_line(site, name) for name in _channels_of(site, routes)]
         bad = sum(line[2].tone == "bad" for line in lines)
         verdict = (
-            Phrase("Nobody is told of any incident: no channel is configured.")
+            Phrase("No recipient for any incident: no channel is configured.")
             if not lines
-            else Phrase("%(bad)s of %(all)s channels do not arrive.", bad=bad, all=len(lines))
+            else Phrase("%(bad)s of %(all)s channels fail to deliver.", bad=bad, all=len(lines))
             if bad
-            else Phrase("Nothing is overdue on %(all)s channels.", all=len(lines))
+            else Phrase("No notifications are overdue on %(all)s channels.", all=len(lines))
         )
         sheet = StatePage(
             MENU.name, (_channels(lines), _routes(site, routes), _log(site)), verdict, "bad" if bad or not lines else "good"
@@ -79,7 +79,7 @@ def _line(site: Console, name: str) -> list[TableCell]:
         if waiting
         else TableCell(Phrase("arrives"), tone="good")
         if last
-        else TableCell(Phrase("nothing was sent yet"), tone="unsure")
+        else TableCell(Phrase("nothing sent yet"), tone="unsure")
     )
     sent = (last[0].sent_at or last[0].due) if last else "–"
     return [
@@ -101,7 +101,7 @@ def _channels(lines: list[list[TableCell]]) -> TableSection:
         Phrase("Sent"),
         Phrase("Given up"),
     )
-    empty = Phrase("None: ullage.toml has no [notify.channels.…]. `ullage check` says what is missing.")
+    empty = Phrase("None: ullage.toml has no [notify.channels.…]. See `ullage check`.")
     return TableSection(MENU.name, heads, lines, empty)
 
 
@@ -118,7 +118,7 @@ def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
         for name, route in routes.items()
     ]
     heads = (Phrase("Route"), Phrase("Tenants"), Phrase("From severity"), Phrase("To channels"), Phrase("Then to"))
-    return TableSection(Phrase("Routes"), heads, rows, Phrase("None: no incident goes to any channel."))
+    return TableSection(Phrase("Routes"), heads, rows, Phrase("None: incidents are not sent to any channel."))
 
 
 def _log(site: Console) -> TableSection:
@@ -134,4 +134,4 @@ def _log(site: Console) -> TableSection:
         for one in found
     ]
     heads = (Phrase("Due"), Phrase("State"), Phrase("Channel"), Phrase("Incident"), Phrase("Attempts"))
-    return TableSection(Phrase("What was said last"), heads, rows, Phrase("Nothing was said yet."))
+    return TableSection(Phrase("Latest notifications"), heads, rows, Phrase("No notifications yet."))

@@ -32,7 +32,7 @@ from ullage.records.hours import WHY
 
 MENU = MenuEntry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
 WINDOWS = {LAST_NIGHT: Phrase("Last night"), "24h": Phrase("24 hours"), "3d": Phrase("3 days"), "7d": Phrase("7 days")}
-STATES = {"off": Phrase("not to be read"), "open": Phrase("not judged yet")}
+STATES = {"off": Phrase("not scheduled"), "open": Phrase("not assessed yet")}
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 Reader = Annotated[Console, may("coverage.read")]
 Explainer = Annotated[Console, may("coverage.explain")]
@@ -180,12 +180,13 @@ def _pictures(
         if seen.canaries:
             told = [at in seen.canaries for at in hours[first : first + render.COLUMNS]]
             told_fields = [
-                HeatMapCell("told" if yes else "off", "✓" if yes else "", say(Phrase("told")) if yes else "") for yes in told
+                HeatMapCell("told" if yes else "off", "✓" if yes else "", say(Phrase("reported in time")) if yes else "")
+                for yes in told
             ]
-            lines.append(HeatMapRow(say(Phrase("canary posts told")), tuple(told_fields)))
+            lines.append(HeatMapRow(say(Phrase("canary posts reported")), tuple(told_fields)))
         between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
-        title = say(Phrase("Hours seen of each site, %(between)s", between=between))
-        yield heat_map(title, say(Phrase("The gaps stand below as text.")), days, [f"{at:%H}" for at in some], lines)
+        title = say(Phrase("Hourly coverage of each site, %(between)s", between=between))
+        yield heat_map(title, say(Phrase("The gaps are listed below.")), days, [f"{at:%H}" for at in some], lines)
 
 
 def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
@@ -206,9 +207,9 @@ def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
     letter = next(iter(cell.why), "").replace(".", "×")
     if cell.state in {"blind", "partly"}:
         why = say(tuple(WHY[one] for one in cell.why))
-        said = say(Phrase("blind for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
+        said = say(Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
         mark = letter if cell.state == "blind" or letter != "×" else "~"
         return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
     mark = {"seen": str(cell.posts) if cell.posts < render.MANY else f">{render.MANY - 1}", "off": "", "open": "…"}[cell.state]
-    words = Phrase("seen, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
+    words = Phrase("covered, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
     return HeatMapCell(cell.state, mark, say(words))

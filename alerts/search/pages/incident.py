@@ -37,11 +37,11 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 
 DECISIONS: Mapping[str, Phrase] = {
-    "confirmed": Phrase("Confirm: it is a leak of ours"),
-    "resolved": Phrase("Resolve: it is done with"),
-    "note": Phrase("Only note something"),
-    "telling_approved": Phrase("DPO: customers may be told"),
-    "telling_withdrawn": Phrase("DPO: customers may not be told any more"),
+    "confirmed": Phrase("Confirm as our leak"),
+    "resolved": Phrase("Resolve"),
+    "note": Phrase("Note only"),
+    "telling_approved": Phrase("DPO: customers may be notified"),
+    "telling_withdrawn": Phrase("DPO: customers may no longer be notified"),
 }
 AT: Mapping[str, str] = {
     "assigned": "to",
@@ -53,7 +53,7 @@ AT: Mapping[str, str] = {
 }
 """The field at which a form is refused, unless the error speaks of another."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-GONE = Phrase("There is no such incident; it may have passed its retention.")
+GONE = Phrase("This incident does not exist; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
 Reader = Annotated[Console, may("incident.read")]
 Decider = Annotated[Console, may("incident.decide")]
@@ -159,7 +159,7 @@ def _takedown(router: APIRouter) -> None:
             return site.missing(GONE)
         try:
             if not case.strip() or not reason.strip():
-                raise QueryError("a case number and a reason are needed: both are kept in the audit log")
+                raise QueryError("a case number and a reason are required; both are recorded in the audit log")
             shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
         except (QueryError, ConfigError) as error:
             return _page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
@@ -187,7 +187,7 @@ def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[
     asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
     for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
-            found[f"waived {regime.id}"] = Phrase("%(rule)s asks for no report here", rule=Phrase(regime.title))
+            found[f"waived {regime.id}"] = Phrase("%(rule)s requires no report here", rule=Phrase(regime.title))
         else:
             found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
     return found

@@ -138,9 +138,9 @@ def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it is not allowed."""
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:
-        raise QueryError("say what is to be done with them")
+        raise QueryError("choose an action")
     if not 0 < len(ids) <= MOST_AT_ONCE:
-        raise QueryError(Phrase("tick 1 to %(most)s incidents", most=MOST_AT_ONCE))
+        raise QueryError(Phrase("select 1 to %(most)s incidents", most=MOST_AT_ONCE))
     site.principal.require(BULK[act][1])
     cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
     if act == "assigned":

@@ -35,7 +35,7 @@ def routes() -> APIRouter:
     def silence(site: Changer, id_: str, what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
-            return site.missing(Phrase("There is no such incident."))
+            return site.missing(Phrase("This incident does not exist."))
         try:
             _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(), reason=reason)
         except QueryError as error:
@@ -66,7 +66,7 @@ def _conditions(incident: Incident, what: str) -> SuppressionConditions:
         return SuppressionConditions(site=value)
     if kind == "rule" and value and value == incident.scenario:
         return SuppressionConditions(rule=value)
-    raise QueryError("say what is to be silenced: this incident, one of its sites, or its scenario")
+    raise QueryError("choose what to suppress: this incident, one of its sites, or its scenario")
 
 
 def _page(site: Console, refused: QueryError | None = None) -> HTMLResponse:

@@ -29,7 +29,7 @@ def routes() -> APIRouter:
     @router.post("/password")
     def change(request: Request, site: Known, old: Typed = "", new: Typed = "", again: Typed = "") -> Response:
         if new != again:
-            return _page(site, 400, Phrase("The two new passwords are not the same."))
+            return _page(site, 400, Phrase("The two new passwords differ."))
         try:
             session = site.door.change(site.principal, old, new, request.state.asked.source)
         except PasswordError as error:
@@ -37,7 +37,7 @@ def routes() -> APIRouter:
         except LimitedError as error:
             return _page(site, 429, error)
         if not session:
-            return _page(site, 401, Phrase("The password of now is wrong."))
+            return _page(site, 401, Phrase("The current password is wrong."))
         return entered(request, session, "/", site.door.device(site.principal.name))
 
     return router

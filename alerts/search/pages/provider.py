@@ -19,7 +19,7 @@ from ullage.runtime.allowance import LimitedError
 
 COOKIE, SECURE_COOKIE = "ullage_journey", "__Host-ullage_journey"
 Everybody = Annotated[Console, anybody()]
-NONE = Phrase("there is no such page")
+NONE = Phrase("this page does not exist")
 
 
 def routes() -> APIRouter:
@@ -61,9 +61,7 @@ def routes() -> APIRouter:
     @router.get("/login/away")
     def out_of_it(request: Request, site: Everybody) -> Response:
         address = site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login") if site.sign_on else ""
-        return (
-            RedirectResponse(address, 303) if address else site.missing(Phrase("The identity provider has no page to log out."))
-        )
+        return RedirectResponse(address, 303) if address else site.missing(Phrase("The identity provider has no logout page."))
 
     return router
 

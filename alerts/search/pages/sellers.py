@@ -27,7 +27,7 @@ def routes() -> APIRouter:
         except QueryError as error:
             return queue_page(site, QueueForm(), refused_=error)
         if not tokens:
-            return queue_page(site, QueueForm(), refused_=Phrase("No post of that seller is in the store."), status=200)
+            return queue_page(site, QueueForm(), refused_=Phrase("No posts by this seller are stored."), status=200)
         return RedirectResponse(f"/{QueueForm().query(tab='all', seller=','.join(tokens))}", 303)
 
     return router

@@ -36,19 +36,19 @@ def routes() -> APIRouter:
         bad = sum(state.tone == "bad" for state, _ in rows)
         heads = (
             Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"), Phrase("In 7 days"),
-            Phrase("Blind hours in 7 days"), Phrase("Visited every"),
+            Phrase("Coverage gaps in 7 days (hours)"), Phrase("Visit interval"),
         )  # fmt: skip
         section = TableSection(
             Phrase("Sites and channels"),
             heads,
             [_line(row, state, ledger) for state, row in rows],
-            Phrase("The ledger knows no site yet: crawl was not heard here. `ullage sites` on its host says how each stands."),
-            note=Phrase("by what crawl told, hour by hour; a name leads to its week"),
+            Phrase("The coverage log has no sites yet: no heartbeat from crawl. Run `ullage sites` on its host."),
+            note=Phrase("as reported by crawl each hour; select a name to see its week"),
         )
         verdict = (
-            Phrase("%(bad)s of %(all)s sites are not being read.", bad=bad, all=len(rows))
+            Phrase("%(bad)s of %(all)s sites are not read at present.", bad=bad, all=len(rows))
             if bad
-            else Phrase("All %(all)s sites that are to be read are being read.", all=len(rows))
+            else Phrase("All %(all)s active sites are being read.", all=len(rows))
         )
         sheet = StatePage(MENU.name, (section,), verdict if rows else None, "bad" if bad else "good")
         return site.page("state.html", sheet=sheet)
@@ -67,10 +67,10 @@ def _state(row: SiteCoverage) -> TableCell:
         return TableCell(Phrase(row.unwatched), tone="unsure")
     last = next(_judged(row), None)
     if last is None:
-        return TableCell(Phrase("not judged yet"), tone="unsure")
+        return TableCell(Phrase("not assessed yet"), tone="unsure")
     if last.state in ("blind", "partly"):
         return TableCell(tuple(Phrase(WHY[letter]) for letter in last.why), tone="bad" if last.state == "blind" else "unsure")
-    return TableCell(Phrase("read"), tone="good") if last.state == "seen" else TableCell(Phrase("not to be read"))
+    return TableCell(Phrase("read"), tone="good") if last.state == "seen" else TableCell(Phrase("not scheduled"))
 
 
 def _line(row: SiteCoverage, state: TableCell, ledger: CoverageReader) -> list[TableCell]:

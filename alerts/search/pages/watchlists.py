@@ -19,7 +19,7 @@ from ullage.audit.verify import of_watchlists
 from ullage.phrase import Phrase
 
 SHOWN = 50
-MENU = MenuEntry("/watchlists", Phrase("Watchlists"), "watchlist.read", "state", 3)
+MENU = MenuEntry("/watchlists", Phrase("Customer lists"), "watchlist.read", "state", 3)
 
 
 def routes() -> APIRouter:
@@ -33,11 +33,11 @@ def routes() -> APIRouter:
         verdict: Phrase
         tone: Tone
         verdict, tone = (
-            (Phrase("Match has not told yet for how many customers it looks."), "unsure")
+            (Phrase("Match has not yet reported how many customers it searches for."), "unsure")
             if not told
-            else (Phrase("Match had no watchlist when it was last heard: nobody is found."), "bad")
+            else (Phrase("Match had no customer list at its last heartbeat, so no customer can be found."), "bad")
             if not min(told)
-            else (Phrase("Match looks for %(count)s customers.", count=format(min(told), ",")), "good")
+            else (Phrase("Match searches for %(count)s customers.", count=format(min(told), ",")), "good")
         )
         sheet = StatePage(MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone)
         return site.page("state.html", sheet=sheet)
@@ -46,25 +46,25 @@ def routes() -> APIRouter:
 
 
 def _by_host(hosts: list[Heard]) -> TableSection:
-    heads = (Phrase("By way of crawl host"), Phrase("Heard first"), Phrase("Heard last"), Phrase("Customers looked for"))
+    heads = (Phrase("Crawl host"), Phrase("First heartbeat"), Phrase("Last heartbeat"), Phrase("Customers searched for"))
     rows = [
         [
             TableCell(one.id, code=True),
             TableCell(one.first),
             TableCell(one.last),
-            TableCell(one.enrolled if one.enrolled is not None else Phrase("not told")),
+            TableCell(one.enrolled if one.enrolled is not None else Phrase("not reported")),
         ]
         for one in hosts
     ]
-    empty = Phrase("Nothing was heard of match yet. `ullage watchlist show` on its host says what it has.")
-    note = Phrase("match adds it to every heartbeat; sizes by kind and age: `ullage watchlist show` on its host")
-    return TableSection(Phrase("What match looks for"), heads, rows, empty, note)
+    empty = Phrase("No heartbeat from match yet. Run `ullage watchlist show` on its host.")
+    note = Phrase("match reports it with every heartbeat; sizes by kind, and age: `ullage watchlist show` on its host")
+    return TableSection(Phrase("What match searches for"), heads, rows, empty, note)
 
 
 def _history(site: Console) -> TableSection:
     """What was done with the lists on this machine, of tenants that may be seen."""
     found = [one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)]
-    heads = (Phrase("When"), Phrase("Tenant"), Phrase("Did"), Phrase("To what"), Phrase("Who"), Phrase("Entry"))
+    heads = (Phrase("When"), Phrase("Tenant"), Phrase("Action"), Phrase("Target"), Phrase("Who"), Phrase("Entry"))
     rows = [
         [
             TableCell(one.at),
@@ -76,9 +76,9 @@ def _history(site: Console) -> TableSection:
         ]
         for one in found[:SHOWN]
     ]
-    more = Phrase("Only the newest %(shown)s are shown: search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
+    more = Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
     empty = Phrase(
-        "Nothing was done with watchlists on this machine: where they are built elsewhere, that machine's audit log has it."
+        "No customer list operations on this machine. If lists are built elsewhere, see the audit log of that machine."
     )
     note = Phrase("loads with their sizes, from the audit log of this machine")
     return TableSection(Phrase("History"), heads, rows, empty, note, more=more)
@@ -93,9 +93,9 @@ def _recorded(site: Console) -> TableSection:
         state = (
             TableCell(Phrase("in use"), tone="good")
             if found
-            else TableCell(Phrase("expired: a check says no record instead"), tone="bad")
+            else TableCell(Phrase("expired: checks answer “no record” instead"), tone="bad")
         )
         rows.append([TableCell(tenant, code=True), state, TableCell(found.header.expires[:10] if found else "–")])
     heads = (Phrase("Tenant"), Phrase("State"), Phrase("Until"))
-    empty = Phrase("None is here: a check of a person cannot say that somebody is a customer and found nowhere.")
-    return TableSection(Phrase("Lists of who is recorded"), heads, rows, empty)
+    empty = Phrase("None here: a check of a person cannot answer “registered, not found in any leak”.")
+    return TableSection(Phrase("Customer registry"), heads, rows, empty)

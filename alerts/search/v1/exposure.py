@@ -110,9 +110,9 @@ def routes() -> APIRouter:
     async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
         """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
         if site.principal.purpose != PURPOSES["exposure.ask"]:
-            raise ForbiddenError(Phrase("this is for a token whose purpose is %(purpose)s", purpose=PURPOSES["exposure.ask"]))
+            raise ForbiddenError(Phrase("this requires a token with the purpose %(purpose)s", purpose=PURPOSES["exposure.ask"]))
         if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
-            raise QueryError(Phrase("ask for 1 to %(most)s handles and tags together", most=MOST))
+            raise QueryError(Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST))
         question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor())
         found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
         now, life = site.clock.now(), site.context.settings.store.exposures_days

@@ -230,7 +230,7 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
     """Do what is asked for of that `version`, or find that it was done; 412 where it is another by now."""
     given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
     if strange := sorted(given - OF.get(asked.decision, frozenset())):
-        raise QueryError(Phrase("%(names)s: no part of this decision; a note says why it is made", names=", ".join(strange)))
+        raise QueryError(Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange)))
     by = site.actor(asked.by)
     now = version_of(found, decisions_of(site.store, found.id))
     if version == now:

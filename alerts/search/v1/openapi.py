@@ -21,7 +21,7 @@ REFUSALS = {
     "411": "The length of the body is missing",
     "413": "The body is too large",
     "414": "The address is too long",
-    "421": "Not a name of this desk",
+    "421": "Not a name of this console",
     "429": "Too often; Retry-After has the seconds to wait",
     "503": "The incident store cannot be reached; try again soon",
 }

@@ -54,8 +54,8 @@ def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(ask: Ask, n
     assert pastes.split()[1:6] == ["3", "3", "3", "3", "×"]
     assert "2026-09-21 19:00–22:00 (3 h 00)  board: no heartbeat; NOT EXPLAINED" in out
     assert "2026-09-21 21:00–22:00 (1 h 00)  pastes: no heartbeat; NOT EXPLAINED" in out
-    assert "known and not watched: old: switched off in its file" in out
-    assert "sheet of 2026-09-21 (UTC): not signed yet: the day is not over" in out
+    assert "known but not monitored: old: switched off in its file" in out
+    assert "report of 2026-09-21 (UTC): not signed yet: the day has not ended" in out
     assert "2 gaps NOT EXPLAINED" in out
     assert "Next: ullage coverage explain --site board --since 2026-09-21T19:00 --until 2026-09-21T22:00" in out
 
@@ -107,7 +107,7 @@ def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at
     alert.at(NINE + HOUR / 6)
     said = ask("--since", "17:00")
     assert said.exit_code == Exit.NO_VERDICT, said.output
-    assert "pending, of the last quarter of an hour: board, forum, pastes: unreachable" in said.output
+    assert "pending, last 15 minutes: board, forum, pastes: unreachable" in said.output
     assert "3 sites, 0 of 0 site-hours seen, 9 posts; no gap so far, 3 pending" in said.output
     (board,) = [line for line in said.output.splitlines() if line.startswith("board")]
     assert board.split()[1] == "…"
@@ -118,7 +118,7 @@ def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at
 def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(ask: Ask, alert: Alert) -> None:
     alert.hears(NINE, NINE + HOUR / 6, "board")
     said = ask("--since", "17:00")
-    assert (said.exit_code, "board: seen so far" in said.output) == (Exit.NO_VERDICT, True), said.output
+    assert (said.exit_code, "board: covered so far" in said.output) == (Exit.NO_VERDICT, True), said.output
     alert.hears(NINE + HOUR / 6, NINE + 2 * HOUR, "board")
     assert ask("--since", "17:00").exit_code == Exit.DONE
     alert.hears(NINE + 2 * HOUR, NINE + 2.1 * HOUR, "board", "b")
@@ -136,7 +136,7 @@ def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Pa
     assert ask("--since", "17:00", "--sheet", str(sheet), "--lang", "en").exit_code == Exit.GAP
     done = verify(sheet)
     assert (done.exit_code, "as it was signed by alert" in done.output) == (Exit.DONE, True)
-    sheet.write_text(sheet.read_text().replace("not explained", "explained"))
+    sheet.write_text(sheet.read_text().replace("unexplained", "explained"))
     done = verify(sheet)
     assert (done.exit_code, "was changed" in done.output) == (Exit.FAILED, True), done.output
 
@@ -144,7 +144,7 @@ def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Pa
 def test_where_nothing_was_ever_heard_nothing_was_seen(ask: Ask, alert: Alert) -> None:
     said = ask()
     assert said.exit_code == Exit.GAP
-    assert "all sites: the ledger had not begun; NOT EXPLAINED" in said.output
+    assert "all sites: the coverage log had not started; NOT EXPLAINED" in said.output
 
 
 def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, context) -> None:
@@ -165,13 +165,13 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--since", "soon"), "is no time"),
+        (("--since", "soon"), "invalid start"),
         (("--since", "80d"), "at most 62 days"),
-        (("--until", "2026-09-25"), "is to come"),
-        (("--site", "nobody"), "knows no site"),
-        (("explain", "--since", "9d", "--until", "1h", "--reason", ""), "on what ground"),
+        (("--until", "2026-09-25"), "in the future"),
+        (("--site", "nobody"), "no such site"),
+        (("explain", "--since", "9d", "--until", "1h", "--reason", ""), "give the grounds"),
         (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "not after"),
-        (("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"), "looks like"),
+        (("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"), "seems to contain"),
     ],
 )
 def test_what_cannot_be_asked_is_said(ask: Ask, alert: Alert, words: tuple[str, ...], why: str) -> None:
@@ -208,5 +208,5 @@ def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data
 
 
 def test_a_time_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="the beginning is no time"):
+    with pytest.raises(ConfigError, match="invalid start"):
         read_time("yesterday 25:00", datetime(2026, 3, 29, tzinfo=UTC), ZoneInfo("UTC"))

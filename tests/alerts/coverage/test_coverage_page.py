@@ -32,15 +32,15 @@ def night(alert: Alert) -> Alert:
 def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
     assert 'href="/coverage"' in browser.get("/").text
     page = browser.get(f"/coverage?{WINDOW}").text
-    assert "We were blind at times, and 1 gap is not explained." in page
+    assert "1 unexplained coverage gap." in page
     assert page.count('<g class="blind">') == 2
-    assert "blind for 60 minutes: no heartbeat" in page
+    assert "not covered for 60 minutes: no heartbeat" in page
     assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(page) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
 
 
 def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(browser, night, store, clock):
     """Else a report that was sent late, or not at all, would be none."""
-    assert "reports in time: not counted yet, alert has not looked at all incidents" in browser.get(f"/coverage?{WINDOW}").text
+    assert "reports in time: not counted yet, alert has not processed all incidents" in browser.get(f"/coverage?{WINDOW}").text
     one = incident("INC-A", NINE, severity="high", clock="run", customers=100, first_seen=NINE)
     store.put([one, Notification(
         id="INC-A:desk", tenant="bank", incident="INC-A", at=NINE, due=NINE, channel="desk", what="high", why="new",
@@ -48,19 +48,19 @@ def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_fa
     )])  # fmt: skip
     Book(Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())).complete()
     page = browser.get(f"/coverage?{WINDOW}").text
-    assert "<b>0 / 1</b>reports in time, of those due (0 late, 1 not sent)" in page
+    assert "<b>0 / 1</b>reports in time, of those due (0 late, 1 outstanding)" in page
     assert "as of" not in page
     night.at(NINE + 3.5 * HOUR)
     page = browser.get(f"/coverage?{WINDOW}").text
     assert (
-        '<b>0 / 1</b>reports in time, of those due (0 late, 1 not sent) <strong class="no">as of 2026-09-21 20:14</strong>'
+        '<b>0 / 1</b>reports in time, of those due (0 late, 1 outstanding) <strong class="no">as of 2026-09-21 20:14</strong>'
         in page
     )
 
 
 def test_all_of_it_is_in_chinese_where_that_is_asked_for(browser, night):
     page = browser.get(f"/coverage?{WINDOW}", headers={"accept-language": "zh"}).text
-    assert "有时段未能监测，其中 1 处缺口未说明原因。" in page
+    assert "有 1 处监测盲区未说明原因。" in page
     assert "60 分钟未监测：没有心跳" in page
 
 
@@ -77,7 +77,7 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     (made,) = store.scroll(GapReason, DocumentFilter())
     assert (made.site, made.reason) == ("board", "the board moved")
     page = browser.get(f"/coverage?{WINDOW}").text
-    assert "We were blind at times; it is known why." in page
+    assert "All coverage gaps are explained." in page
     assert "the board moved" in page
 
 
@@ -122,7 +122,7 @@ def test_the_sheet_is_signed_byte_for_byte_and_styled_under_its_own_policy(brows
     assert "unsafe" not in policy
     assert verified(answer.text, keys.verifier(context.keys, TOPIC))
     with pytest.raises(RecordError):
-        verified(answer.text.replace("not explained", "explained"), keys.verifier(context.keys, TOPIC))
+        verified(answer.text.replace("unexplained", "explained"), keys.verifier(context.keys, TOPIC))
     saved = browser.get(f"/coverage/sheet?{WINDOW}&save=1")
     assert saved.headers["content-disposition"] == 'attachment; filename="coverage-20260921T1700.html"'
 

@@ -76,23 +76,26 @@ def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(night: 
     assert not tags.names & {"script", "img", "link", "iframe", "object", "form"}
     assert "url(" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; 停电 (Li, 2026-09-21 17:00 CST)" in text
-    assert verdict(text) == "We were blind at times; it is known why."
+    assert verdict(text) == "All coverage gaps are explained."
 
 
 def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> None:
     text = sheet(night, signer)
-    assert verdict(text) == "We were blind at times, and 1 gap is not explained."
+    assert verdict(text) == "1 unexplained coverage gap."
     assert "2026-09-21 18:00–19:00 (1 h 00)" in text
-    assert "known and not watched: old: switched off in its file" in text
+    assert "known but not monitored: old: switched off in its file" in text
     changed = DayCheck("2026-09-21", False, "CHANGED since it was signed", "a" * 64)
-    assert verdict(sheet(night, signer, [changed])) == "The ledger is not as it was signed: this sheet proves nothing."
+    assert (
+        verdict(sheet(night, signer, [changed]))
+        == "The coverage log was changed after it was signed: this report proves nothing."
+    )
 
 
 def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(night: Alert, signer: Signer, known: Verifier, context) -> None:
     text = sheet(night, signer)
     assert verified(text, known) == signer.name
     for wrong in (
-        text.replace("1 gap is", "0 gaps are"),
+        text.replace("1 unexplained", "0 unexplained"),
         text + " ",
         text.replace("</html>", ""),
         "",

@@ -100,7 +100,7 @@ def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: 
 def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, context: Context) -> None:
     alert.at(NINE + 15.5 * HOUR)
     signing.turn()
-    assert str(stands(alert, context).said) == "not signed yet: the day is not over"
+    assert str(stands(alert, context).said) == "not signed yet: the day has not ended"
     for hours in (16, 17, 18, 30):
         alert.at(NINE + hours * HOUR)
         signing.turn()
@@ -122,13 +122,13 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     assert not stands(alert, context).holds
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([sheet.model_copy(update={"digest": "0" * 64})])
-    assert str(stands(alert, context).said) == "signed by nobody: the sheet was changed"
+    assert str(stands(alert, context).said) == "invalid signature: the report was changed"
 
 
 def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signing: Sheets, context: Context) -> None:
     signing.turn()
     alert.hear(beat(NINE + 2 * HOUR))
-    assert str(stands(alert, context).said).startswith("open again, more was heard of it")
+    assert str(stands(alert, context).said).startswith("changed by later heartbeats")
     signing.turn()
     assert stands(alert, context).holds
     alert.at(NINE + DAY + HOUR)
@@ -153,7 +153,7 @@ def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
     assert abs(held.stamped_at - dt.datetime.now(dt.UTC)) < timedelta(minutes=2)
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     alert.store.put([sheet.model_copy(update={"stamp": sheet.stamp[:-40] + "A" * 40})])
-    assert str(stands(alert, context, signing.stamper).said).endswith("with a time stamp that does not hold")
+    assert str(stands(alert, context, signing.stamper).said).endswith("with an invalid time stamp")
     alert.store.put([sheet])
     stranger = ec.generate_private_key(ec.SECP256R1())
     other = x509.load_pem_x509_certificate(certificate("root", "root", stranger, stranger, ca=True))

@@ -92,8 +92,8 @@ def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_p
     ("keys", "typed", "said"),
     [
         (["li"], "correct horse 1", "two officers open evidence together"),
-        (["li", "li"], "correct horse 1\ncorrect horse 1", "the keys given are not those two"),
-        (["li", "zhao"], "correct horse 1\ncorrect horse 3", "the keys given are not those two"),
+        (["li", "li"], "correct horse 1\ncorrect horse 1", "the given keys are not theirs"),
+        (["li", "zhao"], "correct horse 1\ncorrect horse 3", "the given keys are not theirs"),
         (["li", "wang"], "correct horse 1\nwrong", "another passphrase"),
     ],
 )
@@ -105,7 +105,7 @@ def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(data, tmp_pa
     assert said in str(refused.exception)
     assert "vexTrout" not in refused.output
     assert [action for action, _, _ in audited(data)] in ([], ["evidence.refused"])
-    assert ("not those two" in said) == bool(audited(data))
+    assert ("not theirs" in said) == bool(audited(data))
 
 
 def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, run):
@@ -162,13 +162,13 @@ def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
 def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault, run, store, clock):
     said = run("incidents", "hold", A, *CASE)
     assert said.exit_code == 0, said.output
-    assert "with its sealed evidence (2 here)" in said.output
+    assert "with its evidence (2 here)" in said.output
     assert held(store) == {A}
     assert [item.head.finding for item in vault.items() if item.held] == ["f1d0", "f1d1"]
     assert "held" in run("evidence", "list").output
     later = clock.as_clock().now() + timedelta(days=400)
     assert vault.expire(180, clocks_at(later)) == 1
-    assert "with its sealed evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
+    assert "with its evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
     assert held(store) == set()
     assert vault.expire(180, clocks_at(later)) == 2
     assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
@@ -192,8 +192,8 @@ def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
 
 
 def test_what_cannot_be_held_or_released_is_said(vault, run):
-    assert "no incident of that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
-    assert "not held" in str(run("incidents", "hold", A, "--end", *CASE).exception)
+    assert "no incident with that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
+    assert "not on hold" in str(run("incidents", "hold", A, "--end", *CASE).exception)
 
 
 def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
@@ -243,7 +243,7 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
     expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=5_000)))
     assert store.get(Exposure, "e2") is not None
     assert store.get(Incident, "INC-B") is not None
-    with pytest.raises(ConfigError, match="not held"):
+    with pytest.raises(ConfigError, match="not on hold"):
         holds.release("INC-B", by="Li", case="7", reason="closed")
     holds.set("INC-B", by="Li", case="8", reason="another case")
     assert holds.release(A, by="Li", case="7", reason="closed") == 2

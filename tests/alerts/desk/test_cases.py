@@ -56,7 +56,7 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     said = cases.acknowledge("INC-A", by="Li Wei")
     assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
     title = regimes()["pboc-2025"].title
-    assert said.words() == f"INC-A: acknowledged by Li Wei. This starts: {title} (brief report), {title} (first report)"
+    assert said.words() == f"INC-A: acknowledged by Li Wei. Deadlines started: {title} (brief report), {title} (first report)"
     assert queue.page(QueueFilter()).rows[0].item.running == said.clocks
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 
@@ -93,7 +93,7 @@ def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, du
 def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
     told(store, "INC-A", clock.as_clock().now())
-    with pytest.raises(QueryError, match=r"its deadlines run: .*\(brief report\), .*\(first report\)"):
+    with pytest.raises(QueryError, match=r"reporting deadlines are open: .*\(brief report\), .*\(first report\)"):
         cases.decide("INC-A", "resolved", by="Li Wei")
     assert ids(queue) == ["INC-A"]
     cases.decide("INC-A", "reported pboc-2025 first", by="Li Wei")
@@ -118,7 +118,7 @@ def test_closing_several_refuses_those_whose_clocks_run_by_name(store, cases, qu
     title = regimes()["pboc-2025"].title
     clocks = f"{title} (brief report), {title} (first report)"
     waive = "Record the reports, or have a lead and the DPO waive them"
-    assert said[0].words() == f"INC-A: its deadlines run: {clocks}. {waive}"
+    assert said[0].words() == f"INC-A: reporting deadlines are open: {clocks}. {waive}"
     assert ids(queue) == ["INC-A", "INC-C"]
     excused = cases.several(["INC-A"], lambda id_: cases.close(id_, "false_positive", by="Li Wei", reason="chance"))
     assert refused(excused)
@@ -174,7 +174,7 @@ def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
 
 def test_a_takedown_goes_from_state_to_state(store, cases):
     store.put([one := incident("INC-A")])
-    with pytest.raises(QueryError, match="gone after: asked for, sent, back again; this one is not asked for"):
+    with pytest.raises(QueryError, match="removed only after: requested, sent, back again; now: not requested"):
         cases.takedown("INC-A", "gone", by="Li Wei")
     for state in ("asked", "sent", "gone", "back", "sent"):
         assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {STATES[state]}"
@@ -197,7 +197,7 @@ def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it
     fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(10), people="bcd", site="forum")])
     a, b = incident_id("f"), incident_id("g")
     assert store.get(Incident, a).sightings == 2
-    assert "own within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
+    assert "incident within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
     returns.turn()
     kept, new = store.get(Incident, a), store.get(Incident, b)
     assert (kept.customers, kept.sightings, kept.sites) == (3, 1, ("paste",))
@@ -212,7 +212,7 @@ def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it
 
 def test_the_only_sighting_cannot_be_detached(store, cases, clock):
     fold_all(store, clock, [finding("f", range(20), people="abc")])
-    with pytest.raises(QueryError, match="all that there is"):
+    with pytest.raises(QueryError, match="the only sighting"):
         cases.detach(incident_id("f"), "f", by="Li Wei", note="x")
     with pytest.raises(QueryError, match="0 of its sightings"):
         cases.detach(incident_id("f"), "zz", by="Li Wei", note="x")

@@ -23,7 +23,7 @@ def test_a_title_says_what_how_many_and_where(browser, store):
 def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     text = browser.get("/incidents/INC-A").text
-    assert "This starts: PIPL Art. 57 (first report)" in text
+    assert "Deadlines started: PIPL Art. 57 (first report)" in text
     answer = browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
     assert answer.status_code == 303
     assert "This starts" not in browser.get("/incidents/INC-A").text
@@ -94,7 +94,7 @@ def test_a_letter_asks_for_the_posts_that_are_there(browser, store, clock):
     store.put([seen.model_copy(update=gone)])
     refused = browser.post(f"/incidents/{incident_id('f')}/letter", {"lang": "en"})
     assert refused.status_code == 400
-    assert "All posts of this incident are gone" in refused.text
+    assert "All posts of this incident have been removed" in refused.text
 
 
 def test_addresses_need_a_case_and_a_reason(browser, store):

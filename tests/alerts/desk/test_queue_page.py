@@ -17,7 +17,7 @@ def test_a_series_is_one_row_which_leads_to_the_others(browser, store):
     store.put([incident(f"INC-{n}", series=("@0a1b2c3d",), authors=("@0a1b2c3d",)) for n in range(4)])
     text = browser.get("/").text
     assert len(shown(text)) == 1
-    assert "+3 of this seller" in text
+    assert "+3 by this seller" in text
     assert "seller=%400a1b2c3d" in text
 
 

@@ -41,7 +41,7 @@ def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
 
 
 def test_it_is_listed_lifted_and_listed_as_lifted(run):
-    assert run("suppressions").stdout == "Nothing is silenced.\n"
+    assert run("suppressions").stdout == "Nothing is suppressed.\n"
     run(*SILENCE)
     (one,) = rows(run("suppressions", "--json"))
     assert (one["state"], one["site"], "sketch" in one) == ("in force", "paste", False)
@@ -65,7 +65,7 @@ def test_one_past_its_time_is_listed_only_when_asked_for(run, clock):
 def test_tenant_days_and_reason_must_be_given(run, left_out, context):
     place = SILENCE.index(left_out)
     done = run(*SILENCE[:place], *SILENCE[place + 2 :])
-    assert done.exit_code == 2 or "--tenant and --days are needed" in str(done.exception)
+    assert done.exit_code == 2 or "--tenant and --days are required" in str(done.exception)
     assert not list(audit.entries(context.data / "audit"))
 
 
@@ -73,7 +73,7 @@ def test_background_is_counted_by_site_and_rule(run, store, clock):
     told = [
         finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",)) for n, site in enumerate(("shop", "shop", "shop", "bbs"))
     ]
-    assert run("suppressions", "--background").stdout == "No background.\n"
+    assert run("suppressions", "--background").stdout == "No benign posts.\n"
     fold_all(store, clock, [one.model_copy(update={"statistics": post().statistics}) for one in told])
     assert [
         (row["site"], row["rule"], row["posts"], row["customers"]) for row in rows(run("suppressions", "--background", "--json"))

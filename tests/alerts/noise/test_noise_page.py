@@ -30,10 +30,10 @@ def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser,
     answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, "what": what})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/incidents/{A}")
     page = browser.get(f"/incidents/{A}").text
-    assert "Silenced" in page
+    assert "Suppressed" in page
     assert "by Li Wei until 2026-10-21" in page
     assert "/silence" not in page
-    assert '<span class="chip">silenced</span>' in browser.get("/").text
+    assert '<span class="chip">suppressed</span>' in browser.get("/").text
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, 
     assert all(word in page for word in (one.id, "Li Wei", "招聘帖", f"/suppressions/{one.id}/lift"))
     assert browser.post(f"/suppressions/{one.id}/lift", {"reason": ""}).status_code == 400
     assert browser.post(f"/suppressions/{one.id}/lift", {"reason": "over"}).status_code == 303
-    assert "Nothing is silenced" in browser.get("/noise").text
+    assert "Nothing is suppressed" in browser.get("/noise").text
     assert browser.post(f"/suppressions/{one.id}/lift", {"reason": "over"}).status_code == 400
 
 
@@ -102,7 +102,7 @@ def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser
     asked = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
     page = browser.post("/exposed", asked).text
     assert "No record of this value" in page
-    assert "Seen alone" in page
+    assert "Found on its own" in page
     assert PHONE not in page
     told = browser.post("/v1/exposed", json=asked).json()
     assert (told["exposed"], told["found"]) == (False, [])

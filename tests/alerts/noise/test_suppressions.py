@@ -177,7 +177,7 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
     ("tenant", "conditions", "more", "told"),
     [
         ("bank", {}, {}, "at least one of"),
-        ("", {"site": "paste"}, {}, "name a tenant"),
+        ("", {"site": "paste"}, {}, "specify a tenant"),
         ("bank", {"site": "paste"}, {"days": 0}, "1 to 180 days"),
         ("bank", {"site": "paste"}, {"days": MOST_DAYS + 1}, "1 to 180 days"),
         ("bank", {"site": "paste"}, {"reason": " "}, "needs a reason"),
@@ -187,7 +187,7 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
         ("bank", {"author": "zhuge_wenzhao"}, {}, "as an incident shows it"),
         ("bank", {"channel": "诸葛的群"}, {}, "as an incident shows it"),
         ("bank", {"site": "诸葛的群"}, {}, "as an incident shows it"),
-        ("bank", {"incident": "INC-NONE"}, {}, "no incident of that id"),
+        ("bank", {"incident": "INC-NONE"}, {}, "no incident with that id"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(store, desk, context, tenant, conditions, more, told):

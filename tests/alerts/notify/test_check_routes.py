@@ -23,7 +23,7 @@ def told(data: Path, text: str, *tenants: str) -> str:
 
 
 def test_where_nothing_is_configured_nobody_is_told_which_is_a_fault(data) -> None:
-    with pytest.raises(ConfigError, match=r"^nobody is told of any incident, however grave: "):
+    with pytest.raises(ConfigError, match=r"^no recipient for any incident: "):
         told(data, "[notify]\n")
 
 
@@ -37,8 +37,8 @@ def test_who_is_told_is_said(data) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (SOC, r"^nobody is told of any incident: no \[notify.routes.…\] leads to soc$"),
-        (SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n', "^nobody is told of incidents of shop: no route is for them$"),
+        (SOC, r"^no recipient for any incident: no \[notify.routes.…\] leads to soc$"),
+        (SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n', "^no recipient for incidents of shop: no route matches$"),
     ],
 )
 def test_what_is_configured_and_tells_nobody_is_a_fault(data, text, said) -> None:

@@ -49,7 +49,7 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
     lines = made.text().splitlines()
     assert lines[:3] == [
         "HIGH  INC-A  new",
-        "16 posts of one seller in 8 incidents: also INC-000, INC-001, INC-002, INC-003, INC-004 +2",
+        "16 posts by one seller in 8 incidents: also INC-000, INC-001, INC-002, INC-003, INC-004 +2",
         f"{PAGE}/incidents/INC-A",
     ]
     assert [line.split("  ")[1] for line in lines if "  " in line] == ["INC-A", "INC-B", "INC-C"]

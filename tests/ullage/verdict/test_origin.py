@@ -226,7 +226,7 @@ def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object)
 def test_bait_names_who_leaked_it() -> None:
     origin = judge(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))[1]
     assert (origin.verdict, origin.label, origin.canaries) == ("partner", "短信通道甲", ("短信通道甲",))
-    assert "bait that was given only to one party is in a verified row: an indication" in told(
+    assert "a honeytoken that only one party received is in a verified row: an indication" in told(
         bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100)
     )
 

@@ -27,7 +27,7 @@ def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
         ('all = ["PHONE", "LOAN"]', 'all = ["PHONE", "LOANS"]', r"scenario\.8\.ways\.0\.all"),
         ("share = 0.3", "share = 1.3", r"corroboration\.share: .*less than or equal to 1"),
         ("unmatched_cap = 45", "unmatched = 45", r"exposure\.unmatched_cap: Field required"),
-        ("free = 1", "free = 1\nother = 2", r"spread\.other: there is no such knob"),
+        ("free = 1", "free = 1\nother = 2", r"spread\.other: unknown setting"),
         ('severity = "noise"', 'severity = "grave"', r"severity\.row\.0\.severity"),
     ],
 )

@@ -118,7 +118,7 @@ class Examiner:
             if group is None:
                 return f"{sum(end[part] - first[part] for part in parts)} there"
             read = _committed(address, parts, group)
-            return f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} unread by {group}"
+            return f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} waiting for {group}"
 
     def close(self) -> None:
         """Release the connections."""
