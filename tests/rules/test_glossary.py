@@ -1,0 +1,169 @@
+"""Pages, messages, help texts, alert rules, metrics and documents use the words of `docs/glossary.md`, none that it rejects."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+import yaml
+
+from deploy.documents.metrics import exposed
+from tests.messages import known
+from ullage import cli
+
+ROOT = Path(__file__).parents[2]
+GLOSSARY = ROOT / "docs" / "glossary.md"
+DOCUMENTS = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
+]
+TABLES = [path for folder in ("alerts", "ullage", "deploy/grafana") for path in sorted((ROOT / folder).rglob("*.toml"))]
+TEMPLATES = sorted((ROOT / "alerts").rglob("templates/*.html"))
+NOT_PROSE = re.compile(
+    r"```.*?```|^ {4}.*?$|`(?:[^`\n]|\n(?!\n))*`|<code>.*?</code>|<!--.*?-->|\]\([^)\n]*\)|%\(\w+\)s"
+    r"|<style>.*?</style>|\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}|<[^>\n]*>"
+    r"|\b[\w.-]+(?:/[\w.*-]+)+|\[\w+\.[\w.]+\]|\b\w+_\w+\b|\b\w*\.\w+\b|unix epoch",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+"""Code, placeholders, mark-up and paths: they name an interface."""
+ONE_MEANING = frozenset(
+    (
+        "acknowledged", "affected customer", "assess", "audit log", "benign post", "canary post", "coverage gap", "coverage log",
+        "coverage report", "crawl host", "customer list", "customer registry", "encrypted", "evidence", "export",
+        "exposure score", "false positive", "full coverage", "grouped", "heartbeat", "honeytoken", "imported", "keyed hash",
+        "leak source", "outstanding report", "permission", "reporting deadline", "scenario", "seller", "severity", "suppressed",
+        "takedown", "tenant", "token",
+    )
+)  # fmt: skip
+"""Terms that mean one thing wherever they stand; "match" is also a service and "site" also any web site."""
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+class Entry(NamedTuple):
+    """A line of the glossary."""
+
+    term: str
+    chinese: str
+    rejected: tuple[str, ...]
+
+
+def entries() -> list[Entry]:
+    """All lines of the glossary's table."""
+    rows = [line[1:-1].split("|") for line in GLOSSARY.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return [Entry(term, chinese, tuple(filter(None, words.split(", ")))) for term, chinese, _, words in rows[2:]]
+
+
+def pattern(words: list[str]) -> re.Pattern[str]:
+    """Finds any of `words`: English ones as whole words, Chinese ones anywhere."""
+    either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=len, reverse=True))
+    return re.compile(either if HAN.search(words[0]) else rf"\b(?:{either})\b", re.IGNORECASE)
+
+
+REJECTED = [word for entry in entries() for word in entry.rejected]
+ENGLISH = pattern([word for word in REJECTED if not HAN.search(word)])
+CHINESE = pattern([word for word in REJECTED if HAN.search(word)])
+
+
+def rejected_in(text: str) -> list[str]:
+    """The rejected words in `text`, each with the words beside it."""
+    prose = NOT_PROSE.sub(" ", text)
+    found = [*ENGLISH.finditer(prose), *CHINESE.finditer(prose)]
+    return [" ".join(prose[max(0, one.start() - 40) : one.end() + 40].split()) for one in found]
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """The help of every command and of its options."""
+
+    def under(path: str, command: Any) -> Iterator[tuple[str, str]]:
+        yield path, str(command.help or "")
+        for option in command.params:
+            yield f"{path} {option.name}", str(getattr(option, "help", None) or "")
+        for name, one in getattr(command, "commands", {}).items():
+            yield from under(f"{path} {name}", one)
+
+    top = typer.main.get_group(cli.app)
+    context = typer.Context(top)
+    for name in top.list_commands(context):
+        yield from under(name, top.get_command(context, name))
+
+
+def annotations() -> Iterator[tuple[str, str]]:
+    """Summary and description of every alert rule."""
+    for path in sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.y*ml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    yield rule["alert"], f"{rule['annotations']['summary']} {rule['annotations']['description']}"
+
+
+def strings(value: object) -> Iterator[str]:
+    """Every sentence or Chinese text within a table."""
+    if isinstance(value, str) and (" " in value or HAN.search(value)):  # else it is a value of a closed list
+        yield value
+    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+        yield from strings(one)
+
+
+def test_every_line_of_the_glossary_is_complete_and_no_word_is_both_used_and_rejected() -> None:
+    terms = [entry.term for entry in entries()]
+    assert 60 <= len(terms) == len(set(terms))
+    assert all(HAN.search(entry.chinese) for entry in entries())
+    assert [entry for entry in entries() if rejected_in(f"{entry.term} {entry.chinese}")] == []
+    assert len(REJECTED) == len(set(REJECTED))
+
+
+def test_a_rejected_word_is_found_in_prose_and_not_in_code() -> None:
+    assert rejected_in("The desk shows\nhandles. 成案时间") != []
+    assert len(rejected_in("The desk shows\nhandles. 成案时间")) == 3
+    assert rejected_in("It is handled; `desk` and [a link](desk.md), %(desk)s, <code>desk</code>") == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_use_no_rejected_word(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    rows = text.splitlines() if document == GLOSSARY else []
+    text = "\n".join(line.rpartition("|")[0].rpartition("|")[0] if line.startswith("|") else line for line in rows) or text
+    assert rejected_in(text) == []
+
+
+def test_pages_and_messages_use_no_rejected_word() -> None:
+    found = {message.id: rejected_in(f"{message.id}\n{message.string}") for message in known() if message.id}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_templates_use_no_rejected_word(template: Path) -> None:
+    assert rejected_in(template.read_text(encoding="utf-8")) == []
+
+
+def test_help_texts_use_no_rejected_word() -> None:
+    found = {name: rejected_in(text) for name, text in helps()}
+    assert len(found) > 200, "too few: this looks at nothing"
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_alert_rules_and_metrics_use_no_rejected_word() -> None:
+    texts = [*annotations(), *((metric.name, metric.help) for metric in exposed())]
+    assert len(texts) > 100, "too few: this looks at nothing"
+    assert [(name, words) for name, text in texts if (words := rejected_in(text))] == []
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
+def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None:
+    texts = strings(tomllib.loads(table.read_text(encoding="utf-8")))
+    assert [words for text in texts if (words := rejected_in(text))] == []
+
+
+@pytest.mark.parametrize("entry", [entry for entry in entries() if entry.term in ONE_MEANING], ids=lambda entry: entry.term)
+def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
+    term = re.compile(rf"\b{entry.term}s?\b", re.IGNORECASE)
+    texts = {str(message.id): str(message.string) for message in known() if message.id}
+    found = {english: chinese for english, chinese in texts.items() if term.search(NOT_PROSE.sub(" ", english))}
+    assert found, "no message has this term: take it off the list"
+    assert {english: chinese for english, chinese in found.items() if entry.chinese not in chinese} == {}
