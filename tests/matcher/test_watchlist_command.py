@@ -267,12 +267,12 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     ullage("watchlist", "load", export, "--tenant", "bank")
     before = handles(context, phone(3))
     assert "no newer key generation with a list" in str(rotate("--retire").exception)
-    assert "epoch 2 is open" in rotate().stdout
+    assert "key generation 2 is open" in rotate().stdout
     assert "no newer key generation with a list" in str(rotate("--retire").exception)
     assert handles(context, phone(3)) == before
     ullage("watchlist", "load", export, "--tenant", "bank")
     assert [e.number for e in installation.load(context)[0].epochs] == [1, 2]
-    assert "epoch 1 is destroyed" in rotate("--retire").stdout
+    assert "key generation 1 is destroyed" in rotate("--retire").stdout
     assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
     assert not context.keys.exists("bank/match-1.key")
     assert handles(context, phone(3)) == before
