@@ -25,7 +25,7 @@ from ullage.custody.vault import Vault, VaultHeader
 from ullage.errors import UllageError
 from ullage.records import Finding
 from ullage.runtime.worker import Bug, attempt
-from ullage.settings import EVIDENCE, Context
+from ullage.settings import Context
 
 SEVERITIES = ("high", "statutory")
 """Of a finding whose capture is sealed."""
@@ -45,7 +45,7 @@ class Keeper:
 
     def __post_init__(self) -> None:
         settings = self.context.settings
-        self.vault = Vault(self.context.data / EVIDENCE)
+        self.vault = Vault(self.context.data / settings.evidence.folder)
         wanted = any(tenant.evidence for tenant in settings.tenants.values())
         self._pair = pair_of(self.context.keys, settings.evidence.officers) if wanted else None
         self._size = self.vault.size()
@@ -108,7 +108,7 @@ def check(context: Context) -> str:
     ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is damaged.
     """
     on = sorted(name for name, tenant in context.settings.tenants.items() if tenant.evidence)
-    kept = f"{Vault(context.data / EVIDENCE).check()} kept"
+    kept = f"{Vault(context.data / context.settings.evidence.folder).check()} kept"
     if not on:
         return f"off, {kept}"
     pair = pair_of(context.keys, context.settings.evidence.officers)

@@ -102,6 +102,13 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 """What stands before the digest of an image, a package or a file."""
 
 
+def _alike(place: int) -> bytes:
+    """A gate for a number in groups that has a letter for the digit at `place`."""
+    signs = ["[1Il|]", *[LOOKALIKE] * 10]
+    signs[place] = "[OoIl|SBZ]" if place else "[Il|]"
+    return r"[ .\-]".join("".join(signs[first:last]) for first, last in ((0, 3), (3, 7), (7, 11))).encode()
+
+
 @cache
 def patterns() -> SearchPatterns:
     """Gates: what hides beside a digit; padded base64."""
@@ -111,7 +118,7 @@ def patterns() -> SearchPatterns:
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
-        rb"[1Il|][0-9OoIl|SBZ]{2}[ .\-][0-9OoIl|SBZ]{4}[ .\-][0-9OoIl|SBZ]{4}",
+        *map(_alike, range(11)),
         rf"[A-Za-z0-9] ?[*$%&^~!,;|\t] ?{PROVIDERS}".encode(),
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 
