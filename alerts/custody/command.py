@@ -21,7 +21,7 @@ from ullage.custody.officers import make_officer
 from ullage.custody.vault import Vault, VaultItem
 from ullage.display.screen import AsJson, print_list
 from ullage.errors import ConfigError
-from ullage.settings import EVIDENCE, Context
+from ullage.settings import Context
 
 evidence = typer.Typer(no_args_is_help=True, help="Open encrypted posts with the keys of two officers; list them; make a key.")
 Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
@@ -30,7 +30,7 @@ INCIDENT = "INC-"
 
 def vault_of(context: Context) -> Vault:
     """The folder of the settings."""
-    return Vault(context.data / EVIDENCE)
+    return Vault(context.data / context.settings.evidence.folder)
 
 
 @evidence.command("keygen")

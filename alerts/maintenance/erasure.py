@@ -25,7 +25,7 @@ from ullage.custody.vault import Vault
 from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.lookup.tombstones import EVERYBODY, SETTLED, tombstone
 from ullage.running_time import ClockReading
-from ullage.settings import EVIDENCE, Context
+from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
 
@@ -44,7 +44,7 @@ def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore
 
 
 def _vault(context: Context) -> Vault:
-    return Vault(context.data / EVIDENCE)
+    return Vault(context.data / context.settings.evidence.folder)
 
 
 def _hinders(context: Context, order: Order) -> Iterator[str]:

@@ -41,7 +41,7 @@ from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records.heartbeat import STATES
 from ullage.settings import Context
-from ullage.settings.roles import CollectSettings, IntakeSettings
+from ullage.settings.roles import IntakeSettings
 
 GOOD = """service = "matrix"
 address = "#loans:example.org"
@@ -100,9 +100,8 @@ def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context
         assert roles() == roles() == ["collect matrix", "collect xmpp", "collect telegram"]
     told = sorted(one["error"].partition("channels.d/")[2][:15] for one in logs)
     assert told == ["bad.toml: acces", "worse.toml: is "]
-    off, on = CollectSettings(run=False), IntakeSettings(run=True)
-    context.settings = context.settings.model_copy(update={"collect": off, "intake": on})
-    assert roles_of(context)() == ["intake"]
+    context.settings = context.settings.model_copy(update={"intake": IntakeSettings(run=True)})
+    assert roles_of(context)() == ["intake", "collect matrix", "collect xmpp", "collect telegram"]
 
 
 def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:

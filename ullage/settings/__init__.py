@@ -5,7 +5,7 @@ Read once, by the command line, and passed down as values. Each knob has a defau
 """
 
 from ullage.settings.context import Context
-from ullage.settings.knobs import EVIDENCE, LOOPBACK, SITES, TENANT
+from ullage.settings.knobs import LOOPBACK, SITES, TENANT
 from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
 from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
@@ -13,7 +13,6 @@ from ullage.settings.root import FILE, Settings, load
 from ullage.settings.tenant import Entity, Language, Tenant
 
 __all__ = [
-    "EVIDENCE",
     "FILE",
     "LOOPBACK",
     "SITES",

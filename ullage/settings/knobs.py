@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ullage.files.faults import quoted
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SITES, EVIDENCE = "sites.d", "evidence"
-"""Folders in the data folder: of site files, and of sealed files."""
+SITES = "sites.d"
+"""The folder of site files in the data folder."""
 TENANT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """Names of tables: tenants, channels, routes."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
