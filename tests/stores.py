@@ -16,8 +16,7 @@ import pytest
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, Versions, WriteResult, open_store
-from alerts.store.mapping import index_name
-from alerts.store.rights import roles
+from alerts.store.elasticsearch_cluster import index_name, roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from ullage.errors import ConfigError, UnavailableError
 

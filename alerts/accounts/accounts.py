@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alerts.accounts.roles import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, permissions_of
-from alerts.accounts.sessions import digest
+from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, permissions_of
+from alerts.accounts.passwords import digest
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction

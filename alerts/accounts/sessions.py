@@ -1,4 +1,14 @@
-"""Sessions: somebody who has logged in, as a random id in a cookie of which only a digest is kept, in memory.
+"""Keep sessions, know devices, and slow down guessing.
+
+A browser that has logged in by password keeps a cookie: a random name, and that name authenticated under what is kept of the
+password (Argon2id's digest, which nobody has but search). It opens nothing, ends with the password, and nothing of it is stored.
+
+Nobody locks anybody else out. What is counted is an account as tried from one source, each source over all names, and, slowly,
+an account as tried from everywhere. A device on which the person has logged in before (`alerts.accounts.sessions`) is counted by
+itself and waits for none of these; nor does a password that an operator has made wait for what is tried from everywhere.
+
+A name that there is not is treated as one that there is, so that what is locked says nothing of who is known. An attempt counts
+before it is judged: many at once are no way around. What is in memory is bounded, and forgotten after an hour without attempts.
 
 One is over when it is not used for a while, after some hours however much it is used, when its person logs out, and as soon as
 the account changes: it holds the account's number of changes at which it began. One for whose person an identity provider vouches
@@ -8,11 +18,129 @@ is over much sooner, and the provider is asked again: what it says may have chan
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from alerts.accounts.accounts import User, key_of
+from alerts.accounts.passwords import digest
 from ullage.clock import Clock
+from ullage.runtime.allowance import LimitedError
+
+COOKIE, SECURE_COOKIE = "ullage_device", "__Host-ullage_device"
+SECONDS = 400 * 86_400
+"""So long a browser keeps it at most (RFC 6265bis)."""
+LONGEST = 200
+
+
+def new_device(user: User) -> str:
+    """What a browser keeps of a login of `user`."""
+    name = secrets.token_urlsafe(16)
+    return f"{name}.{_mac(user, name)}"
+
+
+def device_in(user: User | None, kept: str) -> str:
+    """The name of the device that keeps this of a login of `user`; "" for anything else."""
+    name, _, mac = kept[:LONGEST].partition(".")
+    if user is None or not user.digest or not hmac.compare_digest(mac.encode(), _mac(user, name).encode()):
+        return ""
+    return name
+
+
+def _mac(user: User, name: str) -> str:
+    assert user.digest is not None
+    return hmac.digest(user.digest.encode(), f"ullage device\x1f{key_of(user.name)}\x1f{name}".encode(), hashlib.sha256).hex()
+
+
+OF_ACCOUNT, OF_SOURCE, OF_ALL = 5, 20, 100
+"""Wrong ones in a row before the first wait: of an account from a source or device, of a source, of an account from anywhere."""
+FIRST_WAIT, LONGEST_WAIT = 15.0, 900.0
+FORGOTTEN_AFTER = 3600.0
+MOST = 10_000
+"""Of each of these."""
+MESSAGE = "too many attempts to log in"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody tries a password of `account` from `source`; on a `device` that the account's person was on before, "" for none.
+
+    `is_made` says that the password is one that an operator has made, which nobody guesses.
+    """
+
+    account: str
+    source: str
+    device: str = ""
+    is_made: bool = False
+
+    def counted(self) -> Iterator[tuple[str, str, int]]:
+        """By what it is counted: what that is, its name, and how many are free."""
+        if self.device:
+            yield "device", f"{self.account}\n{self.device}", OF_ACCOUNT
+            return
+        yield "source", self.source, OF_SOURCE
+        yield "account from a source", f"{self.account}\n{self.source}", OF_ACCOUNT
+        if not self.is_made:
+            yield "account", self.account, OF_ALL
+
+
+@dataclass(slots=True)
+class _Tries:
+    count: int = 0
+    until: float = 0.0
+    last: float = 0.0
+    was_told: bool = False
+
+
+class Attempts:
+    """Counts them. Threads share it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._tries: dict[str, dict[str, _Tries]] = {}
+
+    def begin(self, attempt: Attempt) -> None:
+        """Count an attempt; LimitedError, `is_first` once, while it has to wait: what waits makes nothing else be counted."""
+        now = self._clock.monotonic()
+        with self._lock:
+            counted = [*attempt.counted()]
+            waits = [tries for kind, name, _ in counted if (tries := self._tries.get(kind, {}).get(name)) and tries.until > now]
+            if waits:
+                is_first = not all(tries.was_told for tries in waits)
+                for tries in waits:
+                    tries.was_told = True
+                raise LimitedError(MESSAGE, max(tries.until for tries in waits) - now, is_first=is_first)
+            for kind, name, free in counted:
+                tries = self._of(kind, name, now)
+                tries.count, tries.last = tries.count + 1, now
+                if tries.count >= free:
+                    tries.until = now + min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries.count - free, 16))
+                    tries.was_told = False
+
+    def right(self, attempt: Attempt) -> None:
+        """Take an attempt back that was right: the account begins anew there, and the source has one fewer."""
+        with self._lock:
+            for kind, name, free in attempt.counted():
+                known = self._tries.get(kind, {})
+                if kind != "source":
+                    known.pop(name, None)
+                elif tries := known.get(name):
+                    tries.count = max(0, tries.count - 1)
+                    tries.until = tries.until if tries.count >= free else 0.0
+
+    def _of(self, kind: str, name: str, now: float) -> _Tries:
+        """The tries of something; those heard of longest ago are forgotten where there are too many of its kind."""
+        known = self._tries.setdefault(kind, {})
+        tries = known.pop(name, None)
+        if tries is None or now - tries.last > FORGOTTEN_AFTER:
+            tries = _Tries(last=now)
+        known[name] = tries
+        if len(known) > MOST:
+            del known[next(iter(known))]
+        return tries
+
 
 MOST_SESSIONS, MOST_OF_ONE = 1_000, 20
 """Of all, and of one account: whoever logs in over and over ends sessions of their own."""
@@ -82,8 +210,3 @@ class Sessions:
         """End the session of that name."""
         with self._lock:
             self._sessions.pop(name, None)
-
-
-def digest(secret: str) -> str:
-    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

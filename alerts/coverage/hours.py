@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from itertools import repeat
 from typing import Literal, NamedTuple
 
-from alerts.coverage.ledger import last_days
+from alerts.coverage import last_days
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
+from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from alerts.coverage import render
-from alerts.coverage.hours import CoverageHour, CoverageWindow
-from alerts.coverage.sheet import DayCheck
-from alerts.language import TAGS, catalogue, translated
+from alerts.coverage import view
+from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.signed_days import ROLE, DayCheck, stamper_of, standings
+from alerts.coverage.view import read_time
+from alerts.deadlines.schedule import FRESH, known, reports
+from alerts.records import GapReason, Incident, SiteDay
+from alerts.records.decision import checked_ground
+from alerts.records.document import Excerpt
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.translation import TAGS, catalogue, translated
 from ullage import __version__
+from ullage.audit import Trail
 from ullage.display.render import safe
+from ullage.errors import ConfigError
 from ullage.phrase import Phrase, marked
 from ullage.records.hours import WHY
-from ullage.security.signed_sheet import END, signed
+from ullage.security import keys
+from ullage.security.signed_sheet import END, TOPIC, signed
 from ullage.security.signing import Signer
-from ullage.settings import Language
+from ullage.settings import Context, Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +66,12 @@ def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigi
     letters = dict.fromkeys(x for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
     gaps = [
         {
-            "when": render.span(one.since, one.until, made.zone),
-            "sites": render.whose(one, len(seen.rows), most=len(seen.rows)),
-            "why": render.reasons(one),
+            "when": view.span(one.since, one.until, made.zone),
+            "sites": view.whose(one, len(seen.rows), most=len(seen.rows)),
+            "why": view.reasons(one),
             "explained": one.explained,
         }
-        for one in render.together(seen.gaps(), made.zone)
+        for one in view.together(seen.gaps(), made.zone)
     ]
     return {
         "since": _moment(seen.since, made.zone),
@@ -73,7 +85,7 @@ def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigi
         "blocks": list(_blocks(seen, made.zone)),
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in letters],
         "gaps": gaps,
-        "apart": list(render.apart_lines(seen)),
+        "apart": list(view.apart_lines(seen)),
         "sheets": sheets,
     }
 
@@ -89,7 +101,7 @@ class CoverageVerdict:
 
 def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
     """In a line whether we were blind."""
-    told, gaps = render.totals(seen), seen.gaps()
+    told, gaps = view.totals(seen), seen.gaps()
     more = Phrase(
         "%(sites)s sites; fully covered site-hours: %(seen)s of %(judged)s; new posts: %(posts)s.",
         sites=told["sites"],
@@ -117,14 +129,14 @@ def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict
 def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:
     """A table for every 24 hours."""
     hours = [cell.at for cell in seen.rows[0].cells] if seen.rows else []
-    for first in range(0, len(hours), render.COLUMNS):
-        some = hours[first : first + render.COLUMNS]
+    for first in range(0, len(hours), view.COLUMNS):
+        some = hours[first : first + view.COLUMNS]
         local = [at.astimezone(zone) for at in some]
         days = [(day, len(list(group))) for day, group in groupby(f"{at:%Y-%m-%d}" for at in local)]
         yield {
             "heads": [f"{at:%H}" if not at.minute else f"{at:%H:%M}" for at in local],
             "days": days,
-            "rows": [(safe(row.site), [_cell(cell) for cell in row.cells[first : first + render.COLUMNS]]) for row in seen.rows],
+            "rows": [(safe(row.site), [_cell(cell) for cell in row.cells[first : first + view.COLUMNS]]) for row in seen.rows],
             "canaries": [at in seen.canaries for at in some] if seen.canaries else [],
         }
 
@@ -138,3 +150,130 @@ def _cell(cell: CoverageHour) -> dict[str, str]:
 
 def _moment(at: datetime, zone: tzinfo) -> str:
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """Of the incidents of a time: `lag` is seconds from publication to the incident, the median and the most; None of none.
+
+    `unread` are ids of incidents of which not all was read. Reports that fell due in it, of rules whose text was read: `kept` in
+    time, `late`, and `missed`, which were not sent yet. What was decided after `known` is not in these three; None is where
+    nobody has counted them.
+    """
+
+    incidents: int
+    timed: int
+    lag: tuple[float, float] | None
+    unread: tuple[str, ...]
+    kept: int
+    late: int
+    missed: int
+    known: datetime | None
+    is_fresh: bool
+    """All that was decided until now, but for some minutes, is in what is said of reports."""
+
+
+class _NightIncident(Excerpt):
+    """What of an incident tells of a night."""
+
+    id: str
+    publish_seconds: float | None
+    incomplete: tuple[str, ...] = ()
+
+
+def night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
+    """What is known of the time from `since` until `until`."""
+    opened = list(store.excerpts(Incident, DocumentFilter(since=since, before=until), _NightIncident))
+    lags = [one.publish_seconds for one in opened if one.publish_seconds is not None]
+    unread = tuple(sorted(one.id for one in opened if one.incomplete))
+    lag = (median(lags), max(lags)) if lags else None
+    counted_until = known(store)  # before what it is said of
+    count = reports(store, since, until) if counted_until else {}
+    return Night(
+        len(opened),
+        len(lags),
+        lag,
+        unread,
+        count.get("kept", 0),
+        count.get("late", 0),
+        count.get("missed", 0),
+        counted_until,
+        counted_until is not None and now - counted_until <= FRESH,
+    )
+
+
+MOST_DAYS = 62
+LONGEST = timedelta(days=31)
+"""What one explanation may cover: who would explain a year away explains nothing."""
+LAST_NIGHT = "yesterday 18:00"
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageReader:
+    """The ledger of this machine as it is asked; times are typed and read in `zone`."""
+
+    context: Context
+    store: IncidentStore
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the hours that people type and read."""
+        return ZoneInfo(self.context.settings.coverage.zone)
+
+    def seen(self, since: str, until: str = "", site: str = "") -> CoverageWindow:
+        """What was seen in a time, of one site or of all; ConfigError says what is wrong with what was typed."""
+        now = self.context.clock.now()
+        began = read_time(since, now, self.zone)
+        ended = read_time(until, now, self.zone, ends=True) if until else now
+        if ended > now + timedelta(hours=1) or began >= ended:
+            raise ConfigError(Phrase("the end is not after the start, or is in the future"))
+        if ended - began > timedelta(days=MOST_DAYS):
+            raise ConfigError(Phrase("at most %(days)s days at once: choose a shorter period", days=MOST_DAYS))
+        if site:
+            self._require(site)
+        return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
+
+    def standings(self, seen: CoverageWindow) -> list[DayCheck]:
+        """How each day of it stands against what alert signed."""
+        now = self.context.clock.now()
+        return standings(self.store, seen.days, keys.verifier(self.context.keys, TOPIC), stamper_of(self.context), now)
+
+    def explain(
+        self, trail: Trail, since: str, until: str, *, site: str, reason: str, by: str, tenants: Collection[str] = ()
+    ) -> GapReason:
+        """Record why nothing was seen; it is in the audit log first. ConfigError or QueryError says what is wrong.
+
+        `tenants` are those that whoever says so sees, () for all.
+        """
+        now = self.context.clock.now()
+        began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
+        if not timedelta(0) < ended - began <= LONGEST:
+            raise ConfigError(Phrase("the end is not after the start, or is more than 31 days later"))
+        why = checked_ground(reason)
+        if site != EVERYWHERE:
+            self._require(site)
+        made = GapReason(
+            id=f"GAP-{secrets.token_hex(6)}", site=site, since=began, until=ended, at=now, by=by, reason=why,
+            tenants=tuple(sorted(tenants)),
+        )  # fmt: skip
+        what = f"coverage {made.id}: {site or 'all sites'}, {began.isoformat()} to {ended.isoformat()}"
+        trail.append("coverage.explain", what, actor=by, tenant="".join(tenants) if len(tenants) == 1 else "", reason=why)
+        self.store.create([made])
+        return made
+
+    def sheet(self, seen: CoverageWindow, sheets: Sequence[DayCheck], by: str, language: Language) -> tuple[str, bool]:
+        """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so."""
+        own = self.context.keys
+        is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)  # asked for elsewhere, a key would be made
+        signer = keys.signer(own, ROLE) if is_here else None
+        made = ReportOrigin(self.context.clock.now(), by, self.zone, self.zone.key, language)
+        return printed(seen, sheets, made, signer), signer is not None
+
+    def _require(self, site: str) -> None:
+        if not self.store.count(SiteDay, DocumentFilter({"site": (site,)})):
+            raise ConfigError(Phrase("the coverage log has no such site: see `ullage coverage --all`"))
+
+
+def local(at: datetime, zone: ZoneInfo) -> str:
+    """A moment as it is typed."""
+    return at.astimezone(zone).strftime("%Y-%m-%dT%H:%M")

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from apprise import Apprise, AppriseAsset, NotifyFormat
 
-from alerts.notify.channels import Channel, Opening, UndeliveredError
-from alerts.notify.message import Message
-from alerts.notify.post import handshake
+from alerts.http_post import UndeliveredError, handshake
+from alerts.notify import Message
+from alerts.notify.channels import Channel, Opening
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from alerts.clocks.deadline import half_of
+from alerts.deadlines import half_of
 from alerts.records import SEVERITIES, Incident, Notification, Severity
 from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings

@@ -1,24 +1,83 @@
-"""What one channel is owed: read from the log, grouped, sent, written back. Pure of threads: somebody calls `turn`."""
+"""Send pending notifications: one thread per channel, one process at a time.
+
+The embedded bus lets one alert process live, so it needs none of this. Behind Kafka there may be many; the store's `create` is
+the one thing that tells two of them apart. Near the end of a slot its holder claims the next one before going on, so that an
+attempt never reaches into somebody else's slot; clocks of hosts may differ by the margin. A holder that dies costs a slot.
+
+The loop that folds is never held up: it writes to the log and wakes the senders. A sender that fails over something that does
+not pass (a right, a setting) hands its error to the loop, which is where a role decides to stop.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
+import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from alerts.clocks.duties import Duties
-from alerts.incidents.status import CLOSED, UNDECIDED, standing
-from alerts.notify.channels import Channel, UndeliveredError
-from alerts.notify.message import IncidentSummary, Message, MessageEntry, message, message_id
+from prometheus_client import CollectorRegistry
+
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
+from alerts.http_post import UndeliveredError
+from alerts.notify import IncidentSummary, Message, MessageEntry, message, message_id
+from alerts.notify.channels import TIMEOUT_SECONDS, Channel, open_channel
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import Muted, by_message, presses, repeat
-from alerts.records import Decision, Incident, Notification
+from alerts.notify.plan import Muted, by_message, channels_for, plan, presses, repeat
+from alerts.records import Claim, Decision, Incident, Notification
 from alerts.store import MAX_PAGE, DocumentFilter, IncidentStore
+from alerts.store.queries import CLOSED, UNDECIDED, last_decisions
 from ullage import log
 from ullage.clock import Backoff, Clock
-from ullage.settings import NotifySettings
+from ullage.errors import Action, UllageError
+from ullage.settings import Context, NotifySettings, Settings
+
+SLOT_SECONDS = 60
+MARGIN_SECONDS = 5
+
+
+@dataclass(slots=True)
+class Lease:
+    """One process's claim on one channel. `attempt` is the longest that one attempt may take, in seconds."""
+
+    channel: str
+    holder: str
+    store: IncidentStore
+    clock: Clock
+    attempt: float
+    _held: set[int] = field(default_factory=set)
+
+    def holds(self) -> bool:
+        """Claim what an attempt that begins now may reach into; asked before each message."""
+        now = self.clock.wall()
+        slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)
+        held = all(slot in self._held or self._claim(slot) for slot in slots)
+        self._let_go([slot for slot in self._held if slot < slots[0]])
+        return held
+
+    def release(self) -> None:
+        """Let another have the rest."""
+        self._let_go(list(self._held))
+
+    def _claim(self, slot: int) -> bool:
+        claim = Claim(id=self._id(slot), tenant="", incident=self.holder, at=self.clock.now())
+        if self.store.create([claim])[0]:
+            self._held.add(slot)
+        return slot in self._held
+
+    def _let_go(self, slots: list[int]) -> None:
+        if slots:
+            self.store.delete(Claim, [self._id(slot) for slot in slots])
+            self._held.difference_update(slots)
+
+    def _id(self, slot: int) -> str:
+        return f"notify:{self.channel}:{slot}"
+
 
 POLL_SECONDS = 5.0
 RETRY = timedelta(hours=24)
@@ -51,7 +110,7 @@ class Setup:
 
 @dataclass(slots=True)
 class Sender:
-    """Owns one channel. `holds` says whether this process may send on it now; see `alerts.notify.lease`."""
+    """Owns one channel. `holds` says whether this process may send on it now; see `alerts.notify.sender`."""
 
     name: str
     channel: Channel
@@ -139,7 +198,7 @@ class Sender:
     def _needed(self, some: Sequence[Notification]) -> list[Notification]:
         """Those of `some` that somebody still has to hear of; the others are marked so."""
         ids = {one.incident for one in some}
-        incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, ids)
+        incidents, decided = self.setup.store.mget(Incident, ids), last_decisions(self.setup.store, ids)
         for silent in self.setup.muted([*incidents.values()]):
             del incidents[silent]
         needed = [one for one in some if _is_needed(one, incidents.get(one.incident), decided.get(one.incident))]
@@ -244,3 +303,134 @@ def _is_needed(one: Notification, incident: Incident | None, decided: Decision |
     if decided is None or decided.status == UNDECIDED or (closed and decided.at < one.at):
         return one.why not in ("unacknowledged", "escalated") or presses(incident)
     return not closed and one.why in ("new", "raised", "grown")
+
+
+CLOSE_SECONDS = 15.0
+FLUSH_TRIES = 3
+STEPS = 3
+"""An attempt connects, sends and reads, each within the timeout."""
+
+
+def page_of(settings: Settings) -> str:
+    """The page's address as a message shows it."""
+    return settings.notify.page.rstrip("/") or f"http://{settings.search.host}:{settings.search.port}"
+
+
+@dataclass(slots=True)
+class _Running:
+    sender: Sender
+    wake: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+
+@dataclass(slots=True)
+class Notifier:
+    """Owns the senders. `plan` and `turn` are the loop's, the rest is the threads'."""
+
+    setup: Setup
+    senders: Sequence[Sender]
+    release: Callable[[], None] = lambda: None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _running: list[_Running] = field(default_factory=list)
+    _failed: list[UllageError] = field(default_factory=list)
+
+    def plan(self, incidents: Sequence[Incident]) -> None:
+        """Write down what is to be said of incidents that were just stored."""
+        setup = self.setup
+        made: list[Notification] = []
+        if setup.notify.channels:
+            made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted, setup.duties.time_left)
+        for sender in self.senders if made else ():
+            sender.hear(made)
+        for running in self._running if made else ():
+            running.wake.set()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._running = [_Running(sender) for sender in self.senders]
+        self.turn()
+
+    def turn(self) -> None:
+        """Raise what a sender could not go on from; start again a thread that a fault of ours has ended."""
+        if self._failed:
+            raise self._failed[0]
+        for running in self._running:
+            if running.thread is None or not running.thread.is_alive():
+                if running.thread is not None:
+                    log.get("alert").error("sender_died", part=running.sender.name)
+                running.thread = threading.Thread(target=self._send, args=(running,), name="notify", daemon=True)
+                running.thread.start()
+
+    def flush(self) -> None:
+        """Without threads: send what is due now, and do not wait for a channel that is down; it is tried the next time."""
+        for sender in self.senders:
+            for _ in range(FLUSH_TRIES):
+                wait = sender.turn(flush=True)
+                if not sender.owes() or self._stop.wait(wait):
+                    break
+            else:
+                log.get("alert").warning("notifications_left", part=sender.name)
+
+    def close(self) -> None:
+        """Stop; an attempt that is under way is waited for a little."""
+        self._stop.set()
+        for running in self._running:
+            running.wake.set()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for running in self._running:
+            if running.thread is not None:
+                running.thread.join(max(0.0, deadline - time.monotonic()))
+        self.release()
+
+    def _send(self, running: _Running) -> None:
+        while not self._stop.is_set():
+            running.wake.clear()
+            try:
+                wait = running.sender.turn()
+            except UllageError as error:
+                if error.action is not Action.RETRY:
+                    self._failed.append(error)
+                    return
+                log.get("alert").warning("waiting", part=running.sender.name, error=str(error))
+                wait = running.sender.backoff.next()
+            running.wake.wait(wait)
+
+
+def configured(
+    context: Context,
+    store: IncidentStore,
+    registry: CollectorRegistry,
+    muted: Muted,
+    told: Callable[[Collection[str]], None] = lambda _: None,
+) -> Notifier:
+    """What the settings want; ConfigError when a channel's secret file is missing or not as its kind needs it.
+
+    `told` is handed the ids of the incidents that somebody was just told of.
+    """
+    settings, clock = context.settings, context.clock
+    metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)
+    metrics.reached(partial(channels_for, settings.notify))
+    duties = Duties(store, context.tenant, clock)
+    work = Work(duties)
+
+    def was_told(ids: Collection[str]) -> None:
+        told(ids)
+        work.renew(ids)
+
+    setup = Setup(
+        settings.notify, page_of(settings), store, clock, metrics, muted, duties, was_told, context.running_time.believed()
+    )
+    leases: list[Lease] = []
+    senders = []
+    for name in settings.notify.channels:
+        sender = Sender(name, open_channel(name, settings.notify, context.keys, clock), setup)
+        if not settings.bus.url.startswith("sqlite:"):
+            leases.append(Lease(name, secrets.token_hex(8), store, clock, STEPS * TIMEOUT_SECONDS))
+            sender.holds = leases[-1].holds
+        senders.append(sender)
+
+    def release() -> None:
+        for lease in leases:
+            lease.release()
+
+    return Notifier(setup, senders, release)

@@ -29,14 +29,15 @@ A document says itself how a store must index it: `columns` hold one value, `set
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
-from alerts.records.decision import Decision, FraudOutcome, Hold, Suppression
+from alerts.records.decision import Audit, Decision, FraudOutcome, Hold, Notification, Suppression
 from alerts.records.document import Document
-from alerts.records.duty import HEARD, DutiesKnown, DutyRecord, clock_of
-from alerts.records.facts import (
+from alerts.records.incident import HEARD, DutiesKnown, DutyRecord, Incident, IncidentReason, WorkItem, clock_of, incident_id
+from alerts.records.sighting import (
     Background,
     Claim,
     Exposure,
     Heard,
+    Holding,
     KeyCheck,
     Original,
     PostRemoval,
@@ -44,13 +45,10 @@ from alerts.records.facts import (
     Sighting,
     claim_id,
     exposure_id,
+    holding_of,
     presence_id,
 )
-from alerts.records.holding import Holding, holding_of
-from alerts.records.incident import Incident, IncidentReason, incident_id
-from alerts.records.notification import Audit, Notification
 from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
-from alerts.records.work import WorkItem
 
 __all__ = [
     "CLASSES",

@@ -1,13 +1,43 @@
-"""What people decide: of one incident, of what nobody need be told of, of what is kept for a case. Only ever appended."""
+"""What people decide about incidents, the text they type, and who was notified."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
-from alerts.records.document import Document
-from alerts.records.words import Act, Band, Fraud, Sketched, Status
+from alerts.records.document import Document, QueryError
+from alerts.records.words import Act, Band, Fraud, News, Severity, Sketched, Status
+from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
+
+NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?")
+"""With the program behind it that says it, if one does."""
+MAX_NOTE = 500
+
+
+def checked_name(who: str) -> str:
+    """The name of the person at the page; QueryError if it is none."""
+    if not NAME.fullmatch(who.strip()) or identifier_in(who):
+        raise QueryError("your name is missing or invalid: it is needed for the record")
+    return who.strip()
+
+
+def checked_note(note: str) -> str:
+    """A note without identifiers: it is stored for years."""
+    if len(note) > MAX_NOTE:
+        raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE))
+    if what := identifier_in(note):
+        raise QueryError(Phrase("the note seems to contain %(what)s: use the customer pseudonym instead", what=Phrase(what)))
+    return note.strip()
+
+
+def checked_ground(note: str) -> str:
+    """A note that says why, for a decision that a law asks to be explained."""
+    if not note.strip():
+        raise QueryError("give the grounds in the note: the decision may have to be explained")
+    return checked_note(note)
 
 
 class Decision(Document):
@@ -97,3 +127,46 @@ class FraudOutcome(Document):
     amount: int | None = None
     currency: str = ""
     band: Band | Literal[""] = ""
+
+
+class Notification(Document):
+    """What one channel is to hear of one incident, and what became of it: the notification log, which a restart goes on from.
+
+    `what` is the severity that it tells of, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why` says so in a word. It is
+    pending until `due` at least. Those that go out together have one `message`, written before the first attempt: while
+    nobody knows whether that arrived, it is tried again under the same id.
+    """
+
+    columns = ("tenant", "incident", "channel", "outcome")
+    broad = ("channel", "outcome")
+    time = "due"
+
+    tenant: str
+    incident: str
+    at: datetime
+    due: datetime
+    channel: str
+    what: str
+    why: News
+    severity: Severity
+    published_at: MaybeMoment = None
+    """Of a first message: when the post was published that opened the incident."""
+    outcome: Literal["pending", "sent", "failed", "suppressed"] = "pending"
+    message: str = ""
+    attempts: int = 0
+    sent_at: MaybeMoment = None
+
+
+class Audit(Document):
+    """Who looked at what, and why; never the value that was looked up."""
+
+    columns = ("tenant", "who", "action")
+
+    tenant: str
+    at: datetime
+    who: str
+    action: str
+    purpose: str
+    case: str
+    kinds: tuple[str, ...] = ()
+    found: int = 0

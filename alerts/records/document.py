@@ -7,7 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ullage.errors import CorruptError
+from ullage.errors import CorruptError, UllageError
+from ullage.exits import Exit
 
 
 class Frozen(BaseModel):
@@ -74,3 +75,9 @@ def stored(kind: type[Document], id_: str, content: str | Mapping[str, Any], whe
     raise CorruptError(
         f"{where}: {kind.__name__} {id_} is damaged, or was written by a newer ullage: use that version, or restore the store"
     )
+
+
+class QueryError(UllageError):
+    """A query that cannot be answered; the message says why and never repeats it."""
+
+    exit_code = Exit.USAGE

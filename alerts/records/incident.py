@@ -1,16 +1,17 @@
-"""The incident, as its facts make it."""
+"""An incident, the customers in it, its work item, and the records of its deadlines."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Literal
 
 from pydantic import Field
 
 from alerts.records.document import Document, Frozen
-from alerts.records.words import ClockWord, Origin, Severity, Sketched, Told
+from alerts.records.words import SEVERITIES, ClockWord, Origin, Severity, Sketched, Status, Told
 from ullage.display.next_step import NextStep, next_step
 from ullage.records import Claims
 from ullage.records.base import MaybeMoment
@@ -178,3 +179,136 @@ def incident_id(finding: str) -> str:
     """The id of the incident that `finding` opens: the same at every replay. A finding's id is a keyed digest already."""
     digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
     return "INC-" + base64.b32encode(digest).decode()[:10]
+
+
+TASK = "task"
+NEVER = 2**52
+"""Stands for no time at all where times are ordered; exact in any JSON."""
+TIER = 10**11
+"""More than any second of our time."""
+
+
+class WorkItem(Document):
+    """Follows from an incident, its decisions and what was told of it (`alerts.deadlines.schedule`); nothing stands here alone.
+
+    The id is the incident's. `part` is what another incident answers for, `closed` what is closed and has no clock that runs.
+    """
+
+    columns = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
+    sets = ("sites", "kinds", "series")
+    orders = ("burns", "due", "grave", "exposure", "customers")
+    time = "opened_at"
+    broad = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
+    tallied = (("stage", "severity", "tenant"), ("stage", "assignee", "tenant"))
+    narrow = ("stage", "burns")
+    searchable = True
+
+    tenant: str
+    opened_at: datetime
+    stage: Literal["open", "closed", "part"]
+    status: Status
+    severity: Severity
+    origin: Origin
+    scenario: str
+    sites: tuple[str, ...]
+    kinds: tuple[str, ...]
+    series: tuple[str, ...]
+    exposure: int
+    customers: int
+    texts: tuple[str, ...] = ()
+    """What free text finds."""
+    assignee: str = ""
+    due_at: datetime | None = None
+    """When the next thing is due of it; None where nothing is."""
+    due_for: str = ""
+    """What that is: `task` (set by a person), `decide`, or a regime and its stage."""
+    is_sure: bool = False
+    """It is late once that has passed: nothing about it is unread or waits for a decision."""
+    running: tuple[str, ...] = ()
+    """Regime and stage of each clock that runs."""
+
+    @property
+    def due(self) -> int:
+        """The second at which it is due; without one, far away."""
+        return round(self.due_at.timestamp()) if self.due_at else NEVER
+
+    @property
+    def grave(self) -> int:
+        """How severe it is, as a number."""
+        return SEVERITIES.index(self.severity)
+
+    @property
+    def burns(self) -> int:
+        """By this the most urgent stands first: what is due, soonest first; then by severity, and of equals the oldest."""
+        if self.stage != "open":
+            return 9 * TIER - round(self.opened_at.timestamp())
+        if self.due_at:
+            return self.due
+        return (len(SEVERITIES) - self.grave) * TIER + round(self.opened_at.timestamp())
+
+    def words(self) -> Iterable[str]:
+        """Those of the incident."""
+        return self.texts
+
+    def left(self, now: datetime) -> timedelta | None:
+        """Time until it is due, negative when that has passed."""
+        return self.due_at - now if self.due_at else None
+
+
+HEARD = "heard"
+"""Stands for a stage: by its `due` somebody is to have acknowledged the incident. No rule asks for that."""
+
+
+def clock_of(tenant: str, which: str) -> str:
+    """One clock of a tenant: that of a regime, or `HEARD`."""
+    return f"{tenant} {which}"
+
+
+class DutyRecord(Document):
+    """One stage of one regime for one incident (`alerts.deadlines.schedule`); nothing stands here alone.
+
+    `since` and `due` are None while nothing is known to be due; `verified` is whether the rule's own text was read.
+    """
+
+    columns = ("tenant", "incident", "runs", "counts")
+    broad = ("tenant",)
+
+    tenant: str
+    incident: str
+    regime: str
+    """"" of `HEARD`."""
+    stage: str
+    state: Literal["running", "waiting", "conditional", "met", "waived"]
+    opened_at: datetime
+    """When the incident was."""
+    since: datetime | None = None
+    due: datetime | None = None
+    verified: bool = False
+    met_at: datetime | None = None
+    late: bool = False
+    """Met after it was due."""
+
+    @property
+    def at(self) -> datetime:
+        """When it is due, else when the incident was opened."""
+        return self.due or self.opened_at
+
+    @property
+    def runs(self) -> str:
+        """Of what runs, whose and which clock: what is due next of one is found at once; "" of all else."""
+        return clock_of(self.tenant, self.regime or self.stage) if self.state == "running" else ""
+
+    @property
+    def counts(self) -> Literal["", "kept", "late", "missed"]:
+        """As what it counts once it is due; "" of what was not asked for, and of a rule whose text was not read."""
+        if self.due is None or not self.verified:
+            return ""
+        if self.state == "met":
+            return "late" if self.late else "kept"
+        return "missed" if self.state == "running" else ""
+
+
+class DutiesKnown(Document):
+    """Until when all that was told and decided is in the duty records. There is one."""
+
+    at: datetime

@@ -17,24 +17,37 @@ What every store must do (`tests/contracts/test_incident_store.py` holds it to i
 9. `counts`, `tally` and `firsts` answer of all documents that fit, and read none of them: what a page says of fifty thousand
    incidents costs it three questions.
 10. `read` gives the version of each document as well, and a `put` or `delete` that names versions is done only of what is still
-    as it was read: a write that comes late, be it of a process that is gone, overwrites nothing. See `alerts.store.merge`.
+    as it was read: a write that comes late, be it of a process that is gone, overwrites nothing. See `alerts.store`.
 11. A store that is down raises `UnavailableError`; a write is never dropped silently: `put` says of each item what became of it.
+
+Chinese is written without spaces, and a trigram index misses two-character words (银行). So a run of it is indexed as its
+bigrams, in order, and its single characters: a query of one character is a single, of two a bigram, of more a phrase of
+bigrams. Latin words and numbers are lower-cased. The result is plain words between spaces: FTS5's `ascii` and Elasticsearch's
+`whitespace` analysis split it alike. A break between runs keeps the phrase of one from going on in the next.
+
+Two processes may for a moment both own a partition, around a rebalance, and what a process sent before it stalled or was killed
+may reach the store seconds late. Whoever writes a document that they read and changed would then take away what another added
+in between. So `Merge` remembers the version of each document that it read and writes over these versions alone; where one has
+another by now it raises `ConflictError`, and `merge` does it all again from reading, which finds what the other added.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from alerts.records.document import D, Document, E
-from ullage.errors import ConfigError, UllageError
-from ullage.exits import Exit
+from alerts.records.document import D, Document, E, QueryError
+from ullage.errors import ConfigError, RecordError, UnavailableError
 from ullage.files.faults import quoted
+from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
 from ullage.settings import Context
@@ -42,12 +55,6 @@ from ullage.settings import Context
 MAX_PAGE = 500
 MAX_TALLIES = 10_000
 """Combinations of values that are counted at once."""
-
-
-class QueryError(UllageError):
-    """A query that cannot be answered; the message says why and never repeats it."""
-
-    exit_code = Exit.USAGE
 
 
 class WriteResult(Enum):
@@ -232,8 +239,8 @@ def store_trust(context: Context) -> Trust | None:
     if not context.settings.store.url.startswith("elasticsearch://"):
         return None
     with _its_client():
-        from alerts.store import connection  # noqa: PLC0415  a client is loaded only for the store that is used
-    return connection.read_url(context.settings.store.url, context.data).trust
+        from alerts.store import elasticsearch_cluster  # noqa: PLC0415  a client is loaded only for the store that is used
+    return elasticsearch_cluster.read_url(context.settings.store.url, context.data).trust
 
 
 def store_plan(context: Context) -> Iterator[str]:
@@ -243,8 +250,8 @@ def store_plan(context: Context) -> Iterator[str]:
     """
     if context.settings.store.url.startswith("elasticsearch://"):
         with _its_client():
-            from alerts.store import connection, console  # noqa: PLC0415  a client is loaded only for the store that is used
-        yield from console.console(connection.read_url(context.settings.store.url, context.data).prefix)
+            from alerts.store import elasticsearch_cluster  # noqa: PLC0415  as above
+        yield from elasticsearch_cluster.console(elasticsearch_cluster.read_url(context.settings.store.url, context.data).prefix)
 
 
 @contextlib.contextmanager
@@ -254,3 +261,106 @@ def _its_client() -> Iterator[None]:
         yield
     except ModuleNotFoundError:
         raise ConfigError("store.url names Elasticsearch, whose client is not installed: pip install elasticsearch") from None
+
+
+MAX_QUERY = 200
+MAX_WORD = 127
+"""Longer words are cut, in texts and in queries: Elasticsearch splits at 255 units of UTF-16, where SQLite does not."""
+BREAK = "·"
+CJK = "\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+RUNS = re.compile(rf"([{CJK}]+)|((?:(?![{CJK}])[^\W_])+)")
+
+
+def _runs(text: str) -> Iterator[tuple[str, str]]:
+    """Each run as (Chinese, other); one of the two is empty."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return ((match[1] or "", (match[2] or "")[:MAX_WORD]) for match in RUNS.finditer(folded))
+
+
+def index_words(pieces: Iterable[str]) -> str:
+    """What a store indexes for these pieces of text."""
+    words: list[str] = []
+    singles: set[str] = set()
+    for piece in pieces:
+        for chinese, other in _runs(piece):
+            words += [other] if other else [BREAK, *map("".join, pairwise(chinese)), BREAK]
+            singles.update(chinese)
+        words.append(BREAK)
+    return " ".join([*words, *sorted(singles)])
+
+
+def query_phrases(query: str) -> list[tuple[str, ...]]:
+    """The phrases of `query`, all of which must occur; [] when it holds no word.
+
+    >>> query_phrases('银行 客户信息 VIP')
+    [('银行',), ('客户', '户信', '信息'), ('vip',)]
+    """
+    if len(query) > MAX_QUERY:
+        raise QueryError(Phrase("the query is longer than %(most)s characters: use fewer words", most=MAX_QUERY))
+    return [
+        (other,) if other else tuple(map("".join, pairwise(chinese))) if len(chinese) > 1 else (chinese,)
+        for chinese, other in _runs(query)
+    ]
+
+
+T = TypeVar("T")
+TRIES = 4
+"""How often in a row it is done before whoever asked waits and tries again."""
+
+
+class ConflictError(UnavailableError):
+    """Somebody else wrote what was to be written over; doing it again from reading mends that."""
+
+
+@dataclass(slots=True)
+class Merge:
+    """Reads by id, and writes over what it read."""
+
+    store: IncidentStore
+    _versions: dict[type[Document], dict[str, str]] = field(default_factory=dict)
+
+    def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
+        """See `IncidentStore.mget`. What is read twice is written over what it was at first."""
+        found, known = self.store.read(kind, ids), self._versions.setdefault(kind, {})
+        for id_ in ids:
+            known.setdefault(id_, found[id_].version if id_ in found else "")
+        return {id_: one.document for id_, one in found.items()}
+
+    def put(self, documents: Iterable[Document]) -> None:
+        """Write each over what was read of it, or create it where nothing was there; no two of them have the same id.
+
+        ConflictError when one is not as it was read, RecordError when the store can never take one; others may be written then.
+        """
+        some = [*documents]
+        outcomes = self.store.put(some, self._over(*{type(one) for one in some}))
+        if WriteResult.REJECTED in outcomes:
+            raise RecordError("rejected")
+        if WriteResult.CONFLICT in outcomes:
+            raise ConflictError(_overtaken(type(some[outcomes.index(WriteResult.CONFLICT)])))
+
+    def delete(self, kind: type[Document], ids: Collection[str]) -> int:
+        """Remove what was read; returns how many that were. ConflictError when one is not as it was read, or gone."""
+        removed = self.store.delete(kind, ids, self._over(kind)) if ids else 0
+        if removed < len({*ids}):
+            raise ConflictError(_overtaken(kind))
+        return removed
+
+    def _over(self, *kinds: type[Document]) -> dict[str, str]:
+        return {id_: version for kind in kinds for id_, version in self._versions.get(kind, {}).items() if version}
+
+
+def merge(store: IncidentStore, act: Callable[[Merge], T]) -> T:
+    """What `act` returns, which is done again from reading as long as others write the same, `TRIES` times at most.
+
+    ConflictError after that. `act` must bear being done again after any of its writes.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return act(Merge(store))
+        except ConflictError:
+            continue
+    return act(Merge(store))
+
+
+def _overtaken(kind: type[Document]) -> str:
+    return f"another process writes the same {kind.__name__.lower()} documents of the store: it is tried again"

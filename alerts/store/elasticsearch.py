@@ -14,33 +14,85 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_json
 
 from alerts.records import CLASSES
-from alerts.records.document import D, Document, E, R, stored
+from alerts.records.document import D, Document, E, QueryError, R, stored
 from alerts.store import (
     MAX_PAGE,
+    MAX_TALLIES,
     DocumentFilter,
     DocumentPage,
     First,
     GroupCount,
-    QueryError,
     VersionedDocument,
     Versions,
     WriteResult,
+    query_phrases,
 )
-from alerts.store.aggregations import spans, tallied, tallies
-from alerts.store.connection import LASTING, chunks, connect, error_type, meaning, must_be_whole, read_url, server_errors
-from alerts.store.inspection import inspect
-from alerts.store.mapping import LATER, body, index_name, templates
-from alerts.store.selection import checked_columns, checked_set, page_mark, read_mark, read_order, stamp
-from alerts.store.tokens import query_phrases
+from alerts.store.elasticsearch_cluster import (
+    LASTING,
+    LATER,
+    body,
+    chunks,
+    connect,
+    error_type,
+    index_name,
+    inspect,
+    meaning,
+    must_be_whole,
+    read_url,
+    server_errors,
+    templates,
+)
+from alerts.store.sqlite_queries import checked_columns, checked_set, page_mark, read_mark, read_order, stamp, too_many
 from ullage.errors import RecordError
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
+
+BY, SPANS, TOTAL = "by", "spans", "total"
+
+
+def tallied(by: Sequence[str], sums: Mapping[str, Any]) -> dict[str, Any]:
+    """The aggregations of documents by each column, one within the other, with `sums` in the innermost."""
+    asked = dict(sums)
+    for column in reversed(by):
+        within = {"aggs": asked} if asked else {}
+        asked = {BY: {"terms": {"field": column, "size": MAX_TALLIES}, **within}}
+    return asked
+
+
+def spans(asked: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
+    """`asked` for the time between each two `moments`, or for all time."""
+    within = {"aggs": asked} if asked else {}
+    if not moments:
+        return {SPANS: {"filters": {"filters": [{"match_all": {}}]}, **within}}
+    ranges = [{"from": stamp(one), "to": stamp(next_)} for one, next_ in pairwise(moments)]
+    return {SPANS: {"range": {"field": "time", "ranges": ranges}, **within}}
+
+
+def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCount]:
+    """What the server answered, whose spans are in order; QueryError where something is left out, or more than are told apart."""
+    found = [one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)]
+    if len(found) > MAX_TALLIES:
+        raise QueryError(too_many())
+    return found
+
+
+def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int) -> Iterator[GroupCount]:
+    if len(values) == len(by):
+        if count := int(bucket["doc_count"]):
+            yield GroupCount(values, count, round(bucket[TOTAL]["value"]) if TOTAL in bucket else 0, span)
+        return
+    if bucket[BY]["sum_other_doc_count"]:
+        raise QueryError(too_many())
+    for one in bucket[BY]["buckets"]:
+        yield from _within(one, by, (*values, one["key"]), span)
+
 
 AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
 """Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
@@ -65,7 +117,7 @@ class ElasticsearchStore:
         self._client = connect(self._address, keys)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
-        """Create or renew templates and indexes, as the plan in `alerts.store.console` does; needs an administrator's account."""
+        """Create or renew templates and indexes, as the plan of the cluster does; needs an administrator's account."""
         made, prefix = templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
             for name in (index_name(prefix, kind) for kind in kinds):

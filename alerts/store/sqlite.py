@@ -22,7 +22,7 @@ from typing import Any
 import apsw
 
 from alerts.records import CLASSES, VERSION
-from alerts.records.document import D, Document, E, R, stored
+from alerts.records.document import D, Document, E, QueryError, R, stored
 from alerts.store import (
     MAX_PAGE,
     MAX_TALLIES,
@@ -30,25 +30,26 @@ from alerts.store import (
     DocumentPage,
     First,
     GroupCount,
-    QueryError,
     VersionedDocument,
     Versions,
     WriteResult,
+    index_words,
 )
-from alerts.store.rows_with import add_rows_with
-from alerts.store.selection import (
+from alerts.store.sqlite_queries import (
     MEMBERS,
+    ReadPlan,
+    add_rows_with,
     checked_columns,
     checked_set,
+    narrow_index,
     page_mark,
     read_mark,
     read_order,
     selection,
     stamp,
     too_many,
+    way,
 )
-from alerts.store.tokens import index_words
-from alerts.store.ways import ReadPlan, narrow_index, way
 from ullage.files.database import check_database, empty_log, open_database, sqlite_errors, transaction
 
 SCROLL = 500

@@ -10,19 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from alerts.records.document import D, Document, E
-from alerts.records.facts import Heard
-from alerts.store import (
-    DocumentFilter,
-    DocumentPage,
-    First,
-    GroupCount,
-    IncidentStore,
-    QueryError,
-    VersionedDocument,
-    Versions,
-    WriteResult,
-)
+from alerts.records.document import D, Document, E, QueryError
+from alerts.records.sighting import Heard
+from alerts.store import DocumentFilter, DocumentPage, First, GroupCount, IncidentStore, VersionedDocument, Versions, WriteResult
 
 
 @dataclass(frozen=True, slots=True)

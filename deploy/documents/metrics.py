@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from alerts.metrics import AlertMetrics, DutyMetrics, SearchMetrics
 from alerts.notify.metrics import NotifyMetrics
+from alerts.service.metrics import AlertMetrics, DutyMetrics
+from alerts.web.dependencies import SearchMetrics
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.intake.metrics import IntakeMetrics
 from crawlers.metrics import CrawlMetrics

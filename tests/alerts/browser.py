@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import httpx
 from argon2 import PasswordHasher
 
+from alerts.accounts import ALL
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.roles import ALL
 from ullage import log
 
 HOST = "127.0.0.1:8600"

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from alerts.metrics import AlertMetrics
+from alerts.grouping.stage import Alert
 from alerts.records import CLASSES, Incident
-from alerts.stage.pipeline import Alert
+from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter, IncidentStore
 from tests import factories
 from tests.conftest import HeldClock

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.accounts import ALL
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.roles import ALL
-from alerts.lookup.person_lookup import index_tags
+from alerts.cases.lookup import index_tags
 from alerts.records import incident_id
-from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store
+from alerts.web.app import create_app
 from tests.alerts.browser import ASKER, CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match

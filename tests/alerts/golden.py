@@ -34,15 +34,15 @@ from unittest import mock
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
-from alerts.command import run_alert
-from alerts.decisions.holds import Holds
-from alerts.export.formats import names as formats
+from alerts.cases.decisions import Holds
+from alerts.cases.exports import names as formats
+from alerts.notify import MOST_BYTES, Message
+from alerts.notify.channels import MOST_TEXT_BYTES as MOST_OF_ROBOTS
 from alerts.notify.channels import names as kinds_of_channel
-from alerts.notify.message import MOST_BYTES, Message
-from alerts.notify.robot import MOST_BYTES as MOST_OF_ROBOTS
 from alerts.records import CLASSES, Incident
-from alerts.search.app import create_app
+from alerts.service.process import run_alert
 from alerts.store import DocumentFilter, configured_store
+from alerts.web.app import create_app
 from deploy.demo.plant import plan
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
@@ -225,7 +225,7 @@ class Play:
             with closing(context.bus()) as bus:
                 bus.publisher(FINDINGS).append(list(records))
         with (
-            mock.patch("alerts.notify.notifier.open_channel", lambda name, *_: Recorder(self.sent[name])),
+            mock.patch("alerts.notify.sender.open_channel", lambda name, *_: Recorder(self.sent[name])),
             mock.patch("ullage.runtime.role.stop_on_signals"),
         ):
             run_alert(context, once=True)

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.command import token, user
 from alerts.accounts.passwords import PasswordError
+from alerts.cli.accounts import token, user
 from tests.alerts.browser import PASSWORD
 from ullage import audit
 from ullage.errors import ConfigError

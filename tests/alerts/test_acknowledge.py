@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from alerts.notify.notifier import configured
+from alerts.notify.sender import configured
 from alerts.records import Decision
-from alerts.search.app import create_app
 from alerts.store import DocumentFilter
+from alerts.web.app import create_app
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser
 from tests.alerts.builders import handle
 from ullage import audit

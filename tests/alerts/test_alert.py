@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.maintenance.retention import expire
+from alerts.grouping import facts as read
+from alerts.grouping.stage import decode
 from alerts.records import Exposure, Holding, Incident, Sighting, incident_id
-from alerts.stage import facts as read
-from alerts.stage.pipeline import decode
+from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, WriteResult, open_store
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage

@@ -49,7 +49,7 @@ def test_every_example_runs_as_it_stands(address, accounts, tmp_path: Path) -> N
 
 
 def test_every_route_is_in_the_document(desk) -> None:
-    from alerts.search.permissions import routes_of
+    from alerts.web.dependencies import routes_of
     from tests.alerts.test_table_of_roles import application
 
     paths = {route.path for route in routes_of(application(desk)) if route.path.startswith("/v1/")}

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from alerts.accounts.roles import PEOPLE_ALONE, PERMISSIONS, PURPOSES
+from alerts.accounts import PEOPLE_ALONE, PERMISSIONS, PURPOSES
 from alerts.records import incident_id
-from alerts.search import door
+from alerts.web import auth
 
 A = incident_id("f")
 EXAMPLES = 10
@@ -23,7 +23,7 @@ ANY = [name for name in PERMISSIONS if name not in PEOPLE_ALONE and name not in 
 @pytest.fixture
 def patient(monkeypatch) -> None:
     """No wait after many wrong tokens, which is what is tried."""
-    monkeypatch.setattr(door, "WRONG_TOKENS", 100_000)
+    monkeypatch.setattr(auth, "WRONG_TOKENS", 100_000)
 
 
 @pytest.fixture

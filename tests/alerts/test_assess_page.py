@@ -17,12 +17,11 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from alerts.accounts.roles import Principal
+from alerts.accounts import Principal
 from alerts.records import Decision, Incident
-from alerts.search.assessment_cache import MOST, MOST_BYTES, SECONDS, AssessmentCache, DroppedFile
-from alerts.search.judge import FileAssessment
-from alerts.search.upload import MOST_FIELDS, Upload
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
+from alerts.web.dropped_files import MOST, MOST_BYTES, MOST_FIELDS, SECONDS, AssessmentCache, DroppedFile, FileAssessment, Upload
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.metrics import AlertMetrics
-from alerts.noise.background import BenignRules
-from alerts.noise.suppressions import muted
+from alerts.cases.suppressions import muted
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
+from alerts.grouping.benign import BenignRules
+from alerts.grouping.stage import Alert
 from alerts.records import Incident
-from alerts.stage.canary import Canaries, is_canary, notifications
-from alerts.stage.heartbeat import Dispatch
-from alerts.stage.pipeline import Alert
+from alerts.service.intake import Canaries, Dispatch, is_canary, notifications
+from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter
 from matcher.cli import canary as enrolment
 from matcher.cli.authentic import outgoing

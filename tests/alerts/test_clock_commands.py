@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from alerts.command import parts
 from alerts.records import Decision, Incident, incident_id
+from alerts.service.process import parts
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
@@ -199,7 +199,7 @@ def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(conte
 def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, context, store, clock):
     from prometheus_client import CollectorRegistry
 
-    from alerts.command import book_of, due_recount
+    from alerts.service.process import book_of, due_recount
 
     registry = CollectorRegistry()
     settings = context.settings.model_copy(update={"tenants": {"bank": Tenant()}})

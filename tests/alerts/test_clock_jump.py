@@ -3,9 +3,9 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.maintenance.schedule import EXPIRE_SECONDS, Maintenance
-from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Exposure, Incident, Original, Sighting
+from alerts.service.metrics import AlertMetrics
+from alerts.service.upkeep import EXPIRE_SECONDS, Maintenance
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock

@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from alerts import command
-from alerts.read.query import whole
-from alerts.read.view import brief, duration, link
+from alerts.cases.incident_list import whole
+from alerts.cases.incident_view import brief, link
+from alerts.cli import incidents
+from alerts.cli.tables import incident_in_full, incidents_table
+from alerts.deadlines.render import duration
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import DocumentFilter
-from alerts.table import incident_in_full, incidents_table
 from matcher.cli.authentic import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
@@ -206,7 +207,7 @@ def test_a_whole_incident_can_be_drawn_in_any_zone(store, clock):
 
 
 def test_the_command_group_is_what_the_entry_point_names():
-    assert {c.name for c in command.incidents.registered_commands} >= {"list", "show", "duty"}
+    assert {c.name for c in incidents.incidents.registered_commands} >= {"list", "show", "duty"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.clocks.deadline import Deadline, Period, Unit, deadline
+from alerts.deadlines import Deadline, Period, Unit, deadline
 from ullage.calendar import Calendar, china
 
 SHANGHAI, BERLIN, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")

@@ -8,15 +8,14 @@ from typing import get_args
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.clocks.book import Book
-from alerts.clocks.book import earliest as earliest_of
-from alerts.clocks.book import unheard as unheard_of
-from alerts.clocks.duties import Duties, Duty, State
-from alerts.clocks.moments import Moments
-from alerts.clocks.regimes import Regime, check_regimes, grade_of, regimes
-from alerts.clocks.render import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
-from alerts.metrics import DutyMetrics
+from alerts.deadlines import Regime, check_regimes, grade_of, regimes
+from alerts.deadlines.outstanding import Duties, Duty, Moments, State
+from alerts.deadlines.render import SINCE, STAGES, clocks_as_json, limit, remaining, state, warning
+from alerts.deadlines.schedule import Book
+from alerts.deadlines.schedule import earliest as earliest_of
+from alerts.deadlines.schedule import unheard as unheard_of
 from alerts.records import Decision, Incident, Notification, incident_id
+from alerts.service.metrics import DutyMetrics
 from tests.alerts.builders import finding, fold_all
 from ullage.errors import ConfigError
 from ullage.settings import Tenant

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.clocks.duties import Duties, sent_at
-from alerts.clocks.regimes import regimes
-from alerts.clocks.render import clocks_as_json, clocks_table, remaining, state
-from alerts.incidents.status import status_of
+from alerts.deadlines import regimes
+from alerts.deadlines.outstanding import Duties, sent_at
+from alerts.deadlines.render import clocks_as_json, clocks_table, remaining, state
 from alerts.records import SEVERITIES, Decision, Incident, incident_id
+from alerts.store.queries import status_of
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.test_duties import told
 from ullage.settings import Tenant

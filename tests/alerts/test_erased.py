@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.tombstones import LATE, Tombstone, awaited, bury, wait_for
-from alerts.maintenance.erasure import _customer, _tenant, remove_late
-from alerts.maintenance.retention import erase
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
+from alerts.service.upkeep import _customer, _tenant, erase, remove_late
 from alerts.store import DocumentFilter
+from alerts.store.queries import LATE, Tombstone, awaited, bury, wait_for
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
 from tests.stores import Stalled, on_server_too

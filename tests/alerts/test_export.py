@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from alerts.export.facts import chosen
-from alerts.export.formats import format_named, names
-from alerts.export.formats.csv import BOM, COLUMNS
-from alerts.read.query import Filters
+from alerts.cases.exports import chosen, format_named, names
+from alerts.cases.exports.csv import BOM, COLUMNS
+from alerts.cases.incident_list import Filters
 from alerts.records import Decision, Incident, incident_id
-from alerts.store import QueryError
+from alerts.records.document import QueryError
 from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
 from ullage.cli import app
@@ -199,7 +198,7 @@ def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents
 
 
 def test_all_pages_of_a_long_list_are_exported(store, clock, monkeypatch):
-    monkeypatch.setattr("alerts.export.facts.PAGE", 3)
+    monkeypatch.setattr("alerts.cases.exports.PAGE", 3)
     fold_all(store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,)) for n in range(8)])
     assert len({one.incident.id for one in chosen(store, [], Filters())}) == 8
 
@@ -221,7 +220,7 @@ def test_what_is_still_readable_as_an_identifier_is_left_out(store, incidents):
 
 def test_a_missing_library_is_told_in_one_line_with_what_to_install(store, incidents, monkeypatch):
     monkeypatch.setitem(sys.modules, "stix2", None)
-    monkeypatch.delitem(sys.modules, "alerts.export.formats.stix", raising=False)
+    monkeypatch.delitem(sys.modules, "alerts.cases.exports.stix", raising=False)
     with pytest.raises(ConfigError, match=r"this format needs stix2: install ullage\[export\]"):
         exported(store, "stix")
     with pytest.raises(QueryError, match=f"unknown format: use {', '.join(names())}"):

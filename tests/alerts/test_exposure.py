@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.lookup.person_lookup import Lookup, index_tags
-from alerts.lookup.screening import ExposureQuery, decayed, screened
-from alerts.read.monitoring import Listener
+from alerts.cases.lookup import Lookup, index_tags
+from alerts.cases.screening import ExposureQuery, decayed, screened
+from alerts.coverage import Listener
 from alerts.records import Exposure
-from alerts.search.v1.exposure import MOST_BYTES
 from alerts.store import DocumentFilter
 from alerts.store.tenant_view import StoreWithin
+from alerts.web.api.exposure import MOST_BYTES
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alerts.clocks.duties import Duties
-from alerts.coverage.time_input import read_time
-from alerts.desk.cases import Cases, moment_past, moment_typed
-from alerts.desk.work import Work
+from alerts.cases.actions import Cases, moment_past, moment_typed
+from alerts.coverage.view import read_time
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident, Sighting, incident_id
-from alerts.search.permissions import ANYBODY, needed
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
+from alerts.web.dependencies import ANYBODY, needed
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.intake.line import captures_of, read_line
 from crawlers.sites.dates import DateFormats

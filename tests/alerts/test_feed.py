@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from alerts.desk.feed import FILE, EventFeed
+from alerts.cases.feed import FILE, EventFeed
 from alerts.records import Decision, Incident, Sighting
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.fold import KnownIncident, claims_of, place, subjects_digest
+from alerts.grouping.placement import KnownIncident, claims_of, place, subjects_digest
 from alerts.records import Holding, holding_of, incident_id
 from tests.alerts.builders import finding, sketch
 from tests.factories import WHEN

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.read.monitoring import SILENT, Listener, looked
+from alerts.coverage import SILENT, Listener, looked
 from alerts.records import Heard
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.stage.heartbeat import Dispatch
+from alerts.service.intake import Dispatch
 from tests.alerts.builders import finding, record
 from tests.conftest import NOON, HeldClock
 from ullage.bus import FINDINGS, Record

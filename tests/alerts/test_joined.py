@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.clocks.book import Book, earliest
-from alerts.clocks.duties import Duties
-from alerts.decisions.command import duties_of
-from alerts.decisions.decide import Decisions
-from alerts.incidents.ties import ties_of
-from alerts.noise.suppressions import muted
-from alerts.read.query import Filters, page_of, whole
+from alerts.cases.decisions import Decisions
+from alerts.cases.incident_list import Filters, page_of, whole
+from alerts.cases.suppressions import muted
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Book, duties_of, earliest
+from alerts.grouping.placement import ties_of
 from alerts.records import SEVERITIES, Background, Decision, DutyRecord, Exposure, Incident, Notification, Sighting, incident_id
-from alerts.store import DocumentFilter, IncidentStore, QueryError, open_store
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter, IncidentStore, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.test_alert import Crashing
 from tests.conftest import HeldClock

@@ -6,11 +6,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from alerts.lookup.person_lookup import Lookup
+from alerts.cases.lookup import Lookup
+from alerts.grouping.stage import Alert
 from alerts.records import Incident, KeyCheck, Sighting
-from alerts.search.app import create_app
-from alerts.stage.pipeline import Alert
 from alerts.store import DocumentFilter, open_store
+from alerts.web.app import create_app
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.alerts.builders import finding, record, stage

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.maintenance import retention
-from alerts.maintenance.retention import erase, expire, remove
-from alerts.maintenance.schedule import EXPIRE_SECONDS, SHARE, Maintenance
-from alerts.metrics import AlertMetrics
 from alerts.records import CLASSES, Background, Claim, Exposure, Holding, Incident, Original, Sighting
 from alerts.records.document import Document
+from alerts.service import upkeep
+from alerts.service.metrics import AlertMetrics
+from alerts.service.upkeep import EXPIRE_SECONDS, SHARE, Maintenance, erase, expire, remove
 from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import finding, fold_all, handle
@@ -71,7 +70,7 @@ def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_t
 @pytest.fixture
 def full(store, clock, monkeypatch):
     """A store with several documents of some classes, of which one goes at a time."""
-    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(upkeep, "BATCH", 1)
     plain = [finding(f"plain-{n}", people=(f"p{n}",), fields=("PHONE",)) for n in range(3)]
     sealed = {"original": "sealed", "original_key": "k"}
     leaks = [finding(f"f{n}", range(n, n + 20, 2), people=("a", f"b{n}"), verified=12, **sealed) for n in range(3)]

@@ -5,10 +5,9 @@ from typing import Annotated
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from alerts.accounts.roles import APART, PERMISSIONS, PURPOSES, ROLES, ForbiddenError, Principal
-from alerts.search.pages import routers
-from alerts.search.permissions import anybody, logged_in, may, needed, require_named, routes_of
-from alerts.search.site import Console
+from alerts.accounts import APART, PERMISSIONS, PURPOSES, ROLES, ForbiddenError, Principal
+from alerts.web.dependencies import Console, anybody, logged_in, may, needed, require_named, routes_of
+from alerts.web.pages import routers
 from ullage.errors import ConfigError
 
 

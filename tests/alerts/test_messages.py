@@ -7,11 +7,11 @@ import re
 import pytest
 from jinja2 import nodes
 
-from alerts.decisions.checked_text import checked_note
-from alerts.language import LANGUAGES, catalogue, translated
-from alerts.search.language import chosen
-from alerts.search.site import templates
-from alerts.store import QueryError
+from alerts.records.decision import checked_note
+from alerts.records.document import QueryError
+from alerts.translation import LANGUAGES, catalogue, translated
+from alerts.web.dependencies import templates
+from alerts.web.templating import chosen
 from tests.alerts.browser import PHONE
 from tests.messages import known, messages
 from ullage.identifiers import kinds

@@ -8,13 +8,14 @@ from typing import get_args
 import pytest
 from prometheus_client import generate_latest
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.maintenance.schedule import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Maintenance
-from alerts.metrics import AlertMetrics, SearchMetrics
-from alerts.read.recent import WINDOW
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
+from alerts.service.metrics import AlertMetrics
+from alerts.service.upkeep import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Maintenance
 from alerts.store import DocumentFilter
+from alerts.store.queries import WINDOW
+from alerts.web.dependencies import SearchMetrics
 from tests.alerts.builders import finding, fold_all, record, stage
 from ullage.bus import Lag
 from ullage.errors import UnavailableError

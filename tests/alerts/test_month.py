@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.read.recent import days_of, recent, seen_on
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Decision
-from alerts.search.pictures.scenarios import Bar, scenarios
-from alerts.search.pictures.timeline import TALL, Day, timeline
+from alerts.store.queries import days_of, recent, seen_on
+from alerts.web.pages.handover import TALL, Bar, Day, scenarios, timeline
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.settings import Tenant
 

@@ -14,21 +14,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 
-from alerts.clocks.duties import Duties
-from alerts.clocks.moments import Moments
-from alerts.command import incidents_show
-from alerts.decisions.command import duties_of
-from alerts.decisions.decide import Decisions
-from alerts.notify.message import IncidentSummary, MessageEntry, message
+from alerts.cases.decisions import Decisions
+from alerts.cases.incident_list import whole
+from alerts.cases.report import Case, ReportLanguage, page
+from alerts.cases.report_files import literal, markdown
+from alerts.cli.incidents import incidents_show
+from alerts.cli.tables import incident_in_full
+from alerts.deadlines.outstanding import Duties, Moments
+from alerts.deadlines.schedule import duties_of
+from alerts.notify import IncidentSummary, MessageEntry, message
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.notifier import Notifier
-from alerts.notify.sender import Sender, Setup
-from alerts.read.query import whole
+from alerts.notify.sender import Notifier, Sender, Setup
 from alerts.records import SEVERITIES, Origin
-from alerts.report.draft import Language, page
-from alerts.report.facts import Case
-from alerts.report.markdown import literal, markdown
-from alerts.table import incident_in_full
 from tests.alerts.browser import ASKER
 from tests.alerts.builders import incident
 from tests.alerts.notify.support import Recorded, notify_settings
@@ -54,7 +51,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     step = next_step(origin, severity, scenario, people=True, alone=not one.agreeing, unread=False)
     shown = Console(file=(stream := io.StringIO()), width=1000)
     shown.print(incident_in_full(whole(store, one.id), ZONE))
-    drafted = markdown(page(case_of(one, clock), Language.BOTH))
+    drafted = markdown(page(case_of(one, clock), ReportLanguage.BOTH))
     assert step.text in stream.getvalue()
     assert step.text_zh in stream.getvalue()
     for language, said, other in (("en", step.text, step.text_zh), ("zh", step.text_zh, step.text)):
@@ -100,7 +97,7 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
     setup = Setup(settings, "https://page.example", store, clock.as_clock(), metrics, lambda _: (), duties)
     Notifier(setup, [Sender("soc", soc, setup)]).plan([one])
     Sender("soc", soc, setup).turn(flush=True)
-    drafted = markdown(page(replace(case_of(one, clock), decide=duties.decides([one]).get(one.id)), Language.BOTH))
+    drafted = markdown(page(replace(case_of(one, clock), decide=duties.decides([one]).get(one.id)), ReportLanguage.BOTH))
     message_text = soc.sent[0].text() if soc.sent else ""
     return terminal.getvalue(), shown, answer["text"] if answer else "", message_text, drafted
 

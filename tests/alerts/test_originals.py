@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from alerts.custody.reveal import ACTION, Reveals
-from alerts.maintenance.retention import erase, expire
-from alerts.metrics import AlertMetrics
+from alerts.cases.evidence import ACTION, Reveals
 from alerts.records import Exposure, Hold, Incident, Original, incident_id
+from alerts.service.metrics import AlertMetrics
+from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at

@@ -2,9 +2,9 @@
 
 import pytest
 
-from alerts.desk.fraud import tally
-from alerts.maintenance.retention import erase
+from alerts.cases.decisions import tally
 from alerts.records import FraudOutcome, Incident
+from alerts.service.upkeep import erase
 from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all, handle

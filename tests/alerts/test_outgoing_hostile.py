@@ -16,15 +16,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from alerts.clocks.moments import Moments
-from alerts.export.facts import ExportedIncident, ExportedSighting, _seen
-from alerts.export.formats import format_named, names
-from alerts.export.formats.csv import COLUMNS
+from alerts.cases.exports import ExportedIncident, ExportedSighting, _seen, format_named, names
+from alerts.cases.exports.csv import COLUMNS
+from alerts.cases.report import Case, ReportLanguage, page
+from alerts.cases.report_files import literal, markdown
+from alerts.cases.report_word import word
+from alerts.deadlines.outstanding import Moments
 from alerts.records import STATUSES, Incident, IncidentReason, Sighting
-from alerts.report.draft import Language, page
-from alerts.report.facts import Case
-from alerts.report.markdown import literal, markdown
-from alerts.report.word import word
 from alerts.store import DocumentFilter, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
@@ -166,7 +164,7 @@ def rendered_tokens(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text])
 def test_the_draft_has_no_markup_but_its_own(base, text):
-    plain, hostile = (rendered_tokens(markdown(page(case_of(base, t), Language.ZH))) for t in ("words", text))
+    plain, hostile = (rendered_tokens(markdown(page(case_of(base, t), ReportLanguage.ZH))) for t in ("words", text))
     assert [kind for kind, _ in hostile if kind.startswith(("html", "link", "image", "code", "fence"))] == []
     structure = [[kind for kind, _ in tokens if kind.endswith("_open")] for tokens in (plain, hostile)]
     assert structure[0] == structure[1]
@@ -189,7 +187,7 @@ def test_text_that_is_escaped_is_read_as_itself(text):
 def test_the_document_shows_all_of_it_as_text(base):
     entity = Entity(name="bank", regulators=tuple(text for text in HOSTILE if text))
     case = case_of(base, "words")
-    drafted = page(replace(case, tenant=Tenant(entity=entity), now=WHEN), Language.ZH)
+    drafted = page(replace(case, tenant=Tenant(entity=entity), now=WHEN), ReportLanguage.ZH)
     found = docx.Document(io.BytesIO(word(drafted, WHEN)))
     cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
     assert "\n".join(drafted.parts[0].items[-1].lines) in cells

@@ -9,18 +9,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.clocks.duties import Duties
-from alerts.desk.cases import Cases
-from alerts.desk.returns import Returns
-from alerts.desk.work import Work
-from alerts.incidents.fold import claims_of
-from alerts.incidents.known_incidents import held
-from alerts.maintenance.retention import expire
+from alerts.cases.actions import Cases
+from alerts.cases.reopening import Returns
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
+from alerts.grouping.facts import NewFacts, read_facts
+from alerts.grouping.placement import claims_of, held
 from alerts.records import Exposure, Holding, Incident, Presence, Sighting, incident_id
 from alerts.records.document import D, Document
-from alerts.stage.facts import NewFacts, read_facts
-from alerts.store import DocumentFilter, IncidentStore, VersionedDocument
-from alerts.store.merge import TRIES, ConflictError, Merge, merge
+from alerts.service.upkeep import expire
+from alerts.store import TRIES, ConflictError, DocumentFilter, IncidentStore, Merge, VersionedDocument, merge
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
 from tests.factories import clocks_at

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.decisions.command import duties_of
-from alerts.decisions.decide import Decisions, may_be_told
-from alerts.lookup.person import reply, script_of, scripts
-from alerts.lookup.person_lookup import LookupResult, index_tags
-from alerts.read.monitoring import MonitoringStatus
+from alerts.cases.decisions import Decisions, may_be_told
+from alerts.cases.lookup import LookupResult, index_tags, reply, script_of, scripts
+from alerts.cases.report import Text, advice_for
+from alerts.coverage import MonitoringStatus
+from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision, Incident, Notification
-from alerts.report.content import Text, advice_for
-from alerts.search.app import create_app
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
+from alerts.web.app import create_app
 from tests.alerts.browser import ASKED, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, match
@@ -51,7 +51,7 @@ def test_every_scenario_has_both_scripts_in_both_languages(scenario, approved):
 
 
 def test_no_script_says_a_forbidden_word():
-    text = resources.files("alerts.lookup").joinpath("scripts.toml").read_text(encoding="utf-8")
+    text = resources.files("alerts.cases").joinpath("scripts.toml").read_text(encoding="utf-8")
     said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert not FORBIDDEN.search(said)
     advice = [line for scenario in ["", *SCENARIOS] for one in advice_for(scenario) for line in one.lines()]

@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from alerts.clocks.duties import Duties
-from alerts.desk.cases import Cases
-from alerts.desk.work import Work
-from alerts.export.facts import chosen
-from alerts.incidents.presence import MOST_GONE, merged, told_by
-from alerts.maintenance.retention import WAITING_DAYS, expire
-from alerts.read.query import Filters, whole
-from alerts.read.view import details
+from alerts.cases.actions import Cases
+from alerts.cases.exports import chosen
+from alerts.cases.incident_list import Filters, whole
+from alerts.cases.incident_view import details
+from alerts.cli.tables import incident_in_full
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
+from alerts.grouping.sightings import MOST_GONE, merged_presence, presence_in
 from alerts.records import Incident, PostRemoval, Presence, Sighting
+from alerts.service.upkeep import WAITING_DAYS, expire
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
-from alerts.table import incident_in_full
 from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.alerts.test_alert import Crashing
 from tests.factories import WHEN, clocks_at
@@ -140,12 +140,12 @@ def test_a_crash_in_the_middle_is_made_good_by_the_same_record(clock, tmp_path, 
 
 
 def test_somebody_who_edits_without_end_costs_no_more_and_the_state_stays_right():
-    news = [told_by(withdrawn(minute, edited=True)) for minute in range(1, 100)]
-    one = told_by(shown())
+    news = [presence_in(withdrawn(minute, edited=True)) for minute in range(1, 100)]
+    one = presence_in(shown())
     for other in news:
-        one = merged(one, other)
+        one = merged_presence(one, other)
     assert [gone.at for gone in one.gone] == [*map(at, range(1, MOST_GONE)), at(99)]
-    assert one == merged(merged(news[98], one), news[3])
+    assert one == merged_presence(merged_presence(news[98], one), news[3])
 
 
 def test_people_and_exports_are_told_and_a_takedown_has_it_as_evidence(store, clock, context):

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from alerts.incidents.exposures import MAX_GROUPS, exposures_of, merged, one_each
-from alerts.read.query import whole
+from alerts.cases.incident_list import whole
+from alerts.cli.tables import incident_in_full, incidents_table
+from alerts.grouping.exposures import MAX_GROUPS, exposures_of, merged, one_each
 from alerts.records import Incident, Sighting, incident_id
-from alerts.table import incident_in_full, incidents_table
 from tests.alerts.builders import finding, fold_all, handle
 from ullage.records import Bait, Cohort, Statistics, Term
 

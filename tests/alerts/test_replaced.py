@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.incidents.replacement import claim_of, current
-from alerts.read.query import whole
-from alerts.read.view import details, incompleteness, summary
+from alerts.cases.incident_list import whole
+from alerts.cases.incident_view import details, incompleteness, summary
+from alerts.grouping.sightings import claim_of, current
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
@@ -190,7 +190,7 @@ def alone(**changes: Any) -> Finding:
 
 
 def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.noise.background.BenignRules.decide", lambda self, traits: self.rule[0])
+    monkeypatch.setattr("alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0])
     part = alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})
     fold_all(store, clock, [part])
     assert facts(store)[0] == ["served"]
@@ -201,7 +201,7 @@ def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldC
 def test_a_late_incomplete_one_of_what_was_background_is_ignored(
     store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.noise.background.BenignRules.decide", lambda self, traits: self.rule[0])
+    monkeypatch.setattr("alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0])
     fold_all(store, clock, [alone()])
     assert store.count(Background, DocumentFilter()) == 1
     fold_all(store, clock, [alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})])
@@ -223,7 +223,7 @@ def test_sealed_originals_of_what_was_replaced_are_gone(store: SqliteStore, cloc
 def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) -> None:
     from rich.console import Console
 
-    from alerts.table import incident_in_full, incidents_table
+    from alerts.cli.tables import incident_in_full, incidents_table
 
     fold_all(store, clock, [cut(range(1234))])
     found = whole(store, the_incident(store).id)

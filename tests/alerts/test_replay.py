@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.incidents.fold import KnownIncident
-from alerts.incidents.replay import SAMPLE, Replay, remember, replay_of, sample
-from alerts.maintenance.retention import expire
+from alerts.grouping.exposures import SAMPLE, Replay, remember, replay_of, sample
+from alerts.grouping.placement import KnownIncident
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
+from alerts.service.upkeep import expire
 from alerts.store import open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, sketch
 from tests.factories import WHEN, clocks_at

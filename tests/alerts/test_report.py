@@ -11,14 +11,11 @@ import docx
 import pytest
 from typer.testing import CliRunner
 
+from alerts.cases.report import SHOWN_SIGHTINGS, Case, ReportLanguage, advice_for, categories, page, sections, values
+from alerts.cases.report_files import ReportForm, case_of, literal, rendered
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
-from alerts.report.command import Form, case_of, rendered
-from alerts.report.content import advice_for, categories, sections
-from alerts.report.draft import Language, page
-from alerts.report.facts import SHOWN_SIGHTINGS, Case, values
-from alerts.report.markdown import literal
 from alerts.store import DocumentFilter
-from alerts.words import ORIGIN
+from alerts.translation import ORIGIN
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_duties import told
 from tests.factories import WHEN
@@ -75,7 +72,7 @@ def text_of(document: bytes) -> str:
     return "\n".join([*(p.text for p in found.paragraphs), *cells, *bands])
 
 
-def lines(case: Case, field: str, language: Language = Language.ZH) -> tuple[str, ...]:
+def lines(case: Case, field: str, language: ReportLanguage = ReportLanguage.ZH) -> tuple[str, ...]:
     order = [f.id for s in sections() for f in s.field]
     items = [item for part in page(case, language).parts for item in part.items]
     return items[order.index(field)].lines
@@ -112,20 +109,20 @@ def test_counts_are_those_of_the_store(store, case):
 
 def test_bounds_are_told_apart_from_what_was_counted(case):
     many = with_incident(case, customers=1_234_567, verified=1_000_001, rows=2_000_000)
-    assert lines(many, "people_distinct", Language.EN) == (
+    assert lines(many, "people_distinct", ReportLanguage.EN) == (
         "exactly 1,234,567 of the entity's customers found",
         "at least 1,000,001 whom chance cannot have matched",
         "at most 2,000,000, were every row of the largest copy another person of the entity's",
     )
 
 
-@pytest.mark.parametrize("form", list(Form))
-@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("form", list(ReportForm))
+@pytest.mark.parametrize("language", list(ReportLanguage))
 def test_no_identifier_title_author_address_or_handle_is_in_it(case, form, language):
     content = rendered(page(case, language), form, case)
-    text = text_of(content) if form is Form.WORD else content.decode()
+    text = text_of(content) if form is ReportForm.WORD else content.decode()
     raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (
-        form is Form.WORD
+        form is ReportForm.WORD
     ) else content  # fmt: skip
     for planted in (*PLANTED, *(handle(person) for person in range(60)), *(handle(f"{p}phone") for p in range(60))):
         assert planted not in text
@@ -133,10 +130,13 @@ def test_no_identifier_title_author_address_or_handle_is_in_it(case, form, langu
     assert A in text
 
 
-@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("language", list(ReportLanguage))
 def test_both_forms_hold_the_same_lines(case, language):
     drafted = page(case, language)
-    as_word, as_markdown = text_of(rendered(drafted, Form.WORD, case)), rendered(drafted, Form.MARKDOWN, case).decode()
+    as_word, as_markdown = (
+        text_of(rendered(drafted, ReportForm.WORD, case)),
+        rendered(drafted, ReportForm.MARKDOWN, case).decode(),
+    )
     for part in drafted.parts:
         for item in part.items:
             for line in (item.label, item.law, *item.lines):
@@ -148,24 +148,24 @@ def test_both_forms_hold_the_same_lines(case, language):
 
 def test_the_same_case_gives_the_same_bytes(case):
     later = replace(case, now=case.now + timedelta(hours=1))
-    for form in Form:
-        first, second = (rendered(page(case, Language.BOTH), form, case) for _ in range(2))
+    for form in ReportForm:
+        first, second = (rendered(page(case, ReportLanguage.BOTH), form, case) for _ in range(2))
         assert first == second
-        assert first != rendered(page(later, Language.BOTH), form, later)
+        assert first != rendered(page(later, ReportLanguage.BOTH), form, later)
 
 
 def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
     for field in ("cause_preliminary", "measures_taken", "police_report", "grade_nfra", "alerted_at", "loss_estimate_cny"):
         assert lines(case, field)[0].startswith("【待填写：")
-        assert lines(case, field, Language.EN)[0].startswith("[to be filled in: ")
+        assert lines(case, field, ReportLanguage.EN)[0].startswith("[to be filled in: ")
     quiet = replace(case, duties=())
     assert lines(quiet, "reports") == ("【待填写：目前无计时：来源非我方且未经人工确认】",)
     assert lines(case, "entity_name") == ("示例银行",)
-    assert lines(case, "entity_name", Language.EN) == ("Example Bank",)
+    assert lines(case, "entity_name", ReportLanguage.EN) == ("Example Bank",)
     bare = case_of(context, store, A)
     for field in ("entity_name", "entity_contact", "officer", "system_or_facility", "regulators"):
         assert lines(bare, field)[0].startswith("【待填写：")
-    assert page(bare, Language.ZH).open == page(case, Language.ZH).open + 5
+    assert page(bare, ReportLanguage.ZH).open == page(case, ReportLanguage.ZH).open + 5
 
 
 def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
@@ -188,7 +188,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
     store.create([Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
     case = case_of(context, store, A)
     assert lines(case, "alerted_at") == lines(case, "determined_at") == ("2026-09-21 22:13 CST",)
-    reports = lines(case, "reports", Language.EN)
+    reports = lines(case, "reports", ReportLanguage.EN)
     assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in reports
     assert (
         "NFRA data security measures, first report; within 2 h; due 2026-09-22 00:13 CST; sent late; 2026-09-22 01:13 CST;"
@@ -231,7 +231,7 @@ def test_every_scenario_has_advice():
 
 def test_the_chinese_draft_is_chinese_but_for_codes_and_labels(case):
     """Its reader is an authority: reasons, laws and asks are not in English."""
-    drafted = page(case, Language.ZH)
+    drafted = page(case, ReportLanguage.ZH)
     said = [line for part in drafted.parts for item in part.items for line in (item.label, item.law, *item.lines)]
     assert lines(case, "reason_codes")[0] == "X3 +60：无卡盗刷：银行卡号、安全码"
     assert any(line.startswith("O1：") and "随机命中" in line for line in lines(case, "origin"))
@@ -262,7 +262,7 @@ def test_the_age_of_the_data_is_told_where_it_is_known(case):
     assert "data_time_range" not in values(case)
     first = case.sightings[0].model_copy(update={"newest_date": date(2026, 8, 31)})
     dated = replace(with_incident(case, published_at=WHEN), sightings=(first,), zone=ZoneInfo("UTC"))
-    assert lines(dated, "data_time_range", Language.EN) == (
+    assert lines(dated, "data_time_range", ReportLanguage.EN) == (
         "first published 2026-09-21 12:00 UTC, as far as its site says",
         "newest date in the data: 2026-08-31",
     )
@@ -271,13 +271,13 @@ def test_the_age_of_the_data_is_told_where_it_is_known(case):
 def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     hostile = "# <script>*x* [a](javascript:b) | `c`\x1b[31m\u202e"
     attacked = replace(case, tenant=Tenant(entity=Entity(name=hostile)))
-    text = rendered(page(attacked, Language.ZH), Form.MARKDOWN, attacked).decode()
+    text = rendered(page(attacked, ReportLanguage.ZH), ReportForm.MARKDOWN, attacked).decode()
     assert r"\# \<script\>\*x\* \[a\](javascript:b) \| \`c\`\\x1b\[31m\\u202e" in text
     assert not re.search(r"[\x1b\u202e]|(?<!\\)<", text)
     assert literal("- a") == r"\- a"
     assert literal("2026-09-21") == "2026-09-21"
     assert literal("1. a") == r"1\. a"
-    assert "\x1b" not in text_of(rendered(page(attacked, Language.ZH), Form.WORD, attacked))
+    assert "\x1b" not in text_of(rendered(page(attacked, ReportLanguage.ZH), ReportForm.WORD, attacked))
 
 
 def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit_entry(data, store, incident, tmp_path):
@@ -299,9 +299,9 @@ def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit
 
 
 def test_a_document_bears_the_time_passed_in_and_no_other(case):
-    file = zipfile.ZipFile(io.BytesIO(rendered(page(case, Language.ZH), Form.WORD, case)))
+    file = zipfile.ZipFile(io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case)))
     assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    about = docx.Document(io.BytesIO(rendered(page(case, Language.ZH), Form.WORD, case))).core_properties
+    about = docx.Document(io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))).core_properties
     assert about.created == about.modified == case.now.replace(microsecond=0)
     assert about.author == "ullage"
     assert case.now == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)

@@ -9,15 +9,16 @@ from itertools import product
 import pytest
 from typer.testing import CliRunner
 
-from alerts.accounts.roles import ROLES
-from alerts.clocks.duties import Duties
-from alerts.command import incidents as terminal
-from alerts.desk.cases import Cases
-from alerts.desk.returns import Returns
-from alerts.desk.work import Work
-from alerts.noise.suppressions import SuppressionConditions, Suppressions, suppressed
+from alerts.accounts import ROLES
+from alerts.cases.actions import Cases
+from alerts.cases.reopening import Returns
+from alerts.cases.suppressions import SuppressionConditions, Suppressions, suppressed
+from alerts.cli.incidents import incidents as terminal
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident, Notification, Sighting
-from alerts.store import DocumentFilter, IncidentStore, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts.browser import Browser, add_account
 from tests.alerts.builders import finding, fold_all, incident
 from ullage.errors import UllageError

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from alerts import words
+from alerts import translation
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, ASKER, HOST, OURS, PHONE
@@ -30,12 +30,14 @@ EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 4
 
 
 def test_every_kind_of_identifier_can_be_looked_up_and_has_a_name_in_chinese(browser):
-    assert words.KIND.keys() == {*kinds(), "name"}
+    assert translation.KIND.keys() == {*kinds(), "name"}
     for name, kind in kinds().items():
         value = kind.examples[0][1]
         answer = browser.post("/exposed", {**ASKED, "value": value})
         assert answer.status_code == 200, name
-        assert words.KIND[name] in browser.post("/exposed", {**ASKED, "value": value}, {**OURS, "accept-language": "zh"}).text
+        assert (
+            translation.KIND[name] in browser.post("/exposed", {**ASKED, "value": value}, {**OURS, "accept-language": "zh"}).text
+        )
         assert value not in answer.text
 
 

@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from alerts.accounts.attempts import OF_SOURCE
-from alerts.search.address import Reach
-from alerts.search.app import create_app
+from alerts.accounts.sessions import OF_SOURCE
+from alerts.web.app import create_app
+from alerts.web.auth import Reach
 from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
 from ullage.settings import Context
 from ullage.settings.roles import SearchSettings

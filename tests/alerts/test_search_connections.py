@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import pytest
 
-from alerts.search import guard
-from alerts.search.app import create_app
-from alerts.search.pages import incidents
+from alerts.web import middleware
+from alerts.web.app import create_app
+from alerts.web.pages import incidents
 from deploy.local.certificates import make_certificates
 from tests.alerts.browser import CHEAP
 from ullage.runtime import connections
@@ -143,7 +143,7 @@ def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothi
 
 def test_the_bounds_are_those_that_are_promised() -> None:
     assert connections.REQUEST_SECONDS <= 10
-    assert guard.MAX_BODY == 16 * 1024
+    assert middleware.MAX_BODY == 16 * 1024
 
 
 @pytest.mark.parametrize("extra", [b"", b"content-length: 7\r\n"], ids=["chunked", "chunked with a length"])
@@ -253,7 +253,7 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name
 def test_an_exchange_that_does_not_end_is_cut(port, token, monkeypatch) -> None:
     monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
     held = threading.Event()
-    monkeypatch.setattr("alerts.search.pages.incidents.queue_page", lambda *_: held.wait(SOON))
+    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", lambda *_: held.wait(SOON))
     with closing(connect(port)) as peer:
         session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
         peer.sendall(request(port, "GET", session, path="/"))
@@ -279,7 +279,7 @@ def test_requests_sent_ahead_are_all_answered(port) -> None:
 
 
 def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch) -> None:
-    monkeypatch.setattr(guard, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(middleware, "MOST_REQUESTS", 3)
     with closing(connect(port)) as peer:
         ends = []
         for _ in range(3):
@@ -318,7 +318,7 @@ def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatc
         assert held.wait(SOON)
         return real(*given)
 
-    monkeypatch.setattr("alerts.search.pages.incidents.queue_page", slow)
+    monkeypatch.setattr("alerts.web.pages.incidents.queue_page", slow)
     session = b"authorization: Bearer " + token.encode() + b"\r\n\r\n"
     busy = [connect(port) for _ in range(2)]
     for peer in busy:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.accounts.attempts import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
-from alerts.lookup.person_lookup import index_tags
-from alerts.search.app import create_app
-from alerts.search.door import WRONG_TOKENS
+from alerts.accounts.sessions import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
+from alerts.cases.lookup import index_tags
+from alerts.web.app import create_app
+from alerts.web.auth import WRONG_TOKENS
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
 from ullage import audit
 from ullage.runtime.allowance import LimitedError

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.maintenance import retention
 from alerts.records import Exposure, Incident
+from alerts.service import upkeep
 from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at
@@ -33,7 +33,7 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
         return act(kind, *words)
 
     monkeypatch.setattr(store, moment, meanwhile)
-    removed = retention.expire(store, KEEP, clocks_at(now))
+    removed = upkeep.expire(store, KEEP, clocks_at(now))
     assert not again
     assert exposures(store) == {handle("a"): 2}
     assert removed[Exposure] == 1
@@ -44,11 +44,11 @@ def test_the_last_sighting_counts_and_not_the_first(store, clock):
     clock.advance(20 * 86400)
     fold_all(store, clock, [finding("g", range(10), people="a", capture={"fetched_at": clock.as_clock().now()})])
     clock.advance(11 * 86400)
-    assert retention.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
+    assert upkeep.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
     assert exposures(store) == {handle("a"): 2}
     [incident] = store.scroll(Incident, DocumentFilter())
     assert incident.frozen_at == clock.as_clock().now()
     clock.advance(timedelta(days=20).total_seconds())
-    assert retention.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
+    assert upkeep.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
     [again] = store.scroll(Incident, DocumentFilter())
     assert (again.frozen_at, exposures(store)) == (incident.frozen_at, {})

@@ -7,10 +7,10 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.read.query import Filters, page_of, whole
-from alerts.read.sellers import named, sellers_of, tokens_of
+from alerts.cases.incident_list import Filters, named, page_of, sellers_of, tokens_of, whole
 from alerts.records import Incident, Sighting
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all
 from ullage.audit import entries

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from alerts.decisions.holds import held
+from alerts.cases.decisions import held
 from alerts.records import CLASSES, incident_id
 from alerts.store import configured_store
 from tests.alerts.builders import finding, fold_all

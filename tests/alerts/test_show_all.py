@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from alerts.read.query import SHOWN, other_customers, whole
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, other_customers, whole
 from alerts.records import Exposure, incident_id
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
@@ -41,9 +41,9 @@ def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
 
 
 def test_the_first_look_is_short_and_the_rest_follows(large) -> None:
-    found = whole(large, A, SHOWN)
+    found = whole(large, A, CUSTOMERS_SHOWN)
     rest = [one.id for some in other_customers(large, found) for one in some]
-    assert (len(found.exposures), len(rest)) == (SHOWN, ALL - SHOWN)
+    assert (len(found.exposures), len(rest)) == (CUSTOMERS_SHOWN, ALL - CUSTOMERS_SHOWN)
     assert not {one.id for one in found.exposures} & set(rest)
 
 
@@ -78,7 +78,7 @@ def test_the_page_pages_through_all_customers(large, browser) -> None:
 def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
     whole_one = browser.get(f"/v1/incidents/{A}").json()
     first = {one["subject"] for one in whole_one["exposures"]}
-    assert len(first) == SHOWN
+    assert len(first) == CUSTOMERS_SHOWN
     seen, after, sizes = list[str](), "", []
     while after or not seen:
         asked = {"after": after, **({"limit": limit} if limit else {})}
@@ -88,7 +88,7 @@ def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
         after, sizes = got["after"], [*sizes, len(got["items"])]
     assert set(seen) == {handle(n) for n in range(ALL)}
     assert len(seen) == ALL
-    assert set(sizes[:-1]) == {limit or SHOWN}
+    assert set(sizes[:-1]) == {limit or CUSTOMERS_SHOWN}
     rest = browser.get(f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
     assert not first & {one["subject"] for one in rest["items"]}
 

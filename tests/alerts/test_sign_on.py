@@ -10,10 +10,9 @@ from joserfc.jwk import ECKey
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts import sign_on
-from alerts.accounts.journeys import JOURNEY_SECONDS
-from alerts.accounts.sign_on import BEGUN
-from alerts.search.app import create_app
-from alerts.search.pages.provider import COOKIE
+from alerts.accounts.sign_on import BEGUN, JOURNEY_SECONDS
+from alerts.web.app import create_app
+from alerts.web.pages.provider import COOKIE
 from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
 from tests.alerts.issuer import CLIENT, SECRET, SUBJECT, Issuer, by_another_key, by_public_key, serving, unsigned
 from ullage import audit

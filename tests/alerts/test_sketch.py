@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.incidents.sketch import merge, overlap
+from alerts.grouping.placement import merge, overlap
 from tests.alerts.builders import sketch
 
 numbers = st.sets(st.integers(0, 2_000), max_size=600)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alerts.records import Heard, Notification
-from alerts.search.pages.audit import DID
+from alerts.web.pages.audit import DID
 from tests.alerts.browser import ASKER
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage import audit

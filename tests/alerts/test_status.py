@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.incidents.status import narrowed, status_of, statuses, tally
-from alerts.maintenance.retention import erase, expire
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import CLASSES, Audit, Decision, Exposure, Holding, Incident, Sighting, incident_id
+from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
+from alerts.store.queries import narrowed, status_of, statuses, tally
 from tests.alerts.builders import everything, finding, fold_all, handle
 from tests.factories import WHEN, clocks_at
 from ullage.settings import StoreSettings, Tenant

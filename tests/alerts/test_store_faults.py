@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import pytest
 
-from alerts.maintenance.retention import erase, expire
 from alerts.records import CLASSES, Claim, Exposure, Incident
 from alerts.records.document import Document
+from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import BULK_ITEMS
-from alerts.store.mapping import index_name
+from alerts.store.elasticsearch_cluster import index_name
 from deploy.local.elasticsearch import Server, elasticsearch
 from tests.contracts.test_incident_store import T0, claim, exposure, incident
 from tests.factories import clocks_at

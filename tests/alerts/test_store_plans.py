@@ -7,12 +7,12 @@ from typing import Any
 import apsw
 import pytest
 
-from alerts.clocks.duties import IncidentDeadlines
-from alerts.desk.work import item_of
+from alerts.deadlines.outstanding import IncidentDeadlines
+from alerts.deadlines.schedule import item_of
 from alerts.records import CLASSES, Exposure, Incident, WorkItem
-from alerts.store import DocumentFilter, open_store, ways
-from alerts.store.selection import mark_behind
+from alerts.store import DocumentFilter, open_store, sqlite_queries
 from alerts.store.sqlite import _schema, table_of
+from alerts.store.sqlite_queries import mark_behind
 from tests.alerts.builders import handle, incident
 from tests.factories import WHEN
 
@@ -118,7 +118,7 @@ def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(s
 def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_columns(
     store, steps, monkeypatch, where, order, first
 ) -> None:
-    monkeypatch.setattr(ways, "FEW", -1)
+    monkeypatch.setattr(sqlite_queries, "FEW", -1)
     assert steps(lambda: store.search(WorkItem, where, order=order))[0] == first
     monkeypatch.undo()
     assert SORTED in steps(lambda: store.search(WorkItem, where, order=order)), "of little all is collected"
@@ -173,7 +173,7 @@ def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> N
 @pytest.fixture
 def broad(monkeypatch) -> None:
     """As where so many documents have the words, or are of a filter, that the index with all columns is read."""
-    monkeypatch.setattr(ways, "FEW", -1)
+    monkeypatch.setattr(sqlite_queries, "FEW", -1)
 
 
 def item(id_: str, text: str, **changes: Any) -> WorkItem:

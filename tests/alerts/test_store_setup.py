@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts import command
-from alerts.maintenance.retention import expire
 from alerts.records import CLASSES, VERSION, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
+from alerts.service import process
+from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
-from alerts.store.mapping import index_name
+from alerts.store.elasticsearch_cluster import index_name
 from deploy.local.certificates import make_certificates
 from deploy.local.elasticsearch import Server
 from tests.alerts.builders import finding, fold_all
@@ -55,11 +55,11 @@ def is_denied(act: Callable[[], object]) -> bool:
 
 
 def test_the_embedded_store_needs_nothing_from_others(context):
-    assert list(command.plan(context)) == []
+    assert list(process.plan(context)) == []
 
 
 def test_the_plan_names_every_template_index_and_role_and_no_password(data):
-    requests = requests_of(command.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-")))
+    requests = requests_of(process.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-")))
     paths = [path for path, _ in requests]
     names = [index_name("leaks-", kind) for kind in CLASSES]
     assert set(names) | {f"_index_template/{name}" for name in names} | {"_security/role/leaks-alert"} <= set(paths)
@@ -88,7 +88,7 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
     url = server.url(f"ullage-{secrets.token_hex(4)}-")
     roles = {}
     with contextlib.closing(server.client()) as admin:
-        for path, body in requests_of(command.plan(planned(data, url))):
+        for path, body in requests_of(process.plan(planned(data, url))):
             if path.startswith("_security/role/"):
                 roles[path.rpartition("-")[2]] = body
             else:
@@ -186,7 +186,7 @@ def test_check_names_the_index_that_is_missing_or_of_another_version(backend, ur
         ):
             admin.indices.put_mapping(index=index, meta=meta)
             assert told in checked(data, url)
-        for path, body in requests_of(command.plan(planned(data, url))):
+        for path, body in requests_of(process.plan(planned(data, url))):
             if path == f"{index}/_mapping":
                 admin.indices.put_mapping(index=index, body=body)
         assert "ok  " in checked(data, url)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from alerts.lookup import sweeps
-from alerts.lookup.sweeps import MANY, SECONDS, Sweeps
+from alerts.cases import lookup
+from alerts.cases.lookup import MANY, SECONDS, Sweeps
 from tests.alerts.browser import ASKED, PHONE
 from ullage import audit
 from ullage.security.masking import Secret
@@ -43,7 +43,7 @@ def test_what_is_no_number_is_no_sweep(clock):
 
 
 def test_no_number_is_kept_and_only_so_many_ranges_are(clock, monkeypatch):
-    monkeypatch.setattr(sweeps, "MOST_RANGES", 3)
+    monkeypatch.setattr(lookup, "MOST_RANGES", 3)
     seen = Sweeps(clock.as_clock())
     for number in range(10):
         seen.note(Secret(str(13800138000 + 10_000 * number)))

@@ -13,13 +13,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from alerts.accounts.roles import PERMISSIONS, ROLES
-from alerts.clocks.duties import Duties
-from alerts.lookup.person_lookup import index_tags
-from alerts.noise.suppressions import SuppressionConditions, Suppressions
+from alerts.accounts import PERMISSIONS, ROLES
+from alerts.cases.lookup import index_tags
+from alerts.cases.suppressions import SuppressionConditions, Suppressions
+from alerts.deadlines.outstanding import Duties
 from alerts.records import Decision, incident_id
-from alerts.search.permissions import ANYBODY, LOGGED_IN, needed, routes_of
 from alerts.store import DocumentFilter
+from alerts.web.dependencies import ANYBODY, LOGGED_IN, needed, routes_of
 from tests.alerts.browser import ASKED, OURS, PHONE, Browser
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match

@@ -21,16 +21,15 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from alerts.accounts import PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.roles import PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES
-from alerts.desk.feed import EventFeed
-from alerts.export import formats
-from alerts.lookup.person_lookup import index_tags
+from alerts.cases import exports
+from alerts.cases.feed import EventFeed
+from alerts.cases.lookup import index_tags
 from alerts.records import GapReason, Heard, Incident, Notification, Suppression, incident_id
-from alerts.search.app import create_app
-from alerts.search.permissions import dependencies_of, routes_of
-from alerts.search.query_words import any_query
 from alerts.store import open_store
+from alerts.web.app import create_app
+from alerts.web.dependencies import any_query, dependencies_of, routes_of
 from tests.alerts.browser import CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
@@ -75,7 +74,7 @@ channels = ["shop-team"]
 def typed(tenant: str) -> dict[str, list]:
     """What is put into a field of that name, each value in turn; `tenant` is that of who asks."""
     ids, names = [OURS["bank"], OURS["shop"], "INC-NONE"], ["Wang Fang", "Zhao Min", "Nobody"]
-    paths = {"id_": ids, "form": [*formats.names()], "name": names}
+    paths = {"id_": ids, "form": [*exports.names()], "name": names}
     filters = {
         "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"], "order": ["opened", "burns"],
         "tab": ["open", "all", "closed", "mine", "new", "due"], "seller": ["@0123456789ab", "x"], "q": ["四件套"],

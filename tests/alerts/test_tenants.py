@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerts.command import incidents
-from alerts.read.tenants import require_known
-from alerts.rules.command import app as rules
+from alerts.cli.incidents import incidents
+from alerts.cli.services import rules_app as rules
+from alerts.store.queries import require_known
 from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
 from ullage.settings.tenants import UnknownTenantError

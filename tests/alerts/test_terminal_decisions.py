@@ -3,12 +3,11 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerts.accounts.command import user
-from alerts.command import incidents
-from alerts.custody.command import evidence
-from alerts.noise.command import suppress
+from alerts.cli.accounts import user
+from alerts.cli.evidence import evidence
+from alerts.cli.incidents import incidents, suppress
+from alerts.cli.services import rules_app as rules
 from alerts.records import Decision
-from alerts.rules.command import app as rules
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKER, CHEAP, add_account
 from tests.alerts.test_table_of_roles import A, B, things  # noqa: F401 - a fixture

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.store.tokens import BREAK, index_words, query_phrases
+from alerts.store import BREAK, index_words, query_phrases
 
 
 def plain(word: str) -> bool:

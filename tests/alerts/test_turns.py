@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from alerts.lookup.turns import Turns
+from alerts.web.dependencies import Turns
 from ullage import audit
 from ullage.audit.trail import PendingEntry
 from ullage.errors import ConfigError, CorruptError, UnavailableError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerts.clocks.regimes import regimes
+from alerts.deadlines import regimes
 from alerts.records import Decision
 from alerts.store import DocumentFilter
 from tests.alerts.browser import Browser

@@ -2,13 +2,13 @@
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.incidents.status import tally
-from alerts.read.query import Filters, page_of, whole
+from alerts.cases.incident_list import Filters, page_of, whole
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import CLASSES, Decision, Exposure, Heard, Incident, Sighting, WorkItem, incident_id
-from alerts.records.document import Excerpt
-from alerts.store import DocumentFilter, First, QueryError, WriteResult
+from alerts.records.document import Excerpt, QueryError
+from alerts.store import DocumentFilter, First, WriteResult
+from alerts.store.queries import tally
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts.builders import finding, fold_all
 from tests.factories import WHEN

@@ -20,12 +20,11 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
-from alerts.clocks.book import Book, known
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Book, Work, known
 from alerts.records import VERSION, Incident, Sighting
-from alerts.search.app import create_app
 from alerts.store import DocumentFilter, IncidentStore, open_store
+from alerts.web.app import create_app
 from tests.alerts.browser import ASKER, CHEAP, OURS, PASSWORD, PHONE, add_account
 from tests.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling, large
 from tests.bench.table import row

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from alerts.desk.work import Work
+from alerts.deadlines.schedule import Work
 from alerts.records import (
     Decision,
     Exposure,

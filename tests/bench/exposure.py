@@ -23,8 +23,8 @@ from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
 from alerts.records import Heard
-from alerts.search.app import create_app
 from alerts.store import IncidentStore, open_store
+from alerts.web.app import create_app
 from tests.bench.store import COUNT, exposures, others
 from tests.bench.table import row
 from ullage.runtime.role import spare_what_stands

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.clocks.duties import Duties
-from alerts.desk.returns import Returns
-from alerts.desk.work import Work
-from alerts.metrics import AlertMetrics
-from alerts.noise.background import BACKGROUND
-from alerts.noise.suppressions import muted
+from alerts.cases.reopening import Returns
+from alerts.cases.suppressions import muted
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
+from alerts.grouping.benign import BACKGROUND
+from alerts.grouping.stage import YOUNG, Alert
 from alerts.notify.plan import plan
 from alerts.records import Incident
-from alerts.stage.pipeline import YOUNG, Alert
+from alerts.service.metrics import AlertMetrics
 from alerts.store import IncidentStore, open_store
 from tests.alerts.builders import record
 from tests.bench.desk_data import NOW, found, tag

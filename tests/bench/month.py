@@ -19,11 +19,11 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from alerts.metrics import AlertMetrics
-from alerts.noise.suppressions import muted
+from alerts.cases.suppressions import muted
+from alerts.grouping.stage import Alert
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
-from alerts.stage.pipeline import Alert
+from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of

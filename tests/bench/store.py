@@ -21,16 +21,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from alerts.incidents.known_incidents import held
-from alerts.incidents.status import statuses
+from alerts.grouping.placement import held
 from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, open_store
-from alerts.store.connection import connect, read_url
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore
-from alerts.store.mapping import body, index_name
-from alerts.store.selection import stamp
+from alerts.store.elasticsearch_cluster import body, connect, index_name, read_url
+from alerts.store.queries import statuses
 from alerts.store.sqlite import SqliteStore
+from alerts.store.sqlite_queries import stamp
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
 from tests.alerts.builders import incident
 from ullage.errors import UnavailableError

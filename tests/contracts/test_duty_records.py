@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from alerts.clocks import book as books
-from alerts.clocks.book import LATELY, MARGIN, Book, known, records, reports
-from alerts.clocks.duties import Duties
-from alerts.incidents.tombstones import bury
+from alerts.deadlines import schedule as books
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import LATELY, MARGIN, Book, known, records, reports
 from alerts.records import Decision, DutyRecord, Incident, Notification
 from alerts.store import DocumentFilter, IncidentStore
+from alerts.store.queries import bury
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock

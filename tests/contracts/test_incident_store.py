@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from alerts.records import Claim, Decision, Exposure, Incident, WorkItem
-from alerts.records.document import Document, Excerpt
-from alerts.store import DocumentFilter, First, IncidentStore, QueryError, WriteResult, open_store
+from alerts.records.document import Document, Excerpt, QueryError
+from alerts.store import DocumentFilter, First, IncidentStore, WriteResult, open_store
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.errors import ConfigError, CorruptError, UnavailableError
@@ -381,7 +381,7 @@ def fitting(where: DocumentFilter) -> list[WorkItem]:
 def items(store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> IncidentStore:
     """A store of `ITEMS`, once where every condition leaves few enough to be collected and once where none does."""
     if request.param == "many":
-        monkeypatch.setattr("alerts.store.ways.FEW", -1)
+        monkeypatch.setattr("alerts.store.sqlite_queries.FEW", -1)
     store.put(ITEMS)
     store.refresh()
     return store

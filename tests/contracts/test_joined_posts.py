@@ -2,12 +2,12 @@
 
 from contextlib import closing
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
-from alerts.incidents.status import tally
-from alerts.read.query import Filters, page_of
+from alerts.cases.incident_list import Filters, page_of
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Background, Incident, incident_id
 from alerts.store import DocumentFilter, open_store
+from alerts.store.queries import tally
 from tests.alerts.builders import everything, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn

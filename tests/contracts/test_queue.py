@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.desk import work
-from alerts.desk.queue import IncidentQueue, QueueFilter
-from alerts.desk.work import Work
+from alerts.cases.queue import IncidentQueue, QueueFilter
+from alerts.deadlines import schedule
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident, Notification, Sighting, WorkItem
-from alerts.records.document import Document
-from alerts.store import DocumentFilter, IncidentStore, QueryError
+from alerts.records.document import Document, QueryError
+from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts import builders
 from tests.conftest import HeldClock
 from tests.stores import ON_SERVERS, each_backend, emptied_store
@@ -186,7 +186,7 @@ class Reading:
 
 
 def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(store, queue, monkeypatch):
-    monkeypatch.setattr(work, "BATCH", 2)
+    monkeypatch.setattr(schedule, "BATCH", 2)
     put(store, *(incident(f"INC-{n}", n) for n in range(9)))
     assert queue.work.complete() == 9
     put(store, incident("INC-9", 9))

@@ -34,10 +34,10 @@ def main() -> None:
         return _original(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
     socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
-    from crawlers.fetching.middlewares import address
+    from crawlers.fetching import addresses
     from ullage.cli import main as ullage
 
-    address.is_public = lambda found: str(found) == PUBLIC
+    addresses.is_public = lambda found: str(found) == PUBLIC
     sys.argv[1:] = sys.argv[cut + 1 :]
     ullage()
 

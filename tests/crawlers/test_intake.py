@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from crawlers.bus.appends import PatientAppends
-from crawlers.intake import requests
+from crawlers.intake import bodies, requests
 from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.line import SHOWN
 from crawlers.intake.metrics import IntakeMetrics
@@ -334,7 +334,7 @@ def test_what_is_made_to_be_slow_is_refused_in_linear_time(house: House, body: b
 
 def test_others_are_answered_while_a_large_body_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = threading.Event(), threading.Event()
-    real = requests.posts_in
+    real = bodies.posts_in
 
     def slow(media_type: str, body: bytes):
         if len(body) > SMALL:

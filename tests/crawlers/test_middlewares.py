@@ -15,8 +15,9 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.robotstxt import ProtegoRobotParser
 from scrapy.utils.test import get_crawler
 
+from crawlers.fetching.addresses import is_public
 from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.address import AddressGuard, is_public
+from crawlers.fetching.middlewares.address import AddressGuard
 from crawlers.fetching.middlewares.robots import (
     DISALLOW_ALL,
     FAILURE_SECONDS,

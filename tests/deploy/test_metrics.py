@@ -16,7 +16,7 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.heartbeats import totals
 from crawlers.sites.pages import PageContent
 from crawlers.visiting.visit import Visit
-from deploy.documents.metrics import ROLES, ROW, exposed, line, registries, with_metrics
+from deploy.documents.metrics import ROW, exposed, line, registries, with_metrics
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, item, make_site
 from tests.deploy.test_rules import ALERTS
@@ -25,6 +25,7 @@ from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.metrics import new_registry
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport
+from ullage.runtime.readiness import ROLES
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"
 DOMAINS = 10_000

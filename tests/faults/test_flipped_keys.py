@@ -17,8 +17,8 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.accounts.accounts import Accounts
-from alerts.search.app import create_app
 from alerts.store import configured_store
+from alerts.web.app import create_app
 from crawlers.frontier.database import open_frontier
 from crawlers.intake.command import take
 from crawlers.metrics import CrawlMetrics

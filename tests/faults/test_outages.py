@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from alerts.records import CLASSES
-from alerts.store.mapping import index_name
+from alerts.store.elasticsearch_cluster import index_name
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.crawlers.support import Answers

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alerts.records import CLASSES
-from alerts.store.mapping import index_name
+from alerts.store.elasticsearch_cluster import index_name
 from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.faults.rig import Rig

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import pytest
 
-from alerts.read.query import whole
-from alerts.read.view import details
+from alerts.cases.incident_list import whole
+from alerts.cases.incident_view import details
 from alerts.records import Incident
 from alerts.store import DocumentFilter, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers

@@ -14,9 +14,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from alerts.command import run_alert
-from alerts.coverage.command import app
+from alerts.cli.reports import coverage_app
 from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
+from alerts.service.process import run_alert
 from alerts.store import configured_store
 from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import ChannelFolder
@@ -206,7 +206,7 @@ expires = {}
 
 def printed(context: Context) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
     """What `ullage coverage --json` says since eight: its exit code, states by channel and hour, gaps."""
-    done = CliRunner().invoke(app, ["--since", "2026-09-21T16:00", "--json"], obj=context)  # Shanghai's eight in UTC
+    done = CliRunner().invoke(coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context)  # Shanghai's eight in UTC
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     sites = {row["site"]: row for row in rows if row["type"] == "site"}
     hours = {site: {int(c["hour"][11:13]): c["state"] for c in row["cells"]} for site, row in sites.items()}

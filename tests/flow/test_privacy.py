@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from alerts.accounts.accounts import Accounts
-from alerts.export import formats
+from alerts.cases import exports
 from deploy.demo import security_team
 from deploy.demo.drive import configuration, write_customers
 from deploy.local.posting import Bepasty, Spirit
@@ -156,7 +156,7 @@ def seen_of(pid: int) -> bytes:
 
 def export(daemon: Daemon) -> None:
     """What leaves the house: every format, and the draft of a report."""
-    for form in formats.names():
+    for form in exports.names():
         daemon.ask("incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}"))
     incident = next(iter(daemon.incidents()))["id"]
     daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))

@@ -145,7 +145,7 @@ def watchlist(data: bytes) -> None:
 
 def rules(data: bytes) -> None:
     """The first byte chooses a kind of rules."""
-    from alerts.rules.kinds import kinds
+    from alerts.grouping.replay import kinds
 
     kind = list(kinds().values())[data[0] % len(kinds())] if data else kinds()["verdict"]
     kind.read(data[1:].decode("utf-8", "replace"), "rules")
@@ -162,7 +162,7 @@ def site(data: bytes) -> None:
 
 def query(data: bytes) -> None:
     """What is asked for on the desk, and what of it is indexed."""
-    from alerts.store.tokens import index_words, query_phrases
+    from alerts.store import index_words, query_phrases
 
     text = data.decode("utf-8", "surrogateescape")
     for phrase in query_phrases(text):
@@ -186,8 +186,7 @@ def _folded() -> tuple[Incident, Sighting]:
 
 def exporters(data: bytes) -> None:
     """Texts between NULs are what strangers wrote of an incident; every format can be read back."""
-    from alerts.export.facts import ExportedIncident, _seen
-    from alerts.export.formats import format_named, names
+    from alerts.cases.exports import ExportedIncident, _seen, format_named, names
 
     incident, sighting = _folded()
     texts = tuple(data.decode("utf-8", "replace").split("\0")[:6])
@@ -232,7 +231,7 @@ def _encoded() -> list[bytes]:
 
 
 def _rules() -> list[bytes]:
-    from alerts.rules.kinds import kinds
+    from alerts.grouping.replay import kinds
 
     return [bytes([number]) + kind.shipped().text[:3000].encode() for number, kind in enumerate(kinds().values())]
 
@@ -259,12 +258,12 @@ TARGETS = {
         lambda: _of_texts("customer_ref,name,phone\nC0000001,张某,15400000001\n", '{"version": 1, "algorithm": "aes-256-cmac"}'),
         ("matcher.watchlist.source", "matcher.watchlist.file"),
     ),
-    "rules": Target(rules, _rules, ("alerts.rules.kinds", "ullage.vocabulary.lexicon", "alerts.noise.background", TOML)),
+    "rules": Target(rules, _rules, ("alerts.grouping.replay", "ullage.vocabulary.lexicon", "alerts.grouping.benign", TOML)),
     "site": Target(site, lambda: [text.encode() for text in SITES], (TOML, "crawlers.sites.site", "crawlers.sites.layout")),
-    "query": Target(query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store.tokens",)),
+    "query": Target(query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store",)),
     "exporters": Target(
         exporters,
         lambda: _of_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),
-        ("alerts.export.facts", "alerts.export.formats", "ullage.display.spreadsheet"),
+        ("alerts.cases.exports", "alerts.cases.exports", "ullage.display.spreadsheet"),
     ),
 }

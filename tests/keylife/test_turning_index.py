@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.lookup.person_lookup import Lookup, LookupRequest
-from alerts.maintenance.retention import expire
-from alerts.read.sellers import history, named
+from alerts.cases.incident_list import history, named
+from alerts.cases.lookup import Lookup, LookupRequest
 from alerts.records import CLASSES, Exposure, Sighting
+from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, IncidentStore, configured_store
 from matcher.cli.turning import Turn
 from tests.alerts.builders import fold_all

@@ -11,11 +11,11 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.records import Incident, Sighting
-from alerts.search.app import create_app
 from alerts.store import DocumentFilter, IncidentStore, open_store
+from alerts.web.app import create_app
 from tests.alerts.browser import ASKER, CHEAP, PASSWORD, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.coverage.heartbeats import Alert

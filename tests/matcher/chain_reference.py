@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from matcher.text.chain_numbers import (
     DATES,
     FEWEST_OF_TWO,
-    OCTETS,
     OF_CELLS,
     OF_DATES,
     OF_PATHS,
@@ -19,7 +18,7 @@ from matcher.text.chain_numbers import (
     is_labelled,
     is_valid,
 )
-from matcher.text.chains import HAN_SEPARATORS
+from matcher.text.chains import HAN_SEPARATORS, OCTETS
 from matcher.text.fold import HAN, PLAIN_DIGITS
 from ullage.identifiers import card, phone, resident_id
 

@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from matcher.match import batches
+from matcher.match import batches, parts
 from matcher.text.decode import WINDOW
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
@@ -21,14 +21,14 @@ LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
 @pytest.mark.parametrize("bodies", [[ONE["phone"]] * 3, [LONG]])
 def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]) -> None:
     made: list[weakref.ref[batches.SearchResult]] = []
-    alive, plain, read = [], batches.SearchResult, batches.read
+    alive, plain, read = [], batches.SearchResult, parts.read
 
     def searched(*given) -> batches.SearchResult:
         one = plain(*given)
         made.append(weakref.ref(one))
         return one
 
-    def counted(*given) -> batches.PartBatch:
+    def counted(*given) -> parts.PartBatch:
         alive.append(sum(one() is not None for one in made))
         return read(*given)
 

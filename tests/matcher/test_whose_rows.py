@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from alerts.incidents.fold import Placement
-from alerts.incidents.projection import sighting_of
-from alerts.incidents.replay import Replay
+from alerts.grouping.exposures import Replay
+from alerts.grouping.placement import Placement
+from alerts.grouping.projection import sighting_of
 from matcher.match.findings import findings
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone

@@ -35,7 +35,7 @@ def _tests(folder: str, names: str) -> tuple[str, ...]:
 
 AREAS = {
     "bus": Area(
-        (*_files("ullage/bus", "__init__ routed sqlite"), "ullage/bus/spool"),
+        (*_files("ullage/bus", "__init__ router sqlite"), "ullage/bus/spool"),
         (
             *_tests("contracts", "bus clock_jump spool"),
             *_tests("ullage", "bus_spool bus_sqlite durable"),
@@ -44,7 +44,7 @@ AREAS = {
     ),
     "store": Area(
         (
-            *_files("alerts/store", "merge rows_with selection sqlite tokens within"),
+            *_files("alerts/store", "__init__ sqlite sqlite_queries tenant_view"),
             *_files("ullage/files", "atomic_write database lock"),
         ),
         (
@@ -55,7 +55,7 @@ AREAS = {
         ),
     ),
     "grouping": Area(
-        ("alerts/incidents", "alerts/stage"),
+        ("alerts/grouping", "alerts/service/intake.py"),
         (
             *_tests(
                 "alerts", "alert authentic canary erased fold heartbeat joined key_checks overtaken presence projection replaced"
@@ -66,7 +66,7 @@ AREAS = {
         ),
     ),
     "retention": Area(
-        ("alerts/maintenance",),
+        ("alerts/service/upkeep.py",),
         (*_tests("alerts", "erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
     ),
     "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),

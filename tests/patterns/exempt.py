@@ -9,8 +9,8 @@ BOUNDED = {
 }
 """By the constant of their module that is the longest text they are given: the worst of that length must take no time."""
 OURS = {
-    "alerts.search.language._LEADS": "reads templates of ours",
-    "alerts.search.pages.coverage.STYLE": "reads a style sheet of ours",
+    "alerts.web.templating._LEADS": "reads templates of ours",
+    "alerts.web.pages.coverage.STYLE": "reads a style sheet of ours",
 }
 """Of what nobody outside writes."""
 PROVEN = {

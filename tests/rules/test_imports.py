@@ -95,7 +95,7 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
     assert json.loads(done.stdout) == {"seen": [], "threads": []}
 
 
-@pytest.mark.parametrize("stage", ["matcher.cli.match", "alerts.command"])
+@pytest.mark.parametrize("stage", ["matcher.cli.match", "alerts.service.process"])
 def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
     if not (ROOT / stage.replace(".", "/")).with_suffix(".py").exists():
         pytest.skip(f"{stage} is not there")

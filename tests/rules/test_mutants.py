@@ -29,13 +29,13 @@ def those(path: str, before: str, after: str) -> list[Mutant]:
             "with sqlite_errors(self._topic.path):",
         ),
         (
-            "alerts/notify/lease.py",
+            "alerts/notify/sender.py",
             "slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
             "slots = range(int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
         ),
         ("ullage/files/database.py", "sync_folder(path.parent)", "pass"),
         ("ullage/runtime/supervisor.py", "child.backoff.reset()", "pass"),
-        ("alerts/stage/pipeline.py", "self.filed(batch.stored, incidents)", "pass"),
+        ("alerts/grouping/stage.py", "self.filed(batch.stored, incidents)", "pass"),
     ],
 )
 def test_what_once_lived_is_among_the_changes(path: str, before: str, after: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from alerts.records import CLASSES, Audit, Claim, Incident
 from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
-from alerts.store.mapping import index_name, templates
+from alerts.store.elasticsearch_cluster import index_name, templates
 from deploy.local.elasticsearch import find_java
 from tests.alerts import builders
 from tests.stores import ON_SERVERS, SERVERS, Backend, each_backend, empty_store, keep, require

@@ -11,16 +11,15 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-import alerts.incidents.fold
-import alerts.incidents.presence
-import alerts.incidents.ties
+import alerts.grouping.placement
+import alerts.grouping.sightings
+import alerts.grouping.stage
 import alerts.notify.sender
-import alerts.stage.pipeline
 import ullage.bus.sqlite
 import ullage.files.atomic_write
 import ullage.files.database
-from alerts.notify.channels import UndeliveredError
-from alerts.notify.message import Message
+from alerts.http_post import UndeliveredError
+from alerts.notify import Message
 from alerts.notify.sender import Sender
 from alerts.records import Notification
 from alerts.records.document import Document
@@ -64,7 +63,7 @@ def _done_first() -> Any:
 
 def _no_claims() -> Any:
     """What is posted again is not known again."""
-    return mock.patch.object(alerts.stage.pipeline.fold, "claims_of", return_value=())
+    return mock.patch.object(alerts.grouping.stage.fold, "claims_of", return_value=())
 
 
 def _failed_is_told() -> Any:
@@ -160,17 +159,17 @@ def _taken_first() -> Any:
 
 def _values_of_all() -> Any:
     """What an incident holds is told apart by its value alone: a tenant finds another's."""
-    return mock.patch.object(alerts.incidents.fold, "claim_id", lambda _, of, value: f"{of}:{value}")
+    return mock.patch.object(alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}")
 
 
 def _ties_of_all() -> Any:
     """What the same seller says belongs to one incident, whoever the customers are of."""
-    return mock.patch.object(alerts.incidents.ties, "claim_id", lambda _, of, value: f"{of}:{value}")
+    return mock.patch.object(alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}")
 
 
 def _posts_of_all() -> Any:
     """Whether a post is there is kept of the post, not of a tenant's post."""
-    return mock.patch.object(alerts.incidents.presence, "presence_id", lambda _, post: post)
+    return mock.patch.object(alerts.grouping.sightings, "presence_id", lambda _, post: post)
 
 
 def _incidents_of_all() -> Any:

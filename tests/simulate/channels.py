@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from alerts.notify.channels import UndeliveredError
-from alerts.notify.message import Message
+from alerts.http_post import UndeliveredError
+from alerts.notify import Message
 from alerts.records import Notification
 from tests.simulate.timeline import Timeline
 

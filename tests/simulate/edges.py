@@ -25,10 +25,9 @@ from unittest import mock
 
 import apsw
 
-import alerts.command
-import alerts.maintenance.schedule
-import alerts.notify.notifier
 import alerts.notify.sender
+import alerts.service.process
+import alerts.service.upkeep
 import crawlers.bus.backlog
 import crawlers.fetching.library_logs
 import crawlers.fetching.reactor
@@ -68,13 +67,13 @@ def edges(timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any,
             put(owner, name, value)
         scheduler = crawlers.scheduling.scheduler
         put(scheduler, "Scheduler", partial(scheduler.Scheduler, on_bus=_at_once, read=read))
-        put(alerts.notify.notifier, "open_channel", lambda name, *_: channel(name))
-        put(alerts.command, "configured_store", lambda context: context.store())
+        put(alerts.notify.sender, "open_channel", lambda name, *_: channel(name))
+        put(alerts.service.process, "configured_store", lambda context: context.store())
         put(scheduler, "READ_SECONDS", PACE_SECONDS)
         put(alerts.notify.sender, "POLL_SECONDS", PACE_SECONDS)
         put(crawlers.bus.backlog, "LOOK_SECONDS", PACE_SECONDS * 2)
-        put(alerts.maintenance.schedule, "RECOUNT_SECONDS", PACE_SECONDS * 2)
-        put(alerts.maintenance.schedule, "RECENT_SECONDS", LOOKS_SECONDS)
+        put(alerts.service.upkeep, "RECOUNT_SECONDS", PACE_SECONDS * 2)
+        put(alerts.service.upkeep, "RECENT_SECONDS", LOOKS_SECONDS)
         yield
 
 
@@ -221,7 +220,7 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
         """Each death is a power cut: it is not held against what was in hand, which still comes alone."""
         return str(supervisor.current.life if supervisor.current else 0)
 
-    for module in (matcher.cli.match, alerts.command, ullage.runtime.role):
+    for module in (matcher.cli.match, alerts.service.process, ullage.runtime.role):
         yield module, "running", running
     yield crawlers.fetching.reactor, "drive", drive
     yield crawlers.fetching.library_logs, "silence_libraries", lambda: None

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import apsw
 
-from alerts.clocks.book import FRESH, known, records
-from alerts.clocks.duties import Duties
 from alerts.coverage.hours import coverage
-from alerts.incidents import replacement
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import FRESH, known, records
+from alerts.grouping.sightings import without_replaced
 from alerts.notify.plan import routes_for
 from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
 from alerts.store import DocumentFilter, IncidentStore, configured_store
@@ -150,7 +150,7 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
 
 def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """Each sighting stands in the exposures of all customers that it showed, and each incident counts its sightings."""
-    sightings = replacement.standing(list(store.scroll(Sighting, DocumentFilter())))
+    sightings = without_replaced(list(store.scroll(Sighting, DocumentFilter())))
     shown = Counter(sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings)
     for one in sightings:
         if shown[one.id] != one.customers:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from alerts.command import run_alert
+from alerts.service.process import run_alert
 from crawlers.command import crawl
 from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.line import CaptureLine

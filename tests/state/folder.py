@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from alerts.accounts.accounts import Accounts
+from alerts.grouping.replay import kinds
 from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
-from alerts.rules.kinds import kinds
 from alerts.store import DocumentFilter, configured_store
 from crawlers.collectors.ledger import ChannelLedger
 from crawlers.collectors.session import ChatMessage

@@ -20,8 +20,8 @@ from typing import Any
 import apsw
 import pytest
 
-from alerts.desk.feed import FILE as EVENTS
-from alerts.desk.feed import SCHEMA as OF_EVENTS
+from alerts.cases.feed import FILE as EVENTS
+from alerts.cases.feed import SCHEMA as OF_EVENTS
 from tests.state import folder
 from tests.state.folder import Told, opened, reader_of
 from tests.state.test_damage import whole

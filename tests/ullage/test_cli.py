@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from tests.factories import outgoing
-from ullage import __version__, cli, commands
+from ullage import __version__, cli, commands, errors
 from ullage.bus import CAPTURES, DEAD_LETTERS, Record
 from ullage.runtime import dead_letters
 from ullage.security import keys
@@ -116,8 +116,8 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
     for name, value, extra in (
         ("crawl", "crawlers.command:crawl", "crawl"),
         ("assess", "matcher.cli.match:assess", "match"),
-        ("incidents", "alerts.command:incidents", "alert"),
-        ("search", "alerts.search.command:search", "search"),
+        ("incidents", "alerts.service.process:incidents", "alert"),
+        ("search", "alerts.cli.services:search", "search"),
         ("demo", "deploy.demo.command:demo", "all"),
     ):
         stages[name] = Entry(name, value, ModuleNotFoundError("x", name="x.y"))
@@ -131,7 +131,7 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
     [
         ("crawlers.intake.service:intake", "scrapy", "crawl"),  # its own extra would not bring it
         ("crawlers.intake.service:intake", "uvicorn.config", "intake"),
-        ("alerts.search.command:search", "uvicorn", "search"),
+        ("alerts.cli.services:search", "uvicorn", "search"),
     ],
 )
 def test_the_extra_that_is_named_has_the_module_that_lacks(
@@ -146,7 +146,7 @@ def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(ullage
     def fly() -> None:
         raise ModuleNotFoundError("x", name="docx.shared")
 
-    stages["fly"] = Entry("fly", "alerts.command:fly", fly)
+    stages["fly"] = Entry("fly", "alerts.service.process:fly", fly)
     assert ullage("fly") == (2, "", "ullage: this needs docx.shared: install ullage[alert] or ullage[all]\n")
 
 
@@ -207,8 +207,8 @@ def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, En
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (cli.ConfigError("key is gone:\nmake it"), 2),
-        (cli.UllageError("no"), 1),
+        (errors.ConfigError("key is gone:\nmake it"), 2),
+        (errors.UllageError("no"), 1),
         (PermissionError(13, "Permission denied", "/x/y"), 1),
     ],
 )
@@ -246,7 +246,7 @@ def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothin
     ullage, stages: dict[str, Entry], data: Path
 ) -> None:
     (data / "keys" / "capture.key").unlink()  # a fault that a look would find
-    stages["alert"] = Entry("alert", "alerts.command:plan", lambda context: iter([f"PUT index of {context.data.name}"]))
+    stages["alert"] = Entry("alert", "alerts.service.process:plan", lambda context: iter([f"PUT index of {context.data.name}"]))
     stages["match"] = Entry("match", "matcher.cli.match:plan", ModuleNotFoundError("x", name="ahocorasick"))
     code, out, err = ullage("check", "--plan")
     assert (code, err) == (0, "")

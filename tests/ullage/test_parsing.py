@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify.post import PostResponse
-from alerts.rules.kinds import kind_of, kinds
+from alerts.grouping.replay import kind_of, kinds
+from alerts.http_post import PostResponse
 from crawlers.collectors.channel import read_channel
 from crawlers.intake.exports import telegram
 from crawlers.platforms import platform_of

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import MAX_BYTES, Live, RuleKind, toml
+from ullage.files.rulefiles import Live, RuleKind, toml
+from ullage.files.trust import MAX_BYTES
 from ullage.verdict import VERDICT
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NOON, HeldClock
+from ullage import clock
 from ullage.runtime import supervisor
 from ullage.runtime.role import EXIT_CODE, SUPERVISOR
 
@@ -257,7 +258,7 @@ def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pyte
     monkeypatch.setattr(supervisor, "_start", start)
     stop = threading.Event()
     stop.set()
-    assert supervisor.supervise(tmp_path, ("match",), stop, supervisor.Clock()) == 0
+    assert supervisor.supervise(tmp_path, ("match",), stop, clock.Clock()) == 0
     assert started[0].returncode == -signal.SIGKILL
     started[0].communicate()
 

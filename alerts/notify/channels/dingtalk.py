@@ -11,9 +11,8 @@ import hashlib
 import hmac
 from urllib.parse import urlencode
 
-from alerts.notify.channels import Channel, ChannelKind, Opening
-from alerts.notify.post import address
-from alerts.notify.robot import Robot
+from alerts.http_post import address
+from alerts.notify.channels import Channel, ChannelKind, Opening, Robot
 from ullage.errors import ConfigError
 
 

@@ -17,9 +17,9 @@ import hmac
 import json
 from dataclasses import dataclass
 
-from alerts.notify.channels import Channel, ChannelKind, Opening, UndeliveredError
-from alerts.notify.message import Message
-from alerts.notify.post import accepted, address, post, reach
+from alerts.http_post import UndeliveredError, accepted, address, post, reach
+from alerts.notify import Message
+from alerts.notify.channels import Channel, ChannelKind, Opening
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from alerts.notify.channels import Channel, ChannelKind, Opening
-from alerts.notify.post import address
-from alerts.notify.robot import Robot
+from alerts.http_post import address
+from alerts.notify.channels import Channel, ChannelKind, Opening, Robot
 from ullage.errors import ConfigError
 
 

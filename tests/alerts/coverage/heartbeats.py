@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from alerts.coverage import CoverageLog, Listener
 from alerts.coverage.hours import CoverageWindow, coverage
-from alerts.coverage.ledger import CoverageLog
-from alerts.read.monitoring import Listener
 from tests.conftest import HeldClock
 from ullage.records.heartbeat import Heartbeat
 from ullage.records.hours import SLOTS, SiteHour, slot_of

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from alerts.coverage.time_input import read_time
+from alerts.coverage.view import read_time
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.audit import entries
 from ullage.cli import app
@@ -148,7 +148,7 @@ def test_where_nothing_was_ever_heard_nothing_was_seen(ask: Ask, alert: Alert) -
 
 
 def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, context) -> None:
-    from alerts.coverage.sheet import Sheets
+    from alerts.coverage.signed_days import Sheets
     from alerts.records import SiteDay
     from alerts.store import DocumentFilter
     from ullage.security import keys

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from alerts.clocks.book import Book
-from alerts.clocks.duties import Duties
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Book
 from alerts.records import GapReason, Notification
 from alerts.store import DocumentFilter
 from tests.alerts.browser import OURS

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from alerts.handover.command import hand_over
+from alerts.cli.incidents import hand_over
 from alerts.records import GapReason, Heard
 from alerts.store import DocumentFilter
 from tests.alerts.builders import incident

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.coverage.hours import CoverageWindow
-from alerts.maintenance.retention import expire
 from alerts.records import GapReason, SiteDay
+from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from tests.factories import clocks_at

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.coverage.sheet import Sheets, standings
-from alerts.maintenance.retention import expire
+from alerts.coverage.signed_days import Sheets, standings
 from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
+from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, open_store
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert
 from tests.conftest import HeldClock

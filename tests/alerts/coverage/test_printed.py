@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.coverage.report import ReportOrigin, printed
-from alerts.coverage.sheet import DayCheck
+from alerts.coverage.signed_days import DayCheck
 from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerts.coverage.sheet import Authority, DayCheck, Sheets, Stamper, sheets_of, stamper_of, standings
+from alerts.coverage.signed_days import Authority, DayCheck, Sheets, Stamper, sheets_of, stamper_of, standings
 from alerts.records import DaySheet, SiteDay
 from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat

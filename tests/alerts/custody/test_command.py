@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.decisions.holds import Holds, held
-from alerts.maintenance.retention import expire
-from alerts.maintenance.schedule import Maintenance
+from alerts.cases.decisions import Holds, held
 from alerts.records import CLASSES, Decision, Exposure, Hold, Holding, Incident, Notification, Sighting, incident_id
+from alerts.service.upkeep import Maintenance, expire
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from tests.factories import clocks_at
@@ -254,7 +253,9 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
 def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, vault, store, clock, context, tmp_path):
     Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
     fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
-    from tests.alerts.test_maintenance import AlertMetrics, CollectorRegistry, Lag
+    from alerts.service.metrics import AlertMetrics
+    from tests.alerts.test_maintenance import CollectorRegistry
+    from ullage.bus import Lag
     from ullage.custody.officers import pair_of
 
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")

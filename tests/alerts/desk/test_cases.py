@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.clocks.regimes import regimes
-from alerts.desk.cases import STATES, Cases, links_of, refused
-from alerts.desk.queue import IncidentQueue, QueueFilter, last_shift
-from alerts.desk.returns import Returns
-from alerts.desk.work import Work, takedown_of
+from alerts.cases.actions import STATES, Cases, links_of, refused
+from alerts.cases.queue import IncidentQueue, QueueFilter, last_shift
+from alerts.cases.reopening import Returns
+from alerts.deadlines import regimes
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work, takedown_of
 from alerts.records import Decision, Exposure, Incident, Notification, Sighting, WorkItem, incident_id
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle, incident
 from ullage import audit
 from ullage.settings import Tenant

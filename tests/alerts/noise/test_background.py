@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.noise.background import ANY, BACKGROUND, SELLING, BenignRule, BenignRules, leak_signs, shipped
-from alerts.records.traits import Traits
+from alerts.grouping.benign import ANY, BACKGROUND, SELLING, BenignRule, BenignRules, leak_signs, shipped
+from alerts.records.sighting import Traits
 from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match

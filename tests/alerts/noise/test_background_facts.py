@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.maintenance.retention import erase, expire
-from alerts.noise.background import BenignRules, shipped
+from alerts.grouping.benign import BenignRules, shipped
 from alerts.records import Background, Exposure, Holding, Incident, Sighting
+from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.alerts.noise.posts import post

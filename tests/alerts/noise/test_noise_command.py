@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerts.command import incidents
+from alerts.cli.incidents import incidents
 from alerts.records import Background, incident_id
 from tests.alerts.builders import finding, fold_all
 from tests.alerts.noise.posts import post

@@ -3,10 +3,10 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerts.command import incidents
-from alerts.lookup.person_lookup import index_tags
-from alerts.noise.background import BACKGROUND
-from alerts.noise.suppressions import active, suppressions
+from alerts.cases.lookup import index_tags
+from alerts.cases.suppressions import active, suppressions
+from alerts.cli.incidents import incidents
+from alerts.grouping.benign import BACKGROUND
 from alerts.records import Incident, incident_id
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.noise.posts import post

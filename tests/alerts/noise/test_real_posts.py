@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
-from alerts.noise.background import shipped
+from alerts.grouping.benign import shipped
 from alerts.records import Background, Exposure, Incident, Sighting
-from alerts.records.traits import Traits
+from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher

@@ -4,10 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.noise.suppressions import MOST_DAYS, SuppressionConditions, Suppressions, active, muted, suppressed, suppressions
+from alerts.cases.suppressions import (
+    MOST_SUPPRESSION_DAYS,
+    SuppressionConditions,
+    Suppressions,
+    active,
+    muted,
+    suppressed,
+    suppressions,
+)
+from alerts.deadlines.outstanding import Duties
 from alerts.records import Incident, Sighting, Suppression, incident_id
-from alerts.store import DocumentFilter, QueryError
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from ullage import audit
 from ullage.errors import CorruptError
@@ -179,7 +188,7 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
         ("bank", {}, {}, "at least one of"),
         ("", {"site": "paste"}, {}, "specify a tenant"),
         ("bank", {"site": "paste"}, {"days": 0}, "1 to 180 days"),
-        ("bank", {"site": "paste"}, {"days": MOST_DAYS + 1}, "1 to 180 days"),
+        ("bank", {"site": "paste"}, {"days": MOST_SUPPRESSION_DAYS + 1}, "1 to 180 days"),
         ("bank", {"site": "paste"}, {"reason": " "}, "needs a reason"),
         ("bank", {"site": "paste"}, {"reason": "call 13800138000"}, "a phone number"),
         ("bank", {"site": "paste"}, {"by": ""}, "name"),
@@ -213,5 +222,5 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
 
 
 def test_half_a_year_is_the_longest(desk, store, clock):
-    made = add(desk, days=MOST_DAYS, site="paste")
+    made = add(desk, days=MOST_SUPPRESSION_DAYS, site="paste")
     assert made.expires - clock.as_clock().now() == timedelta(days=180)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from alerts.clocks.duties import Duties
-from alerts.desk.work import Work
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import Work
 from alerts.notify.channels import Channel
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.notifier import Notifier
 from alerts.notify.plan import Muted
-from alerts.notify.sender import Sender, Setup
+from alerts.notify.sender import Notifier, Sender, Setup
 from deploy.local.webhook import Receiver, receiving
 from tests.alerts.notify.support import Recorded, notify_settings
 from ullage.settings import Tenant

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.notify.channels import UndeliveredError
+from alerts.http_post import UndeliveredError
+from alerts.notify import Message
 from alerts.notify.channels.webhook import read_key, signature
-from alerts.notify.message import Message
 from alerts.records import Incident, Notification
 from alerts.store import DocumentFilter, IncidentStore
 from tests.alerts import builders

@@ -14,12 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from alerts.http_post import UndeliveredError, post
+from alerts.notify import MessageEntry, message
 from alerts.notify.by_apprise import ByApprise
-from alerts.notify.channels import UndeliveredError, names, open_channel
+from alerts.notify.channels import names, open_channel
 from alerts.notify.channels.dingtalk import sign
 from alerts.notify.channels.webhook import read_key, signature
-from alerts.notify.message import MessageEntry, message
-from alerts.notify.post import post
 from deploy.local.certificates import make_certificates
 from deploy.local.webhook import Receiver, new_key
 from tests.conftest import NOON

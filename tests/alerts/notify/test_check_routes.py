@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.notify.command import channel_parts
+from alerts.service.process import channel_parts
 from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context

@@ -1,6 +1,6 @@
 """Of several processes one sends at a time, and a dead one is followed."""
 
-from alerts.notify.lease import MARGIN_SECONDS, SLOT_SECONDS, Lease
+from alerts.notify.sender import MARGIN_SECONDS, SLOT_SECONDS, Lease
 from alerts.records import Claim
 from alerts.store import DocumentFilter
 

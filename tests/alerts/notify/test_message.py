@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from alerts.notify.message import IncidentSummary, MessageEntry, message, message_id
+from alerts.notify import IncidentSummary, MessageEntry, message, message_id
 from tests.alerts.notify.support import incident
 
 PAGE = "https://page.example"

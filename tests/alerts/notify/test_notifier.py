@@ -9,10 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from alerts.notify.channels import UndeliveredError
-from alerts.notify.command import waiting
-from alerts.notify.notifier import configured
+from alerts.http_post import UndeliveredError
+from alerts.notify.sender import configured
 from alerts.records import Incident, Notification
+from alerts.service.process import waiting
 from deploy.local.webhook import new_key
 from tests.alerts.builders import finding, record, stage
 from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all

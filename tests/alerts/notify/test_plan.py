@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.clocks.duties import Duties
+from alerts.deadlines.outstanding import Duties
 from alerts.notify.plan import plan
 from alerts.records import Notification
 from tests.alerts.notify.support import T0, incident, log_of, notify_settings, store_all

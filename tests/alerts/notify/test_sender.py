@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.notify.channels import UndeliveredError
-from alerts.notify.notifier import Notifier
-from alerts.notify.sender import Sender
+from alerts.http_post import UndeliveredError
+from alerts.notify.sender import Notifier, Sender
 from alerts.records import Decision, Incident, Notification, WorkItem
 from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore

@@ -2,10 +2,10 @@
 
 import pytest
 
-from alerts.noise.background import BACKGROUND, BenignRules, shipped
+from alerts.grouping.benign import BACKGROUND, BenignRules, shipped
+from alerts.grouping.replay import RuleCount, judgements, replay
 from alerts.records import Decision, Incident, Sighting, incident_id
-from alerts.records.traits import Traits
-from alerts.rules.replay import RuleCount, judgements, replay
+from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter
 from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.noise.posts import post

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerts.command import incidents, parts
-from alerts.noise.background import BACKGROUND, BenignRules, shipped
+from alerts.cli.incidents import incidents
+from alerts.cli.services import rules_app
+from alerts.grouping.benign import BACKGROUND, BenignRules, shipped
 from alerts.records import Decision, Incident, incident_id
-from alerts.rules.command import app
-from alerts.store import QueryError
+from alerts.records.document import QueryError
+from alerts.service.process import parts
 from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.factories import WHEN
 from ullage import audit
@@ -29,7 +30,7 @@ def run(store, clock, context):
     fold_all(store, clock, [finding("a", range(10), people="ab", fields=LOAN), finding("b", range(20, 30), people="cd")])
     store.create([Decision(id="d", tenant="bank", incident=incident_id("a"), at=WHEN, by="Li", status="confirmed")])
     store.refresh()
-    return lambda *words: CliRunner().invoke(app, [str(word) for word in words], obj=context)
+    return lambda *words: CliRunner().invoke(rules_app, [str(word) for word in words], obj=context)
 
 
 def told(result: Result) -> list[dict]:

@@ -1,0 +1,418 @@
+"""Record decisions, holds and outcomes of fraud, in the audit log first.
+
+What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`; `reported REGIME STAGE`, or
+`reported` of every rule; `applies REGIME` or `waived REGIME`, of a rule that no number decides on; `telling_approved`
+or `telling_withdrawn`, by the data protection officer.
+
+A hold and its end are documents that are only ever added; the last one counts. Evidence lies with match, as files: where its
+folder is here each sighting's file is marked, again every hour, because an incident that is held may be seen once more.
+
+A fraud system reports outcomes by handle. The last of a customer counts. Of customers of whom nothing was reported nothing is
+known, so every number is "at least".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from alerts.cases.incident_list import incident_named
+from alerts.deadlines import Regime, regimes
+from alerts.deadlines.outstanding import HALVES, RULINGS, Duties, ruled, status_with_report
+from alerts.deadlines.render import reported
+from alerts.records import Act, Band, Decision, Exposure, Fraud, FraudOutcome, Hold, Incident, Sighting, Status, exposure_id
+from alerts.records.decision import checked_ground, checked_name, checked_note
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.store.queries import CLOSED, status_of
+from ullage.audit import Trail
+from ullage.clock import Clock, behind, in_range
+from ullage.custody.vault import Vault
+from ullage.errors import ConfigError
+from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
+
+PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
+TELLING = {"telling_approved": True, "telling_withdrawn": False}
+"""What the data protection officer decides of telling the people in an incident; it stands in the place of a report's stage."""
+TOKEN_BYTES = 8
+MAX_REFERENCE = 64
+
+
+def said(decision: Decision) -> str:
+    """A decision in words."""
+    if decision.act and decision.act != "excused":
+        return " ".join(filter(None, (decision.act, decision.value, decision.about)))
+    if decision.stage in TELLING:
+        return decision.stage.replace("_", " ")
+    if decision.stage in RULINGS:
+        return f"{decision.regime} {decision.stage}{f', as {decision.value}' if decision.value else ''}"
+    return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
+
+
+def needed_for(chosen: str) -> str:
+    """The permission that deciding `chosen` needs; for what is none it does not matter."""
+    action = chosen.partition(" ")[0]
+    if action in TELLING:
+        return "telling.approve"
+    if action == "waived":
+        return "duty.waive"
+    return "incident.close" if action in CLOSED else "incident.decide"
+
+
+def may_be_told(decisions: Iterable[Decision]) -> bool:
+    """Whether the last decision on telling the people in an incident approved it; equal times are ordered by id."""
+    last = max((one for one in decisions if one.stage in TELLING), key=lambda one: (one.at, one.id), default=None)
+    return last is not None and TELLING[last.stage]
+
+
+def ends_deadlines(said: Mapping[str, Any]) -> bool:
+    """Whether a decision would end or hide the deadlines of its incident: it closes it, or takes something out of it."""
+    return said.get("status") in CLOSED or said.get("act") in ("detached", "unlinked")
+
+
+def refuse_running(duties: Duties, incident: Incident) -> None:
+    """QueryError while a deadline of `incident` runs, whoever asks.
+
+    A report ends it, or a waiver, which takes a lead and the DPO, two people.
+    """
+    if running := duties.running([incident]).get(incident.id):
+        clocks = tuple(reported(f"{duty.regime.id} {duty.stage.id}") for duty in running)
+        raise QueryError(
+            Phrase(
+                "reporting deadlines are open: %(clocks)s. Record the reports, or have a lead and the DPO waive them",
+                clocks=clocks,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Where decisions are made. QueryError says what is missing or wrong, without repeating what was typed.
+
+    Whatever would end or hide a deadline is refused here while one runs, so it is of every page, command and program.
+    """
+
+    duties: Duties
+    trail: Trail
+
+    @property
+    def store(self) -> IncidentStore:
+        """Where they are kept."""
+        return self.duties.store
+
+    def make(
+        self,
+        incident: Incident,
+        chosen: str,
+        *,
+        by: str,
+        note: str = "",
+        reference: str = "",
+        sent_at: datetime | None = None,
+        token: str = "",
+        roles: Collection[str] = (),
+    ) -> Decision:
+        """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent.
+
+        `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
+        """
+        if incident.part_of:
+            raise QueryError(Phrase("it is part of %(other)s: decide on that one instead", other=incident.part_of))
+        former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
+        status, regime, stage = _read(chosen.split(" "), status_of(former))
+        if status == "note" and not regime and not note.strip():
+            raise QueryError("a note must not be empty")
+        said = {"status": status, "regime": regime, "stage": stage, "reference": _reference(reference), "sent_at": sent_at}
+        if stage == "waived":
+            said["value"] = _half(regimes()[regime], former, checked_name(by), roles)
+        return self._append(incident, former, by, note, token, said)
+
+    def act(
+        self,
+        incident: Incident,
+        act: Act,
+        *,
+        by: str,
+        value: str = "",
+        about: str = "",
+        until: datetime | None = None,
+        note: str = "",
+        token: str = "",
+    ) -> Decision:
+        """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
+        if incident.part_of:
+            raise QueryError(Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of))
+        former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
+        status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
+        return self._append(
+            incident, former, by, note, token, {"status": status, "act": act, "value": value, "about": about, "until": until}
+        )
+
+    def _append(
+        self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: dict[str, Any]
+    ) -> Decision:
+        """Append what was `said`, in the audit log first; what was sent before under the same `token` is given back."""
+        explained = said.get("stage") in (*RULINGS, *TELLING)
+        decision = Decision.model_validate(
+            {
+                "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
+                "tenant": incident.tenant,
+                "incident": incident.id,
+                "at": behind(self.trail.clock.now(), (one.at for one in former)),
+                "by": checked_name(by),
+                "note": checked_ground(note) if explained else checked_note(note),
+                **said,
+            }
+        )
+        if (made := self.store.get(Decision, decision.id)) is not None:
+            return made
+        if ends_deadlines(said):
+            refuse_running(self.duties, incident)
+        self._audit(decision)
+        self.store.create([decision])
+        return decision
+
+    def _audit(self, decision: Decision) -> None:
+        placed = "telling" if decision.stage in TELLING else "duty" if decision.stage in RULINGS else decision.act
+        action = placed or ("reported" if decision.regime else "decide")
+        what = f"incident {decision.incident}: {said(decision)}"
+        self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
+
+
+def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
+    """Status, regime and stage of what was chosen for an incident whose status is `now`."""
+    action, *about = chosen
+    if action in PLAIN and not about:
+        return action, "", ""
+    if action in TELLING and not about:
+        return "note", "", action
+    if action in RULINGS and len(about) == 1:
+        return "note", _regime(about[0]).id, action
+    if action != "reported" or len(about) not in (0, 2):
+        raise QueryError(Phrase("a decision must be one of %(known)s, or a report under a regime", known=", ".join(PLAIN)))
+    if not about and now in CLOSED:
+        raise QueryError("the incident is closed: use --regime to say which report was sent")
+    regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
+    return status_with_report(now), regime, stage
+
+
+def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection[str]) -> str:
+    """Which half of a waiver `by` decides: the one that is missing, if it is theirs."""
+    theirs = [half for half in HALVES if half in roles]
+    if not theirs:
+        raise QueryError("a report is waived by a lead and the DPO, two people: say in which role you decide")
+    half = ruled(regime, former)[1]
+    is_others = half is not None and half.by != by
+    return next((one for one in theirs if is_others and half is not None and one != half.value), theirs[0])
+
+
+def _regime(id_: str) -> Regime:
+    if id_ not in regimes():
+        raise QueryError(Phrase("no regime with that id: use %(known)s", known=", ".join(regimes())))
+    return regimes()[id_]
+
+
+def _stage(regime: str, stage: str) -> str:
+    known = [s.id for s in regimes()[regime].stages]
+    if stage not in known:
+        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)))
+    return stage
+
+
+def _reference(reference: str) -> str:
+    if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
+        raise QueryError(
+            Phrase(
+                "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
+            )
+        )
+    return reference.strip()
+
+
+def last_words(store: IncidentStore) -> dict[str, Hold]:
+    """The hold, or the end of one, that counts now, by incident."""
+    return {one.incident: one for one in sorted(store.scroll(Hold, DocumentFilter()), key=lambda one: (one.at, one.id))}
+
+
+def held(store: IncidentStore) -> set[str]:
+    """The ids of the incidents that are held now, with their parts."""
+    return with_parts(store, (incident for incident, one in last_words(store).items() if not one.released))
+
+
+def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """These ids and those of their parts, whose facts are theirs."""
+    wanted = set(incidents)
+    return wanted.union(*(one.family for one in store.mget(Incident, wanted).values()))
+
+
+def findings_of(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """The findings that were folded into them and their parts, by which evidence is named."""
+    wanted = with_parts(store, incidents)
+    return {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": wanted}))} if wanted else set()
+
+
+def mark(store: IncidentStore, vault: Vault) -> int:
+    """Mark the evidence of every held incident; returns how many files that are."""
+    return vault.hold(findings_of(store, held(store))) if vault.root.is_dir() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Where holds are set and ended: each is in the audit log first."""
+
+    store: IncidentStore
+    vault: Vault
+    trail: Trail
+    clock: Clock
+
+    def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """Hold `incident`; returns how many files of evidence are marked. ConfigError when there is no such incident."""
+        self._append(incident, by, case, reason, released=False)
+        return self.vault.hold(findings_of(self.store, [incident]))
+
+    def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """End a hold; returns how many files may expire again. ConfigError when it is not held."""
+        last = last_words(self.store).get(incident)
+        if last is None or last.released:
+            raise ConfigError(Phrase("this incident is not on hold"))
+        self._append(incident, by, case, reason, released=True)
+        return self.vault.release(findings_of(self.store, [incident]) - findings_of(self.store, held(self.store)))
+
+    def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
+        found = incident_named(self.store, incident)
+        what, former = "release" if released else "hold", last_words(self.store).get(incident)
+        now = behind(self.clock.now(), [former.at] if former else ())
+        self.trail.append(f"incident.{what}", incident, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
+        made = Hold(
+            id=f"{incident}:{now.timestamp():.6f}:{what}", tenant=found.tenant, incident=incident, at=now, by=by, case=case,
+            reason=reason, released=released,
+        )  # fmt: skip
+        self.store.create([made])
+
+
+MOST_MINOR = 10**15
+MINOR = {"JPY": 0, "KRW": 0, "VND": 0}
+"""Digits of a currency's minor unit (ISO 4217) where they are not two."""
+BANDS = {
+    "under_3000": "< 3,000",
+    "3000_to_30000": "3,000–30,000",
+    "30000_to_500000": "30,000–500,000",
+    "from_500000": "≥ 500,000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FraudTally:
+    """Of an incident: its customers, and of how many of them which outcome is known."""
+
+    customers: int
+    outcomes: Counter[Fraud] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    """By currency, in minor units; of losses whose amount is known."""
+    bands: Counter[str] = field(default_factory=Counter)
+    """Losses of which a band alone is known."""
+
+    @property
+    def reported(self) -> int:
+        """Customers of whom an outcome is known."""
+        return self.outcomes.total()
+
+    @property
+    def loss_rate(self) -> float | None:
+        """Share of the customers who lost money, at least, 0 to 1; None where nothing was reported."""
+        return self.outcomes["loss"] / self.customers if self.customers and self.reported else None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What was lost, by currency in its minor units, and by bands in CNY, as a person reads it."""
+        sums = (_shown(amount, name) for name, amount in sorted(self.lost.items()))
+        return (*sums, *(f"{count:,} × {BANDS[name]} CNY" for name, count in sorted(self.bands.items())))
+
+    def as_json(self) -> dict[str, Any]:
+        """As programs read it."""
+        counts = {name: self.outcomes[name] for name in ("loss", "prevented", "none")}
+        shared = {"customers": self.customers, "reported": self.reported, **counts, "loss_rate": self.loss_rate}
+        return {**shared, "lost_minor_units": dict(self.lost), "lost_bands": dict(self.bands)}
+
+
+def _shown(amount: int, currency: str) -> str:
+    """Minor units as people write them.
+
+    >>> _shown(1_250_000, "CNY"), _shown(3_000, "JPY")
+    ('12,500.00 CNY', '3,000 JPY')
+    """
+    digits = MINOR.get(currency, 2)
+    whole, rest = divmod(amount, 10**digits)
+    return f"{whole:,}{f'.{rest:0{digits}}' if digits else ''} {currency}"
+
+
+def tally(store: IncidentStore, incident: Incident) -> FraudTally:
+    """What is known of an incident's customers."""
+    last = _last(store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family})))
+    losses = [one for one in last.values() if one.outcome == "loss"]
+    lost = Counter[str]()
+    for one in losses:
+        if one.amount is not None:
+            lost[one.currency] += one.amount
+    outcomes = Counter[Fraud](one.outcome for one in last.values())
+    return FraudTally(max(incident.customers, len(last)), outcomes, lost, Counter(one.band for one in losses if one.band))
+
+
+def _last(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcome]:
+    """The last outcome of each customer."""
+    return {one.subject: one for one in sorted(outcomes, key=lambda one: (one.at, one.id))}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Where outcomes are reported. QueryError says what is missing or wrong, without repeating what was sent."""
+
+    store: IncidentStore
+    trail: Trail
+
+    def report(
+        self,
+        incident: Incident,
+        subject: str,
+        outcome: Fraud,
+        happened_at: datetime,
+        *,
+        by: str,
+        amount: int | None = None,
+        currency: str = "",
+        band: Band | None = None,
+    ) -> bool:
+        """Append an outcome, in the audit log first; whether it is news: the same again is not."""
+        self._require(incident, subject, happened_at)
+        if outcome == "none" and (amount is not None or band):
+            raise QueryError("without fraud there is no amount")
+        if (amount is None) != (not currency) or (amount is not None and band):
+            raise QueryError("enter an amount in minor units with its currency, or a band, or neither")
+        said = {"outcome": outcome, "happened_at": happened_at, "amount": amount, "currency": currency, "band": band or ""}
+        former = list(self.store.scroll(FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})))
+        last = _last(former).get(subject)
+        if last is not None and last.model_dump(include=set(said)) == said:
+            return False
+        digest = hashlib.sha256(repr((last.id if last else "", *said.values())).encode()).hexdigest()[:16]
+        at = behind(self.trail.clock.now(), (one.at for one in former))
+        whose = {"tenant": incident.tenant, "incident": incident.id, "subject": subject}
+        made = FraudOutcome.model_validate({"id": f"{incident.id}:{subject}:{digest}", "at": at, "by": by, **whose, **said})
+        self.trail.append("outcome.report", f"incident {incident.id}: {outcome}", actor=by, tenant=incident.tenant)
+        return self.store.create([made]) == [True]
+
+    def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
+        if incident.part_of:
+            raise QueryError(Phrase("it is part of %(other)s: report on that one instead", other=incident.part_of))
+        if in_range(happened_at) is None:
+            raise QueryError("invalid time: enter when it happened")
+        if happened_at > self.trail.clock.now():
+            raise QueryError("this time is in the future: enter when it happened")
+        there = self.store.mget(Exposure, [exposure_id(one, subject) for one in incident.family])
+        if not there:  # somebody who was erased, or is not kept any longer, does not come back this way
+            raise QueryError("no customer with that pseudonym is in this incident, or the data has expired")

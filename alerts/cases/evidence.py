@@ -1,0 +1,267 @@
+"""Open sealed evidence and sealed addresses, in the audit log first.
+
+The addresses of an incident are opened in one step, since a takedown needs them all; a title, an author or members' names one
+sighting at a time. Alert watches the log: more reveals by one person in a shift than `originals.alarm_after` raise an alarm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from rich.table import Table
+
+from alerts.cases.incident_list import incident_named
+from alerts.cases.queue import SHIFT
+from alerts.records import Incident, Original
+from alerts.store import DocumentFilter, IncidentStore
+from ullage.audit import Trail
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.audit.verify import entries
+from ullage.custody import originals
+from ullage.custody.manifest import Manifest, decode, digest
+from ullage.custody.officers import NEEDED, Ask, open_sealed, private_key
+from ullage.custody.vault import Vault, VaultItem
+from ullage.display.render import moment, safe
+from ullage.display.screen import cell, table
+from ullage.errors import ConfigError, CorruptError, RecordError
+from ullage.phrase import Phrase
+from ullage.security import keys
+from ullage.settings import Context
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEvidence:
+    """One finding in clear."""
+
+    manifest: Manifest
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRequest:
+    """Who asks for what, and why; `action` is that of the audit log."""
+
+    action: str
+    by: str
+    reason: str
+
+
+def open_all(
+    vault: Vault, items: Sequence[VaultItem], files: Sequence[Path], ask: Ask, trail: Trail, asked: EvidenceRequest
+) -> Iterator[OpenedEvidence]:
+    """Open `items` one by one with the keys in `files`. The audit log has who, what and why before the first is handed out.
+
+    ConfigError unless there are two officers' keys and all is sealed to them; a refusal is in the log as well.
+    """
+    if len(files) != NEEDED:
+        raise ConfigError("two officers open evidence together: give --key twice, one each")
+    if not items:
+        raise ConfigError("no evidence of that: see `ullage evidence list`")
+    keys = [private_key(file, ask) for file in files]
+    first = _opened_item(vault, items[0], keys, trail, asked)
+    for item in items:
+        officers = " and ".join(id_.rpartition(".")[0] for id_ in item.head.officers)
+        what = f"finding {item.head.finding}, keys of {officers}"
+        trail.append(asked.action, what, actor=asked.by, tenant=item.head.tenant, reason=asked.reason)
+    yield first
+    for item in items[1:]:
+        yield _opened_item(vault, item, keys, trail, asked)
+
+
+def _opened_item(
+    vault: Vault, item: VaultItem, keys: Sequence[X25519PrivateKey], trail: Trail, asked: EvidenceRequest
+) -> OpenedEvidence:
+    head = item.head
+    try:
+        made, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
+    except CorruptError:
+        trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
+        raise
+    except RecordError as error:
+        trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
+        if error.reason == "key_destroyed":
+            raise ConfigError(f"it is encrypted for {' and '.join(head.officers)}: the given keys are not theirs") from None
+        raise CorruptError(f"{item.path} is damaged, or was moved from another finding: keep it, and look for a copy") from None
+    if (made.tenant, made.finding) != (head.tenant, head.finding):
+        raise CorruptError(f"{item.path} holds another finding than it says")
+    return OpenedEvidence(made, body)
+
+
+def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
+    """Write a tar of bodies, manifests and SHA256SUMS; returns of how many.
+
+    `out` is made with mode 0600, never over a file and never below `data` (ConfigError); it is whole or not there.
+    """
+    if out.resolve().is_relative_to(data.resolve()):
+        raise ConfigError(f"{out} is in the data folder, where nothing is in clear: name a file elsewhere")
+    try:
+        handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{out} exists: name another file") from None
+    sums, count = list[str](), 0
+    with contextlib.ExitStack() as undo:
+        undo.callback(out.unlink)
+        file = undo.enter_context(os.fdopen(handle, "wb"))
+        tar = undo.enter_context(tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT))
+        for one in opened:
+            count += 1
+            for name, content in (("body", one.body), ("manifest.json", one.manifest.model_dump_json(indent=1).encode())):
+                path = f"{one.manifest.finding}/{name}"
+                _add(tar, path, content)
+                sums.append(f"{digest(content)}  {path}\n")
+        _add(tar, "SHA256SUMS", "".join(sums).encode())
+        tar.close()
+        file.close()
+        undo.pop_all()
+    return count
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    tar.addfile(member, io.BytesIO(content))
+
+
+ACTION = "original.reveal"
+
+
+def addresses(
+    context: Context, store: IncidentStore, incident: str, *, by: str, case: str, reason: str, trail: Trail
+) -> dict[str, str]:
+    """The addresses of an incident's posts in clear, by sighting; in the audit log before they are handed out.
+
+    ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
+    """
+    if not context.settings.originals.keep:
+        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
+    found, sealed = _sealed(store, incident, "")
+    opened = _opened_addresses(context, found.tenant, sealed)
+    said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
+    trail.append(ACTION, said, actor=by, tenant=found.tenant, reason=f"case {case}: {reason}")
+    return {one.id: original.url for one, original in opened}
+
+
+def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
+    """The incident and what is sealed of it, or of the one sighting whose id so begins; ConfigError where there is nothing."""
+    found = incident_named(store, incident)
+    sealed = sorted(store.scroll(Original, DocumentFilter({"incident": found.family})), key=lambda one: (one.at, one.id))
+    if sighting:
+        sealed = [one for one in sealed if one.id.startswith(sighting)]
+    if sighting and len(sealed) > 1:
+        raise ConfigError(Phrase("%(count)s sightings begin with this: enter more of the id", count=len(sealed)))
+    if not sealed:
+        raise ConfigError(
+            Phrase("no encrypted original: it is below `low`, past originals.days, or match had no console key (`desk`)")
+        )
+    return found, sealed
+
+
+def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, originals.SealedPost]]:
+    """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
+    opener = keys.desk_opener(context.keys, tenant)
+    try:
+        return [(one, originals.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
+    except RecordError as error:
+        if error.reason == "key_destroyed":
+            raise ConfigError(
+                Phrase(
+                    "it is encrypted for a key other than %(key)s: find out where that key is stored", key=tenant + "/desk.key"
+                )
+            ) from None
+        raise CorruptError(Phrase("the encrypted original is damaged: restore the store from a backup")) from None
+
+
+def _text(original: originals.SealedPost, field_: str) -> str:
+    if field_ == "members":
+        return "; ".join(f"{number}: {name}" for number, name in sorted(original.members.items()))
+    return str(getattr(original, field_))
+
+
+@dataclass(slots=True)
+class Reveals:
+    """How often the busiest person revealed something within a shift, by the audit log on this machine."""
+
+    root: Path
+    _stamp: tuple[tuple[str, int], ...] = ()
+    _seen: list[tuple[datetime, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, context: Context) -> Reveals:
+        """Of the settings."""
+        return cls(context.data / AUDIT)
+
+    def most(self, now: datetime) -> int:
+        """The number; the log is read again only when it has changed."""
+        stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
+        if stamp != self._stamp:
+            self._seen = [(entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION]
+            self._stamp = stamp
+        return max(Counter(who for at, who in self._seen if at > now - SHIFT).values(), default=0)
+
+
+def watching(context: Context, told: Callable[[int], None]) -> Callable[[], None]:
+    """What tells the number of reveals each time it is called."""
+    reveals = Reveals.of(context)
+    return lambda: told(reveals.most(context.clock.now()))
+
+
+LINES = 200
+"""Of a body; a pack has all of it."""
+
+
+def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
+    """One sealed file as a JSON object."""
+    incident = incidents.get(item.head.finding, "")
+    return {**item.head.model_dump(mode="json"), "incident": incident, "bytes": item.bytes, "held": item.held}
+
+
+def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
+    """One line a sealed file."""
+    made = table("finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",))
+    for item in items:
+        head = item.head
+        officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
+        size, held = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
+        incident = incidents.get(head.finding, "–")
+        made.add_row(head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, held)
+    return made
+
+
+def manifest_lines(one: OpenedEvidence) -> Iterator[str]:
+    """The manifest as `name  value`, digests and process log last."""
+    made = one.manifest
+    yield f"finding    {made.finding}  {made.tenant}  {made.severity}  {made.bytes:,} bytes"
+    for name, value in made.capture.items():
+        if value and name != "headers":
+            yield f"{name:<10} {safe(str(value))}"
+    headers = made.capture.get("headers")
+    for header in headers if isinstance(headers, list) else ():
+        yield f"header     {safe(': '.join(map(str, header)))}"
+    for name, sha256 in made.sha256.items():
+        yield f"sha256     {sha256}  {name}"
+    for step in made.process:
+        yield f"process    {step.at.isoformat(timespec='seconds')}  {step.role}: {step.what}"
+
+
+def text_lines(one: OpenedEvidence) -> Iterator[str]:
+    """The beginning of what was posted, as text; bytes that are none are shown as escapes."""
+    yield ""
+    lines = one.body.decode("utf-8", "backslashreplace").splitlines()
+    yield from map(safe, lines[:LINES])
+    if len(lines) > LINES:
+        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence open --out` writes all of it"
+
+
+def vault_of(context: Context) -> Vault:
+    """The folder of the settings."""
+    return Vault(context.data / context.settings.evidence.folder)

@@ -1,0 +1,66 @@
+"""CSV, a line an incident, safe to open in a spreadsheet: titles are what strangers wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from alerts.cases.exports import ExportedIncident
+from alerts.cases.incident_view import claimed
+from ullage.display.spreadsheet import csv_line
+
+MEDIA = "text/csv; charset=utf-8"
+ENDING = "csv"
+BOM = "\ufeff"
+"""Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
+COLUMNS = (
+    "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
+    " fields sites sections terms claims newest_date reasons titles addresses published_at first_seen last_seen opened_at"
+    " modified_at gone gone_at"
+).split()
+
+
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
+    """The header, then a line an incident."""
+    yield BOM + csv_line(COLUMNS)
+    for one in incidents:
+        yield csv_line([_cells(one)[column] for column in COLUMNS])
+
+
+def _cells(one: ExportedIncident) -> dict[str, str]:
+    incident = one.incident
+    return {
+        "incident": incident.id,
+        "tenant": incident.tenant,
+        "severity": incident.severity,
+        "exposure": str(incident.exposure),
+        "origin": incident.origin,
+        "scenario": incident.scenario,
+        "scenario_title": incident.scenario_title,
+        "scenario_title_zh": incident.scenario_title_zh,
+        "status": one.status,
+        "customers": str(incident.customers),
+        "rows": str(incident.rows),
+        "sightings": str(incident.sightings),
+        "kinds": " ".join(incident.kinds),
+        "fields": " ".join(incident.fields),
+        "sites": " ".join(one.sites),
+        "terms": " ".join(incident.written),
+        "reasons": " ".join(f"{why.code}{why.points:+d}" for why in incident.reasons),
+        "sections": " ".join(incident.sections),
+        "claims": claimed(incident.claims),
+        "newest_date": str(incident.newest_date or ""),
+        "titles": " | ".join(dict.fromkeys(seen.title for seen in one.seen if seen.title)),
+        "addresses": " ".join(dict.fromkeys(seen.address for seen in one.seen if seen.address)),
+        "published_at": _time(incident.published_at),
+        "first_seen": _time(incident.first_seen),
+        "last_seen": _time(incident.last_seen),
+        "opened_at": _time(incident.opened_at),
+        "modified_at": _time(one.modified),
+        "gone": str(incident.gone),
+        "gone_at": _time(incident.gone_at),
+    }
+
+
+def _time(when: datetime | None) -> str:
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z") if when else ""

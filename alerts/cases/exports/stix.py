@@ -1,0 +1,117 @@
+"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), why (a note), and by whom (an identity).
+
+Ids are version 5 under our own namespace, as the specification gives them to observables, so that a second export is a new
+version of the same objects. Everything bears TLP:AMBER.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import stix2
+
+from alerts.cases.exports import NAMESPACE, ExportedIncident, ExportedSighting
+from alerts.cases.incident_view import claimed
+
+MEDIA = "application/stix+json;version=2.1"
+ENDING = "json"
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the identity of the monitor was made: the same in every export."""
+MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
+
+
+def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
+    """One bundle."""
+    found = list(incidents)
+    objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
+    for one in found:
+        objects |= {o.id: o for o in _objects(one)}
+    name = uuid.uuid5(NAMESPACE, "bundle:" + " ".join(f"{one.incident.id}@{one.modified.isoformat()}" for one in found))
+    bundle = stix2.Bundle(*objects.values(), id=f"bundle--{name}")
+    yield json.dumps(json.loads(bundle.serialize()), ensure_ascii=False, indent=1) + "\n"
+
+
+def _monitor() -> stix2.Identity:
+    return stix2.Identity(
+        id=MONITOR, name="ullage leak monitor", identity_class="system", created=BEGINNING, modified=BEGINNING,
+        object_marking_refs=[stix2.TLP_AMBER],
+    )  # fmt: skip
+
+
+def _common(one: ExportedIncident, kind: str, of: str = "") -> dict[str, Any]:
+    """What every object of an incident has; its versions are told apart by when the incident was changed."""
+    created = min(one.incident.opened_at, one.modified)
+    return {
+        "id": f"{kind}--{one.uuid(f'stix-{kind}', of)}",
+        "created": created,
+        "modified": one.modified,
+        "created_by_ref": MONITOR,
+        "object_marking_refs": [stix2.TLP_AMBER],
+    }
+
+
+def _objects(one: ExportedIncident) -> Iterator[Any]:
+    incident = stix2.Incident(
+        **_common(one, "incident"),
+        name=one.headline,
+        description=_description(one),
+        labels=_labels(one),
+        external_references=[{"source_name": "ullage", "external_id": one.incident.id}],
+    )
+    yield incident
+    if one.incident.reasons or one.incident.origin_reasons:
+        yield _note(one, incident.id)
+    observed = []
+    for seen in one.seen:
+        if seen.address:
+            address = stix2.URL(value=seen.address)
+            observed.append(_observed(one, seen, address.id))
+            yield address
+            yield observed[-1]
+    yield stix2.Sighting(
+        **_common(one, "sighting"),
+        sighting_of_ref=incident.id,
+        where_sighted_refs=[MONITOR],
+        **({"observed_data_refs": [o.id for o in observed]} if observed else {}),
+        count=one.incident.sightings,
+        first_seen=one.incident.first_seen,
+        last_seen=max(one.incident.first_seen, one.incident.last_seen),
+    )
+
+
+def _observed(one: ExportedIncident, seen: ExportedSighting, address: str) -> stix2.ObservedData:
+    return stix2.ObservedData(
+        **_common(one, "observed-data", seen.id),
+        first_observed=seen.at,
+        last_observed=seen.at,
+        number_observed=1,
+        object_refs=[address],
+    )
+
+
+def _note(one: ExportedIncident, incident: str) -> stix2.Note:
+    lines = [
+        f"{why.code}{f' {why.points:+d}' if why.points else ''}: {why.evidence}"
+        for why in (*one.incident.reasons, *one.incident.origin_reasons)
+    ]
+    return stix2.Note(**_common(one, "note"), abstract="Why", content="\n".join(lines), object_refs=[incident])
+
+
+def _labels(one: ExportedIncident) -> list[str]:
+    incident = one.incident
+    told = {"severity": incident.severity, "origin": incident.origin, "status": one.status, "tenant": incident.tenant}
+    return [f"{name}:{value}" for name, value in told.items()]
+
+
+def _description(one: ExportedIncident) -> str:
+    incident = one.incident
+    gone = f" Posts that were found gone: {incident.gone} of {incident.sightings}." if incident.gone else ""
+    return (
+        f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.counted} customers,"
+        f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
+        f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}.{gone}"
+    )

@@ -1,0 +1,285 @@
+"""Every change of an incident as an event, in one order, signed: what programs that follow incidents read.
+
+    DIR/events.sqlite   0600; each event as it is sent, by its number
+
+Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody decided. Each fact has an id,
+and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: the facts of the
+last hour are read, and those of the last day and month where the store counts another number of them than the log, and once an
+hour in any case (a fact may have taken another's place). So none of the last month is left out, whenever it was written: what is
+written late has a later number. Nothing stands before the event that opened its incident.
+
+An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one tenant are numbered `n` from 1
+without a gap: whoever has `n` and not `n - 1` has lost one. Should the log be lost, a new one has another name (`feed`) and
+begins with the last month, under the same ids.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import apsw
+
+from alerts.cases.decisions import TELLING
+from alerts.deadlines.outstanding import RULINGS
+from alerts.records import Decision, Incident, Sighting, incident_id
+from alerts.records.document import Document, QueryError
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.store.queries import CLOSED
+from ullage.clock import Clock
+from ullage.erasure import ErasureReport, ErasureStage, Order
+from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.phrase import Phrase
+from ullage.security.keys import KeyStore, signer
+from ullage.security.signing import Signer
+from ullage.settings import Context
+
+FILE, ROLE = "events.sqlite", "search"
+SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
+"""Looked through for facts that are not in the log: the first one always, the others as the module says."""
+ANYWAY = 3600.0
+"""Seconds after which all spans are looked through, whatever the counts."""
+MOST = 500
+KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
+"""The classes of facts, in the order in which events of one moment stand."""
+Type = Literal["created", "grew", "acknowledged", "assigned", "decided", "reported", "closed", "reopened", "noted"]
+SCHEMA = """
+create table feed (name text not null) strict;
+create table events (
+    seq integer primary key, id text not null unique, kind text not null, tenant text not null, n integer not null,
+    at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
+) strict;
+create index events_by_time on events (kind, at);
+"""
+ID_DIGITS = 32
+MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")
+NO_MARK = Phrase("invalid page mark: start with the first page")
+KNOWN = "select id from events where kind = ? and at >= ? and not gone"
+LOGGED = "select seq from events where id = ?"
+PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
+"""Of a fact whose time is another by now: `at` is that by which the log counts."""
+
+
+class IncidentEvent(NamedTuple):
+    """What became of which incident. `id` is the same wherever the event is read; `what` says more of some types."""
+
+    id: str
+    kind: str
+    type: Type
+    tenant: str
+    incident: str
+    at: datetime
+    by: str = ""
+    what: str = ""
+
+
+class Events(NamedTuple):
+    """Some events as they are sent, and where the next begin; `more` says whether there are any now."""
+
+    items: tuple[str, ...]
+    after: str
+    more: bool
+
+
+@dataclass(slots=True)
+class EventFeed:
+    """The log of one data folder. Threads and processes share it; it is opened when it is first asked for."""
+
+    data: Path
+    store: IncidentStore
+    keys: KeyStore
+    clock: Clock
+    _connection: apsw.Connection | None = None
+    _looked: float | None = None
+    """When all spans were looked through last."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
+        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up.
+
+        A mark is the id of the event that was read last: its number would tell how many events others have, and is given to
+        those alone who see all.
+        """
+        with self._lock, sqlite_errors(self.data / FILE):
+            log = self._opened()
+            name = str(log.execute("select name from feed").get)
+            whose = "true" if tenants is None else "tenant in (select value from json_each(?))"
+            bound = [] if tenants is None else [json.dumps(sorted(tenants))]
+            event = _read_mark(name, after)
+            last = _number(log, event, tenants)
+            self._bring_up(log, name)
+            sql = f"select seq, id, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
+            rows: list[Any] = log.execute(sql, (last, *bound, limit + 1)).fetchall()
+        items, more = rows[:limit], len(rows) > limit
+        behind = items[-1][tenants is not None] if items else event or (0 if tenants is None else "")
+        return Events(tuple(jws for *_, jws in items), f"{name}.{behind}", more)
+
+    def public_key(self) -> dict[str, str]:
+        """What events are verified with, as a JSON Web Key (RFC 8037)."""
+        made = signer(self.keys, ROLE)
+        return {"kty": "OKP", "crv": "Ed25519", "kid": made.name, "x": _text(made.private.public_key().public_bytes_raw())}
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = open_database(self.data / FILE, SCHEMA)
+            with transaction(self._connection):
+                if self._connection.execute("select name from feed").get is None:
+                    self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))
+        return self._connection
+
+    def _bring_up(self, log: apsw.Connection, name: str) -> None:
+        """Append what is missing, all of it or, should this end in the middle, nothing."""
+        now = self.clock.monotonic()
+        is_due = self._looked is None or now - self._looked >= ANYWAY
+        with transaction(log):
+            missing = [event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)]
+            if ready := self._behind_their_opening(log, missing):
+                _append(log, name, sorted(ready, key=_place), signer(self.keys, ROLE))
+        self._looked = now if is_due else self._looked
+
+    def _behind_their_opening(self, log: apsw.Connection, missing: Sequence[IncidentEvent]) -> list[IncidentEvent]:
+        """Without those of an incident that is not written yet, or that no search shows: they come with it the next time."""
+        opened = {one.incident for one in missing if one.type == "created"}
+        others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
+        for id_, incident in self.store.mget(Incident, others).items():
+            if incident.opened_at < oldest or log.execute(LOGGED, (event_of(incident).id,)).get is not None:
+                opened.add(id_)
+        return [one for one in missing if one.incident in opened]
+
+    def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[IncidentEvent]:
+        """Events of facts of a class that are not in the log; those that the store has no more are not counted again."""
+        found, now = dict[str, IncidentEvent](), self.clock.now()
+        for span in SPANS:
+            since = now - span
+            rows: list[Any] = log.execute(KNOWN, (kind.__name__, since.timestamp())).fetchall()
+            known = {id_ for (id_,) in rows}
+            logged = len(known) + sum(one.at >= since for one in found.values())
+            if span != SPANS[0] and not everywhere and self.store.count(kind, DocumentFilter(since=since)) == logged:
+                continue
+            there = {one.id: one for one in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))}
+            log.executemany("update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()])
+            for one in [there[id_] for id_ in there.keys() - known]:
+                if log.execute(PLACED, (one.at.timestamp(), one.id)).get is None:
+                    found[one.id] = one
+        return [*found.values()]
+
+
+def _place(event: IncidentEvent) -> tuple[datetime, int, str]:
+    """By what events stand in order that are appended together."""
+    return event.at, [kind.__name__ for kind in KINDS].index(event.kind), event.id
+
+
+def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by: Signer) -> None:
+    last: list[Any] = log.execute("select tenant, max(n) from events group by tenant").fetchall()
+    numbers = dict[str, int](last)
+    for event in events:
+        n = numbers[event.tenant] = numbers.get(event.tenant, 0) + 1
+        said = {"feed": name, "n": n, **event._asdict(), "at": event.at.isoformat()}
+        del said["kind"]
+        row = (event.id, event.kind, event.tenant, n, event.at.timestamp(), signed(by, said))
+        log.execute("insert into events (id, kind, tenant, n, at, jws) values (?, ?, ?, ?, ?, ?)", row)
+
+
+def signed(by: Signer, said: dict[str, Any]) -> str:
+    """`said` as a JSON Web Signature in its compact form."""
+    head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
+    text = ".".join(_text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode()) for part in (head, said))
+    return f"{text}.{_text(by.private.sign(text.encode()))}"
+
+
+def _text(data: bytes) -> str:
+    """Base64 as RFC 7515 has it: for URLs, without padding."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -> int:
+    """The number of the event in a mark; QueryError for one that there is not, or that is none of theirs."""
+    if not event:
+        return 0
+    if tenants is None:
+        if len(event) == ID_DIGITS:
+            raise QueryError(NO_MARK)
+        return int(event)
+    sql = "select seq from events where id = ? and tenant in (select value from json_each(?))"
+    found = log.execute(sql, (event, json.dumps(sorted(tenants)))).get
+    if found is None:
+        raise QueryError(NO_MARK)
+    return int(found)
+
+
+def _read_mark(name: str, after: str) -> str:
+    """The event in a mark, "" for the beginning; QueryError for what is none, or of another log."""
+    feed, _, event = after.partition(".")
+    if after and not MARK.fullmatch(event):
+        raise QueryError(NO_MARK)
+    if after and feed != name:
+        raise QueryError("the page mark belongs to another event log: start with the first page")
+    return event
+
+
+def event_of(fact: Document) -> IncidentEvent:
+    """The event that a fact is."""
+    id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:ID_DIGITS]
+    kind = type(fact).__name__
+    if isinstance(fact, Incident):
+        return IncidentEvent(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)
+    if isinstance(fact, Sighting):
+        is_first = incident_id(fact.id) == fact.incident
+        return IncidentEvent(
+            id_, kind, "grew", fact.tenant, fact.incident, fact.folded_at, "", "first finding" if is_first else ""
+        )
+    assert isinstance(fact, Decision)
+    type_, what = _decided(fact)
+    return IncidentEvent(id_, kind, type_, fact.tenant, fact.incident, fact.at, fact.by, what)
+
+
+def _decided(one: Decision) -> tuple[Type, str]:
+    """What a decision is called, and what more it says."""
+    if one.act:
+        acts: dict[str, Type] = {"assigned": "assigned", "excused": "closed", "returned": "reopened"}
+        return acts.get(one.act, "noted"), one.act if one.act not in acts else ""
+    if one.stage in (*RULINGS, *TELLING):
+        return "decided", " ".join(filter(None, (one.regime, one.stage)))
+    if one.regime or one.status == "reported":
+        return "reported", " ".join(filter(None, (one.regime, one.stage)))
+    if one.status in CLOSED:
+        return "closed", one.status
+    plain: dict[str, tuple[Type, str]] = {"acknowledged": ("acknowledged", ""), "note": ("noted", "")}
+    return plain.get(one.status, ("decided", one.status))
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the log, where there is one."""
+    path = context.data / FILE
+
+    def look() -> str:
+        with contextlib.closing(open_database(path, SCHEMA)) as log:
+            check_database(log, path)
+            count = log.execute("select count(*) from events").get
+            return f"{count} events"
+
+    if path.exists():
+        yield "events", look
+
+
+def erasing(context: Context) -> Iterator[ErasureStage]:
+    """See `ullage.erasure`: events name no customer, but whose incidents they are of."""
+
+    def erase(order: Order) -> Iterator[ErasureReport]:
+        path = context.data / FILE
+        if order.is_whole and path.exists():
+            with contextlib.closing(open_database(path, SCHEMA)) as log, sqlite_errors(path), transaction(log):
+                log.execute("delete from events where tenant = ?", (order.tenant,))
+                yield ErasureReport("events", log.changes())
+
+    yield ErasureStage(lambda _: (), erase)

@@ -1,0 +1,224 @@
+"""Show an incident and its history, as JSON and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from alerts.cases.actions import REASONS, STATES, WORDS
+from alerts.cases.decisions import TELLING
+from alerts.cases.incident_list import IncidentDetails
+from alerts.deadlines.outstanding import RULINGS
+from alerts.deadlines.render import reported, ruled
+from alerts.records import Decision, Exposure, Incident, Notification, Status, Suppression
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.translation import translated
+from ullage.display.render import safe
+from ullage.phrase import Phrase
+from ullage.records import Claims
+from ullage.records.incomplete import INCOMPLETE
+from ullage.vocabulary.known_words import GAP
+
+
+def link(url: str) -> str:
+    """`url` if a browser may follow it (http or https with a host), else "". Of an address the section is what is kept."""
+    url = url.removesuffix(GAP)
+    try:
+        parts = urlsplit(url)
+        return url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
+    except ValueError:
+        return ""
+
+
+def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:
+    """The first few of `values`, and how many more there are."""
+    more = f" +{len(values) - shown}" if len(values) > shown else ""
+    return safe(between.join(values[:shown])) + more
+
+
+def claimed(claims: Claims, translate: Callable[[str], str] = str) -> str:
+    """What a post says of its offer, in one line of the language of `translate`; "" for nothing.
+
+    >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
+    '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
+    """
+    return translated(tuple(_claims(claims)), translate)
+
+
+def _claims(claims: Claims) -> Iterator[str | Phrase]:
+    if claims.volume is not None:
+        yield Phrase("%(volume)s records", volume=format(claims.volume, ","))
+    if claims.price is not None:
+        yield f"{claims.price:,.10g} {claims.currency}".rstrip()
+    if claims.contacts:
+        yield Phrase("by %(contacts)s", contacts=tuple(claims.contacts))
+    yield from claims.files
+    if claims.size is not None:
+        unit, name = next((one for one in SIZES if claims.size >= one[0]), SIZES[-1])
+        yield f"{claims.size / unit:.3g} {name}"
+
+
+SHOWN_TERMS = 4
+SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
+    """What an incident's posts offer, by which a person judges it: known words of title or trade, claims, how new it is."""
+    trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()  # one alone may stand there by chance
+    words = next((title for title in incident.titles if title != GAP), " ".join(trade))
+    newest = Phrase("newest %(date)s", date=incident.newest_date).said(translate) if incident.newest_date else ""
+    return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))
+
+
+def incompleteness(incident: Incident) -> str:
+    """What a person must know of an incident of which not all was searched or judged; "" for one of which all was."""
+    reasons = "; ".join(str(reason) for reason in unsearched(incident))
+    return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
+
+
+def unsearched(incident: Incident) -> tuple[Phrase, ...]:
+    """Why not all of it was searched or judged."""
+    return tuple(Phrase(INCOMPLETE.get(reason, reason)) for reason in incident.incomplete)
+
+
+def joined(incident: Incident) -> str:
+    """Of how many posts of one seller it is, or whose part it is; "" for what is of one post or of copies."""
+    if incident.part_of:
+        return f"part of {incident.part_of}, which is judged with all that is in it"
+    parts = f", {', '.join(incident.parts)} among them" if incident.parts else ""
+    return f"joined from {incident.joined:,} messages of one seller{parts}" if incident.joined else ""
+
+
+def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
+    """The incident as a JSON object of a list."""
+    shown = incident.model_dump(mode="json", include=_SUMMARY)
+    return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
+
+
+def _next(incident: Incident) -> dict[str, str]:
+    """What to do next."""
+    return {"next_step": incident.next_step.text, "next_step_zh": incident.next_step.text_zh}
+
+
+def _silence(silence: Suppression | None) -> dict[str, Any] | None:
+    """Who silenced it, why and until when."""
+    return silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"}) if silence else None
+
+
+def customer(exposure: Exposure) -> dict[str, Any]:
+    """One customer in an incident as a JSON object, by the handle."""
+    return exposure.model_dump(mode="json", exclude={"index_tags"})
+
+
+def details(
+    found: IncidentDetails,
+    clocks: Sequence[dict[str, Any]] = (),
+    silence: Suppression | None = None,
+    decide: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
+    return {
+        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
+        **_next(found.incident),
+        "status": found.status,
+        "suppressed": _silence(silence),
+        "clocks": list(clocks),
+        "decide": decide,
+        "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
+        "seen": [
+            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "sketch", "sketch_of"})
+            for sighting in found.sightings
+        ],
+        "exposures": [customer(exposure) for exposure in found.exposures],
+        "exposures_after": found.more,
+        "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],
+    }
+
+
+_SUMMARY = set(
+    "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
+    " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
+    " newest_date joined series gone gone_at back".split()
+)
+
+
+OURSELVES = "ullage"
+RETURNED: Mapping[str, Phrase] = {
+    "expired": Phrase("false positive period over: reopened"),
+    "grown": Phrase("new findings: reopened"),
+}
+TOLD: Mapping[str, Phrase] = {
+    "new": Phrase("notified on %(channel)s"),
+    "raised": Phrase("notified on %(channel)s: severity raised"),
+    "grown": Phrase("notified on %(channel)s: more customers"),
+    "unacknowledged": Phrase("notified on %(channel)s again: unacknowledged"),
+    "escalated": Phrase("escalated to %(channel)s"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened; `note` is what a person wrote beside it."""
+
+    at: datetime
+    who: str
+    what: Phrase
+    note: str = ""
+    until: datetime | None = None
+
+
+def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
+    """Everything, the newest first."""
+    sent = store.scroll(Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")}))
+    found = [*map(_decided, decisions), *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
+    for one in sent:
+        said = Phrase(TOLD[one.why].id, channel=one.channel)
+        what = said if one.outcome == "sent" else Phrase("not delivered: %(what)s", what=said)
+        yield HistoryEntry(one.sent_at or one.due, OURSELVES, what)
+
+
+def _decided(one: Decision) -> HistoryEntry:
+    return HistoryEntry(one.at, one.by, _said(one), one.note, one.until if one.act in ("due", "excused") else None)
+
+
+def _said(one: Decision) -> Phrase:
+    """A decision in words."""
+    if one.act:
+        return _acted(one)
+    if one.stage in TELLING:
+        approved = Phrase("customers may be notified"), Phrase("customers may no longer be notified")
+        return approved[not TELLING[one.stage]]
+    if one.stage in RULINGS:
+        rule = ruled(one.regime)
+        applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s requires no report here", rule=rule)
+        return applies[one.stage != "applies"]
+    if one.regime:
+        return Phrase("report sent: %(what)s", what=reported(f"{one.regime} {one.stage}"))
+    return WORDS.get(one.status.replace("_", " "), Phrase("reopened"))
+
+
+def _acted(one: Decision) -> Phrase:
+    if one.act == "assigned":
+        return Phrase("assigned to %(to)s", to=one.value or Phrase("nobody"))
+    if one.act == "due":
+        return Phrase("due date set") if one.until else Phrase("due date removed")
+    if one.act == "takedown":
+        return Phrase("takedown %(state)s", state=STATES[one.value])
+    if one.act == "excused":
+        return Phrase("false positive: %(why)s", why=REASONS.get(one.value, Phrase("another reason, see the note")))
+    if one.act == "returned":
+        return RETURNED.get(one.value, Phrase("reopened"))
+    if one.act == "detached":
+        return Phrase("sighting %(id)s split off", id=one.about)
+    return (
+        Phrase("linked with %(to)s", to=one.about)
+        if one.act == "linked"
+        else Phrase("no longer linked with %(to)s", to=one.about)
+    )

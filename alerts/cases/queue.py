@@ -1,0 +1,382 @@
+"""Order the incidents that people work on, and say what a shift leaves to the next.
+
+What burns stands first: what is due, soonest first, then by severity, and of equals the oldest. Of a seller's incidents the first
+in that order stands for the others, on whatever page they would be. Pages go on behind a row's own place, so that none is shown
+twice or left out because others were closed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from alerts.cases.incident_list import Filters, tokens_of
+from alerts.coverage import BELIEVED, MonitoringStatus, looked
+from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.deadlines.schedule import Work, item_of
+from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
+from alerts.records.document import Excerpt, QueryError
+from alerts.records.incident import PART
+from alerts.store import MAX_PAGE, DocumentFilter, First, IncidentStore, query_phrases
+from alerts.store.sqlite_queries import mark_behind
+from alerts.store.tenant_view import StoreWithin
+from ullage.clock import Clock
+from ullage.lookup.free_text_check import identifier_in
+from ullage.phrase import Phrase
+from ullage.verdict.rules import Origin
+
+Tab = Literal["open", "mine", "unassigned", "due", "new", "closed", "all"]
+TABS: Mapping[Tab, Phrase] = {
+    "open": Phrase("Open"),
+    "mine": Phrase("Mine"),
+    "unassigned": Phrase("Unassigned"),
+    "due": Phrase("Due"),
+    "new": Phrase("New since last shift"),
+    "closed": Phrase("Closed"),
+    "all": Phrase("All"),
+}
+ORIGINS: tuple[str, ...] = get_args(Origin)
+ORDERS: Mapping[str, str] = {
+    "burns": "burns",
+    "severity": "-grave",
+    "customers": "-customers",
+    "exposure": "-exposure",
+    "opened": "-time",
+}
+"""What a person can order by, as a store does it; a `-` before it turns it round."""
+DUE_WITHIN = timedelta(hours=24)
+SHIFT = timedelta(hours=8)
+"""The length of a shift."""
+SHIFTS_BACK = timedelta(days=14)
+SHIFT_SECONDS = 300.0
+"""Within which a new shift is noticed."""
+SPARE = 2
+"""Times as many are asked for as are shown: a second round costs more than rows that are not needed."""
+ROUNDS = 8
+"""Times that a page is filled up where a seller's incidents were folded; then it is shorter than it might be."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """What somebody wants to see; "" is any. `assignee` "-" is nobody's, `flat` folds no series."""
+
+    tab: str = "open"
+    order: str = "burns"
+    tenant: str = ""
+    severity: str = ""
+    status: str = ""
+    origin: str = ""
+    scenario: str = ""
+    site: str = ""
+    kind: str = ""
+    assignee: str = ""
+    text: str = ""
+    seller: str = ""
+    opened_from: datetime | None = None
+    opened_before: datetime | None = None
+    flat: bool = False
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it has a filter besides its tab."""
+        return replace(self, tab="open", order="burns", flat=False) != QueueFilter()
+
+    def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
+        """As a condition, without the seller; QueryError says what cannot be asked, never repeating it.
+
+        `who` asks; `shift` is when that person's last shift ended.
+        """
+        if self.tab not in TABS:
+            raise QueryError(Phrase("the tab must be one of %(known)s", known=", ".join(TABS)))
+        if self.origin not in ("", *ORIGINS):
+            raise QueryError(Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)))
+        if what := identifier_in(f"{self.scenario} {self.assignee}", numbers=False):
+            raise QueryError(
+                Phrase("a filter seems to contain %(what)s: look people up under 'Check a person'", what=Phrase(what))
+            )
+        where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
+        tab = self.tab_where(who, now, shift)
+        equals = {**where.equals, **self._chosen(), **tab.equals}
+        if self.status:
+            equals["status"] = (self.status,)
+        since = max(filter(None, (self.opened_from, tab.since)), default=None)
+        return replace(where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most)
+
+    def tab_where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
+        """What the tab alone asks for."""
+        limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
+        return DocumentFilter(self._tab(who), at_most=limits, since=shift if self.tab == "new" else None)
+
+    def _chosen(self) -> dict[str, Collection[str]]:
+        chosen = {"origin": self.origin, "scenario": self.scenario, "assignee": self.assignee}
+        return {name: ("" if value == "-" else value,) for name, value in chosen.items() if value}
+
+    def _tab(self, who: str) -> dict[str, Collection[str]]:
+        stage = {"closed": ("closed",), "all": ("open", "closed")}.get(self.tab, ("open",))
+        whose = {"mine": (who,), "unassigned": ("",)}.get(self.tab)
+        return {"stage": stage, **({"assignee": whose} if whose else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One line: the incident, its work item as it stands now, and how many more of its seller's stand behind it."""
+
+    incident: Incident
+    item: WorkItem
+    folded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """A page; `after` is where it goes on, "" at the end."""
+
+    rows: tuple[QueueRow, ...]
+    after: str = ""
+
+
+def store_order(order: str) -> str:
+    """What a store orders by; QueryError for an order that there is none of."""
+    known = ORDERS.get(order.removeprefix("-"))
+    if known is None:
+        raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)))
+    if not order.startswith("-"):
+        return known
+    return known.removeprefix("-") if known.startswith("-") else f"-{known}"
+
+
+class _Part(Excerpt):
+    """Of an incident, which one answers for it."""
+
+    part_of: str = ""
+
+
+@dataclass(slots=True)
+class Shifts:
+    """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all decided in two weeks.
+
+    What somebody decides in a shift does not move the end of the one before.
+    """
+
+    clock: Clock
+    _known: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(default_factory=dict)
+
+    def ended(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
+        """As `last_shift`, at most so long ago."""
+        now = self.clock.monotonic()
+        key = who, store.tenants if isinstance(store, StoreWithin) else None
+        known = self._known.get(key)
+        if known is None or now - known[0] >= SHIFT_SECONDS:
+            known = self._known[key] = now, last_shift(store, who, self.clock.now(), shift)
+        return known[1]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentQueue:
+    """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the next."""
+
+    work: Work
+    who: str = ""
+    shifts: Shifts | None = None
+    _shift: list[datetime] = field(default_factory=list)
+    _completed: list[int] = field(default_factory=list)
+    """How many items were missing when it was first asked."""
+
+    def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
+        """A page of at most `limit` rows; QueryError for what cannot be asked."""
+        self._complete()
+        order, where = store_order(view.order), self._where(view)
+        if view.flat or view.seller:
+            page = self._store.search(WorkItem, where, limit, after, order)
+            return QueuePage(tuple(self._rows([(item, 0) for item in page.items])), page.after)
+        items, mark = self._folded(where, order, limit, after)
+        return QueuePage(tuple(self._rows(items)), mark)
+
+    def heads(self, views: Sequence[QueueFilter], limit: int) -> list[tuple[QueueRow, ...]]:
+        """The first `limit` rows of each view, whose series are not folded; the facts of all rows are read together."""
+        self._complete()
+        pages = [self._store.search(WorkItem, self._where(view), limit, order=store_order(view.order)).items for view in views]
+        items = {item.id: item for page in pages for item in page}
+        rows = {row.incident.id: row for row in self._rows([(item, 0) for item in items.values()])}
+        return [tuple(rows[item.id] for item in page if item.id in rows) for page in pages]
+
+    def check(self, view: QueueFilter) -> None:
+        """QueryError for what cannot be asked; nothing is read."""
+        store_order(view.order)
+        query_phrases(view.where(self.who, self._now, None).text)
+
+    def count(self, view: QueueFilter) -> int:
+        """How many incidents a view has; series are not folded."""
+        return self._store.count(WorkItem, self._where(view))
+
+    def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:
+        """How many incidents each of `views` has, which narrow `common` and have no text, seller, place or kind of their own."""
+        return self._store.counts(WorkItem, self._where(common), [self._where(view) for view in views])
+
+    def counts(self, view: QueueFilter) -> dict[str, int]:
+        """How many incidents each tab has, under the filters of `view`; series are not folded."""
+        tabs = [tab for tab in TABS if tab != "all"]
+        common = self._where(replace(view, tab="all"))
+        parts = [replace(view, tab=tab).tab_where(self.who, self._now, self.shift if tab == "new" else None) for tab in tabs]
+        return dict(zip(tabs, self._store.counts(WorkItem, common, parts), strict=True))
+
+    def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
+        """How many open incidents there are of each severity, the gravest first; under the tenant of `view` alone."""
+        found = self._store.tally(WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",))
+        counts = {one.values[0]: one.count for one in found}
+        return {one: counts.get(one, 0) for one in reversed(SEVERITIES)}
+
+    @property
+    def shift(self) -> datetime:
+        """When this person's last shift ended."""
+        if not self._shift:
+            shifts = self.shifts or Shifts(self.work.duties.clock)
+            self._shift.append(shifts.ended(self._store, self.who, SHIFT))
+        return self._shift[0]
+
+    @property
+    def _store(self) -> IncidentStore:
+        return self.work.store
+
+    @property
+    def _now(self) -> datetime:
+        return self.work.duties.clock.now()
+
+    def _complete(self) -> None:
+        if not self._completed:
+            self._completed.append(self.work.complete())
+
+    def _where(self, view: QueueFilter) -> DocumentFilter:
+        where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)
+        if not view.seller:
+            return where
+        found = self._store.tally(Sighting, DocumentFilter({"seller": tokens_of(view.seller)}), ("incident",))
+        ids = {one.values[0] for one in found}
+        parts = self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part) if ids else ()
+        return where.but(ids=ids | {part.part_of for part in parts})
+
+    def _folded(self, where: DocumentFilter, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
+        """Items with the number of those that each stands for, and where the next page begins."""
+        found, series, mark = list[WorkItem](), dict[str, First](), after
+        for _ in range(ROUNDS):
+            narrowed = replace(where, differs={"series": [*series]}) if series else where
+            page = self._store.search(WorkItem, narrowed, SPARE * (limit - len(found)), mark, order)
+            tokens = {token for item in page.items for token in item.series} - series.keys()
+            series |= self._store.firsts(WorkItem, where, "series", tokens, order)
+            found += [item for item in page.items if not item.series or _leads(series, item)]
+            mark = page.after
+            if not mark or len(found) >= limit:
+                break
+        shown = [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]]
+        return shown, mark_behind(found[limit - 1], order) if len(found) > limit else mark
+
+    def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
+        """The rows as their facts stand: an item that lags behind them is written anew."""
+        incidents = self._store.mget(Incident, [item.id for item, _ in items])
+        owed = self.work.duties.owed([*incidents.values()])
+        now = {id_: item_of(incident, owed[id_]) for id_, incident in incidents.items()}
+        if stale := [now[item.id] for item, _ in items if item.id in now and now[item.id] != item]:
+            self._store.put(stale)
+        yield from (QueueRow(incidents[item.id], now[item.id], folded) for item, folded in items if item.id in now)
+
+
+def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
+    """Whether it is the first of its seller's, which may have come or gone since the page was read."""
+    first = series.get(item.series[0])
+    return first is not None and first.id == item.id
+
+
+def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) -> datetime:
+    """When the last shift of a person ended: their last decision before a pause of half a shift; else a shift ago.
+
+    The present shift is told by what was decided since that pause.
+    """
+    end, after, more = now, "", bool(who)
+    while more:
+        page = store.search(Decision, DocumentFilter(since=now - SHIFTS_BACK), MAX_PAGE, after)
+        for at in (one.at for one in page.items if one.by == who):
+            if end - at >= shift / 2:
+                return at
+            end = at
+        after, more = page.after, bool(page.after)
+    return now - shift
+
+
+SHOWN = 50
+MOST = timedelta(days=62)
+"""How far back one goes: the ledger is read hour by hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverPart:
+    """Some of the incidents of a part, the most urgent first, and how many there are."""
+
+    rows: tuple[QueueRow, ...]
+    count: int
+
+    @property
+    def more(self) -> int:
+        """How many are not among `rows`."""
+        return self.count - len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A shift that ended at `until` and whose predecessor's ended at `since`; `blind` is the ledger of that time."""
+
+    since: datetime
+    until: datetime
+    new: HandoverPart
+    undecided: HandoverPart
+    due: HandoverPart
+    unassigned: HandoverPart
+    behind: MonitoringStatus
+    blind: CoverageWindow
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was looked at, all the time, or it is known why not: else what is missing here may be somewhere.
+
+        Where only files were handed over there is no site to be blind on.
+        """
+        return self.behind.worth in BELIEVED and (self.behind.worth == "handed" or not self.blind.unexplained())
+
+    def parts(self) -> Mapping[Phrase, HandoverPart]:
+        """Each part by its title."""
+        return {
+            Phrase("New since then"): self.new,
+            Phrase("Undecided"): self.undecided,
+            Phrase("Due within a day, or overdue"): self.due,
+            Phrase("Assigned to nobody"): self.unassigned,
+        }
+
+
+def handover(
+    queue: IncidentQueue, gap_minutes: float, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
+) -> Handover:
+    """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown` incidents of each part.
+
+    Unread for more than `gap_minutes`, a site is blind. QueryError for a time that is to come or too long ago.
+    """
+    start, now = since or queue.shift, queue.work.duties.clock.now()
+    if not timedelta(0) < now - start <= MOST:
+        raise QueryError(Phrase("a shift must have begun within the last %(days)s days", days=MOST.days))
+
+    every = QueueFilter(tenant=tenant, flat=True, tab="all")
+    since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")
+    views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
+    new, undecided, due, unassigned = (
+        HandoverPart(rows, len(rows) if len(rows) < shown else max(len(rows), total))
+        for rows, total in zip(queue.heads(views, shown), queue.totals(every, views), strict=True)
+    )
+    return Handover(
+        start,
+        now,
+        new=new,
+        undecided=undecided,
+        due=due,
+        unassigned=unassigned,
+        behind=looked(queue.work.store, now),
+        blind=coverage(queue.work.store, start, now, now, gap_minutes),
+    )

@@ -1,0 +1,169 @@
+"""What alert does for the desk: it brings false positives back, and detaches sightings where a person asked for that.
+
+A false positive comes back when its time is over, and before that when its incident is seen on another site, with more customers
+or other kinds, or grows graver: `ullage` then appends a decision that opens it again, with the reason. A sighting that is
+detached becomes an incident of its own, with the exposures that are its own; what is posted again of the same people goes there
+from then on. Both can be done again at no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from alerts.cases.decisions import Decisions
+from alerts.deadlines.schedule import Work
+from alerts.grouping import projection
+from alerts.grouping.placement import held
+from alerts.grouping.sightings import without_replaced, without_sightings
+from alerts.records import (
+    SEVERITIES,
+    Decision,
+    Exposure,
+    Incident,
+    Sighting,
+    Sketched,
+    claim_id,
+    exposure_id,
+    holding_of,
+    incident_id,
+)
+from alerts.store import DocumentFilter, IncidentStore, Merge, merge
+from alerts.store.queries import last_decisions
+from ullage.audit import Trail
+from ullage.clock import Clock
+from ullage.verdict import VerdictRules
+
+OURSELVES = "ullage"
+LATELY = timedelta(days=2)
+"""A detachment is looked for as long: alert may have been down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """`rules` are those in force, `tell` is told of incidents that are new."""
+
+    work: Work
+    trail: Trail
+    rules: Callable[[], VerdictRules]
+    tell: Callable[[Sequence[Incident]], None] = lambda _: None
+    changed: Callable[[Collection[str]], None] = lambda _: None
+    """Handed the ids of incidents that were written."""
+    believed: Clock | None = None
+    """By which a false positive is over; that of the work where there is none. A clock that was set ends none."""
+
+    @property
+    def _store(self) -> IncidentStore:
+        return self.work.store
+
+    def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
+        """Incidents were written: their work items follow, and a false positive with news in it comes back."""
+        made = [self._open(one, "grown") for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])]
+        self.work.write(incidents, made)
+        self.changed([incident.id for incident in incidents])
+
+    def turn(self) -> None:
+        """Bring back what is over, detach what is asked for, and renew the items of what was decided lately, or had none."""
+        self.work.complete()
+        now = self.work.duties.clock.now()
+        believed = self.believed.now() if self.believed else now
+        over = [one for one in self._excuses() if one.until is not None and one.until <= believed]
+        for incident in self._store.mget(Incident, [one.incident for one in over]).values():
+            if incident.part_of:
+                continue  # another incident answers for it
+            self.work.write([incident], [self._open(incident, "expired")])
+        lately = list(self._store.scroll(Decision, DocumentFilter(since=now - LATELY)))
+        for one in sorted(lately, key=lambda one: (one.at, one.id)):
+            if one.act == "detached":
+                self._detach(one)
+        self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
+
+    def _excuses(self) -> list[Decision]:
+        """The excuses that stand now."""
+        decided = {one.incident for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))}
+        return [one for one in last_decisions(self._store, decided).values() if one.act == "excused"] if decided else []
+
+    def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
+        """Those of them that are false positives for a time."""
+        stands = last_decisions(self._store, [incident.id for incident in incidents]) if incidents else {}
+        return [one for one in incidents if not one.part_of and one.id in stands and stands[one.id].act == "excused"]
+
+    def _open(self, incident: Incident, why: str) -> Decision:
+        return Decisions(self.work.duties, self.trail).act(incident, "returned", by=OURSELVES, value=why)
+
+    def _detach(self, asked: Decision) -> None:
+        """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
+        if self._store.get(Incident, incident_id(asked.about)) is not None:
+            return
+        source = self._store.get(Incident, asked.incident)
+        if source and self.work.duties.running([source]):
+            return  # a deadline began after it was asked for: what it counts stays together
+        written = merge(self._store, partial(self._detached, asked))
+        self.work.write(written)
+        self.tell([one for one in written if one.id == incident_id(asked.about)])
+        self.changed([incident.id for incident in written])
+
+    def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
+        """Write what follows of it, and the new incident last, by which it is known to be done; gives both incidents."""
+        new = incident_id(asked.about)
+        sighting = merging.mget(Sighting, [asked.about]).get(asked.about)
+        source = merging.mget(Incident, [asked.incident, new]).get(asked.incident)
+        if sighting is None or source is None or source.id == new:
+            return []
+        if sighting.incident != new:
+            self._move(asked, sighting, new, merging)
+            moved = {"incident": new, "detached_from": source.id, "tied": False, "parts_tied": (), "linked": (source.id,)}
+            merging.put([sighting.model_copy(update=moved)])
+        self._store.refresh()
+        own = self._projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
+        rest = self._projected(source.id, (source.sketch, source.sketch_of), (*source.linked, new), source.parts)
+        merging.put([rest] if rest else [])
+        merging.put([own] if own else [])
+        return [incident for incident in (own, rest) if incident]
+
+    def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
+        """The exposures of a sighting go to its new incident, and so does what is posted of the same people."""
+        found = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
+        ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
+        stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
+        whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
+        merging.put(_moved(one, sighting, new) for one in whole)
+        left = {one.id: without_sightings(one, {sighting.id}) for one in whole}
+        if sighting.subjects:
+            people = claim_id(sighting.tenant, "subjects", sighting.subjects)
+            before = held(self._store, [people]).get(people)
+            if before is None or before.incident != new:
+                self._store.create([holding_of(sighting.tenant, new, [people], asked.at, [before] if before else [])])
+        merging.put(one for one in left.values() if one)
+        merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
+
+    def _projected(
+        self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()
+    ) -> Incident | None:
+        """The incident as its facts now stand; None where it has none left."""
+        where = DocumentFilter({"incident": (id_, *parts)})
+        sightings = without_replaced(list(self._store.scroll(Sighting, where)))
+        if not any(sighting.incident == id_ for sighting in sightings):
+            return None
+        today, tenant = self.work.duties.clock.now().date(), self.work.duties.tenant(sightings[0].tenant)
+        setting = projection.Setting(today, tenant, self.rules(), projection.acknowledged(self._store, sightings))
+        exposures = self._store.scroll(Exposure, where)
+        return projection.project(sightings, exposures, setting, sketch, set(linked), parts)
+
+
+def _moved(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
+    """What of an exposure is the sighting's; what several sightings added to it cannot be told apart, and goes along."""
+    own = {"id": exposure_id(new, exposure.subject), "incident": new, "sightings": (sighting.id,), "sites": (sighting.site,)}
+    return exposure.model_copy(update=own)
+
+
+def _is_news(before: Incident | None, now: Incident) -> bool:
+    """Whether an incident has become more than it was when a person looked at it."""
+    if before is None:
+        return False
+    is_graver = SEVERITIES.index(now.severity) > SEVERITIES.index(before.severity)
+    pairs = ((now.sites, before.sites), (now.kinds, before.kinds), (now.parts, before.parts))
+    is_wider = any(not {*new} <= {*old} for new, old in pairs)
+    return is_graver or is_wider or now.customers > before.customers

@@ -1,0 +1,393 @@
+"""Fill the draft of a breach notification from the store.
+
+Only counts, labels, times and ids of ours: no title, author, address, handle or tag comes in, so none can come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from enum import StrEnum
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+from pydantic import RootModel
+
+from alerts.deadlines import grade_of
+from alerts.deadlines.outstanding import Duty, Moments, sent_at
+from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
+from alerts.records import Incident, IncidentReason, Sighting
+from alerts.records.document import Frozen
+from alerts.translation import ORIGIN, SEVERITY
+from ullage.audit.bait import Stamp
+from ullage.display.next_step import Decide
+from ullage.display.render import moment, safe
+from ullage.files.rulefiles import shipped
+from ullage.settings import Tenant
+from ullage.vocabulary.fields import HIGHEST
+
+
+class Text(NamedTuple):
+    """The same in English and Chinese."""
+
+    en: str
+    zh: str
+
+
+class ReportField(Frozen):
+    """A field of the draft: what asks for it, and what a person has to write where the store knows nothing."""
+
+    id: str
+    title: str
+    title_zh: str
+    law: str
+    law_zh: str
+    ask: str
+    ask_zh: str
+
+
+class ReportSection(Frozen):
+    """Fields that belong together."""
+
+    title: str
+    title_zh: str
+    field: tuple[ReportField, ...]
+
+
+class Category(Frozen):
+    """What a field label of a leaked row means."""
+
+    title: str
+    title_zh: str
+
+
+class _Categories(RootModel[dict[str, Category]]):
+    """By label."""
+
+
+class Advice(Frozen):
+    """Possible harm, and what the people concerned can do about it."""
+
+    harm: str
+    harm_zh: str
+    advice: tuple[str, ...]
+    advice_zh: tuple[str, ...]
+
+    def lines(self) -> tuple[Text, ...]:
+        """The advice, a line each."""
+        return tuple(Text(*pair) for pair in zip(self.advice, self.advice_zh, strict=True))
+
+
+class _Advice(Frozen):
+    general: Advice
+    scenario: dict[str, Advice]
+
+
+class _Draft(Frozen):
+    section: tuple[ReportSection, ...]
+
+
+@cache
+def sections() -> tuple[ReportSection, ...]:
+    """The sections of the draft, in order."""
+    return shipped(_Draft, "alerts.cases", "draft.toml").section
+
+
+@cache
+def categories() -> dict[str, Category]:
+    """Each field label's meaning."""
+    return shipped(_Categories, "alerts.cases", "categories.toml").root
+
+
+@cache
+def _advice() -> _Advice:
+    return shipped(_Advice, "alerts.cases", "advice.toml")
+
+
+def advice_for(scenario: str) -> tuple[Advice, ...]:
+    """The advice of a scenario ("" for none) and the general one."""
+    known = _advice().scenario.get(scenario)
+    return (*([known] if known else []), _advice().general)
+
+
+Values: TypeAlias = dict[str, tuple[Text, ...]]
+SHOWN_SIGHTINGS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a draft is made from: the incident with all its sightings, and nothing of who is in it."""
+
+    incident: Incident
+    sightings: Sequence[Sighting]
+    """The oldest first."""
+    moments: Moments
+    duties: Sequence[Duty]
+    tenant: Tenant
+    zone: tzinfo
+    now: datetime
+    decide: Decide | None = None
+    """By when a person decides whether it is confirmed, where nobody has."""
+    stamps: Sequence[Stamp] = ()
+    """Lists of bait of the partner whom the origin names, as the audit log here has them."""
+
+
+def values(case: Case) -> Values:
+    """Every field that the store or the settings have a value for."""
+    named = {**dict(_entity(case)), **dict(_times(case)), **dict(_incident(case)), **dict(_people(case)), **dict(_harm(case))}
+    named["scene_preservation"] = tuple(_evidence(case))
+    named["reports"] = tuple(_reports(case))
+    return {name: tuple(lines) for name, lines in named.items() if any(line.zh for line in lines)}
+
+
+def _same(*texts: str) -> tuple[Text, ...]:
+    return tuple(Text(text, text) for text in texts if text)
+
+
+def _entity(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
+    entity = case.tenant.entity
+    yield "entity_name", (Text(entity.name_en or entity.name, entity.name),)
+    yield "entity_contact", _same(entity.contact)
+    yield "officer", _same(entity.officer)
+    yield "system_or_facility", _same(entity.system)
+    yield "is_cii", (Text("yes", "是") if case.tenant.is_cii else Text("no", "否"),)
+    yield "regulators", _same(*entity.regulators)
+
+
+def _times(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
+    moments = case.moments
+    for name, when in (
+        ("first_seen_at", moments.first_seen),
+        ("alerted_at", moments.alerted),
+        ("acknowledged_at", moments.acknowledged),
+        ("determined_at", moments.determined),
+    ):
+        yield name, _same(moment(when, case.zone) if when else "")
+    published, newest = case.incident.published_at, _newest(case)
+    lines = []
+    if published:
+        at = moment(published, case.zone)
+        lines.append(Text(f"first published {at}, as far as its site says", f"据网站显示首次发布于{at}"))
+    if newest:
+        lines.append(Text(f"newest date in the data: {newest}", f"数据中最新日期：{newest}"))
+    yield "data_time_range", tuple(lines)
+
+
+def _newest(case: Case) -> date | None:
+    return max((s.newest_date for s in case.sightings if s.newest_date), default=None)
+
+
+def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
+    incident = case.incident
+    yield "incident_type", (Text("personal information leaked", "个人信息泄露"),)
+    sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
+    times = Text(f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}", f"共出现{incident.sightings}次")
+    yield "place", (sites, times) if incident.sites else ()
+    whose = Text(f"{incident.origin}, by the monitor's evidence", f"{ORIGIN[incident.origin]}（系统判断）")
+    yield "origin", (whose, *_reasons(incident.origin_reasons))
+    grade = grade_of(incident.customers)
+    yield "grade_cac", (Text(f"{grade.title} ({grade.title_zh})", grade.title_zh),)
+    severity = Text(
+        f"{incident.severity}; exposure {incident.exposure} of 100",
+        f"{SEVERITY[incident.severity]}；涉诈暴露评分{incident.exposure}（满分100）",
+    )
+    yield "severity", (severity,)
+    yield "reason_codes", _reasons(incident.reasons)
+
+
+def _reasons(reasons: Iterable[IncidentReason]) -> tuple[Text, ...]:
+    heads = [(f"{r.code}{f' {r.points:+d}' if r.points else ''}", r) for r in reasons]
+    return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh}") for head, r in heads)
+
+
+def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
+    incident = case.incident
+    yield "people_distinct", tuple(_distinct(incident))
+    yield (
+        "records_total",
+        (Text(f"{incident.rows:,} rows in the largest copy", f"最大一份数据{incident.rows:,}行"),) if incident.rows else (),
+    )
+    classes = [(name, incident.people_by_class.get(name, 0)) for name in "ABC"]
+    if incident.people_by_class:
+        yield (
+            "people_by_class",
+            (Text(", ".join(f"{c}: {n:,}" for c, n in classes), "，".join(f"{c}类{n:,}人" for c, n in classes)),),
+        )
+        yield "sensitive_people", _same(f"{incident.sensitive:,}")
+        yield "minors_under_14", _same(f"{incident.minors:,}")
+    known = [(name, categories()[name]) for name in incident.fields if name in categories()]
+    yield "categories", tuple(Text(kind.title, kind.title_zh) for _, kind in known)
+    if known:
+        c3 = [kind for name, kind in known if name in HIGHEST]
+        yield (
+            "c3_present",
+            (Text(", ".join(k.title for k in c3) or "none found", "、".join(k.title_zh for k in c3) or "未发现"),),
+        )
+
+
+def _distinct(incident: Incident) -> Iterator[Text]:
+    """Exactly how many customers were found; at least and at most how many people it may be."""
+    how, how_zh = ("at least", "至少") if incident.incomplete else ("exactly", "")
+    counted = "未完整检索" if incident.incomplete else "精确计数"
+    yield Text(
+        f"{how} {incident.customers:,} of the entity's customers found",
+        f"已发现本单位客户{how_zh}{incident.customers:,}人（{counted}）",
+    )
+    if incident.verified:
+        yield Text(
+            f"at least {incident.verified:,} whom chance cannot have matched", f"其中至少{incident.verified:,}人可排除偶然匹配"
+        )
+    if incident.rows > incident.customers:
+        yield Text(
+            f"at most {incident.rows:,}, were every row of the largest copy another person of the entity's",
+            f"如最大一份数据每行均为不同客户，至多{incident.rows:,}人",
+        )
+
+
+def _harm(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
+    incident = case.incident
+    advice = advice_for(incident.scenario)
+    yield "harm_possible", tuple(Text(a.harm, a.harm_zh) for a in advice)
+    yield "fraud_scenarios", (Text(incident.scenario_title, incident.scenario_title_zh),)
+    yield "advice_to_individuals", tuple(line for a in advice for line in a.lines())
+
+
+def _evidence(case: Case) -> Iterator[Text]:
+    """What was seen where and when, by our own keyed ids; the pages themselves are not in here."""
+    for s in case.sightings[:SHOWN_SIGHTINGS]:
+        at = moment(s.fetched_at, case.zone)
+        yield Text(f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}")
+    if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
+        yield Text(f"and {more} more sightings", f"另有{more}条记录")
+    for one in case.stamps:
+        at, number = moment(one.at, case.zone), one.customers  # not whose it is: no partner's name leaves the house
+        told = f"list of honeytokens that only one partner received, {number} invented customers, recorded {at} before that"
+        chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
+        yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
+    if case.incident.origin == "partner" and not case.stamps:
+        yield Text(
+            "the list of honeytokens has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录"
+        )
+
+
+def _reports(case: Case) -> Iterator[Text]:
+    for duty in case.duties:
+        yield Text(_report_line(duty, case, 0), _report_line(duty, case, 1))
+
+
+def _report_line(duty: Duty, case: Case, language: int) -> str:
+    """One duty in one language: rule, stage, time allowed, due, state, when and how it was sent, why late or waived."""
+    regime, stage, report = duty.regime, duty.stage, duty.report
+    due = f"{('due', '截止')[language]} {moment(duty.due, case.zone)}" if duty.due else ""
+    parts = [
+        (", ", "，")[language].join(((regime.title, regime.title_zh)[language], STAGES[stage.id][language])),
+        limit(stage)[language],
+        due,
+        state(duty, case.now)[language],
+        moment(sent_at(report), case.zone) if report else "",
+        report.reference if report else "",
+        report.note if report and duty.late else "",
+        duty.ruling.note if duty.ruling else "",
+        "" if regime.verified else UNVERIFIED[language].upper(),
+        warning(duty)[language],
+    ]
+    return ("; ", "；")[language].join(part for part in parts if part)
+
+
+TITLE = Text("Personal information breach: notification", "个人信息泄露事件报告")
+MARK = Text("Draft, unsent, for review by counsel", "草稿 · 未报送 · 待法务审核")
+TO_FILL = Text("to be filled in", "待填写")
+NOTE = Text(
+    "Made by machine from counts, labels and times; it names no customer. Numbers are of the monitor's findings, not of the "
+    "whole leak. Marked fields are for a person to fill in. What is marked as not verified was not checked against the rule's "
+    "own text.",
+    "本稿由系统根据计数、标签和时间生成，不含任何客户身份信息。人数为监测发现数，不代表泄露总量。标注处须人工填写；"
+    "标注“未核对原文”的时限未经法规原文核对。",
+)
+SHORT = 36
+"""Characters up to which both languages stand in one line."""
+
+
+class ReportLanguage(StrEnum):
+    """What the draft is written in."""
+
+    ZH = "zh"
+    EN = "en"
+    BOTH = "both"
+
+    def lines(self, text: Text) -> tuple[str, ...]:
+        """`text` in this language; both of them in one line where they are short or the same."""
+        en, zh = safe(text.en), safe(text.zh)
+        if self is ReportLanguage.BOTH:
+            if en == zh:
+                return (zh,)
+            return (f"{zh} / {en}",) if len(zh) + len(en) <= SHORT else (zh, en)
+        return (zh if self is ReportLanguage.ZH else en,)
+
+    def line(self, text: Text) -> str:
+        """`text` in one line."""
+        return " / ".join(self.lines(text))
+
+
+@dataclass(frozen=True, slots=True)
+class DraftField:
+    """A field: its label, what asks for it, its lines. `open` when a person has to fill it in."""
+
+    label: str
+    law: str
+    lines: tuple[str, ...]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSection:
+    """A section of the page."""
+
+    heading: str
+    items: tuple[DraftField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDraft:
+    """The whole draft in one language."""
+
+    title: str
+    mark: str
+    notes: tuple[str, ...]
+    parts: tuple[DraftSection, ...]
+
+    @property
+    def open(self) -> int:
+        """How many fields are left for a person."""
+        return sum(item.open for part in self.parts for item in part.items)
+
+
+def page(case: Case, language: ReportLanguage) -> ReportDraft:
+    """The draft of `case`. The same case gives the same page."""
+    known, incident = values(case), case.incident
+    head = Text(
+        f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
+        f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",
+    )
+    step = Text(f"Next: {incident.next_step.text}", f"下一步：{incident.next_step.text_zh}")
+    by_when = Text(*case.decide.words(case.now, case.zone)) if case.decide else None
+    parts = tuple(
+        DraftSection(
+            f"{number}. {language.line(Text(section.title, section.title_zh))}",
+            tuple(_item(field, known, language) for field in section.field),
+        )
+        for number, section in enumerate(sections(), 1)
+    )
+    notes = [line for text in (step, by_when, head, NOTE) if text for line in language.lines(text)]
+    return ReportDraft(language.line(TITLE), language.line(MARK), tuple(notes), parts)
+
+
+def _item(field: ReportField, known: Values, language: ReportLanguage) -> DraftField:
+    found = known.get(field.id)
+    lines = [line for text in found or () for line in language.lines(text)]
+    if found is None:
+        ask = Text(f"[{TO_FILL.en}: {field.ask}]", f"【{TO_FILL.zh}：{field.ask_zh}】")
+        lines = list(language.lines(ask))
+    law = language.line(Text(field.law, field.law_zh))
+    return DraftField(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)

@@ -1,0 +1,106 @@
+"""The draft as a document for a word processor. The same page gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import UTC, datetime
+
+import docx
+from docx.document import Document
+from docx.enum.text import WD_COLOR_INDEX
+from docx.oxml import OxmlElement
+from docx.oxml.ns import qn
+from docx.shared import Cm, Pt, RGBColor
+from docx.table import _Cell
+from docx.text.paragraph import Paragraph
+from docx.text.run import Run
+
+from alerts.cases.report import DraftField, ReportDraft
+
+FONT, CHINESE_FONT = "Calibri", "SimSun"
+RED, GREY = RGBColor(0xB0, 0x1E, 0x1E), RGBColor(0x70, 0x70, 0x70)
+LABEL, VALUE = Cm(5.2), Cm(11.3)
+WHOLE = 6
+"""Lines up to which a row stays on one page."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every member of the file: that of its making would make two files of one draft differ."""
+
+
+def word(page: ReportDraft, now: datetime) -> bytes:
+    """The page as a .docx file, made at `now`."""
+    document = docx.Document()
+    _prepare(document, page, now)
+    document.add_heading(page.title, level=0)
+    for note in page.notes:
+        document.add_paragraph(note)
+    for part in page.parts:
+        document.add_heading(part.heading, level=1)
+        table = document.add_table(rows=0, cols=2, style="Table Grid")
+        table.autofit = False
+        table.columns[0].width, table.columns[1].width = LABEL, VALUE
+        for item in part.items:
+            row = table.add_row()
+            left, right = row.cells
+            left.width, right.width = LABEL, VALUE
+            _label(left.paragraphs[0], item)
+            _lines(right, item)
+            if len(item.lines) <= WHOLE:
+                row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001  the library has no word for it
+    file = io.BytesIO()
+    document.save(file)
+    return _undated(file.getvalue())
+
+
+def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
+    """Fonts of both scripts, the mark on every page, and who made it when."""
+    for name in ("Normal", "Title", "Heading 1"):
+        style = document.styles[name]
+        style.font.name = FONT
+        style.element.get_or_add_rPr().get_or_add_rFonts().set(qn("w:eastAsia"), CHINESE_FONT)
+    normal = document.styles["Normal"]
+    normal.font.size, normal.paragraph_format.space_after = Pt(10.5), Pt(3)
+    document.styles["Title"].font.size = Pt(20)
+    sheet = document.sections[0]
+    sheet.page_width, sheet.page_height = Cm(21.0), Cm(29.7)
+    sheet.left_margin = sheet.right_margin = Cm(2.25)
+    for band in (sheet.header, sheet.footer):
+        _run(band.paragraphs[0], page.mark, bold=True, colour=RED)
+    about, made = document.core_properties, now.astimezone(UTC).replace(tzinfo=None, microsecond=0)
+    about.author = about.last_modified_by = "ullage"
+    about.title, about.comments = page.title, page.mark
+    about.created = about.modified = made
+
+
+def _label(paragraph: Paragraph, item: DraftField) -> None:
+    _run(paragraph, item.label, bold=True)
+    paragraph.add_run().add_break()
+    _run(paragraph, item.law, colour=GREY, size=8)
+
+
+def _lines(cell: _Cell, item: DraftField) -> None:
+    """A paragraph a line; what a person has to fill in is marked."""
+    for number, line in enumerate(item.lines):
+        paragraph = cell.add_paragraph() if number else cell.paragraphs[0]
+        run = _run(paragraph, line)
+        if item.open:
+            run.font.highlight_color = WD_COLOR_INDEX.YELLOW
+
+
+def _run(paragraph: Paragraph, text: str, *, bold: bool = False, colour: RGBColor | None = None, size: float = 0) -> Run:
+    run = paragraph.add_run(text)
+    run.bold = bold
+    if colour is not None:
+        run.font.color.rgb = colour
+    if size:
+        run.font.size = Pt(size)
+    return run
+
+
+def _undated(document: bytes) -> bytes:
+    """The same file with members that bear no date."""
+    fresh = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(document)) as old, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in sorted(old.namelist()):
+            new.writestr(zipfile.ZipInfo(member, EPOCH), old.read(member), zipfile.ZIP_DEFLATED)
+    return fresh.getvalue()

@@ -1,0 +1,82 @@
+"""Options that several commands have, and who decides on a terminal: an account that may, as on the page.
+
+Who may write the data folder could write anything into it; that is not what is checked here, but that a decision carries the name
+of somebody whose decision it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from alerts.accounts import ALL, PERMISSIONS, Principal
+from alerts.accounts.accounts import FILE, Accounts
+from alerts.records.decision import checked_name
+from alerts.store import IncidentStore, configured_store
+from alerts.store.tenant_view import StoreWithin
+from ullage.audit import current_user
+from ullage.errors import ConfigError
+from ullage.settings import Context
+
+Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
+Severity = Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")]
+Status = Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")]
+Words = Annotated[str, typer.Option("--text", help="Words in title, site or terms; never an identifier.")]
+Author = Annotated[
+    str,
+    typer.Option(
+        help="Posts by this seller: a name (converted to a keyed hash and not stored), - to read it, or a pseudonym (@…)."
+    ),
+]
+By = Annotated[
+    str, typer.Option(help="In whose name: an account (`ullage user list`); by default the one that this machine's user has.")
+]
+Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
+Case = Annotated[str, typer.Option(help="The case's number.")]
+
+
+def name_of(by: str) -> str:
+    """Who does it: the name that was given, or the account's. QueryError when it is none."""
+    return checked_name(by or current_user())
+
+
+def decider(context: Context, by: str, permission: str) -> Principal:
+    """Who decides: the account `by`, else that of this machine's user, if it may; ConfigError and ForbiddenError say why not.
+
+    Where there is no account at all nobody is asked, which is said: it is a machine that nobody has set up yet.
+    """
+    name = name_of(by)
+    if not (context.data / FILE).exists():
+        return _unchecked(name)
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        if not accounts.users():
+            return _unchecked(name)
+        user = accounts.user(name) if by else (accounts.of_login(name) or accounts.user(name))
+    if user is None:
+        own = (
+            ""
+            if by
+            else ": this machine's user has none; `ullage user change NAME --login USER` gives it one, or name one with --by"
+        )
+        raise ConfigError(f"there is no account of that name that could decide{own}")
+    if user.is_disabled or user.until is not None:
+        raise ConfigError(f"account {user.name} {'is closed' if user.is_disabled else 'has not chosen a password yet'}")
+    principal = user.principal()
+    principal.require(permission)
+    return principal
+
+
+@contextlib.contextmanager
+def deciding(context: Context, by: str, permission: str) -> Iterator[tuple[IncidentStore, Principal]]:
+    """Who decides, and the incident store as they see it."""
+    principal = decider(context, by, permission)
+    with contextlib.closing(configured_store(context)) as store:
+        yield store if principal.sees_all else StoreWithin(store, principal.tenants), principal
+
+
+def _unchecked(name: str) -> Principal:
+    typer.echo("note: there is no account here, so nobody was asked who may do this; `ullage user add` makes the first", err=True)
+    return Principal(name, frozenset(), frozenset({ALL}), frozenset(PERMISSIONS))

@@ -1,0 +1,269 @@
+"""`ullage user` and `ullage token`: who may use the desk and its API. Every change is in the audit log before it is made."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from alerts.accounts import ALL, PERMISSIONS, ROLES
+from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
+from alerts.accounts.management import AccountDesk
+from alerts.accounts.passwords import Passwords, made
+from alerts.accounts.sign_on import checked_subject
+from ullage.audit import current_user
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, print_list, table
+from ullage.errors import ConfigError
+from ullage.files.trust import read_trusted
+from ullage.settings import Context
+from ullage.settings.tenants import require_tenant, tenants_here
+
+user = typer.Typer(no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions.")
+token = typer.Typer(no_args_is_help=True, help="Add and revoke API tokens of programs.")
+Named = Annotated[str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")]
+Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")]
+Tenants = Annotated[list[str], typer.Option("--tenant", help="Whose data; several with several options.")]
+Everyone = Annotated[bool, typer.Option("--all-tenants", help="Of all tenants, now and later.")]
+FromFile = Annotated[
+    Path | None, typer.Option("--password-file", help="One line, mode 0600, or - for standard input; without it you are asked.")
+]
+Own = Annotated[
+    bool,
+    typer.Option("--own", help=f"The person chose it. Any other is to be changed at the first login, within {UNUSED_HOURS} h."),
+]
+LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?")
+Make = Annotated[bool, typer.Option("--make", help="Make a password and print it, once, alone on standard output.")]
+
+
+@user.command("add")
+def add(
+    ctx: typer.Context,
+    name: Named,
+    roles: Roles,
+    tenants: Tenants = [],  # noqa: B006 - typer's way to say none
+    everyone: Everyone = False,
+    password_file: FromFile = None,
+    *,
+    own: Own = False,
+    make: Make = False,
+    subject: Annotated[
+        str, typer.Option(metavar="SUB", help="For whom the identity provider vouches so; there is no password then.")
+    ] = "",
+) -> None:
+    """Add an account; its password is typed or read from a file, never from the command line."""
+    context: Context = ctx.obj
+    with _desk(context) as desk:
+        whose = _tenants(context, tenants, everyone)
+        if subject:
+            if password_file or own or make:
+                raise ConfigError("--subject goes without a password: the identity provider vouches for them")
+            desk.add_vouched(name, roles, whose, checked_subject(context.settings.search.oidc, subject))
+        else:
+            password = _password(password_file, own=own, make=make)
+            desk.add(name, roles, whose, password, is_own=own)
+            _show(password, make=make)
+    typer.echo(f"account {name}: {', '.join(roles)}", err=make)
+
+
+@user.command("list")
+def listed(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="The tokens of programs instead, never the tokens themselves.")
+    ] = False,
+) -> None:
+    """List accounts with roles and tenants, or tokens with scope, purpose and expiry."""
+    context: Context = ctx.obj
+    now = context.clock.wall()
+    with _accounts(context) as accounts:
+        if tokens:
+            print_list(
+                accounts.tokens(),
+                as_json=as_json,
+                row=lambda one: _token_row(one, now),
+                table=lambda found: _token_table(found, now),
+                none="No token yet.",
+            )
+            return
+        print_list(accounts.users(), as_json=as_json, row=_user_row, table=_user_table, none="No account yet.")
+
+
+@user.command("change")
+def change(
+    ctx: typer.Context,
+    name: Named,
+    roles: Roles = [],  # noqa: B006 - as above
+    tenants: Tenants = [],  # noqa: B006 - as above
+    everyone: Everyone = False,
+    *,
+    login: Annotated[
+        str, typer.Option(metavar="USER", help="This machine's user whose decisions theirs are: no --by then; - for nobody.")
+    ] = "",
+    end_sessions: Annotated[bool, typer.Option("--end-sessions", help="End their sessions now.")] = False,
+    close: Annotated[bool | None, typer.Option("--close/--open", help="Close the account, or open it again.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for another password.")] = False,
+    password_file: FromFile = None,
+    own: Own = False,
+    make: Make = False,
+) -> None:
+    """Change an account: its roles and tenants, password, system user, sessions, or disable it.
+
+    Other roles or another password end its sessions; a closed account's end too, and its name stays taken.
+    """
+    is_secret = password or password_file is not None or make
+    if not (roles or login or end_sessions or close is not None or is_secret):
+        raise ConfigError("say what is to change: --role with --tenant, --password, --login, --end-sessions, --close or --open")
+    if (tenants or everyone) and not roles:
+        raise ConfigError("--tenant goes with the roles: name them with --role as well")
+    if login not in ("", "-") and not LOGIN.fullmatch(login):
+        raise ConfigError("that is no name of a user of this machine")
+    with _desk(ctx.obj) as desk:
+        if roles:
+            desk.set_roles(name, roles, _tenants(ctx.obj, tenants, everyone))
+            typer.echo(f"account {name}: {', '.join(roles)}")
+        if login:
+            desk.set_login(name, None if login == "-" else login)
+            typer.echo(f"account {name} is {'no user' if login == '-' else f'user {login}'} of this machine")
+        if is_secret:
+            secret = _password(password_file, own=own, make=make)
+            desk.set_password(name, secret, is_own=own)
+            _show(secret, make=make)
+            typer.echo(f"account {name} has another password", err=make)
+        if end_sessions:
+            desk.end_sessions(name)
+            typer.echo(f"the sessions of account {name} have ended")
+        if close is not None:
+            desk.disable(name, undo=not close)
+            typer.echo(f"account {name} is {'closed' if close else 'open'}")
+
+
+@token.command("add")
+def add_token(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The program's name.")],
+    may: Annotated[list[str], typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options.")],
+    purpose: Annotated[str, typer.Option(help="What it is for.")],
+    days: Annotated[float, typer.Option(help="It expires after so many days, at most 366.")] = 90,
+    tenants: Tenants = [],  # noqa: B006 - as above
+    everyone: Everyone = False,
+) -> None:
+    """Make a token and print it once; only a digest of it is kept."""
+    with _desk(ctx.obj) as desk:
+        made, secret = desk.add_token(name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days)
+    until = moment(datetime.fromtimestamp(made.expires, UTC))
+    typer.echo(f"token {made.id} of {name}, until {until}; it is shown this once:", err=True)
+    typer.echo(secret)
+
+
+@token.command("revoke")
+def revoke(ctx: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Revoke a token."""
+    with _desk(ctx.obj) as desk:
+        desk.revoke(id_)
+    typer.echo(f"token {id_} is revoked")
+
+
+@contextlib.contextmanager
+def _accounts(context: Context) -> Iterator[Accounts]:
+    context.require_data()
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        yield accounts
+
+
+@contextlib.contextmanager
+def _desk(context: Context) -> Iterator[AccountDesk]:
+    with _accounts(context) as accounts:
+        yield AccountDesk(accounts, Passwords(), context.trail(), current_user())
+
+
+def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
+    """Whose data; ConfigError for a tenant that is not known here."""
+    if everyone:
+        return [ALL]
+    for tenant in named:
+        require_tenant(tenant, tenants_here(context))
+    return list(named)
+
+
+def _show(password: str, *, make: bool) -> None:
+    """A password that was made here, once, alone on standard output."""
+    if make:
+        typer.echo(password)
+
+
+def _password(file: Path | None, *, own: bool, make: bool) -> str:
+    """Typed twice without being shown, the one line of a file that nobody else can read, or made here."""
+    if make:
+        if file or own:
+            raise ConfigError("--make makes a password: it goes without --password-file and --own")
+        return made()
+    if file is None:
+        return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
+    if file == Path("-"):
+        return typer.get_text_stream("stdin").readline().rstrip("\n")
+    try:
+        lines = read_trusted(file.absolute(), secret=True).decode("utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        raise ConfigError(f"{file} is not there, or is no text in UTF-8") from None
+    if len(lines) != 1:
+        raise ConfigError(f"{file} has {len(lines)} lines: a password is one")
+    return lines[0]
+
+
+def _user_row(one: User) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "roles": one.roles,
+        "tenants": one.tenants,
+        "state": state_of(one),
+        "by": "password" if one.digest else "groups at the identity provider" if one.is_mapped else "identity provider",
+        "login": one.login,
+        "made_at": datetime.fromtimestamp(one.made_at, UTC).isoformat(),
+        "made_by": one.made_by,
+    }
+
+
+def state_of(one: User) -> str:
+    """Whether somebody can log in."""
+    if one.is_disabled:
+        return "closed"
+    return "open" if one.until is None else "password to be changed"
+
+
+def _user_table(found: Sequence[User]) -> Table:
+    made = table("name", "roles", "tenants", "state", "made")
+    for one in found:
+        when = moment(datetime.fromtimestamp(one.made_at, UTC))
+        whose = (", ".join(one.roles), ", ".join(one.tenants))
+        made.add_row(cell(one.name), *whose, state_of(one), cell(f"{when} by {one.made_by}"))
+    return made
+
+
+def _token_row(one: Token, now: float) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "purpose": one.purpose,
+        "may": one.permissions,
+        "tenants": one.tenants,
+        "state": one.state(now),
+        "expires": datetime.fromtimestamp(one.expires, UTC).isoformat(),
+        "made_by": one.made_by,
+    }
+
+
+def _token_table(found: Sequence[Token], now: float) -> Table:
+    made = table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
+    for one in found:
+        until = moment(datetime.fromtimestamp(one.expires, UTC))
+        scope = (", ".join(one.permissions), ", ".join(one.tenants))
+        made.add_row(one.id, cell(one.name), cell(one.purpose), *scope, one.state(now), until)
+    return made

@@ -1,0 +1,201 @@
+"""`ullage evidence`, and `ullage incidents hold`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alerts.cases.decisions import Holds, findings_of
+from alerts.cases.evidence import (
+    ACTION,
+    EvidenceRequest,
+    OpenedEvidence,
+    _opened_addresses,
+    _sealed,
+    _text,
+    evidence_as_json,
+    evidence_table,
+    manifest_lines,
+    open_all,
+    text_lines,
+    vault_of,
+    write_pack,
+)
+from alerts.cli import By, Case, Reason, decider, deciding
+from alerts.records import Sighting
+from alerts.store import configured_store
+from ullage.custody import OPEN, PACK
+from ullage.custody.officers import make_officer
+from ullage.custody.vault import Vault, VaultItem
+from ullage.display.render import moment, safe
+from ullage.display.screen import AsJson, print_list, print_row
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
+from ullage.settings import Context
+
+OfSighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]
+
+
+def reveal(
+    context: Context, incident: str, wanted: Sequence[tuple[str, str]], *, case: str, reason: str, as_json: bool, by: str
+) -> None:
+    """Show the addresses of an incident's posts in clear, each behind its sighting; or the `wanted` field of one sighting."""
+    if not context.settings.originals.keep:
+        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
+    if len(wanted) > 1:
+        raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
+    field_, of = wanted[0] if wanted else ("url", "")
+    with deciding(context, by, "address.reveal") as (store, who):
+        found, sealed = _sealed(store, incident, of)
+    which = f"sighting {sealed[0].id}" if of else "1 sighting" if len(sealed) == 1 else f"{len(sealed)} sightings"
+    said = f"{field_} of {incident}: {which}"
+    opened = _opened_addresses(context, found.tenant, sealed)
+    context.trail().append(ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}")
+    for one, original in opened:
+        text = _text(original, field_)
+        if as_json:
+            print_row({"sighting": one.id, "seen": one.at.isoformat(), field_: text})
+        else:  # as it is: an address that is wrapped cannot be copied
+            typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
+
+
+evidence = typer.Typer(no_args_is_help=True, help="Open encrypted posts with the keys of two officers; list them; make a key.")
+Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
+INCIDENT = "INC-"
+
+
+@evidence.command("keygen")
+def keygen(
+    officer: str, out: Annotated[Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")]
+) -> None:
+    """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
+    passphrase = typer.prompt(f"Passphrase of {officer}", hide_input=True, confirmation_prompt=True)
+    private, public = make_officer(out, officer, passphrase)
+    typer.echo(f"{private} is {officer}'s alone; copy {public} and {public.name}.kcv into keys/evidence of match's key folder")
+
+
+@evidence.command("list")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List encrypted posts: finding, incident, tenant, time, size, officers, hold. Nothing is opened."""
+    items, faults = vault_of(ctx.obj).looked_through()
+    with contextlib.closing(configured_store(ctx.obj)) as store:
+        seen = store.mget(Sighting, {item.head.finding for item in items})
+    incidents = {id_: sighting.incident for id_, sighting in seen.items()}
+    print_list(
+        items,
+        as_json=as_json,
+        row=lambda item: evidence_as_json(item, incidents),
+        table=lambda items: evidence_table(items, incidents),
+        none="" if faults else "No evidence.",
+    )
+    if faults:
+        raise faults[0]
+
+
+@evidence.command("open")
+def open_(
+    ctx: typer.Context,
+    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all their evidence.")],
+    *,
+    case: Case,
+    reason: Reason,
+    key: Key = [],  # noqa: B006 - typer's way to say none
+    title: OfSighting = "",
+    author: OfSighting = "",
+    names: OfSighting = "",
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A tar of bodies as served, manifests and SHA256SUMS, mode 0600; not in the data folder."),
+    ] = None,
+    by: By = "",
+) -> None:
+    """Decrypt posts with two officers' keys, on screen or into a tar; without keys, an incident's addresses.
+
+    The console's key opens addresses, and with --title, --author or --names those of one sighting.
+    """
+    context: Context = ctx.obj
+    if not key:
+        if len(what) != 1 or out:
+            raise ConfigError(
+                "without --key one incident's addresses are shown: name it; what was posted takes two officers' keys"
+            )
+        wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
+        reveal(context, what[0], wanted, case=case, reason=reason, as_json=as_json, by=by)
+        return
+    with _opened(context, what, key, PACK if out else OPEN, case=case, reason=reason, by=by) as opened:
+        if out:
+            count = write_pack(out, opened, context.data)
+            typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
+            return
+        for one in opened:
+            for line in (*manifest_lines(one), *text_lines(one)):
+                typer.echo(line)
+
+
+def hold(
+    ctx: typer.Context,
+    what: Annotated[list[str], typer.Argument(help="Incidents; on match's own host, which has none, findings with evidence.")],
+    *,
+    case: Case,
+    reason: Reason,
+    end: Annotated[bool, typer.Option("--end", help="End the hold: what is past its time expires within the hour.")] = False,
+    by: By = "",
+) -> None:
+    """Hold all data of an incident, encrypted posts included, beyond its retention time."""
+    incidents, findings = ([one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False))
+    if incidents:
+        with _holds(ctx.obj, by) as (holds, who):
+            for incident in incidents:
+                act = holds.release if end else holds.set
+                count = act(incident, by=who, case=case, reason=reason)
+                said = "is released" if end else f"is held for case {case}"
+                typer.echo(f"{incident} {said}, with its evidence ({count} here)")
+    if findings:
+        _keep(ctx.obj, findings, case, reason, by, end=end)
+
+
+def _keep(context: Context, findings: Sequence[str], case: str, reason: str, by: str, *, end: bool) -> None:
+    """Mark sealed findings as held, or let them expire again."""
+    vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
+    who, why = decider(context, by, "evidence.hold").name, f"case {case}: {reason}"
+    for one in [vault.find(finding) for finding in findings]:
+        context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
+    count = vault.release(findings) if end else vault.hold(findings)
+    typer.echo(f"{count} of {len(findings)} {'may expire again' if end else 'are kept'}")
+
+
+@contextlib.contextmanager
+def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
+    """The holds of those incidents that whoever decides may see, and their name."""
+    with deciding(context, by, "evidence.hold") as (store, who):
+        yield Holds(store, vault_of(context), context.trail(), context.clock), who.name
+
+
+@contextlib.contextmanager
+def _opened(
+    context: Context, what: Sequence[str], keys: Sequence[Path], action: str, *, case: str, reason: str, by: str
+) -> Iterator[Iterator[OpenedEvidence]]:
+    """What was asked for, in clear, one after the other; in the audit log before the first is handed out."""
+    vault = vault_of(context)
+
+    def ask(name: str) -> str:
+        return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
+
+    asked = EvidenceRequest(action, decider(context, by, "evidence.open").name, f"case {case}: {reason}")
+    yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
+
+
+def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultItem]:
+    """The files of findings, and of all findings of incidents."""
+    incidents = [one for one in what if one.startswith(INCIDENT)]
+    items = [vault.find(one) for one in what if not one.startswith(INCIDENT)]
+    if incidents:
+        with contextlib.closing(configured_store(context)) as store:
+            findings = findings_of(store, incidents)
+        items += [item for item in vault.items() if item.head.finding in findings]
+    return items

@@ -1,0 +1,490 @@
+"""The commands of `incidents`: one for each action.
+
+Each names one incident or several and says of each exactly what it did; 2 where one of them was refused, and why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Group, RenderableType
+
+from alerts.cases.actions import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, ActionResult, Cases, moment_past
+from alerts.cases.decisions import needed_for
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
+from alerts.cases.incident_view import brief, details, summary
+from alerts.cases.lookup import Lookup
+from alerts.cases.queue import (
+    ORDERS,
+    ORIGINS,
+    TABS,
+    Handover,
+    HandoverPart,
+    IncidentQueue,
+    QueueFilter,
+    QueuePage,
+    QueueRow,
+    handover,
+)
+from alerts.cases.report_files import letter
+from alerts.cases.suppressions import (
+    MOST_SUPPRESSION_DAYS,
+    BenignCount,
+    SuppressionConditions,
+    Suppressions,
+    background_counts,
+    said,
+    suppressed,
+    suppressions,
+)
+from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
+from alerts.cli.evidence import hold
+from alerts.cli.reports import duty, export
+from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
+from alerts.coverage import BELIEVED, looked
+from alerts.coverage.view import gap_as_json, gap_lines, total_line
+from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json, duration
+from alerts.deadlines.schedule import duties_of, work_of
+from alerts.grouping.benign import BACKGROUND
+from alerts.store import IncidentStore, configured_store
+from alerts.store.queries import require_known
+from alerts.translation import spaced
+from ullage.audit import current_user
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.files.atomic_write import write_out
+from ullage.security.masking import Secret
+from ullage.settings import Context
+
+Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT…", help="One or several.")]
+Remark = Annotated[str, typer.Option("--note", help="A remark, without an identifier.")]
+
+
+@contextlib.contextmanager
+def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, str]]:
+    """What can be done with incidents, and in whose name, if they may."""
+    with deciding(context, by, permission) as (store, who):
+        yield Cases(work_of(context, store), context.trail()), who.name
+
+
+def _each(
+    context: Context,
+    incidents: list[str],
+    by: str,
+    act: Callable[[Cases, str, str], ActionResult],
+    permission: str = "incident.decide",
+) -> None:
+    """Do something with each incident in somebody's name and say so; exit code 2 if one of them was refused."""
+    with _cases(context, by, permission) as (cases, who):
+        said = cases.several(incidents, lambda id_: act(cases, id_, who))
+    for one in said:
+        typer.echo(one.words(), err=not one.done)
+    if not all(one.done for one in said):
+        raise typer.Exit(Exit.USAGE)
+
+
+def acknowledge(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
+    """Acknowledge incidents, and show the deadlines that this starts."""
+    _each(ctx.obj, incidents, by, lambda cases, id_, who: cases.acknowledge(id_, by=who, note=note))
+
+
+def assign(
+    ctx: typer.Context,
+    incidents: Incidents,
+    to: Annotated[str, typer.Option(help="To whom: a name, `me`, or - for nobody.")] = "me",
+    due: Annotated[str, typer.Option(help="By when: 2026-11-25 or 2026-11-25T14:30 there, +4h, +3d, - for none.")] = "",
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Assign incidents to somebody, by default to yourself, with a due date."""
+
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
+        return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
+
+    _each(ctx.obj, incidents, by, act, "incident.assign")
+
+
+def note(
+    ctx: typer.Context,
+    incident: str,
+    text: Annotated[str, typer.Argument(help="What is to be remembered; no identifier.")],
+    by: By = "",
+) -> None:
+    """Add a note to an incident."""
+    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
+
+
+def resolve(
+    ctx: typer.Context,
+    incidents: Incidents,
+    as_: Annotated[
+        Literal["resolved", "confirmed", "false_positive"],
+        typer.Option("--as", help="Done with; ours after all, which starts its clocks; or no leak."),
+    ] = "resolved",
+    reason: Annotated[str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")] = USUAL_DAYS,
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Resolve incidents, or mark them as confirmed or false positive. Those with a running deadline are refused.
+
+    A false positive comes back when its time is over, or when something new arrives.
+    """
+    if reason and as_ != "false_positive":
+        raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
+
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
+        if as_ == "false_positive":
+            return cases.excuse(id_, reason, by=who, days=days, note=note)
+        return cases.decide(id_, as_, by=who, note=note)
+
+    _each(ctx.obj, incidents, by, act, needed_for(as_))
+
+
+def takedown(
+    ctx: typer.Context,
+    incident: str,
+    state: Annotated[str, typer.Argument(metavar="STATE", help=f"{', '.join(TAKEDOWN)}; or letter, which writes the letter.")],
+    lang: Annotated[
+        Literal["zh", "en"] | None, typer.Option(help="Of the letter; without it as the tenant's `language` says.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The letter's file; standard output without it.")] = None,
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Record the state of a takedown, or write its letter; `evidence open` shows the addresses for it."""
+    if state != "letter":
+        _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note))
+        return
+    with _cases(ctx.obj, by, "incident.export") as (cases, who):
+        found = cases.incident(incident)
+        context: Context = ctx.obj
+        tenant = context.tenant(found.tenant)
+        written = lang or tenant.language
+        text = letter(found, cases.sightings(found), tenant, written, context.clock.now())
+        context.trail().append("incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant)
+    write_out(text.encode(), output)
+
+
+def link(
+    ctx: typer.Context,
+    incident: str,
+    other: Annotated[str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")] = "",
+    *,
+    end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
+    detach: Annotated[
+        str,
+        typer.Option(
+            metavar="SIGHTING",
+            help="Make this sighting an incident of its own: how its id begins, as `incidents show --json` has it.",
+        ),
+    ] = "",
+    by: By = "",
+    note: Remark = "",
+) -> None:
+    """Link two incidents, or detach a sighting, with the reason in --note; both show it."""
+    if bool(other) == bool(detach) or (end and detach):
+        raise ConfigError("name the other incident, or a sighting with --detach")
+    if detach and not note.strip():
+        raise ConfigError("--note is needed: why the sighting does not belong here")
+
+    def act(cases: Cases, id_: str, who: str) -> ActionResult:
+        if detach:
+            return cases.detach(id_, detach, by=who, note=note)
+        return cases.link(id_, other, by=who, note=note, end=end)
+
+    _each(ctx.obj, [incident], by, act)
+
+
+def left_words(left: timedelta | None) -> str:
+    """Time left, or by how much it has passed; "–" where nothing is due."""
+    if left is None:
+        return "–"
+    seconds = left.total_seconds()
+    return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
+
+
+def row_as_json(row: QueueRow) -> dict[str, Any]:
+    """What a queue shows of an incident, as a JSON object."""
+    incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
+    return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
+
+
+def work_as_json(row: QueueRow) -> dict[str, Any]:
+    """Whose it is, and what is due of it when."""
+    item = row.item
+    due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
+    return {"assignee": item.assignee, **due}
+
+
+def hand_over(
+    ctx: typer.Context,
+    tenant: Tenant = "",
+    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned, coverage gaps."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        zone = ZoneInfo(context.tenant(tenant).zone)
+        queue = IncidentQueue(work_of(context, store), name_of(by))
+        start = moment_past(since, zone, context.clock.now()) if since else None
+        found = handover(queue, context.settings.coverage.gap_minutes, tenant, start)
+    if as_json:
+        print_row(handover_as_json(found))
+    else:
+        _print(found, ZoneInfo(context.settings.coverage.zone))
+    if not found.is_whole:
+        raise typer.Exit(Exit.NO_VERDICT)
+
+
+def handover_as_json(found: Handover) -> dict[str, Any]:
+    """A handover as a JSON object."""
+    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
+    return {
+        "since": found.since.isoformat(),
+        "until": found.until.isoformat(),
+        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
+        "looked": {"worth": found.behind.worth, "said": str(found.behind.said)},
+        "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
+    }
+
+
+def _print(found: Handover, zone: ZoneInfo) -> None:
+    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
+    for title, part in found.parts().items():
+        typer.echo(f"\n{title}: {part.count:,}")
+        if part.rows:
+            console().print(_rows_table(part, found.until))
+        if part.more:
+            typer.echo(f"  and {part.more:,} more")
+    typer.echo(f"\nSeen: {found.behind.said}.")
+    typer.echo(f"Since then: {total_line(found.blind)}.")
+    for line in gap_lines(found.blind, zone):
+        typer.echo(f"  {line}")
+
+
+def _rows_table(part: HandoverPart, now: datetime) -> RenderableType:
+    shown = table("incident", "severity", "status", "what", "site", "customers", "assigned to", "due", right=("customers",))
+    for row in part.rows:
+        item = row.item
+        shown.add_row(
+            item.id,
+            item.severity,
+            spaced(item.status),
+            cell(row.incident.scenario_title or "no known scenario"),
+            cell(brief(item.sites, 1)),
+            row.incident.counted,
+            cell(item.assignee or "–"),
+            left_words(item.left(now)),
+        )
+    return shown
+
+
+def suppress(
+    ctx: typer.Context,
+    *,
+    reason: Annotated[str, typer.Option(help="Reason for the suppression, or for its end; no identifier.")],
+    tenant: Annotated[str, typer.Option(help="The tenant that it is for.")] = "",
+    days: Annotated[int, typer.Option(min=0, max=MOST_SUPPRESSION_DAYS, help="After so many days it ends by itself.")] = 0,
+    site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
+    channel: Annotated[str, typer.Option(help="Posts of this channel.")] = "",
+    author: Annotated[str, typer.Option(help="Posts of this author, as an incident shows them.")] = "",
+    rule: Annotated[str, typer.Option(help="Incidents of this scenario or with this reason code, such as X18.")] = "",
+    incident: Annotated[str, typer.Option(help="This incident and what is like it, until there is more in it.")] = "",
+    end: Annotated[str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")] = "",
+    by: By = "",
+) -> None:
+    """Suppress notifications that match, until a date; never those of `statutory` incidents and honeytokens."""
+    context: Context = ctx.obj
+    if end:
+        with deciding(context, by, "noise.change") as (store, who):
+            Suppressions(duties_of(context, store), context.trail()).lift(end, by=who.name, reason=reason)
+        typer.echo(f"{end} is lifted")
+        return
+    if not (tenant and days):
+        raise ConfigError("--tenant and --days are required: whose incidents to suppress, and for how long")
+    with deciding(context, by, "noise.change") as (store, who):
+        require_known(context, store, tenant)
+        conditions = SuppressionConditions(site, channel, author, rule, incident)
+        desk = Suppressions(duties_of(context, store), context.trail())
+        made = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
+    typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
+
+
+def suppressions_list(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    tenant: Tenant = "",
+    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended or were lifted too.")] = False,
+    background: Annotated[bool, typer.Option("--background", help="Count the posts instead that rules call no leak.")] = False,
+) -> None:
+    """List suppressions: by whom, why and until when; or count benign posts by site and rule."""
+    context: Context = ctx.obj
+    if background:
+        _background(context, tenant, as_json=as_json)
+        return
+    now = context.clock.now()
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        found = [pair for pair in suppressions(store, tenant) if ended or tables.state(*pair, now) == tables.IN_FORCE]
+    print_list(
+        found,
+        as_json=as_json,
+        row=lambda pair: tables.as_json(*pair, now),
+        table=lambda found: tables.suppressions_table(found, now),
+        none="Nothing is suppressed.",
+    )
+
+
+def _background(context: Context, tenant: str, *, as_json: bool) -> None:
+    """Count the posts that are no leak, by site and by the rule that said so."""
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        counts = background_counts(store, tenant)
+    rules = BACKGROUND.in_force(context.data).rules
+    print_list(
+        counts,
+        as_json=as_json,
+        row=BenignCount._asdict,
+        table=lambda counts: tables.background_table(counts, rules),
+        none="No benign posts.",
+    )
+
+
+incidents = typer.Typer(no_args_is_help=True, help="List, show, decide, suppress and export incidents.")
+incidents.command("acknowledge")(acknowledge)
+incidents.command("assign")(assign)
+incidents.command("note")(note)
+incidents.command("resolve")(resolve)
+incidents.command("takedown")(takedown)
+incidents.command("link")(link)
+incidents.command("handover")(hand_over)
+incidents.command("duty")(duty)
+incidents.command("export")(export)
+incidents.command("hold")(hold)
+incidents.command("suppress")(suppress)
+incidents.command("suppressions")(suppressions_list)
+
+
+@incidents.command("list")
+def incidents_list(
+    ctx: typer.Context,
+    *,
+    as_json: AsJson = False,
+    tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
+    order: Annotated[str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-burns` to reverse.")] = "",
+    tenant: Tenant = "",
+    severity: Severity = "",
+    status: Status = "",
+    origin: Annotated[str, typer.Option(help=f"{', '.join(ORIGINS)}.")] = "",
+    scenario: Annotated[str, typer.Option(help="A scenario's id.")] = "",
+    site: Annotated[str, typer.Option(help="Seen on this site.")] = "",
+    kind: Annotated[str, typer.Option(help="With identifiers of this kind.")] = "",
+    assignee: Annotated[str, typer.Option(help="Assigned to this name, - for nobody.")] = "",
+    since: Annotated[str, typer.Option(help="Opened since: 2026-11-25, 2026-11-25T06:00, 12h or 3d ago.")] = "",
+    until: Annotated[str, typer.Option(help="Opened before.")] = "",
+    text: Words = "",
+    author: Author = "",
+    by: By = "",
+    flat: Annotated[bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
+) -> None:
+    """List incidents: due soonest first, then the most severe and oldest; with --json the newest first."""
+    context: Context = ctx.obj
+    now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
+    opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
+    order = order or ("opened" if as_json else "burns")
+    view = QueueFilter(
+        tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before
+    )
+    view = replace(view, flat=flat or as_json)
+    with contextlib.closing(configured_store(context)) as store:
+        queue = IncidentQueue(work_of(context, store), name_of(by))
+        queue.check(view)  # what cannot be asked is said first
+        require_known(context, store, tenant)
+        seller = _seller(context, store, author)
+        found = queue.page(replace(view, seller=seller), limit) if seller or not author else QueuePage(())
+        silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
+        behind = looked(store, now)
+    rows = [(row.incident, row.item.status) for row in found.rows]
+    narrowed = view.is_narrowed or tab != "all"
+    none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
+    print_list(
+        found.rows,
+        as_json=as_json,
+        row=lambda row: {**summary(row.incident, row.item.status, silent.get(row.incident.id)), **work_as_json(row)},
+        table=lambda _: Group(incidents_table(rows, silent=silent), offers_table(rows), *_folded(found)),
+        none=none,
+    )
+    if found.after and not as_json:
+        typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
+    if not found.rows:
+        if as_json:
+            typer.echo(none, err=True)
+        raise typer.Exit(Exit.DONE if behind.worth in BELIEVED else Exit.NO_VERDICT)
+
+
+def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
+    if author and not seller:
+        return "No post of that seller is in the store"
+    return "No incidents that fit" if narrowed or author else "No incidents"
+
+
+def _folded(found: QueuePage) -> Iterator[str]:
+    """For which rows more of the same seller's are not shown."""
+    for row in found.rows:
+        if row.folded:
+            yield f"{row.incident.id} stands for {row.folded} more of the same seller: --author {row.incident.series[0]}"
+
+
+def _seller(context: Context, store: IncidentStore, author: str) -> str:
+    """The tokens of the author who is asked for, "" for one who posted nothing; a name is tagged here and goes no further."""
+    if not author or TOKENS.fullmatch(author):
+        return author
+    name = Secret(sys.stdin.readline() if author == "-" else author)
+    trail = context.trail()
+    everyone = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail).everyone()
+    tokens = named(store, context.keys, everyone, name)
+    trail.append("lookup.seller", f"{len(tokens)} found", actor=current_user())
+    return ",".join(tokens)
+
+
+@incidents.command("show")
+def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
+    """Show an incident: verdicts with reasons, sightings, and the pseudonyms of its customers."""
+    context: Context = ctx.obj
+    now = context.clock.now()
+    with contextlib.closing(configured_store(context)) as store:
+        found = whole(store, incident, None if as_json else CUSTOMERS_SHOWN)
+        if found is None:
+            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
+        owed = book.owed([found.incident])[incident]
+        found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
+        silence = suppressed(book, [found.incident]).get(incident)
+        if as_json:
+            print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
+            return
+        clocks, out = clocks_table(duties, now, zone) if duties else "", console()
+        with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
+            by_when = decide.words(now, zone) if decide else ("", "")
+            out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
+            shown = len(found.exposures)
+            for some in other_customers(store, found):
+                out.print(customers_table(some))
+                shown += len(some)
+            if shown < found.incident.customers:
+                out.print(f"  {found.incident.customers - shown:,} more, whose data has expired or was erased")

@@ -1,0 +1,299 @@
+"""The commands `report`, `export`, `deadlines` and `coverage`.
+
+A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+
+from alerts.cases.decisions import Decisions, needed_for, said
+from alerts.cases.exports import ExportedIncident, chosen, format_named, names
+from alerts.cases.incident_list import Filters, handles, incident_named
+from alerts.cases.report import ReportLanguage, page
+from alerts.cases.report_files import ReportForm, case_of, rendered
+from alerts.cli import By, Severity, Status, Tenant, Words, decider, deciding
+from alerts.coverage import BELIEVED, looked, view
+from alerts.coverage.hours import EVERYWHERE, CoverageWindow
+from alerts.coverage.report import LAST_NIGHT, CoverageReader
+from alerts.coverage.signed_days import DayCheck
+from alerts.deadlines import regimes
+from alerts.deadlines.outstanding import ruled as decided
+from alerts.deadlines.render import SINCE, limit
+from alerts.deadlines.schedule import duties_of
+from alerts.records import Decision, Incident
+from alerts.store import DocumentFilter, configured_store
+from alerts.store.queries import require_known
+from alerts.translation import house_language
+from ullage.audit import current_user
+from ullage.clock import in_range
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import ConfigError
+from ullage.exits import Exit
+from ullage.files.atomic_write import is_standard_output, write_out, write_whole
+from ullage.settings import Context, Language
+
+
+def duty(
+    ctx: typer.Context,
+    incident: Annotated[str, typer.Argument(metavar="[INCIDENT]", help="Without it, the rules that are known.")] = "",
+    *,
+    sent: Annotated[bool, typer.Option("--sent", help="It was reported, which stops the clock of that report.")] = False,
+    applies: Annotated[
+        bool | None, typer.Option("--applies/--waived", help="The rule asks for a report here, or it does not.")
+    ] = None,
+    regime: Annotated[
+        str, typer.Option(help="Of which rule, as `incidents show` names it; of all of them for --sent without one.")
+    ] = "",
+    stage: Annotated[str, typer.Option(help="Which report was sent: brief, first, written or final.")] = "first",
+    reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
+    sent_at: Annotated[str, typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default.")] = "",
+    note: Annotated[str, typer.Option(help="A remark, such as why it is late; on what ground a rule applies or is waived.")] = "",
+    by: By = "",
+    as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
+) -> None:
+    """Record that a report was sent, or that a regulation applies or is waived; or list the regulations."""
+    context: Context = ctx.obj
+    if not incident:
+        _list_regimes(context)
+        return
+    if sent == (applies is not None):
+        raise ConfigError("say one of --sent, --applies and --waived")
+    if sent:
+        _record_sent(context, incident, f"reported {regime} {stage}" if regime else "reported", sent_at, by, note, reference)
+        return
+    if not (regime and note):
+        raise ConfigError("--regime and --note are needed: which rule, and on what ground")
+    _record_ruling(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note, as_)
+
+
+def _record_sent(context: Context, incident: str, chosen: str, sent_at: str, by: str, note: str, reference: str) -> None:
+    with deciding(context, by, "incident.decide") as (store, who):
+        found = incident_named(store, incident)
+        sent = _sent(context, found, sent_at)
+        desk = Decisions(duties_of(context, store), context.trail())
+        made = desk.make(found, chosen, by=who.name, note=note, reference=reference, sent_at=sent)
+    typer.echo(f"recorded: {incident} {said(made)}")
+
+
+def _record_ruling(context: Context, incident: str, chosen: str, by: str, note: str, as_: str) -> None:
+    with deciding(context, by, needed_for(chosen)) as (store, who):
+        if as_ and who.roles and as_ not in who.roles:
+            raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
+        found, desk = incident_named(store, incident), Decisions(duties_of(context, store), context.trail())
+        made = desk.make(found, chosen, by=who.name, note=note, roles=(as_,) if as_ else who.roles)
+        _, half = decided(regimes()[made.regime], store.scroll(Decision, DocumentFilter({"incident": (found.id,)})))
+    waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""
+    typer.echo(f"recorded: {incident} {said(made)}{waits}")
+
+
+def _list_regimes(context: Context) -> None:
+    """The rules of notification that are known, and which of them each tenant is under."""
+    tenants = context.settings.tenants
+    for regime in regimes().values():
+        under = ", ".join(name for name, tenant in tenants.items() if regime.id in tenant.regimes) or "no tenant"
+        typer.echo(f"{regime.id}  {regime.title} {regime.title_zh}: {under}")
+        for stage in regime.stages:
+            typer.echo(f"  {stage.id}: {limit(stage)[0]}, from when {SINCE[stage.since][0]}")
+        typer.echo(f"  to {regime.to}\n  {'verified' if regime.verified else 'NOT VERIFIED'}: {regime.source}")
+
+
+def _sent(context: Context, incident: Incident, typed: str) -> datetime | None:
+    """The moment that was typed, as UTC; a report cannot have been sent after now."""
+    if not typed:
+        return None
+    try:
+        local = datetime.fromisoformat(typed)
+        aware = in_range(local if local.tzinfo else local.replace(tzinfo=ZoneInfo(context.tenant(incident.tenant).zone)))
+    except ValueError:
+        aware = None
+    if aware is None:
+        raise ConfigError("--sent-at is no time: use 2026-11-25T14:30")
+    now = context.clock.now()
+    if aware > now:
+        raise ConfigError("--sent-at is in the future: record a report when it is sent")
+    return aware.astimezone(now.tzinfo)
+
+
+def report(
+    ctx: typer.Context,
+    incident: str,
+    lang: Annotated[
+        ReportLanguage | None,
+        typer.Option(help="Chinese, English, or both side by side; without it as the tenant's `language` says."),
+    ] = None,
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="Markdown, or a document for a word processor.")
+    ] = ReportForm.MARKDOWN,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+) -> None:
+    """Draft the breach notification of an incident. It names no customer, is sent nowhere, and is for counsel to review."""
+    context: Context = ctx.obj
+    if form is ReportForm.WORD and is_standard_output(output) and sys.stdout.isatty():
+        raise ConfigError("a document is no text: name a file with -o")
+    with contextlib.closing(configured_store(context)) as store:
+        case = case_of(context, store, incident)
+    lang = lang or ReportLanguage(case.tenant.language)
+    drafted = page(case, lang)
+    content = rendered(drafted, form, case)
+    what = f"incident {incident}: notification draft, {form}, {lang}"
+    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.incident.tenant)
+    write_out(content, output)
+    typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
+
+
+CUSTOMERS = "customers"
+
+
+def export(
+    ctx: typer.Context,
+    *,
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(names())}; or {CUSTOMERS}, the pseudonyms in one incident.")],
+    incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
+    tenant: Tenant = "",
+    severity: Severity = "",
+    status: Status = "",
+    text: Words = "",
+    kind: Annotated[str, typer.Option(help="Those customers alone of whom an identifier of this kind stood there.")] = "",
+    by: By = "",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+) -> None:
+    """Export incidents to another system, without the people in them; `--format customers` exports their pseudonyms."""
+    context: Context = ctx.obj
+    if form == CUSTOMERS:
+        _export_customers(context, incidents or [], kind, by, output)
+        return
+    wanted = format_named(form)
+    with contextlib.closing(configured_store(context)) as store:
+        filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
+        filters.where()  # what cannot be asked is said first
+        require_known(context, store, tenant)
+        counted = _CountingIterator(chosen(store, incidents or [], filters, duties_of(context, store).statuses))
+        content = "".join(wanted.write(counted))
+        behind = looked(store, context.clock.now())
+    what = f"{counted.count} incidents as {form}"
+    context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
+    write_out(content.encode(), output)
+    typer.echo(f"{counted.count} incidents" + ("" if counted.count else f"; {behind.said}"), err=True)
+    if not counted.count and behind.worth not in BELIEVED:
+        raise typer.Exit(Exit.NO_VERDICT)
+
+
+def _export_customers(context: Context, incidents: Sequence[str], kind: str, by: str, output: Path | None) -> None:
+    """Write the handles of one incident's customers as CSV; no value of theirs is in it. The audit log has it."""
+    if len(incidents) != 1:
+        raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
+    with deciding(context, by, "customers.export") as (store, who):
+        found = incident_named(store, incidents[0])
+        text, count = handles(store, found, kind)
+    what = f"incident {found.id}: {count} handles"
+    context.trail().append("customers.export", what, actor=who.name, tenant=found.tenant)
+    write_out(text.encode(), output)
+    typer.echo(f"{count:,} handles", err=True)
+
+
+class _CountingIterator:
+    """Incidents that are counted as they go by."""
+
+    def __init__(self, incidents: Iterable[ExportedIncident]) -> None:
+        self._incidents, self.count = incidents, 0
+
+    def __iter__(self) -> Iterator[ExportedIncident]:
+        for one in self._incidents:
+            self.count += 1
+            yield one
+
+
+coverage_app = typer.Typer(help="Show what was seen of each site, hour by hour, and explain gaps.")
+Site = Annotated[str, typer.Option(help="Of this site alone.")]
+Until = Annotated[str, typer.Option(help="To when; now by default.")]
+
+
+@coverage_app.callback(invoke_without_command=True)
+def show(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = LAST_NIGHT,
+    until: Until = "",
+    site: Site = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")] = None,
+    lang: Annotated[Literal["zh", "en"] | None, typer.Option(help="Of that page; without it the tenants' `language`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
+
+    It ends with 3 where there is none, and some sites were not seen of late: that cannot be judged yet.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        ledger = CoverageReader(context, store)
+        seen = ledger.seen(since, until, site)
+        sheets = ledger.standings(seen)
+    if sheet is not None:
+        _write(ledger, seen, sheets, sheet, lang or house_language(context.settings))
+    if as_json:
+        for line in view.as_json(seen, sheets):
+            print_row(line)
+    else:
+        _print(context, seen, sheets, everything)
+    if not all(one.holds for one in sheets):
+        raise typer.Exit(Exit.FAILED)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if seen.pending() else Exit.DONE)
+
+
+@coverage_app.command()
+def explain(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local, as `coverage` prints it.")],
+    until: Annotated[str, typer.Option(help="To when.")],
+    reason: Annotated[str, typer.Option(help="Why nothing was seen; no identifier.")],
+    site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
+    by: By = "",
+) -> None:
+    """Explain a coverage gap. The gap stays visible, with who explained it; the audit log has it first."""
+    context: Context = ctx.obj
+    who = decider(context, by, "coverage.explain").name
+    with contextlib.closing(configured_store(context)) as store:
+        ledger = CoverageReader(context, store)
+        made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
+    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {view.span(made.since, made.until, ledger.zone)}, by {who}")
+
+
+def _write(ledger: CoverageReader, seen: CoverageWindow, sheets: list[DayCheck], path: Path, language: Language) -> None:
+    """The sheet to print, signed where the key of alert is here."""
+    text, signed = ledger.sheet(seen, sheets, current_user(), language)
+    write_whole(text.encode(), path)
+    typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
+
+
+def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool) -> None:
+    """For people."""
+    zone, out = ZoneInfo(context.settings.coverage.zone), console()
+    typer.echo(f"Coverage {view.span(seen.since, seen.until, zone)}, hours of {zone.key}")
+    rows = view.shown(seen, everything)
+    for made in view.tables(seen, zone, rows):
+        out.print(made)
+    if rows:
+        typer.echo(view.legend(rows))
+    if len(rows) < len(seen.rows):
+        typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
+    for line in (*view.apart_lines(seen), *view.gap_lines(seen, zone)):
+        typer.echo(str(line))
+    for sheet in sheets:
+        typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
+    typer.echo(view.total_line(seen))
+    if bare := seen.unexplained():
+        first = bare[0]
+        when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
+        what = f"{f' --site {first.site}' if first.site else ''} --since {when[0]} --until {when[1]}"
+        typer.echo(f'Next: ullage coverage explain{what} --reason "…"')

@@ -1,0 +1,184 @@
+"""The commands `search`, `notify` and `rules`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.management import first_login
+from alerts.cli import By, Reason, Tenant, decider, tables
+from alerts.grouping.benign import BACKGROUND
+from alerts.grouping.replay import judgements, kind_named, kind_of, replay
+from alerts.http_post import UndeliveredError
+from alerts.notify import Message, MessageEntry
+from alerts.notify.channels import open_channel
+from alerts.notify.sender import page_of
+from alerts.records import Notification
+from alerts.records.decision import checked_note
+from alerts.service.process import (
+    run_alert,
+)
+from alerts.store import DocumentFilter, configured_store, store_trust
+from alerts.store.queries import require_known
+from alerts.translation import house_language
+from alerts.web.app import create_app
+from ullage.display.render import moment
+from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
+from ullage.errors import ConfigError
+from ullage.monitoring.certificates import CertificateMetrics
+from ullage.monitoring.metrics import STORE, new_registry
+from ullage.runtime.role import running, spare_what_stands
+from ullage.runtime.serving import listening, listening_at, serve
+from ullage.security.tls import ListenerCertificate
+from ullage.settings import LOOPBACK, Context
+
+
+def search(ctx: typer.Context) -> None:
+    """Serve the console and its API on loopback, on a socket, or with TLS."""
+    context: Context = ctx.obj
+    settings = context.settings.search
+    tls = ListenerCertificate.of("search", context.data, settings.certificate, settings.key)
+    registry = new_registry("search")
+    CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(configured_store(context)))
+        accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
+        listener, hosts, address = _listening(context, stack)
+        stop = stack.enter_context(running("search", registry, None, context.running_time))
+        app = create_app(context, store, accounts, registry, hosts)
+        typer.echo(f"search page: {address}")
+        if first := first_login(accounts, context.trail("search")):
+            typer.echo(f"first login (made now, said once): {first}", err=True)
+        spare_what_stands()
+        serve(app, listener, stop, tls=tls)
+
+
+def _listening(context: Context, stack: contextlib.ExitStack) -> tuple[socket.socket, frozenset[str], str]:
+    """The listener, the names under which it may be asked directly, and the address to print."""
+    settings = context.settings.search
+    if settings.socket:
+        path = context.data / settings.socket
+        return stack.enter_context(listening_at("search", path)), frozenset({"localhost"}), f"unix:{path}"
+    listener, port = stack.enter_context(listening("search", settings.host, settings.port))
+    names = {*LOOPBACK, settings.host}
+    scheme = "https" if settings.certificate else "http"
+    hosts = frozenset(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
+    return listener, hosts, f"{scheme}://{settings.host}:{port}/"
+
+
+KEY_BYTES = 32
+TRIAL = "INC-TEST"
+notify = typer.Typer(no_args_is_help=True, help="Test a notification channel, and show what was sent.")
+
+
+@notify.command("test")
+def test(ctx: typer.Context, channel: str) -> None:
+    """Send a test message to CHANNEL."""
+    context: Context = ctx.obj
+    settings = context.settings.notify
+    if channel not in settings.channels:
+        raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
+    page = page_of(context.settings)
+    entry = MessageEntry(TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings))
+    trial = Message(f"msg_test_{secrets.token_hex(8)}", (entry,), page)
+    try:
+        open_channel(channel, settings, context.keys, context.clock).send(trial)
+    except UndeliveredError as error:
+        raise UndeliveredError(f"channel {channel}: {error}") from None
+    typer.echo(f"delivered to {channel}: {trial.subject()}")
+
+
+@notify.command("log")
+def log_(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
+) -> None:
+    """Show which messages were sent, are pending, or were given up."""
+    where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
+    with contextlib.closing(configured_store(ctx.obj)) as store:
+        items = store.search(Notification, where, limit).items
+    print_list(items, as_json=as_json, row=_row, table=_table, none="Nothing in the log.")
+
+
+def _row(one: Notification) -> dict[str, Any]:
+    return one.model_dump(mode="json", exclude={"id", "at", "published_at"})
+
+
+def _table(items: Sequence[Notification]) -> Table:
+    made = table("due", "outcome", "channel", "incident", "what", "attempts", right=("attempts",), whole=("due", "incident"))
+    for one in items:
+        made.add_row(moment(one.due), one.outcome, cell(one.channel), one.incident, one.what, str(one.attempts))
+    return made
+
+
+rules_app = typer.Typer(no_args_is_help=True, help="Show, replay and change the rules that judge incidents.")
+
+
+@rules_app.command()
+def show(
+    ctx: typer.Context, kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")]
+) -> None:
+    """Print the rules or lexicon of a kind that are in force, as a file to edit."""
+    typer.echo(kind_named(kind).in_force(ctx.obj.data).text, nl=False)
+
+
+@rules_app.command("replay")
+def replay_(
+    ctx: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Rules or a lexicon (.tsv); without it the rules in force.")] = None,
+    as_json: AsJson = False,
+    tenant: Tenant = "",
+) -> None:
+    """Judge stored incidents by rules, and count each rule's confirmed and false ones. Nothing is written."""
+    context: Context = ctx.obj
+    in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
+    chosen = [kind_of(file).kept(file).rules] if file else [rules() for rules in in_force]
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        judged = judgements(store)
+        for rules in chosen:
+            made = replay(store, rules, context.tenant, tenant)
+            if as_json:
+                print_row(tables.replay_as_json(made, made.counts(judged)))
+            else:
+                console().print(tables.replay_in_full(made, made.counts(judged)))
+
+
+@rules_app.command()
+def use(
+    ctx: typer.Context,
+    file: Path,
+    reason: Reason,
+    by: By = "",
+) -> None:
+    """Activate a file of rules or a lexicon for new findings. Its version must be higher than before.
+
+    Alert goes by rules, match by lexicons and rules: where they run on several machines, do it on each.
+    """
+    context: Context = ctx.obj
+    kind = kind_of(file)
+    kept, former = kind.kept(file), kind.in_force(context.data).rules.version
+    if kept.rules.version <= former:
+        raise ConfigError(f"{file} has version {kept.rules.version}; in force is {former}: raise it")
+    who, why = decider(context, by, "rules.change").name, checked_note(reason)
+    digest = hashlib.sha256(kept.text.encode()).hexdigest()
+    what = f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
+    context.trail().append("rules.use", what, actor=who, reason=why)
+    typer.echo(f"{kind.name} of version {kept.rules.version} is in {kind.put(context.data, kept.text)}")
+    typer.echo("what comes from now on is judged by it; what was judged keeps its reasons until something joins it")
+
+
+def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
+    """Group findings into incidents, score and store them, and notify people."""
+    run_alert(ctx.obj, once=once)

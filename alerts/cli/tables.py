@@ -1,0 +1,320 @@
+"""Show incidents, suppressions and replays as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from alerts.cases.actions import presence_of
+from alerts.cases.incident_list import IncidentDetails, Seller
+from alerts.cases.incident_view import brief, claimed, incompleteness, joined, offer
+from alerts.cases.suppressions import BenignCount, said
+from alerts.deadlines.render import duration
+from alerts.grouping.benign import BenignRules
+from alerts.grouping.replay import FOLDED, UNRAISED, ReplayedVerdict, RuleCount, RuleReplay
+from alerts.records import SEVERITIES, Exposure, Incident, IncidentReason, Sighting, Status, Suppression
+from alerts.store.queries import CLOSED
+from ullage.display.render import moment, safe
+from ullage.display.screen import cell, next_line, table
+
+State = Literal["in force", "ended", "lifted"]
+IN_FORCE: State = "in force"
+Pair = tuple[Suppression, Suppression | None]
+
+
+def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
+    """Whether it silences now."""
+    return "lifted" if lifted else "ended" if one.expires <= now else IN_FORCE
+
+
+def line(one: Suppression, zone: tzinfo | None = None) -> str:
+    """Who silenced it, until when and why, in one line."""
+    return f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)} ({one.id})"
+
+
+def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict[str, Any]:
+    """As a JSON object; the sketch is for machines and left out."""
+    ended = lifted.model_dump(mode="json", include={"at", "by", "reason"}) if lifted else None
+    return {
+        **one.model_dump(mode="json", exclude={"sketch", "sketch_of", "lifts"}),
+        "state": state(one, lifted, now),
+        "lifted": ended,
+    }
+
+
+def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
+    """One line a suppression."""
+    made = table("suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",))
+    for one, lifted in found:
+        standing = state(one, lifted, now)
+        ends = moment(one.expires, zone) if standing != "lifted" else f"lifted by {safe(lifted.by) if lifted else ''}"
+        texts = map(cell, (one.tenant, said(one), one.by, one.reason))
+        style = "" if standing == IN_FORCE else "dim"
+        made.add_row(one.id, *texts, ends, style=style)
+    return made
+
+
+def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
+    """One line a site and rule, and the sum."""
+    titles = {rule.id: rule.title for rule in rules.rule}
+    made = table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
+    for count in counts:
+        rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
+        made.add_row(cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}")
+    made.add_section()
+    made.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
+    return made
+
+
+KINDS_WIDTH = 18
+"""Of `phone, resident_id`."""
+COLOURS = {
+    "statutory": "bold white on dark_red",
+    "high": "bold red",
+    "medium": "dark_orange",
+    "low": "yellow",
+    "notice": "cyan",
+    "noise": "dim",
+}
+
+
+def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None, silent: Collection[str] = ()) -> Table:
+    """One line an incident, the columns that hold lists folding first; `silent` are the ids of those that are suppressed."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("expo-\nsure", justify="right", no_wrap=True)
+    table.add_column("origin", overflow="fold", min_width=9, max_width=14)
+    table.add_column("site", overflow="fold", min_width=6)
+    table.add_column("cust-\nomers", justify="right", no_wrap=True)
+    table.add_column("kinds", min_width=11)
+    table.add_column("publish →\nincident", justify="right", no_wrap=True)
+    table.add_column("status")
+    table.add_column(f"opened\n{_zone_name(rows, zone)}", no_wrap=True, min_width=11)
+    for incident, status in rows:
+        table.add_row(
+            incident.id,
+            Text(incident.severity, COLOURS[incident.severity]),
+            str(incident.exposure),
+            cell(incident.whose),
+            Text(brief(incident.sites, 2)),
+            incident.counted,
+            Text(brief(incident.kinds, 4)),
+            str(duration(incident.publish_seconds)),
+            status.replace("_", " ") + (", suppressed" if incident.id in silent else ""),
+            incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
+            style="dim" if incident.id in silent else "",
+        )
+    return table
+
+
+def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
+    """Under the list, what is offered: known words, claims, newest date; by whom, and in which section."""
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("incident", no_wrap=True)
+    table.add_column("offers", overflow="fold", ratio=3)
+    table.add_column("seller", overflow="fold", min_width=13)
+    table.add_column("section", overflow="fold", ratio=2)
+    told = [(i, offer(i), brief(i.authors, 1), brief(i.sections, 1)) for i, _ in rows]
+    for incident, *cells in told:
+        if any(cells):
+            table.add_row(incident.id, *(Text(cell or "–") for cell in cells))
+    return Group("", table) if table.row_count else ""
+
+
+def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> str:
+    return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
+
+
+def incident_in_full(
+    found: IncidentDetails,
+    zone: tzinfo | None = None,
+    clocks: RenderableType = "",
+    silence: Suppression | None = None,
+    decide: tuple[str, str] = ("", ""),
+) -> RenderableType:
+    """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
+    incident = found.incident
+    head = Text.assemble(
+        (incident.severity.upper(), COLOURS[incident.severity]),
+        (f"  {incident.id}", "bold"),
+        f"  {safe(incident.tenant)}  {found.status}  opened {moment(incident.opened_at, zone)}",
+    )
+    scenario = f"{incident.scenario_title} {incident.scenario_title_zh}" if incident.scenario else "no scenario"
+    return Group(
+        head,
+        *((Text(line(silence, zone), "dim"),) if silence else ()),
+        *((Text(incompleteness(incident), "bold red"),) if incident.incomplete else ()),
+        *((Text(joined(incident), "bold"),) if joined(incident) else ()),
+        *((next_line(incident.next_step, decide),) if found.status not in CLOSED else ()),
+        Padding(_facts(incident, zone), (1, 0)),
+        Text(f"Exposure {incident.exposure}: {scenario}", "bold"),
+        _reasons(incident.reasons),
+        Text(f"\nOrigin: {safe(incident.whose)}", "bold"),
+        _reasons(incident.origin_reasons),
+        *((Text("\nReporting deadlines", "bold"), clocks) if clocks else ()),
+        Text(f"\nSeen {incident.sightings:,} times{_of_them(len(found.sightings), incident.sightings)}", "bold"),
+        *((Text(f"  {known}"),) if (known := presence_of(incident, zone)) else ()),
+        _sightings(found.sightings, zone),
+        *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
+        Text(f"\nCustomers: {incident.counted}", "bold"),
+        customers_table(found.exposures),
+    )
+
+
+def _facts(incident: Incident, zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in (
+        ("kinds", brief(incident.kinds, 6)),
+        ("claims", claimed(incident.claims) or "–"),
+        ("columns", brief(incident.fields, 10) or "–"),
+        ("newest date", str(incident.newest_date or "–")),
+        ("section", brief(incident.sections, 3) or "–"),
+        ("row", safe(incident.skeleton) or "–"),
+        ("rows", f"{incident.rows:,}"),
+        ("terms", brief(incident.written, 8) or "–"),
+        ("published", f"{moment(incident.published_at, zone)}, an incident after {duration(incident.publish_seconds)}"),
+        ("linked", " ".join(incident.linked) or "–"),
+    ):
+        grid.add_row(f"  {name}", Text(value))
+    return grid
+
+
+def _reasons(reasons: Iterable[IncidentReason]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right")
+    for why in reasons:
+        grid.add_row(f"  {why.code}", f"{why.points:+d}" if why.points else "", cell(why.evidence))
+    return grid
+
+
+def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for s in sightings:
+        told = " · ".join(filter(None, (s.title, claimed(s.claims), _presence(s, zone)))) or "–"
+        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.url or "–"), cell(told), cell(s.author or "–"))
+    return grid
+
+
+def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
+    """Whether its post is gone, and since when, or back; "" where nobody found it gone."""
+    if sighting.gone_at is not None:
+        how = "edited out" if sighting.gone_how == "edited" else "removed"
+        return f"{how} {moment(sighting.gone_at, zone)}"
+    return f"back again, {moment(sighting.back_at, zone)}" if sighting.back_at else ""
+
+
+def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for one in sellers:
+        posts = (
+            f"{one.sightings:,} sighting{'s' * (one.sightings != 1)} in {one.incidents:,} incident{'s' * (one.incidents != 1)}"
+        )
+        grid.add_row(f"  {safe(one.author)}", posts, f"since {moment(one.since, zone)}", Text(brief(one.sections, 4)))
+    return grid
+
+
+def _of_them(shown: int, all_: int) -> str:
+    """That not all are shown, if so."""
+    return f", the newest {shown:,} shown (--json has all)" if shown < all_ and shown else ""
+
+
+def customers_table(exposures: Iterable[Exposure]) -> Table:
+    """Customers by their handles, in columns that stand where those of the next table do."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(min_width=KINDS_WIDTH)
+    grid.add_column()
+    grid.add_column(no_wrap=True)
+    for e in exposures:
+        grid.add_row(f"  {safe(e.subject)}", Text(brief(e.kinds, 6)), Text(brief(e.fields, 8)), f"{e.confidence} %")
+    return grid
+
+
+SHOWN = 50
+"""Changed incidents that a terminal lists; `--json` lists all."""
+
+
+def _counts_table(counts: Sequence[RuleCount]) -> Table:
+    """One line a rule."""
+    made = table(
+        "rule",
+        "what it says",
+        "incidents",
+        "posts",
+        "confirmed",
+        "false",
+        "precision",
+        right=("incidents", "posts", "confirmed", "false"),
+    )
+    for one in counts:
+        numbers = (f"{n:,}" if n else "–" for n in (one.incidents, one.posts, one.confirmed, one.false_positives))
+        precision = "–" if one.precision is None else f"{one.precision:.0%}"
+        made.add_row(cell(one.rule), cell(one.title), *numbers, precision)
+    return made
+
+
+def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str, Any]:
+    """The whole outcome as one JSON object."""
+    changes = [
+        {"incident": c.incident, "tenant": c.tenant, "before": c.before._asdict(), "after": c.after._asdict()}
+        for c in replay.changes
+    ]
+    posts = [{"site": site, "before": b, "after": a, "posts": n} for (site, b, a), n in sorted(replay.posts.items())]
+    severity = [{"before": b, "after": a, "incidents": n} for (b, a), n in sorted(replay.by_severity().items())]
+    told = {
+        "kind": replay.kind,
+        "judged": replay.judged,
+        "frozen": replay.frozen,
+        "changed": len(replay.changes) + replay.posts.total(),
+    }
+    rules = [{**one._asdict(), "precision": one.precision} for one in counts]
+    return {**told, "severities": severity, "incidents": changes, "posts": posts, "rules": rules}
+
+
+def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> RenderableType:
+    """Each rule's counts, what would change with the largest changes first, and the sums."""
+    parts: list[RenderableType] = [_counts_table(counts)]
+    if replay.changes:
+        parts.append(_changes_table(replay))
+        if len(replay.changes) > SHOWN:
+            parts.append(f"… and {len(replay.changes) - SHOWN} more: --json lists all")
+    if replay.posts:
+        parts.append(_posts_table(replay))
+    ordered = sorted(replay.by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0])))
+    parts += [f"{count:,} from {before} to {after}" for (before, after), count in ordered]
+    frozen = f"; {replay.frozen:,} are frozen and keep theirs" if replay.frozen else ""
+    changed = len(replay.changes) + replay.posts.total()
+    parts.append(Text(f"{changed:,} of {replay.judged:,} would be judged otherwise{frozen}. Nothing was written.", "bold"))
+    return Group(*parts)
+
+
+def _changes_table(replay: RuleReplay) -> Table:
+    made = table("incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",))
+    for change in replay.changes[:SHOWN]:
+        pairs = zip(map(str, change.before), map(str, change.after), strict=True)
+        cells = dict(
+            zip(ReplayedVerdict._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True)
+        )
+        shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
+        made.add_row(change.incident, cell(change.tenant), *shown)
+    return made
+
+
+def _posts_table(replay: RuleReplay) -> Table:
+    made = table("site", "posts", "are", "would be", right=("posts",))
+    for (site, before, after), count in sorted(replay.posts.items(), key=lambda item: (-item[1], item[0])):
+        made.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
+    return made
+
+
+def _place(one: str) -> str:
+    return {FOLDED: "in an incident", UNRAISED: "raised by nothing"}.get(one, f"benign by {one}")

@@ -1,0 +1,194 @@
+"""Read the notification regimes, and compute due dates.
+
+A leak starts several deadlines, each from its own moment: when somebody learned of it, when a person confirmed it, when the
+handling ended. A score never starts one: the row of the severity table must say `run`, or a person must have confirmed the leak.
+Where the row says `if confirmed` and nobody has decided, deadlines are shown as conditional, because the time until somebody
+decides counts already.
+
+Hours are counted from the moment on, in absolute time: a change to or from daylight saving neither adds nor takes one. Days are
+counted from the next day on and end at 24:00 of the last (民法典 201, 203), in the tenant's zone. A last day that is a holiday is
+not moved, as the code would allow: the earlier answer is the safe one. All times are returned in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from alerts.records import SEVERITIES, Incident, Severity
+from alerts.records.document import Frozen
+from ullage.calendar import Calendar
+from ullage.errors import ConfigError
+from ullage.files.faults import quoted
+from ullage.files.rulefiles import shipped
+from ullage.settings import Tenant
+
+
+class Unit(StrEnum):
+    """What a rule counts in."""
+
+    MINUTES = "min"
+    HOURS = "h"
+    DAYS = "days"
+    WORKING_DAYS = "working days"
+    SAME_DAY = "same day"
+
+
+RULE = re.compile(r"(?:(?P<amount>[1-9][0-9]{0,3}) (?P<unit>min|h|days|working days)|(?P<today>same day))")
+SOONEST = timedelta(minutes=5)
+UNITS_ZH = {Unit.MINUTES: "分钟", Unit.HOURS: "小时", Unit.DAYS: "日", Unit.WORKING_DAYS: "个工作日"}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period as a rule states it; `amount` is 0 for the same day."""
+
+    amount: int
+    unit: Unit
+
+    @classmethod
+    def read(cls, text: str) -> Period:
+        """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError for anything else."""
+        found = RULE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or 'same day'")
+        return cls(0, Unit.SAME_DAY) if found["today"] else cls(int(found["amount"]), Unit(found["unit"]))
+
+    def __str__(self) -> str:
+        return "the same day" if self.unit is Unit.SAME_DAY else f"{self.amount} {self.unit}"
+
+    def in_chinese(self) -> str:
+        """The same in Chinese."""
+        return "当日" if self.unit is Unit.SAME_DAY else f"{self.amount}{UNITS_ZH[self.unit]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When something is due, in UTC. `unknown_years` had no calendar: every day of theirs was counted as worked."""
+
+    at: datetime
+    unknown_years: tuple[int, ...] = ()
+
+
+def half_of(left: timedelta) -> timedelta:
+    """How long somebody has to acknowledge what is due after `left`: half of it, and five minutes however little is left."""
+    return max(SOONEST, left / 2)
+
+
+def deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
+    """When `within` of the aware moment `start` is over."""
+    if within.unit in (Unit.MINUTES, Unit.HOURS):
+        seconds = within.amount * (60 if within.unit is Unit.MINUTES else 3600)
+        return Deadline(start.astimezone(UTC) + timedelta(seconds=seconds))
+    first = start.astimezone(zone).date()
+    if within.unit is not Unit.WORKING_DAYS:
+        return Deadline(_end_of(first + timedelta(days=within.amount), zone))
+    last = calendar.after(first, within.amount)
+    return Deadline(_end_of(last, zone), calendar.unknown(first + timedelta(days=1), last))
+
+
+def _end_of(day: date, zone: tzinfo) -> datetime:
+    """24:00 of `day`, told as its last second so that it still bears the day's date."""
+    following = datetime.combine(day + timedelta(days=1), time(), zone)
+    return following.astimezone(UTC) - timedelta(seconds=1)
+
+
+Since = Literal["first_seen", "alerted", "acknowledged", "learned", "determined", "resolved"]
+StageId = Literal["brief", "first", "written", "final"]
+
+
+class Conditions(Frozen):
+    """When a regime applies: all that are named must hold. None that is named holds of every leak whose clock starts."""
+
+    people_from: int = 0
+    severity_from: Severity = "noise"
+    critical_infrastructure: bool | None = None
+
+    def hold(self, incident: Incident, tenant: Tenant) -> bool:
+        """Whether `incident` of `tenant` is large and grave enough; whether its clock starts at all is asked apart."""
+        return (
+            incident.customers >= self.people_from
+            and SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from)
+            and self.critical_infrastructure in (None, tenant.is_cii)
+        )
+
+
+class Stage(Frozen):
+    """One report that a regime asks for. Where the period is `ours`, the rule names none and `says` has its words."""
+
+    id: StageId
+    since: Since = Field(alias="from")
+    due: Period
+    ours: bool = False
+    says: str = ""
+    says_zh: str = ""
+
+    @field_validator("due", mode="before")
+    @classmethod
+    def _period(cls, text: Any) -> Period:
+        return Period.read(text)
+
+
+class Regime(Frozen):
+    """A rule of notification; `verified` is whether its own text was read."""
+
+    id: str
+    title: str
+    title_zh: str
+    to: str
+    to_zh: str
+    updates: str
+    updates_zh: str
+    source: str
+    verified: bool
+    applies_if: Conditions = Conditions()
+    stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
+
+
+class Grade(Frozen):
+    """A grade of CAC's measures by the number of people."""
+
+    people_from: int
+    title: str
+    title_zh: str
+
+
+class _File(Frozen):
+    regime: tuple[Regime, ...]
+    grade: tuple[Grade, ...]
+
+
+@cache
+def _file() -> _File:
+    return shipped(_File, "alerts.deadlines", "regimes.toml")
+
+
+def regimes() -> dict[str, Regime]:
+    """Every regime by id."""
+    return {regime.id: regime for regime in _file().regime}
+
+
+def grade_of(people: int) -> Grade:
+    """The grade of a leak of so many people, by CAC's annex; the other limbs of a grade are a person's to judge."""
+    return next(grade for grade in _file().grade if people >= grade.people_from)
+
+
+def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
+    """Those that a tenant is under; ConfigError names the one that is not known."""
+    known = regimes()
+    if unknown := [id_ for id_ in tenant.regimes if id_ not in known]:
+        raise ConfigError(f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use {', '.join(known)}")
+    return tuple(known[id_] for id_ in tenant.regimes)
+
+
+def check_regimes(tenants: Mapping[str, Tenant]) -> None:
+    """ConfigError when a tenant names a regime that is not known."""
+    for name, tenant in tenants.items():
+        regimes_of(name, tenant)

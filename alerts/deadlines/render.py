@@ -1,0 +1,181 @@
+"""Clocks as people and programs see them. What was not verified says so wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from alerts.deadlines import Stage, regimes
+from alerts.deadlines.outstanding import Duty, sent_at
+from ullage.display.next_step import Decide
+from ullage.display.render import moment, safe
+from ullage.phrase import Phrase, marked
+
+
+def duration(seconds: float | None) -> Phrase:
+    """Two digits' worth of a duration.
+
+    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)]
+    ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
+    """
+    if seconds is None:
+        return Phrase("–")
+    if seconds < 60:
+        return Phrase("%(number)s s", number=format(seconds, ".1f" if seconds < 10 else ".0f"))
+    if seconds < 3600:
+        return Phrase("%(number)s min", number=format(seconds / 60, ".0f"))
+    if seconds < 86400:
+        return Phrase("%(number)s h", number=format(seconds / 3600, ".1f"))
+    return Phrase("%(number)s d", number=format(seconds / 86400, ".1f"))
+
+
+STAGES = {
+    "brief": (marked("brief report"), "简要报告"),
+    "first": (marked("first report"), "首次报告"),
+    "written": (marked("written report"), "书面报告"),
+    "final": (marked("final report"), "总结报告"),
+}
+SINCE = {
+    "first_seen": ("it is first seen", "首次发现"),
+    "alerted": ("an alert is sent", "告警发出"),
+    "acknowledged": ("somebody acknowledges it", "人员受理"),
+    "learned": ("an alert is sent or somebody acknowledges it", "告警发出或人员受理"),
+    "determined": ("somebody confirms it", "人员确认"),
+    "resolved": ("it is resolved", "处置完毕"),
+}
+SOON = 2 * 3600
+"""Seconds left at which a clock stands out."""
+UNVERIFIED = ("not verified", "未核对原文")
+
+
+def ruled(regime: str) -> Phrase | str:
+    """A rule as people call it, by its id; the id of one that is no more."""
+    found = regimes().get(regime)
+    return Phrase(found.title) if found else regime
+
+
+def reported(what: str) -> Phrase | str:
+    """A report that is owed, as people call it, by the ids of its rule and stage with a space between."""
+    rule, _, stage = what.partition(" ")
+    return Phrase("%(rule)s (%(stage)s)", rule=ruled(rule), stage=Phrase(STAGES[stage][0])) if stage in STAGES else what
+
+
+def limit(stage: Stage) -> tuple[str, str]:
+    """How long a stage leaves, in English and Chinese; a target of ours is told apart from what the rule says."""
+    if stage.ours:
+        return f"{stage.says}; our target: {stage.due}", f"{stage.says_zh}；内部目标：{stage.due.in_chinese()}"
+    return f"within {stage.due}", f"{stage.due.in_chinese()}内"
+
+
+def state(duty: Duty, now: datetime) -> tuple[str, str]:
+    """What has become of it, in English and Chinese."""
+    left = duty.left(now)
+    if duty.state == "waived":
+        return "not due, a person decided", "经人工判断无需报告"
+    if duty.state == "met":
+        return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
+    if duty.due is None and duty.stage.since == "first_seen":
+        return "nobody was notified yet, so no time counts", "尚未通知任何人，暂不计时"
+    if duty.due is None:
+        english, chinese = SINCE[duty.stage.since]
+        return f"starts when {english}", f"自“{chinese}”起算"
+    if duty.state == "conditional":
+        return ("due then if confirmed", "如确认则届时到期") if left is not None else ("was due if confirmed", "如确认则已到期")
+    if left is None:
+        return "its time has passed, should the rule be so", "如规则属实则时限已过"
+    return ("overdue", "已逾期") if left < 0 else ("running", "计时中")
+
+
+def warning(duty: Duty) -> tuple[str, str]:
+    """What makes the time uncertain; "" for nothing."""
+    if not duty.unknown_years:
+        return "", ""
+    years = ", ".join(map(str, duty.unknown_years))
+    return f"no calendar of {years}: every day counted as worked", f"缺{years}年节假日数据，按每日均为工作日计算"
+
+
+def remaining(duty: Duty, now: datetime) -> Phrase:
+    """Time left, or by how much it is late; "–" where none is."""
+    left = duty.left(now)
+    return Phrase("%(time)s overdue", time=duration(-left)) if left is not None and left < 0 else duration(left)
+
+
+def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:
+    """One object a duty."""
+    return [_as_json(duty, now) for duty in duties]
+
+
+def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
+    regime, stage, report = duty.regime, duty.stage, duty.report
+    texts = {name: getattr(regime, name) for name in "title title_zh to to_zh updates updates_zh source verified".split()}
+    return {
+        "regime": regime.id,
+        **texts,
+        "stage": stage.id,
+        "limit": limit(stage)[0],
+        "limit_zh": limit(stage)[1],
+        "ours": stage.ours,
+        "state": duty.state,
+        "from": stage.since,
+        "since": _utc(duty.since),
+        "due": _utc(duty.due),
+        "left_seconds": duty.left(now),
+        "sent_at": _utc(sent_at(report)) if report else None,
+        "reference": report.reference if report else "",
+        "late": duty.late,
+        "warning": warning(duty)[0],
+        "ruling": {"by": ruling.by, "what": ruling.stage, "note": ruling.note} if (ruling := duty.ruling) else None,
+        "half_waived": {"by": half.by, "as": half.value, "note": half.note} if (half := duty.half) else None,
+    }
+
+
+def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
+    """By when a person decides whether an incident is confirmed; None where nobody has to."""
+    if decide is None:
+        return None
+    text, text_zh = decide.words(now, zone)
+    return {"by": _utc(decide.by), "minutes": decide.minutes, "text": text, "text_zh": text_zh}
+
+
+def _utc(when: datetime | None) -> str | None:
+    return when.isoformat().replace("+00:00", "Z") if when else None
+
+
+def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
+    """What the page shows of a duty; pairs are English and Chinese."""
+    left = duty.left(now)
+    return {
+        "duty": duty,
+        "stage": STAGES[duty.stage.id],
+        "limit": limit(duty.stage),
+        "due": moment(duty.due, zone) if duty.due else "–",
+        "left": remaining(duty, now),
+        "state": state(duty, now),
+        "warning": warning(duty),
+        "sent": moment(sent_at(duty.report), zone) if duty.report else "",
+        "urgent": duty.state == "running",
+        "is_late": left is not None and left < 0,
+        "is_soon": left is not None and 0 <= left < SOON,
+    }
+
+
+def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
+    """One line a duty, for a terminal; what stops it is a recorded report."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for narrow in (True, False, True, True, False):
+        grid.add_column(no_wrap=narrow)
+    for duty in duties:
+        marks = [] if duty.regime.verified else [UNVERIFIED[0]]
+        marks += [text for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "") if text]
+        grid.add_row(
+            Text(f"  {duty.regime.id} {duty.stage.id}"),
+            Text(limit(duty.stage)[0]),
+            Text(moment(duty.due, zone) if duty.due else "–"),
+            Text(str(remaining(duty, now)), "bold red" if duty.state == "running" else ""),
+            Text("; ".join([state(duty, now)[0], *marks])),
+        )
+    return grid

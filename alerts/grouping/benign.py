@@ -1,0 +1,113 @@
+"""Which findings are background: rules as data (`background.toml`), over what no rule can take away.
+
+A leak has sample rows, terms of selling, words of a record, a second person or a second field of the same customer. Each of these
+wins over every rule, whatever a file says; so a rule that is too wide costs posts of one number with nothing beside it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+from pydantic import Field
+
+from alerts.records import Background
+from alerts.records.document import Frozen
+from alerts.records.sighting import Traits
+from ullage.files.rulefiles import RuleKind, toml
+from ullage.records import Finding
+from ullage.vocabulary.lexicon import SAMPLE_ROWS
+
+SELLING = ("TRADE", "SALE", "WANTED", "QUAL", "DATA")
+"""Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
+SELLING_WEIGHT = 3
+"""Below it a single vague word (精准, 去重) is no offer."""
+RECORD = "record"
+"""The theme of context that stands beside a person in a file: password, balance, debt."""
+ANY = "*"
+
+
+class BenignRule(Frozen):
+    """One rule; see `background.toml`."""
+
+    id: str = Field(pattern=r"B\d{1,3}")
+    title: str
+    title_zh: str
+    reason: str
+    kinds: frozenset[str] = Field(min_length=1)
+    candidates: int = Field(ge=1)
+    fields: frozenset[str]
+    jargon: frozenset[str]
+    context: dict[str, int] = Field(default_factory=dict)
+    categories: frozenset[str] = frozenset()
+
+    def fits(self, traits: Traits) -> bool:
+        """Whether everything in the finding is allowed by this rule, and everything that it asks for is there."""
+        return (
+            traits.candidates.keys() <= self.kinds
+            and sum(traits.candidates.values()) <= self.candidates
+            and self.fields.issuperset(traits.fields)
+            and (ANY in self.jargon or traits.jargon.keys() <= self.jargon)
+            and all(traits.context.get(theme, 0) >= words for theme, words in self.context.items())
+            and (not self.categories or traits.category.lower() in self.categories)
+        )
+
+
+class BenignRules(Frozen):
+    """A file of rules with its version."""
+
+    version: int = Field(ge=1)
+    rule: tuple[BenignRule, ...]
+
+    def decide(self, traits: Traits) -> BenignRule | None:
+        """The rule by which a finding is background, None for a finding that is not."""
+        if leak_signs(traits):
+            return None
+        return next((rule for rule in self.rule if rule.fits(traits)), None)
+
+
+def leak_signs(traits: Traits) -> tuple[str, ...]:
+    """What makes a finding more than background under any rule."""
+    found = {
+        "sample rows": traits.rows >= SAMPLE_ROWS,
+        "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING) >= SELLING_WEIGHT,
+        "words of a record": RECORD in traits.context,
+        "a second person": traits.subjects != 1 or any(count > 1 for count in traits.candidates.values()),
+        "a second field of the same customer": traits.own_fields > 1,
+    }
+    return (*(name for name, is_so in found.items() if is_so), *traits.signs)
+
+
+def fact_of(
+    finding: Finding, rule: BenignRule, version: int, traits: Traits, now: datetime, ties: tuple[str, ...] = ()
+) -> Background:
+    """The fact that `finding` is background, unless somebody sells who leaves the same `ties` (`alerts.grouping.placement`)."""
+    capture = finding.capture
+    return Background(
+        id=finding.id,
+        tenant=finding.tenant,
+        site=capture.site,
+        rule=rule.id,
+        version=version,
+        at=now,
+        subject=finding.matches[0].subject,
+        kinds=tuple(sorted({match.kind for match in finding.matches})),
+        index_tags=tuple(sorted({match.index_tag for match in finding.matches})),
+        index_epoch=finding.index_epoch,
+        url=capture.url,
+        title=capture.title,
+        published_at=capture.published_at,
+        fetched_at=capture.fetched_at,
+        traits=traits,
+        ties=ties,
+        finding=finding.model_copy(update={"original": ""}).encode().decode() if ties else "",
+    )
+
+
+BACKGROUND = RuleKind("background", "alerts.grouping", "background.toml", toml(BenignRules))
+
+
+@cache
+def shipped() -> BenignRules:
+    """The rules that come with this version."""
+    return BACKGROUND.shipped().rules

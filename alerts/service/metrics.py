@@ -1,0 +1,191 @@
+"""Metrics of the alert service and of deadlines.
+
+Counters are of this process; gauges are counted in the store again, so they are right after any restart. Tenants that are not
+configured share the label `other`, so that nothing on the bus can make a new series.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter as Counted
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import product
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.store.queries import NO_SCENARIO, Recent, recent, tally
+from ullage.bus import Lag
+from ullage.clock import Clock
+from ullage.monitoring.heartbeat import HeartbeatMetrics
+from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, CanaryMetrics, LoopMetrics, bounded
+from ullage.records import Finding
+from ullage.runtime.dead_letters import REASONS
+from ullage.verdict import own_rules
+
+ORIGINS: tuple[str, ...] = get_args(Origin)
+
+
+class AlertMetrics:
+    """The metrics of one alert process; each known set of labels is there from the start, at 0."""
+
+    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock) -> None:
+        self._clock, self._tenants = clock, (*sorted(tenants), OTHER)
+        self._scenarios = (NO_SCENARIO, *(scenario.id for scenario in own_rules().scenario), OTHER)
+        self.loop = LoopMetrics(registry, clock, (BUS, STORE))
+        self.pulse = HeartbeatMetrics(registry, "alert", clock)
+        self.canary = CanaryMetrics(registry, clock)
+        self._findings = Counter(
+            "ullage_alert_findings_total", "Findings processed, repeats included.", ["tenant"], registry=registry
+        )
+        self._dropped = Counter("ullage_alert_dropped_total", "Records that became dead letters.", ["reason"], registry=registry)
+        self._delay = Histogram(
+            "ullage_alert_publish_to_incident_seconds",
+            "Time from the publication of a post to its incident.",
+            ["tenant"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._incidents = Gauge(
+            "ullage_alert_incidents", "Incidents in the store.", ["tenant", "severity", "status"], registry=registry
+        )
+        self._exposed = Gauge(
+            "ullage_alert_exposed_customers",
+            "Customers in incidents of the last 30 days, counted once per incident.",
+            ["tenant", "scenario", "severity"],
+            registry=registry,
+        )
+        self._recent = Gauge(
+            "ullage_alert_recent_incidents", "Incidents of the last 30 days.", ["tenant", "origin", "severity"], registry=registry
+        )
+        self._exposures = Gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry)
+        self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
+        self._background = Gauge(
+            "ullage_alert_background",
+            "Benign posts in the store.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._success = Gauge(
+            "ullage_alert_last_success_timestamp_seconds", "When findings were last processed.", registry=registry
+        )
+        self._lag = Gauge("ullage_alert_lag_records", "Findings waiting to be processed.", registry=registry)
+        self._lag_seconds = Gauge("ullage_alert_lag_seconds", "Age of the oldest waiting finding.", registry=registry)
+        self.revealed = Gauge(
+            "ullage_alert_originals_revealed",
+            "Originals revealed by the busiest person within a shift.",
+            registry=registry,
+        )
+        self.reveals_allowed = Gauge(
+            "ullage_alert_originals_allowed", "Reveals per shift before an alarm (originals.alarm_after).", registry=registry
+        )
+        self.unexplained = Gauge(
+            "ullage_coverage_unexplained_sites",
+            "Sites with an unexplained coverage gap in the last 24 hours.",
+            registry=registry,
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        for tenant in self._tenants:
+            self._findings.labels(tenant)
+            self._delay.labels(tenant)
+            self._exposures.labels(tenant)
+            self._sightings.labels(tenant)
+            self._background.labels(tenant)
+        for labels in product(self._tenants, SEVERITIES, STATUSES):
+            self._incidents.labels(*labels)
+        self._recently(Recent())
+        for reason in (*REASONS, OTHER):
+            self._dropped.labels(reason)
+
+    def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
+        """A batch was folded, and `opened` are the first sightings of new incidents."""
+        for finding in findings:
+            self._findings.labels(self._label(finding.tenant)).inc()
+        for first in opened:
+            if first.published_at is not None:
+                delay = (first.folded_at - first.published_at).total_seconds()
+                self._delay.labels(self._label(first.tenant)).observe(max(0.0, delay))
+        self._success.set(self._clock.wall())
+
+    def dropped(self, reason: str) -> None:
+        """A record became a dead letter."""
+        self._dropped.labels(bounded(reason, REASONS)).inc()
+
+    def turned(self, lag: Lag) -> None:
+        """How far behind the loop is, told at each turn."""
+        self._lag.set(lag.records)
+        self._lag_seconds.set(lag.seconds)
+
+    def recount(self, store: IncidentStore) -> None:
+        """Set the gauges to what the store holds now; there is a work item of each incident."""
+        configured = self._tenants[:-1]
+        counts = tally(store)
+        for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
+            self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
+        for tenant in configured:
+            self._exposures.labels(tenant).set(store.count(Exposure, DocumentFilter({"tenant": (tenant,)})))
+            self._sightings.labels(tenant).set(store.count(Sighting, DocumentFilter({"tenant": (tenant,)})))
+            self._background.labels(tenant).set(store.count(Background, DocumentFilter({"tenant": (tenant,)})))
+
+    def recount_recent(self, store: IncidentStore) -> None:
+        """Set the gauges of the last 30 days to what the store holds now."""
+        self._recently(recent(store, self._clock.now()))
+
+    def _recently(self, found: Recent) -> None:
+        """Every known series is set, so that one whose incidents left the window falls to 0."""
+        customers = Counted[tuple[str, str, str]]()
+        for (tenant, scenario, severity), count in found.customers.items():
+            customers[tenant, bounded(scenario, self._scenarios), severity] += count
+        for labels in product(self._tenants[:-1], self._scenarios, SEVERITIES):
+            self._exposed.labels(*labels).set(customers[labels])
+        for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
+            self._recent.labels(tenant, origin, severity).set(found.incidents[tenant, origin, severity])
+
+    def _label(self, tenant: str) -> str:
+        return bounded(tenant, self._tenants)
+
+
+class DutyMetrics:
+    """When notifications to authorities are due, and whether anybody knows of them.
+
+    A tenant's regime has a series as soon as it is configured, at 0 for none, and not a number while alert has not looked.
+    """
+
+    def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
+        self._regimes = regimes
+        self._due = Gauge(
+            "ullage_notification_due_timestamp_seconds",
+            "Earliest open reporting deadline under a regime; 0 for none.",
+            ["tenant", "regime"],
+            registry=registry,
+        )
+        self._unheard = Gauge(
+            "ullage_notification_unheard_incidents",
+            "Unacknowledged incidents past half of the time to their reporting deadline.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._known = Gauge(
+            "ullage_notification_duties_known_timestamp_seconds",
+            "Time up to which reporting deadlines are current; 0 before all incidents were read.",
+            registry=registry,
+        )
+        for tenant, known in regimes.items():
+            self._unheard.labels(tenant).set(math.nan)
+            for regime in known:
+                self._due.labels(tenant, regime).set(math.nan)
+
+    def known(self, until: datetime) -> None:
+        """Set until when it is known."""
+        self._known.set(until.timestamp())
+
+    def tell(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
+        """Set what is due for a tenant, by regime, and how many incidents with a clock nobody has acknowledged in time."""
+        self._unheard.labels(tenant).set(unheard)
+        for regime in self._regimes[tenant]:
+            self._due.labels(tenant, regime).set(earliest.get(regime, 0.0))

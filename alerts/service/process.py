@@ -1,0 +1,255 @@
+"""`ullage alert` and `ullage incidents`."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from alerts.cases.evidence import vault_of, watching
+from alerts.cases.reopening import Returns
+from alerts.cases.suppressions import muted, silent_clocks
+from alerts.coverage import CoverageLog, Listener
+from alerts.coverage.hours import Recount
+from alerts.coverage.signed_days import sheets_of
+from alerts.deadlines import check_regimes
+from alerts.deadlines.schedule import Book, Work, duties_of, earliest, known, unheard
+from alerts.grouping.benign import BACKGROUND
+from alerts.grouping.replay import AnyKind, kinds
+from alerts.grouping.stage import YOUNG, Alert
+from alerts.notify.channels import open_channel
+from alerts.notify.sender import Lease, configured
+from alerts.records import Incident, Notification
+from alerts.service.intake import Authentic, Canaries, Dispatch
+from alerts.service.metrics import AlertMetrics, DutyMetrics
+from alerts.service.upkeep import Maintenance, remove_late
+from alerts.store import DocumentFilter, IncidentStore, configured_store, store_plan, store_trust
+from ullage.bus import FINDINGS, Bus, Subscription
+from ullage.calendar import china
+from ullage.errors import ConfigError, every
+from ullage.files.rulefiles import Live
+from ullage.lookup.list_index import EnrolledLists, VerifiedList, path_of
+from ullage.monitoring.certificates import CertificateMetrics
+from ullage.monitoring.metrics import BUS, STORE, new_registry
+from ullage.runtime.dead_letters import DeadLetters
+from ullage.runtime.in_hand import InHand
+from ullage.runtime.role import running, spare_what_stands, surroundings
+from ullage.runtime.worker import Worker, WorkerMetrics, reach
+from ullage.security import keys
+from ullage.settings import Context
+from ullage.settings.tenants import tenants_here
+from ullage.setup import own_certificate
+from ullage.verdict import VERDICT
+
+
+def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """A look at who is told, and at each channel: its secret file, and whether the other side answers. Nothing is sent."""
+    yield "notifications", partial(_routes, context)
+    for name in context.settings.notify.channels:
+        yield f"channel {name}", partial(_look, context, name)
+
+
+def _routes(context: Context) -> str:
+    """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
+    settings = context.settings.notify
+    if not settings.channels and not settings.routes:
+        raise ConfigError("no recipient for any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]")
+    if not settings.routes:
+        names = ", ".join(settings.channels)
+        raise ConfigError(f"no recipient for any incident: no [notify.routes.…] leads to {names}")
+    routes = settings.routes.values()
+    untold = sorted(t for t in tenants_here(context) if not any(t in route.tenants or not route.tenants for route in routes))
+    if untold:
+        raise ConfigError(f"no recipient for incidents of {', '.join(untold)}: no route matches")
+    used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
+    spare = [name for name in settings.channels if name not in used]
+    told = f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to {', '.join(sorted(used))}"
+    return told + (f"; no route leads to {', '.join(spare)}" if spare else "")
+
+
+def _look(context: Context, name: str) -> str:
+    channel = open_channel(name, context.settings.notify, context.keys, context.clock)
+    with contextlib.closing(configured_store(context)) as store:
+        owed = waiting(store, name, context)
+    return f"{channel.reach()}{f', {owed} not delivered yet' if owed else ''}"
+
+
+def waiting(store: IncidentStore, channel: str, context: Context) -> int:
+    """Notifications of `channel` that are due and pending."""
+    return store.count(Notification, DocumentFilter({"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()))
+
+
+GROUP = "alert"
+BATCH, WATCHDOG_SECONDS = 64, 900.0
+"""Findings grouped between two commits; a batch that takes longer ends the process."""
+DUTIES, DUTIES_SECONDS = "-duties", 90.0
+"""Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
+
+
+def run_alert(context: Context, *, once: bool) -> None:
+    """The stage as this process; with `once` until nothing is left. HeldError where another process is it."""
+    settings, registry = context.settings, new_registry("alert")
+    metrics = AlertMetrics(registry, settings.tenants, context.clock)
+    metrics.canary.interval.set(settings.canary.interval_seconds)
+    CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(configured_store(context)))
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        port = settings.alert.port if settings.metrics and not once else None
+        turning: list[Maintenance] = []  # none while the bus is waited for
+        stop = stack.enter_context(
+            running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready())
+        )
+        if (opened := _opened(context, bus, stop, once, metrics)) is None:
+            return
+        letters, subscription = opened
+        stack.callback(letters.close)
+        stack.callback(subscription.close)
+        book, release = book_of(context, store)
+        stack.callback(release)
+        recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
+        metrics.reveals_allowed.set(settings.originals.alarm_after)
+        believed = context.running_time.believed()
+        notifier = configured(context, store, registry, muted(replace(book.duties, clock=believed)), book.changed)
+        stack.callback(notifier.close)
+        turning.append(
+            maintenance := Maintenance(
+                store,
+                settings.store,
+                context.running_time,
+                metrics,
+                subscription.lag,
+                lambda: [recount() for recount in recounts],
+                notifier.turn,
+                settings.originals,
+                vault_of(context),
+            )
+        )
+        background, verdict = Live(BACKGROUND, context.data), Live(VERDICT, context.data)
+        background(), verdict()  # what is wrong with them is said at the start
+        notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
+        in_hand = stack.enter_context(notes.traced())
+        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed, believed)
+        stage = Alert(
+            store,
+            context.clock,
+            context.tenant,
+            metrics,
+            background,
+            verdict,
+            notifier.plan,
+            returns.filed,
+            writing=in_hand.writing,
+            together=timedelta(minutes=settings.alert.together_minutes),
+        )
+        if not once:
+            notifier.start()
+        told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
+        sheets, listener = sheets_of(context, store), Listener(store, context.clock)
+        ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
+        gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
+        maintenance.step = book.step
+        maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
+        maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
+        authentic = Authentic(keys.verifier(context.keys, FINDINGS))
+        canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
+        handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
+        spare_what_stands(YOUNG)
+        Worker("alert", subscription, handle, letters, stop, BATCH, metrics=told, sink=STORE, in_hand=in_hand).run(once)
+        if once:
+            store.refresh()  # whoever waited for the end may ask at once what came of it
+            notifier.flush()
+            book.complete()
+
+
+def _opened(
+    context: Context, bus: Bus, stop: threading.Event, once: bool, metrics: AlertMetrics
+) -> tuple[DeadLetters, Subscription] | None:
+    """Where findings come from and what is none of ours goes; None when told to stop before the bus answered."""
+
+    def ask() -> tuple[DeadLetters, Subscription]:
+        return _letters(context, bus), bus.subscribe(FINDINGS, GROUP)
+
+    return reach("alert", ask, stop, once, partial(metrics.loop.reached, BUS))
+
+
+def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
+    """What writes duty records in this process, and what lets another one look instead."""
+    duties = duties_of(context, store)
+    if context.settings.bus.url.startswith("sqlite:"):
+        return Book(duties), lambda: None
+    lease = Lease(DUTIES, secrets.token_hex(8), store, context.clock, DUTIES_SECONDS)
+    return Book(duties, lease.holds), lease.release
+
+
+def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Callable[[], None]:
+    """What tells in `registry` when notifications are due, each time it is called."""
+    store, tenants = book.store, context.settings.tenants
+    metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
+
+    def recount() -> None:
+        book.turn()
+        until = known(store)
+        if until is None:
+            return
+        now = context.clock.now()
+        silent = silent_clocks(book.duties)
+        for name, tenant in tenants.items():
+            metrics.tell(name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now))
+        metrics.known(until)
+
+    return recount
+
+
+def _letters(context: Context, bus: Bus) -> DeadLetters:
+    return DeadLetters(bus, keys.sealer(context.keys), "alert")
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the incident store."""
+
+    def look() -> str:
+        with contextlib.closing(configured_store(context)) as store:
+            rights = store.check()
+            return ", ".join(filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights)))
+
+    def rules() -> str:
+        check_regimes(context.settings.tenants)
+        year = context.clock.now().year
+        unknown = [str(y) for y in (year, year + 1) if y not in china().years]
+        return f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked" if unknown else "known"
+
+    def in_force() -> str:
+        def version(kind: AnyKind) -> str:
+            return f"{kind.name} {kind.in_force(context.data).rules.version}"
+
+        return ", ".join(every(partial(version, kind) for kind in kinds().values()))
+
+    def recorded() -> str:
+        lists, said = EnrolledLists(context.data, context.keys), []
+        for tenant in lists.tenants():
+            listed = VerifiedList(path_of(context.data, tenant), context.keys, tenant)
+            expires = datetime.fromisoformat(listed.header.expires)
+            if expires <= context.clock.now():
+                raise ConfigError(f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again, or remove it")
+            said.append(f"{tenant} {listed.check():,} values of {listed.header.created[:10]} until {expires:%Y-%m-%d}")
+        return ", ".join(said) or "no list here, so a look-up has two answers"
+
+    yield "incident store", look
+    if "certificate=" in context.settings.store.url:
+        yield "store certificate", lambda: own_certificate(context, store_trust(context))
+    yield "what is recorded", recorded
+    yield "rules", in_force
+    yield "rules of notification", rules
+    yield from channel_parts(context)
+
+
+def plan(context: Context) -> Iterator[str]:
+    """What `ullage check --plan` prints of this stage: what somebody else must set up for the incident store."""
+    return store_plan(context)

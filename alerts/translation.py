@@ -1,0 +1,140 @@
+"""Translate phrases, words of closed lists and moments into Chinese or English.
+
+A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read once, so that there is nothing
+to compile. Who reads is known where the text is shown: on a page by the browser, in messages and reports by the tenant.
+"""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from importlib import resources
+from typing import Any
+
+from ullage.identifiers import kinds
+from ullage.phrase import Phrase
+from ullage.settings import Language, Settings
+from ullage.verdict.severity import IN_CHINESE
+from ullage.verdict.words import FIELDS
+
+SEVERITY = IN_CHINESE
+STATUS = {
+    "open": "待处理",
+    "acknowledged": "已受理",
+    "confirmed": "已确认",
+    "reported": "已上报",
+    "resolved": "已处置",
+    "false_positive": "误报",
+    "note": "备注",
+}
+ORIGIN = {
+    "ours": "与我方记录相符",
+    "partner": "含仅提供给一家合作方的诱饵数据",
+    "devices": "终端窃取",
+    "elsewhere": "系他处数据",
+    "recycled": "旧料翻炒",
+    "fabricated": "编造",
+    "unknown": "来源不明",
+}
+"""Never who leaked: a draft to an authority that says so is an admission."""
+KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
+FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
+ROLE = {
+    "operator": "系统运维",
+    "agent": "客服坐席",
+    "fraud": "反欺诈",
+    "analyst": "分析员",
+    "lead": "负责人",
+    "dpo": "个保负责人",
+    "resolver": "客户身份还原",
+    "evidence": "取证员",
+    "auditor": "审计员",
+}
+ENGLISH = {
+    "field": {**{str(label): english for label, (english, _) in FIELDS.items()}, "OTHER": "other fields"},
+    "kind": {"resident_id": "resident ID", "iban": "IBAN", "qq": "QQ", "uscc": "company code", "wechat": "WeChat"},
+    "role": {"dpo": "DPO", "evidence": "evidence officer"},
+}
+"""Of what is not called in English as it is named."""
+
+
+def spaced(word: str) -> str:
+    """A word of ours as people write it.
+
+    >>> spaced('false_positive')
+    'false positive'
+    """
+    return word.replace("_", " ")
+
+
+LANGUAGES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
+TAGS = {"zh": "zh-Hans", "en": "en"}
+"""As HTML names them."""
+
+
+@cache
+def catalogue(language: Language) -> NullTranslations:
+    """What the messages are in a language, with nouns of identifier kinds and titles of rules; in English they are themselves."""
+    if language == "en":
+        return NullTranslations()
+    from babel.messages.mofile import write_mo  # noqa: PLC0415 - for Chinese alone, once
+    from babel.messages.pofile import read_po  # noqa: PLC0415
+
+    with resources.files("alerts").joinpath("locale", language, "LC_MESSAGES", "desk.po").open("rb") as file:
+        read, made = read_po(file, locale=language), io.BytesIO()
+    for kind in kinds().values():
+        read.add(kind.noun, kind.noun_zh)
+    rules = resources.files("alerts").joinpath("deadlines", "regimes.toml").read_text(encoding="utf-8")
+    for regime in tomllib.loads(rules)["regime"]:
+        read.add(regime["title"], regime["title_zh"])
+    write_mo(made, read)
+    made.seek(0)
+    return GNUTranslations(made)
+
+
+def house_language(settings: Settings) -> Language:
+    """The language of what is of no tenant, or of all of them: theirs where they have one; Chinese where they differ."""
+    spoken = {tenant.language for tenant in settings.tenants.values()}
+    return spoken.pop() if len(spoken) == 1 else "zh"
+
+
+def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
+    """What Python made, in a language, moments in `zone`: a phrase, an error, a message, or several of them."""
+    if isinstance(text, Phrase):
+        return text.said(translate, zone)
+    if isinstance(text, Exception):
+        return translated(text.args[0], translate, zone) if text.args else str(text)
+    if isinstance(text, tuple | list):
+        return translate(", ").join(translated(one, translate, zone) for one in text)
+    return translate(text) if isinstance(text, str) and text else str(text)
+
+
+def named(name: str, of: str, language: Language) -> str:
+    """A word of a closed list (`NAMES`) in a language."""
+    if language == "zh":
+        return NAMES[of].get(name, name)
+    return ENGLISH.get(of, {}).get(name) or spaced(name)
+
+
+def sentence(text: str, stop: str) -> str:
+    """`text` with a large first letter and `stop` behind it.
+
+    >>> sentence("it is lifted already", ".")
+    'It is lifted already.'
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。", "!", "?")) else stop)
+
+
+NAMES: Mapping[str, Mapping[Any, str]] = {
+    "severity": SEVERITY,
+    "status": STATUS,
+    "origin": ORIGIN,
+    "kind": KIND,
+    "field": FIELD,
+    "role": ROLE,
+}
+"""Closed lists of words, in Chinese."""

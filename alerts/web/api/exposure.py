@@ -1,0 +1,157 @@
+"""Tell a risk engine as JSON which of many customers are exposed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.accounts import PURPOSES, ForbiddenError
+from alerts.cases.lookup import UNSEEN
+from alerts.cases.report import Text
+from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
+from alerts.coverage import MonitoringStatus, Worth
+from alerts.records.document import QueryError
+from alerts.web.api import PREFIX
+from alerts.web.api.person import BilingualText
+from alerts.web.dependencies import Console, may
+from alerts.web.middleware import holds
+from ullage.phrase import Phrase
+
+MOST_BYTES = 64 * 1024
+"""A thousand of 32 hex digits each, with room for the JSON around them."""
+Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+TERMS = Text(
+    "This may not decide alone: a person can have it explained and refuse a decision made by machines only (PIPL Art. 24)."
+    " It is for fraud prevention, not for credit or marketing (Anti-Telecom and Online Fraud Law Art. 16, 18).",
+    "本结果不得作为自动化决策的唯一依据：个人有权要求说明并拒绝仅通过自动化方式作出的决定（个人信息保护法第二十四条）。"
+    "仅用于反诈防控，不得用于授信或营销（反电信网络诈骗法第十六、十八条）。",
+)
+
+
+class ExposureRequest(BaseModel):
+    """Whom to look for: handles of customers, index tags, or both, 1 to 1,000 together, of 32 hex digits; all else is refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    handles: Annotated[list[Token], Field(max_length=MOST)] = []
+    tags: Annotated[list[Token], Field(max_length=MOST)] = []
+
+
+class Scam(BaseModel):
+    """What the data allows, by the id of the rules and in words."""
+
+    id: str
+    title: BilingualText
+
+
+class ExposureOf(BaseModel):
+    """One answer; `asked` is the handle or tag. Days are in UTC. Only where the state is `exposed` there is more than `why`."""
+
+    asked: str
+    state: State
+    risk: int
+    kinds: list[BilingualText]
+    scenario: Scam | None
+    first_seen: datetime | None
+    last_seen: datetime | None
+    why: list[BilingualText]
+
+
+class CoverageSpan(BaseModel):
+    """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth` and `said` as of a list."""
+
+    worth: Worth
+    said: str
+    since: datetime | None
+    last: datetime | None
+    kept_days: float
+    unseen: BilingualText
+
+
+class UsageTerms(BaseModel):
+    """What the answer may be used for, and until when."""
+
+    decides_alone: bool = False
+    purpose: str
+    not_for: list[str] = ["credit", "marketing"]
+    holds_until: datetime
+    said: BilingualText
+
+
+class Formula(BaseModel):
+    """How risk was worked out."""
+
+    risk: str = "base points of the scenario, 0 to 60, times 1 - (days since last seen / life_days) ** (1 / speed)"
+    life_days: float
+    speed: float = SPEED
+    source: str = "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP); speed: policy of this project"
+
+
+class ExposureAnswer(BaseModel):
+    """One item for each that was asked, handles first, in order."""
+
+    items: list[ExposureOf]
+    covered: CoverageSpan
+    formula: Formula
+    terms: UsageTerms
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX)
+
+    @router.post("/exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
+    async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
+        """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
+        if site.principal.purpose != PURPOSES["exposure.ask"]:
+            raise ForbiddenError(Phrase("this requires a token with the purpose %(purpose)s", purpose=PURPOSES["exposure.ask"]))
+        if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
+            raise QueryError(Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST))
+        question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor())
+        found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
+        now, life = site.clock.now(), site.context.settings.store.exposures_days
+        terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
+        answer = ExposureAnswer(
+            items=[_item(one) for one in found.items],
+            covered=_covered(found.looked, now, life),
+            formula=Formula(life_days=life),
+            terms=terms,
+        )
+        return Response(answer.model_dump_json(), media_type="application/json")  # else it would be validated a second time
+
+    return router
+
+
+def _covered(heard: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
+    """What was found before exposures are kept is in no answer, however long somebody has looked."""
+    since = max(heard.since, now - timedelta(days=life)) if heard.since else None
+    return CoverageSpan(
+        worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_said(UNSEEN)
+    )
+
+
+def _item(one: CustomerRisk) -> ExposureOf:
+    scenario = one.scenario
+    return ExposureOf(
+        asked=one.asked,
+        state=one.state,
+        risk=one.risk,
+        kinds=_all(one.kinds),
+        scenario=Scam(id=scenario.id, title=BilingualText(en=scenario.title, zh=scenario.title_zh)) if scenario else None,
+        first_seen=one.first_seen,
+        last_seen=one.last_seen,
+        why=_all(one.why),
+    )
+
+
+def _all(texts: Sequence[Text]) -> list[BilingualText]:
+    return [_said(text) for text in texts]
+
+
+def _said(text: Text) -> BilingualText:
+    return BilingualText(en=text.en, zh=text.zh)

@@ -1,0 +1,253 @@
+"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by handle, changes, exports.
+
+A change names the version that it was decided on, as `If-Match`: of an incident that is another by now nothing is changed (412),
+and what is sent twice is done once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.cases.actions import USUAL_DAYS
+from alerts.cases.decisions import needed_for, tally
+from alerts.cases.exports import chosen, format_named
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, whole
+from alerts.cases.incident_view import customer, details, summary
+from alerts.cases.queue import IncidentQueue
+from alerts.cases.suppressions import suppressed
+from alerts.coverage import Worth, looked
+from alerts.deadlines.render import clocks_as_json, decide_as_json
+from alerts.deadlines.schedule import Work
+from alerts.records import Decision, Incident
+from alerts.records.document import QueryError
+from alerts.store import MAX_PAGE
+from alerts.web.api import PREFIX
+from alerts.web.dependencies import ACTS, Asked, Console, Text, carry_out, may, version_of
+from alerts.web.pages.incidents import QueueForm as AskedOfQueue
+from ullage.phrase import Phrase
+
+
+class LookedAt(BaseModel):
+    """What stands behind the list: only `looked` and `handed` let an empty one mean that there was nothing; `said` says why."""
+
+    worth: Worth
+    said: str
+    since: datetime | None
+    last: datetime | None
+
+
+class IncidentList(BaseModel):
+    """A page of incidents, newest first; give `after` back for the next page, "" is the end."""
+
+    items: list[dict[str, Any]]
+    after: str
+    looked: LookedAt
+
+
+class CustomerList(BaseModel):
+    """A page of the customers in an incident, by handle, newest first; give `after` back for the next page, "" is the end."""
+
+    items: list[dict[str, Any]]
+    after: str
+
+
+class ChangeRequest(BaseModel):
+    """What is done of an incident; `by` whom is for programs to say. Members that are not of the decision are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    by: str = ""
+    decision: Literal[
+        "acknowledged", "confirmed", "resolved", "false_positive", "note",
+        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached",
+    ]  # fmt: skip
+    note: str = ""
+    reason: str = ""
+    """Why it is a false positive, which needs one: an id of `alerts.cases.actions.REASONS`."""
+    days: Annotated[int, Field(ge=0, le=1_000)] = USUAL_DAYS
+    """After which a false positive comes back."""
+    to: str = ""
+    """To whom it is assigned; "" is whoever asks, "-" nobody."""
+    due: str = ""
+    """When something is due: 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for no date."""
+    state: str = ""
+    """Of a takedown: asked, sent, gone or back."""
+    other: str = ""
+    """The incident that it is linked with, or no longer."""
+    sighting: str = ""
+    """How the id of the sighting begins that becomes an incident of its own."""
+    regime: str = ""
+    stage: str = ""
+    reference: str = ""
+    """Under which rule it was reported, which report that was, and the authority's reference."""
+
+
+OF: Mapping[str, frozenset[str]] = {
+    "false_positive": frozenset({"reason", "days"}),
+    "reported": frozenset({"regime", "stage", "reference"}),
+    "assigned": frozenset({"to", "due"}),
+    "due": frozenset({"due"}),
+    "takedown": frozenset({"state"}),
+    "linked": frozenset({"other"}),
+    "unlinked": frozenset({"other"}),
+    "detached": frozenset({"sighting"}),
+}
+"""What a decision has besides a note."""
+
+
+class ChangeRefusal(BaseModel):
+    """Why nothing was changed, and of an incident that is another by now the version."""
+
+    error: str
+    version: str = ""
+
+
+class ChangeResult(BaseModel):
+    """What was recorded, and the incident's version after it."""
+
+    incident: str
+    at: datetime
+    by: str
+    status: str
+    act: str
+    value: str
+    note: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueQuery(AskedOfQueue):
+    """The queue's filters: unless something else is asked for all incidents, the newest first, none folded."""
+
+    tab: Text = "all"
+    order: Text = "opened"
+    flat: Text = "1"
+
+
+Reader = Annotated[Console, may("incident.read")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
+Version = Annotated[str, Header(alias="If-Match", max_length=64)]
+MISSING = {"error": "no such incident"}
+LATE: dict[int | str, dict[str, Any]] = {
+    412: {"description": "The incident is another by now", "model": ChangeRefusal},
+    428: {"description": "If-Match is missing", "model": ChangeRefusal},
+}
+UNREAD = "say in If-Match which version you decide on: the ETag of the incident as you read it"
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX)
+
+    @router.get("/incidents")
+    def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
+        """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
+        queue = IncidentQueue(Work(site.duties), site.principal.name)
+        view = asked.view(site)
+        queue.check(view)  # what cannot be asked is said first
+        site.known(view.tenant)
+        found, now = queue.page(view, limit, after), site.clock.now()
+        silent = suppressed(site.duties, [row.incident for row in found.rows])
+        heard = looked(site.store, now)
+        behind = LookedAt(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
+        items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
+        return IncidentList(items=items, after=found.after, looked=behind)
+
+    @router.get("/incidents/{id_}")
+    def incident(site: Reader, id_: str) -> JSONResponse:
+        found = whole(site.store, id_)
+        if found is None:
+            return JSONResponse(MISSING, 404)
+        owed = site.duties.owed([found.incident])[id_]
+        now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+        silence = suppressed(site.duties, [found.incident]).get(id_)
+        decide = decide_as_json(owed.decide, now, zone)
+        shown = details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide)
+        version = version_of(found.incident, found.decisions)
+        fraud = tally(site.store, found.incident).as_json()
+        return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
+
+    @router.get("/incidents/{id_}/customers", response_model=CustomerList)
+    def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList | JSONResponse:
+        incident = site.store.get(Incident, id_)
+        if incident is None:
+            return JSONResponse(MISSING, 404)
+        found = customers_of(site.store, incident, limit, after)
+        return CustomerList(items=[customer(one) for one in found.items], after=found.after)
+
+    @router.post("/incidents/{id_}/decisions", response_model=ChangeResult, responses=LATE)
+    def decide(
+        site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
+    ) -> ChangeResult | JSONResponse:
+        """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return JSONResponse(MISSING, 404)
+        site.principal.require(ACTS.get(_status(asked)) or needed_for(asked.decision))
+        if not if_match:
+            return JSONResponse({"error": UNREAD}, 428)
+        return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
+
+    @router.get("/export/{form}", response_class=Response, responses={200: {"content": {"*/*": {}}}})
+    def export(site: Annotated[Console, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
+        """The incidents named, or all that pass the filters, without anybody who is in them."""
+        wanted = format_named(form)
+        filters.where()
+        site.known(filters.tenant)
+        content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
+        site.trail.append("incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant)
+        name = f'attachment; filename="incidents.{wanted.ENDING}"'
+        return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
+
+    return router
+
+
+def _etag(version: str) -> str:
+    return f'"{version}"'
+
+
+def _status(asked: ChangeRequest) -> str:
+    """What is asked for, as forms of the page call it."""
+    if asked.decision == "reported" and (asked.regime or asked.stage):
+        return f"reported {asked.regime} {asked.stage}"
+    return "excused" if asked.decision == "false_positive" else asked.decision
+
+
+def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult | JSONResponse:
+    """Do what is asked for of that `version`, or find that it was done; 412 where it is another by now."""
+    given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
+    if strange := sorted(given - OF.get(asked.decision, frozenset())):
+        raise QueryError(Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange)))
+    by = site.actor(asked.by)
+    now = version_of(found, decisions_of(site.store, found.id))
+    if version == now:
+        typed = {name: str(value) for name, value in asked.model_dump().items()}
+        carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
+    made = site.store.get(Decision, f"{found.id}:{version}")
+    if made is None or not _is_that(made, asked, by):
+        said = {"error": "the incident is not as you read it: read it again, then decide", "version": now}
+        return JSONResponse(said, 412, {"etag": _etag(now)})
+    after = version_of(site.store.get(Incident, found.id) or found, {*decisions_of(site.store, found.id), made})
+    recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
+    return ChangeResult(**recorded, version=after)
+
+
+def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
+    """Whether `made` is what is asked for: sent before, then, and not another's decision on the same version."""
+    to, decision = asked.to.strip(), asked.decision
+    act = {"false_positive": "excused"}.get(decision, decision if decision in OF and decision != "reported" else "")
+    whose = "" if to == "-" else by if to in ("", "me") else to
+    value = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason}.get(decision, "")
+    about = made.about if act == "detached" else asked.other.strip()
+    told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
+    wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
+    return told == wanted and (bool(act) or decision in ("reported", made.status))

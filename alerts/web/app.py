@@ -1,0 +1,212 @@
+"""The application: routes together, errors turned into answers that say nothing of a request, all of it behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from functools import cache, partial
+from importlib import resources
+
+from argon2 import PasswordHasher
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from alerts.accounts import ForbiddenError
+from alerts.accounts.accounts import Accounts
+from alerts.accounts.passwords import Passwords
+from alerts.accounts.sessions import Sessions
+from alerts.accounts.sign_on import configured
+from alerts.cases.feed import EventFeed
+from alerts.cases.lookup import Lookup, Lookups, Occasions, Sweeps
+from alerts.cases.queue import Shifts
+from alerts.cases.screening import MOST, screened
+from alerts.deadlines.schedule import duties_of
+from alerts.grouping.benign import BACKGROUND
+from alerts.notify.plan import channels_for
+from alerts.records import KeyCheck
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter, IncidentStore
+from alerts.web import api, login, middleware, pages
+from alerts.web.auth import Authenticator, Reach
+from alerts.web.dependencies import Console, SearchMetrics, Turns, anybody, require_named, shown_in, templates
+from alerts.web.dropped_files import AssessmentCache
+from alerts.web.middleware import Guard, PathPrefix
+from alerts.web.templating import InLanguage, menu
+from ullage import __version__, log
+from ullage.errors import UllageError, UnavailableError
+from ullage.files.rulefiles import Live
+from ullage.lookup.list_index import EnrolledLists
+from ullage.phrase import Phrase
+from ullage.runtime.allowance import LimitedError
+from ullage.settings import Context
+from ullage.settings.tenants import UnknownTenantError, tenants_here
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(
+    context: Context,
+    store: IncidentStore,
+    accounts: Accounts,
+    registry: CollectorRegistry,
+    hosts: frozenset[str],
+    zone: tzinfo | None = None,
+    hasher: PasswordHasher | None = None,
+) -> PathPrefix:
+    """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
+
+    `hasher` sets what a password's digest costs.
+    """
+    settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
+    lists = EnrolledLists(context.data, context.keys)
+    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
+    lookup.check_keys()
+    tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
+    site = Console(
+        context=context,
+        store=store,
+        lookup=lookup,
+        clock=context.clock,
+        metrics=metrics,
+        registry=registry,
+        pages=templates(zone or shown_in(context)),
+        tenants=tuple(sorted(tenants)),
+        untold=tuple(one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)),
+        trail=trail,
+        duties=duties_of(context, store),
+        background=background,
+        door=Authenticator(
+            accounts,
+            Passwords(hasher),
+            Sessions(settings.idle_minutes * 60, settings.session_hours * 3600, context.clock),
+            context.clock,
+            trail,
+            metrics.logins,
+            settings.oidc.minutes * 60,
+        ),
+        allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
+        held=AssessmentCache(context.clock, len(tenants)),
+        sweeps=Sweeps(context.clock),
+        occasions=Occasions(),
+        shifts=Shifts(context.clock),
+        feed=EventFeed(context.data, store, context.keys, context.clock),
+        screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
+        zone=zone,
+        entries=pages.entries(),
+        sign_on=configured(context, accounts, trail),
+    )
+    app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.site = site
+    app.router.routes.extend(_routes())
+    for kind, answer in _answers(site).items():
+        app.add_exception_handler(kind, answer)
+    reach = Reach.of(context.settings, hosts)
+    guard = Guard(
+        app,
+        reach,
+        metrics.requests,
+        site.door.principal,
+        partial(login.denied, site),
+        require_named(app),
+        middleware.streamed(app),
+        middleware.held(app),
+    )
+    return PathPrefix(InLanguage(guard), reach)
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Every route, those of programs first: they are tried in turn, and programs ask most often.
+
+    A route finds its site in what is asked (`alerts.web.dependencies`), so that they are worked out once, which takes longest
+    of all.
+    """
+    routers = (*api.routers(), *pages.routers(), login.routes(), _operations())
+    return tuple(route for router in routers for route in router.routes)  # included, each would be worked out a second time
+
+
+def _operations() -> APIRouter:
+    """What machines ask for, of the whole site, the style sheet, and the script for keys."""
+    router = APIRouter(include_in_schema=False)
+    style, script = ((resources.files("alerts.web") / "static" / name).read_text("utf-8") for name in ("ullage.css", "desk.js"))
+
+    @router.get("/static/ullage.css", dependencies=[anybody()])
+    def style_sheet() -> Response:
+        return Response(style, media_type="text/css")
+
+    @router.get("/static/desk.js", dependencies=[anybody()])
+    def keys() -> Response:
+        return Response(script, media_type="text/javascript")
+
+    @router.get("/metrics", dependencies=[anybody()])
+    def metrics(request: Request) -> Response:
+        return Response(generate_latest(request.app.state.site.registry), media_type=METRICS_TYPE)
+
+    @router.get("/healthz", dependencies=[anybody()])
+    def alive() -> PlainTextResponse:
+        return PlainTextResponse("alive\n")
+
+    @router.get("/readyz", dependencies=[anybody()])
+    def ready(request: Request) -> PlainTextResponse:
+        request.app.state.site.store.count(KeyCheck, DocumentFilter())
+        return PlainTextResponse("ready\n")
+
+    return router
+
+
+def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
+    """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
+
+    def answer(request: Request, status: int, message: Phrase | Exception, headers: Mapping[str, str] | None = None) -> Response:
+        if request.url.path.startswith("/v1/"):
+            return JSONResponse({"error": str(message)}, status, headers)
+        if request.url.path in ("/metrics", "/healthz", "/readyz"):
+            return PlainTextResponse(f"{message}\n", status)
+        title = Phrase("The action failed")
+        page = site.seen_by(request.state.principal).page("problem.html", status, title=title, message=message)
+        page.headers.update(headers or {})
+        return page
+
+    def ours(request: Request, error: Exception) -> Response:
+        if isinstance(error, LimitedError):
+            return answer(request, 429, error, {"retry-after": str(error.retry_after)})
+        if isinstance(error, ForbiddenError) and request.url.path == "/" and (home := _home(request)):
+            return RedirectResponse(home, 303)
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+        return answer(request, status, UNREACHABLE if status == 503 else error)
+
+    def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        names = sorted({str(part) for fault in error.errors() for part in fault["loc"][1:2]} & _NAMES)
+        return answer(request, 400, Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body")))
+
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        missing = error.status_code == 404
+        return answer(request, error.status_code, Phrase("this page does not exist") if missing else Phrase("not allowed"))
+
+    def unexpected(request: Request, error: Exception) -> Response:
+        log.get("search").error("request_failed", error=type(error).__name__)
+        return answer(request, 500, Phrase("internal error; see the log"))
+
+    return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
+
+
+UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
+
+
+def _home(request: Request) -> str:
+    """The first page in the navigation of whoever asks: not everybody sees incidents; "" for somebody who sees no page."""
+    shown = menu(request.app.state.site.entries, request.state.principal)
+    return shown[0][1][0].path if shown else ""
+
+
+_STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
+_NAMES = frozenset(
+    "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name decision"
+    " handles tags incident outcome handle amount band currency when sighting state stage".split()
+)

@@ -1,0 +1,173 @@
+"""The audit log: searched, and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from alerts.web.dependencies import Console, Text, may
+from alerts.web.templating import FilterField, MenuEntry, StatePage, TableCell, TableSection, Tone
+from ullage.audit import ChainCheck, entries, walk_all
+from ullage.audit.trail import FOLDER
+from ullage.phrase import Phrase
+
+MENU = MenuEntry("/audit", Phrase("Audit log"), "audit.read", "state", 4)
+SHOWN = 100
+DID: Mapping[str, Phrase] = {
+    "account.add": Phrase("account created"),
+    "account.disable": Phrase("account disabled"),
+    "account.enable": Phrase("account enabled"),
+    "account.locked": Phrase("account locked after wrong passwords"),
+    "account.login": Phrase("logged in"),
+    "account.login_of": Phrase("login method changed"),
+    "account.logout": Phrase("logged out"),
+    "account.password": Phrase("password changed"),
+    "account.refused": Phrase("login refused"),
+    "account.roles": Phrase("roles changed"),
+    "account.sessions": Phrase("sessions ended"),
+    "address.reveal": Phrase("original addresses shown"),
+    "bait.stamp": Phrase("honeytoken recorded"),
+    "clock.accepted": Phrase("system clock confirmed"),
+    "coverage.explain": Phrase("gap explained"),
+    "customers.export": Phrase("customer pseudonyms exported"),
+    "data.backup": Phrase("data backed up"),
+    "evidence.keep": Phrase("evidence on hold"),
+    "evidence.let_go": Phrase("evidence hold ended"),
+    "evidence.open": Phrase("evidence opened"),
+    "evidence.pack": Phrase("evidence exported"),
+    "evidence.refused": Phrase("evidence refused"),
+    "file.assess": Phrase("file assessed"),
+    "file.open": Phrase("incident opened from file"),
+    "incident.assigned": Phrase("incident assigned"),
+    "incident.decide": Phrase("incident decided"),
+    "incident.detached": Phrase("sighting split off"),
+    "incident.draft": Phrase("report drafted"),
+    "incident.due": Phrase("due date set"),
+    "incident.duty": Phrase("reporting obligation decided"),
+    "incident.excused": Phrase("marked as false positive"),
+    "incident.export": Phrase("incidents exported"),
+    "incident.hold": Phrase("incident on hold"),
+    "incident.letter": Phrase("takedown letter written"),
+    "incident.linked": Phrase("incidents linked"),
+    "incident.release": Phrase("incident's hold ended"),
+    "incident.reported": Phrase("report recorded as sent"),
+    "incident.takedown": Phrase("takedown recorded"),
+    "incident.telling": Phrase("notification of customers decided"),
+    "incident.unlinked": Phrase("link ended"),
+    "lookup": Phrase("person looked up"),
+    "lookup.limited": Phrase("look-up limit exceeded"),
+    "lookup.seller": Phrase("seller looked up"),
+    "lookup.sweep": Phrase("systematic look-up of numbers detected"),
+    "outcome.report": Phrase("outcome of fraud reported"),
+    "rules.use": Phrase("rules activated"),
+    "subject.erase": Phrase("customer deleted"),
+    "subject.erased": Phrase("customer deletion proved"),
+    "subjects.resolve": Phrase("customer pseudonyms resolved"),
+    "suppression.add": Phrase("suppressed"),
+    "suppression.lift": Phrase("suppression lifted"),
+    "tenant.erase": Phrase("tenant deleted"),
+    "tenant.erased": Phrase("tenant deletion proved"),
+    "token.add": Phrase("token created"),
+    "token.refused": Phrase("token refused"),
+    "token.revoke": Phrase("token revoked"),
+    "watchlist.erase": Phrase("customer deleted from a customer list"),
+    "watchlist.install": Phrase("customer list installed"),
+    "watchlist.load": Phrase("customer list loaded"),
+    "watchlist.rotate-key": Phrase("customer list key rotated"),
+    "watchlist.update": Phrase("customer list updated"),
+}
+"""What an entry's action is called."""
+
+
+def did(action: str) -> TableCell:
+    """What was done, in words where there are some."""
+    return TableCell(DID[action]) if action in DID else TableCell(action, code=True)
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/audit")
+    def shown(
+        site: Annotated[Console, may("audit.read")], actor: Text = "", action: Text = "", words: Text = "", verify: Text = ""
+    ) -> HTMLResponse:
+        found, sections = _found(site, actor.strip(), action.strip(), words.strip()), []
+        verdict: Phrase | None = None
+        tone: Tone = ""
+        if verify:
+            chains = walk_all(site.context.data / FOLDER, site.context.keys)
+            broken = [chain for chain in chains if chain.faults]
+            verdict = (
+                Phrase("The audit log was CHANGED.")
+                if broken
+                else Phrase("All entries are unchanged, and none is missing.")
+                if chains
+                else Phrase("There is no audit log yet: nothing has been changed.")
+            )
+            tone = "bad" if broken else "good" if chains else ""
+            sections += [_chains(chains)] if site.principal.sees_all else []  # its numbers count every tenant's entries
+        heads = (Phrase("When"), Phrase("Who"), Phrase("Action"), Phrase("Target"), Phrase("Tenant"), Phrase("Why"))
+        note = Phrase("newest first; the list itself is not a verification")
+        more = Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
+        empty = Phrase("No matching entries.") if actor or action or words else Phrase("No changes yet.")
+        sections.append(TableSection(MENU.name, heads, found[:SHOWN], empty, note, more=more))
+        fields = (
+            FilterField("actor", Phrase("Who"), actor),
+            FilterField("action", Phrase("Action"), action, DID),
+            FilterField("words", Phrase("Search"), words),
+        )
+        sheet = StatePage(
+            MENU.name,
+            tuple(sections),
+            verdict,
+            tone,
+            fields,
+            "/audit",
+            (("/audit?verify=1", Phrase("Verify log")),),
+        )
+        return site.page("state.html", sheet=sheet)
+
+    return router
+
+
+def _found(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
+    """Entries of tenants that may be seen, the newest first; those of no tenant are for whoever sees all."""
+    fits = [
+        entry
+        for _, entry in entries(site.context.data / FOLDER)
+        if actor in ("", entry.actor)
+        and (entry.action == action if action in DID else entry.action.startswith(action))
+        and (site.principal.sees(entry.tenant) if entry.tenant else site.principal.sees_all)
+        and words.lower() in f"{entry.object} {entry.reason}".lower()
+    ]
+    return [
+        [
+            TableCell(one.at),
+            TableCell(one.actor),
+            did(one.action),
+            TableCell(one.object),
+            TableCell(one.tenant or "–"),
+            TableCell(one.reason or "–"),
+        ]
+        for one in reversed(fits)
+    ]
+
+
+def _chains(chains: Sequence[ChainCheck]) -> TableSection:
+    heads = (Phrase("Chain"), Phrase("State"), Phrase("Entries"), Phrase("Last digest"))
+    rows = [
+        [
+            TableCell(chain.name, code=True),
+            TableCell(Phrase("unchanged"), tone="good")
+            if not chain.faults
+            else TableCell("; ".join(f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]), tone="bad"),
+            TableCell(chain.seq),
+            TableCell(chain.last[:16], code=True),
+        ]
+        for chain in chains
+    ]
+    return TableSection(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing has been changed."))

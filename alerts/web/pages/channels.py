@@ -1,0 +1,134 @@
+"""Channels: who is told by which, whether that arrives, and what was said last; of tenants that whoever asks may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from alerts.records import Notification
+from alerts.store import DocumentFilter
+from alerts.translation import named
+from alerts.web.dependencies import Console, may
+from alerts.web.templating import READER, MenuEntry, StatePage, TableCell, TableSection, Tone
+from ullage.phrase import Phrase
+from ullage.settings.notify import RouteSettings
+
+MENU = MenuEntry("/channels", Phrase("Channels"), "channel.read", "state", 1)
+SHOWN = 50
+OUTCOMES: dict[str, tuple[Phrase, Tone]] = {
+    "pending": (Phrase("waiting"), "unsure"),
+    "sent": (Phrase("sent"), "good"),
+    "failed": (Phrase("given up"), "bad"),
+    "suppressed": (Phrase("suppressed"), ""),
+}
+
+
+def routes() -> APIRouter:
+    """The route of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/channels")
+    def shown(site: Annotated[Console, may("channel.read")]) -> HTMLResponse:
+        routes = _routes_of(site)
+        lines = [_line(site, name) for name in _channels_of(site, routes)]
+        bad = sum(line[2].tone == "bad" for line in lines)
+        verdict = (
+            Phrase("No recipient for any incident: no channel is configured.")
+            if not lines
+            else Phrase("%(bad)s of %(all)s channels fail to deliver.", bad=bad, all=len(lines))
+            if bad
+            else Phrase("No notifications are overdue on %(all)s channels.", all=len(lines))
+        )
+        sheet = StatePage(
+            MENU.name, (_channels(lines), _routes(site, routes), _log(site)), verdict, "bad" if bad or not lines else "good"
+        )
+        return site.page("state.html", sheet=sheet)
+
+    return router
+
+
+def _routes_of(site: Console) -> dict[str, RouteSettings]:
+    """The routes that incidents of tenants take that may be seen."""
+    every = site.context.settings.notify.routes
+    return {name: one for name, one in every.items() if not one.tenants or any(map(site.principal.sees, one.tenants))}
+
+
+def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str]:
+    """The channels that these routes lead to; to whoever sees all tenants those as well that no route leads to."""
+    used = {name for one in routes.values() for name in (*one.channels, *one.escalate_to)}
+    return [name for name in site.context.settings.notify.channels if name in used or site.principal.sees_all]
+
+
+def _line(site: Console, name: str) -> list[TableCell]:
+    """A channel: what it is, whether it arrives by what was sent last, and what waits."""
+
+    def count(outcome: str) -> int:
+        return site.store.count(Notification, DocumentFilter({"channel": (name,), "outcome": (outcome,)}))
+
+    overdue = DocumentFilter({"channel": (name,), "outcome": ("pending",)}, before=site.clock.now())
+    waiting, failed = site.store.count(Notification, overdue), count("failed")
+    last = site.store.search(Notification, DocumentFilter({"channel": (name,), "outcome": ("sent",)}), 1).items
+    state = (
+        TableCell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
+        if waiting
+        else TableCell(Phrase("arrives"), tone="good")
+        if last
+        else TableCell(Phrase("nothing sent yet"), tone="unsure")
+    )
+    sent = (last[0].sent_at or last[0].due) if last else "–"
+    return [
+        TableCell(name, code=True),
+        TableCell(site.context.settings.notify.channels[name].kind),
+        state,
+        TableCell(sent),
+        TableCell(count("sent")),
+        TableCell(failed),
+    ]
+
+
+def _channels(lines: list[list[TableCell]]) -> TableSection:
+    heads = (
+        Phrase("Channel"),
+        Phrase("Kind of channel"),
+        Phrase("State"),
+        Phrase("Last sent"),
+        Phrase("Sent"),
+        Phrase("Given up"),
+    )
+    empty = Phrase("None: ullage.toml has no [notify.channels.…]. See `ullage check`.")
+    return TableSection(MENU.name, heads, lines, empty)
+
+
+def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
+    anything = Phrase("all")
+    rows = [
+        [
+            TableCell(name, code=True),
+            TableCell(", ".join(filter(site.principal.sees, route.tenants)) or anything),
+            TableCell(named(route.severity, "severity", READER.get().language)),
+            TableCell(", ".join(route.channels)),
+            TableCell(", ".join(route.escalate_to) or "–"),
+        ]
+        for name, route in routes.items()
+    ]
+    heads = (Phrase("Route"), Phrase("Tenants"), Phrase("From severity"), Phrase("To channels"), Phrase("Then to"))
+    return TableSection(Phrase("Routes"), heads, rows, Phrase("None: incidents are not sent to any channel."))
+
+
+def _log(site: Console) -> TableSection:
+    found = site.store.search(Notification, DocumentFilter(), SHOWN).items
+    rows = [
+        [
+            TableCell(one.due),
+            TableCell(OUTCOMES[one.outcome][0], tone=OUTCOMES[one.outcome][1]),
+            TableCell(one.channel, code=True),
+            TableCell(one.incident, f"/incidents/{one.incident}" if site.principal.may("incident.read") else ""),
+            TableCell(one.attempts),
+        ]
+        for one in found
+    ]
+    heads = (Phrase("Due"), Phrase("State"), Phrase("Channel"), Phrase("Incident"), Phrase("Attempts"))
+    return TableSection(Phrase("Latest notifications"), heads, rows, Phrase("No notifications yet."))

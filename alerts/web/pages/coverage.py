@@ -1,0 +1,288 @@
+"""Whether we were blind: what was seen of each site, hour by hour, why the rest was not, and the sheet that proves it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup, escape
+
+from alerts.coverage import view
+from alerts.coverage.hours import CoverageHour, CoverageWindow, SiteCoverage
+from alerts.coverage.report import LAST_NIGHT, CoverageReader, local, night, verdict
+from alerts.records.document import QueryError
+from alerts.web.dependencies import Console, Text, may
+from alerts.web.templating import READER, MenuEntry, speaker
+from ullage.display.render import safe
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
+from ullage.records.hours import WHY
+
+NAME, WIDTH, HEIGHT, HEAD, CHARACTERS = 176, 27, 24, 40, 22
+"""Pixels: of the column with names, of a field, of the heads; and characters of a name, of which a wide one counts as two."""
+
+
+class HeatMapCell(NamedTuple):
+    """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in words."""
+
+    kind: str
+    mark: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMapRow:
+    """A row: its name, and a field for every head."""
+
+    name: str
+    fields: tuple[HeatMapCell, ...]
+
+
+def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequence[str], lines: Sequence[HeatMapRow]) -> Markup:
+    """The picture; `days` are names over so many of the heads, in their order."""
+    width, height = NAME + WIDTH * len(heads) + 1, HEAD + HEIGHT * len(lines)
+    parts = [
+        Markup('<svg class="heat" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-labelledby="heat-t heat-d">').format(
+            width, height, width, height
+        ),
+        Markup('<title id="heat-t">{}</title><desc id="heat-d">{}</desc>').format(title, said),
+        *_heads(days, heads),
+    ]
+    drawn = (_line(line, HEAD + HEIGHT * number) for number, line in enumerate(lines))
+    return Markup("").join((*parts, *drawn, Markup("</svg>")))
+
+
+def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Markup]:
+    first = 0
+    for day, hours in days:
+        yield Markup('<text class="day" x="{}" y="14">{}</text>').format(NAME + WIDTH * first + 3, day if hours > 2 else "")
+        first += hours
+    for number, head in enumerate(heads):
+        yield Markup('<text class="head" x="{}" y="32">{}</text>').format(NAME + WIDTH * number + WIDTH // 2, head)
+
+
+def _line(line: HeatMapRow, top: int) -> Markup:
+    """A field is put together as text: there may be tens of thousands."""
+    middle, name = top + HEIGHT // 2 + 4, escape(line.name)
+    parts = [f'<text class="name" x="0" y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>']
+    for number, one in enumerate(line.fields):
+        left, (before, after) = NAME + WIDTH * number, _said(one)
+        parts.append(
+            f'{before}<rect x="{left + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}" rx="3"/>'
+            f'<text x="{left + WIDTH // 2}" y="{middle}">{after}'
+        )
+    return Markup("".join(parts))  # noqa: S704 - what is from outside is escaped
+
+
+@lru_cache(maxsize=1024)
+def _said(field: HeatMapCell) -> tuple[str, str]:
+    """What stands before and behind a field's place; most are alike."""
+    return f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>', f"{escape(field.mark)}</text></g>"
+
+
+def _cut(name: str) -> str:
+    """As much of a name as there is room for.
+
+    >>> _cut("a" * 30), _cut("short")
+    ('aaaaaaaaaaaaaaaaaaaaa…', 'short')
+    """
+    room = CHARACTERS
+    for number, letter in enumerate(name):
+        room -= 1 if letter.isascii() else 2
+        if room < 0:
+            return name[: number - 1] + "…"
+    return name
+
+
+MENU = MenuEntry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
+WINDOWS = {LAST_NIGHT: Phrase("Last night"), "24h": Phrase("24 hours"), "3d": Phrase("3 days"), "7d": Phrase("7 days")}
+STATES = {"off": Phrase("not scheduled"), "open": Phrase("not assessed yet")}
+STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+Reader = Annotated[Console, may("coverage.read")]
+Explainer = Annotated[Console, may("coverage.explain")]
+Typed = Annotated[str, Form(max_length=2_000)]
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/coverage")
+    def shown(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", everything: Text = "") -> HTMLResponse:
+        try:
+            return _page(site, since, until, place, everything=bool(everything))
+        except (ConfigError, QueryError) as error:
+            return _page(
+                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+            )
+
+    @router.get("/coverage/sheet")
+    def sheet(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", save: Text = "") -> Response:
+        ledger = CoverageReader(site.context, site.store)
+        try:
+            seen = ledger.seen(since, until, place)
+        except ConfigError as error:
+            return _page(
+                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+            )
+        text, _ = ledger.sheet(seen, ledger.standings(seen), site.principal.name, READER.get().language)
+        return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
+
+    @router.post("/coverage/explain")
+    def explain(
+        site: Explainer,
+        place: Annotated[list[str], Form()],
+        since: Typed = "",
+        until: Typed = "",
+        reason: Typed = "",
+        window: Typed = LAST_NIGHT,
+    ) -> Response:
+        ledger = CoverageReader(site.context, site.store)
+        whose = () if site.principal.sees_all else site.principal.tenants
+        try:
+            for one in place:
+                ledger.explain(site.trail, since, until, site=one, reason=reason, by=site.principal.name, tenants=whose)
+        except (ConfigError, QueryError) as error:
+            kept = {"since": since, "until": until, "places": place, "reason": reason}
+            return _page(site, window, "", "", refused={"reason": error}, explaining=kept)
+        return RedirectResponse(f"/coverage?{urlencode({'since': window})}#gaps", 303)
+
+    return router
+
+
+def _as_it_is(text: str, save_as: str) -> Response:
+    """The sheet byte for byte: it is signed. Its own style is allowed by its digest."""
+    style = STYLE.search(text)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    headers = {
+        "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'"
+    }
+    if save_as:
+        headers["content-disposition"] = f'attachment; filename="{save_as}"'
+    return Response(text.encode(), media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _page(
+    site: Console,
+    since: str,
+    until: str,
+    place: str,
+    *,
+    everything: bool = False,
+    refused: dict[str, Exception] | None = None,
+    typed: dict[str, str] | None = None,
+    explaining: dict[str, Any] | None = None,
+) -> HTMLResponse:
+    ledger = CoverageReader(site.context, site.store)
+    seen = ledger.seen(since, until, place)
+    sheets, zone = ledger.standings(seen), ledger.zone
+    rows = view.shown(seen, everything)
+    say = speaker()
+    asked = {name: value for name, value in (("since", since), ("until", until), ("place", place)) if value}
+    shown = {
+        "verdict": verdict(seen, sheets),
+        "totals": view.totals(seen),
+        "night": night(site.store, seen.since, seen.until, site.context.clock.now()),
+        "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
+        "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
+        "pictures": [*_pictures(seen, rows, say, ledger)],
+        "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
+        "gaps": [gap_shown(gap, seen, ledger) for gap in reversed(view.together(seen.gaps(), zone))],
+        "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
+        "short_lived": [row for row in seen.rows if row.is_short_lived],
+        "sheets": sheets,
+        "left_out": len(seen.rows) - len(rows),
+        "windows": WINDOWS,
+        "since": since,
+        "typed": typed or {"since": local(seen.since, zone).replace("T", " "), "until": until, "place": place},
+        "explaining": explaining,
+        "from_": local(seen.since, zone).replace("T", " "),
+        "to": local(seen.until, zone).replace("T", " "),
+        "zone": zone.key,
+        "query": urlencode(asked),
+    }
+    faults = {"window": None, "reason": None, **(refused or {})}
+    return site.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
+
+
+def _hours(seen: CoverageWindow) -> list[Any]:
+    return [cell.at for cell in seen.rows[0].cells] if seen.rows else []
+
+
+def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
+    return dict.fromkeys(x for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
+
+
+def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
+    """A gap with what a form needs to explain it: of one site alone, or of all."""
+    whole = gap.sites == ("",)
+    return {
+        "when": view.span(gap.since, gap.until, ledger.zone),
+        "everywhere": whole,
+        "sites": [safe(one) for one in gap.sites if one],
+        "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
+        "why": view.reasons(gap),
+        "explained": gap.explained,
+        "since": local(gap.since, ledger.zone),
+        "until": local(gap.until, ledger.zone),
+        "places": gap.sites,
+    }
+
+
+def _pictures(
+    seen: CoverageWindow, rows: Sequence[SiteCoverage], say: Callable[[object], str], ledger: CoverageReader
+) -> Iterator[Any]:
+    """A map for every 24 hours, the latest first."""
+    hours, field = [cell.at for cell in rows[0].cells] if rows else [], _fields(say)
+    for first in reversed(range(0, len(hours), view.COLUMNS)):
+        some = [at.astimezone(ledger.zone) for at in hours[first : first + view.COLUMNS]]
+        days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
+        lines = [
+            HeatMapRow(safe(row.site), tuple([field(one) for one in row.cells[first : first + view.COLUMNS]])) for row in rows
+        ]
+        if seen.canaries:
+            told = [at in seen.canaries for at in hours[first : first + view.COLUMNS]]
+            told_fields = [
+                HeatMapCell("told" if yes else "off", "✓" if yes else "", say(Phrase("reported in time")) if yes else "")
+                for yes in told
+            ]
+            lines.append(HeatMapRow(say(Phrase("canary posts reported")), tuple(told_fields)))
+        between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
+        title = say(Phrase("Hourly coverage of each site, %(between)s", between=between))
+        yield heat_map(title, say(Phrase("The gaps are listed below.")), days, [f"{at:%H}" for at in some], lines)
+
+
+def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
+    """Makes fields of hours; what is alike but for the hour is put into words once."""
+    known = dict[tuple[object, ...], HeatMapCell]()
+
+    def field(cell: CoverageHour) -> HeatMapCell:
+        alike = (cell.state, cell.posts, cell.explained, *cell.why.items())
+        found = known.get(alike)
+        if found is None:
+            found = known[alike] = _field(cell, say)
+        return found
+
+    return field
+
+
+def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
+    letter = next(iter(cell.why), "").replace(".", "×")
+    if cell.state in {"blind", "partly"}:
+        why = say(tuple(WHY[one] for one in cell.why))
+        said = say(Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
+        mark = letter if cell.state == "blind" or letter != "×" else "~"
+        return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
+    mark = {"seen": str(cell.posts) if cell.posts < view.MANY else f">{view.MANY - 1}", "off": "", "open": "…"}[cell.state]
+    words = Phrase("covered, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
+    return HeatMapCell(cell.state, mark, say(words))

@@ -1,0 +1,266 @@
+"""The handover of a shift, with the last month as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup, escape
+
+from alerts.cases.actions import moment_past
+from alerts.cases.queue import Handover, HandoverPart, IncidentQueue, handover
+from alerts.coverage import view
+from alerts.coverage.report import CoverageReader, local, verdict
+from alerts.deadlines.schedule import Work
+from alerts.records import SEVERITIES
+from alerts.records.document import QueryError
+from alerts.store.queries import NO_SCENARIO, Recent, days_of, recent, seen_on
+from alerts.translation import named
+from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.pages.coverage import gap_shown
+from alerts.web.templating import READER, MenuEntry, speaker
+from ullage.phrase import Phrase
+from ullage.settings.tenants import UnknownTenantError
+from ullage.verdict import own_rules
+
+CHART_WIDTH, ROW, THICK, ROOM = 340, 42, 12, 62
+"""Pixels: of the picture, of a row, of a bar, and of the number at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row: its name, how much, and that in words."""
+
+    name: str
+    amount: int
+    said: str
+
+
+def scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
+    """The picture; a name stands above its bar, so that it fits a phone."""
+    most, height = max((bar.amount for bar in bars), default=0), ROW * len(bars)
+    head = Markup(
+        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-labelledby="scen-t scen-d">'
+        '<title id="scen-t">{2}</title><desc id="scen-d">{3}</desc>'
+    ).format(CHART_WIDTH, height, title, said)
+    return Markup("").join((head, *(_row(bar, ROW * number, most) for number, bar in enumerate(bars)), Markup("</svg>")))
+
+
+def _row(bar: Bar, top: int, most: int) -> Markup:
+    long = max(1.0, (CHART_WIDTH - ROOM) * bar.amount / most) if bar.amount else 0.0
+    return Markup(
+        '<g><title>{}</title><text class="name" x="0" y="{}">{}</text>'
+        '<rect class="exposed" x="0" y="{}" width="{:.1f}" height="{}" rx="2"/>'
+        '<text class="name" x="{:.1f}" y="{}">{:,}</text></g>'
+    ).format(bar.said, top + 15, bar.name, top + 22, long, THICK, long + 6, top + 33, bar.amount)
+
+
+LEFT, DAY_WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 34, 92, 34, 30, 20
+"""Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the bars of sightings, dates."""
+FULL = 100
+"""Of so many incidents a day's number is wider than its bar."""
+DATED = 5
+"""A date stands under every so many days, counted from the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day: what stands below it, incidents by severity with the gravest first, sightings, and all of it in words."""
+
+    name: str
+    incidents: Mapping[str, int]
+    sightings: int
+    said: str
+
+
+def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day]) -> Markup:
+    """The picture; `names` are those of both rows of bars."""
+    width, height = LEFT * 2 + DAY_WIDTH * len(days), TOP + TALL + GAP + SHORT + FOOT
+    most = max((sum(day.incidents.values()) for day in days), default=0)
+    most_seen = max((day.sightings for day in days), default=0)
+    head = Markup(
+        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-labelledby="time-t time-d">'
+        '<title id="time-t">{2}</title><desc id="time-d">{3}</desc>'
+        '<text class="name" x="{4}" y="11">{5}</text><text class="name" x="{4}" y="{6}">{7}</text>'
+    ).format(width, height, title, said, LEFT, names[0], TOP + TALL + 17, names[1])
+    numbered = _numbered([sum(day.incidents.values()) for day in days])
+    drawn = [_day(day, number, most, most_seen, number in numbered) for number, day in enumerate(days)]
+    feet = [_line(width, TOP + TALL), _line(width, TOP + TALL + GAP + SHORT)]
+    dates = [
+        Markup('<text x="{}" y="{}">{}</text>').format(_middle(number), height - 5, day.name)
+        for number, day in enumerate(days)
+        if (len(days) - 1 - number) % DATED == 0
+    ]
+    return Markup("").join((head, *drawn, *feet, *dates, Markup("</svg>")))
+
+
+def _numbered(totals: Sequence[int]) -> set[int]:
+    """The days over which a number stands: all where two digits do, else the one of most, and the last if it is not beside it."""
+    there = [number for number, total in enumerate(totals) if total]
+    if max(totals, default=0) < FULL or not there:
+        return set(there)
+    most, last = totals.index(max(totals)), there[-1]
+    return {most, last} if last - most > 1 else {most}
+
+
+def _day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
+    """Its bars; the ground behind them takes the pointer, so that a day without any says so as well."""
+    tall = TOP + TALL + GAP + SHORT
+    ground = f'<rect class="ground" x="{LEFT + DAY_WIDTH * number}" y="0" width="{DAY_WIDTH}" height="{tall}"/>'
+    bars = "".join((*_stack(day, number, most, is_numbered), *_seen(day, number, most_seen)))
+    return Markup(f"<g><title>{escape(day.said)}</title>{ground}{bars}</g>")  # noqa: S704 - what is from outside is escaped
+
+
+def _stack(day: Day, number: int, most: int, is_numbered: bool) -> Iterator[str]:
+    foot = float(TOP + TALL)
+    for severity, count in day.incidents.items():
+        if count:
+            tall = TALL * count / most
+            foot -= tall
+            yield _day_bar(severity, number, foot, tall)
+    if is_numbered:
+        yield f'<text x="{_middle(number)}" y="{foot - 4:.1f}">{sum(day.incidents.values())}</text>'
+
+
+def _seen(day: Day, number: int, most: int) -> Iterator[str]:
+    if day.sightings:
+        tall = SHORT * day.sightings / most
+        yield _day_bar("sightings", number, TOP + TALL + GAP + SHORT - tall, tall)
+
+
+def _day_bar(kind: str, number: int, top: float, tall: float) -> str:
+    """At least a pixel: what is there is seen."""
+    place = f'x="{LEFT + DAY_WIDTH * number + 2}" y="{top:.1f}" width="{DAY_WIDTH - 4}" height="{max(1.0, tall):.1f}"'
+    return f'<rect class="{escape(kind)}" {place}/>'
+
+
+def _line(width: int, y: int) -> Markup:
+    return Markup('<line x1="0" y1="{0}" x2="{1}" y2="{0}"/>').format(y, width)
+
+
+def _middle(number: int) -> int:
+    return LEFT + DAY_WIDTH * number + DAY_WIDTH // 2
+
+
+GRAVEST_FIRST = tuple(reversed(SEVERITIES))
+SCENARIOS_SHOWN = 6
+"""Scenarios; what is beyond stands in the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """Both pictures, and what they show as text; `scenarios` is "" where nobody is exposed."""
+
+    days: tuple[Day, ...]
+    severities: tuple[str, ...]
+    """Those that there are, the gravest first."""
+    timeline: Markup
+    scenarios: Markup
+
+
+def month(site: Console, tenant: str = "") -> Month:
+    """Of one tenant or of all that may be seen, without what was called a false positive."""
+    say = speaker()
+    found = recent(site.store, site.clock.now(), site.zone or UTC, tenant)
+    days = tuple(_days(site, found, tenant, say))
+    severities = tuple(one for one in GRAVEST_FIRST if any(day.incidents[one] for day in days))
+    title, said = say(Phrase("Incidents and sightings of 30 days")), say(Phrase("The same data is in the table below."))
+    names = say(Phrase("Incidents opened, by severity")), say(Phrase("Sightings"))
+    bars = [*_bars(found, say)]
+    who = say(Phrase("Affected customers in 30 days, by scenario")), say(Phrase("A customer in two incidents is counted twice."))
+    return Month(days, severities, timeline(title, said, names, days), scenarios(*who, bars) if bars else Markup(""))
+
+
+def _days(site: Console, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
+    language = READER.get().language
+    days = days_of(site.clock.now(), site.zone or UTC)
+    for day, seen in zip(days, seen_on(site.store, days, site.zone or UTC, tenant), strict=True):
+        counts: dict[str, int] = {severity: found.opened[day, severity] for severity in GRAVEST_FIRST}
+        both = say(Phrase("%(incidents)s incidents, %(sightings)s sightings", incidents=sum(counts.values()), sightings=seen))
+        apart = ", ".join(f"{count} {named(severity, 'severity', language)}" for severity, count in counts.items() if count)
+        yield Day(f"{day:%m-%d}", counts, seen, f"{day:%Y-%m-%d}: {both}{f' ({apart})' if apart else ''}")
+
+
+def _bars(found: Recent, say: Callable[[object], str]) -> Iterator[Bar]:
+    amounts = dict[str, int]()
+    for (_, scenario, _), customers in found.customers.items():
+        amounts[scenario] = amounts.get(scenario, 0) + customers
+    ranked = sorted(((amount, name) for name, amount in amounts.items() if amount), key=lambda pair: (-pair[0], pair[1]))
+    titles = _titles(say)
+    for amount, scenario in ranked[: SCENARIOS_SHOWN - 1] if len(ranked) > SCENARIOS_SHOWN else ranked:
+        yield _bar(titles.get(scenario, scenario), amount, say)
+    if len(ranked) > SCENARIOS_SHOWN:
+        yield _bar(say(Phrase("All others")), _sum(ranked[SCENARIOS_SHOWN - 1 :]), say)
+
+
+def _sum(ranked: Iterable[tuple[int, str]]) -> int:
+    return sum(amount for amount, _ in ranked)
+
+
+def _bar(name: str, amount: int, say: Callable[[object], str]) -> Bar:
+    return Bar(name, amount, say(Phrase("%(scenario)s: %(customers)s customers", scenario=name, customers=format(amount, ","))))
+
+
+def _titles(say: Callable[[object], str]) -> Mapping[str, str]:
+    is_chinese = READER.get().language == "zh"
+    own = {one.id: one.title_zh if is_chinese else one.title for one in own_rules().scenario}
+    return {**own, NO_SCENARIO: say(Phrase("No known scenario"))}
+
+
+MENU = MenuEntry("/handover", Phrase("Handover"), "incident.read coverage.read", "work", 2)
+INCIDENTS_SHOWN = 5
+"""Incidents of a part; the queue has all."""
+
+
+def routes() -> APIRouter:
+    """The route of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/handover", dependencies=[may("coverage.read")])
+    def shown(site: Annotated[Console, may("incident.read")], since: Text = "", tenant: Text = "") -> HTMLResponse:
+        typed = {"since": since, "tenant": tenant}
+        try:
+            site.known(tenant)
+            zone, now = ZoneInfo(site.duties.tenant(tenant).zone), site.clock.now()
+            return _page(site, typed, tenant, moment_past(since, zone, now) if since else None)
+        except (QueryError, UnknownTenantError) as error:
+            return _page(site, typed, "", None, refused=error)
+
+    return router
+
+
+def _page(
+    site: Console, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
+) -> HTMLResponse:
+    settings, ledger = site.context.settings, CoverageReader(site.context, site.store)
+    queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
+    found = handover(queue, settings.coverage.gap_minutes, tenant, since, INCIDENTS_SHOWN)
+    gaps = view.together(found.blind.gaps(), ledger.zone)
+    return site.page(
+        "handover.html",
+        400 if refused else 200,
+        found=found,
+        parts_shown=[*_parts(found, tenant)],
+        verdict=verdict(found.blind, ()),
+        unexplained=len(found.blind.unexplained()),
+        gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],
+        coverage_query=urlencode({"since": local(found.since, ledger.zone)}),
+        month=month(site, tenant),
+        typed=repeatable(typed),
+        refused=refused,
+    )
+
+
+def _parts(found: Handover, tenant: str) -> Iterator[tuple[Phrase, HandoverPart, str]]:
+    """Each part with its title and its place in the queue."""
+    new = {"tab": "all", "since": found.since.isoformat(timespec="seconds")}
+    places = (new, {"status": "open"}, {"tab": "due"}, {"tab": "unassigned"})
+    for (title, part), place in zip(found.parts().items(), places, strict=True):
+        query = urlencode({**place, "flat": "1", **({"tenant": tenant} if tenant else {})})
+        yield title, part, f"/?{query}"

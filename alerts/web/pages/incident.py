@@ -1,0 +1,244 @@
+"""One incident: what it is, what to do next, and everything that can be done with it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
+from alerts.cases.decisions import TOKEN_BYTES, tally
+from alerts.cases.evidence import addresses
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, handles, whole
+from alerts.cases.incident_view import history
+from alerts.cases.report import ReportLanguage, page
+from alerts.cases.report_files import LANGUAGES, case_of, letter, rendered
+from alerts.cases.report_files import ReportForm as Written
+from alerts.cases.suppressions import suppressed
+from alerts.deadlines import regimes_of
+from alerts.deadlines.outstanding import Duty
+from alerts.deadlines.render import clock_words, reported
+from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
+from alerts.records import Incident
+from alerts.records.document import QueryError
+from alerts.web.dependencies import Console, Text, carry_out, cases_of, may, repeatable
+from ullage.errors import ConfigError
+from ullage.phrase import Phrase
+
+DECISIONS: Mapping[str, Phrase] = {
+    "confirmed": Phrase("Confirm as our leak"),
+    "resolved": Phrase("Resolve"),
+    "note": Phrase("Note only"),
+    "telling_approved": Phrase("DPO: customers may be notified"),
+    "telling_withdrawn": Phrase("DPO: customers may no longer be notified"),
+}
+AT: Mapping[str, str] = {
+    "assigned": "to",
+    "due": "due",
+    "excused": "reason",
+    "takedown": "state",
+    "linked": "other",
+    "detached": "sighting",
+}
+"""The field at which a form is refused, unless the error speaks of another."""
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+GONE = Phrase("This incident does not exist; it may have passed its retention.")
+Typed = Annotated[str, Form(max_length=5_000)]
+Reader = Annotated[Console, may("incident.read")]
+Decider = Annotated[Console, may("incident.decide")]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForm:
+    """A form that was refused: why, at which field, and what was typed."""
+
+    refused: Exception | None = None
+    at: str = ""
+    typed: Mapping[str, str] = field(default_factory=lambda: {"status": "", "note": ""})
+
+    def value(self, status: str, name: str, default: str = "") -> str:
+        """What was typed in a field of the form of `status`; `default` where that form was not sent."""
+        return self.typed.get(name, default) if self.typed.get("status") == status else default
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/incidents/{id_}")
+    def incident(site: Reader, id_: str, after: Text = "", kind: Text = "") -> HTMLResponse:
+        return _page(site, id_, after=after, kind=kind)
+
+    @router.post("/incidents/{id_}/decisions")
+    def decide(  # noqa: PLR0917  the fields of the page's forms
+        site: Decider,
+        id_: str,
+        status: Typed = "",
+        note: Typed = "",
+        token: Typed = "",
+        to: Typed = "",
+        due: Typed = "",
+        reason: Typed = "",
+        days: Typed = "",
+        state: Typed = "",
+        other: Typed = "",
+        sighting: Typed = "",
+    ) -> Response:
+        typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
+        typed |= {"state": state, "other": other, "sighting": sighting}
+        if site.store.get(Incident, id_) is None:
+            return site.missing(GONE)
+        try:
+            carry_out(site, id_, typed, site.actor())
+        except QueryError as error:
+            return _page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
+        return RedirectResponse(f"/incidents/{id_}#history", 303)
+
+    _files(router)
+    _takedown(router)
+    return router
+
+
+def _files(router: APIRouter) -> None:
+    """What can be taken along: each is in the audit log before it leaves."""
+
+    @router.post("/incidents/{id_}/report")
+    def report(site: Annotated[Console, may("incident.export")], id_: str, lang: Typed = "") -> Response:
+        if site.store.get(Incident, id_) is None or lang not in {"", *ReportLanguage}:
+            return site.missing(GONE)
+        case = case_of(site.context, site.store, id_)
+        lang = lang or case.tenant.language
+        drafted = page(case, ReportLanguage(lang))
+        what = f"incident {id_}: notification draft, docx, {lang}"
+        site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
+        return _file(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
+
+    @router.post("/incidents/{id_}/customers.csv")
+    def customers(site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = "") -> Response:
+        found = site.store.get(Incident, id_)
+        if found is None:
+            return site.missing(GONE)
+        text, count = handles(site.store, found, kind)
+        what = f"incident {id_}: {count} handles"
+        site.trail.append("customers.export", what, actor=site.actor(), tenant=found.tenant)
+        return _file(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
+
+
+def _takedown(router: APIRouter) -> None:
+    """What a takedown takes: its letter, and the addresses."""
+
+    @router.post("/incidents/{id_}/letter")
+    def takedown_letter(site: Decider, id_: str, lang: Typed = "") -> Response:
+        found = site.store.get(Incident, id_)
+        if found is None or lang not in {"", *LANGUAGES}:
+            return site.missing(GONE)
+        tenant = site.duties.tenant(found.tenant)
+        language = next((one for one in LANGUAGES if one == lang), tenant.language)
+        try:
+            text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
+        except ConfigError as error:
+            return _page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
+        site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
+        return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
+
+    @router.post("/incidents/{id_}/addresses")
+    def reveal(site: Annotated[Console, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
+        typed = {"status": "reveal", "case": case, "reason": reason}
+        if site.store.get(Incident, id_) is None:
+            return site.missing(GONE)
+        try:
+            if not case.strip() or not reason.strip():
+                raise QueryError("a case number and a reason are required; both are recorded in the audit log")
+            shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
+        except (QueryError, ConfigError) as error:
+            return _page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
+        return _page(site, id_, revealed=shown)
+
+
+def _file(content: bytes, media: str, name: str) -> Response:
+    return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _token() -> str:
+    """One a form: what is sent twice under it is done once."""
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def _field(status: str, error: QueryError) -> str:
+    """The field that an error is about."""
+    said = str(error)
+    about = {"note": "note", "date": "due", "days": "days"}
+    return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
+
+
+def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
+    """What may be decided of the regimes of an incident's tenant, by the value of the form."""
+    asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
+    for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
+        if regime.id in asking:
+            found[f"waived {regime.id}"] = Phrase("%(rule)s requires no report here", rule=Phrase(regime.title))
+        else:
+            found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
+    return found
+
+
+def _page(
+    site: Console,
+    id_: str,
+    sent: RefusedForm | None = None,
+    *,
+    after: str = "",
+    kind: str = "",
+    revealed: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """One incident; its customers are those behind the mark `after`, of one `kind` if that is asked for."""
+    found, sent = whole(site.store, id_, after="" if kind else after), sent or RefusedForm()
+    if found is None:
+        return site.missing(GONE)
+    incident, now = found.incident, site.clock.now()
+    cases, zone = cases_of(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
+    owed = cases.owed(incident)
+    people = customers_of(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
+    item = item_of(incident, owed)
+    starts = cases.would_start(incident, owed) if owed.status == "open" else ()
+    shown: dict[str, Any] = {
+        "found": found,
+        "incident": incident,
+        "standing": owed.status,
+        "item": item,
+        "people": people.items if people else found.exposures,
+        "more": people.after if people else found.more,
+        "kind": kind,
+        "after": after,
+        "now": now,
+        "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
+        "running": [reported(named(duty)) for duty in owed.running],
+        "starts": [reported(named(duty)) for duty in starts],
+        "decide": owed.decide.words(now, zone) if owed.decide else None,
+        "rulings": _rulings(site, incident, owed.duties),
+        "silence": suppressed(site.duties, [incident]).get(id_),
+        "history": history(site.store, incident, found.decisions),
+        "assignee": assignee_of(owed.decisions),
+        "task": task_of(owed.decisions),
+        "takedown": takedown_of(owed.decisions),
+        "presence": presence_of(incident, zone),
+        "fraud": tally(site.store, incident),
+        "links": links_of(incident, owed.decisions),
+        "revealed": revealed or {},
+        "sent": sent,
+    }
+    status = 400 if sent.refused else 200
+    lists: dict[str, Any] = {
+        "decisions": DECISIONS,
+        "reasons": REASONS,
+        "states": STATES,
+        "takedowns": TAKEDOWN,
+        "languages_of": LANGUAGES,
+        "sent_in": site.duties.tenant(incident.tenant).language,
+    }
+    return site.page("incident.html", status, **shown, **lists, most_days=MOST_DAYS, usual_days=USUAL_DAYS, token=_token)

@@ -1,0 +1,205 @@
+"""The queue: rows one line high, tabs, filters that stay, and what can be done with several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse
+
+from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused
+from alerts.cases.incident_list import history, tokens_of
+from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
+from alerts.cases.suppressions import suppressed
+from alerts.coverage import looked
+from alerts.deadlines.schedule import Work
+from alerts.records import SEVERITIES, STATUSES
+from alerts.records.document import QueryError
+from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.templating import MenuEntry
+from ullage.phrase import Phrase
+from ullage.settings.tenants import UnknownTenantError
+from ullage.verdict import own_rules
+
+PAGE = 50
+MOST_AT_ONCE = 200
+BULK: Mapping[str, tuple[Phrase, str]] = {
+    "acknowledged": (Phrase("Acknowledge"), "incident.decide"),
+    "assigned": (Phrase("Assign"), "incident.assign"),
+    "resolved": (Phrase("Resolve"), "incident.close"),
+    "false_positive": (Phrase("False positive"), "incident.close"),
+}
+"""What can be done with several at once, as it is called, and the permission that it needs."""
+TYPED: Mapping[str, Any] = {"act": "acknowledged", "to": "", "due": "", "reason": "", "days": USUAL_DAYS, "note": "", "ids": ()}
+Typed = Annotated[str, Form(max_length=2_000)]
+Reader = Annotated[Console, may("incident.read")]
+MENU = MenuEntry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
+
+
+@dataclass(frozen=True, slots=True)
+class QueueForm:
+    """What the address asks for, as it was typed."""
+
+    tab: Text = "open"
+    order: Text = "burns"
+    tenant: Text = ""
+    severity: Text = ""
+    status: Text = ""
+    origin: Text = ""
+    scenario: Text = ""
+    place: Text = ""
+    kind: Text = ""
+    assignee: Text = ""
+    q: Text = ""
+    seller: Text = ""
+    since: Text = ""
+    until: Text = ""
+    flat: Text = ""
+
+    def view(self, site: Console) -> QueueFilter:
+        """The same as a view of the queue; QueryError says what cannot be asked."""
+        since, until = (self._moment(site, one) if one else None for one in (self.since, self.until))
+        named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.place, self.kind, self.assignee)
+        return QueueFilter(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
+
+    def _moment(self, site: Console, typed: str) -> datetime:
+        site.known(self.tenant)
+        return moment_past(typed, ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now())
+
+    def query(self, **changes: str) -> str:
+        """The address's query with some of it changed; what is as by default is left out."""
+        asked = {name: getattr(self, name) for name in self.__slots__} | changes
+        set_ones = {name: value for name, value in asked.items() if value != getattr(PLAIN, name, "")}
+        return f"?{urlencode(set_ones)}" if set_ones else ""
+
+    def exported(self) -> str:
+        """The query of an export of what is filtered; it knows fewer filters than the queue."""
+        known = {"tenant": self.tenant, "severity": self.severity, "status": self.status, "place": self.place, "kind": self.kind}
+        set_ones = {name: value for name, value in {**known, "q": self.q, "seller": self.seller}.items() if value}
+        return f"?{urlencode(set_ones)}" if set_ones else ""
+
+    def turned(self, order: str) -> str:
+        """The query that orders by `order`, turned round where it does so already."""
+        return self.query(order=f"-{order}" if self.order == order else order)
+
+
+PLAIN = QueueForm()
+
+
+def routes() -> APIRouter:
+    """The routes of this page."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def incidents(site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = "") -> HTMLResponse:
+        return queue_page(site, asked, after)
+
+    @router.post("/incidents/bulk")
+    def bulk(  # noqa: PLR0917  the fields of a form
+        site: Annotated[Console, may("incident.decide")],
+        asked: Annotated[QueueForm, Depends()],
+        ids: Annotated[Sequence[str], Form(alias="id")] = (),
+        act: Typed = "",
+        to: Typed = "",
+        due: Typed = "",
+        reason: Typed = "",
+        days: Annotated[int, Form()] = USUAL_DAYS,
+        note: Typed = "",
+    ) -> HTMLResponse:
+        typed = {"act": act, "to": to, "due": due, "reason": reason, "days": days, "note": note, "ids": tuple(ids)}
+        try:
+            said = _done(site, typed)
+        except QueryError as error:
+            return queue_page(site, asked, done=Done((), error, repeatable(typed)))
+        left = {**repeatable(typed), "ids": tuple(one.incident for one in refused(said))}
+        return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
+
+    return router
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a form for several: what was done, what was refused as a whole, and what was typed."""
+
+    said: tuple[ActionResult, ...] = ()
+    refused: str | Exception = ""
+    typed: Mapping[str, Any] = field(default_factory=lambda: TYPED)
+
+
+def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
+    """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it is not allowed."""
+    act, ids = typed["act"], typed["ids"]
+    if act not in BULK:
+        raise QueryError("choose an action")
+    if not 0 < len(ids) <= MOST_AT_ONCE:
+        raise QueryError(Phrase("select 1 to %(most)s incidents", most=MOST_AT_ONCE))
+    site.principal.require(BULK[act][1])
+    cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
+    if act == "assigned":
+        to = by if typed["to"].strip() in ("", "me") else typed["to"]
+        return cases.several(ids, lambda id_: cases.assign(id_, to, by=by, due=typed["due"], note=note))
+    if act == "acknowledged":
+        return cases.several(ids, lambda id_: cases.acknowledge(id_, by=by, note=note))
+    closed: Callable[[str], ActionResult] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments
+        id_, act, by=by, note=note, reason=typed["reason"], days=typed["days"]
+    )
+    return cases.several(ids, closed)
+
+
+def queue_page(
+    site: Console,
+    asked: QueueForm,
+    after: str = "",
+    refused_: str | Exception | Phrase = "",
+    *,
+    done: Done | None = None,
+    status: int = 400,
+) -> HTMLResponse:
+    """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
+    queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
+    found, view = QueuePage(()), QueueFilter()
+    try:
+        if not refused_:
+            view = asked.view(site)
+            queue.check(view)  # what cannot be asked is said first
+            site.known(view.tenant)
+            found = queue.page(view, PAGE, after)
+    except (QueryError, UnknownTenantError) as error:
+        refused_, asked = error, replace(QueueForm(), tab=asked.tab if asked.tab in TABS else "open")
+        view = QueueFilter(tab=asked.tab)
+    now, done = site.clock.now(), done or Done()
+    return site.page(
+        "incidents.html",
+        status if refused_ or done.refused else 200,
+        rows=found.rows,
+        asked=asked,
+        view=view,
+        counts=queue.counts(replace(view, seller="")),
+        by_severity=queue.open_by_severity(view),
+        silent=suppressed(site.duties, [row.incident for row in found.rows]),
+        seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
+        refused=refused_,
+        done=done,
+        now=now,
+        shift=queue.shift if asked.tab == "new" else None,
+        after=after,
+        following=asked.query(after=found.after) if found.after else "",
+        behind=looked(site.store, now),
+        empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(QueueFilter(tab="all")),
+        choices={"severity": SEVERITIES, "status": STATUSES, "origin": ORIGINS, "scenario": _scenarios()},
+        orders=ORDERS,
+        tabs=TABS,
+        reasons=REASONS,
+        most_days=MOST_DAYS,
+        acts={act: called for act, (called, permission) in BULK.items() if site.principal.may(permission)},
+    )
+
+
+def _scenarios() -> dict[str, tuple[str, str]]:
+    """Scenarios that can be asked for, by id: their titles in English and Chinese."""
+    return {scenario.id: (scenario.title, scenario.title_zh) for scenario in own_rules().scenario}
