@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ullage.errors import ConfigError, UnavailableError
-from ullage.files.parsing import read_json
+from ullage.files.validation import read_json
 from ullage.settings import LOOPBACK
 
 

@@ -1,4 +1,4 @@
-"""Every metric of this stage, in a registry that is passed in. Labels come from site files and closed sets alone.
+"""Metrics of the crawl and of the intake.
 
 Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system bears some thousands of series
 from a process, and a crawl may have ten thousand sites. The others share the label `other`. The states of sites stand in
@@ -130,3 +130,23 @@ class CrawlMetrics:
             metric.remove(site)
         for metrics in (self.site_pages, self._session_ends):
             metrics.remove_by_labels({"site": site})
+
+
+STATUSES = ("2xx", "4xx", "429", "5xx")
+
+
+class IntakeMetrics:
+    """Whether collectors get rid of what they have."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self.loop = LoopMetrics(registry, clock, (BUS,))
+        self.requests = Counter("ullage_intake_requests_total", "Requests by status.", ["status"], registry=registry)
+        self.captures = Counter("ullage_intake_captures_total", "Captured posts stored on the bus.", registry=registry)
+        self.refused = Counter("ullage_intake_refused_lines_total", "Invalid posts.", registry=registry)
+        self.waiting = Gauge("ullage_intake_waiting_bytes", "Size of requests waiting for the bus.", registry=registry)
+        for status in STATUSES:
+            self.requests.labels(status)
+
+    def answered(self, status: int) -> None:
+        """A request was answered so."""
+        self.requests.labels("429" if status == 429 else f"{status // 100}xx").inc()

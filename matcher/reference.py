@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ullage.identifiers import Candidate, Kind, claims, iban, kinds, masked_value, phone, resident_id, without_glued_words
-from ullage.lookup.written_forms import FORM_OF_LENGTH
+from ullage.lookup.values import FORM_OF_LENGTH
 
 DIGEST = "digest"
 HEX = re.compile(

@@ -13,11 +13,10 @@ from rich.table import Table
 from ullage import erasure
 from ullage.audit import AuditEntry, ChainCheck, entries, walk_all
 from ullage.audit.trail import FOLDER
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import AsJson, cell, print_list, print_row, table
-from ullage.errors import ConfigError, RecordError
-from ullage.exits import Exit
-from ullage.security import keys, signed_sheet
+from ullage.errors import ConfigError, Exit, RecordError
+from ullage.security import keys, signing
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
@@ -67,7 +66,7 @@ def _verify_file(context: Context, file: Path) -> None:
         typer.echo(erasure.verified(context, file))
         return
     try:
-        signer = signed_sheet.verified(text, keys.verifier(context.keys, signed_sheet.TOPIC))
+        signer = signing.verified(text, keys.verifier(context.keys, signing.TOPIC))
     except RecordError as error:
         typer.echo(f"{file}: {UNSIGNED.get(error.reason, 'was changed: it is not what was signed')}", err=True)
         raise typer.Exit(Exit.FAILED) from None

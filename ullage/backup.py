@@ -28,9 +28,8 @@ from ullage.audit import current_user
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import OF_A_DISK, disk_errors, sync_folder, write_new
+from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, sync_folder, turn, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
-from ullage.files.lock import hold, turn
 from ullage.running_time import FOLDER as CLOCK
 from ullage.runtime.dead_letters import REPLAY_GROUP
 from ullage.settings import Context

@@ -1,6 +1,6 @@
 """The command line. Each command is imported when it is asked for, because importing all stages takes seconds.
 
-Exit codes are those of `ullage.exits`. Every error is one line: what, where, what to do.
+Exit codes are those of `ullage.errors`. Every error is one line: what, where, what to do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from ullage import __version__, exits
-from ullage.errors import ConfigError, UllageError, faults_of
-from ullage.exits import Exit
+from ullage import __version__, errors
+from ullage.errors import ConfigError, Exit, UllageError, faults_of
 from ullage.files import output
 
 GROUP = "ullage.commands"
@@ -92,7 +91,7 @@ A test compares them with pyproject.toml and with what is imported."""
 OF_SEARCH = ("user", "token")
 """Commands beside `search` that need what it needs."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
-"""As `ullage.runtime.role` calls it, which is imported only where it is set."""
+"""As `ullage.runtime.service` calls it, which is imported only where it is set."""
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -174,7 +173,7 @@ def _not_installed(extra: str) -> str:
 
 def _with_exit_codes(path: str, command: Any) -> Any:
     """The command, and what is under it, with its exit codes at the end of its help."""
-    command.epilog = exits.table_of(path) or None
+    command.epilog = errors.table_of(path) or None
     for name, nested in getattr(command, "commands", {}).items():
         _with_exit_codes(f"{path} {name}", nested)
     return command
@@ -202,7 +201,7 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=exits.table())
+app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=errors.table())
 
 
 @app.callback(invoke_without_command=True)
@@ -247,9 +246,9 @@ def main() -> None:
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
         if SUPERVISOR in os.environ:
-            from ullage.runtime import role  # noqa: PLC0415  only where a supervisor started this
+            from ullage.runtime import service  # noqa: PLC0415  only where a supervisor started this
 
-            role.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
+            service.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
         code = typer.main.get_command(app)(standalone_mode=False)  # app() would put typer's own hook in the place of ours
         if code == INTERRUPTED:
             raise KeyboardInterrupt

@@ -18,10 +18,9 @@ from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.display.screen import AsJson, print_marked
 from ullage.erasure import erase
-from ullage.errors import ConfigError, FaultsError, faults_of
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit, FaultsError, faults_of
 from ullage.files import output
-from ullage.runtime import dead_letters, readiness, role, supervisor
+from ullage.runtime import dead_letters, service, supervisor
 from ullage.runtime.stages import registered
 from ullage.security import keys
 from ullage.settings import Context
@@ -50,14 +49,14 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     """Run all services on one machine: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
-    role.no_core_dumps()
+    service.no_core_dumps()
     configured = partial(_configured, _more_roles(ctx.obj))
     if once:
         if endless := configured():
             typer.echo(f"not started with --once, for they never end: {', '.join(endless)}", err=True)
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
-    role.stop_on_signals(stop)
+    service.stop_on_signals(stop)
     with output.guarded():
         raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
 
@@ -81,8 +80,8 @@ def status(
     setup.require(ctx.obj)
     ready = True
     for words in [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
-        said = readiness.of(ctx.obj.settings, words)
-        ready = ready and said == readiness.READY
+        said = service.of(ctx.obj.settings, words)
+        ready = ready and said == service.READY
         typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")
     raise typer.Exit(Exit.DONE if ready else Exit.FAILED)
 

@@ -5,7 +5,7 @@ settings) is looked at here. A part first says what stands in the way, and nothi
 and says what it looked at, what went, and what stays until when. Doing it again finishes what a crash cut short.
 
 What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back is what tombstones are for
-(`ullage.lookup.tombstones`).
+(`ullage.lookup.erased_customers`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ullage.bus import DEAD_LETTERS, FINDINGS, TOPICS, Bus
 from ullage.errors import ConfigError, FaultsError, RecordError
 from ullage.files.atomic_write import write_whole
 from ullage.lookup import list_index as recorded
-from ullage.lookup.tombstones import EVERYBODY, FOLDER, SETTLED, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, FOLDER, SETTLED, tombstone
 from ullage.runtime.stages import registered
 from ullage.security import keys
 from ullage.settings import Context

@@ -25,8 +25,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
-from ullage.files.atomic_write import disk_errors, write_whole
-from ullage.files.lock import turn
+from ullage.files.atomic_write import disk_errors, turn, write_whole
 from ullage.records.base import STRICT
 
 FOLDER, FILE = "clock", "record.json"

@@ -20,7 +20,7 @@ from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, f
 from ullage.files.atomic_write import write_new
 from ullage.running_time import ClockReading
 from ullage.runtime import dead_letters
-from ullage.security import check_values, keys
+from ullage.security import keys
 from ullage.security.tls import Life, ListenerCertificate, Trust
 from ullage.settings import FILE, SITES, Context, Settings
 
@@ -196,7 +196,7 @@ def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[st
     scheme, _, rest = url.partition("://")
     if scheme == "kafka":
         with _installed("kafka"):
-            from ullage.bus.kafka.acls import plan as kafka_plan  # noqa: PLC0415
+            from ullage.bus.kafka.topics import plan as kafka_plan  # noqa: PLC0415
 
         yield from kafka_plan(rest, keep, (dead_letters.REPLAY_GROUP, dead_letters.LIST_GROUP))
     else:
@@ -342,9 +342,9 @@ def _keys(context: Context) -> str:
     require(context)
     if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
         raise ConfigError(f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or nothing is opened")
-    noted = [check_values.noted(context.keys.root, name) for name in keys.all_names(context.keys)]
+    noted = [keys.noted(context.keys.root, name) for name in keys.all_names(context.keys)]
     said = [f"sealing to {newest}"]
-    for how, words in ((check_values.MADE, "as made"), (check_values.ADOPTED, "as when their check value was adopted")):
+    for how, words in ((keys.MADE, "as made"), (keys.ADOPTED, "as when their check value was adopted")):
         if number := sum(one is not None and one.how == how for one in noted):
             said.append(f"{number} {words}")
     if number := noted.count(None):

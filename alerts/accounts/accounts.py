@@ -25,7 +25,7 @@ from alerts.accounts.passwords import digest
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from alerts.accounts.accounts import User, key_of
 from alerts.accounts.passwords import digest
 from ullage.clock import Clock
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 
 COOKIE, SECURE_COOKIE = "ullage_device", "__Host-ullage_device"
 SECONDS = 400 * 86_400

@@ -26,9 +26,9 @@ from alerts.accounts.passwords import digest
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import Allowance
+from ullage.runtime.rate_limit import Allowance
 from ullage.settings import Context
 from ullage.settings.roles import GrantSettings, OidcSettings
 from ullage.settings.tenants import require_tenant, tenants_here

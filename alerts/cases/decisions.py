@@ -34,7 +34,7 @@ from ullage.audit import Trail
 from ullage.clock import Clock, behind, in_range
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")

@@ -24,14 +24,13 @@ from alerts.cases.incident_list import incident_named
 from alerts.cases.queue import SHIFT
 from alerts.records import Incident, Original
 from alerts.store import DocumentFilter, IncidentStore
+from ullage import custody
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
-from ullage.custody import originals
-from ullage.custody.manifest import Manifest, decode, digest
-from ullage.custody.officers import NEEDED, Ask, open_sealed, private_key
+from ullage.custody import NEEDED, Ask, Manifest, decode, digest, open_sealed, private_key
 from ullage.custody.vault import Vault, VaultItem
-from ullage.display.render import moment, safe
+from ullage.display import moment, safe
 from ullage.display.screen import cell, table
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.phrase import Phrase
@@ -166,11 +165,11 @@ def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Inciden
     return found, sealed
 
 
-def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, originals.SealedPost]]:
+def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, custody.SealedPost]]:
     """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
     opener = keys.desk_opener(context.keys, tenant)
     try:
-        return [(one, originals.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
+        return [(one, custody.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
     except RecordError as error:
         if error.reason == "key_destroyed":
             raise ConfigError(
@@ -181,7 +180,7 @@ def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> 
         raise CorruptError(Phrase("the encrypted original is damaged: restore the store from a backup")) from None
 
 
-def _text(original: originals.SealedPost, field_: str) -> str:
+def _text(original: custody.SealedPost, field_: str) -> str:
     if field_ == "members":
         return "; ".join(f"{number}: {name}" for number, name in sorted(original.members.items()))
     return str(getattr(original, field_))

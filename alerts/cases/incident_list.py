@@ -25,8 +25,8 @@ from alerts.store.queries import narrowed, parts_in, status_of, statuses
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.incidents import IncidentReference
-from ullage.lookup import sellers
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup import values
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
 from ullage.security.masking import Secret
@@ -87,9 +87,9 @@ def named(store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Se
 
     QueryError for a name that is none; ConfigError where no tenant has an index key: "nobody" would be no answer.
     """
-    if not sellers.normal(name.reveal()) or len(name.reveal()) > sellers.MAX_NAME:
-        raise QueryError(Phrase("a seller's name must have 1 to %(most)s characters", most=sellers.MAX_NAME))
-    asked = [tag for tenant in tenants for tag in sellers.tags(keys, tenant, name)]
+    if not values.normal(name.reveal()) or len(name.reveal()) > values.MAX_NAME:
+        raise QueryError(Phrase("a seller's name must have 1 to %(most)s characters", most=values.MAX_NAME))
+    asked = [tag for tenant in tenants for tag in values.tags(keys, tenant, name)]
     if not asked:
         raise ConfigError(
             Phrase("no index key here, so sellers cannot be found by name: load a customer list, or give this service its keys")

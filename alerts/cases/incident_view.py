@@ -16,7 +16,7 @@ from alerts.deadlines.render import reported, ruled
 from alerts.records import Decision, Exposure, Incident, Notification, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import translated
-from ullage.display.render import safe
+from ullage.display import safe
 from ullage.phrase import Phrase
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE

@@ -1,7 +1,7 @@
 """Tell whether one person is exposed, what may be said to them, and how often one may ask.
 
 The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
-epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.lookup.written_forms`). That
+epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.lookup.values`). That
 the question was asked, and what came of it, is in the audit log before it is answered: who, why, and the value by its tag under
 the newest index key.
 
@@ -37,16 +37,15 @@ from alerts.store.queries import compare, status_of
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
-from ullage.files.rulefiles import shipped
-from ullage.lookup.free_text_check import readings
+from ullage.files.rule_files import shipped
 from ullage.lookup.list_index import EnrolledLists
-from ullage.lookup.written_forms import written_forms
+from ullage.lookup.values import readings, written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import Allowance
-from ullage.security.cmac import Cmac, derive_key
+from ullage.runtime.rate_limit import Allowance
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
+from ullage.security.tags import Cmac, derive_key
 from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
 
 PURPOSES = {

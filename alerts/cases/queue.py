@@ -23,7 +23,7 @@ from alerts.store import MAX_PAGE, DocumentFilter, First, IncidentStore, query_p
 from alerts.store.sqlite_queries import mark_behind
 from alerts.store.tenant_view import StoreWithin
 from ullage.clock import Clock
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.verdict.rules import Origin
 

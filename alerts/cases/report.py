@@ -21,9 +21,9 @@ from alerts.records import Incident, IncidentReason, Sighting
 from alerts.records.document import Frozen
 from alerts.translation import ORIGIN, SEVERITY
 from ullage.audit.bait import Stamp
+from ullage.display import moment, safe
 from ullage.display.next_step import Decide
-from ullage.display.render import moment, safe
-from ullage.files.rulefiles import shipped
+from ullage.files.rule_files import shipped
 from ullage.settings import Tenant
 from ullage.vocabulary.fields import HIGHEST
 

@@ -22,7 +22,7 @@ from alerts.records import Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit.bait import stamps
 from ullage.audit.trail import FOLDER
-from ullage.display.render import safe
+from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.settings import Context, Language, Tenant
@@ -176,6 +176,5 @@ def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
         from alerts.cases.report_word import word  # noqa: PLC0415  python-docx takes a while to load
 
         return word(drafted, case.now)
-    from alerts.cases.report_files import markdown  # noqa: PLC0415  as above
 
     return markdown(drafted).encode()

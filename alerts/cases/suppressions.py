@@ -27,7 +27,7 @@ from alerts.records.decision import checked_name, checked_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit import Trail
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import NAME
 

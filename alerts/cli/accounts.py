@@ -18,10 +18,10 @@ from alerts.accounts.management import AccountDesk
 from alerts.accounts.passwords import Passwords, made
 from alerts.accounts.sign_on import checked_subject
 from ullage.audit import current_user
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import AsJson, cell, print_list, table
 from ullage.errors import ConfigError
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 

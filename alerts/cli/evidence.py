@@ -28,10 +28,9 @@ from alerts.cases.evidence import (
 from alerts.cli import By, Case, Reason, decider, deciding
 from alerts.records import Sighting
 from alerts.store import configured_store
-from ullage.custody import OPEN, PACK
-from ullage.custody.officers import make_officer
+from ullage.custody import OPEN, PACK, make_officer
 from ullage.custody.vault import Vault, VaultItem
-from ullage.display.render import moment, safe
+from ullage.display import moment, safe
 from ullage.display.screen import AsJson, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase

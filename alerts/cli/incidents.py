@@ -58,10 +58,9 @@ from alerts.store import IncidentStore, configured_store
 from alerts.store.queries import require_known
 from alerts.translation import spaced
 from ullage.audit import current_user
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
 from ullage.security.masking import Secret
 from ullage.settings import Context

@@ -36,8 +36,7 @@ from alerts.translation import house_language
 from ullage.audit import current_user
 from ullage.clock import in_range
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out, write_whole
 from ullage.settings import Context, Language
 

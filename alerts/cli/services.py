@@ -31,13 +31,12 @@ from alerts.store import DocumentFilter, configured_store, store_trust
 from alerts.store.queries import require_known
 from alerts.translation import house_language
 from alerts.web.app import create_app
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
 from ullage.errors import ConfigError
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import STORE, new_registry
-from ullage.runtime.role import running, spare_what_stands
-from ullage.runtime.serving import listening, listening_at, serve
+from ullage.monitoring.metrics import STORE, CertificateMetrics, new_registry
+from ullage.runtime.http_server import listening, listening_at, serve
+from ullage.runtime.service import running, spare_what_stands
 from ullage.security.tls import ListenerCertificate
 from ullage.settings import LOOPBACK, Context
 

@@ -21,7 +21,7 @@ from alerts.grouping.benign import BenignRules
 from alerts.grouping.replay import FOLDED, UNRAISED, ReplayedVerdict, RuleCount, RuleReplay
 from alerts.records import SEVERITIES, Exposure, Incident, IncidentReason, Sighting, Status, Suppression
 from alerts.store.queries import CLOSED
-from ullage.display.render import moment, safe
+from ullage.display import moment, safe
 from ullage.display.screen import cell, next_line, table
 
 State = Literal["in force", "ended", "lifted"]

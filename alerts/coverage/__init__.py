@@ -30,8 +30,19 @@ from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.heartbeat import AHEAD_SECONDS
 from ullage.phrase import Phrase
-from ullage.records.heartbeat import Coverage, Heartbeat
-from ullage.records.hours import DAY_HOURS, ELSEWHERE, HOUR_SECONDS, SEEN, SLOTS, UNHEARD, SiteHour, merged, slot_of
+from ullage.records.heartbeat import (
+    DAY_HOURS,
+    ELSEWHERE,
+    HOUR_SECONDS,
+    SEEN,
+    SLOTS,
+    UNHEARD,
+    Coverage,
+    Heartbeat,
+    SiteHour,
+    merged,
+    slot_of,
+)
 
 BACK_HOURS = 3
 """A heartbeat tells of hours at most so long before it: more sites than that are told of within minutes."""

@@ -22,7 +22,7 @@ from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.hours import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
+from ullage.records.heartbeat import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
 
 GRACE = timedelta(minutes=15)
 """Heartbeats come each minute, and behind a long queue of captures a little later."""

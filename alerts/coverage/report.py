@@ -25,13 +25,12 @@ from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import TAGS, catalogue, translated
 from ullage import __version__
 from ullage.audit import Trail
-from ullage.display.render import safe
+from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase, marked
-from ullage.records.hours import WHY
+from ullage.records.heartbeat import WHY
 from ullage.security import keys
-from ullage.security.signed_sheet import END, TOPIC, signed
-from ullage.security.signing import Signer
+from ullage.security.signing import END, TOPIC, Signer, signed
 from ullage.settings import Context, Language
 
 

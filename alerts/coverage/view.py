@@ -18,10 +18,10 @@ from rich.text import Text
 from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
 from ullage.clock import in_range
-from ullage.display.render import moment, safe
+from ullage.display import moment, safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
-from ullage.records.hours import WHY
+from ullage.records.heartbeat import WHY
 
 DAYS = {"today": 0, "yesterday": 1}
 NO_BEGINNING = Phrase('invalid start: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')

@@ -26,8 +26,8 @@ from alerts.records import SEVERITIES, Incident, Severity
 from alerts.records.document import Frozen
 from ullage.calendar import Calendar
 from ullage.errors import ConfigError
-from ullage.files.faults import quoted
-from ullage.files.rulefiles import shipped
+from ullage.files.rule_files import shipped
+from ullage.files.validation import quoted
 from ullage.settings import Tenant
 
 

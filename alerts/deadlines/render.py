@@ -11,8 +11,8 @@ from rich.text import Text
 
 from alerts.deadlines import Stage, regimes
 from alerts.deadlines.outstanding import Duty, sent_at
+from ullage.display import moment, safe
 from ullage.display.next_step import Decide
-from ullage.display.render import moment, safe
 from ullage.phrase import Phrase, marked
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from alerts.records import Background
 from alerts.records.document import Frozen
 from alerts.records.sighting import Traits
-from ullage.files.rulefiles import RuleKind, toml
+from ullage.files.rule_files import RuleKind, toml
 from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS
 

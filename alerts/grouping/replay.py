@@ -21,8 +21,8 @@ from alerts.records import Background, Decision, Exposure, Incident, Sighting
 from alerts.records.document import Excerpt
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.errors import ConfigError
-from ullage.files.parsing import read_toml
-from ullage.files.rulefiles import RuleKind, text_of
+from ullage.files.rule_files import RuleKind, text_of
+from ullage.files.validation import read_toml
 from ullage.settings import Tenant
 from ullage.verdict import VERDICT
 from ullage.verdict import VerdictRules as Verdict

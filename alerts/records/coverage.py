@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from alerts.records.document import Document
-from ullage.records.hours import DAY_HOURS, ELSEWHERE, SLOTS, UNHEARD, UNWATCHED
+from ullage.records.heartbeat import DAY_HOURS, ELSEWHERE, SLOTS, UNHEARD, UNWATCHED
 
 DAY_SLOTS = DAY_HOURS * SLOTS
 STAYS = {ELSEWHERE, *UNWATCHED}
@@ -20,7 +20,7 @@ STAYED = re.compile(f"([{re.escape(''.join(STAYS))}]){re.escape(UNHEARD)}+")
 class SiteDay(Document):
     """One site or channel on one day of UTC: a cell an hour, of one letter or of one for every five minutes.
 
-    See `ullage.records.hours`.
+    See `ullage.records.heartbeat`.
     `before` is what held when the day began, "" where the site was to be read: `-` of a site that was not there yet.
     """
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from alerts.records.document import Document, QueryError
 from alerts.records.words import Act, Band, Fraud, News, Severity, Sketched, Status
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
 

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ullage.errors import CorruptError, UllageError
-from ullage.exits import Exit
+from ullage.errors import CorruptError, Exit, UllageError
 
 
 class Frozen(BaseModel):

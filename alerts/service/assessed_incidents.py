@@ -18,7 +18,7 @@ from alerts.store import DocumentFilter, IncidentStore, configured_store
 from alerts.store.queries import UNDECIDED, statuses
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.lock import HeldError
+from ullage.files.atomic_write import HeldError
 from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Finding
 from ullage.settings import Context

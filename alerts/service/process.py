@@ -33,13 +33,12 @@ from alerts.store import DocumentFilter, IncidentStore, configured_store, store_
 from ullage.bus import FINDINGS, Bus, Subscription
 from ullage.calendar import china
 from ullage.errors import ConfigError, every
-from ullage.files.rulefiles import Live
+from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists, VerifiedList, path_of
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, STORE, new_registry
+from ullage.monitoring.metrics import BUS, STORE, CertificateMetrics, new_registry
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
-from ullage.runtime.role import running, spare_what_stands, surroundings
+from ullage.runtime.service import running, spare_what_stands, surroundings
 from ullage.runtime.worker import Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.settings import Context

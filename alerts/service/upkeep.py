@@ -55,7 +55,7 @@ from ullage.bus import FINDINGS, Lag
 from ullage.custody.vault import Vault
 from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.errors import UnavailableError
-from ullage.lookup.tombstones import EVERYBODY, SETTLED, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, SETTLED, tombstone
 from ullage.monitoring.metrics import BUS, STORE
 from ullage.running_time import DAY_SECONDS, ClockReading, RunningTime
 from ullage.settings import Context, OriginalSettings, StoreSettings

@@ -46,7 +46,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from alerts.records.document import D, Document, E, QueryError
 from ullage.errors import ConfigError, RecordError, UnavailableError
-from ullage.files.faults import quoted
+from ullage.files.validation import quoted
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust

@@ -10,7 +10,7 @@ What a process had sent before it was killed or cut off may reach the store afte
 any more. So for `SETTLED` there are claims as well, under a name of their own, that say what alert has to look for again: of a
 handle its beginning, by which the store finds some few and which names nobody, and the ids of originals that were removed.
 
-Findings carry the check values of match's keys (`ullage.security.check_values`). Alert notes the first of each index key, and
+Findings carry the check values of match's keys (`ullage.security.keys`). Alert notes the first of each index key, and
 takes no finding that was tagged under another: nobody would ever be found by it. Search compares the keys that it asks with. The
 capture key decides what is the same capture, no more: where it changes that is noted and said, for from then on a capture that
 comes again is a new one. What is noted stays; it is a few bytes a key.
@@ -47,10 +47,9 @@ from alerts.records.incident import PART
 from alerts.store import DocumentFilter, IncidentStore
 from ullage import log
 from ullage.errors import ConfigError, RecordError
-from ullage.lookup.tombstones import EVERYBODY, MARK, SETTLED, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, MARK, SETTLED, tombstone
 from ullage.records import Finding
-from ullage.security.check_values import check_value
-from ullage.security.keys import KeyStore
+from ullage.security.keys import KeyStore, check_value
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 

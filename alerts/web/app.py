@@ -38,10 +38,10 @@ from alerts.web.middleware import Guard, PathPrefix
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
-from ullage.files.rulefiles import Live
+from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 from ullage.settings import Context
 from ullage.settings.tenants import UnknownTenantError, tenants_here
 

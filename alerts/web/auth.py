@@ -28,7 +28,7 @@ from alerts.accounts.sessions import Attempt, Attempts, Sessions, device_in, new
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import Allowance, LimitedError
+from ullage.runtime.rate_limit import Allowance, LimitedError
 from ullage.settings import LOOPBACK, Settings
 from ullage.settings.roles import UNIX
 

@@ -67,9 +67,9 @@ from alerts.web.dropped_files import AssessmentCache
 from alerts.web.templating import READER, MenuEntry, menu, speak
 from ullage.audit import Trail
 from ullage.clock import Clock
-from ullage.display.render import moment, safe
+from ullage.display import moment, safe
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings import Context, Language

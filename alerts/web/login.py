@@ -14,7 +14,7 @@ from alerts.web.auth import COOKIE, SECURE_COOKIE
 from alerts.web.dependencies import PLACE, Console, anybody, logged_in
 from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
 Everybody = Annotated[Console, anybody()]

@@ -28,7 +28,7 @@ from alerts.accounts import NOBODY, Principal
 from alerts.web.auth import MACHINES, Reach, RequestSource
 from alerts.web.dependencies import dependencies_of, routes_of
 from ullage.errors import UllageError
-from ullage.runtime.connections import ANSWERED, MORE_TIME, MOST_REQUESTS
+from ullage.runtime.http_server import ANSWERED, MORE_TIME, MOST_REQUESTS
 
 STREAM_SECONDS = 900.0
 

@@ -21,9 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from crawlers.sites.site import TAKEN, Site, not_an_identifier
 from ullage.errors import ConfigError
-from ullage.files.faults import shown
-from ullage.files.parsing import read_toml
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
+from ullage.files.validation import read_toml, shown
 from ullage.records import INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
 

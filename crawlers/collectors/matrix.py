@@ -20,7 +20,7 @@ import aiohttp
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.matrix_server import MatrixError, MatrixServer
 from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 
 PAGE = 200

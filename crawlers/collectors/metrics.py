@@ -7,7 +7,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from crawlers.collectors.ledger import ChannelState
+from crawlers.collectors.channel_log import ChannelState
 from crawlers.collectors.session import Reason, Unread
 from ullage.clock import Clock
 from ullage.monitoring.metrics import BUS, LoopMetrics

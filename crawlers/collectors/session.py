@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from crawlers.collectors.channel import ChatChannel
-from crawlers.intake.line import MAX_ID, CaptureLine
+from crawlers.intake.submission import MAX_ID, CaptureLine
 from ullage.errors import UllageError
 from ullage.records.heartbeat import State
 

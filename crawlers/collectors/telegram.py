@@ -21,7 +21,7 @@ from telethon.sessions import StringSession
 
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 
 PAGE = 100

@@ -19,7 +19,7 @@ from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, Reason, Unread
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 

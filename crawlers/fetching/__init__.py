@@ -17,4 +17,21 @@
     library_logs       keeps what libraries would log off the disk
 
 Nothing here knows of visits or of the bus.
+
+Each refuses with `RequestRefusal` and a word from a closed set; the spider turns that word into what becomes of the page.
 """
+
+from __future__ import annotations
+
+from scrapy.exceptions import IgnoreRequest
+
+
+class RequestRefusal(IgnoreRequest):
+    """A request that is not made, or a response that is not read. `reason` is a metric label.
+
+    `cause` is a word of `crawlers.sites.visit_verdict` that says more, where there is one.
+    """
+
+    def __init__(self, reason: str, cause: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.cause = reason, cause

@@ -20,7 +20,7 @@ from scrapy.http import Response
 from service_identity import CertificateError, VerificationError
 from twisted.internet.error import ConnectError, ConnectionClosed
 
-from crawlers.fetching.middlewares import RequestRefusal
+from crawlers.fetching import RequestRefusal
 
 DOWNLOAD_ERRORS = (
     CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError, DownloadFailedError, DownloadTimeoutError,

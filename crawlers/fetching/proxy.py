@@ -25,7 +25,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
-from crawlers.fetching.middlewares import RequestRefusal
+from crawlers.fetching import RequestRefusal
 from ullage.errors import ConfigError
 from ullage.settings import Context
 

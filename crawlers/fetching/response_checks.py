@@ -1,5 +1,7 @@
 """What a page says of the site beside its posts: a challenge, a login that has run out, a list that no longer reads.
 
+XPath could say all this in a line, and would look at every element above every link: a page of half a megabyte would take hours.
+
 `marks.toml` has the marks. What anybody may post on a site never decides: see there.
 """
 
@@ -9,8 +11,10 @@ import functools
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,14 +22,77 @@ from parsel import Selector
 from scrapy.http import Response, TextResponse
 from scrapy.utils.response import get_meta_refresh
 
-from crawlers.fetching import menus
 from crawlers.fetching.outcomes import FATES, Fate, of_status
 from crawlers.frontier.database import PageLease
 from crawlers.sites import nesting
-from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PARENT, PageAddress, PageContent, Withheld
-from crawlers.sites.selecting import kind_of
+from crawlers.sites.selectors import declared, kind_of
 from crawlers.sites.site import Site
+
+_MENUS = (" nav", " menu", " breadcrumb", " footer", " sidebar", " lang", " nv ", " hd ", " ft ")
+_MENU_TAGS = frozenset({"nav", "header", "footer", "aside"})
+ABOVE_A_FORM = 3
+"""So many elements above a form may name it."""
+
+
+def outside_menus(page: Selector) -> Iterator[Any]:
+    """Every element that stands in no menu, in the page's order."""
+    within: set[Any] = set()
+    for element in page.root.iter("*"):
+        above = element.getparent()
+        if above is not None and (above in within or _is_menu(above)):
+            within.add(element)
+        else:
+            yield element
+
+
+def has_login_form(page: Selector, box: re.Pattern[str]) -> bool:
+    """Whether there is a field for a password that stands in no menu and in no form that `box` finds named as a small one."""
+    forms, known = dict[Any, Any](), set[Any]()
+    for element in outside_menus(page):
+        above = element.getparent()
+        forms[element] = element if element.tag == "form" else forms.get(above)
+        form = forms[element]
+        around = above if form is None else form
+        if hides_input(element) and around not in known:
+            known.add(around)
+            if not any(box.search(name) for name in _names(around, is_form=form is not None)):
+                return True
+    return False
+
+
+def hides_input(element: Any) -> bool:
+    """Whether it is a field for a password."""
+    return bool(element.tag == "input" and element.get("type", "").lower() == "password")
+
+
+def _names(around: Any, *, is_form: bool) -> Iterator[str]:
+    """What a form is called, or what holds a field without one: its own name, those of parts with fields, and those above it."""
+    if not is_form:
+        yield _name(around)
+        return
+    marked: set[Any] = set()
+    for field in around.iter("input"):
+        element = field
+        while element is not around and element not in marked:
+            marked.add(element)
+            yield _name(element)
+            element = element.getparent()
+    yield _name(around)
+    above = (element for element in around.iterancestors() if element.tag not in {"body", "html"})
+    yield from map(_name, islice(above, ABOVE_A_FORM))
+
+
+def _is_menu(element: Any) -> bool:
+    if element.tag in _MENU_TAGS or element.get("role") == "navigation":
+        return True
+    name = f" {_name(element)}".lower().replace("_", " ")
+    return len(name) > 2 and any(part in name for part in _MENUS)
+
+
+def _name(element: Any) -> str:
+    return f"{element.get('id', '')} {element.get('class', '')}"
+
 
 LOOKED_AT = 64 * 1024
 """Bytes of a page in which marks are looked for: whoever challenges does so at its head."""
@@ -109,7 +176,7 @@ def is_wall(response: Response) -> bool:
     """
     if not isinstance(response, TextResponse) or is_listing(response):
         return False
-    return _asks_to_log_in(response) or menus.has_login_form(_marked(response), marks().box)
+    return _asks_to_log_in(response) or has_login_form(_marked(response), marks().box)
 
 
 def is_listing(response: Response) -> bool:
@@ -127,7 +194,7 @@ def is_huge(response: TextResponse) -> bool:
 def kinds_of_links(response: TextResponse) -> Counter[str]:
     """How many things of each kind a page leads to, its menus apart; a kind is an address with `*` for what tells them apart."""
     found: dict[str, set[str]] = {}
-    for element in menus.outside_menus(_marked(response)):
+    for element in outside_menus(_marked(response)):
         if element.tag != "a" or not (href := element.get("href", "").strip()):
             continue
         try:
@@ -163,7 +230,7 @@ def _asks_to_log_in(response: TextResponse) -> bool:
 
 def asks_for_password(response: Response) -> bool:
     """Whether there is a field for a password anywhere on a page."""
-    return isinstance(response, TextResponse) and any(map(menus.hides_input, _marked(response).root.iter("input")))
+    return isinstance(response, TextResponse) and any(map(hides_input, _marked(response).root.iter("input")))
 
 
 def lacks_session(response: Response, site: Site) -> bool:

@@ -4,8 +4,8 @@
      ▲               │                            and comes only after the captures are durable on the bus
      └──postpone─────┴──too often──▶ parked
 
-Kept in `frontier.sqlite`. What is in hand is known to the process alone, which holds the site (`ullage.files.lock`): when it dies
-the page is still due. A page that is finished is not waited for until the disk has it: a power cut may undo the last ones, which
+Kept in `frontier.sqlite`. What is in hand is known to the process alone, which holds the lock of the site: when it dies the
+page is still due. A page that is finished is not waited for until the disk has it: a power cut may undo the last ones, which
 are then read twice. Nothing in the file is readable without `frontier.key` (`crawlers.frontier.cipher`).
 """
 
@@ -31,7 +31,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
 from ullage.running_time import DAY_SECONDS, RunningTime
-from ullage.security.check_values import check_value
+from ullage.security.keys import check_value
 from ullage.settings import Context
 
 FILE = "frontier.sqlite"
@@ -63,7 +63,7 @@ class PageLease:
     """How much the page held when it last held anything (`signs.entries`), and of how many bytes it was then."""
     size: int = 0
     validators: bytes = b""
-    """By what the site knows what it answered when the page was last read (`crawlers.fetching.conditional`)."""
+    """By what the site knows what it answered when the page was last read (`crawlers.fetching.conditional_requests`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import apsw
 
-from crawlers.sites.page_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, UnreadStreak
 from crawlers.sites.pages import Post
-from crawlers.sites.silence_model import DAY_HOURS, HOUR, WINDOW_DAYS, Span
+from crawlers.sites.posting_rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, Span
+from crawlers.sites.visit_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, UnreadStreak
 from ullage.files.database import sqlite_errors, transaction
 from ullage.records.heartbeat import State
 from ullage.running_time import DAY_SECONDS, RunningTime
@@ -62,7 +62,7 @@ class SiteHistory:
     last_new: float = 0.0
     profile: Profile = UNKNOWN
     reason: str = ""
-    """Why the last visit did not see the site, as a word of `crawlers.sites.reasons`; "" where it did."""
+    """Why the last visit did not see the site, as a word of `crawlers.sites.visit_verdict`; "" where it did."""
     unread: UnreadStreak = NONE_UNREAD
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Self
 
-from crawlers.bus.outbox import BATCH, CaptureOutbox
 from crawlers.frontier.cipher import FrontierCipher
-from crawlers.intake.line import CaptureLine, captures_of
+from crawlers.intake.submission import CaptureLine, captures_of
+from crawlers.publishing.outbox import BATCH, CaptureOutbox
 from crawlers.sites.site import Site, SiteFolder
 from ullage import log
 from ullage.bus import CAPTURES, Publisher

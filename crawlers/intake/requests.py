@@ -1,4 +1,4 @@
-"""`POST /v1/captures`: what a request may say, and the answers to it.
+"""Check the token and the body of a submission, and answer it.
 
     202  all that was not refused is durable on the bus; what was refused is named by its number and field
     400  nothing in it could be taken          401  no token, or another         409  the same key is under way
@@ -19,21 +19,67 @@ import hmac
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client import Counter
+from pydantic import ValidationError
+from pydantic_core import from_json
 
-from crawlers.bus.appends import PatientAppends
-from crawlers.intake.bodies import LINES, MOST_POSTS, posts_in
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.line import SHOWN, CaptureLine, shown
+from crawlers.intake.submission import SHOWN, CaptureLine, fault_of, read_line, shown
+from crawlers.publishing.batching import PatientAppends
 from ullage.errors import RecordError
 from ullage.records import Capture
-from ullage.runtime.allowance import Allowance, LimitedError
+from ullage.runtime.rate_limit import Allowance, LimitedError
+
+LINES = ("application/x-ndjson", "application/jsonl")
+MOST_POSTS = 5_000
+"""In one request."""
+MOST_PARTS = 500_000
+"""Strings, commas and beginnings of lists and objects: a hundred of a post. Each takes many times its bytes in memory."""
+PART = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{,]', re.DOTALL)
+LINE = re.compile(rb"\S[^\n]*+")
+
+
+def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
+    """The posts in a body, and the faults of those that are none; raises RecordError for one of none, too many, or no JSON."""
+    if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
+        raise RecordError("malformed", f"holds more than {MOST_PARTS} strings, commas and lists: send less at once")
+    if media_type in LINES:
+        lines = [found[0] for found in islice(LINE.finditer(body), MOST_POSTS + 1)]
+        if not 0 < len(lines) <= MOST_POSTS:
+            raise RecordError("malformed", f"holds no line, or more than {MOST_POSTS}")
+        yield from map(_read_body, lines)
+    elif body.lstrip().startswith(b"["):
+        yield from _listed(body)
+    else:
+        yield read_line(body)
+
+
+def _listed(body: bytes) -> Iterator[CaptureLine | RecordError]:
+    try:
+        listed = from_json(body)
+    except ValueError:
+        raise RecordError("malformed", "is no JSON") from None
+    if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
+        raise RecordError("malformed", f"holds no post, or more than {MOST_POSTS}")
+    for one in listed:
+        try:
+            yield CaptureLine.model_validate(one)
+        except ValidationError as error:
+            yield RecordError("malformed", fault_of(error))
+
+
+def _read_body(line: bytes) -> CaptureLine | RecordError:
+    try:
+        return read_line(line)
+    except RecordError as error:
+        return error
+
 
 PATH, DESCRIBED = "/v1/captures", "/v1/openapi.json"
 JSON = "application/json"

@@ -19,7 +19,7 @@ from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError
-from ullage.files.faults import meant, quoted, shown
+from ullage.files.validation import meant, quoted, shown
 from ullage.records import INGEST
 
 

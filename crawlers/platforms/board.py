@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from scrapy.http import Response
 
-from crawlers.sites import reading, selecting
+from crawlers.sites import page_reader, selectors
 from crawlers.sites.layout import SiteLayout, layout_of
 from crawlers.sites.pages import PARENT, PageAddress, PageContent
 from crawlers.sites.site import Site
@@ -29,7 +29,7 @@ from crawlers.sites.site import Site
 class Board:
     """See the module."""
 
-    document = staticmethod(selecting.html)
+    document = staticmethod(selectors.html)
     """What a page is read as."""
 
     def check(self, site: Site) -> None:
@@ -38,22 +38,22 @@ class Board:
 
     def start(self, site: Site) -> Sequence[PageAddress]:
         """Each start URL is a list."""
-        return reading.starts(self._layout(site), site.start)
+        return page_reader.starts(self._layout(site), site.start)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
         """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
-            return reading.raw_post(layout, page, response)
+            return page_reader.raw_post(layout, page, response)
         return self.reading(page, response, site).parsed()
 
-    def reading(self, page: PageAddress, response: Response, site: Site) -> reading.PageReading:
+    def reading(self, page: PageAddress, response: Response, site: Site) -> page_reader.PageReading:
         """A page in hand; where no preset says how pages look, what is read of it is held against what it shows."""
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:
-            document = selecting.embedded(document, layout.embedded)
+            document = selectors.embedded(document, layout.embedded)
         is_own = site.platform == "board"
-        return reading.PageReading(layout, page, response, document, reading.answered_at(response), is_own)
+        return page_reader.PageReading(layout, page, response, document, page_reader.answered_at(response), is_own)
 
     @staticmethod
     def _layout(site: Site) -> SiteLayout:

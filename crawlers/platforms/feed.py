@@ -19,7 +19,7 @@ A page that a script fills has its data in it as JSON more often than not: `embe
 from __future__ import annotations
 
 from crawlers.platforms.board import Board
-from crawlers.sites import selecting
+from crawlers.sites import selectors
 from crawlers.sites.layout import SiteLayout, layout_of
 from crawlers.sites.site import Site
 
@@ -40,7 +40,7 @@ SYNDICATED = {
 class FeedPlatform(Board):
     """See the module."""
 
-    document = staticmethod(selecting.document)
+    document = staticmethod(selectors.document)
 
     @staticmethod
     def _layout(site: Site) -> SiteLayout:

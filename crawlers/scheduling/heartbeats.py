@@ -1,4 +1,9 @@
-"""Sends heartbeats down the pipe, with what is known of the sites, and shows the same in this process's own metrics."""
+"""Send heartbeats with the states of sites and monitored hours.
+
+Nothing is told that was not so: a slot gets its letter while the process runs and the bus takes heartbeats, never afterwards, and
+when the clock jumps, what was gathered by it and not told yet is thrown away. Where there are more sites than one heartbeat tells
+of, those that wait longest go first.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +14,99 @@ from functools import partial
 
 from prometheus_client import Counter
 
-from crawlers.bus.bus_thread import OnBus
 from crawlers.metrics import CrawlMetrics
-from crawlers.scheduling.hours import HoursSeen, Told
-from crawlers.scheduling.site_state import SiteStates
+from crawlers.publishing.outbox import OnBus
+from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.site import Site
 from ullage import log
 from ullage.bus import CAPTURES, Outgoing, Publisher
 from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat, SiteCounter
-from ullage.records.hours import MOST_TOLD, SiteHour
+from ullage.records.heartbeat import (
+    HEARTBEAT_SCHEMA,
+    MOST_TOLD,
+    PURPOSE,
+    SLOTS,
+    UNHEARD,
+    Heartbeat,
+    SiteCounter,
+    SiteHour,
+    merged,
+    slot_of,
+)
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 from ullage.settings import CrawlSettings
+
+JUMP_SECONDS = 60.0
+"""By so much wall time and the time that has passed may differ between two heartbeats."""
+NOTHING = UNHEARD * SLOTS
+Told = tuple[str, int, str]
+"""A site, an hour since 1970, and its slots."""
+
+
+@dataclass(slots=True)
+class HoursSeen:
+    """See the module. `known` are sites that were there before this process; what has no file any more is told as gone."""
+
+    known: set[str] = field(default_factory=set)
+    _waiting: dict[str, dict[int, str]] = field(default_factory=dict)
+    _gone: dict[str, None] = field(default_factory=dict)
+    _last: tuple[float, float] | None = None
+
+    def note(self, wall: float, monotonic: float, letters: Mapping[str, str], reach: float) -> None:
+        """This is how sites are seen now; it holds for the slots since the last note, if that is at most `reach` seconds ago."""
+        first = now = slot_of(wall)
+        if self._last is not None:
+            before, passed = self._last[0], monotonic - self._last[1]
+            if abs(wall - before - passed) > JUMP_SECONDS:
+                log.get("crawl").warning("clock_jumped", seconds=round(wall - before - passed))
+                self._waiting.clear()  # at hours that may not have been
+            elif passed <= reach:
+                first = min(now, slot_of(before) + 1)
+        self._last = wall, monotonic
+        for hour, slots in _by_hour(range(first, now + 1)):
+            masks = {letter: "".join(letter if n in slots else UNHEARD for n in range(SLOTS)) for letter in set(letters.values())}
+            for site, letter in letters.items():
+                hours = self._waiting.setdefault(site, {})
+                if 0 in slots:
+                    hours.setdefault(hour - 1, NOTHING)  # its last posts came after it was told of
+                hours[hour] = merged(hours.get(hour, NOTHING), masks[letter])
+
+    def forget(self) -> None:
+        """The bus took no heartbeat: nobody may say later that this time was seen."""
+        self._waiting.clear()
+        self._last = None
+
+    def files(self, names: Collection[str]) -> None:
+        """There are files of these sites now."""
+        self._gone.update(dict.fromkeys(sorted(self.known - {*names})))
+        for name in names:
+            self._gone.pop(name, None)
+        self.known = {*names}
+
+    def told(self, most: int) -> tuple[list[Told], tuple[str, ...]]:
+        """At most so many hours, and as many sites that are gone; they wait until they were `sent`."""
+        hours = ((site, hour, slots) for site, waits in self._waiting.items() for hour, slots in sorted(waits.items()))
+        return [told for told, _ in zip(hours, range(most), strict=False)], tuple(self._gone)[:most]
+
+    def sent(self, told: Iterable[Told], gone: Iterable[str]) -> None:
+        """These are on the bus."""
+        for site, hour, _ in told:
+            self._waiting[site].pop(hour)
+            if not self._waiting[site]:
+                del self._waiting[site]
+        for site in gone:
+            self._gone.pop(site)
+
+
+def _by_hour(slots: Iterable[int]) -> Iterator[tuple[int, set[int]]]:
+    """Slots since 1970 as hours and slots in them."""
+    hours: dict[int, set[int]] = {}
+    for slot in slots:
+        hours.setdefault(slot // SLOTS, set()).add(slot % SLOTS)
+    yield from hours.items()
+
 
 KEEP_BEATS_SECONDS = 7 * 86400.0
 """How long it is known when one was sent: longer than captures lie on the bus."""

@@ -13,19 +13,16 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from crawlers.bus.backlog import AGAIN_SECONDS, Backlog
-from crawlers.bus.bus_thread import BusThread, OnBus
-from crawlers.bus.expiry import Expiry
 from crawlers.frontier.database import Visits, open_frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.publishing.backlog import AGAIN_SECONDS, Backlog, Expiry
+from crawlers.publishing.outbox import BusThread, OnBus
 from crawlers.scheduling.canary_site import CanarySite
+from crawlers.scheduling.crawled_sites import SiteList, SiteLocks
 from crawlers.scheduling.egress import Egress, reachable
-from crawlers.scheduling.heartbeats import Heartbeats
-from crawlers.scheduling.hours import HoursSeen
-from crawlers.scheduling.site_list import SiteList
-from crawlers.scheduling.site_locks import SiteLocks
-from crawlers.scheduling.site_state import SiteStates
+from crawlers.scheduling.heartbeats import Heartbeats, HoursSeen
+from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.presets import FOLDER, Presets
 from crawlers.sites.site import Site, SiteFolder
 from crawlers.visiting.visit import Visit

@@ -15,7 +15,7 @@ from parsel import Selector
 
 from crawlers.sites.layout import SiteLayout, search
 from crawlers.sites.pages import PARENT, PageAddress, Post, Withheld
-from crawlers.sites.selecting import LONGEST_TEXT, Node, is_element, link_of, text_of
+from crawlers.sites.selectors import LONGEST_TEXT, Node, is_element, link_of, text_of
 
 PICTURES = frozenset("apng avif bmp gif heic ico jfif jpe jpeg jpg png svg tif tiff webp".split())
 MEDIA = frozenset("3gp aac amr ape avi flac flv m4a m4v mkv mov mp3 mp4 mpeg mpg ogg ogv rm rmvb swf ts wav webm wma wmv".split())

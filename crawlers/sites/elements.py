@@ -7,7 +7,7 @@ from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]  # it has no types
 
-from crawlers.sites.selecting import Node, is_element
+from crawlers.sites.selectors import Node, is_element
 from ullage.errors import RecordError
 
 DEEPEST = 200

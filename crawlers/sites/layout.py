@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from crawlers.sites.dates import DateFormats, Order
-from crawlers.sites.selecting import Language, Selections, languages
+from crawlers.sites.selectors import Language, Selections, languages
 from ullage.errors import FaultsError
-from ullage.files.faults import cleared, meant, shown
+from ullage.files.validation import cleared, meant, shown
 
 SLUG = "slug"
 """The group of a pattern that holds what is no part of a page's name, such as a title that may change."""

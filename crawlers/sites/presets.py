@@ -30,12 +30,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.sites.pages import PageAddress, PageContent, Role
-from crawlers.sites.selecting import ParsedPage, Selections, document, languages
+from crawlers.sites.selectors import ParsedPage, Selections, document, languages
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
-from ullage.files.faults import quoted, shown
-from ullage.files.parsing import read_toml
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
+from ullage.files.validation import quoted, read_toml, shown
 
 FOLDER = "presets"
 """Where a user's own lie in the data folder."""

@@ -11,9 +11,12 @@ Of platform `ingest` is what another program collects and hands to `ullage inges
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
@@ -23,16 +26,58 @@ from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from crawlers.sites.night import night_ends, nights, windows_of
 from ullage.errors import ConfigError, FaultsError, faults_of
-from ullage.files.faults import faults_of as wrong_in
-from ullage.files.faults import shown
-from ullage.files.parsing import read_toml
-from ullage.files.trust import read_trusted
-from ullage.lookup.free_text_check import identifier_in
+from ullage.files.ownership import read_trusted
+from ullage.files.validation import faults_of as wrong_in
+from ullage.files.validation import read_toml, shown
+from ullage.lookup.values import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
 from ullage.records.heartbeat import MAX_WATCHED, is_name
+
+WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+DAY = timedelta(days=1)
+Window = tuple[time, time]
+
+
+@cache
+def windows_of(texts: tuple[str, ...]) -> tuple[Window, ...]:
+    """Beginnings and ends, which may lie after midnight; ValueError for what is none."""
+    made = []
+    for text in texts:
+        found = WINDOW.fullmatch(text)
+        if not found or found[1] + found[2] == found[3] + found[4]:
+            raise ValueError("holds something that is no HH:MM-HH:MM")
+        made.append((time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))))
+    return tuple(made)
+
+
+def nights(texts: tuple[str, ...], zone: str, since: float, until: float) -> list[tuple[float, float]]:
+    """The times between two moments at which a site is left alone, all in Unix seconds, in order of their beginning."""
+    return sorted(span for span in _spans(windows_of(texts), zone, since, until) if span[1] > since and span[0] < until)
+
+
+def night_ends(texts: tuple[str, ...], zone: str, at: float) -> float:
+    """When a site may be asked that is not to be at `at` (Unix seconds); `at` where it may."""
+    if not texts:
+        return at
+    end = at
+    for began, ended in nights(texts, zone, at - DAY.total_seconds(), at + 2 * DAY.total_seconds()):
+        if began <= end < ended:  # one may begin as another ends
+            end = ended
+    return end
+
+
+def _spans(windows: Sequence[Window], zone: str, since: float, until: float) -> Iterator[tuple[float, float]]:
+    local = ZoneInfo(zone)
+    day = datetime.fromtimestamp(since, UTC).astimezone(local).date() - DAY
+    last = datetime.fromtimestamp(until, UTC).astimezone(local).date()
+    while day <= last:
+        for begin, end in windows:
+            ends_on = day if begin < end else day + DAY
+            yield datetime.combine(day, begin, local).timestamp(), datetime.combine(ends_on, end, local).timestamp()
+        day += DAY
+
 
 PORTS = {"http": 80, "https": 443}
 SHORTEST_REVISIT_SECONDS = 60.0
@@ -40,7 +85,6 @@ SOON_SECONDS = 7 * 86400.0
 """So long before it runs out a site's session is told of."""
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
 """Names that stand for something else in every report."""
-
 
 Option = bool | int | str | tuple[str, ...]
 
@@ -291,7 +335,7 @@ def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
 
 
 def _text_of(path: Path) -> str:
-    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.trust`)."""
+    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.ownership`)."""
     try:
         return read_trusted(path).decode("utf-8")
     except FileNotFoundError:

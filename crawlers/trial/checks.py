@@ -9,7 +9,7 @@ from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no t
 from scrapy.http import TextResponse
 
 from crawlers.platforms.board import PLATFORM
-from crawlers.sites import selecting
+from crawlers.sites import selectors
 from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.site import Site
 from crawlers.trial import posts
@@ -45,7 +45,7 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
                 " ".join(title.split()) for title in (page.facts.get("title", ""), *root.xpath("//h1//text() | //title/text()"))
             }
             whole = _long(posts.said_in(posts.body(root)), told)
-            held = sum(_long(posts.said_in(selecting.html(_page(post.body)).root.root), told) for post in parsed.posts)
+            held = sum(_long(posts.said_in(selectors.html(_page(post.body)).root.root), told) for post in parsed.posts)
             if _links(parsed.posts) >= MOST_LINKS:
                 yield "what was taken for posts is mostly links, as of a list"
             elif held < LEAST_SHARE * whole:
@@ -54,7 +54,7 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
 
 def _links(found: Sequence[Post]) -> float:
     """How much of the text of posts is that of links."""
-    roots = [selecting.html(_page(post.body)).root.root for post in found]
+    roots = [selectors.html(_page(post.body)).root.root for post in found]
     linked = sum(len(posts.text(link)) for root in roots for link in root.iter("a"))
     return linked / max(1, sum(len(posts.text(root)) for root in roots))
 
@@ -73,5 +73,5 @@ def _root(answer: ProbeResponse) -> HtmlElement | None:
     response = answer.response
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
-    root: HtmlElement = selecting.html(response).root.root
+    root: HtmlElement = selectors.html(response).root.root
     return root

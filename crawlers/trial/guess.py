@@ -1,5 +1,7 @@
 """What the pages of unknown software look like, guessed: options of `board` that a person looks over before they count.
 
+Numbers alone are read without a selector (`crawlers.sites.completeness`).
+
 A list is links of one make, in rows of their own, to addresses that differ in a number; a post is an element that a page repeats,
 with a date in it and most of the text (`crawlers.trial.posts`). What is guessed is tried like a preset, and said to be a guess.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -16,11 +18,80 @@ from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no t
 from parsel import Selector
 from scrapy.http import Response, TextResponse
 
-from crawlers.fetching import menus, response_checks
-from crawlers.sites import selecting
-from crawlers.sites.reading import answered_at
-from crawlers.sites.shortfall import counted
-from crawlers.trial import next_page, posts
+from crawlers.fetching import response_checks
+from crawlers.sites import selectors
+from crawlers.sites.completeness import counted, leads_on
+from crawlers.sites.page_reader import answered_at
+from crawlers.trial import posts
+
+WORDS = frozenset(
+    "next older more weiter nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki"
+    " 下一页 下一頁 下页 后页 后一页 加载更多 查看更多 更多 次へ 다음 › » → >".split()
+)
+BEHIND = frozenset({"", "page", "posts", "results", "entries", "seite", "comments", "messages", "replies"})
+"""What may stand behind such a word; behind others it leads to another thread."""
+SIGNS = "›»→>↓….[]() "
+OF_PAGES = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
+"""With such a word it leads to a page, whatever its address looks like."""
+LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
+RELATION = "a[rel~=next], link[rel~=next]"
+CLASSES = "a.next, .next > a, a.nxt, .nxt > a, .pagination-next > a, a.pagination_next, .page-next > a, a.page-next"
+ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
+
+
+def of_pages(pages: Sequence[tuple[str, HtmlElement]]) -> list[str]:
+    """Selectors of the next page that find it on any of some pages, given with their addresses."""
+    found = dict[str, None]()
+    for url, root in pages:
+        found.update(dict.fromkeys(_on(url, root)))
+    return list(found)
+
+
+def _on(url: str, root: HtmlElement) -> Iterator[str]:
+    if _leads(url, root.cssselect(RELATION)):
+        yield RELATION
+        return
+    if _leads(url, root.cssselect(CLASSES)):
+        yield CLASSES
+        return
+    for icon in ICONS:
+        if _leads(url, root.cssselect(f"a:has([class*={icon}])")):
+            yield f"a:has([class*={icon}])"
+            return
+    yield from list(_said(url, root))[:1]
+
+
+def _said(url: str, root: HtmlElement) -> Iterator[str]:
+    """By a word, in its text or title."""
+    for link in root.iter("a"):
+        for of, told in (
+            ("normalize-space()", link.text_content()),
+            ("@title", link.get("title")),
+            ("@aria-label", link.get("aria-label")),
+        ):
+            text = " ".join((told or "").split())
+            is_next = text and len(text) <= 24 and "'" not in text and _is_next(text)
+            if is_next and (_leads(url, [link]) or (OF_PAGES.search(text) and _is_other(url, link))):
+                yield f"xpath://a[{of}='{text}']"
+
+
+def _is_other(url: str, link: HtmlElement) -> bool:
+    """Whether a link leads to another page of the site."""
+    there = urldefrag(urljoin(url, link.get("href", ""))).url
+    return bool(there != url and urlsplit(there).netloc == urlsplit(url).netloc)
+
+
+def _is_next(text: str) -> bool:
+    said = LOAD.sub("", text.casefold())
+    first, _, rest = (said.strip(SIGNS) or said).partition(" ")
+    return first in WORDS and rest.strip(SIGNS) in BEHIND
+
+
+def _leads(url: str, links: Sequence[HtmlElement]) -> bool:
+    """Whether the first of some links leads to another page of the same list or thread."""
+    href = links[0].get("href", "") if links else ""
+    return bool(href) and leads_on(url, urljoin(url, href))
+
 
 LEAST = 3
 """Links of one make, and rows."""
@@ -58,7 +129,7 @@ def lists_of(response: Response, above: str = "", least: int = LEAST) -> list[Op
     root, found, known = _root(response), list[Options](), set[str]()
     if root is None:
         return []
-    outside = set(menus.outside_menus(Selector(root=root, type="html")))
+    outside = set(response_checks.outside_menus(Selector(root=root, type="html")))
     ranked = sorted(
         (
             (_worth(response.url, links, least, outside) * sure, make, links, sure == BY_KIND)
@@ -110,7 +181,7 @@ def _list_of(
     if rows and not any(row.cssselect(make) for row in root.cssselect(rows)):  # what it stands in is around the rows
         make = make.rpartition(" ")[2]
     told: Options = {"links": make}
-    further = next_page.of_pages([(response.url, root)])
+    further = of_pages([(response.url, root)])
     told = {**({"rows": rows} if rows else {}), **told, "pattern": pattern, "numbered": True}
     return {**told, "next": _one_or_all(further)} if further else told
 
@@ -154,7 +225,7 @@ def of_threads(responses: Sequence[Response]) -> Options:
     now = next((now for response in responses if (now := answered_at(response))), None)
     roots = [(response.url, root) for response in bodies.values() if (root := _root(response)) is not None]
     told = posts.of_threads([root for _, root in roots], now)
-    further = next_page.of_pages(roots) if told else []
+    further = of_pages(roots) if told else []
     return {**told, "thread_next": _one_or_all(further)} if further else told
 
 
@@ -272,7 +343,7 @@ def is_list(response: Response, above: str) -> bool:
     root = _root(response)
     if root is None:
         return False
-    whole, outside = len(posts.text(posts.body(root))), set(menus.outside_menus(Selector(root=root, type="html")))
+    whole, outside = len(posts.text(posts.body(root))), set(response_checks.outside_menus(Selector(root=root, type="html")))
     for told in lists_of(response, above)[:MOST_LOOKED_AT]:
         links = [link for link in root.cssselect(str(told["links"])) if link in outside]
         titles = [link for link in links if re.search(str(told["pattern"]), urljoin(response.url, link.get("href", "")))]
@@ -309,7 +380,7 @@ def raw_of(response: Response, number: str) -> Options:
 def _root(response: Response) -> HtmlElement | None:
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
-    root: HtmlElement = selecting.html(response).root.root
+    root: HtmlElement = selectors.html(response).root.root
     return root
 
 

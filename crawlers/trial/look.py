@@ -17,13 +17,12 @@ from scrapy.http import Response, TextResponse
 from crawlers.fetching import response_checks
 from crawlers.platforms import Platform, platform_of
 from crawlers.platforms.board import PLATFORM
-from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
+from crawlers.sites.selectors import declared
 from crawlers.sites.site import Site, address
 from crawlers.trial import checks, unknown
-from crawlers.trial.answer import Asks, ProbeCache, ProbedPage, ProbeResponse, Robots, made_of
-from crawlers.trial.script import data_in, is_filled_by_script
+from crawlers.trial.answer import Asks, ProbeCache, ProbedPage, ProbeResponse, Robots, data_in, is_filled_by_script, made_of
 from ullage.errors import ConfigError
 
 MOST_HOSTS = 4
@@ -82,7 +81,7 @@ class SiteSurvey:
     outside: frozenset[str] = frozenset()
     """Hosts that it leads to and that may be proposed: of the open Internet, unless the site itself is of this house."""
     unrendered: str = ""
-    """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.reasons`."""
+    """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.visit_verdict`."""
 
     @property
     def posts(self) -> tuple[Post, ...]:

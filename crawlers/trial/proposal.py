@@ -15,19 +15,19 @@ from urllib.parse import SplitResult, urlsplit
 
 from scrapy.http import TextResponse
 
-from crawlers.fetching.addresses import is_anybodys, literal
-from crawlers.sites import selecting
+from crawlers.fetching.address_pin import is_anybodys, literal
+from crawlers.sites import selectors
 from crawlers.sites.dates import DateFormats
 from crawlers.sites.layout import layout_of
+from crawlers.sites.page_reader import answered_at
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.presets import Presets
-from crawlers.sites.reading import answered_at
-from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
+from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbedPage
 from crawlers.trial.look import MOST_HOSTS, SiteSurvey
 from ullage.errors import ConfigError, RecordError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 
 DAY = timedelta(days=1)
 REVISIT_SECONDS = 300.0
@@ -79,7 +79,7 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
 def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
     """The newest moment that stands in the row of each entry, where a row is what holds the link to one entry alone."""
     response = read.answer.response
-    page = selecting.html(response).root if isinstance(response, TextResponse) and response.selector.type == "html" else None
+    page = selectors.html(response).root if isinstance(response, TextResponse) and response.selector.type == "html" else None
     links = (
         {response.urljoin(one.attrib["href"]): one.root for one in page.css("a[href]")} if page is not None and response else {}
     )
@@ -269,7 +269,7 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         preset = presets.get(site.platform) if site.platform in presets.names() else None
         kind = preset.platform if preset else site.platform
         layout = layout_of(site.name, {**(preset.options if preset else {}), **site.options}, "json" if kind == "feed" else "css")
-        page = selecting.document(response) if kind == "feed" else selecting.html(response)
+        page = selectors.document(response) if kind == "feed" else selectors.html(response)
     except (ConfigError, RecordError):
         return
     for name in SELECTORS:

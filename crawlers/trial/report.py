@@ -16,15 +16,15 @@ from rich.table import Table
 from scrapy.http import Response
 
 from crawlers.fetching import response_checks
-from crawlers.fetching.middlewares.script import DATA
-from crawlers.sites import reasons
-from crawlers.sites.content_type import declared
+from crawlers.fetching.scripted_pages import DATA
+from crawlers.sites import visit_verdict
 from crawlers.sites.pages import Post
-from crawlers.sites.reasons import MEANING
+from crawlers.sites.selectors import declared
+from crawlers.sites.visit_verdict import MEANING
+from crawlers.trial.answer import data_in, is_filled_by_script
 from crawlers.trial.look import LIST_NAME, SiteSurvey, kinds_of_links
 from crawlers.trial.proposal import Mend, count, rate
-from crawlers.trial.script import data_in, is_filled_by_script
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import cell
 
 Mark = Literal["ok", "WARN", "FAULT", "-"]
@@ -208,7 +208,7 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
     if read is not None:
         part = "paste" if read.page.role == "item" else "thread"
         more = ", and a next page" if read.older else ""
-        word = reasons.of_post(read.word)
+        word = visit_verdict.of_post(read.word)
         fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
         yield ReportLine(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
     if not posts:

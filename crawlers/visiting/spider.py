@@ -14,18 +14,16 @@ from scrapy.http import Response
 from scrapy.http.request import NO_CALLBACK
 from twisted.python.failure import Failure
 
-from crawlers.fetching import response_checks
-from crawlers.fetching.conditional import conditions, validators
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.script import RENDER
-from crawlers.fetching.middlewares.size import STOPPED
+from crawlers.fetching import RequestRefusal, response_checks
+from crawlers.fetching.body_limit import STOPPED
+from crawlers.fetching.conditional_requests import answered, conditions, validators
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, of_error, retry_after
-from crawlers.fetching.response_headers import answered
+from crawlers.fetching.scripted_pages import RENDER
 from crawlers.frontier.database import PageLease
-from crawlers.sites import reasons
-from crawlers.sites.absent import Absent, absent_of, far_ids
+from crawlers.sites import visit_verdict
+from crawlers.sites.completeness import Absent, absent_of, far_ids
+from crawlers.sites.page_reader import COUNTED
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
-from crawlers.sites.reading import COUNTED
 from crawlers.visiting.visit import Visit
 from ullage import log
 from ullage.errors import RecordError, UllageError
@@ -51,7 +49,7 @@ class PageRead:
     headers: tuple[tuple[str, str], ...] = ()
     """Of the response, as far as `answered` keeps them."""
     validators: bytes = b""
-    """By what the site knows this answer (`crawlers.fetching.conditional`)."""
+    """By what the site knows this answer (`crawlers.fetching.conditional_requests`)."""
 
 
 class PageSpider(Spider):
@@ -104,7 +102,7 @@ class PageSpider(Spider):
             outcome = "gone"
         if outcome != "ok" and not (outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
-            self._tell(leased, outcome, wait, reasons.of_status(response.status) if outcome == "status" else "")
+            self._tell(leased, outcome, wait, visit_verdict.of_status(response.status) if outcome == "status" else "")
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
         cut: Lacking = "too_large" if truncated and leased.page.role != "item" else ""

@@ -8,30 +8,56 @@ stays due. A 503 of any other page is that page's own: it waits as long as it sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from crawlers.bus.appends import Appends
-from crawlers.bus.outbox import CaptureOutbox
 from crawlers.fetching import response_checks
 from crawlers.fetching.address_pin import Resolved
-from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.outcomes import FATES, PASSES, RESTS, Fate
 from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.rendering import Browsers
-from crawlers.fetching.session import SiteLogin
+from crawlers.fetching.robots import RobotsCache
+from crawlers.fetching.site_session import SiteLogin
 from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, PageLease, VisitResult
 from crawlers.frontier.history import fields_of
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, read_as
-from crawlers.sites.absent import Absent
-from crawlers.sites.page_verdict import FRONT, LEAST_PAGES, UNKNOWN, Evidence, Profile
+from crawlers.publishing.batching import Appends
+from crawlers.publishing.outbox import CaptureOutbox
+from crawlers.sites.completeness import Absent
+from crawlers.sites.page_reader import COUNTED
 from crawlers.sites.pages import PARENT, PageContent
-from crawlers.sites.reading import COUNTED
+from crawlers.sites.posting_rhythm import HOUR
 from crawlers.sites.site import Site
-from crawlers.visiting.pace import reading_seconds, revisit_seconds
+from crawlers.sites.visit_verdict import FRONT, LEAST_PAGES, UNKNOWN, Evidence, Profile
 from ullage import log
 from ullage.clock import Clock
+
+RATE_HOURS = 6
+"""A site's rate is that of so many hours, the one under way among them."""
+POSTS_A_VISIT = 5.0
+"""New posts that a visit should find."""
+
+
+def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> float:
+    """Seconds from a visit that read the site to the next, by how many posts came in each of the last hours.
+
+    `revisit_seconds` of the site's file where few come, down to `revisit_min_seconds` where many do.
+    """
+    this = int(now // HOUR)
+    posts = sum(arrivals.get(hour, 0) for hour in range(this - RATE_HOURS + 1, this + 1))
+    if not posts:
+        return site.revisit_seconds
+    seconds = (RATE_HOURS - 1) * HOUR + now - this * HOUR
+    return min(site.revisit_seconds, max(site.shortest_revisit, POSTS_A_VISIT * seconds / posts))
+
+
+def reading_seconds(site: Site, pages: int) -> float:
+    """Seconds that so many pages take at the site's own pace, at least: pauses between them, and between the visits they need."""
+    visits = max(1, math.ceil(pages / site.max_pages))
+    return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds
+
 
 MAX_FAILURES_IN_A_ROW = 5
 SLOW_SECONDS = 0.25
@@ -77,11 +103,11 @@ class Visit:
     gone: int = 0
     """Posts that say something else than before, and that are no more."""
     seen: Evidence = field(default_factory=Evidence)
-    """What came of the pages, for `crawlers.sites.page_verdict`."""
+    """What came of the pages, for `crawlers.sites.visit_verdict`."""
     profile: Profile = UNKNOWN
     """What the site's posts were like before this visit."""
     absent: Absent | None = None
-    """How the site answers for pastes that are not there, where it was asked; see `crawlers.sites.absent`."""
+    """How the site answers for pastes that are not there, where it was asked; see `crawlers.sites.completeness`."""
     is_judged: bool = False
     """Whether the site, which is new, got a state before the visit was over."""
     fault: Exception | None = None
@@ -195,7 +221,7 @@ class Visit:
     def failed(self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = "") -> None:
         """A page was not read: decide what becomes of it.
 
-        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.sites.reasons` that says more than the
+        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.sites.visit_verdict` that says more than the
         outcome.
         """
         if leased.name not in self._held:

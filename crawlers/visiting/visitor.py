@@ -7,20 +7,19 @@ from collections.abc import Awaitable, Callable
 
 from scrapy.crawler import Crawler
 
-from crawlers.bus.appends import Appends
-from crawlers.bus.bus_thread import OnBus
-from crawlers.bus.outbox import CaptureOutbox
-from crawlers.fetching.middlewares.robots import RobotsCache
 from crawlers.fetching.proxy import proxies_of
 from crawlers.fetching.rendering import browsers_of
-from crawlers.fetching.scrapy_settings import OfOneVisit, scrapy_settings
-from crawlers.fetching.session import SiteLogin, session_of
+from crawlers.fetching.robots import RobotsCache
+from crawlers.fetching.scrapy_setup import OfOneVisit, scrapy_settings
+from crawlers.fetching.site_session import SiteLogin, session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.publishing.batching import Appends
+from crawlers.publishing.outbox import CaptureOutbox, OnBus
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import SOON_SECONDS, Site
-from crawlers.visiting.removals import tell_taken
+from crawlers.visiting.publish import tell_taken
 from crawlers.visiting.spider import PageSpider
 from crawlers.visiting.visit import Visit
 from ullage import log

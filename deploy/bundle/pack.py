@@ -32,7 +32,7 @@ from deploy.bundle.parts import LEGAL, PRODUCT, in_wheels, licences
 from deploy.bundle.sbom import document
 from deploy.helm import laid_out
 from ullage.errors import ConfigError
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
 
 LOCK = "all"
 """The lock in `requirements/` that has everything; the others are parts of it."""

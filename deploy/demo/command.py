@@ -25,7 +25,7 @@ from deploy.local.matrix_room import matrix_room
 from deploy.local.server import HOST, free_ports
 from deploy.local.webhook import receiving
 from ullage.errors import UllageError
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 

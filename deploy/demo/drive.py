@@ -22,7 +22,7 @@ from deploy.local.posting import Bepasty, Spirit
 from deploy.local.programs import Forum
 from deploy.local.services import write_secret
 from ullage.errors import UllageError
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 
 TENANT = "spruce-bank"

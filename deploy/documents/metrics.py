@@ -13,14 +13,12 @@ from alerts.notify.metrics import NotifyMetrics
 from alerts.service.metrics import AlertMetrics, DutyMetrics
 from alerts.web.dependencies import SearchMetrics
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.intake.metrics import IntakeMetrics
-from crawlers.metrics import CrawlMetrics
+from crawlers.metrics import CrawlMetrics, IntakeMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import new_registry, show_suspension
+from ullage.monitoring.metrics import CertificateMetrics, new_registry, show_suspension
 from ullage.running_time import RunningTime
-from ullage.runtime.readiness import ROLES
+from ullage.runtime.service import ROLES
 
 ROW = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$", re.MULTILINE)
 """A metric in the document: its name, and by which roles it is served."""

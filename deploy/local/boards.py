@@ -20,7 +20,7 @@ from deploy.local.posting import Browser
 from deploy.local.programs import LOG, PASSWORD, USER, run
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 REQUIREMENTS = Path(__file__).with_name("requirements-boards.txt")
 NODEBB = "nodebb@1.4.0"

@@ -22,7 +22,7 @@ from typing import Any
 
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 SYNAPSE = Path(__file__).with_name("requirements-synapse.txt")
 LIMITS = ("rc_message", "rc_registration", "rc_joins", "rc_login")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.local.certificates import Authority, Certificates
 from deploy.local.server import HOST, free_ports
 from ullage.errors import UnavailableError
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

@@ -27,7 +27,7 @@ from typing import Protocol
 
 from deploy.local.server import HOST, free_ports, wait_for_end, wait_until_ready
 from ullage.errors import UnavailableError
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 SITE, LOG = "a site program", "server.log"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")

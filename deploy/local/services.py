@@ -31,7 +31,7 @@ from deploy.local import kafka
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from deploy.local.server import HOST
 from ullage.errors import UllageError, UnavailableError
-from ullage.files.lock import hold, turn
+from ullage.files.atomic_write import hold, turn
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".demo" / "services"

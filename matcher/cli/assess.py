@@ -23,8 +23,7 @@ from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examin
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
 from ullage.display.screen import next_line
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_whole
 from ullage.incidents import IncidentReference
 from ullage.settings import Context

@@ -25,7 +25,7 @@ from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
 from ullage.errors import RecordError, UllageError, UnavailableError
 from ullage.runtime import assessing
-from ullage.runtime.role import no_core_dumps
+from ullage.runtime.service import no_core_dumps
 from ullage.security import keys
 from ullage.security.signing import SIGNATURE, SIGNER, Signer, Verifier, record_parts
 from ullage.settings import Context

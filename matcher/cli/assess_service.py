@@ -27,9 +27,9 @@ from matcher.cli.assess_queue import MOST_OF_ALL, AssessmentQueue, FullError, re
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
-from ullage.files.lock import HeldError, hold
+from ullage.files.atomic_write import HeldError, hold
 from ullage.runtime import assessing
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 

@@ -13,7 +13,7 @@ from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.sizes import Sizes
 from matcher.watchlist.tagging import handles
 from ullage.erasure import ErasureReport, ErasureStage, Order
-from ullage.lookup.tombstones import EVERYBODY, SETTLED, Tombstones, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, SETTLED, Tombstones, tombstone
 from ullage.settings import Context
 
 AT_ONCE = 1 << 16

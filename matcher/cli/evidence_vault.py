@@ -18,9 +18,7 @@ from matcher.match.pipeline import Matcher
 from ullage import log
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.custody import OPENED
-from ullage.custody.manifest import encode, manifest
-from ullage.custody.officers import Pair, pair_of
+from ullage.custody import OPENED, Pair, encode, manifest, pair_of
 from ullage.custody.vault import Vault, VaultHeader
 from ullage.errors import UllageError
 from ullage.records import Finding

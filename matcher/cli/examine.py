@@ -26,7 +26,7 @@ from matcher.unpack.limits import Limits
 from matcher.unpack.protocol import UnreadPart
 from matcher.watchlist import installation
 from ullage.bus import FINDINGS, Outgoing
-from ullage.display.spreadsheet import csv_line
+from ullage.display import csv_line
 from ullage.errors import UllageError
 from ullage.identifiers import is_verified
 from ullage.incidents import IncidentReference, Incidents, incidents

@@ -26,22 +26,21 @@ from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
 from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installation
-from matcher.watchlist.in_use import InUse, in_use
+from matcher.watchlist.installation import InUse, in_use
 from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
 from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, new_registry
+from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
 from ullage.records.incomplete import BUDGETS
 from ullage.running_time import DAY_SECONDS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
-from ullage.runtime.role import running, surroundings
+from ullage.runtime.service import running, surroundings
 from ullage.runtime.worker import Bug, DeadRecord, Worker, WorkerMetrics, attempt, reach
 from ullage.security import keys
 from ullage.security.sealing import Sealer

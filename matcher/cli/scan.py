@@ -15,18 +15,16 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.match.batches import SearchResult, batches
+from matcher.match.batches import SearchResult, UnreadValues, batches, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
 from matcher.match.parts import Piece, numbered, pieces_of_member, watched
-from matcher.match.unread_values import UnreadValues, count_values, forms_of
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.unpack.protocol import UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.records import Capture
 from ullage.verdict.words import counted
 

@@ -13,8 +13,7 @@ from matcher.match.pipeline import Matcher
 from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart
 from matcher.watchlist.installation import TenantLists
 from ullage.display.next_step import Decide, NextStep, next_step
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Statistics
 from ullage.settings import Context

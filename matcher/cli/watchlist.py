@@ -39,8 +39,7 @@ from matcher.cli.watchlist_options import (
 )
 from matcher.watchlist import installation
 from matcher.watchlist import subjects as sealed_subjects
-from matcher.watchlist.build import Builder, enrolling
-from matcher.watchlist.build_report import Control
+from matcher.watchlist.build import Builder, Control, enrolling
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.runs import require_room
@@ -53,10 +52,9 @@ from ullage.audit.bait import record, stamps
 from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import of_watchlists
-from ullage.display.render import moment
+from ullage.display import moment
 from ullage.display.screen import cell, print_list, table
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import put_in_place
 from ullage.lookup import list_index as recorded
 from ullage.security.keys import KeyStore, epochs, verify_key

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from matcher.watchlist.build_report import Report
+from matcher.watchlist.build import Report
 from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source
 from matcher.watchlist.witness import SHARE
 from ullage.errors import ConfigError

@@ -3,7 +3,7 @@
 What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second, to load them a millisecond.
 Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by default), named by a digest of its patterns and of
 the library's version. In it are words of the lexicon, brands and domains, never a customer's value. What such a file says is done
-without further checks, so it counts only if nobody else could have written it (see `ullage.files.trust`). One that does not
+without further checks, so it counts only if nobody else could have written it (see `ullage.files.ownership`). One that does not
 count, is damaged or is of another processor is as good as none; where the folder cannot be written everything works as well.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from matcher.columns.batch import Bytes, Places
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_whole
-from ullage.files.trust import check_folder, read_trusted
+from ullage.files.ownership import check_folder, read_trusted
 
 CASELESS = hyperscan.HS_FLAG_CASELESS
 BYTES = CASELESS | hyperscan.HS_FLAG_DOTALL

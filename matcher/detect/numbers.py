@@ -43,7 +43,7 @@ from matcher.columns.bitset import (
 )
 from matcher.detect.candidates import Segment, cut, every
 from ullage.identifiers import glued_words
-from ullage.lookup.written_forms import FORM_OF_LENGTH
+from ullage.lookup.values import FORM_OF_LENGTH
 
 SHORTEST, LONGEST = 11, 19
 WIDTH = 24

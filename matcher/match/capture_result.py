@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from matcher.lexicon import RECORD, Records, TextTerms
+from matcher.match.batches import UnreadValues
 from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import EpochMatches
 from matcher.match.parts import GuardedStep, Piece
 from matcher.match.statistics import StatisticsPart, StatisticsTally
-from matcher.match.unread_values import UnreadValues
 from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
 from matcher.records.device_logs import DeviceLogs

@@ -1,6 +1,6 @@
 """From a reading to findings: what is published of a capture, in words of closed lists, one for each tenant that it concerns.
 
-What may only be read at the desk (address, title, author, members' names) goes along sealed: see `ullage.custody.originals`.
+What may only be read at the desk (address, title, author, members' names) goes along sealed: see `ullage.custody`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from matcher.match.statistics import matched_groups
 from matcher.watchlist.cohorts import FEW
 from matcher.watchlist.installation import TenantLists
 from matcher.watchlist.source import CANARY
-from ullage.custody import originals
-from ullage.custody.originals import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, SealedPost
-from ullage.lookup import sellers
+from ullage import custody
+from ullage.custody import MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_URL, SealedPost
+from ullage.lookup import values
 from ullage.monitoring.canary import TENANT as CANARY_TENANT
 from ullage.records import ELSEWHERE, MAX_MATCHES, Bait, Capture, CaptureFacts, Cohort, Finding, Statistics
 from ullage.security import keys
@@ -147,7 +147,7 @@ def _facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> Cap
         url=redact.url(capture.url, capture.section),
         title=words(capture.title),
         author=redact.author(capture.author, key),
-        author_tag=sellers.tag(lists.index.tagger(sellers.KIND, sellers.FORM), capture.author),
+        author_tag=values.tag(lists.index.tagger(values.KIND, values.FORM), capture.author),
         channel=redact.channel(capture.channel, site, key, words(capture.channel)),
         channel_tag=places_tag(lists, "channel", capture.site, capture.channel),
         thread=redact.identifier("thread", capture.thread, site, key),
@@ -164,7 +164,7 @@ def _facts(reading: CaptureReading, matcher: Matcher, lists: TenantLists) -> Cap
 def places_tag(lists: TenantLists, kind: str, site: str, *names: str) -> str:
     """The tag of a channel, or of a thread in one, under the tenant's index key; "" where the last name is empty."""
     named = "\x1f".join((site, *names)).encode("utf-8", "surrogatepass")
-    return lists.index.tagger(kind, sellers.FORM).one(named).hex() if names[-1] else ""
+    return lists.index.tagger(kind, values.FORM).one(named).hex() if names[-1] else ""
 
 
 def statistics_for(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
@@ -270,7 +270,7 @@ def with_original(finding: Finding, reading: CaptureReading, sealer: Sealer | No
     """`finding` with address, title, author and members' names of its capture, sealed; of several parts the first has them."""
     if sealer is None or finding.part != 1:
         return finding
-    sealed = originals.seal(_original(reading, finding.tenant), sealer, finding.tenant, finding.id)
+    sealed = custody.seal(_original(reading, finding.tenant), sealer, finding.tenant, finding.id)
     return finding.model_copy(update={"original": sealed, "original_key": sealer.key_id})
 
 

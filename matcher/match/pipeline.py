@@ -21,7 +21,7 @@ import numpy as np
 
 from matcher.columns.batch import Places
 from matcher.lexicon import Lexicon, TextTerms
-from matcher.match.batches import Public, SearchResult, batches
+from matcher.match.batches import Public, SearchResult, batches, count_values, forms_of
 from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.corroborate import look_up
@@ -29,7 +29,6 @@ from matcher.match.counts import NO_ROWS, EpochMatches, MatchedRows, adult_until
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
 from matcher.match.statistics import StatisticsPart as Counted
-from matcher.match.unread_values import count_values, forms_of
 from matcher.match.whose_rows import NOTHING, OtherNames, RowComparison, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold

@@ -19,8 +19,7 @@ from urllib.parse import unquote, urlsplit
 from matcher.lexicon import Hit, Lexicon, lower
 from matcher.match.capture_key import CaptureKey
 from matcher.text import fold
-from ullage.lookup.free_text_check import identifier_in
-from ullage.lookup.sellers import normal
+from ullage.lookup.values import identifier_in, normal
 from ullage.vocabulary.known_words import GAP, LONGEST, KnownSpelling, kept
 
 READ = 4 * LONGEST

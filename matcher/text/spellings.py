@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from matcher.columns.bitset import Bytes, Places
-from matcher.text.chain_numbers import LABELS, is_valid
+from matcher.text.chain_numbers import LABELS, X_SIGNS, iban_starts, is_valid
 from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
-from matcher.text.iban_pieces import X_SIGNS, iban_starts
 from ullage.identifiers import iban, phone
 from ullage.identifiers.base import BEFORE, GAP
 

@@ -29,11 +29,11 @@ from matcher.columns.batch import ranges, texts_holding
 from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Places, Ranks, behind, where
 from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
+from matcher.text.cells import GATES, unfold
 from matcher.text.chains import ROOM, texts_with_chains
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, fit
-from matcher.text.unfold import GATES, unfold
 
 SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")

@@ -1,5 +1,11 @@
 """The server, executed with an empty environment by `parent.ForkServer`, and the child that it forks for each container.
 
+System calls are given up for good: what is left is reading, writing, memory and exit. An allow-list as a classic BPF program
+(`man 2 seccomp`), laid by prctl, which needs no privilege after no_new_privs. Everything else answers EPERM, so that a library's
+optional call does no harm: no file can be opened, no socket made, nothing executed or forked, no other process signalled or
+traced. Memory that can be executed is refused as well: there is no injecting of code. Numbers are from the kernel's tables
+(`asm/unistd_64.h`, `asm-generic/unistd.h`).
+
 The server's descriptor 0 is the control socket. A request is one packet: the kind of a container and the limits' numbers, and
 three descriptors: the container, the pipe to the parent, and a leash. When nobody holds the other end of the leash any more, the
 child is killed; when it has ended, its exit code is said there. The server itself never looks at a container.
@@ -17,7 +23,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import ctypes
-import datetime  # noqa: F401, ICN001  calamine wants it at the first date, when no file can be opened any more
 import gc
 import mmap
 import os
@@ -25,14 +30,107 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
-from matcher.unpack import kinds, protocol, sandbox
+from matcher.unpack import kinds, protocol
 from matcher.unpack.limits import UnpackBudget
 from matcher.unpack.protocol import ENDED, LONGEST_REQUEST
 from matcher.unpack.walk import Walk
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+def alone(libc: ctypes.CDLL) -> bool:
+    """Cut the network of this process and of its children; whether it has a network namespace of its own now.
+
+    That needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container runtimes refuse. What forbids
+    sockets everywhere is `seccomp.seal`. Nor can anyone look into this process from now on.
+    """
+    found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    return found
+
+
+def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
+    """Bound this process, which is `parent`'s child and ends with it."""
+    end_with(libc, parent)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_AS, memory_bytes)
+    _limit(resource.RLIMIT_CPU, cpu_seconds, 1)  # SIGXCPU first, which says why
+
+
+def end_with(libc: ctypes.CDLL, parent: int) -> None:
+    """Have this process, which is `parent`'s child, end when that ends."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def no_more_files() -> None:
+    """No descriptor beyond the three that there are: a hurdle, no wall, for where system calls cannot be given up."""
+    _limit(resource.RLIMIT_NOFILE, 3)
+
+
+def _limit(what: int, most: int, spare: int = 0) -> None:
+    """Lower a limit for good; one that is lower already stays."""
+    hard = resource.getrlimit(what)[1]
+    bounds = (most, most + spare) if hard == resource.RLIM_INFINITY else (min(most, hard), min(most + spare, hard))
+    resource.setrlimit(what, bounds)
+
+
+X86_64 = (0xC000003E, 9, 10, {
+    "read": 0, "write": 1, "close": 3, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13,
+    "rt_sigprocmask": 14, "rt_sigreturn": 15, "pread64": 17, "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28,
+    "exit": 60, "gettimeofday": 96, "sigaltstack": 131, "futex": 202, "clock_gettime": 228, "exit_group": 231, "getrandom": 318,
+})  # fmt: skip
+AARCH64 = (0xC00000B7, 222, 226, {
+    "read": 63, "write": 64, "close": 57, "lseek": 62, "mmap": 222, "mprotect": 226, "munmap": 215, "brk": 214,
+    "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "pread64": 67, "writev": 66, "sched_yield": 124,
+    "mremap": 216, "madvise": 233, "exit": 93, "gettimeofday": 169, "sigaltstack": 132, "futex": 98, "clock_gettime": 113,
+    "exit_group": 94, "getrandom": 278,
+})  # fmt: skip
+MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
+LOAD, EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1
+NUMBER, ARCHITECTURE, THIRD_ARGUMENT = 0, 4, 16 + 2 * 8
+PROT_EXEC = 4
+PR_SET_SECCOMP, MODE_FILTER = 22, 2
+
+
+@cache
+def program(machine: str) -> bytes:
+    """The filter for a machine as `os.uname` names it, empty where its numbers are not known.
+
+    Eight bytes an instruction: code u16, jump if true u8, jump if false u8, operand u32.
+    """
+    if machine not in MACHINES:
+        return b""
+    audit, mmap, mprotect, numbers = MACHINES[machine]
+    plain = [number for number in numbers.values() if number not in (mmap, mprotect)]
+    code = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, audit), (RETURN, 0, 0, REFUSE), (LOAD, 0, 0, NUMBER)]
+    for n, number in enumerate((*plain, mmap, mprotect)):
+        left = len(plain) + 1 - n  # comparisons still to come
+        code.append((EQUAL, left + (2 if number in (mmap, mprotect) else 1), 0, number))
+    code += [(RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+    code += [(LOAD, 0, 0, THIRD_ARGUMENT), (ANY_BIT, 0, 1, PROT_EXEC), (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+    return b"".join(struct.pack("=HBBI", *step) for step in code)
+
+
+def seal(libc: ctypes.CDLL) -> bool:
+    """Give up all other system calls, for ever. False where the kernel or the machine does not know how."""
+    steps = program(os.uname().machine)
+    if not steps:
+        return False
+    held = ctypes.create_string_buffer(steps, len(steps))
+    filter_ = struct.pack("@HP", len(steps) // 8, ctypes.addressof(held))
+    return bool(libc.prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.c_char_p(filter_), 0, 0) == 0)
+
 
 MOST_FILES = 256
 """Descriptors of a server: two for each child at work, and there is mostly one."""
@@ -48,7 +146,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
     load(sys.argv[1:])
     libc = ctypes.CDLL(None, use_errno=True)
-    has_namespace = sandbox.alone(libc)
+    has_namespace = alone(libc)
     Server(partial(work, libc, has_namespace=has_namespace), libc).serve()
 
 
@@ -138,7 +236,7 @@ class Server:
         if pid == 0:
 
             def serve() -> None:
-                sandbox.end_with(self._libc, first)
+                end_with(self._libc, first)
                 with _importing(sys.argv[1:]):
                     load()
                 Server(self._work, self._libc, load).serve()
@@ -185,7 +283,7 @@ def load(folders: list[str]) -> None:
     """Load all that a parser may need, which cannot be opened later; optional packages lie in `folders`."""
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
-    sandbox.program(os.uname().machine)  # made once
+    program(os.uname().machine)  # made once
     with _importing(folders):
         kinds.load()
 
@@ -207,10 +305,10 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     body = mmap.mmap(
         0, size, PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
     )  # writable for ctypes' sake; copied if written
-    sandbox.confine(libc, server, budget.cpu_seconds, budget.memory + size)
-    flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if sandbox.seal(libc) else 0)
+    confine(libc, server, budget.cpu_seconds, budget.memory + size)
+    flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
-        sandbox.no_more_files()
+        no_more_files()
     writer = protocol.ChildWriter(1)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none

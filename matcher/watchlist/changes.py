@@ -30,8 +30,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import file, subjects
-from matcher.watchlist.build import Builder, index_entries, labelled, number_customers, write_table
-from matcher.watchlist.build_report import Control
+from matcher.watchlist.build import Builder, Control, index_entries, labelled, number_customers, write_table
 from matcher.watchlist.cohorts import FEW, CohortTable, Label, counts_of
 from matcher.watchlist.file import BODY, CHUNK, Array, digest_of, read_erased, read_header, write_erased
 from matcher.watchlist.index import ERASED, Index, Places
@@ -40,9 +39,8 @@ from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from ullage.errors import ConfigError
 from ullage.lookup import list_index as recorded
-from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, signing_key, verify_key
-from ullage.security.tags import Tags
+from ullage.security.tags import TAG_BYTES, Tags
 
 Flags = npt.NDArray[np.bool_]
 BLOCKS = 4096

@@ -36,8 +36,8 @@ import numpy.typing as npt
 from matcher.watchlist.source import CANARY, REFERENCE, ColumnBatch, Source, SourceColumn
 from matcher.watchlist.tagging import clean_references, normalised
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.parsing import read_json
-from ullage.lookup.free_text_check import identifier_in
+from ullage.files.validation import read_json
+from ullage.lookup.values import identifier_in
 
 FEW = 20
 """Customers whom a label must be shared by: fewer are known by it."""

@@ -52,7 +52,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import put_in_place, write_whole
-from ullage.files.parsing import read_json
+from ullage.files.validation import read_json
 from ullage.security.tags import Tags
 
 CHUNK = 256 * 1024
@@ -185,7 +185,7 @@ class WatchlistHeader:
     `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
     the kinds whose digests it holds; `bits` the logarithms of the directory's and the bitmap's size. `build` is random; a
     delta names in `base` that of its list. `key_check` is the check value of the tag key, `checks` are those of other keys by
-    name (`ullage.security.check_values`). `self_test` is the handle of the self-test entry, one of `entries` and one of
+    name (`ullage.security.keys`). `self_test` is the handle of the self-test entry, one of `entries` and one of
     `subjects`.
     """
 

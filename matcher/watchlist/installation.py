@@ -1,11 +1,15 @@
-"""Watchlists that match uses: installed files, one a live epoch, swapped whole and noticed without a restart."""
+"""Watchlists that match uses: installed files, one a live epoch, swapped whole and noticed without a restart.
+
+A list that is gone, or has shrunk by more than a tenth of what was installed (`sizes.py`), is refused: match goes on with the one
+that it has. After a start it has none, and then reads no post until the list is back, for it would look for nobody in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +22,10 @@ from matcher.watchlist.index import Index, Watchlist
 from matcher.watchlist.sizes import FOLDER as SIZES
 from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.tagging import TagKeys
-from ullage.errors import ConfigError, CorruptError, FaultsError
+from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError
 from ullage.files.atomic_write import put_in_place
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.security.check_values import check_value
-from ullage.security.keys import KeyStore, epochs, verify_key
+from ullage.security.keys import KeyStore, check_value, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
 
@@ -309,3 +312,58 @@ def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
         with contextlib.suppress(OSError):  # retired between the listing and the look, or not to be read
             found.append((str(path), *_identity(path)))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """`lists` of tenants; `refused` and `lacking` say by tenant what is wrong.
+
+    What was refused was replaced by the list of before, where there is one. Of a tenant that is `missing` there is none, and its
+    list is neither expired nor was it never there: no post may be read.
+    """
+
+    lists: list[TenantLists]
+    refused: Mapping[str, str]
+    lacking: Mapping[str, str]
+    missing: frozenset[str]
+
+    @property
+    def faults(self) -> list[str]:
+        """All that is wrong, a line each."""
+        return [*self.refused.values(), *(said for tenant, said in self.lacking.items() if tenant not in self.refused)]
+
+
+def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
+    """What is to be used now, where the lists `former` were until now."""
+    now = context.running_time.look().now()
+    found = {lists.tenant: lists for lists in load(context)}
+    sizes = Sizes(context.data, context.keys)
+    refused = sizes.shortfalls((tenant, lists.customers) for tenant, lists in found.items())
+    kept = {lists.tenant: lists for lists in former if lists.expires > now}
+    expired = {tenant for tenant in refused.keys() - found.keys() if _is_expired(context, tenant, now)}
+    used = {**{tenant: kept[tenant] for tenant in refused.keys() & kept.keys()}}
+    used |= {tenant: lists for tenant, lists in found.items() if tenant not in refused}
+    lacking = {}
+    for tenant in sorted((tenants_here(context) | sizes.tenants() | found.keys()) - {CANARY}):
+        if tenant not in used:
+            why = "has expired" if tenant in expired else "is not here"
+            lacking[tenant] = f"the list of {tenant} {why}, so none of its customers is found: {LOAD}"
+        elif not used[tenant].customers:
+            lacking[tenant] = f"the list of {tenant} is empty, so none of its customers is found: {LOAD}"
+    return InUse(
+        [used[tenant] for tenant in sorted(used)],
+        {tenant: said for tenant, said in refused.items() if tenant not in expired},
+        lacking,
+        frozenset(refused.keys() - used.keys() - expired),
+    )
+
+
+def _is_expired(context: Context, tenant: str, now: datetime) -> bool:
+    """Whether a list lies here that is signed, and over."""
+    for path in folder_of(context.data, tenant).glob(f"*{SUFFIX}"):
+        try:
+            if read_header(path, verify_key(context.keys, tenant)).is_over(now):
+                return True
+        except (UllageError, OSError):
+            continue
+    return False

@@ -29,7 +29,7 @@ from matcher.detect.field_labels import label_of
 from matcher.text.fold import written
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.vocabulary.fields import FieldLabel
 
 REFERENCE = "customer_ref"

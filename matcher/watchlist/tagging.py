@@ -4,7 +4,7 @@ A column is normalised at once where its cells are written as they should be, an
 clean, `kinds()[kind].normalise` gives the cell itself, and its checksum holds: the finders of `matcher.detect.kinds` say so, by
 the rules that they search texts with. What they doubt goes the slow way.
 
-A value is enrolled in the forms of `ullage.lookup.written_forms`, many at a time, and masked: `138****8000`,
+A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked: `138****8000`,
 `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone number, so masks only
 corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI DSS 3.5.1).
 
@@ -27,11 +27,9 @@ from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.identifiers.masked_value import KEPT
-from ullage.lookup.written_forms import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
-from ullage.security.check_values import check_value
-from ullage.security.cmac import TAG_BYTES, derive_key
-from ullage.security.keys import KeyStore, epochs
-from ullage.security.tags import Tagger, Tags
+from ullage.lookup.values import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
+from ullage.security.keys import KeyStore, check_value, epochs
+from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 """What `--digests` may say."""

@@ -21,7 +21,7 @@ from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import match
 from tests.stores import Backend, backend_named
 from ullage import log
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.http_server import listening, serve
 from ullage.security import keys
 from ullage.security.masking import Secret
 from ullage.settings import Context

@@ -57,8 +57,7 @@ from ullage import setup
 from ullage.bus import FINDINGS, Outgoing
 from ullage.custody.vault import Vault
 from ullage.records import Capture, Finding
-from ullage.records.heartbeat import Heartbeat
-from ullage.records.hours import SLOTS, SiteHour, slot_of
+from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, slot_of
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.security.signing import record_parts
@@ -226,7 +225,7 @@ class Play:
                 bus.publisher(FINDINGS).append(list(records))
         with (
             mock.patch("alerts.notify.sender.open_channel", lambda name, *_: Recorder(self.sent[name])),
-            mock.patch("ullage.runtime.role.stop_on_signals"),
+            mock.patch("ullage.runtime.service.stop_on_signals"),
         ):
             run_alert(context, once=True)
 

@@ -17,7 +17,7 @@ from matcher.cli.authentic import outgoing
 from tests.matcher.bank import command, customer, enrol
 from ullage.bus import FINDINGS, Outgoing
 from ullage.cli import app
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.records import Finding
 from ullage.runtime.dead_letters import read
 from ullage.security.signing import SIGNER, Signer
@@ -37,7 +37,7 @@ def bank(data: Path) -> Context:
 
 @pytest.fixture
 def assess(bank: Context, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(path: Path, *words: str, code: int = 0):
         done = CliRunner().invoke(app, command(bank.data, "assess", path, *words))

@@ -26,7 +26,7 @@ FORGED = finding("forged", range(50, 60), people="cd")
 @pytest.fixture
 def alert(data, monkeypatch):
     """Runs `ullage alert --once` on what is on the bus; gives the incidents' ids and the reasons of dead letters."""
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
 
     def ran(context: Context, store, *records: Outgoing) -> tuple[set[str], list[str]]:

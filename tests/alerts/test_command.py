@@ -21,8 +21,8 @@ from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from ullage.bus import FINDINGS
 from ullage.cli import app
-from ullage.display.render import moment, safe
-from ullage.exits import Exit
+from ullage.display import moment, safe
+from ullage.errors import Exit
 from ullage.records.heartbeat import Coverage, Heartbeat
 from ullage.runtime.dead_letters import read
 from ullage.security import keys
@@ -34,7 +34,7 @@ MORE = {"status", "suppressed", "next_step", "next_step_zh", "assignee", "due", 
 
 @pytest.fixture
 def run(data, monkeypatch):
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(*words: str, code: int = 0):
         (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")

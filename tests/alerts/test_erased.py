@@ -18,7 +18,7 @@ from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import Order
 from ullage.errors import UnavailableError
-from ullage.lookup.tombstones import EVERYBODY, SETTLED, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, SETTLED, tombstone
 
 
 def people(store) -> set[str]:

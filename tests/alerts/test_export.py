@@ -22,10 +22,9 @@ from alerts.records.document import QueryError
 from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
 from ullage.cli import app
-from ullage.display.spreadsheet import FORMULA, inert
-from ullage.errors import ConfigError
-from ullage.exits import Exit
-from ullage.lookup.free_text_check import identifier_in
+from ullage.display import FORMULA, inert
+from ullage.errors import ConfigError, Exit
+from ullage.lookup.values import identifier_in
 
 A, B = incident_id("f"), incident_id("h")
 SLUG = "http://x.example/11010519491231002X"

@@ -19,7 +19,7 @@ from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from alerts.web.dependencies import ANYBODY, needed
 from crawlers.frontier.cipher import FrontierCipher
-from crawlers.intake.line import captures_of, read_line
+from crawlers.intake.submission import captures_of, read_line
 from crawlers.sites.dates import DateFormats
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.test_table_of_roles import calls

@@ -20,7 +20,7 @@ from tests.matcher.bank import customer, enrol, phone
 from ullage.errors import ConfigError, RecordError
 from ullage.records import FINDING_SCHEMA
 from ullage.security import keys
-from ullage.security.check_values import check_value
+from ullage.security.keys import check_value
 from ullage.settings import Context
 
 NAME = "bank/index-1.key"

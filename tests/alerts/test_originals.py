@@ -12,16 +12,16 @@ from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import clocks_at
+from ullage import custody
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.cli import app
-from ullage.custody import originals
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records import Finding
 from ullage.security import keys
 from ullage.settings import Context, StoreSettings
 
-POST = originals.SealedPost(
+POST = custody.SealedPost(
     url="http://board.example/诸葛/154018880001",
     title="诸葛文昭 密码",
     author="zhuge_1888",
@@ -30,10 +30,10 @@ POST = originals.SealedPost(
 IDENTIFYING = ("诸葛", "zhuge", "154018880001")
 
 
-def sealed(context: Context, found: Finding, post: originals.SealedPost = POST) -> Finding:
+def sealed(context: Context, found: Finding, post: custody.SealedPost = POST) -> Finding:
     sealer = keys.desk_sealer(context.keys, found.tenant)
     assert sealer
-    original = originals.seal(post, sealer, found.tenant, found.id)
+    original = custody.seal(post, sealer, found.tenant, found.id)
     return found.model_copy(update={"original": original, "original_key": sealer.key_id})
 
 

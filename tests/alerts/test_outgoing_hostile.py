@@ -26,7 +26,7 @@ from alerts.records import STATUSES, Incident, IncidentReason, Sighting
 from alerts.store import DocumentFilter, open_store
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
-from ullage.display.spreadsheet import FORMULA
+from ullage.display import FORMULA
 from ullage.settings import Entity, Tenant
 
 HOSTILE = (

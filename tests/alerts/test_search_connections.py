@@ -16,8 +16,8 @@ from alerts.web.app import create_app
 from alerts.web.pages import incidents
 from deploy.local.certificates import make_certificates
 from tests.alerts.browser import CHEAP
-from ullage.runtime import connections
-from ullage.runtime.serving import listening, serve
+from ullage.runtime import http_server
+from ullage.runtime.http_server import listening, serve
 from ullage.security import keys
 from ullage.security.tls import ListenerCertificate
 
@@ -104,7 +104,7 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-class Noting(connections.BoundedProtocol):
+class Noting(http_server.BoundedProtocol):
     """Notes what is given to the socket, in the pieces in which it is."""
 
     sent: ClassVar[list[bytes]]
@@ -142,7 +142,7 @@ def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothi
 
 
 def test_the_bounds_are_those_that_are_promised() -> None:
-    assert connections.REQUEST_SECONDS <= 10
+    assert http_server.REQUEST_SECONDS <= 10
     assert middleware.MAX_BODY == 16 * 1024
 
 
@@ -185,7 +185,7 @@ def refused_while_sending(peer: socket.socket, port: int) -> bytes:
 
 def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> None:
     """What is refused before it was read whole: a socket that is closed with bytes unread is reset, and its answer lost."""
-    monkeypatch.setattr(connections, "LINGER_SECONDS", SOON)
+    monkeypatch.setattr(http_server, "LINGER_SECONDS", SOON)
     with closing(connect(port)) as peer:
         assert status(refused_while_sending(peer, port)) == 400
         assert peer.recv(1) == b"", "our end comes with the answer, and is not waited for"
@@ -193,7 +193,7 @@ def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> No
 
 @pytest.mark.parametrize("tls", [True], indirect=True)
 def test_it_is_over_tls_too(port, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "LINGER_SECONDS", SOON)
+    monkeypatch.setattr(http_server, "LINGER_SECONDS", SOON)
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with closing(anybody.wrap_socket(connect(port))) as peer:
@@ -201,7 +201,7 @@ def test_it_is_over_tls_too(port, monkeypatch) -> None:
 
 
 def test_who_never_ends_sending_after_a_refusal_is_cut(port, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "LINGER_SECONDS", 0.2)
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "GET") + b"transfer-encoding: rubbish\r\n\r\n")
         assert status(answer(peer)) in (400, 501)
@@ -217,7 +217,7 @@ def test_a_length_beyond_any_number_is_too_large(port) -> None:
 
 def test_a_head_without_end_is_refused(port) -> None:
     with closing(connect(port)) as peer:
-        peer.sendall(request(port, "GET") + b"x: " + b"a" * (connections.MAX_HEAD + 1))
+        peer.sendall(request(port, "GET") + b"x: " + b"a" * (http_server.MAX_HEAD + 1))
         assert status(answer(peer)) == 400
 
 
@@ -231,7 +231,7 @@ BEGINNINGS = {
 
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.5)
     drip = b"1\r\na\r\n" if name == "endless chunks" else b"a"
 
     async def drips() -> float:
@@ -251,7 +251,7 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name
 
 
 def test_an_exchange_that_does_not_end_is_cut(port, token, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(http_server, "ANSWER_SECONDS", 0.5)
     held = threading.Event()
     monkeypatch.setattr("alerts.web.pages.incidents.queue_page", lambda *_: held.wait(SOON))
     with closing(connect(port)) as peer:
@@ -290,7 +290,7 @@ def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch)
 
 
 def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 10)
+    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 10)
     slow = [connect(port) for _ in range(40)]
     for peer in slow:
         peer.sendall(b"GET / HTTP/1.1\r\n")
@@ -309,7 +309,7 @@ def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port
 
 
 def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatch) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 2)
     held, arrived = threading.Event(), threading.Semaphore(0)
     real = incidents.queue_page
 
@@ -334,7 +334,7 @@ def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatc
 
 def test_a_route_whose_body_streams_has_longer_for_it(port, accounts, monkeypatch) -> None:
     token = accounts.add_token("files", ["file.assess"], ["*"], purpose="a test", days=1, by="test")[1]
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.5)
     session = f"authorization: Bearer {token}\r\ncontent-type: multipart/form-data; boundary=b\r\n"
     head = f"{session}content-length: 1000\r\n\r\n"
     with closing(connect(port)) as upload:

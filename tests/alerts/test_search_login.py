@@ -14,7 +14,7 @@ from alerts.web.app import create_app
 from alerts.web.auth import WRONG_TOKENS
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
 from ullage import audit
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 from ullage.security.masking import Secret
 
 OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")

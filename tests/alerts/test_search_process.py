@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from alerts.accounts.accounts import Accounts
 from ullage.clock import Clock
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 
 TYPED = "13800138000"
 

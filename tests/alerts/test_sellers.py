@@ -17,10 +17,10 @@ from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.cli import app
 from ullage.errors import ConfigError
-from ullage.lookup import sellers
-from ullage.security.cmac import Cmac, derive_key
+from ullage.lookup import values
 from ullage.security.keys import make_tenant
 from ullage.security.masking import Secret
+from ullage.security.tags import Cmac, derive_key
 
 NAME, TOKEN, OTHER = "Zhuge_1888", "@a1b2c3d4e5f6", "@0123456789ab"
 SECTION = "https://forum.example/c/trade"
@@ -28,7 +28,7 @@ SECTION = "https://forum.example/c/trade"
 
 def posted(context, name: str = NAME, token: str = TOKEN, section: str = SECTION, **more: object) -> dict[str, object]:
     key = context.keys.read("bank/index-1.key")
-    tag = sellers.tag(Cmac(derive_key(key, "index", "bank", sellers.KIND, sellers.FORM)), name)
+    tag = values.tag(Cmac(derive_key(key, "index", "bank", values.KIND, values.FORM)), name)
     return {"author": token, "author_tag": tag, "url": f"{section}/…", **more}
 
 

@@ -41,7 +41,7 @@ def folder(backend: Backend, tmp_path: Path):
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(*words: str, code: int = 0) -> Result:
         result = CliRunner().invoke(app, ["--data", str(folder), *words])

@@ -44,7 +44,7 @@ def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
 
 
 def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypatch):
-    from ullage.settings.notify import ChannelSettings
+    from ullage.settings.storage import ChannelSettings
 
     monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
     assert "nothing sent yet" in browser.get("/channels").text

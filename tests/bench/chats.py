@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crawlers.collectors.ledger import ChannelLedger
+from crawlers.collectors.channel_log import ChannelLedger
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from deploy.local.chats import Matrix, ensure_synapse, synapse
@@ -31,7 +31,7 @@ from tests.bench.table import row
 from ullage.bus import CAPTURES, FINDINGS, Record
 from ullage.records import Capture, Finding
 from ullage.records.heartbeat import is_heartbeat
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.security import keys
 from ullage.settings import Context

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from tests.bench.corpus_people import COLUMNS, Person
 from ullage.cli import app
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.settings import Context
 
 

@@ -119,8 +119,7 @@ def plain(url: str) -> None:
 
 def ours(url: str) -> None:
     """Crawl the same once; prints as `plain`."""
-    from crawlers.fetching.library_logs import silence_libraries
-    from crawlers.fetching.reactor import drive
+    from crawlers.fetching.scrapy_setup import drive, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 

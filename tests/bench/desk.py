@@ -30,8 +30,8 @@ from tests.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling,
 from tests.bench.table import row
 from tests.conftest import HeldClock
 from ullage import setup
-from ullage.runtime.role import spare_what_stands
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.http_server import listening, serve
+from ullage.runtime.service import spare_what_stands
 from ullage.security import keys
 from ullage.settings import Context
 

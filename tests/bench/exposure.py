@@ -27,12 +27,12 @@ from alerts.store import IncidentStore, open_store
 from alerts.web.app import create_app
 from tests.bench.store import COUNT, exposures, others
 from tests.bench.table import row
-from ullage.runtime.role import spare_what_stands
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.http_server import listening, serve
+from ullage.runtime.service import spare_what_stands
 from ullage.settings import Context
 
 CLIENTS, ASKED, THOUSANDS, WARM = 8, 180, 20, 10
-"""Of one connection no more than `ullage.runtime.connections` lets it ask."""
+"""Of one connection no more than `ullage.runtime.http_server` lets it ask."""
 GOALS = {1: 20.0, 1_000: 500.0}
 """Milliseconds in which 99 of 100 answers are there."""
 EVERY = 997

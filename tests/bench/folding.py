@@ -31,9 +31,9 @@ from tests.bench.desk_data import NOW, found, tag
 from tests.bench.table import row
 from tests.conftest import HeldClock
 from ullage import setup
-from ullage.files.rulefiles import Live
+from ullage.files.rule_files import Live
 from ullage.records import Finding
-from ullage.runtime.role import spare_what_stands
+from ullage.runtime.service import spare_what_stands
 from ullage.settings import Context
 from ullage.verdict import VERDICT
 

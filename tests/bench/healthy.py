@@ -92,8 +92,7 @@ async def serve() -> None:
 
 def ours(url: str, hostile: str) -> None:
     """Crawl healthy sites, beside others where that is asked, until each healthy one was visited; prints when that began."""
-    from crawlers.fetching.library_logs import silence_libraries
-    from crawlers.fetching.reactor import drive
+    from crawlers.fetching.scrapy_setup import drive, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 

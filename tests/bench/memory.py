@@ -48,8 +48,7 @@ class Lists(Server):
 
 def ours(url: str) -> None:
     """Crawl all of it once; prints what the process holds at each share, in bytes."""
-    from crawlers.fetching.library_logs import silence_libraries
-    from crawlers.fetching.reactor import drive
+    from crawlers.fetching.scrapy_setup import drive, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
 

@@ -20,8 +20,7 @@ from tests.bench import corpus, engines
 from tests.bench.corpus_people import COLUMNS, Person
 from tests.bench.recall_containers import OF_BYTES, OF_TEXT
 from tests.bench.table import best, row
-from ullage.errors import UnavailableError
-from ullage.exits import Exit
+from ullage.errors import Exit, UnavailableError
 
 DUMP_MIB = int(os.environ.get("ULLAGE_BENCH_DUMP", "192"))
 PEOPLE = int(os.environ.get("ULLAGE_BENCH_ENTRIES", "1_000_000")) // 13

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from crawlers.bus.outbox import CaptureOutbox, new_id
+from crawlers.publishing.outbox import CaptureOutbox, new_id
 from deploy.demo.drive import Ullage, configuration, write_customers
 from deploy.demo.people import people
 from tests.bench.table import row
 from ullage.bus import CAPTURES, Bus
 from ullage.records import Capture
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.security import keys
 from ullage.settings import Context

@@ -17,7 +17,7 @@ from tests.alerts import builders
 from tests.conftest import HeldClock
 from tests.stores import ON_SERVERS, Between, each_backend, emptied_store
 from ullage.errors import UnavailableError
-from ullage.lookup.tombstones import EVERYBODY
+from ullage.lookup.erased_customers import EVERYBODY
 from ullage.settings import Tenant
 
 T0 = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)

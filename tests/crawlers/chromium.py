@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.fetching.browser import BrowserError, version
+from crawlers.fetching.rendering import BrowserError, version
 from tests.crawlers.support import Answers
 from ullage.settings import CrawlSettings
 

@@ -34,10 +34,10 @@ def main() -> None:
         return _original(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
     socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
-    from crawlers.fetching import addresses
+    from crawlers.fetching import address_pin
     from ullage.cli import main as ullage
 
-    addresses.is_public = lambda found: str(found) == PUBLIC
+    address_pin.is_public = lambda found: str(found) == PUBLIC
     sys.argv[1:] = sys.argv[cut + 1 :]
     ullage()
 

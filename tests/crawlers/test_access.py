@@ -8,18 +8,18 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.fetching.session import session_of
+from crawlers.fetching.site_session import session_of
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.site_state import SiteStates
-from crawlers.sites.night import night_ends, nights
+from crawlers.scheduling.site_status import SiteStates
+from crawlers.sites.site import night_ends, nights
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site, serving
 from tests.crawlers.test_crawl import visited
 from ullage.errors import ConfigError
-from ullage.records.hours import NIGHT
+from ullage.records.heartbeat import NIGHT
 from ullage.settings import Context
 
 

@@ -10,9 +10,9 @@ from typing import NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.bus.backlog import MARGIN_SECONDS, Backlog
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
+from crawlers.publishing.backlog import MARGIN_SECONDS, Backlog
 from crawlers.sites.pages import PageContent
 from tests.conftest import KEEP, NOON, HeldClock
 from tests.crawlers.conftest import Station

@@ -15,15 +15,13 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from crawlers.bus.appends import PatientAppends
-from crawlers.bus.outbox import CaptureOutbox
-from crawlers.collectors import runner as running
+from crawlers.collectors import collector as running
 from crawlers.collectors import session as sessions
 from crawlers.collectors.channel import ChannelFolder, ChatChannel, read_channel
-from crawlers.collectors.command import collect, parts
-from crawlers.collectors.ledger import ChannelLedger
+from crawlers.collectors.channel_log import ChannelLedger
+from crawlers.collectors.cli import collect, parts
+from crawlers.collectors.collector import Runner
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.runner import Runner
 from crawlers.collectors.session import (
     MAX_FILE_BYTES,
     MEANING,
@@ -34,9 +32,11 @@ from crawlers.collectors.session import (
     PostedFile,
     pieces,
 )
+from crawlers.configured_services import roles_of
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.line import CaptureLine
-from crawlers.roles import roles_of
+from crawlers.intake.submission import CaptureLine
+from crawlers.publishing.batching import PatientAppends
+from crawlers.publishing.outbox import CaptureOutbox
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.records.heartbeat import STATES
@@ -372,8 +372,8 @@ def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, con
 
 
 def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crawlers.collectors.ledger.KEPT", 3)
-    monkeypatch.setattr("crawlers.collectors.ledger.FORGET_EVERY", 1)
+    monkeypatch.setattr("crawlers.collectors.channel_log.KEPT", 3)
+    monkeypatch.setattr("crawlers.collectors.channel_log.FORGET_EVERY", 1)
     ledger = ChannelLedger.of(context)
     messages = [message(number) for number in range(6)]
     for one in messages:
@@ -404,7 +404,7 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, con
 
 def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
     act = (
-        "import logging; from crawlers.fetching.library_logs import silence_libraries; from ullage import log; log.configure();"
+        "import logging; from crawlers.fetching.scrapy_setup import silence_libraries; from ullage import log; log.configure();"
         "silence_libraries('collect'); logging.getLogger('aiohttp.client').warning('13800138000');"
         "logging.getLogger('slixmpp').error('%s', '13800138000')"
     )

@@ -17,7 +17,7 @@ import pytest
 from crawlers.frontier.database import Frontier, open_frontier
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
-from ullage.files.lock import hold
+from ullage.files.atomic_write import hold
 from ullage.settings import Context
 
 Pastes = Callable[[int], dict[str, str]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.intake.exports import read_export
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.chat_exports import read_export
+from crawlers.intake.submission import CaptureLine
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError
 

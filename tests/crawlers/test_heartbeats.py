@@ -12,16 +12,15 @@ from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
-from crawlers.scheduling.site_state import SiteStates
-from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.site import Site
+from crawlers.sites.visit_verdict import UNKNOWN, Evidence
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site, post
 from ullage.bus import CAPTURES, Outgoing
 from ullage.errors import RecordError, UnavailableError
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat
-from ullage.records.hours import HOUR_SECONDS, SLOTS, slot_of
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, HOUR_SECONDS, PURPOSE, SLOTS, Heartbeat, slot_of
 from ullage.security import keys
 from ullage.settings import Context, CrawlSettings
 

@@ -6,12 +6,11 @@ from prometheus_client import CollectorRegistry
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
 from crawlers.scheduling.canary_site import CanarySite
-from crawlers.scheduling.hours import HoursSeen
-from crawlers.scheduling.site_list import SiteList
-from crawlers.scheduling.site_locks import SiteLocks
+from crawlers.scheduling.crawled_sites import SiteList, SiteLocks
+from crawlers.scheduling.heartbeats import HoursSeen
 from crawlers.sites.site import SiteFolder
 from tests.conftest import NOON
-from ullage.records.hours import HOUR_SECONDS, SLOTS
+from ullage.records.heartbeat import HOUR_SECONDS, SLOTS
 from ullage.security import keys
 from ullage.settings import Context
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crawlers.intake import command
-from crawlers.intake.command import take
+from crawlers.intake import cli
+from crawlers.intake.cli import take
 from tests.crawlers.conftest import Station
 from ullage.bus import CAPTURES
 from ullage.settings import Context
@@ -147,7 +147,7 @@ def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: 
 def test_a_line_beyond_the_limit_is_refused_whole(
     context: Context, station: Station, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(cli, "MAX_LINE_BYTES", 100)
     assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
     assert capsys.readouterr().err == "line 2: is no JSON object\n"
     assert [capture.body.decode() for capture in station.captures()] == ["text 1 内容", "text 3 内容"]

@@ -13,18 +13,17 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from crawlers.bus.appends import PatientAppends
-from crawlers.intake import bodies, requests
+from crawlers.intake import requests
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.line import SHOWN
-from crawlers.intake.metrics import IntakeMetrics
 from crawlers.intake.requests import SMALL, Captures, described
-from crawlers.intake.service import MOST_WAITING_BYTES, TOKEN, IntakeService
+from crawlers.intake.server import MOST_WAITING_BYTES, TOKEN, IntakeService
+from crawlers.intake.submission import SHOWN
+from crawlers.metrics import IntakeMetrics
+from crawlers.publishing.batching import PatientAppends
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
 from ullage.bus import PartitionPosition
-from ullage.errors import CorruptError, RecordError, UnavailableError
-from ullage.exits import Exit
+from ullage.errors import CorruptError, Exit, RecordError, UnavailableError
 from ullage.settings import Context, IntakeSettings
 
 SECRET = "13800138000"
@@ -334,7 +333,7 @@ def test_what_is_made_to_be_slow_is_refused_in_linear_time(house: House, body: b
 
 def test_others_are_answered_while_a_large_body_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = threading.Event(), threading.Event()
-    real = bodies.posts_in
+    real = requests.posts_in
 
     def slow(media_type: str, body: bytes):
         if len(body) > SMALL:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-from crawlers.fetching.latency import Looks, TimedLoop
+from crawlers.fetching.scrapy_setup import Looks, TimedLoop
 from tests.conftest import HeldClock
 
 HELD = 0.5
@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from scrapy import Request, Spider, signals
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.extensions.throttle import AutoThrottle
-from crawlers.fetching.reactor import drive
-from crawlers.fetching.scrapy_settings import HANDLER
+from crawlers.fetching.scrapy_setup import drive
+from crawlers.fetching.scrapy_setup import HANDLER
 from tests.crawlers.support import serving
 
 asked, may, sent = threading.Event(), threading.Event(), threading.Event()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from crawlers.sites.site import Site
-from crawlers.visiting.look import look_at, requests_of
+from crawlers.trial.fetch import look_at, requests_of
 from tests.crawlers.conftest import Station
 from tests.crawlers.resolving import PUBLIC
 from tests.crawlers.support import Answers, make_site, serving
@@ -113,6 +113,6 @@ def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.Mon
             await asyncio.Event().wait()
         return ""
 
-    monkeypatch.setattr("crawlers.visiting.look._look", look)
+    monkeypatch.setattr("crawlers.trial.fetch._look", look)
     sites = [make_site(name="slow"), make_site(name="quick")]
     assert asyncio.run(look_at(CrawlSettings(), sites, 0.2)) == {"quick": ""}

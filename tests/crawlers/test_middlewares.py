@@ -15,10 +15,11 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.robotstxt import ProtegoRobotParser
 from scrapy.utils.test import get_crawler
 
-from crawlers.fetching.addresses import is_public
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.address import AddressGuard
-from crawlers.fetching.middlewares.robots import (
+from crawlers.fetching import RequestRefusal
+from crawlers.fetching.address_guard import AddressGuard
+from crawlers.fetching.address_pin import is_public
+from crawlers.fetching.body_limit import SizeLimit
+from crawlers.fetching.robots import (
     DISALLOW_ALL,
     FAILURE_SECONDS,
     MAX_BYTES,
@@ -27,7 +28,6 @@ from crawlers.fetching.middlewares.robots import (
     TimedRobots,
     rules_text,
 )
-from crawlers.fetching.middlewares.size import SizeLimit
 from tests.conftest import HeldClock
 from tests.crawlers.support import make_site
 

@@ -5,9 +5,20 @@ from pathlib import Path
 import pytest
 
 from crawlers.fetching.outcomes import FATES
-from crawlers.sites.page_verdict import NO_ANSWER, NONE_UNREAD, STATE_OF, UNKNOWN, Evidence, Profile, judge, reason, unread
 from crawlers.sites.pages import Lacking
-from crawlers.sites.reasons import MEANING, of_status
+from crawlers.sites.visit_verdict import (
+    MEANING,
+    NO_ANSWER,
+    NONE_UNREAD,
+    STATE_OF,
+    UNKNOWN,
+    Evidence,
+    Profile,
+    judge,
+    of_status,
+    reason,
+    unread,
+)
 from ullage.records.heartbeat import STATES
 
 

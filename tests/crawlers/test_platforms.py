@@ -6,8 +6,8 @@ import pytest
 from scrapy.http import Request, Response
 
 from crawlers.platforms import names, platform_of
-from crawlers.sites.content_type import declared
 from crawlers.sites.pages import PageAddress
+from crawlers.sites.selectors import declared
 from tests.crawlers.support import make_site, recorded
 from ullage.errors import ConfigError, RecordError
 

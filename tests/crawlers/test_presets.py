@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.command import parts
+from crawlers.cli import parts
 from crawlers.platforms import named, platform_of
 from crawlers.sites.presets import Presets, recognise, unproven
 from crawlers.sites.site import SiteFolder

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from scrapy import Request
 
-from crawlers.fetching.addresses import is_inward
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.address import AddressGuard
+from crawlers.fetching import RequestRefusal
+from crawlers.fetching.address_guard import AddressGuard
+from crawlers.fetching.address_pin import is_inward
 from crawlers.fetching.proxy import Proxy, proxies_of
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station

@@ -13,7 +13,7 @@ from crawlers.sites.attachments import MOST_FILES
 from crawlers.sites.layout import LONGEST_SEARCHED
 from crawlers.sites.nesting import MOST_TAGS
 from crawlers.sites.pages import PageAddress, PageContent
-from crawlers.sites.selecting import MOST_FOUND, MOST_LINKS, compiled
+from crawlers.sites.selectors import MOST_FOUND, MOST_LINKS, compiled
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, RecordError
 

@@ -2,7 +2,7 @@
 
 from scrapy.http import Headers, Response
 
-from crawlers.fetching.response_headers import LONGEST, MOST, answered
+from crawlers.fetching.conditional_requests import LONGEST_HEADER, MOST, answered
 
 
 def test_headers_are_kept_as_served_without_our_own_session():
@@ -15,7 +15,7 @@ def test_what_a_hostile_server_says_is_bounded():
     headers = Headers({f"X-{n}": "y" * 10_000 for n in range(1000)})
     kept = answered(Response("http://127.0.0.1/", headers=headers))
     assert len(kept) == MOST
-    assert {len(value) for _, value in kept} == {LONGEST}
+    assert {len(value) for _, value in kept} == {LONGEST_HEADER}
 
 
 def test_bytes_that_are_no_text_and_no_headers_at_all_are_borne():

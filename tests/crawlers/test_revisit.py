@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from scrapy.http import Response
 
-from crawlers.fetching.conditional import conditions, validators
+from crawlers.fetching.conditional_requests import conditions, validators
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.forgetting import ROWS
 from crawlers.sites.pages import PageAddress, PageContent
-from crawlers.sites.silence_model import HOUR
-from crawlers.visiting.pace import reading_seconds, revisit_seconds
+from crawlers.sites.posting_rhythm import HOUR
+from crawlers.visiting.visit import reading_seconds, revisit_seconds
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import KEY, Answers, item, make_site, post

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from crawlers.bus.bus_thread import BusThread
 from crawlers.frontier.database import Visits
 from crawlers.metrics import CrawlMetrics
+from crawlers.publishing.outbox import BusThread
 from crawlers.scheduling.scheduler import BEGIN_TOGETHER, FIRST_STATE_SECONDS, Scheduler
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.visiting.visit import Visit

@@ -9,7 +9,7 @@ import pytest
 from scrapy.settings import Settings, default_settings
 from scrapy.utils.misc import load_object
 
-from crawlers.fetching.scrapy_settings import scrapy_settings
+from crawlers.fetching.scrapy_setup import scrapy_settings
 from tests.crawlers.support import make_site
 from ullage.settings import CrawlSettings
 
@@ -68,7 +68,7 @@ def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
 QUIET = """
 import asyncio, logging, warnings
 from twisted.internet.defer import fail
-from crawlers.fetching.library_logs import silence_libraries
+from crawlers.fetching.scrapy_setup import silence_libraries
 from ullage import log
 log.configure("debug")
 silence_libraries()
@@ -95,6 +95,6 @@ def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> Non
 
 
 def test_importing_the_stage_changes_no_logging() -> None:
-    code = "import logging, crawlers.scheduling.scheduler, crawlers.command; assert not logging.getLogger().handlers"
+    code = "import logging, crawlers.scheduling.scheduler, crawlers.cli; assert not logging.getLogger().handlers"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert logging.raiseExceptions

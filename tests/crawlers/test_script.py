@@ -12,14 +12,13 @@ import pytest
 from scrapy import Request
 from scrapy.http import HtmlResponse, Response
 
-from crawlers.fetching.browser import BrowserError
-from crawlers.fetching.conditional import conditions
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.script import DATA, RENDER, ScriptPages, is_page
-from crawlers.fetching.middlewares.size import STOPPED
+from crawlers.fetching import RequestRefusal
+from crawlers.fetching.body_limit import STOPPED
+from crawlers.fetching.conditional_requests import conditions
 from crawlers.fetching.outcomes import FATES, Fate
-from crawlers.fetching.rendering import Ask, BrowserResponse, RenderedPage, ScriptError
+from crawlers.fetching.rendering import Ask, BrowserError, BrowserResponse, RenderedPage, ScriptError
 from crawlers.fetching.response_checks import LACKS, of_page
+from crawlers.fetching.scripted_pages import DATA, RENDER, ScriptPages, is_page
 from crawlers.frontier.database import PageLease
 from crawlers.platforms import reading_of
 from crawlers.sites.pages import PageAddress, PageContent

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlers.sites.silence_model import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, SilenceModel, learn, text
+from crawlers.sites.posting_rhythm import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, SilenceModel, learn, text
 
 MONDAY = 19_723 * DAY_HOURS
 """2024-01-01, a Monday, at midnight in UTC, as an hour of Unix time; of that year no holiday is known."""

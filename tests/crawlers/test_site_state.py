@@ -8,9 +8,9 @@ import pytest
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.history import came_at
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.site_state import SiteStates
-from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.pages import PageAddress, PageContent, Post
+from crawlers.sites.visit_verdict import UNKNOWN, Evidence
 from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import KEY, item, make_site
 from ullage.records.heartbeat import SiteReport

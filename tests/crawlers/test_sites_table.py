@@ -5,8 +5,8 @@ from datetime import UTC
 
 from rich.console import Console
 
-from crawlers.sites.reasons import MEANING
-from crawlers.sites.table import SiteRow, explained, sites_table
+from crawlers.sites.status_table import SiteRow, explained, sites_table
+from crawlers.sites.visit_verdict import MEANING
 from tests.conftest import NOON
 from tests.crawlers.support import make_site
 from ullage.records.heartbeat import STATES, SiteReport

@@ -12,13 +12,13 @@ from urllib.parse import urljoin
 import pytest
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
-from crawlers.fetching.addresses import is_anybodys, is_inward, is_outside, is_public, literal
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.address import AddressGuard
+from crawlers.fetching import RequestRefusal
+from crawlers.fetching.address_guard import AddressGuard
+from crawlers.fetching.address_pin import is_anybodys, is_inward, is_outside, is_public, literal
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets, shipped
-from crawlers.sites.reasons import MEANING
 from crawlers.sites.site import Site, read_site
+from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbeResponse, Robots
 from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import file_of, mends, rate

@@ -8,8 +8,8 @@ import pytest
 from scrapy.http import HtmlResponse, Request
 
 from crawlers.platforms import platform_of
+from crawlers.sites.completeness import counted
 from crawlers.sites.pages import PageAddress, PageContent
-from crawlers.sites.shortfall import counted
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.look import SiteSurvey
 from tests.crawlers.support import make_site

@@ -26,19 +26,17 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web._newclient import ResponseNeverReceived
 
-from crawlers.bus.appends import Appends
-from crawlers.bus.outbox import BATCH, CaptureOutbox
-from crawlers.fetching.middlewares import RequestRefusal
-from crawlers.fetching.middlewares.robots import RobotsCache
+from crawlers.fetching import RequestRefusal
 from crawlers.fetching.outcomes import FATES, of_error, of_status, retry_after
+from crawlers.fetching.robots import RobotsCache
 from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import platform_of
+from crawlers.publishing.batching import Appends
+from crawlers.publishing.outbox import BATCH, CaptureOutbox
+from crawlers.sites.page_reader import COUNTED
 from crawlers.sites.pages import PageAddress, PageContent, Post
-from crawlers.sites.reading import COUNTED
-from crawlers.visiting.pipelines.deduplicate import SeenPipeline
-from crawlers.visiting.pipelines.publish import MAX_TEXT, MAX_URL, PublishPipeline
-from crawlers.visiting.removals import tell_taken
+from crawlers.visiting.publish import MAX_TEXT, MAX_URL, PublishPipeline, SeenPipeline, tell_taken
 from crawlers.visiting.spider import CONDITIONAL, LARGE_BYTES, LEASED, PageRead, PageSpider
 from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock

@@ -9,8 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from crawlers.intake.command import ingest
-from crawlers.intake.watched_folder import SETTLED_SECONDS, UNENDED_SECONDS, WatchedFolder
+from crawlers.intake.cli import SETTLED_SECONDS, UNENDED_SECONDS, WatchedFolder, ingest
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError

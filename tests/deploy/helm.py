@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT7
 
 from deploy import helm as chart_of
 from tests.deploy.units import unable
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn
 
 CACHE = Path(os.environ.get("ULLAGE_DEPLOY_CACHE") or Path.home() / ".cache" / "ullage-deploy")
 HELM, MODULE = "v3.22.0", "helm.sh/helm/v3/cmd/helm"

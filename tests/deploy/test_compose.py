@@ -11,7 +11,7 @@ import yaml
 
 from deploy.local.certificates import make_certificates
 from tests.deploy.units import need
-from ullage.runtime.readiness import ROLES
+from ullage.runtime.service import ROLES
 from ullage.settings import load
 
 pytestmark = pytest.mark.deploy

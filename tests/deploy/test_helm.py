@@ -25,7 +25,7 @@ from tests.deploy.units import need
 from ullage import __version__
 from ullage.errors import ConfigError
 from ullage.monitoring.metrics import metrics_server
-from ullage.runtime.readiness import port_of
+from ullage.runtime.service import port_of
 from ullage.security.keys import KeyStore, make_seal_pair
 from ullage.settings import load
 

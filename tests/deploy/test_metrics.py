@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from crawlers.bus.appends import Appends
 from crawlers.fetching.outcomes import FATES
 from crawlers.frontier.database import PageLease, VisitResult, Visits
 from crawlers.metrics import CrawlMetrics
+from crawlers.publishing.batching import Appends
 from crawlers.scheduling.heartbeats import totals
 from crawlers.sites.pages import PageContent
 from crawlers.visiting.visit import Visit
@@ -25,7 +25,7 @@ from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.monitoring.metrics import new_registry
 from ullage.records.heartbeat import MAX_WATCHED, Coverage, SiteReport
-from ullage.runtime.readiness import ROLES
+from ullage.runtime.service import ROLES
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"
 DOMAINS = 10_000

@@ -23,9 +23,9 @@ LATER = (
     "ullage.log",
     "ullage.setup",
     "crawlers.platforms.board",
-    "crawlers.visiting.look",
-    "crawlers.fetching.scrapy_settings",
-    "crawlers.fetching.middlewares.robots",
+    "crawlers.trial.fetch",
+    "crawlers.fetching.scrapy_setup",
+    "crawlers.fetching.robots",
     "scrapy.core.downloader.handlers.http11",
 )
 """What `check` imports when it comes to it and takes long; Twisted's reactor is not among it, which each run needs for itself."""

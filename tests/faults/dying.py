@@ -16,7 +16,7 @@ from typing import Any
 
 from ullage import cli
 from ullage.bus.kafka import client
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 
 SESSION_SECONDS, HEARTBEAT_SECONDS = 3, 1
 """The broker hands on what a dead process read after so long, and the next one waits for it; ullage's own time is tried by
@@ -73,7 +73,7 @@ def match_before_publish(count: int) -> None:
 
 def publish_before_commit(count: int) -> None:
     """Findings are on the bus, the captures are not committed; or incidents are stored, the findings are not committed."""
-    from ullage.bus.kafka.subscription import KafkaSubscription
+    from ullage.bus.kafka.consumer import KafkaSubscription
 
     before(KafkaSubscription, "commit", count)
 

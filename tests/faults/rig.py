@@ -24,7 +24,7 @@ from deploy.demo.people import Person, people
 from tests.crawlers.support import Answers
 from tests.flow.daemon import resolved, samples
 from ullage.bus import CAPTURES, FINDINGS, PartitionPosition
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.checks import Checks
 from tests.state.test_damage import MORE, NAMES, Damaged, cuts, flips, whole
-from ullage.exits import Exit
+from ullage.errors import Exit
 
 pytestmark = pytest.mark.faults
 TIMES, COMMANDS = 200, 2

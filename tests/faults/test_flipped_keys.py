@@ -20,7 +20,7 @@ from alerts.accounts.accounts import Accounts
 from alerts.store import configured_store
 from alerts.web.app import create_app
 from crawlers.frontier.database import open_frontier
-from crawlers.intake.command import take
+from crawlers.intake.cli import take
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.scheduler import Scheduler
 from matcher.cli.loading import build_matcher
@@ -291,7 +291,7 @@ def test_a_key_folder_that_cannot_be_written_is_used_and_left_as_it_is(data: Pat
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ullage.security.check_values.write_whole", refused)
+    monkeypatch.setattr("ullage.security.keys.write_whole", refused)
     store = KeyStore(data / "keys")
     store.adopt("capture.key")
     assert store.read("capture.key") == (data / "keys" / "capture.key").read_bytes()

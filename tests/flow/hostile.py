@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from urllib.parse import quote
 
-from crawlers.bus.outbox import CaptureOutbox, new_id
+from crawlers.publishing.outbox import CaptureOutbox, new_id
 from tests.bench import recall_containers as made
 from tests.flow.victim import NAME, PASSWORD, POST, STRANGE, VICTIM
 from ullage.bus import CAPTURES, Outgoing

@@ -18,22 +18,21 @@ from alerts.cli.reports import coverage_app
 from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
 from alerts.service.process import run_alert
 from alerts.store import configured_store
-from crawlers.bus.appends import PatientAppends
 from crawlers.collectors.channel import ChannelFolder
-from crawlers.collectors.ledger import ChannelLedger
+from crawlers.collectors.channel_log import ChannelLedger
+from crawlers.collectors.collector import Runner
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.runner import Runner
 from crawlers.collectors.session import ChatMessage, DeliveryBatch
 from crawlers.frontier.database import open_frontier
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from crawlers.metrics import CrawlMetrics
+from crawlers.publishing.batching import PatientAppends
 from crawlers.scheduling.egress import Egress
-from crawlers.scheduling.heartbeats import Heartbeats
-from crawlers.scheduling.hours import HoursSeen
-from crawlers.scheduling.site_state import SiteStates
-from crawlers.sites.page_verdict import UNKNOWN, Evidence
+from crawlers.scheduling.heartbeats import Heartbeats, HoursSeen
+from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites.site import Site
+from crawlers.sites.visit_verdict import UNKNOWN, Evidence
 from matcher.cli.match import match
 from tests.conftest import HeldClock
 from tests.crawlers.support import at_once, make_site

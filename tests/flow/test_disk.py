@@ -27,7 +27,7 @@ from alerts.store import DocumentFilter, configured_store
 from deploy.demo.people import Person, people
 from tests.flow.daemon import Daemon, until
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.bus.outbox import PURPOSE, CaptureOutbox
+from crawlers.publishing.outbox import PURPOSE, CaptureOutbox
 from deploy.demo.people import Person, people
 from tests.factories import capture, finding, signed
 from tests.flow.daemon import Daemon
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.records import CAPTURE_SCHEMA
 from ullage.runtime.dead_letters import MAX_REPLAYS
-from ullage.runtime.role import SUPERVISOR
+from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.security import keys
 from ullage.settings import Context

@@ -27,7 +27,7 @@ from tests.flow.daemon import Daemon, until, write_site
 from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
-from ullage.custody.officers import open_sealed, private_key
+from ullage.custody import open_sealed, private_key
 from ullage.custody.vault import Vault
 from ullage.settings import Context
 

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.demo.drive import configuration
 from tests.flow.daemon import Daemon, until
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.runtime.supervisor import command
 
 pytestmark = pytest.mark.flow

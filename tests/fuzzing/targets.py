@@ -264,6 +264,6 @@ TARGETS = {
     "exporters": Target(
         exporters,
         lambda: _of_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),
-        ("alerts.cases.exports", "alerts.cases.exports", "ullage.display.spreadsheet"),
+        ("alerts.cases.exports", "alerts.cases.exports", "ullage.display"),
     ),
 }

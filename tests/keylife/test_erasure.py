@@ -17,7 +17,7 @@ from ullage.audit import entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record, Subscription
 from ullage.erasure import _known
 from ullage.errors import ConfigError
-from ullage.lookup.tombstones import SETTLED
+from ullage.lookup.erased_customers import SETTLED
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.security import keys
 from ullage.settings import Context

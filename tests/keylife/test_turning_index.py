@@ -25,8 +25,7 @@ from ullage import clock as time_
 from ullage.errors import ConfigError
 from ullage.lookup.list_index import EnrolledLists
 from ullage.security import keys
-from ullage.security.check_values import check_value
-from ullage.security.keys import KeyStore
+from ullage.security.keys import KeyStore, check_value
 from ullage.security.masking import Secret
 from ullage.settings import Context
 

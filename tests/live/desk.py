@@ -22,7 +22,7 @@ from tests.alerts.coverage.heartbeats import Alert
 from tests.conftest import HeldClock
 from ullage import setup
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.runtime.serving import listening, serve
+from ullage.runtime.http_server import listening, serve
 from ullage.security import keys
 from ullage.settings import Context
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.live.desk import HOSTILE, Desk, desk
 from ullage.security import keys
-from ullage.security.signed_sheet import TOPIC, verified
+from ullage.security.signing import TOPIC, verified
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.fetching.browser import MEMORY_BYTES
+from crawlers.fetching.rendering import MEMORY_BYTES
 from tests.crawlers.chromium import OPTIONS, PROGRAM, board, needed
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving

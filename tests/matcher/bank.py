@@ -12,8 +12,7 @@ from matcher.match import redact
 from matcher.match.capture_key import CaptureKey
 from matcher.match.pipeline import Matcher
 from matcher.watchlist import installation
-from matcher.watchlist.build import Builder
-from matcher.watchlist.build_report import Report
+from matcher.watchlist.build import Builder, Report
 from matcher.watchlist.source import Source
 from ullage.identifiers.resident_id import check_character
 from ullage.lookup import list_index

@@ -8,7 +8,7 @@ import pytest
 
 from tests.matcher.bank import customer, enrol, phone, resident_id
 from ullage.bus import FINDINGS
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Context
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.matcher.bank import customer, enrol, phone
 from tests.matcher.unpack import builders
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.security.keys import make_tenant
 from ullage.settings import Context
 

@@ -10,8 +10,7 @@ from matcher.cli.metrics import EvidenceMetrics
 from tests.matcher.bank import customer, enrol
 from tests.matcher.test_stage import Running
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
-from ullage.custody.manifest import decode, digest
-from ullage.custody.officers import open_sealed, private_key
+from ullage.custody import decode, digest, open_sealed, private_key
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
 from ullage.settings import Context, EvidenceSettings, Settings, Tenant

@@ -7,16 +7,16 @@ from matcher.cli.canary import enrol as enrol_canaries
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import Running
-from ullage.custody import originals
+from ullage import custody
 from ullage.records import Finding
 from ullage.security import keys
 
 match = test_stage.match
 
 
-def opened(match: Running, found: Finding) -> originals.SealedPost:
+def opened(match: Running, found: Finding) -> custody.SealedPost:
     opener = keys.desk_opener(match.context.keys, found.tenant)
-    return originals.unseal(found.original, found.original_key, opener, found.tenant, found.id)
+    return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
 
 def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(match: Running) -> None:
@@ -24,7 +24,7 @@ def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(mat
     match.work()  # of which nothing is found
     match.put(phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2")
     [plain] = match.drain()
-    assert opened(match, plain) == originals.SealedPost(url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888")
+    assert opened(match, plain) == custody.SealedPost(url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888")
     assert "诸葛" not in plain.encode().decode()
 
 

@@ -19,7 +19,7 @@ from tests.factories import capture
 from tests.matcher.conftest import BANK
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.settings import Context, MatchSettings
 
 needs_ocr = pytest.mark.skipif(

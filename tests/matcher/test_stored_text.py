@@ -11,7 +11,7 @@ from matcher.watchlist.tagging import TagKeys
 from tests.factories import capture
 from tests.matcher.bank import enrol, matcher_of
 from tests.matcher.conftest import BANK
-from ullage.lookup import sellers
+from ullage.lookup import values
 from ullage.records import CaptureFacts, Finding
 from ullage.security.masking import Secret
 from ullage.settings import Context
@@ -71,7 +71,7 @@ def test_a_platform_of_another_shape_is_other(bank: Context) -> None:
 def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context) -> None:
     facts, _ = facts_of(bank, author="Zhuge_1888")
     assert facts.author.startswith("@")
-    assert [facts.author_tag] == sellers.tags(bank.keys, "bank", Secret(" @zhuge_1888 "))
+    assert [facts.author_tag] == values.tags(bank.keys, "bank", Secret(" @zhuge_1888 "))
     assert facts.author_tag != facts_of(bank, author="zhuge_1889")[0].author_tag
     assert facts_of(bank, author="")[0].author_tag == ""
     for nobody in ("Anonymous", "匿名用户", "[deleted]", "Deleted Account"):

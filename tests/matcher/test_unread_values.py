@@ -15,7 +15,7 @@ from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
 from tests.matcher.conftest import BANK
 from tests.matcher.test_match import found
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.settings import Context
 
 NUMBERS = [phone(number) for number in range(900, 960)]

@@ -16,8 +16,7 @@ from tests.matcher.bank import customer, enrol, listed, matcher_of, phone
 from tests.matcher.conftest import BANK
 from ullage import audit
 from ullage.clock import Clock
-from ullage.errors import ConfigError, CorruptError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, CorruptError, Exit
 from ullage.security.keys import make_tenant
 from ullage.settings import Context
 

@@ -7,7 +7,7 @@ import pytest
 from matcher.columns.batch import Texts
 from matcher.watchlist.tagging import enrolled, entries_of
 from ullage.identifiers import kinds, masked_value
-from ullage.lookup.written_forms import DIGESTED, written_forms
+from ullage.lookup.values import DIGESTED, written_forms
 
 
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:

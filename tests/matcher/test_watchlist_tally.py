@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matcher.watchlist import installation
-from matcher.watchlist.build_report import KEPT_REJECTS, Control, Report
+from matcher.watchlist.build import KEPT_REJECTS, Control, Report
 from matcher.watchlist.source import Source
 from tests.matcher.bank import customer, listed, phone
 from ullage.errors import ConfigError

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crawlers.fetching.browser import version
+from crawlers.fetching.rendering import version
 from deploy.local import boards, chats, pastes, programs
 from deploy.local.posting import Bepasty, Spirit
 from deploy.local.server import HOST

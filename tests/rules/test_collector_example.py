@@ -32,7 +32,7 @@ def zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     if shutil.which("node") is None:
         reason = "needs node (Debian: apt-get install nodejs)"
         pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     inner = tmp_path / "INNER"
     assert CliRunner().invoke(app, ["--data", str(inner), "init"]).exit_code == 0

@@ -137,7 +137,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("commands")
     with pytest.MonkeyPatch.context() as patch, receiving() as team:
         patch.chdir(folder)
-        patch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+        patch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
         for zone in ("DIR", "INNER"):
             assert ran("--data", zone, "init")[0] == 0
         Path("DIR/ullage.toml").write_text(CONFIG)
@@ -179,7 +179,7 @@ def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
     """A copy of its own for each document."""
     shutil.copytree(made.folder, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
     return World(tmp_path / "world", made.names)
 
 

@@ -183,7 +183,7 @@ def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grow
     def often(address: KafkaAddress, group: str) -> dict[str, Any]:
         return {**consumer_settings(address, group), "metadata_max_age_ms": 100}
 
-    monkeypatch.setattr("ullage.bus.kafka.subscription.consumer_settings", often)
+    monkeypatch.setattr("ullage.bus.kafka.consumer.consumer_settings", often)
     bus, name = open_again(), f"{prefix}{CAPTURES}"
     reader = bus.subscribe(CAPTURES, "match")
     for partitions in range(8, 16, 2):

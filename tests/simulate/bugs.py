@@ -27,14 +27,14 @@ from alerts.store import WriteResult
 from alerts.store.sqlite import SqliteStore
 from crawlers.frontier.database import Frontier, PageLease
 from crawlers.intake.feed import FLUSH_SECONDS, IntakeWriter
-from crawlers.scheduling.site_state import SiteStates
-from crawlers.visiting.pipelines.publish import PublishPipeline
+from crawlers.scheduling.site_status import SiteStates
+from crawlers.visiting.publish import PublishPipeline
 from crawlers.visiting.spider import PageRead
 from crawlers.visiting.visit import Visit
 from matcher.match.capture_key import CaptureKey
 from ullage.bus import Record
 from ullage.bus.sqlite import SqliteSubscription
-from ullage.records.hours import SEEN
+from ullage.records.heartbeat import SEEN
 from ullage.running_time import ClockReading, Old
 from ullage.runtime.worker import Worker
 

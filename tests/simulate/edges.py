@@ -28,13 +28,12 @@ import apsw
 import alerts.notify.sender
 import alerts.service.process
 import alerts.service.upkeep
-import crawlers.bus.backlog
-import crawlers.fetching.library_logs
-import crawlers.fetching.reactor
+import crawlers.fetching.scrapy_setup
+import crawlers.publishing.backlog
 import crawlers.scheduling.scheduler
 import matcher.cli.match
 import ullage.runtime.in_hand
-import ullage.runtime.role
+import ullage.runtime.service
 from tests.simulate.faults import FSYNC, Faults
 from tests.simulate.process import Supervisor
 from tests.simulate.timeline import Loop, Timeline
@@ -71,7 +70,7 @@ def edges(timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any,
         put(alerts.service.process, "configured_store", lambda context: context.store())
         put(scheduler, "READ_SECONDS", PACE_SECONDS)
         put(alerts.notify.sender, "POLL_SECONDS", PACE_SECONDS)
-        put(crawlers.bus.backlog, "LOOK_SECONDS", PACE_SECONDS * 2)
+        put(crawlers.publishing.backlog, "LOOK_SECONDS", PACE_SECONDS * 2)
         put(alerts.service.upkeep, "RECOUNT_SECONDS", PACE_SECONDS * 2)
         put(alerts.service.upkeep, "RECENT_SECONDS", LOOKS_SECONDS)
         yield
@@ -220,10 +219,10 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
         """Each death is a power cut: it is not held against what was in hand, which still comes alone."""
         return str(supervisor.current.life if supervisor.current else 0)
 
-    for module in (matcher.cli.match, alerts.service.process, ullage.runtime.role):
+    for module in (matcher.cli.match, alerts.service.process, ullage.runtime.service):
         yield module, "running", running
-    yield crawlers.fetching.reactor, "drive", drive
-    yield crawlers.fetching.library_logs, "silence_libraries", lambda: None
+    yield crawlers.fetching.scrapy_setup, "drive", drive
+    yield crawlers.fetching.scrapy_setup, "silence_libraries", lambda: None
     yield matcher.cli.match.assess_service, "listening", lambda *_: contextlib.nullcontext()
     yield InHand, "close", let_go
     yield ullage.runtime.in_hand, "_boot", boot

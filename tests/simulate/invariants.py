@@ -30,7 +30,7 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import UllageError
-from ullage.records.hours import WHY
+from ullage.records.heartbeat import WHY
 from ullage.runtime.dead_letters import REASONS, waiting_or_parked
 from ullage.settings import Context
 

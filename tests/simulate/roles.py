@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from alerts.service.process import run_alert
-from crawlers.command import crawl
+from crawlers.cli import crawl
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from matcher.cli.match import match
 from tests.simulate.faults import Faults
 from tests.simulate.parts import Appended, SimulatedContext

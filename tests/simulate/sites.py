@@ -19,8 +19,7 @@ from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
 from twisted.python.failure import Failure
 
-from crawlers.visiting.pipelines.deduplicate import SeenPipeline
-from crawlers.visiting.pipelines.publish import PublishPipeline
+from crawlers.visiting.publish import PublishPipeline, SeenPipeline
 from crawlers.visiting.spider import PageRead, PageSpider
 from crawlers.visiting.visit import Visit
 from tests.simulate.timeline import Timeline

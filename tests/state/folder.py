@@ -22,10 +22,10 @@ from alerts.accounts.accounts import Accounts
 from alerts.grouping.replay import kinds
 from alerts.records import CLASSES, Claim, Decision, Incident, incident_id
 from alerts.store import DocumentFilter, configured_store
-from crawlers.collectors.ledger import ChannelLedger
+from crawlers.collectors.channel_log import ChannelLedger
 from crawlers.collectors.session import ChatMessage
 from crawlers.frontier.database import open_frontier
-from crawlers.intake.line import CaptureLine
+from crawlers.intake.submission import CaptureLine
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import SiteFolder
@@ -46,8 +46,7 @@ from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Retention, open_bus
-from ullage.custody.manifest import decode
-from ullage.custody.officers import open_sealed, private_key
+from ullage.custody import decode, open_sealed, private_key
 from ullage.custody.vault import Vault
 from ullage.errors import CorruptError
 from ullage.lookup.list_index import EnrolledLists, VerifiedList

@@ -20,7 +20,7 @@ from ullage.errors import UllageError
 from ullage.runtime import memory
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
-from ullage.runtime.role import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
+from ullage.runtime.service import die_with_supervisor, no_core_dumps, stop_on_signals, surroundings
 from ullage.runtime.worker import Worker
 from ullage.security import keys
 from ullage.settings import Context

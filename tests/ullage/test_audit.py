@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk, walk_all
-from ullage.audit import mark as marks
-from ullage.audit.mark import Mark
+from ullage.audit import trail as marks
+from ullage.audit.trail import Mark
 from ullage.errors import ConfigError, CorruptError
 from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore

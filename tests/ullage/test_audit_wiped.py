@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import HeldClock
 from ullage.audit import Trail, entries, walk_all
-from ullage.audit import mark as marks
+from ullage.audit import trail as marks
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
 

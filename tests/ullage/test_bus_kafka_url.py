@@ -15,10 +15,9 @@ from deploy.local import kafka
 from deploy.local.certificates import make_certificates
 from tests.conftest import KEEP
 from ullage.bus import CAPTURES, Retention, open_bus
-from ullage.bus.kafka.acls import plan
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.preflight import greet
-from ullage.bus.kafka.topics import deviations, topic_settings
+from ullage.bus.kafka.client import greet
+from ullage.bus.kafka.topics import deviations, plan, topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UnavailableError
 

@@ -14,8 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.local.certificates import Authority
 from tests.ullage.test_tls import write
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import BUS, CLIENTS, STORE
+from ullage.monitoring.metrics import BUS, CLIENTS, STORE, CertificateMetrics
 from ullage.security.tls import ListenerCertificate, Trust
 from ullage.settings import Context
 

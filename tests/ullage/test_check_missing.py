@@ -10,7 +10,7 @@ import pytest
 from tests.matcher.bank import customer, enrol
 from ullage import commands, setup
 from ullage.errors import ConfigError
-from ullage.security import check_values, keys
+from ullage.security import keys
 from ullage.settings import Context
 
 OF_BUILDING = ("sign.key", "handle.key", "resolver.key", "resolver.pub", "desk.key", "desk.pub")
@@ -62,7 +62,7 @@ def test_keys_that_are_gone_with_all_that_lay_beside_them_are_missed(whole: Cont
     for name in keys.all_names(whole.keys):
         if name.endswith(OF_BUILDING) and name.startswith("bank/"):
             continue
-        paths = [path for path in (whole.keys.root / name, check_values.path_of(whole.keys.root, name)) if path.exists()]
+        paths = [path for path in (whole.keys.root / name, keys.path_of(whole.keys.root, name)) if path.exists()]
         contents = [path.read_bytes() for path in paths]
         for path in paths:
             path.unlink()

@@ -114,7 +114,7 @@ def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> Non
 
 def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dict[str, Entry]) -> None:
     for name, value, extra in (
-        ("crawl", "crawlers.command:crawl", "crawl"),
+        ("crawl", "crawlers.cli:crawl", "crawl"),
         ("assess", "matcher.cli.match:assess", "match"),
         ("incidents", "alerts.service.process:incidents", "alert"),
         ("search", "alerts.cli.services:search", "search"),
@@ -129,8 +129,8 @@ def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dic
 @pytest.mark.parametrize(
     ("command", "module", "extra"),
     [
-        ("crawlers.intake.service:intake", "scrapy", "crawl"),  # its own extra would not bring it
-        ("crawlers.intake.service:intake", "uvicorn.config", "intake"),
+        ("crawlers.intake.server:intake", "scrapy", "crawl"),  # its own extra would not bring it
+        ("crawlers.intake.server:intake", "uvicorn.config", "intake"),
         ("alerts.cli.services:search", "uvicorn", "search"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(ullage
 
 
 def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry], monkeypatch: pytest.MonkeyPatch) -> None:
-    stages["crawl"] = Entry("crawl", "crawlers.command:crawl", ModuleNotFoundError("x", name="scrapy"))
+    stages["crawl"] = Entry("crawl", "crawlers.cli:crawl", ModuleNotFoundError("x", name="scrapy"))
     monkeypatch.setitem(cli.EXTRAS, "crawl", ("no_such_module",))
     code, out, _ = ullage("--help")
     assert code == 0
@@ -199,7 +199,7 @@ def test_there_are_no_more_commands_than_somebody_can_learn() -> None:
 
 
 def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
-    stages["crawl"] = Entry("crawl", "crawlers.command:crawl", AssertionError("loaded"))
+    stages["crawl"] = Entry("crawl", "crawlers.cli:crawl", AssertionError("loaded"))
     stages["match"] = Entry("match", "matcher.cli.match:match", lambda: cli.typer.echo("matched"))
     assert ullage("match") == (0, "matched\n", "")
 
@@ -324,7 +324,7 @@ def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: st
 
 
 def test_roles_of_a_stage_that_is_not_installed_are_none(stages: dict[str, Entry], data: Path) -> None:
-    stages["crawl"] = Entry("crawl", "crawlers.roles:roles_of", ModuleNotFoundError("x", name="scrapy"))
+    stages["crawl"] = Entry("crawl", "crawlers.configured_services:roles_of", ModuleNotFoundError("x", name="scrapy"))
     stages["other"] = Entry("other", "wings.roles:roles_of", lambda context: lambda: ["fly"])
     assert [roles() for roles in commands._more_roles(Context(data))] == [["fly"]]
 

@@ -14,8 +14,8 @@ import pytest
 import typer.main
 
 import ullage
-from ullage import cli, exits
-from ullage.exits import Exit
+from ullage import cli, errors
+from ullage.errors import Exit
 from ullage.runtime import supervisor
 
 ROOT = Path(ullage.__file__).parents[1]
@@ -54,19 +54,19 @@ def test_the_codes_are_the_promised_ones() -> None:
         "EXPOSED": 4,
         "GAP": 5,
     }
-    assert set(exits.MEANING) == set(Exit)
+    assert set(errors.MEANING) == set(Exit)
 
 
 def test_the_document_has_the_table_of_codes() -> None:
-    assert rows(2) == {(str(int(code)), says) for code, says in exits.MEANING.items()}
+    assert rows(2) == {(str(int(code)), says) for code, says in errors.MEANING.items()}
 
 
 def test_the_document_has_what_codes_say_of_commands() -> None:
-    assert rows(3) == {(name, str(int(code)), says) for name, codes in exits.COMMANDS.items() for code, says in codes.items()}
+    assert rows(3) == {(name, str(int(code)), says) for name, codes in errors.COMMANDS.items() for code, says in codes.items()}
 
 
 def test_what_codes_say_of_a_command_is_of_one_that_exists() -> None:
-    assert set(exits.COMMANDS) <= set(commands())
+    assert set(errors.COMMANDS) <= set(commands())
 
 
 def plain(text: str) -> str:
@@ -95,11 +95,11 @@ def test_the_program_itself_ends_with_its_code(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (Exit.USAGE, "", 1)
 
 
-@pytest.mark.parametrize("words", ["", *exits.COMMANDS])
+@pytest.mark.parametrize("words", ["", *errors.COMMANDS])
 def test_the_help_ends_with_them(program: Callable[..., tuple[object, str, str]], words: str) -> None:
     code, said, _ = program(*words.split(), "--help")
     assert code == Exit.DONE
-    for number, says in (exits.COMMANDS[words] if words else exits.MEANING).items():
+    for number, says in (errors.COMMANDS[words] if words else errors.MEANING).items():
         assert f"{number:d} {says}" in plain(said)
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from ullage.records.hours import LETTERS, NIGHT, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
+from ullage.records.heartbeat import LETTERS, NIGHT, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
 
 
 def test_two_tellings_are_one_whatever_their_order() -> None:

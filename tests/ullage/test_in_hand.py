@@ -18,7 +18,7 @@ from ullage.bus import CAPTURES, Outgoing, Record
 from ullage.errors import ConfigError
 from ullage.runtime import dead_letters, in_hand
 from ullage.runtime.in_hand import FOLDER, InHand, Surroundings
-from ullage.runtime.role import EXIT_CODE, SUPERVISOR
+from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 from ullage.security import keys
 from ullage.settings import Context
 

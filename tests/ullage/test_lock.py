@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ullage.files.lock import HeldError, hold
+from ullage.files.atomic_write import HeldError, hold
 
 
 def opened() -> list[Path]:

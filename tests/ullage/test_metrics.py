@@ -13,7 +13,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
 from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
-from ullage.runtime import readiness as readiness_of_role
+from ullage.runtime import service as readiness_of_role
 from ullage.settings import MatchSettings, Settings
 
 

@@ -10,15 +10,14 @@ import pytest
 from alerts.grouping.replay import kind_of, kinds
 from alerts.http_post import PostResponse
 from crawlers.collectors.channel import read_channel
-from crawlers.intake.exports import telegram
+from crawlers.intake.chat_exports import telegram
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
 from matcher.watchlist.file import WatchlistHeader
 from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
 from ullage.errors import ConfigError, CorruptError, faults_of
-from ullage.files.faults import quoted, shown
-from ullage.files.parsing import read_json, read_toml
+from ullage.files.validation import quoted, read_json, read_toml, shown
 from ullage.settings.root import load
 
 DEEP = 100_000

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import HeldClock
 from ullage.running_time import RunningTime
-from ullage.runtime import role
+from ullage.runtime import service
 
 ROLE = """
 import pathlib, sys, tempfile
@@ -96,7 +96,7 @@ def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(tmp_path: Pa
             return len(read) == 4
 
     running_time.turn()
-    role._count(running_time, Stop())
+    service._count(running_time, Stop())
     assert read == [0.0, 60.0, 120.0, 180.0]
 
 
@@ -107,9 +107,9 @@ def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
 
 
 def test_without_a_supervisor_nothing_is_asked_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(role.SUPERVISOR, raising=False)
-    monkeypatch.setattr(role.ctypes, "CDLL", lambda *_, **__: pytest.fail("prctl was called"))
-    role.die_with_supervisor()
+    monkeypatch.delenv(service.SUPERVISOR, raising=False)
+    monkeypatch.setattr(service.ctypes, "CDLL", lambda *_, **__: pytest.fail("prctl was called"))
+    service.die_with_supervisor()
 
 
 def test_a_taken_port_is_one_line_that_names_the_knob() -> None:

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import Live, RuleKind, toml
-from ullage.files.trust import MAX_BYTES
+from ullage.files.ownership import MAX_BYTES
+from ullage.files.rule_files import Live, RuleKind, toml
 from ullage.verdict import VERDICT
 
 

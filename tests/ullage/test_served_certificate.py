@@ -17,9 +17,8 @@ from structlog.testing import capture_logs
 
 from deploy.local.certificates import Authority, Certificates
 from tests.ullage.test_tls import write
-from ullage.monitoring.certificates import CertificateMetrics
-from ullage.monitoring.metrics import CLIENTS
-from ullage.runtime.serving import serve
+from ullage.monitoring.metrics import CLIENTS, CertificateMetrics
+from ullage.runtime.http_server import serve
 from ullage.security.tls import Life, ListenerCertificate
 
 DAY = dt.timedelta(days=1)

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import NOON, HeldClock
 from ullage import clock
 from ullage.runtime import supervisor
-from ullage.runtime.role import EXIT_CODE, SUPERVISOR
+from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
 CHILD = """
 import os, pathlib, sys

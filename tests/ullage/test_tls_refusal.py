@@ -15,7 +15,7 @@ from alerts.records import Claim
 from alerts.store import DocumentFilter, open_store
 from deploy.local.certificates import Authority
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.preflight import greet
+from ullage.bus.kafka.client import greet
 from ullage.errors import ConfigError
 from ullage.security.tls import Trust, _ReadAgain
 

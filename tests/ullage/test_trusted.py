@@ -10,9 +10,9 @@ from crawlers.sites.site import read_site
 from ullage import setup
 from ullage.bus.kafka.address import parse
 from ullage.errors import ConfigError
-from ullage.files import trust
+from ullage.files import ownership
 from ullage.files.atomic_write import write_new
-from ullage.files.trust import MAX_BYTES, check_folder, read_trusted
+from ullage.files.ownership import MAX_BYTES, check_folder, read_trusted
 from ullage.security.keys import KeyStore
 from ullage.settings import Context, load
 from ullage.verdict import VERDICT
@@ -126,7 +126,7 @@ def _belongs(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> None:
         fields[4] = uid if status.st_ino == number else status.st_uid
         return os.stat_result(fields)
 
-    monkeypatch.setattr(trust.os, "fstat", told)
+    monkeypatch.setattr(ownership.os, "fstat", told)
 
 
 @every_file
@@ -165,7 +165,7 @@ def test_what_is_read_is_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.
         return status
 
     number = path.stat().st_ino
-    monkeypatch.setattr(trust.os, "fstat", swapped)
+    monkeypatch.setattr(ownership.os, "fstat", swapped)
     assert read_trusted(path, secret=True) == key
 
 

@@ -1,5 +1,9 @@
 """Appending to a chain.
 
+The mark lies beside the chain's key (`keys/audit/CHAIN.mark`), or beside the chain's folder where the key is no file, and is
+signed under that key. It is written in place after every entry and not waited for: what it names is durable before, so after a
+crash it may lag and is never ahead. It is made, durably, before the key is, so where the key is and no mark it was taken away.
+
 A crash may come between any two steps. The entry is written first and the head after it, so what is in the file beyond the head
 is either a whole entry, which stands, or the beginning of one, which the next append takes away. So an entry is durable with its
 file, and a head that a loss of power takes back to an earlier one loses nothing.
@@ -17,19 +21,98 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Never
 
-from ullage.audit import mark as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, Seen, read_head, read_line, segment, segments
-from ullage.audit.mark import MOST, Mark, heads, key_name
+from pydantic import ValidationError
+
+from ullage.audit.entry import (
+    GAP,
+    HEAD,
+    ORIGIN,
+    AuditEntry,
+    ChainHead,
+    Seen,
+    SignedRecord,
+    read_head,
+    read_line,
+    segment,
+    segments,
+)
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import disk_errors, write_through, write_whole
-from ullage.files.lock import turn
-from ullage.lookup.free_text_check import identifier_in
+from ullage.files.atomic_write import disk_errors, turn, write_through, write_whole
+from ullage.lookup.values import identifier_in
 from ullage.running_time import DAY_SECONDS, RunningTime
-from ullage.security.check_values import path_of as check_value_of
 from ullage.security.keys import KEY_BYTES, KeyStore
+from ullage.security.keys import path_of as check_value_of
 
-FOLDER = marks.FOLDER
+MARK_FOLDER = "audit"
+ENDING = ".mark"
+SIZE = 512
+"""A sector, which a disk writes whole or not at all."""
+TRIES = 3
+MOST = 10**9
+"""No chain has more entries: whatever says so is no number of one."""
+
+
+class Mark(SignedRecord):
+    """The last entry that was written, by number and digest."""
+
+    purpose = "mark"
+
+    seq: int = 0
+    last: str = ORIGIN
+
+
+def key_name(chain: str) -> str:
+    """What the key of a chain is called."""
+    return f"{MARK_FOLDER}/{chain}.key"
+
+
+def path_of(root: Path, keys: KeyStore, chain: str) -> Path:
+    """Where the mark of a chain under `root` lies."""
+    beside = keys.root / MARK_FOLDER
+    return (beside if beside.is_dir() else root) / f"{chain}{ENDING}"
+
+
+def read(path: Path, key: bytes) -> Mark | None:
+    """The mark, None where there is none that was written under `key`."""
+    for _ in range(TRIES):  # it is written in place, perhaps now
+        try:
+            mark = Mark.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            continue
+        if mark.is_genuine(key):
+            return mark
+    return None
+
+
+def write(path: Path, mark: Mark, key: bytes) -> None:
+    """Put the mark in its place; one that was not there is durable on return."""
+    line = mark.model_copy(update={"digest": mark.signed(key)}).line().rstrip().ljust(SIZE - 1) + b"\n"
+    if not path.exists() or path.stat().st_size != SIZE:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(line, path)
+        return
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(handle, line, 0)
+    finally:
+        os.close(handle)
+
+
+def heads(root: Path, chain: str) -> Iterator[tuple[str, ChainHead]]:
+    """The heads of the other chains, as far as this user may read them; they are another key's, so they are not verified."""
+    for folder in sorted(root.iterdir()):
+        try:
+            head = read_head(folder / HEAD) if folder.name != chain else None
+        except OSError:
+            continue
+        if head is not None:
+            yield folder.name, head
+
+
+FOLDER = MARK_FOLDER
 MAX_SEGMENT = 16 * 1024 * 1024
 MAX_TEXT = 500
 LONGEST_LINE = 8 * 1024
@@ -118,10 +201,10 @@ class Trail:
         return bool(self.keys.command or (credentials and (credentials / name.replace("/", ".")).is_file()))
 
     def _marked(self, key: bytes) -> Mark | None:
-        return marks.read(marks.path_of(self.root, self.keys, self.chain), key)
+        return read(path_of(self.root, self.keys, self.chain), key)
 
     def _mark(self, mark: Mark, key: bytes) -> None:
-        marks.write(marks.path_of(self.root, self.keys, self.chain), mark, key)
+        write(path_of(self.root, self.keys, self.chain), mark, key)
 
     def _beyond(self, head: ChainHead, key: bytes, others: Mapping[str, ChainHead]) -> tuple[ChainHead, str]:
         """`head`, or what the next entry follows where entries are known to be gone, and what an entry is to tell of that.

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ullage.audit import mark as marks
+from ullage.audit import trail as marks
 from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, segments
-from ullage.audit.mark import Mark
-from ullage.audit.trail import FOLDER
+from ullage.audit.trail import FOLDER, Mark
 from ullage.errors import ConfigError
 from ullage.security.keys import KeyStore
 

@@ -18,8 +18,8 @@ import apsw
 
 from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
+from ullage.files.atomic_write import hold
 from ullage.files.database import check_database, damaged, empty_log, open_database, sqlite_errors, transaction
-from ullage.files.lock import hold
 from ullage.running_time import ClockReading, Old, RunningTime
 
 IDLE_SECONDS = 0.05

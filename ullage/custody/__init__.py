@@ -1,4 +1,4 @@
-"""Sealed evidence: what was posted, as it was served, for a court or the police; readable by two people together and nobody else.
+"""Seal bodies of posts to two officers and their details to the console, with a manifest.
 
 Off by default. Where a tenant turns it on, match seals the capture of a finding that is `high` or above by its own facts, at the
 only moment at which the text is there, and keeps nothing that opens it:
@@ -12,8 +12,258 @@ needed. Those are files of the officers' own, each under a passphrase, and never
 its tenant and finding: it does not open under another's name. A file is written once; the same finding again changes nothing.
 
 `ullage evidence open --key` wants both keys, a case and a reason, and is in the audit log before anything is shown.
+
+The digests are plain SHA-256, because a court has no key of ours. They stand inside the seal alone.
+
+What is stored of a post is words of closed lists. A takedown needs its address, and a question of whether it is genuine may need
+its title: so match seals these, and nothing of the body, with HPKE to a key of the tenant's desk (`T/desk.pub`), bound to tenant
+and finding. Whoever has the private half opens them one purpose at a time, and the audit log says so first.
 """
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from ullage import __version__
+from ullage.errors import ConfigError, RecordError
+from ullage.files.atomic_write import write_new
+from ullage.files.ownership import read_trusted
+from ullage.records import INGEST, Capture, Finding
+from ullage.records.base import STRICT, framed, unframed
+from ullage.security import keys
+from ullage.security.keys import KeyStore
+from ullage.security.sealing import Sealer, SealOpener
 
 OPEN, PACK = "evidence.open", "evidence.pack"
 """Actions in the audit log."""
 OPENED = (OPEN, PACK)
+
+
+SCHEMA = 1
+"""The platform of captures that a collector of somebody else's handed in."""
+
+
+class _ManifestRecord(BaseModel):
+    model_config = STRICT
+
+
+class CustodyStep(_ManifestRecord):
+    """One thing that was done, by which role, when."""
+
+    at: AwareDatetime
+    role: str
+    what: str
+
+
+class Manifest(_ManifestRecord):
+    """Everything about one capture; `capture` holds its fields as crawl wrote them, title, author, URL and headers included."""
+
+    version: str
+    tenant: str
+    finding: str
+    severity: str
+    capture: dict[str, object]
+    bytes: int
+    sha256: dict[str, str]
+    """Of `body`, of `capture` as JSON with sorted keys, of the published `finding` as JSON."""
+    process: tuple[CustodyStep, ...]
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(fields: Mapping[str, object]) -> bytes:
+    """JSON that comes out the same for the same fields: keys sorted, no spaces, UTF-8."""
+    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
+    """The manifest of `capture`, in which `finding` was found."""
+    fields = capture.model_dump(mode="json", exclude={"body"})
+    taken = CustodyStep(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match")
+    if capture.platform == INGEST:
+        taken = CustodyStep(at=capture.fetched_at, role=INGEST, what=f"handed in as of site {capture.site} and sealed to match")
+    steps = [
+        taken,
+        CustodyStep(
+            at=finding.matched_at,
+            role="match",
+            what=f"opened, matched against epoch {finding.epoch}, list of {finding.customers}",
+        ),
+        CustodyStep(at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"),
+    ]
+    digests = {"body": digest(capture.body), "capture": digest(canonical(fields)), "finding": digest(finding.encode())}
+    return Manifest(
+        version=__version__, tenant=finding.tenant, finding=finding.id, severity=severity, capture=fields,
+        bytes=len(capture.body), sha256=digests, process=tuple(steps),
+    )  # fmt: skip
+
+
+def encode(made: Manifest, body: bytes) -> bytes:
+    """Manifest and body as what is sealed."""
+    head = made.model_dump_json().encode()
+    return framed(head, body)
+
+
+def decode(data: bytes) -> tuple[Manifest, bytes]:
+    """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest is not that of what is there."""
+    head, body = unframed(data)
+    try:
+        made = Manifest.model_validate_json(head)
+    except ValidationError:
+        raise RecordError("malformed") from None
+    if made.sha256["body"] != digest(body) or made.sha256["capture"] != digest(canonical(made.capture)):
+        raise RecordError("digest")
+    return made, body
+
+
+PURPOSE, FOLDER = "evidence", "evidence"
+NEEDED = 2
+SHORTEST_PASSPHRASE = 12
+Ask = Callable[[str], str]
+"""Asks a person for the passphrase of the file of that name."""
+
+
+def key_id(name: str, public: X25519PublicKey) -> str:
+    """An officer's name and which of their keys: it stands in clear beside what is sealed."""
+    return f"{name}.{hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]}"
+
+
+def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
+    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub with its check value for match; nothing is overwritten.
+
+    ConfigError when the passphrase is shorter than 12 characters or a file is there.
+    """
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
+    private = X25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
+    made, public = (folder / f"{name}.pem", folder / f"{name}.pub"), private.public_key().public_bytes_raw()
+    for path, data, mode in zip(made, (pem, public), (0o600, 0o644), strict=True):
+        try:
+            write_new(data, path, mode)
+        except FileExistsError:
+            raise ConfigError(
+                f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"
+            ) from None
+    keys.note(folder / f"{name}.pub{keys.SUFFIX}", f"{FOLDER}/{name}.pub", public, keys.MADE)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Seals to two officers: to the first within to the second."""
+
+    inner: Sealer
+    outer: Sealer
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Whose keys, in order."""
+        return self.inner.key_id, self.outer.key_id
+
+    def seal(self, plain: bytes, place: str) -> bytes:
+        """`plain`, bound to `place`."""
+        once = self.inner.seal(plain, purpose=PURPOSE, topic=place, schema=SCHEMA)
+        return self.outer.seal(once, purpose=PURPOSE, topic=place, schema=SCHEMA)
+
+
+def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
+    """The officers' public halves; ConfigError names one that is missing, or says that they are one and the same."""
+    sealers = []
+    for name in officers:
+        public = X25519PublicKey.from_public_bytes(keys.read(f"{FOLDER}/{name}.pub"))
+        keys.adopt(f"{FOLDER}/{name}.pub")
+        sealers.append(Sealer(key_id(name, public), public))
+    if len(sealers) != NEEDED or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw():
+        raise ConfigError("evidence.officers has to name two officers with a key each: `ullage evidence keygen` makes one")
+    return Pair(*sealers)
+
+
+def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
+    """The key in an officer's file; ConfigError when it is too open, no such key, or the passphrase is not that of it."""
+    try:
+        data = read_trusted(path, secret=True)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} cannot be read: there is no such file") from None
+    try:
+        key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
+    except (ValueError, TypeError):
+        raise ConfigError(f"{path} does not open: another passphrase, or no officer's key") from None
+    if not isinstance(key, X25519PrivateKey):
+        raise ConfigError(f"{path} is no officer's key: `ullage evidence keygen` makes one")
+    return key
+
+
+def open_sealed(sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X25519PrivateKey]) -> bytes:
+    """What was sealed to the keys of `ids` (first within second); RecordError unless both are among `keys`, or it is damaged."""
+    by_print = {key_id("", key.public_key()): key for key in keys}
+    known = {id_: by_print[f".{id_.rpartition('.')[2]}"] for id_ in ids if f".{id_.rpartition('.')[2]}" in by_print}
+    opener, data = SealOpener(known), sealed
+    for id_ in reversed(ids):
+        data = opener.open(data, purpose=PURPOSE, topic=place, schema=SCHEMA, key_id=id_)
+    return data
+
+
+DETAILS_PURPOSE = "original"
+MAX_TEXT, MAX_URL, MAX_NAME = 2_000, 8_000, 300
+"""Characters that are kept of a text, an address, a member's name."""
+MAX_MEMBERS = 100
+
+
+class SealedPost(BaseModel):
+    """What is sealed of one post. `members` has the names of those members that hold a customer, by their numbers."""
+
+    model_config = STRICT
+
+    url: str = Field(default="", max_length=MAX_URL)
+    title: str = Field(default="", max_length=MAX_TEXT)
+    author: str = Field(default="", max_length=MAX_TEXT)
+    channel: str = Field(default="", max_length=MAX_TEXT)
+    source: str = Field(default="", max_length=MAX_TEXT)
+    """The collector's own name of the place."""
+    members: dict[int, str] = Field(default={}, max_length=MAX_MEMBERS)
+
+    def __repr__(self) -> str:
+        """Nothing of it: it is shown on purpose or not at all."""
+        return "Original(…)"
+
+    __str__ = __repr__
+
+
+def _place(tenant: str, finding: str) -> str:
+    """What the seal is bound to: it does not open as another finding's."""
+    return f"{tenant}/{finding}"
+
+
+def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str:
+    """`original` sealed, in base64."""
+    plain = original.model_dump_json(exclude_defaults=True).encode()
+    sealed = sealer.seal(plain, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA)
+    return base64.b64encode(sealed).decode("ascii")
+
+
+def unseal(sealed: str, key_id: str, opener: SealOpener, tenant: str, finding: str) -> SealedPost:
+    """What `seal` made; RecordError `key_destroyed`, `not_authentic` or `malformed`."""
+    try:
+        raw = base64.b64decode(sealed, validate=True)
+    except (binascii.Error, ValueError):
+        raise RecordError("malformed") from None
+    plain = opener.open(raw, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA, key_id=key_id)
+    try:
+        return SealedPost.model_validate_json(plain)
+    except ValidationError:
+        raise RecordError("malformed") from None

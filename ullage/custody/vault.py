@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import sync_folder, write_through
-from ullage.files.parsing import read_json
+from ullage.files.validation import read_json
 from ullage.records.base import STRICT
 from ullage.running_time import DAY_SECONDS, ClockReading
 

@@ -1,4 +1,4 @@
-"""What people are shown: text that is safe on a terminal, a page or in a spreadsheet, and what to do next.
+"""Print untrusted text safely, on terminals, on pages and in spreadsheets.
 
     render        untrusted text and times, for terminal and page
     screen        tables and JSON Lines on a terminal
@@ -6,4 +6,57 @@
     next_step     what to do next, in one line
 
 Everything that came from outside is untrusted here.
+
+Everything that came from outside is untrusted: control and bidirectional characters are shown as escapes, so that a title cannot
+move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
+
+What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A formula begins a cell; where Excel
+parts cells at semicolons, as in much of Europe whatever the file says, it may also stand behind one.
 """
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def safe(text: str) -> str:
+    r"""`text` with every character escaped that has no shape of its own.
+
+    >>> safe('a\x1b[31m')
+    'a\\x1b[31m'
+    """
+    if text.isprintable():  # as nearly all is; what is hidden never is
+        return text
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
+
+
+def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
+    """Local time with its zone, to the minute."""
+    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
+
+
+FORMULA = "=+-@\t\r\n＝＋－＠"
+RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
+
+
+def inert(cell: str) -> str:
+    """`cell`, with a quote before what a spreadsheet would run.
+
+    >>> [inert("=1+1"), inert("a=b"), inert("a;=b")]
+    ["'=1+1", 'a=b', "a;'=b"]
+    """
+    return RUN.sub(r"\1'", cell)
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """A line of CSV (RFC 4180) of such cells."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([inert(cell) for cell in cells])
+    return line.getvalue()

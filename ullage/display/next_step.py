@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ullage.display.render import moment
-from ullage.files.rulefiles import shipped
+from ullage.display import moment
+from ullage.files.rule_files import shipped
 from ullage.verdict.rules import Severity
 
 Action = Literal["reset", "block", "call", "confirm", "takedown", "ask", "again", "nothing"]

@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ullage.display import safe
 from ullage.display.next_step import NextStep
-from ullage.display.render import safe
 
 WIDTH = 100
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]

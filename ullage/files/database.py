@@ -27,8 +27,7 @@ import apsw.sqlite_extra
 
 from ullage import log
 from ullage.errors import ConfigError, CorruptError, UnavailableError
-from ullage.files.atomic_write import sync_folder
-from ullage.files.lock import turn
+from ullage.files.atomic_write import sync_folder, turn
 
 BUSY_MILLISECONDS = 30_000
 LOG_MILLISECONDS = 250

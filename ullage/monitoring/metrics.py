@@ -1,13 +1,18 @@
-"""/metrics, /healthz and /readyz of one role, on loopback.
+"""Serve metrics, health and readiness, and export when certificates expire.
 
 Names are `ullage_<stage>_<noun>_<unit>_total`; labels come from configuration alone (site, tenant, kind, stage, reason): never a
 tag, handle, URL or author. Each role makes its metrics in a registry of its own; there is no multi-process mode.
 `docs/metrics.md` is the specification, and a test holds the roles to it.
+
+What a client shows is read from its file at each scrape, as it is for each connection, so one that was renewed counts at once. So
+does one of a listener; where it cannot be shown, what is shown is told, whatever lies in the files. Where none is shown there is
+no series.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from email.message import Message
 
 from prometheus_client import (
@@ -26,9 +31,11 @@ from prometheus_client.registry import Collector
 
 from ullage import __version__
 from ullage.clock import Clock
+from ullage.errors import ConfigError
 from ullage.files import output
 from ullage.monitoring.loopback import NOTHING, LoopbackResponse, LoopbackServer
 from ullage.running_time import RunningTime
+from ullage.security.tls import ListenerCertificate, Trust
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 """Seconds; publish to incident runs from seconds to a day."""
@@ -152,3 +159,51 @@ def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], b
         return NOTHING
 
     return LoopbackServer("metrics", port, answer)
+
+
+UNREADABLE = 0.0
+
+
+class CertificateMetrics:
+    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that counts which ends first.
+
+    `served` is what a role that listens with TLS shows.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        trusts: Mapping[str, Collection[Trust | None]],
+        served: ListenerCertificate | None = None,
+    ) -> None:
+        expiry = Gauge(
+            "ullage_certificate_expiry_timestamp_seconds",
+            "When the service's certificate expires; 0 if its file cannot be read.",
+            ["shown_to"],
+            registry=registry,
+        )
+        renewal = Gauge(
+            "ullage_certificate_renewal_timestamp_seconds",
+            "When to renew it: two weeks before expiry, or with a third of its lifetime left.",
+            ["shown_to"],
+            registry=registry,
+        )
+        if served is not None:
+            expiry.labels(CLIENTS).set_function(_earliest([lambda: served.life.end]))
+            renewal.labels(CLIENTS).set_function(_earliest([lambda: served.life.renewal_due]))
+        for dependency, servers in trusts.items():
+            if shown := [one for one in servers if one is not None and one.certificate is not None]:
+                expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))
+                renewal.labels(dependency).set_function(_earliest([one.renewal_due for one in shown]))
+
+
+def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[], float]:
+    """The first of what is asked for, in Unix seconds."""
+
+    def asked() -> float:
+        try:
+            return min((at.timestamp() for moment in moments if (at := moment()) is not None), default=UNREADABLE)
+        except ConfigError:
+            return UNREADABLE
+
+    return asked

@@ -236,7 +236,7 @@ class Finding(_FindingRecord):
     served: str = ""
     """Keyed digest of the bytes as served. It is the id of the capture's incomplete finding: a whole one replaces it."""
     original: str = Field(default="", max_length=200_000)
-    """`ullage.custody.originals` of the capture, sealed to the desk's key `original_key`; in the first part alone."""
+    """`ullage.custody` of the capture, sealed to the desk's key `original_key`; in the first part alone."""
     original_key: Word = ""
     total_matches: int
     total_subjects: int

@@ -41,8 +41,7 @@ from typing import TYPE_CHECKING, Any
 from ullage import log
 from ullage.bus import Record
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import write_whole
-from ullage.files.lock import turn
+from ullage.files.atomic_write import turn, write_whole
 from ullage.runtime.memory import within_free_memory
 
 if TYPE_CHECKING:

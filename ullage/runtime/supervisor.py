@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ullage import log
 from ullage.clock import Backoff, Clock
-from ullage.exits import Exit
-from ullage.runtime.role import EXIT_CODE, SUPERVISOR
+from ullage.errors import Exit
+from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
 DRAIN_SECONDS = 30.0

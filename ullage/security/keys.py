@@ -1,5 +1,13 @@
 """Keys, one file each, and which role may read which.
 
+A flipped bit of a key makes another key, whose tags and seals are as good as any and fit nothing. So each key has its check
+value beside it (`NAME.kcv`), and what was made under a key carries it: watchlist, frontier, incident store.
+
+The value is the leftmost 40 bits of AES-256-CMAC (NIST SP 800-38B) over a block of zeros, as ANSI X9.24-1-2017 has it for AES,
+but under a key derived for this alone (HKDF) that names the key: so it is no tag of anything, and keys that were exchanged for
+one another are seen too. Who knows it can tell a guessed key from another, which of 256 random bits helps nobody; an accident
+passes once in 10^12. Secrets that people choose (addresses, passwords) have none: of these it would let others test guesses.
+
     seal/<id>.pub       crawl, every sealer         frontier.key            crawl
     seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
@@ -15,7 +23,7 @@
     oidc.secret         search (text: what the identity provider knows the desk by)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider, foreign or a link (`ullage.files.trust`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
+is wider, foreign or a link (`ullage.files.ownership`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
 key that is not the one that was noted is refused wherever it is read. Where `keys.command` is set it is run with the key's name
 and must print the key in hex (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read
 first. A key never comes from the environment itself.
@@ -23,7 +31,9 @@ first. A key never comes from the environment itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Sequence
@@ -36,11 +46,80 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import write_new, write_through
-from ullage.files.trust import read_trusted
-from ullage.security import check_values
+from ullage.files.atomic_write import write_new, write_through, write_whole
+from ullage.files.ownership import read_trusted
 from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.signing import Signer, Verifier, fingerprint
+from ullage.security.tags import BLOCK, Cmac, derive_key
+
+SUFFIX = ".kcv"
+BYTES = 5
+MADE, ADOPTED = "made", "adopted"
+_LINE = re.compile(rb"([0-9a-f]{%d}) (%s|%s)\n" % (2 * BYTES, MADE.encode(), ADOPTED.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckValue:
+    """A check value as it stands beside a key: noted when the key was made, or when one without was first of good use."""
+
+    value: str
+    how: str
+
+
+def check_value(key: bytes, name: str) -> str:
+    """10 hex digits for the 32-byte key called `name` (its path in the key folder); see the module."""
+    return Cmac(derive_key(key, "check", name)).one(bytes(BLOCK))[:BYTES].hex()
+
+
+def path_of(root: Path, name: str) -> Path:
+    """Where the check value of a key lies, also where the key itself comes from a credential or a command."""
+    return root / f"{name}{SUFFIX}"
+
+
+def noted(root: Path, name: str) -> StoredCheckValue | None:
+    """What is noted beside a key, None for nothing; ConfigError when it is no check value."""
+    path = path_of(root, name)
+    try:
+        line = read_trusted(path, root)
+    except FileNotFoundError:
+        return None
+    if not (found := _LINE.fullmatch(line)):
+        raise ConfigError(f"{path} is damaged: restore it and {name} from their copy")
+    return StoredCheckValue(found[1].decode(), found[2].decode())
+
+
+def note(path: Path, name: str, key: bytes, how: str) -> None:
+    """Note the check value of key `name` in the file `path`, durably; OSError where this user cannot.
+
+    It is no secret: whoever is given the key later has to read it too.
+    """
+    write_whole(f"{check_value(key, name)} {how}\n".encode(), path, 0o644)
+
+
+def verify(root: Path, name: str, key: bytes) -> None:
+    """ConfigError unless `key` is the one that was noted; silent where none was."""
+    found = noted(root, name)
+    if found is None or found.value == check_value(key, name):
+        return
+    path = path_of(root, name)
+    wrong = f"key {root / name} is not the one whose check value is in {path.name}: restore both from their copy"
+    if found.how == ADOPTED:
+        wrong += f"; if this is the right key (the value was {ADOPTED}, not {MADE} with it), remove {path}"
+    raise ConfigError(wrong)
+
+
+def adopt(root: Path, name: str, key: bytes) -> bool:
+    """Note the check value of a key that has none, after it was of good use; whether that was done.
+
+    A value that is there is never replaced. Where this user may not write, none is noted.
+    """
+    if noted(root, name) is not None:
+        return False
+    with contextlib.suppress(OSError):
+        note(path_of(root, name), name, key, ADOPTED)
+        return True
+    return False
+
 
 KEY_BYTES = 32
 COMMAND_SECONDS = 30
@@ -74,13 +153,13 @@ class KeyStore:
         if len(key) != KEY_BYTES:
             raise ConfigError(f"key {self.root / name} has {len(key)} bytes instead of {KEY_BYTES}: restore it from its copy")
         if given is None or not self.exists(name):  # a file that a credential stands in for has a check value of its own
-            check_values.verify(self.root, name, key)
+            verify(self.root, name, key)
         return key
 
     def adopt(self, name: str) -> None:
         """Note the check value of a key that has none: it was just seen to be of use. The log says so, once."""
-        if check_values.adopt(self.root, name, self.read(name)):
-            log.get("keys").warning("key_check_value_adopted", path=str(check_values.path_of(self.root, name)))
+        if adopt(self.root, name, self.read(name)):
+            log.get("keys").warning("key_check_value_adopted", path=str(path_of(self.root, name)))
 
     def lines(self, name: str) -> list[str]:
         """The lines of the text secret `name` (an address, a password), found where keys are; a command prints it as it is.
@@ -122,7 +201,7 @@ class KeyStore:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_new(key, path, 0o644 if name.endswith(".pub") else 0o600)
-        check_values.note(check_values.path_of(self.root, name), name, key, check_values.MADE)
+        note(path_of(self.root, name), name, key, MADE)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""
@@ -151,8 +230,8 @@ class KeyStore:
         """
         found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
         if self.command:
-            noted = (self.root / folder).glob(f"*{suffix}{check_values.SUFFIX}")
-            found |= {f"{folder}/{p.name.removesuffix(check_values.SUFFIX)}" for p in noted}
+            noted = (self.root / folder).glob(f"*{suffix}{SUFFIX}")
+            found |= {f"{folder}/{p.name.removesuffix(SUFFIX)}" for p in noted}
         if self.credentials:
             found |= {f"{folder}/{p.name.removeprefix(f'{folder}.')}" for p in self.credentials.glob(f"{folder}.*{suffix}")}
         return sorted(found)
@@ -163,7 +242,7 @@ class KeyStore:
         with path.open("r+b") as file:
             write_through(file, secrets.token_bytes(KEY_BYTES))
         path.unlink()
-        check_values.path_of(self.root, name).unlink(missing_ok=True)
+        path_of(self.root, name).unlink(missing_ok=True)
 
     def _ask(self, name: str) -> bytes:
         try:
@@ -348,8 +427,8 @@ def faults(keys: KeyStore) -> list[str]:
 
 def missing(keys: KeyStore) -> list[str]:
     """What is not here and was, by the check value beside it, and signers of this machine that are not here, a line each."""
-    noted = (path.relative_to(keys.root) for path in keys.root.rglob(f"*{check_values.SUFFIX}"))
-    names = {str(path).removesuffix(check_values.SUFFIX) for path in noted if not path.parts[0].startswith(".")}
+    noted = (path.relative_to(keys.root) for path in keys.root.rglob(f"*{SUFFIX}"))
+    names = {str(path).removesuffix(SUFFIX) for path in noted if not path.parts[0].startswith(".")}
     found = []
     for name in sorted({*names, *(f"sign/{role}.key" for role in SIGNERS)} - {*all_names(keys)}):
         try:

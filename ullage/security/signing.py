@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ullage.errors import RecordError
-from ullage.files.parsing import read_json
+from ullage.files.validation import read_json
 from ullage.records.base import framed, unframed
 
 SIGNER, SIGNATURE = "signer", "signature"
@@ -102,3 +103,27 @@ class Verifier:
 def record_parts(topic: str, headers: Mapping[str, str], value: bytes) -> tuple[bytes, ...]:
     """What is signed of a record that is in clear on a topic: where it lies, whose and which it is, and what it says."""
     return (*(text.encode() for text in (topic, *(headers.get(name, "") for name in ("schema", "tenant", "id")))), value)
+
+
+TOPIC = "sheets"
+PURPOSE = "coverage print"
+END = "\n</footer>\n</body>\n</html>\n"
+SIGNED = re.compile(r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-9a-f]{16}): ([0-9a-f]{128})</p>' + re.escape(END))
+
+
+def signed(text: str, signer: Signer) -> str:
+    """The report with the paragraph that has its digest, the signer and the signature."""
+    digest, signature = hashlib.sha256(text.encode()).hexdigest(), signer.sign(PURPOSE, text.encode())
+    return f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
+
+
+def verified(text: str, verifier: Verifier) -> str:
+    """Who signed a report; RecordError `malformed` for what is none, `not_authentic` or `unknown_signer` as it is signed."""
+    found = SIGNED.search(text)
+    if found is None or found.end() != len(text):
+        raise RecordError("malformed")
+    body = text[: found.start()].encode()
+    verifier.verify(found[2], found[3], PURPOSE, body)
+    if hashlib.sha256(body).hexdigest() != found[1]:
+        raise RecordError("not_authentic")
+    return found[2]

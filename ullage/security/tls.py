@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 
 from ullage import log
 from ullage.errors import ConfigError, UnavailableError
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
 from ullage.security.keys import credentials_folder
 
 WRONG_NAME = (62, 64)

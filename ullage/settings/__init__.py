@@ -6,10 +6,17 @@ Read once, by the command line, and passed down as values. Each knob has a defau
 
 from ullage.settings.context import Context
 from ullage.settings.knobs import LOOPBACK, SITES, TENANT
-from ullage.settings.notify import ChannelSettings, NotifySettings, RouteSettings
-from ullage.settings.parts import BusSettings, EvidenceSettings, OriginalSettings, StoreSettings
 from ullage.settings.roles import CanarySettings, CrawlSettings, IntakeSettings, MatchSettings, SearchSettings
 from ullage.settings.root import FILE, Settings, load
+from ullage.settings.storage import (
+    BusSettings,
+    ChannelSettings,
+    EvidenceSettings,
+    NotifySettings,
+    OriginalSettings,
+    RouteSettings,
+    StoreSettings,
+)
 from ullage.settings.tenant import Entity, Language, Tenant
 
 __all__ = [

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
-from ullage.bus import CAPTURES, Bus, open_bus, trust_of_bus
-from ullage.bus.router import RoutedBus
+from ullage.bus import CAPTURES, Bus, RoutedBus, open_bus, trust_of_bus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.running_time import RunningTime

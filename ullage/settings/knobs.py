@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.files.faults import quoted
+from ullage.files.validation import quoted
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SITES = "sites.d"

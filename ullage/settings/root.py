@@ -16,21 +16,10 @@ from pydantic_settings import (
 )
 
 from ullage.errors import ConfigError, FaultsError
-from ullage.files.faults import faults_of, quoted
-from ullage.files.parsing import read_toml
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
+from ullage.files.validation import faults_of, quoted, read_toml
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings.knobs import TENANT, knob
-from ullage.settings.notify import NotifySettings
-from ullage.settings.parts import (
-    AuditSettings,
-    BusSettings,
-    CoverageSettings,
-    EvidenceSettings,
-    KeySettings,
-    OriginalSettings,
-    StoreSettings,
-)
 from ullage.settings.roles import (
     AlertSettings,
     CanarySettings,
@@ -39,6 +28,16 @@ from ullage.settings.roles import (
     IntakeSettings,
     MatchSettings,
     SearchSettings,
+)
+from ullage.settings.storage import (
+    AuditSettings,
+    BusSettings,
+    CoverageSettings,
+    EvidenceSettings,
+    KeySettings,
+    NotifySettings,
+    OriginalSettings,
+    StoreSettings,
 )
 from ullage.settings.tenant import Tenant
 
@@ -119,7 +118,7 @@ class _OfFile(Settings):
 def load(data: Path) -> Settings:
     """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it.
 
-    Neither the file nor the folder may be anybody else's to write (`ullage.files.trust`): a program that it names is run.
+    Neither the file nor the folder may be anybody else's to write (`ullage.files.ownership`): a program that it names is run.
     """
     file = data / FILE
     if file.exists() and not file.is_file():

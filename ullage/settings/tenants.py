@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 from ullage.errors import ConfigError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context

@@ -21,8 +21,7 @@ from ullage.verdict.facts import Crowd, Reason, VerdictFacts
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Scenario, ScenarioConditions, Severity, Told, VerdictRules
 from ullage.verdict.severity import counting, severity_of
-from ullage.verdict.unread import unread_in_words
-from ullage.verdict.words import counted, fields_in_words
+from ullage.verdict.words import counted, fields_in_words, unread_in_words
 from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 

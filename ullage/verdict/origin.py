@@ -26,10 +26,9 @@ from dataclasses import dataclass
 
 from ullage.records import Cohort
 from ullage.verdict.facts import Reason, VerdictFacts, in_chinese, in_words, p_in_words
-from ullage.verdict.ours import agrees, odds, share_of_ours, threshold
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
-from ullage.verdict.tail_probability import binomial_tail, hypergeometric_tail
+from ullage.verdict.statistics import agrees, binomial_tail, hypergeometric_tail, odds, share_of_ours, threshold
 from ullage.verdict.words import cookies_in_words, counted
 
 SHOWN_COHORTS = 3

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ullage.files.rulefiles import RuleKind, toml
+from ullage.files.rule_files import RuleKind, toml
 from ullage.vocabulary.fields import FieldLabel as Label
 from ullage.vocabulary.fields import Shows
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import RuleKind
+from ullage.files.rule_files import RuleKind
 
 FOLDER, SUFFIX = "lexicons", ".tsv"
 COLUMNS = 8

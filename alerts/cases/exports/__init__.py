@@ -24,9 +24,9 @@ from alerts.records import Decision, Incident, Sighting, Status
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
-from ullage.display.render import safe
+from ullage.display import safe
 from ullage.errors import ConfigError
-from ullage.lookup.free_text_check import identifier_in
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 
 PAGE = 100

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from alerts.cases.exports import ExportedIncident
 from alerts.cases.incident_view import claimed
-from ullage.display.spreadsheet import csv_line
+from ullage.display import csv_line
 
 MEDIA = "text/csv; charset=utf-8"
 ENDING = "csv"

@@ -20,7 +20,7 @@ from alerts.http_post import UndeliveredError, accepted, post, reach
 from alerts.notify import Message
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.faults import quoted
+from ullage.files.validation import quoted
 from ullage.security.keys import KeyStore
 from ullage.settings import NotifySettings
 

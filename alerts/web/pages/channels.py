@@ -14,7 +14,7 @@ from alerts.translation import named
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import READER, MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
-from ullage.settings.notify import RouteSettings
+from ullage.settings.storage import RouteSettings
 
 MENU = MenuEntry("/channels", Phrase("Channels"), "channel.read", "state", 1)
 SHOWN = 50

@@ -22,10 +22,10 @@ from alerts.coverage.report import LAST_NIGHT, CoverageReader, local, night, ver
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may
 from alerts.web.templating import READER, MenuEntry, speaker
-from ullage.display.render import safe
+from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
-from ullage.records.hours import WHY
+from ullage.records.heartbeat import WHY
 
 NAME, WIDTH, HEIGHT, HEAD, CHARACTERS = 176, 27, 24, 40, 22
 """Pixels: of the column with names, of a field, of the heads; and characters of a name, of which a wide one counts as two."""

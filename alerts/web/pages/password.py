@@ -11,7 +11,7 @@ from alerts.accounts.passwords import SHORTEST, PasswordError
 from alerts.web.dependencies import Console, logged_in
 from alerts.web.login import entered
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 
 Typed = Annotated[str, Form(max_length=2_000)]
 Known = Annotated[Console, logged_in()]

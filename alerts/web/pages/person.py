@@ -13,7 +13,7 @@ from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 
 Typed = Annotated[str, Form()]
 Clerk = Annotated[Console, may("person.check")]

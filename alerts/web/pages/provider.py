@@ -13,7 +13,7 @@ from alerts.web.login import entering, limited, login_form
 from alerts.web.middleware import BACK
 from ullage.errors import UnavailableError
 from ullage.phrase import Phrase
-from ullage.runtime.allowance import LimitedError
+from ullage.runtime.rate_limit import LimitedError
 
 COOKIE, SECURE_COOKIE = "ullage_journey", "__Host-ullage_journey"
 Everybody = Annotated[Console, anybody()]

@@ -16,7 +16,7 @@ from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection
 from ullage.phrase import Phrase
-from ullage.records.hours import DAY_HOURS, WHY
+from ullage.records.heartbeat import DAY_HOURS, WHY
 
 MENU = MenuEntry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)

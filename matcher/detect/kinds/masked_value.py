@@ -18,7 +18,7 @@ from matcher.columns.bitset import is_word
 from matcher.columns.literals import SearchPatterns
 from matcher.detect.candidates import Segment
 from ullage.identifiers.masked_value import FORM, HIDDEN, KEPT, SHOWN
-from ullage.lookup.written_forms import DOMESTIC
+from ullage.lookup.values import DOMESTIC
 
 WIDTH, TAIL, LONGEST_SIGN = 24, 4, 3
 """Bytes of a normal form, room for every kind; characters shown last; bytes of the longest sign that hides one."""

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from alerts.coverage import CoverageLog, Listener
 from alerts.coverage.hours import CoverageWindow, coverage
 from tests.conftest import HeldClock
-from ullage.records.heartbeat import Heartbeat
-from ullage.records.hours import SLOTS, SiteHour, slot_of
+from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, slot_of
 
 NINE = datetime(2026, 9, 21, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -14,8 +14,7 @@ from alerts.coverage.view import read_time
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.audit import entries
 from ullage.cli import app
-from ullage.errors import ConfigError
-from ullage.exits import Exit
+from ullage.errors import ConfigError, Exit
 
 Ask = Callable[..., Result]
 

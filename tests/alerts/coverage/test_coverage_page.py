@@ -14,7 +14,7 @@ from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage.errors import RecordError
 from ullage.security import keys
-from ullage.security.signed_sheet import TOPIC, verified
+from ullage.security.signing import TOPIC, verified
 from ullage.settings import Tenant
 
 WINDOW = "since=17:00"

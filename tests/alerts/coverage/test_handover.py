@@ -13,7 +13,7 @@ from alerts.records import GapReason, Heard
 from alerts.store import DocumentFilter
 from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.settings import Context
 
 SINCE = "2026-09-21T17:00"

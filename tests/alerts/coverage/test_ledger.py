@@ -13,7 +13,7 @@ from tests.factories import clocks_at
 from tests.stores import Between, Stalled
 from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.hours import HOUR_SECONDS, SLOTS, SiteHour
+from ullage.records.heartbeat import HOUR_SECONDS, SLOTS, SiteHour
 from ullage.settings import StoreSettings
 
 

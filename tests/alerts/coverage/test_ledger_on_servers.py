@@ -14,7 +14,7 @@ from tests.conftest import HeldClock
 from tests.factories import clocks_at
 from tests.stores import ON_SERVERS, each_backend, empty_store
 from ullage.security import keys
-from ullage.security.signed_sheet import TOPIC
+from ullage.security.signing import TOPIC
 from ullage.settings import Context, StoreSettings
 
 backend = each_backend(*ON_SERVERS)

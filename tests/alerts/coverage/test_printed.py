@@ -12,8 +12,7 @@ from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError
 from ullage.security import keys
-from ullage.security.signed_sheet import TOPIC, verified
-from ullage.security.signing import Signer, Verifier
+from ullage.security.signing import TOPIC, Signer, Verifier, verified
 from ullage.settings import Context
 
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -20,9 +20,9 @@ from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from ullage.errors import ConfigError
 from ullage.security import keys
-from ullage.security.signed_sheet import TOPIC
+from ullage.security.signing import TOPIC
 from ullage.settings import Context, Settings
-from ullage.settings.parts import CoverageSettings, KeySettings
+from ullage.settings.storage import CoverageSettings, KeySettings
 
 CONFIG = """
 [tsa]

@@ -18,8 +18,7 @@ from tests.factories import clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, officers, seal
 from ullage.audit import entries
 from ullage.cli import app
-from ullage.custody.manifest import digest
-from ullage.custody.officers import make_officer
+from ullage.custody import digest, make_officer
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError
 from ullage.running_time import RunningTime
@@ -78,7 +77,7 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
 def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
     monkeypatch.setattr("tests.ullage.custody.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
     from tests.ullage.custody import support
-    from ullage.custody.officers import pair_of
+    from ullage.custody import pair_of
 
     support.seal(vault, pair_of(context.keys, OFFICERS), "f3")
     shown = run("evidence", "open", "f3", *CASE).output
@@ -256,7 +255,7 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     from alerts.service.metrics import AlertMetrics
     from tests.alerts.test_maintenance import CollectorRegistry
     from ullage.bus import Lag
-    from ullage.custody.officers import pair_of
+    from ullage.custody import pair_of
 
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
     assert not vault.find("f1d9").held

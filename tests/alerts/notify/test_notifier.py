@@ -48,7 +48,7 @@ def configured_data(data, receiver):
 
 @pytest.fixture
 def run(configured_data, monkeypatch):
-    monkeypatch.setattr("ullage.runtime.role.stop_on_signals", lambda stop: None)
+    monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
 
     def ran(*words: str, code: int = 0) -> str:
         result = CliRunner().invoke(app, ["--data", str(configured_data), *words])

@@ -16,7 +16,7 @@ from tests.alerts.builders import everything, finding, fold_all, record, stage
 from tests.factories import WHEN
 from ullage import audit
 from ullage.errors import ConfigError
-from ullage.files.rulefiles import Live
+from ullage.files.rule_files import Live
 from ullage.records import Term
 from ullage.verdict import VERDICT, own_rules
 from ullage.vocabulary.lexicon import themes

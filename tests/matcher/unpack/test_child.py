@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack import parent, protocol, sandbox
+from matcher.unpack import parent, protocol
+from matcher.unpack.child import ALLOW, ANY_BIT, ARCHITECTURE, EQUAL, LOAD, MACHINES, NUMBER, PROT_EXEC, THIRD_ARGUMENT, program
 from matcher.unpack.protocol import HEADER, UnreadPart
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
@@ -132,15 +133,15 @@ def test_what_holds_is_said() -> None:
     assert out_of(BODY).flags & protocol.SECCOMP
 
 
-@pytest.mark.parametrize("machine", sandbox.MACHINES)
+@pytest.mark.parametrize("machine", MACHINES)
 def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
-    audit, mmap, mprotect, numbers = sandbox.MACHINES[machine]
+    audit, mmap, mprotect, numbers = MACHINES[machine]
     for number in range(512):
         listed = number in numbers.values()
-        assert allowed(sandbox.program(machine), audit, number, 0) == listed
-        assert allowed(sandbox.program(machine), audit, number, sandbox.PROT_EXEC) == (listed and number not in (mmap, mprotect))
-    assert not allowed(sandbox.program(machine), audit ^ 1, 0, 0)
-    assert sandbox.program("z80") == b""
+        assert allowed(program(machine), audit, number, 0) == listed
+        assert allowed(program(machine), audit, number, PROT_EXEC) == (listed and number not in (mmap, mprotect))
+    assert not allowed(program(machine), audit ^ 1, 0, 0)
+    assert program("z80") == b""
 
 
 def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
@@ -148,18 +149,18 @@ def allowed(program: bytes, audit: int, number: int, third: int) -> bool:
     import struct
 
     steps, place, register = list(struct.iter_unpack("=HBBI", program)), 0, 0
-    data = {sandbox.NUMBER: number, sandbox.ARCHITECTURE: audit, sandbox.THIRD_ARGUMENT: third}
+    data = {NUMBER: number, ARCHITECTURE: audit, THIRD_ARGUMENT: third}
     while True:
         code, if_true, if_false, operand = steps[place]
         place += 1
-        if code == sandbox.LOAD:
+        if code == LOAD:
             register = data[operand]
-        elif code == sandbox.EQUAL:
+        elif code == EQUAL:
             place += if_true if register == operand else if_false
-        elif code == sandbox.ANY_BIT:
+        elif code == ANY_BIT:
             place += if_true if register & operand else if_false
         else:
-            return operand == sandbox.ALLOW
+            return operand == ALLOW
 
 
 SAY = f"""

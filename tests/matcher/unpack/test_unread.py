@@ -23,9 +23,9 @@ from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 from tests.matcher.unpack.test_documents import OLE
 from tests.matcher.unpack.test_hostile import LOCKED_7Z, LOCKED_HEADERS_7Z, flags_set
-from ullage.exits import Exit
+from ullage.errors import Exit
 from ullage.settings import Context
-from ullage.verdict.unread import IN_WORDS
+from ullage.verdict.words import IN_WORDS
 
 CHANCE = random.Random(13)
 NOISE = CHANCE.randbytes(20_000)

@@ -4,8 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests import factories
-from ullage.custody.manifest import Manifest, encode, manifest
-from ullage.custody.officers import Pair, make_officer, pair_of
+from ullage.custody import Manifest, Pair, encode, make_officer, manifest, pair_of
 from ullage.custody.vault import Vault, VaultHeader
 from ullage.security.keys import KeyStore
 

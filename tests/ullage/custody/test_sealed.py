@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests import factories
 from tests.factories import WHEN, clocks_at
 from tests.ullage.custody.support import BODY, OFFICERS, PASSPHRASES, made, officers, seal
-from ullage.custody.manifest import decode, encode, manifest
-from ullage.custody.officers import make_officer, open_sealed, pair_of, private_key
+from ullage.custody import decode, encode, make_officer, manifest, open_sealed, pair_of, private_key
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.security.keys import KeyStore

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.verdict.tail_probability import binomial_tail, hypergeometric_tail
+from ullage.verdict.statistics import binomial_tail, hypergeometric_tail
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,9 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from ullage.bus import Lag, PartitionPosition, Retention, lag_of
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import client_settings, kafka_errors
-from ullage.bus.kafka.place import Onlooker
-from ullage.bus.kafka.preflight import greet
+from ullage.bus.kafka.client import client_settings, greet, kafka_errors
+from ullage.bus.kafka.consumer import KafkaSubscription, Onlooker
 from ullage.bus.kafka.publisher import KafkaPublisher
-from ullage.bus.kafka.subscription import KafkaSubscription
 from ullage.bus.kafka.topics import topic_settings
 from ullage.clock import Clock
 from ullage.errors import ConfigError

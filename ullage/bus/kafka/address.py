@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import ConfigError
-from ullage.files.faults import shown
-from ullage.files.trust import read_trusted
+from ullage.files.ownership import read_trusted
+from ullage.files.validation import shown
 from ullage.security.keys import credentials_folder
 from ullage.security.tls import Trust, named_file
 

@@ -1,19 +1,28 @@
-"""How Kafka's client is set up here, and what its errors mean to us.
+"""Configure the client, try the connection, and translate its errors.
 
 Its defaults that are changed, and why: it commits by itself (a record would be lost between commit and output), starts a new
 group at the end (what came before would be lost), and asks the broker to make topics that are missing.
+
+Kafka's client tries again and again, and at last says that time is up, whatever the reason was: a certificate that is not
+trusted, a port that speaks no TLS, a password that is wrong. Here each of them has a line of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import socket
+import ssl
+import struct
 from collections.abc import Iterator
 from typing import Any
 
 from kafka import errors
+from kafka.net.sasl import get_sasl_mechanism
 
 from ullage.bus.kafka.address import KafkaAddress
 from ullage.errors import ConfigError, RecordError, UnavailableError
+from ullage.security.tls import Trust
 
 MIB = 1024 * 1024
 RECORD_BYTES = 34 * MIB
@@ -75,3 +84,155 @@ def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
         "max_poll_interval_ms": HANDLING_SECONDS * 1000,
         "max_partition_fetch_bytes": RECORD_BYTES,
     }
+
+
+REACH_SECONDS = 5.0
+KERBEROS_REFUSED = "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock right?"
+SEE_TICKET = "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
+USUAL_PORT = "9092"
+API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
+"""Numbers of Kafka's protocol: the requests up to the login."""
+UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
+
+
+def greet(address: KafkaAddress) -> None:
+    """Return when a broker of `address` has let this user in; within `REACH_SECONDS` an answer.
+
+    ConfigError when what is wrong does not pass by waiting, UnavailableError when it may; of several brokers the first counts.
+    """
+    failed: ConfigError | UnavailableError | None = None
+    for server in address.servers:
+        try:
+            _greet(server, address.client, address.trust)
+        except (ConfigError, UnavailableError) as error:
+            failed = failed or error
+        else:
+            return
+    if failed is not None:
+        raise failed
+
+
+def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
+    what = f"broker {server}"
+    host, port = _host_and_port(server)
+    try:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection((host, port), REACH_SECONDS))
+            if trust:
+                connection = stack.enter_context(_encrypted(connection, client["ssl_context"], host, what))
+            _ask(connection, API_VERSIONS, b"", what)
+            if client["security_protocol"].startswith("SASL"):
+                _choose_mechanism(connection, client["sasl_mechanism"], what)
+                _log_in(connection, client, host, what)
+            else:
+                _go_on_without_login(connection, what)
+    except struct.error:
+        raise ConfigError(f"{what}: {NO_BROKER}") from None
+    except TimeoutError:
+        raise UnavailableError(f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s") from None
+    except ssl.SSLError as error:
+        assert trust is not None
+        trust.reject(what, error, host)
+    except socket.gaierror:
+        raise UnavailableError(f"{what}: Kafka does not answer (this machine does not know the host's name)") from None
+    except OSError as error:
+        raise UnavailableError(f"{what}: Kafka does not answer ({error.strerror or type(error).__name__})") from None
+
+
+def _host_and_port(server: str) -> tuple[str, int]:
+    """As the client takes it: `[…]` around an IPv6 address, and the usual port where none is said."""
+    host, colon, port = server.rpartition(":") if not server.endswith("]") else (server, "", "")
+    if not colon:
+        host, port = server, USUAL_PORT
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host) or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"bus.url: broker {server} must be HOST:PORT")
+    return bare, int(port)
+
+
+def _encrypted(connection: socket.socket, context: ssl.SSLContext, host: str, what: str) -> ssl.SSLSocket:
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except ConnectionError as error:
+        why = f"it breaks off the TLS handshake ({type(error).__name__})"
+        raise UnavailableError(f"{what}: {why}: is it ready, and is security= in bus.url that of this port?") from None
+
+
+def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
+    """Send request `number`, with `words` as its body, and return what stands behind the answer's header."""
+    head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
+    connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
+    start = _receive(connection, 4, what)
+    if start[0] == TLS_ALERT:
+        raise ConfigError(f"{what}: it speaks TLS: say security=SASL_SSL (or SSL) in bus.url")
+    (size,) = struct.unpack(">i", start)
+    if not 4 <= size <= LARGEST_ANSWER:
+        raise ConfigError(f"{what}: {NO_BROKER}")
+    return _receive(connection, size, what)[4:]
+
+
+def _receive(connection: socket.socket, size: int, what: str) -> bytes:
+    got = b""
+    while len(got) < size:
+        part = connection.recv(size - len(got))
+        if not part:
+            raise UnavailableError(f"{what}: it hangs up: is it ready, and is security= in bus.url that of this port?")
+        got += part
+    return got
+
+
+def _go_on_without_login(connection: socket.socket, what: str) -> None:
+    """A broker that wants a login hangs up on the second question, whatever it is."""
+    try:
+        _ask(connection, API_VERSIONS, b"", what)
+    except (UnavailableError, ConnectionError):
+        raise ConfigError(f"{what}: it hangs up on a client without a login: say security=SASL_… in bus.url") from None
+
+
+def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> None:
+    name = mechanism.encode("ascii")
+    answer = _ask(connection, SASL_HANDSHAKE, struct.pack(">h", len(name)) + name, what)
+    (fault,) = struct.unpack_from(">h", answer)
+    if fault == UNSUPPORTED_MECHANISM:
+        raise ConfigError(f"{what}: it has no {mechanism}: say mechanism={' or '.join(_names(answer[2:]))} in bus.url")
+    if fault:
+        raise ConfigError(f"{what}: it takes no login: say security=SSL or PLAINTEXT in bus.url, as that port has it")
+
+
+def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: str) -> None:
+    """The client's own part of the mechanism, so that what is tried here is what is done later."""
+    kerberos = client["sasl_mechanism"] == "GSSAPI"
+    refused = f"{what}: {KERBEROS_REFUSED if kerberos else LOGIN_REFUSED}"
+    with _kerberos_errors(what) if kerberos else contextlib.nullcontext():
+        mechanism = get_sasl_mechanism(client["sasl_mechanism"])(host=host, **client)
+        while not mechanism.is_done():
+            token = mechanism.auth_bytes()
+            answer = _ask(connection, SASL_AUTHENTICATE, struct.pack(">i", len(token)) + token, what)
+            fault, length = struct.unpack_from(">hh", answer)
+            if fault:
+                raise ConfigError(refused)
+            try:
+                mechanism.receive(answer[4 + max(0, length) + 4 :])
+            except ValueError:  # the broker does not know the password either
+                raise ConfigError(refused) from None
+
+
+@contextlib.contextmanager
+def _kerberos_errors(what: str) -> Iterator[None]:
+    """Kerberos' own reason; a ticket may come, and its server come back, so it is tried again."""
+    faults: Any = importlib.import_module("gssapi").exceptions.GSSError
+    try:
+        yield
+    except faults as error:
+        why = "; ".join(error.get_all_statuses(error.min_code, False))
+        raise UnavailableError(f"{what}: no Kerberos login ({why}): {SEE_TICKET}") from None
+
+
+def _names(packed: bytes) -> list[str]:
+    (count,) = struct.unpack_from(">i", packed)
+    found, place = [], 4
+    for _ in range(count):
+        (length,) = struct.unpack_from(">h", packed, place)
+        found.append(packed[place + 2 : place + 2 + length].decode("ascii", "replace"))
+        place += 2 + length
+    return found

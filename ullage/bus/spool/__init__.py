@@ -35,12 +35,10 @@ from ullage.bus.spool.files import (
     replace_state,
     write_durably,
 )
-from ullage.bus.spool.reader import SpoolReader
-from ullage.bus.spool.topic import Topic
+from ullage.bus.spool.topic import SpoolReader, Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import disk_errors
-from ullage.files.lock import hold
+from ullage.files.atomic_write import disk_errors, hold
 from ullage.running_time import RunningTime
 
 IDLE_SECONDS = 0.1

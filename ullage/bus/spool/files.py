@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ullage.bus import Outgoing, Record
 from ullage.errors import CorruptError, RecordError
 from ullage.files.atomic_write import write_through, write_whole
-from ullage.files.parsing import read_json
+from ullage.files.validation import read_json
 
 FILE_BYTES = 4 * 2**20
 """Records are put together up to this size; a larger one has a file of its own."""

@@ -1,0 +1,327 @@
+"""`ullage crawl` and `ullage sites`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from crawlers.frontier.database import FILE, KEY, Frontier, open_frontier
+from crawlers.frontier.moving import export, take_in
+from crawlers.metrics import CrawlMetrics
+from crawlers.platforms import named, platform_of, reading_of
+from crawlers.scheduling.egress import Egress
+from crawlers.scheduling.site_status import SiteStates
+from crawlers.sites import posting_rhythm
+from crawlers.sites.presets import FOLDER, Presets, unproven
+from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
+from crawlers.sites.status_table import FILE_AT_FAULT, SiteRow, changed, explained, first_readings, sessions_ending, sites_table
+from crawlers.sites.visit_verdict import MEANING
+from crawlers.trial.cli import try_site
+from crawlers.visiting.visit import reading_seconds
+from ullage import setup
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import ConfigError, Exit, FaultsError, UnavailableError, faults_of
+from ullage.files.ownership import read_trusted
+from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
+from ullage.runtime import service
+from ullage.runtime.worker import reach
+from ullage.security.keys import KEY_BYTES, check_value
+from ullage.settings import SITES, Context
+
+NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
+SHIPPED_CONTACT = "security@example.com"
+sites = typer.Typer()
+frontier = typer.Typer(no_args_is_help=True, help="Move the crawl state of sites to another host.")
+sites.command("try")(try_site)
+Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
+]
+
+
+def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
+    """Visit the sites that are due and publish new posts, encrypted."""
+    from crawlers.fetching.scrapy_setup import drive, silence_libraries  # noqa: PLC0415 - `ullage sites` needs no reactor
+    from crawlers.scheduling.scheduler import Scheduler  # noqa: PLC0415
+
+    context: Context = ctx.obj
+    setup.require(context)
+    registry = new_registry("crawl")
+    metrics = CrawlMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    port = context.settings.crawl.port if context.settings.metrics and not once else None
+    with service.running("crawl", registry, port, context.running_time) as stop:
+        silence_libraries()
+        scheduler = reach(
+            "crawl", lambda: Scheduler(context, names or [], metrics), stop, once, partial(metrics.loop.reached, BUS)
+        )
+        if scheduler is None:
+            return
+
+        async def rounds(stopped: asyncio.Event) -> None:
+            await scheduler.run(stopped, once)
+
+        drive(rounds, stop)
+        if once and not stop.is_set():
+            _tell(scheduler.unread, scheduler.faults)
+
+
+def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
+    """Say what was not read, and end with the code for it."""
+    if unread:
+        typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` says why", err=True)
+    if faults:
+        raise FaultsError.of(faults)
+    if unread:
+        raise typer.Exit(Exit.FAILED)
+
+
+@sites.callback(invoke_without_command=True)
+def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show the state of each site: since when, last new post, usual interval, pages waiting, next visit."""
+    if ctx.invoked_subcommand is not None:
+        return
+    context: Context = ctx.obj
+    setup.require(context)
+    folder = _site_folder(context)
+    found, faults = folder.read()
+    with contextlib.closing(open_frontier(context)) as opened:
+        rows = list(_rows(context, opened, found))
+    refused = sorted(folder.refused)
+    if as_json:
+        for row in (*map(SiteRow.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
+            print_row(row)
+    elif rows or refused:
+        console().print(sites_table(rows, context.clock.wall(), refused=refused))
+        ends = {name: at for name, at in _session_ends(context, found) if at - context.clock.wall() <= SOON_SECONDS}
+        for line in (
+            *first_readings(rows),
+            *changed(rows),
+            *sessions_ending(ends, context.clock.wall()),
+            *explained(rows, refused),
+        ):
+            typer.echo(line)
+    if rows and not as_json and not any(row.posts for row in rows):
+        typer.echo(NOTHING, err=True)
+    if not found and not faults:
+        typer.echo(f"no site yet: put NAME.toml into {context.data / SITES}", err=True)
+    if faults:
+        raise FaultsError.of(faults)
+
+
+@frontier.command("export")
+def frontier_export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")],
+    names: Names = None,
+) -> None:
+    """Export the crawl state of sites for another host; stop crawling them here first."""
+    context: Context = ctx.obj
+    setup.require(context)
+    with contextlib.closing(open_frontier(context)) as ours:
+        pages = export(ours, file, names or [])
+    typer.echo(f"{pages} pages written to {file}; give them away with keys/{KEY}, and nothing else of this host")
+
+
+@frontier.command("import")
+def frontier_import(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `frontier export` wrote, or frontier.sqlite of a host that is lost.")],
+    names: Names = None,
+    key: Annotated[Path | None, typer.Option(help="frontier.key of the host that it is from; this host's by default.")] = None,
+) -> None:
+    """Import the crawl state of sites from another host; then put their files into `sites.d`."""
+    context: Context = ctx.obj
+    setup.require(context)
+    given = read_trusted(key, secret=True) if key else context.keys.read(KEY)
+    if len(given) != KEY_BYTES:
+        raise ConfigError(f"{key} is no {KEY}: it has {len(given)} bytes")
+    if not file.is_file():
+        raise ConfigError(f"{file} is not there")
+    with (
+        contextlib.closing(open_frontier(context)) as ours,
+        contextlib.closing(Frontier(file.parent, given, context.clock, file=file.name)) as theirs,
+    ):
+        theirs.check_key(check_value(given, KEY))
+        pages = take_in(ours, theirs, names or [])
+    typer.echo(f"{pages} pages taken in")
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: every site file, all of the frontier, and every site that is crawled."""
+
+    def look() -> str:
+        found, faults = _site_folder(context).read()
+        if faults:
+            raise FaultsError.of(faults)
+        fed = sum(site.enabled and not site.is_crawled for site in found.values())
+        crawled = sum(site.is_crawled for site in found.values())
+        said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
+        if not crawled + fed:
+            return setup.SetupWarning(
+                f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and writes its file"
+            )
+        return said
+
+    def whole() -> str:
+        if not any(context.data.glob(f"{FILE}*")):
+            return "nothing was crawled yet"
+        with contextlib.closing(open_frontier(context)) as opened:
+            opened.check()
+        return "whole, and opens with its key"
+
+    def contact() -> str:
+        name = context.settings.crawl.user_agent
+        if SHIPPED_CONTACT in name:
+            return setup.SetupWarning(f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own contact")
+        return name if "@" in name or "://" in name else setup.SetupWarning("crawl.user_agent names no contact: put yours")
+
+    yield "sites", look
+    yield "presets", partial(_own_presets, context)
+    yield "name that sites see", contact
+
+    def proxies() -> str:
+        from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415 - the rest needs no reactor
+
+        return f"{len(proxies_of(context))} can be used"
+
+    yield "frontier", whole
+    if context.settings.crawl.proxies:
+        yield "proxies", proxies
+    yield from _sessions(context)
+    yield from _looks(context)
+    yield from _browser(context)
+
+
+def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[str, float]]:
+    """When sessions of sites run out, where that is known to whoever asks."""
+    for name, site in found.items():
+        if site.is_crawled and site.cookies:
+            from crawlers.fetching.site_session import session_of  # noqa: PLC0415 - the rest needs no Scrapy
+
+            with contextlib.suppress(ConfigError):
+                if ends_at := session_of(context.keys, site).ends_at:
+                    yield name, ends_at
+
+
+def _sessions(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The session of each site that has one."""
+    for site in _site_folder(context).read()[0].values():
+        if site.is_crawled and site.cookies:
+            yield f"session of {site.name}", partial(_session, context, site)
+
+
+def _session(context: Context, site: Site) -> str:
+    """Whether the session of `site` is there and lasts."""
+    from crawlers.fetching.site_session import session_of  # noqa: PLC0415
+
+    ends_at = session_of(context.keys, site).ends_at
+    if not ends_at:
+        return "is there, and does not say when it runs out"
+    (line, *_) = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
+    if ends_at <= now:
+        raise UnavailableError(line)
+    return setup.SetupWarning(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
+
+
+def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The browser, where a site is crawled whose pages a script fills."""
+    presets = Presets(context.data / FOLDER)
+    presets.refresh()
+    filled = [site for site in _site_folder(context).read()[0].values() if site.is_crawled and reading_of(site, presets).script]
+    if not filled:
+        return
+
+    def starts() -> str:
+        from crawlers.fetching.rendering import browsers_of  # noqa: PLC0415 - the rest needs no Scrapy
+
+        name = asyncio.run(browsers_of(context.settings.crawl).version())
+        return f"{name} starts in its cage, for {len(filled)} {'site' if len(filled) == 1 else 'sites'} with `script`"
+
+    yield "browser", starts
+
+
+def _night_until(site: Site, now: float) -> str:
+    """Until when a site is left alone that is so now, in its own time."""
+    opens = site.may_be_asked(now)
+    return f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}" if opens > now else ""
+
+
+def _own_presets(context: Context) -> str:
+    """Every preset of the user's own, held to its samples."""
+    own = Presets(context.data / FOLDER)
+    own.refresh()
+    faults = [fault for error in own.faults for fault in faults_of(error)]
+    for name, preset in sorted(own.own.items()):
+        if isinstance(preset, ConfigError):
+            continue
+        try:
+            said = unproven(preset, named(preset.platform).parse, own)
+        except ConfigError as error:
+            said = list(faults_of(error))
+        faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
+    if faults:
+        raise FaultsError(faults)
+    return f"{len(own.names())} known, {len(own.own)} of them your own"
+
+
+def _site_folder(context: Context) -> SiteFolder:
+    """The site files, checked against the presets that ship and the user's own."""
+    presets = Presets(context.data / FOLDER)
+    return SiteFolder(context.data / SITES, partial(platform_of, presets=presets), presets.refresh)
+
+
+def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """One look at each site that is crawled, when the first is asked for."""
+    found, _ = _site_folder(context).read()
+    crawled = [site for site in found.values() if site.is_crawled]
+    if not crawled:
+        return
+    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
+    from crawlers.trial.fetch import looks  # noqa: PLC0415 - the rest needs no reactor
+
+    try:
+        proxies = proxies_of(context)
+    except ConfigError:  # the part before says what is wrong
+        proxies = {}
+    words = looks(context.settings.crawl, crawled, proxies)
+    for site in crawled:
+        yield f"site {site.name}", partial(_reached, words.get(site.name))
+
+
+def _reached(word: str | None) -> str:
+    """What is said of a site with that word against it, "" for none and None for one that was not looked at."""
+    if word is None:
+        raise UnavailableError("was not visited: the time for all sites was up")
+    if word:
+        raise UnavailableError(f"{word}: {MEANING[word]}")
+    return "answers"
+
+
+def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Iterator[SiteRow]:
+    site_states = SiteStates(frontier, Egress(), context.clock)
+    for name, site in found.items():
+        visits, standing = frontier.visits(name), frontier.history.standing(name)
+        words, pages = posting_rhythm.text(site_states.learnt(site)), frontier.counts(name)
+        due = context.clock.wall() + visits.left(context.clock.wall())
+        yield SiteRow(
+            site,
+            site_states.report(site),
+            words,
+            pages,
+            due,
+            visits.failures,
+            standing.profile.posts,
+            standing.reason,
+            _night_until(site, context.clock.wall()),
+            reading_seconds(site, pages["due"]) if pages["due"] and pages["done"] and not visits.whole_at else 0.0,
+            frontier.history.tallies(name),
+        )

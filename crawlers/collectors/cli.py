@@ -1,0 +1,188 @@
+"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect`: where each of them stands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import typer
+
+from crawlers.collectors.channel import FOLDER, SERVICES, ChannelFolder, ChatChannel
+from crawlers.collectors.channel_log import FILE, ChannelLedger, ChannelState
+from crawlers.collectors.collector import SECRETS, STALL_SECONDS, Runner
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.collectors.session import MEANING, STATE_OF
+from crawlers.fetching.scrapy_setup import silence_libraries
+from crawlers.intake.feed import IntakeWriter
+from crawlers.publishing.batching import PatientAppends
+from ullage import setup
+from ullage.display.screen import AsJson
+from ullage.errors import ConfigError, Exit, UnavailableError
+from ullage.files.atomic_write import hold
+from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
+from ullage.runtime.service import running
+from ullage.runtime.worker import reach
+from ullage.settings import SITES, Context
+
+STOPPED_SECONDS = 2 * STALL_SECONDS
+SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession", "imap": "ImapSession"}
+Service = Literal["matrix", "xmpp", "telegram", "imap"]
+
+
+def collect(
+    ctx: typer.Context,
+    service: Annotated[Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the chats of one service, or show the state of every channel (exit 5: one is not seen)."""
+    if service:
+        _collect(ctx.obj, service)
+    else:
+        _status(ctx.obj, as_json=as_json)
+
+
+app = collect
+"""What the entry point in pyproject.toml names."""
+
+
+def _folder(context: Context) -> ChannelFolder:
+    return ChannelFolder(context.data, SITES)
+
+
+def _collect(context: Context, service: str) -> None:
+    """Run one service's collector until it is told to stop."""
+    setup.require(context)
+    try:
+        opener = getattr(importlib.import_module(f"crawlers.collectors.{service}"), SESSIONS[service])
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"collect {service} needs {error.name}: install ullage[crawl,{service}]") from None
+    folder = _folder(context)
+    registry = new_registry("collect")
+    metrics = CollectMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()})
+    ports = context.settings.collect
+    port = getattr(ports, f"{service}_port") if context.settings.metrics else None
+    with contextlib.ExitStack() as stack:
+        silence_libraries("collect")  # some log answers that are not as they expect them, whole
+        hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
+        made = list[PatientAppends]()
+        stop = stack.enter_context(running("collect", registry, port, context.running_time, lambda: bool(made) and made[0].up))
+        feed = reach("collect", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        if feed is None:
+            return
+        stack.callback(feed.publisher.close)
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        ledger = stack.enter_context(contextlib.closing(ChannelLedger.of(context, service)))
+        lag = context.settings.bus.most_lag_seconds
+        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        made.append(appends)
+        stack.callback(appends.on_bus.close)
+        runner = Runner(context, service, folder, ledger, feed, appends, metrics, opener)
+        asyncio.run(_until(runner, stop))
+
+
+async def _until(runner: Runner, stop: threading.Event) -> None:
+    """Run until the process is told to stop."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait() -> None:
+        stop.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stopped.set)
+
+    threading.Thread(target=wait, name="stop", daemon=True).start()
+    await runner.run(stopped)
+
+
+def _status(context: Context, *, as_json: bool) -> None:
+    """Say where each channel stands: what was seen of it, and why one is not seen."""
+    setup.require(context)
+    folder = _folder(context)
+    channels = folder.read()
+    with contextlib.closing(ChannelLedger.of(context)) as ledger:
+        rows = [(channel, _as_it_is(ledger.standing(name), context.clock.wall())) for name, channel in channels.items()]
+    for channel, standing in rows:
+        typer.echo(json.dumps(_row(channel, standing)) if as_json else _line(channel, standing))
+    for fault in folder.faults:
+        typer.echo(str(fault), err=True)
+    if not channels and not folder.faults:
+        typer.echo(f"no channel yet: put NAME.toml into {context.data / FOLDER}", err=True)
+    if folder.faults:
+        raise typer.Exit(Exit.USAGE)
+    if any(standing.state != "ok" for _, standing in rows):
+        raise typer.Exit(Exit.GAP)
+
+
+def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
+    """A standing without what it says of a collector that has said nothing for a while: nobody looks then."""
+    if standing.state != "ok" or now - standing.last_success <= STOPPED_SECONDS:
+        return standing
+    return replace(standing, state=STATE_OF["stopped"], reason="stopped", since=standing.last_success)
+
+
+def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
+    """What `ullage check` looks at here: the channel files, their secrets, all of the ledger, and whether each is seen."""
+    folder = _folder(context)
+    channels = folder.read()
+
+    def files() -> str:
+        if folder.faults:
+            raise folder.faults[0]
+        for account in sorted({channel.account for channel in channels.values()}):
+            context.keys.lines(f"{SECRETS}/{account}")
+        return f"{len(channels)} read"
+
+    def ledger() -> str:
+        if not (context.data / FILE).exists():
+            return "nothing was collected yet"
+        with contextlib.closing(ChannelLedger.of(context)) as opened:
+            opened.check()
+            standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
+        if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
+            raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect` says more")
+        return "whole, and every channel is seen" if channels else "whole, and there is no channel any more"
+
+    if channels or folder.faults:
+        yield "channels", files
+    if channels or (context.data / FILE).exists():  # what was collected before is in it
+        yield "chats", ledger
+
+
+def _row(channel: ChatChannel, standing: ChannelState) -> dict[str, Any]:
+    return {
+        "channel": channel.name,
+        "service": channel.service,
+        "access": channel.access,
+        "expires": channel.expires.isoformat(),
+        "state": standing.state,
+        "reason": standing.reason,
+        "since": _iso(standing.since),
+        "last_new": _iso(standing.last_new),
+        "last_success": _iso(standing.last_success),
+        "messages": standing.seen,
+        "gaps": standing.gaps,
+        "gaps_lost": standing.lost,
+        "refetched": standing.refetched,
+        "files_unread": standing.unread,
+    }
+
+
+def _line(channel: ChatChannel, standing: ChannelState) -> str:
+    state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace("_", " ")
+    said = f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps} gaps, {standing.lost} lost"
+    said += f", {standing.unread} files not read" if standing.unread else ""
+    return f"{said}  ({MEANING[standing.reason]})" if standing.reason else said
+
+
+def _iso(at: float) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
+
+
+assert set(SESSIONS) == set(SERVICES)

@@ -1,0 +1,314 @@
+"""The loop of a collector: sessions are opened and watched, batches go to the bus and then to the ledger, states are told.
+
+A channel is blind from the moment when its service says so, when a session of it cannot be opened, or when nothing has come back
+for `STALL_SECONDS`; a gap makes it incomplete until its history has been read, and for `LOST_SECONDS` where that gave not all.
+Each is a state with a reason: in `ullage collect`, in the metrics, and in the heartbeats that go the way of the captures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from crawlers.collectors.channel import ChannelFolder, ChatChannel
+from crawlers.collectors.channel_log import ChannelLedger, ChannelState
+from crawlers.collectors.metrics import CollectMetrics
+from crawlers.collectors.session import STATE_OF, BlindError, ChatMessage, ChatSession, DeliveryBatch, Reason, SessionFactory
+from crawlers.intake.feed import IntakeWriter
+from crawlers.publishing.batching import PatientAppends
+from crawlers.scheduling.heartbeats import LATE, HoursSeen, Told
+from crawlers.scheduling.site_status import LETTERS
+from ullage import log
+from ullage.bus import CAPTURES, Outgoing
+from ullage.clock import Backoff, Clock
+from ullage.errors import ConfigError, RecordError, UnavailableError
+from ullage.records import Capture
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, HOUR_SECONDS, MOST_TOLD, PURPOSE, SEEN, Coverage, Heartbeat, SiteHour
+from ullage.security import keys
+from ullage.settings import Context
+
+TURN_SECONDS = 2.0
+STALL_SECONDS = 45.0
+"""Every session says within 30 seconds that it answers."""
+LOST_SECONDS = 3600.0
+LONGEST_WAIT_SECONDS = 15.0
+CLOSE_SECONDS = 5.0
+KEPT_HOURS = 4
+"""How long it is known how many messages came in an hour: heartbeats tell of none before."""
+SECRETS = "collect"
+"""The folder of the accounts' secret files, below the keys."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """One service's process. `opener` makes sessions, one for each account."""
+
+    context: Context
+    service: str
+    folder: ChannelFolder
+    ledger: ChannelLedger
+    feed: IntakeWriter
+    appends: PatientAppends
+    metrics: CollectMetrics
+    opener: SessionFactory
+    _channels: dict[str, ChatChannel] = field(default_factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _mine: dict[str, dict[str, ChatChannel]] = field(default_factory=dict)
+    """The channels that each account's task reads."""
+    _began: dict[str, float] = field(default_factory=dict)
+    _beat_at: float = float("-inf")
+    _hours: HoursSeen = field(init=False)
+    _posts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Messages by channel and hour since 1970."""
+
+    def __post_init__(self) -> None:
+        self._hours = HoursSeen(self.ledger.names())
+
+    @property
+    def clock(self) -> Clock:
+        """The context's."""
+        return self.context.clock
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Read until `stopped`."""
+        appending = asyncio.create_task(self.appends.run())
+        stop: asyncio.Task[Any] = asyncio.create_task(stopped.wait())
+        try:
+            while not stopped.is_set():
+                self._read_files()
+                self._watch()
+                await self._tell()
+                await asyncio.wait({stop, appending, *self._tasks.values()}, timeout=TURN_SECONDS, return_when="FIRST_COMPLETED")
+                for task in (appending, *self._tasks.values()):
+                    if task.done():
+                        task.result()  # a fault of ours ends the process; what the service does never comes here
+        finally:
+            for task in (stop, appending, *self._tasks.values()):
+                task.cancel()
+            await asyncio.gather(stop, appending, *self._tasks.values(), return_exceptions=True)
+
+    def _read_files(self) -> None:
+        """Begin, end and renew the tasks of accounts as the channel files stand."""
+        found = self.folder.read(self.service)
+        self.metrics.faults.set(len(self.folder.faults))
+        today, wanted = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
+        for name, channel in found.items():
+            if channel.expires < today:
+                self._blame(name, "expired")
+            else:
+                wanted.setdefault(channel.account, {})[name] = channel
+        self._channels = found
+        self.feed.more = {name: channel.site() for name, channel in found.items()}
+        for account, channels in wanted.items():
+            task = self._tasks.get(account)
+            if task and self._mine[account] == channels:
+                continue
+            if task:
+                task.cancel()
+            self._mine[account] = channels
+            for name in channels:
+                self._began.setdefault(name, self.clock.wall())
+            self._tasks[account] = asyncio.create_task(self._account(account, channels))
+        for account in self._tasks.keys() - wanted.keys():
+            self._tasks.pop(account).cancel()
+
+    async def _account(self, account: str, channels: Mapping[str, ChatChannel]) -> None:
+        """Keep a session of an account open for ever."""
+        backoff = Backoff(first=1.0, cap=LONGEST_WAIT_SECONDS)
+        while True:
+            session: ChatSession | None = None
+            try:
+                session = self.opener(self.context.keys.lines(f"{SECRETS}/{account}"), account, channels, self.ledger)
+                await self._read(session, backoff)
+            except BlindError as error:
+                self._blame_all(channels, error.reason, error.channel)
+            except ConfigError as error:
+                log.get("collect").error("account_refused", error=str(error))
+                self._blame_all(channels, "login")
+            except (OSError, TimeoutError):
+                self._blame_all(channels, "unreachable")
+            finally:
+                if session is not None:
+                    with contextlib.suppress(Exception):
+                        async with asyncio.timeout(CLOSE_SECONDS):
+                            await session.close()
+            await asyncio.sleep(backoff.next())
+
+    async def _read(self, session: ChatSession, backoff: Backoff) -> None:
+        """Take what a session gives; BlindError where nothing has come for too long.
+
+        While one batch is made durable the next is fetched, and no more: a cursor is kept before what lies behind it is asked for
+        once more.
+        """
+        batches = aiter(session.batches())
+        coming = asyncio.ensure_future(_next(batches))
+        try:
+            while True:
+                while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
+                    await asyncio.sleep(TURN_SECONDS)  # what came now would expire unread; history has it
+                batch = await coming
+                coming = asyncio.ensure_future(_next(batches))
+                await self._take(batch)
+                backoff.reset()
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    async def _take(self, batch: DeliveryBatch) -> None:
+        """One batch: to the bus, then to the ledger, then to the state."""
+        now = self.clock.wall()
+        fresh = self.ledger.unseen(batch.channel, batch.messages) if batch.messages else []
+        captures = list[Capture]()
+        for message in fresh:
+            try:
+                captures += self.feed.captures(message.line)
+            except RecordError as error:  # beyond a record's limits: seen, and said
+                self._refuse(batch.channel, error.reason)
+        if batch.refused:
+            self._refuse(batch.channel, "malformed", batch.refused)
+        if captures:
+            await self.appends.append(captures)
+        if fresh or batch.cursor:
+            self.ledger.note(batch.channel, fresh, batch.cursor, now)
+            self._posts[batch.channel, int(now // HOUR_SECONDS)] += len(fresh)
+            self._count_files(fresh)
+        if batch.channel:
+            self._gap(batch, len(fresh), now)
+        if batch.blind:
+            self._blame(batch.channel, batch.blind)
+        for name in batch.answered:
+            self._seen(name, now)
+
+    def _refuse(self, channel: str, reason: str, count: int = 1) -> None:
+        self.metrics.refused.labels(reason).inc(count)
+        log.get("collect").warning("message_refused", site=channel, reason=reason, messages=count)
+
+    def _count_files(self, messages: Iterable[ChatMessage]) -> None:
+        for message in messages:
+            read = sum(not isinstance(file, str) for file in message.line.attachments)
+            self.metrics.files.labels("read").inc(read)
+            for why in message.unread:
+                self.metrics.files.labels(why).inc()
+
+    def _gap(self, batch: DeliveryBatch, fresh: int, now: float) -> None:
+        before = self.ledger.standing(batch.channel)
+        if batch.gap == "seen":
+            self.ledger.change(batch.channel, gaps=before.gaps + 1)
+            self._blame(batch.channel, "gap")
+            log.get("collect").warning("gap", site=batch.channel)
+        elif batch.gap:
+            self.metrics.gaps.labels(batch.gap).inc()
+            lost = batch.gap == "lost"
+            self.ledger.change(batch.channel, lost=before.lost + lost, lost_at=now if lost else before.lost_at)
+            log.get("collect").warning("gap_ended", site=batch.channel, status=batch.gap)
+        if before.reason == "gap" and fresh:
+            self.ledger.change(batch.channel, refetched=self.ledger.standing(batch.channel).refetched + fresh)
+
+    def _seen(self, name: str, now: float) -> None:
+        """The service answered for a channel, and there is nothing more of it."""
+        before = self.ledger.standing(name)
+        if before.lost_at and now - before.lost_at < LOST_SECONDS:
+            self.ledger.change(name, last_success=now)
+            self._blame(name, "gap")
+        elif before.state != "ok":
+            self.ledger.change(name, state="ok", reason=None, since=now, last_success=now)
+            log.get("collect").info("channel_state", site=name, state="ok")
+        elif now - before.last_success >= TURN_SECONDS:  # a service that is read as quickly as it goes answers all the time
+            self.ledger.change(name, last_success=now)
+
+    def _blame_all(self, channels: Mapping[str, ChatChannel], reason: Reason, channel: str = "") -> None:
+        for name in [channel] if channel else channels:
+            before = self.ledger.standing(name)
+            if before.reason not in ("banned", "kicked", "closed", "encrypted") or reason not in ("unreachable", "timeout"):
+                self._blame(name, reason)
+
+    def _blame(self, name: str, reason: Reason) -> None:
+        """A channel is not seen, or not wholly, for this reason."""
+        before = self.ledger.standing(name)
+        if before.reason != reason:
+            self.ledger.change(name, state=STATE_OF[reason], reason=reason, since=self.clock.wall())
+            log.get("collect").warning("channel_state", site=name, state=STATE_OF[reason], reason=reason)
+
+    def _watch(self) -> None:
+        """Blame channels of which nothing has been heard for too long, whatever their session thinks of itself."""
+        now = self.clock.wall()
+        for name, channel in self._channels.items():
+            standing = self.ledger.standing(name)
+            last = max(standing.last_success, self._began.get(name, now))
+            read = channel.account in self._mine and not self.appends.behind
+            if read and standing.state in ("ok", None) and now - last > STALL_SECONDS + TURN_SECONDS:
+                self._blame(name, "timeout")
+
+    async def _tell(self) -> None:
+        """Metrics at each turn, and a heartbeat when it is due."""
+        standings = [self.ledger.standing(name) for name in self._channels]
+        self.metrics.show(standings)
+        seconds = self.context.settings.crawl.heartbeat_seconds
+        if not seconds or self.clock.monotonic() < self._beat_at:
+            return
+        self._beat_at = self.clock.monotonic() + seconds
+        letters = self._letters(standings)
+        self._hours.files(letters)
+        self._hours.note(self.clock.wall(), self.clock.monotonic(), letters, LATE * seconds)
+        told, gone = self._hours.told(MOST_TOLD)
+        try:
+            await self.appends.on_bus(partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone)))
+        except UnavailableError as error:
+            self._hours.forget()
+            log.get("collect").warning("heartbeat_skipped", error=str(error))
+        else:
+            self._hours.sent(told, gone)
+            oldest = int(self.clock.wall() // HOUR_SECONDS) - KEPT_HOURS
+            self._posts = Counter({key: count for key, count in self._posts.items() if key[1] >= oldest})
+
+    def _letters(self, standings: Iterable[ChannelState]) -> dict[str, str]:
+        """How each channel is seen now, as alert's ledger has it; files that hold none and what is switched off are told too."""
+        files = {name: "f" for name, service in self.folder.refused.items() if service in ("", self.service)}
+        off = {name: "d" for name, service in self.folder.disabled.items() if service == self.service}
+        return files | off | {one.name: self._letter(one) for one in standings}
+
+    def _letter(self, standing: ChannelState) -> str:
+        if standing.reason == "expired":
+            return "x"
+        letter = LETTERS[standing.state]
+        return "p" if letter == SEEN and self.appends.behind else letter
+
+    def heartbeat(self, standings: list[ChannelState], told: Iterable[Told] = (), gone: tuple[str, ...] = ()) -> Outgoing:
+        """What is known of the channels, and what was seen of them in which hours, as a record."""
+        states = Counter(one.state for one in standings if one.state)
+        coverage = Coverage(
+            watched=tuple(one.report() for one in standings),
+            sites=dict(states),
+            unseen=len(standings) - states.total() + len(self.folder.faults),
+        )
+        origin = f"{self.context.settings.crawl.origin[:50]}.{self.service}"
+        hours = tuple(SiteHour(site=s, hour=h, slots=slots, posts=self._posts.get((s, h), 0)) for s, h, slots in told)
+        beat = Heartbeat(
+            id=secrets.token_hex(16),
+            origin=origin,
+            inserted_at=self.clock.now(),
+            coverage=coverage,
+            hours=hours,
+            gone=gone,
+        )
+        sealer = keys.sealer(self.context.keys)
+        signed = self.feed.signer.enclose(beat.encode(), PURPOSE)
+        sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
+        return Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
+
+
+async def _next(batches: AsyncIterator[DeliveryBatch]) -> DeliveryBatch:
+    """The next batch; BlindError where none comes in time."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            return await anext(batches)
+    except StopAsyncIteration:
+        raise BlindError("unreachable") from None
+    except TimeoutError:
+        raise BlindError("timeout") from None

@@ -1,0 +1,219 @@
+"""`ullage intake`: captures over HTTP, from collectors of others. On loopback, or anywhere with TLS.
+
+    DIR/keys/intake.token   0600, one line; whoever may read it may hand in. Made at the first start
+
+What may be said and answered is in `crawlers.intake.requests`. A body is read only after its token was right, its length is known
+and there is room for it: what waits for the bus is bounded, and whoever sends more is told to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from crawlers.intake.feed import IntakeWriter
+from crawlers.intake.requests import (
+    ATTEMPT_SECONDS,
+    ATTEMPTS,
+    DESCRIBED,
+    JSON,
+    LINES,
+    PATH,
+    Captures,
+    IntakeResponse,
+    TokenCheck,
+    described,
+    refusal,
+)
+from crawlers.metrics import IntakeMetrics
+from crawlers.publishing.batching import PatientAppends
+from ullage import __version__, log, setup
+from ullage.errors import ConfigError
+from ullage.files.atomic_write import write_new
+from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
+from ullage.runtime.http_server import BoundedProtocol, listening, serve
+from ullage.runtime.rate_limit import Allowance
+from ullage.runtime.service import running
+from ullage.runtime.worker import reach
+from ullage.security.keys import KeyStore
+from ullage.security.tls import ListenerCertificate
+from ullage.settings import Context, IntakeSettings
+
+TOKEN = "intake.token"  # noqa: S105 - its name, not the token
+SHORTEST = 32
+"""Characters of a token that somebody made himself."""
+BEHIND_SECONDS = 60
+MOST_BODY_BYTES, MOST_WAITING_BYTES = 48 << 20, 128 << 20
+"""Of one request, and of all that wait for the bus; beyond that senders wait (429)."""
+HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+class _Protocol(BoundedProtocol):
+    def request_seconds(self) -> float:
+        """An attachment may come over a slow line."""
+        return 120.0
+
+
+def intake(ctx: typer.Context) -> None:
+    """Accept posts from other collectors over HTTP, with a token; on loopback, or with TLS."""
+    context: Context = ctx.obj
+    setup.require(context)
+    settings = context.settings.intake
+    tls = ListenerCertificate.of("intake", context.data, settings.certificate, settings.key)
+    registry = new_registry("intake")
+    metrics = IntakeMetrics(registry, context.clock)
+    CertificateMetrics(registry, {BUS: context.bus_trusts()}, tls)
+    with contextlib.ExitStack() as stack:
+        listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
+        made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None
+        stop = stack.enter_context(
+            running("intake", registry, metrics_port, context.running_time, lambda: bool(made) and made[0].up)
+        )
+        feed = reach("intake", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        if feed is None:
+            return
+        bus = stack.enter_context(contextlib.closing(context.bus()))
+        stack.callback(feed.publisher.close)
+        lag = context.settings.bus.most_lag_seconds
+        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        made.append(appends)
+        stack.callback(appends.on_bus.close)
+        app = IntakeService.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
+        typer.echo(f"captures: {'https' if tls else 'http'}://{settings.host}:{port}{PATH}")
+        typer.echo(f"token: {context.keys.root / TOKEN}", err=True)
+        serve(app, listener, stop, _Protocol, tls, lifespan=True)
+        if app.fault is not None:
+            raise app.fault
+
+
+@dataclass(slots=True)
+class IntakeService:
+    """The application; ASGI."""
+
+    settings: IntakeSettings
+    captures: Captures
+    door: TokenCheck
+    metrics: IntakeMetrics
+    stop: threading.Event
+    most_waiting: int = MOST_WAITING_BYTES
+    waiting: int = 0
+    fault: BaseException | None = None
+    """What broke the appends: the process is to end with it, and to be started again."""
+
+    @classmethod
+    def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> IntakeService:
+        """The application over `captures`; the token is made where there is none."""
+        attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
+        door = TokenCheck(_token(context.keys), attempts)
+        return cls(context.settings.intake, captures, door, metrics, stop)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, or live as long as the server does."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        answering = self._answer(scope["method"], scope["path"], headers, receive)
+        [answer] = await asyncio.gather(answering, return_exceptions=True)
+        if not isinstance(answer, IntakeResponse):  # a fault of ours is said without a word of the request
+            log.get("intake").error("request_failed", error=type(answer).__name__)
+            answer = refusal(500, "internal error; see the log")
+        self.metrics.answered(answer.status)
+        body = json.dumps(answer.body, ensure_ascii=False).encode()
+        told = [(name.encode(), value.encode()) for name, value in (*answer.headers, ("content-length", str(len(body))))]
+        await send({"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, *told]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """From the server's start to its end look after the appends; what breaks them ends the server."""
+        await receive()
+        looking = asyncio.create_task(self.captures.appends.run())
+        looking.add_done_callback(self._ended)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        looking.cancel()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _ended(self, looking: asyncio.Task[None]) -> None:
+        if not looking.cancelled():
+            self.fault = looking.exception()
+            self.stop.set()
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> IntakeResponse:
+        if path in ("/healthz", "/readyz") and method == "GET":
+            return IntakeResponse(200, {"status": "ok"})
+        if refused := self.door.refuses(headers):
+            return refused
+        if path == DESCRIBED and method == "GET":
+            return IntakeResponse(200, described(__version__))
+        return self._refusal(method, path, headers) or await self._taken(headers, receive)
+
+    def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:
+        """Why a request is refused before its body is read; None for one that is not."""
+        if path != PATH:
+            return refusal(404, f"there is {PATH} and {DESCRIBED}")
+        if method != "POST":
+            return IntakeResponse(405, {"error": "POST only"}, (("allow", "POST"),))
+        media_type = _media_type(headers)
+        if media_type not in (JSON, *LINES):
+            return refusal(415, f"content-type: {JSON}, or {LINES[0]} with a post a line")
+        length = headers.get("content-length", "")
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit() and len(length) < 16):
+            return refusal(411, "content-length is missing")
+        if int(length) > MOST_BODY_BYTES:
+            return refusal(413, f"more than {MOST_BODY_BYTES} bytes: send less at once")
+        return self._full(int(length))
+
+    def _full(self, length: int) -> IntakeResponse | None:
+        if self.captures.appends.behind:
+            return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
+        if self.waiting and self.waiting + length > self.most_waiting:
+            return refusal(429, "too much waits for the bus", 1)
+        return None
+
+    async def _taken(self, headers: dict[str, str], receive: Any) -> IntakeResponse:
+        """Read the body and take it in; as long as that takes its bytes count as waiting."""
+        length = int(headers["content-length"])
+        self.waiting += length
+        self.metrics.waiting.set(self.waiting)
+        try:
+            body = bytearray()
+            while len(body) <= length:
+                message = await receive()
+                body += message.get("body", b"")
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+            if len(body) != length:
+                return refusal(400, "not as long as it says")
+            return await self.captures.post(_media_type(headers), headers.get("idempotency-key", ""), bytes(body))
+        finally:
+            self.waiting -= length
+            self.metrics.waiting.set(self.waiting)
+
+
+def _media_type(headers: dict[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _token(keys: KeyStore) -> str:
+    """The token of intake; made when there is none. ConfigError when what is there is none."""
+    given = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
+    if not given and not keys.exists(TOKEN):
+        keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileExistsError):  # by another process that starts as well
+            write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)
+    lines = keys.lines(TOKEN)
+    if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
+        raise ConfigError(
+            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters without a space; "
+            "remove the file and intake makes one"
+        )
+    return lines[0]

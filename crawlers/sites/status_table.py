@@ -1,0 +1,189 @@
+"""`ullage sites` for people: where each site stands, what its rhythm is, when it is visited next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from crawlers.sites.site import Site
+from crawlers.sites.visit_verdict import MEANING
+from ullage.display.screen import table
+from ullage.records import INGEST
+from ullage.records.heartbeat import SiteReport
+
+COLOURS = {
+    None: "dim",
+    "ok": "green",
+    "quiet": "yellow",
+    "robots_denied": "dark_orange",
+    "layout_changed": "bold red",
+    "login_expired": "bold red",
+    "blocked": "bold red",
+    "unreachable": "bold red",
+    "incomplete": "dark_orange",
+}
+NOT_VISITED = "not visited"
+FILE_AT_FAULT = "file"
+"""The reason of what is no site, because nobody can tell from its file what to do."""
+FILE = "file_"
+READ = ("read", "cut")
+"""What comes of a file that is read."""
+NOT_SEEN = "not seen yet"
+FED = "by ingest"
+SEEN = ("ok", "quiet")
+"""States of which nothing needs to be explained; a site in doubt keeps them for another visit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """One site as it is shown. `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never."""
+
+    site: Site
+    report: SiteReport
+    rhythm: str
+    pages: Mapping[str, int]
+    next_visit: float
+    failures: int
+    posts: int = 0
+    """Posts that were ever collected of it."""
+    reason: str = ""
+    """Why the last visit did not see the site, as a word of `crawlers.sites.visit_verdict`."""
+    night_until: str = ""
+    """Until when it is left alone, where that is so now, in its own time."""
+    left_seconds: float = 0.0
+    """How long the pages take, at least, that are left of a site whose past is still being read."""
+    tallies: Mapping[str, int] = field(default_factory=dict)
+    """What was ever counted of it: posts that were `edited` or are `gone`, and `file_…` by what came of each attached file."""
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Attached files by what came of them."""
+        return {word.removeprefix(FILE): count for word, count in self.tallies.items() if word.startswith(FILE)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for a program; times in ISO 8601, null for never."""
+        report = self.report
+        return {
+            "site": self.site.name,
+            "platform": self.site.platform,
+            "enabled": self.site.enabled,
+            "watch": self.site.watch,
+            "state": report.state,
+            "reason": self.reason or None,
+            "since": _iso(report.since),
+            "last_new": _iso(report.last_new),
+            "expected_by": _iso(report.expected_by),
+            "rhythm": self.rhythm,
+            "next_visit": _iso(self.next_visit if self.site.is_crawled else 0.0),
+            **self.pages,
+            "posts": self.posts,
+            "edited": self.tallies.get("edited", 0),
+            "gone": self.tallies.get("gone", 0),
+            "files": self.files,
+            "last_success": _iso(report.last_success),
+            "failures": self.failures,
+            "night_until": self.night_until or None,
+            "left_seconds": round(self.left_seconds),
+        }
+
+
+def sites_table(rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()) -> Table:
+    """One line a site, also of a file that holds none (`refused`); fits 100 columns where names are short."""
+    headings = ("site", "state", "since", "last new", "something\nnew comes", "overdue", "pages due\n/ given up", "next visit")
+    made = table(*headings, right=headings[6:7], whole=headings[1:])
+    for row in rows:
+        report = row.report
+        made.add_row(
+            Text(row.site.name),
+            Text(_standing(row), COLOURS[report.state]),
+            _ago(report.since, now),
+            _ago(report.last_new, now),
+            row.rhythm,
+            _when(report.expected_by, zone),
+            f"{row.pages['due']} / {row.pages['parked']}",
+            "-" if not row.site.is_crawled else "now" if row.next_visit <= now else _in(row.next_visit - now),
+        )
+    for name in refused:
+        made.add_row(Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6))
+    return made
+
+
+def _standing(row: SiteRow) -> str:
+    """The state in words, or why there is none."""
+    if not row.site.enabled:
+        return "off"
+    if row.site.platform == INGEST:
+        return FED
+    if row.night_until:
+        return f"left alone until {row.night_until}"
+    state = (row.report.state or (NOT_SEEN if row.reason else f"{NOT_VISITED} yet")).replace("_", " ")
+    return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
+
+
+def explained(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
+    """What the words behind states in the table say, one line each."""
+    said = {row.reason for row in rows if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled}
+    if refused:
+        said.add(FILE_AT_FAULT)
+    return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
+
+
+def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
+    """Of sites, with when their sessions end, those of which it is soon; one line each."""
+    return [
+        f"{name}: its session {'has run out' if at <= now else f'runs out in {_length(at - now)}'}: a person has to open it again"
+        for name, at in ends.items()
+    ]
+
+
+def first_readings(rows: Iterable[SiteRow]) -> list[str]:
+    """How long it takes until sites that are new to us are read, one line each."""
+    return [
+        f"{row.site.name}: first reading, {row.pages['due']} known pages are left: {_length(row.left_seconds)} at least"
+        for row in rows
+        if row.left_seconds
+    ]
+
+
+def changed(rows: Iterable[SiteRow]) -> list[str]:
+    """Of sites where posts were edited or taken away after they were read, or have files that are not read; one line each."""
+    lines = []
+    for row in rows:
+        words = {word: row.tallies.get(word, 0) for word in ("edited", "gone")}
+        said = [f"{count} posts {word} since they were read" for word, count in words.items() if count]
+        unread = {why: count for why, count in sorted(row.files.items()) if why not in READ}
+        if unread:
+            told = ", ".join(f"{count} {why}" for why, count in unread.items())
+            said.append(f"{sum(unread.values())} attached files not read ({told})")
+        if said:
+            lines.append(f"{row.site.name}: {'; '.join(said)}")
+    return lines
+
+
+def _iso(at: float) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
+
+
+def _when(at: float, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone(zone).strftime("%m-%d %H:%M") if at else "-"
+
+
+def _ago(at: float, now: float) -> str:
+    return f"{_length(max(0.0, now - at))} ago" if at else "-"
+
+
+def _in(seconds: float) -> str:
+    return f"in {_length(seconds)}"
+
+
+def _length(seconds: float) -> str:
+    """Two digits and a unit, as `41 s`, `5 min`, `30 h`, `12 d`."""
+    for unit, size, below in (("s", 1, 100), ("min", 60, 100 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < below:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"

@@ -1,0 +1,216 @@
+"""`ullage sites try`: look at an address, or at a site that has a file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crawlers.frontier.database import FILE, open_frontier
+from crawlers.frontier.history import SiteHistory
+from crawlers.platforms import platform_of
+from crawlers.sites.presets import FOLDER, Presets
+from crawlers.sites.site import Site, SiteFolder, address, is_route, read_site
+from crawlers.sites.visit_verdict import MEANING
+from crawlers.trial.look import SiteSurvey, look
+from crawlers.trial.proposal import Mend, file_of, mends
+from crawlers.trial.report import as_json, lines, table
+from ullage import setup
+from ullage.display import moment, safe
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import ConfigError, Exit
+from ullage.files.atomic_write import write_new
+from ullage.lookup.values import identifier_in
+from ullage.records.heartbeat import is_name
+from ullage.settings import SITES, Context
+
+UNNAMED = "site"
+"""What a site is called whose host reads like somebody's number, such as an address."""
+UNSAID = "-"
+"""Stands for ground and owner of a site that has no file yet; it is written nowhere."""
+NAME_SIGNS = re.compile(r"[^a-z0-9._-]+")
+
+
+def try_site(
+    ctx: typer.Context,
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL|SITE",
+            help="A list's address: a board's front page, a paste site's archive, a feed. Or a site that has a file.",
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="The site's name, and so its file's; its host by default.")] = "",
+    legal_basis: Annotated[str, typer.Option(help="On what ground it is read; asked for on a terminal.")] = "",
+    owner: Annotated[str, typer.Option(help="Who answers for it; asked for on a terminal.")] = "",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Its address is within this house, and that is meant.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write no file.")] = False,
+    json_out: AsJson = False,
+) -> None:
+    """Examine a site for half a minute, and write its file if its posts can be read.
+
+    Of a site that has a file it says why that is not seen, or silent, and what would mend it; it changes nothing then.
+    """
+    context: Context = ctx.obj
+    setup.require(context)
+    folder = context.data / SITES
+    if _is_site(folder, url):
+        _examine(context, url, json_out=json_out)
+    else:
+        _propose(context, folder, _site_of(url, name, allow_private), legal_basis, owner, dry_run=dry_run, json_out=json_out)
+
+
+def _is_site(folder: Path, typed: str) -> bool:
+    """Whether it is the name of a site, and no address."""
+    return is_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
+
+
+def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner: str, *, dry_run: bool, json_out: bool) -> None:
+    """Look at an address, and write the site's file where it can be read."""
+    file = folder / f"{site.name}.toml"
+    if not dry_run and file.exists():
+        raise ConfigError(f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another --name")
+    presets = _presets(context)
+    found = _looked(context, SiteSurvey(site), presets)
+    now = context.clock.now()
+    shown = lines(found, now)
+    if json_out:
+        print_row(as_json(found, shown, tuple(mends(found, presets))))
+    else:
+        console().print(table(shown))
+    if not found.posts or found.doubts:
+        if not json_out:
+            _print_why_not(found, presets)
+        raise typer.Exit(Exit.FAILED)
+    if dry_run:
+        return
+    if sys.stdin.isatty() and not json_out:
+        legal_basis = legal_basis or typer.prompt("On what ground is it read (legal_basis)").strip()
+        owner = owner or typer.prompt("Who answers for it (owner)").strip()
+    text = file_of(found, legal_basis, owner, now)
+    if not (legal_basis and owner):
+        if not json_out:
+            console().print(f"\n{safe_lines(text)}", markup=False)
+        raise ConfigError(f"{file} was not written: --legal-basis and --owner are for you to say")
+    _write(file, text, presets)
+    if not json_out:
+        console().print(f"\nwrote {file}:\n\n{safe_lines(text)}", markup=False, soft_wrap=True)
+
+
+def _examine(context: Context, name: str, *, json_out: bool) -> None:
+    """Look at a site as a visit would, and say why it is not seen, or silent, and what would mend it."""
+    presets = _presets(context)
+    folder = SiteFolder(context.data / SITES, lambda site: platform_of(site, presets))
+    sites, _ = folder.read()
+    if name in folder.refused:
+        raise folder.refused[name]
+    if name not in sites:
+        raise ConfigError(f"no site {safe(name)} in {folder.folder}: `ullage sites` lists what there is")
+    site = sites[name]
+    if not site.start or not site.is_crawled:
+        raise ConfigError(f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off")
+    found = _looked(context, SiteSurvey(site, is_known=True), presets)
+    shown, said = lines(found, context.clock.now()), tuple(mends(found, presets))
+    if json_out:
+        print_row(as_json(found, shown, said))
+    else:
+        for line in _standing(context, name):
+            typer.echo(line)
+        console().print(table(shown))
+        _print_mends(said)
+        if not said and not found.word:
+            typer.echo("\nNothing speaks against it: it is read as its file says.")
+    if said or found.word:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _presets(context: Context) -> Presets:
+    presets = Presets(context.data / FOLDER)
+    presets.refresh()
+    return presets
+
+
+def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey:
+    """Look, within the time that there is."""
+    from crawlers.fetching.proxy import proxies_of  # noqa: PLC0415
+    from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
+
+    proxy = proxies_of(context).get(found.site.proxy)
+    in_time = fetch(context.settings.crawl, found.site, context.clock, lambda pages: look(found, pages, presets), proxy)
+    found.is_late = not in_time
+    return found
+
+
+def _site_of(url: str, name: str, allow_private: bool) -> Site:
+    """The site that an address would be; ConfigError where it is none."""
+    url = url if "://" in url else f"https://{url}"
+    parts = address(url)
+    if parts is None or parts.scheme not in {"http", "https"}:
+        raise ConfigError("that is no http:// or https:// address")
+    if parts.username or parts.password:
+        raise ConfigError("the address holds a user name or password: a site is read as anybody reads it")
+    named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
+    named = UNNAMED if identifier_in(named) and not name else named
+    known = {"name": named, "platform": "board", "start": [url], "allow_private": allow_private, "script": is_route(url)}
+    try:
+        return Site.model_validate({**known, "legal_basis": UNSAID, "owner": UNSAID})
+    except ValueError:
+        raise ConfigError(
+            f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-', that reads like no number"
+        ) from None
+
+
+def _write(file: Path, text: str, presets: Presets) -> None:
+    """Write a site's file, and take it back if it is none after all."""
+    write_new(text.encode(), file, 0o644)
+    try:
+        read_site(file, lambda site: platform_of(site, presets))
+    except ConfigError:
+        file.unlink()
+        raise
+
+
+def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
+    """Why no file is written."""
+    if found.doubts:
+        console().print(f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False)
+    else:
+        _print_mends(tuple(mends(found, presets)))
+
+
+def _print_mends(said: Sequence[Mend]) -> None:
+    for mend in said:
+        console().print(f"\nmend: {safe(mend.why)}", markup=False)
+        for line in mend.lines:
+            console().print(f"  {safe(line)}", markup=False, soft_wrap=True)
+
+
+def _standing(context: Context, name: str) -> Iterator[str]:
+    """Where crawl says that the site stands."""
+    standing = SiteHistory()
+    if any(context.data.glob(f"{FILE}*")):
+        with contextlib.closing(open_frontier(context)) as frontier:
+            standing = frontier.history.standing(name)
+    if standing.state is None:
+        yield f"{name}: not visited yet"
+    else:
+        why = f": {standing.reason}: {MEANING.get(standing.reason, '')}" if standing.reason else ""
+        new = f"; last new post {_at(context, standing.last_new)}" if standing.last_new else "; no post was ever new"
+        yield f"{name}: {standing.state.replace('_', ' ')} since {_at(context, standing.since)}{why}{new}"
+
+
+def _at(context: Context, seconds: float) -> str:
+    now = context.clock.now()
+    return moment(now.fromtimestamp(seconds, now.tzinfo))
+
+
+def safe_lines(text: str) -> str:
+    """Lines of a file, as a terminal may show them."""
+    return "\n".join(safe(line) for line in text.splitlines())

@@ -1,0 +1,142 @@
+"""Drop known posts, publish new ones and deletions, then mark the page as done.
+
+The frontier keeps them until that is durable on the bus, so a crash or a bus that is down only tells them later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Self
+
+from scrapy.crawler import Crawler
+
+from crawlers.publishing.outbox import new_id
+from crawlers.sites.pages import Post
+from crawlers.visiting.spider import PageRead
+from crawlers.visiting.visit import Visit
+from ullage import log
+from ullage.clock import Backoff
+from ullage.errors import UnavailableError
+from ullage.monitoring.metrics import BUS
+from ullage.records import MAX_BODY_BYTES, Capture
+
+AT_ONCE = 500
+
+
+async def tell_taken(visit: Visit) -> None:
+    """Append what `visit` and those before it found gone; what the bus does not take now is told by the next one."""
+    site = visit.site
+    while taken := visit.frontier.taken(site.name, AT_ONCE):
+        try:
+            await visit.appends.append(visit.outbox, [_capture(visit, named, at) for named, at in taken])
+        except UnavailableError as error:
+            log.get("crawl").warning("waiting", site=site.name, error=str(error))
+            return
+        visit.frontier.told(site.name, taken)
+
+
+def _capture(visit: Visit, named: bytes, at: float) -> Capture:
+    return Capture(
+        id=new_id(),
+        site=visit.site.name,
+        platform=visit.site.platform,
+        post_id=named.hex(),
+        post_name=named.hex(),
+        url="",
+        fetched_at=datetime.fromtimestamp(at, UTC),
+        category=visit.site.category,
+        deleted=True,
+        body=b"",
+    )
+
+
+class SeenPipeline:
+    """Asks the frontier."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Scrapy's way to make a pipeline."""
+        return cls(crawler.spider.visit)  # type: ignore[union-attr]
+
+    def process_item(self, item: PageRead) -> PageRead:
+        """Keep the new posts; a page that names one twice keeps it once."""
+        name = self._visit.site.name
+        item.posts = self._visit.frontier.unseen(name, tuple(dict.fromkeys(item.parsed.posts)))
+        self._visit.metrics.seen.inc(len(item.parsed.posts) - len(item.posts))
+        return item
+
+
+MAX_TEXT, MAX_URL = 2000, 8000
+"""Characters of a title, an author or a name, and of an address, that are kept; beyond it is an attack or a mistake."""
+
+
+class PublishPipeline:
+    """Waits while the bus is down: the page stays in hand, and so nothing more is fetched than can be kept."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Scrapy's way to make a pipeline."""
+        return cls(crawler.spider.visit)  # type: ignore[union-attr]
+
+    async def process_item(self, item: PageRead) -> PageRead:
+        """Append every post of the page, then note the page as done."""
+        captures = [self._capture(post, item) for post in item.posts]
+        await self._append(captures)
+        self._visit.finished(item.leased, item.parsed, len(captures), item.size, item.outcome, item.validators)
+        self._visit.metrics.truncated.inc(sum(c.truncated for c in captures))
+        return item
+
+    async def _append(self, captures: Sequence[Capture]) -> None:
+        backoff, reached = Backoff(), self._visit.metrics.loop.reached
+        while True:
+            try:
+                await self._visit.appends.append(self._visit.outbox, captures)
+            except UnavailableError as error:
+                reached(BUS, False)
+                wait = backoff.next(error.retry_after)
+                log.get("crawl").warning("waiting", site=self._visit.site.name, error=str(error), wait=round(wait, 1))
+                await asyncio.sleep(wait)
+            else:
+                return reached(BUS, True)
+
+    def _capture(self, post: Post, item: PageRead) -> Capture:
+        site = self._visit.site
+        return Capture(
+            id=new_id(),
+            site=site.name,
+            platform=site.platform,
+            post_id=post.post_id,
+            post_name=self._visit.frontier.named(site.name, post),
+            url=_cut(post.url, MAX_URL),
+            section=site.section_of(post.url),
+            title=_cut(post.title),
+            author=_cut(post.author),
+            published_at=post.published_at,
+            fetched_at=self._visit.clock.now(),
+            kind=post.kind,
+            category=site.category,
+            media_type=post.media_type,
+            charset=post.charset,
+            truncated=item.truncated or len(post.body) > MAX_BODY_BYTES,
+            channel=_cut(post.channel),
+            thread=_cut(post.thread),
+            reply_to=_cut(post.reply_to),
+            edited=post.edited,
+            parent=_cut(post.parent),
+            attachments=tuple(map(_cut, post.attachments)),
+            headers=item.headers,
+            body=post.body[:MAX_BODY_BYTES],
+        )
+
+
+def _cut(text: str, most: int = MAX_TEXT) -> str:
+    """The beginning of `text`, without halves of surrogate pairs, which JSON can hold and no record: nobody hides a post so."""
+    return text[:most].encode("utf-8", "replace").decode()

@@ -1,0 +1,158 @@
+"""Settings of the bus, the store, the audit log, keys, evidence, channels and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention
+from ullage.files.validation import quoted
+from ullage.settings.knobs import TENANT, Count, Seconds, SettingsTable, knob, known_zone
+from ullage.verdict.rules import Severity
+
+
+class BusSettings(SettingsTable):
+    """Where records travel between stages."""
+
+    url: str = knob("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
+    captures: str = knob("", "topic captures behind a gap: spool:///DIR")
+    captures_hours: Seconds = knob(24.0, "retention of posts; the law asks for the least", "hours")
+    findings_days: Seconds = knob(7.0, "retention of findings and of unprocessed records", "days")
+    max_bytes: Count = knob(8 * 2**30, "size limit of a topic", "bytes")
+
+    @property
+    def most_lag_seconds(self) -> float:
+        """How far match may be behind before captures are no longer collected: a quarter of the time for which they are kept."""
+        return self.captures_hours * 3600 / 4
+
+    def retention(self) -> dict[str, Retention]:
+        """Retention a topic."""
+        return {
+            CAPTURES: Retention(self.captures_hours * 3600, self.max_bytes),
+            FINDINGS: Retention(self.findings_days * 86400, self.max_bytes),
+            DEAD_LETTERS: Retention(self.findings_days * 86400, self.max_bytes),
+        }
+
+
+class StoreSettings(SettingsTable):
+    """Where incidents are kept."""
+
+    url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
+    exposures_days: Seconds = knob(180.0, "retention of exposures (PIPL 19)", "days")
+    incidents_days: Seconds = knob(1095.0, "retention of incidents: three years (PIPL 56)", "days")
+    coverage_days: Seconds = knob(400.0, "retention of coverage", "days")
+
+
+class CoverageSettings(SettingsTable):
+    """The coverage log."""
+
+    zone: str = knob("Asia/Shanghai", "time zone for people; data is in UTC")
+    gap_minutes: Annotated[float, Field(ge=5, le=60, allow_inf_nan=False)] = knob(10.0, "shortest coverage gap", "minutes")
+    timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for signed days")
+    timestamp_ca: str = knob("", "its root certificate (PEM file)")
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        return known_zone(zone)
+
+    @model_validator(mode="after")
+    def _authority(self) -> Self:
+        if self.timestamp_url and not self.timestamp_ca:
+            raise ValueError("timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing")
+        return self
+
+
+class OriginalSettings(SettingsTable):
+    """Addresses, titles, authors and member names of posts, encrypted for the console."""
+
+    keep: bool = knob(True, "keep them: needed to find a post again, for a takedown or a court")
+    days: Seconds = knob(30.0, "retention; `ullage incidents hold` keeps longer", "days")
+    alarm_after: Count = knob(20, "reveals in a shift before an alarm", "reveals")
+
+
+class AuditSettings(SettingsTable):
+    """The audit log."""
+
+    days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
+        1095.0, "retention: at least six months (Cybersecurity Law 23(3)), three years as processing records (PIPL 56)", "days"
+    )
+
+
+class KeySettings(SettingsTable):
+    """Where keys are."""
+
+    folder: str = knob("keys", "one file (0600) a key")
+    command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
+
+
+class EvidenceSettings(SettingsTable):
+    """Encrypted evidence of `high` or above, for tenants with `evidence = true`."""
+
+    folder: str = knob("evidence", "sealed files")
+    officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
+    days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
+    max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")
+
+
+class ChannelSettings(SettingsTable):
+    """A channel; its secret is keys/notify/NAME."""
+
+    not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("url", "webhook", "address", "to", "token", "secret", "key", "password"),
+        "is a secret and stands in the key folder, in the file notify/NAME: the address on its first line, what signs on its"
+        " second",
+    )
+    """What is said of a knob that is looked for here and is none."""
+
+    kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail")
+    detail: Literal["minimal", "facts"] = knob(
+        "minimal", "minimal: severity, incident number, the page's address; facts: also counts, scenario and sites"
+    )
+
+
+class RouteSettings(SettingsTable):
+    """An incident takes every route that fits."""
+
+    channels: tuple[str, ...] = knob((), "names of channels")
+    tenants: tuple[str, ...] = knob((), "only these tenants")
+    severity: Severity = knob("medium", "at least this severity")
+    scenarios: tuple[str, ...] = knob((), "only these scenarios (X1 …)")
+    origins: tuple[str, ...] = knob((), "only these leak sources (ours, partner, …)")
+    repeat_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+        4.0,
+        "repeat unacknowledged high incidents and those with a deadline; 0 never",
+        "hours",
+    )
+    escalate_to: tuple[str, ...] = knob(
+        (),
+        "channels for what stays unacknowledged; by default the channels above again",
+    )
+    escalate_minutes: Seconds = knob(
+        30.0, "how long it may stay so at most; with a clock, half of the time that is left", "minutes"
+    )
+
+
+class NotifySettings(SettingsTable):
+    """Who is notified. Nothing is sent without a route."""
+
+    page: str = knob("", "the console's address as readers reach it")
+    group_seconds: Annotated[float, Field(ge=0, le=3600)] = knob(
+        20.0, "new incidents of a tenant in this time form one message", "seconds"
+    )
+    channels: dict[str, ChannelSettings] = knob({}, "one table a channel")
+    routes: dict[str, RouteSettings] = knob({}, "one table a route")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in (*self.channels, *self.routes):
+            if not TENANT.fullmatch(name):
+                raise ValueError(f"{quoted(name)} is no name: use a-z, 0-9 and -, at most 32")
+        for name, route in self.routes.items():
+            if not route.channels:
+                raise ValueError(f"routes.{name} has no channels")
+            if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
+                raise ValueError(f"routes.{name} names the channel {quoted(unknown[0])}, for which there is no table")
+        return self
