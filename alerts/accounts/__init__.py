@@ -6,6 +6,7 @@ reviews their own work. Waiving a report takes the decisions of two people, one 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -137,3 +138,8 @@ NOBODY = Principal("")
 def permissions_of(roles: Collection[str]) -> frozenset[str]:
     """What `roles` allow together; KeyError for one that there is not."""
     return frozenset().union(*(ROLES[role] for role in roles))
+
+
+def digest(secret: str) -> str:
+    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, permissions_of
-from alerts.accounts.passwords import digest
+from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, digest, permissions_of
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction

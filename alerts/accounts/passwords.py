@@ -8,7 +8,6 @@ from every keyboard.
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 import threading
 import unicodedata
@@ -95,8 +94,3 @@ def _of_nobody(hasher: PasswordHasher) -> str:
 
 def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
-
-
-def digest(secret: str) -> str:
-    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

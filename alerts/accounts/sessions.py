@@ -24,8 +24,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from alerts.accounts import digest
 from alerts.accounts.accounts import User, key_of
-from alerts.accounts.passwords import digest
 from ullage.clock import Clock
 from ullage.runtime.rate_limit import LimitedError
 

@@ -19,10 +19,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alerts.accounts import ALL
+from alerts.accounts import ALL, digest
 from alerts.accounts.accounts import NAME, Accounts, User, checked_roles, checked_tenants, named_in
 from alerts.accounts.management import said
-from alerts.accounts.passwords import digest
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError, UnavailableError

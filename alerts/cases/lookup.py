@@ -43,9 +43,9 @@ from ullage.lookup.values import readings, written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import Allowance
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
-from ullage.security.tags import Cmac, derive_key
 from ullage.verdict.rules import Scenario, ScenarioConditions, own_rules
 
 PURPOSES = {

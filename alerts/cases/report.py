@@ -11,20 +11,25 @@ from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import RootModel
 
+from alerts.cases.incident_list import decisions_of, incident_named
 from alerts.deadlines import grade_of
 from alerts.deadlines.outstanding import Duty, Moments, sent_at
 from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
+from alerts.deadlines.schedule import duties_of
 from alerts.records import Incident, IncidentReason, Sighting
 from alerts.records.document import Frozen
+from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import ORIGIN, SEVERITY
-from ullage.audit.bait import Stamp
+from ullage.audit.bait import Stamp, stamps
+from ullage.audit.trail import FOLDER
 from ullage.display import moment, safe
 from ullage.display.next_step import Decide
 from ullage.files.rule_files import shipped
-from ullage.settings import Tenant
+from ullage.settings import Context, Tenant
 from ullage.vocabulary.fields import HIGHEST
 
 
@@ -391,3 +396,40 @@ def _item(field: ReportField, known: Values, language: ReportLanguage) -> DraftF
         lines = list(language.lines(ask))
     law = language.line(Text(field.law, field.law_zh))
     return DraftField(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)
+
+
+class ReportForm(StrEnum):
+    """What the draft is written as."""
+
+    MARKDOWN = "md"
+    WORD = "docx"
+
+
+def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
+    """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
+    found, decisions = incident_named(store, incident), decisions_of(store, incident)
+    duties, tenant = duties_of(context, store), context.tenant(found.tenant)
+    moments = duties.moments(found, decisions)
+    return Case(
+        incident=found,
+        sightings=sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
+        moments=moments,
+        duties=duties.since(found, decisions, moments),
+        tenant=tenant,
+        zone=ZoneInfo(tenant.zone),
+        now=context.clock.now(),
+        decide=duties.decides([found]).get(incident),
+        stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
+    )
+
+
+def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
+    """The page in its form; a library is loaded only for the form that needs it."""
+    if form is ReportForm.WORD:
+        from alerts.cases.report_word import word  # noqa: PLC0415  python-docx takes a while to load
+
+        return word(drafted, case.now)
+
+    from alerts.cases.report_markdown import markdown  # noqa: PLC0415  as above
+
+    return markdown(drafted).encode()

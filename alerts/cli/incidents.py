@@ -34,7 +34,6 @@ from alerts.cases.queue import (
     QueueRow,
     handover,
 )
-from alerts.cases.report_files import letter
 from alerts.cases.suppressions import (
     MOST_SUPPRESSION_DAYS,
     BenignCount,
@@ -45,6 +44,7 @@ from alerts.cases.suppressions import (
     suppressed,
     suppressions,
 )
+from alerts.cases.takedown_letter import letter
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
 from alerts.cli.evidence import hold
 from alerts.cli.reports import duty, export

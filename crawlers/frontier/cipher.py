@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from crawlers.sites.pages import PageAddress, Post
 from ullage.errors import CorruptError
-from ullage.security.tags import Cmac, derive_key
+from ullage.security.cmac import Cmac, derive_key
 
 NONCE_BYTES = 12
 

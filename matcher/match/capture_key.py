@@ -24,8 +24,9 @@ from matcher.detect.candidates import Segment
 from matcher.detect.numbers import DIGEST
 from ullage.identifiers import kinds, masked_value
 from ullage.records.finding import SKETCH_SIZE
+from ullage.security.cmac import derive_key
 from ullage.security.keys import KeyStore, check_value
-from ullage.security.tags import Tagger, derive_key
+from ullage.security.tags import Tagger
 
 Words = npt.NDArray[np.uint64]
 NAME = "capture.key"

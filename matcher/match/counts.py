@@ -24,7 +24,7 @@ from matcher.match.whose_rows import Witnesses
 from matcher.watchlist.installation import Epoch, TenantLists
 from ullage.identifiers import is_verified, masked_value
 from ullage.records import MAX_MATCHES, Match
-from ullage.security.tags import TAG_BYTES
+from ullage.security.cmac import TAG_BYTES
 from ullage.verdict import Crowd
 from ullage.vocabulary.fields import Shows, class_of, shows
 

@@ -22,7 +22,8 @@ from matcher.watchlist.installation import Epoch
 from ullage.identifiers import field_by_kind
 from ullage.identifiers.email import strip_plus
 from ullage.lookup.values import DIGESTED
-from ullage.security.tags import TAG_BYTES, MessageBlocks, Tags, lay
+from ullage.security.cmac import TAG_BYTES
+from ullage.security.tags import MessageBlocks, Tags, lay
 from ullage.vocabulary.fields import FieldLabel
 
 PLUS = 43

@@ -41,8 +41,9 @@ from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
 from ullage.lookup import list_index as recorded
 from ullage.lookup.values import PLAIN
+from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, make_tenant, signing_key
-from ullage.security.tags import TAG_BYTES, Tags
+from ullage.security.tags import Tags
 
 KEPT_REJECTS = 1000
 MAX_REJECTED_SHARE = 0.05

@@ -39,8 +39,9 @@ from matcher.watchlist.runs import Runs
 from matcher.watchlist.source import Source
 from ullage.errors import ConfigError
 from ullage.lookup import list_index as recorded
+from ullage.security.cmac import TAG_BYTES
 from ullage.security.keys import KeyStore, epochs, signing_key, verify_key
-from ullage.security.tags import TAG_BYTES, Tags
+from ullage.security.tags import Tags
 
 Flags = npt.NDArray[np.bool_]
 BLOCKS = 4096

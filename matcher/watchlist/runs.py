@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from matcher.watchlist.file import Array, split
 from ullage.errors import ConfigError
-from ullage.security.tags import TAG_BYTES, Tags
+from ullage.security.cmac import TAG_BYTES
+from ullage.security.tags import Tags
 
 RUN = 3 << 20
 """Records of a run: 60 MiB."""

@@ -19,8 +19,8 @@ from pathlib import Path
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import write_whole
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore
-from ullage.security.tags import Cmac, derive_key
 
 FOLDER, SUFFIX = "watchlist-sizes", ".size"
 LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")

@@ -28,8 +28,9 @@ from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.identifiers.masked_value import KEPT
 from ullage.lookup.values import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
+from ullage.security.cmac import TAG_BYTES, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs
-from ullage.security.tags import TAG_BYTES, Tagger, Tags, derive_key
+from ullage.security.tags import Tagger, Tags
 
 CHOICES = {"none": (), "phone": ("phone",), "all": DIGESTED}
 """What `--digests` may say."""

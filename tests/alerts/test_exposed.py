@@ -13,8 +13,8 @@ from tests.factories import match
 from ullage.errors import ConfigError
 from ullage.lookup.values import identifier_in, readings
 from ullage.security import keys
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.masking import Secret
-from ullage.security.tags import Cmac, derive_key
 
 PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005", "test@example.com"
 

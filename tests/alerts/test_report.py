@@ -11,8 +11,20 @@ import docx
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.report import SHOWN_SIGHTINGS, Case, ReportLanguage, advice_for, categories, page, sections, values
-from alerts.cases.report_files import ReportForm, case_of, literal, rendered
+from alerts.cases.report import (
+    SHOWN_SIGHTINGS,
+    Case,
+    ReportForm,
+    ReportLanguage,
+    advice_for,
+    case_of,
+    categories,
+    page,
+    rendered,
+    sections,
+    values,
+)
+from alerts.cases.report_markdown import literal
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import DocumentFilter
 from alerts.translation import ORIGIN

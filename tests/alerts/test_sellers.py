@@ -18,9 +18,9 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.cli import app
 from ullage.errors import ConfigError
 from ullage.lookup import values
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import make_tenant
 from ullage.security.masking import Secret
-from ullage.security.tags import Cmac, derive_key
 
 NAME, TOKEN, OTHER = "Zhuge_1888", "@a1b2c3d4e5f6", "@0123456789ab"
 SECTION = "https://forum.example/c/trade"

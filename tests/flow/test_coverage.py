@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from alerts.cli.reports import coverage_app
+from alerts.cli.coverage import coverage_app
 from alerts.coverage.hours import CoverageWindow, SiteCoverage, coverage
 from alerts.service.process import run_alert
 from alerts.store import configured_store

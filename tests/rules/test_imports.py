@@ -104,6 +104,44 @@ def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+WITHOUT = """
+import sys
+
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Lacking())
+import importlib.metadata
+for group in ("ullage.commands", "ullage.checks", "ullage.erasures", "ullage.incidents"):
+    for point in importlib.metadata.entry_points(group=group):
+        if point.name in {names}:
+            point.load()
+"""
+
+
+@pytest.mark.parametrize(
+    ("absent", "names"),
+    [
+        (
+            ("fastapi", "starlette", "uvicorn", "argon2"),
+            ("alert", "accounts", "coverage", "evidence", "incidents", "notify", "report", "rules"),
+        ),
+        (
+            ("apprise", "babel", "jinja2", "docx"),
+            ("alert", "accounts", "evidence", "incidents", "notify", "report", "rules", "user"),
+        ),
+        (("numpy",), ("alert", "audit", "crawl", "incidents", "notify", "search", "sites", "user")),
+    ],
+)
+def test_a_command_loads_without_libraries_of_other_extras(absent: tuple[str, ...], names: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(absent=absent, names=names)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("words", ["init", "status", "user list", "config show", "dead-letters", "sites"])
 def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(words: str, data: Path) -> None:
     """Each takes as long as a tenth of such a command."""

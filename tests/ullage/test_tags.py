@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ullage.security.tags import STEP, Tagger, derive_key, lay
+from ullage.security.cmac import derive_key
+from ullage.security.tags import STEP, Tagger, lay
 
 KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 MESSAGE = bytes.fromhex(

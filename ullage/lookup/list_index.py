@@ -35,8 +35,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.files.validation import read_json
+from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs, verify_key
-from ullage.security.tags import TAG_BYTES, Cmac, derive_key
 
 if TYPE_CHECKING:
     from ullage.security.tags import Tags

@@ -27,9 +27,9 @@ from collections.abc import Iterator
 from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
 from ullage.phrase import marked
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
-from ullage.security.tags import Cmac, derive_key
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-]?\d){8,}")
 MAX_TYPED = 320

@@ -48,9 +48,9 @@ from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new, write_through, write_whole
 from ullage.files.ownership import read_trusted
+from ullage.security.cmac import BLOCK, Cmac, derive_key
 from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.signing import Signer, Verifier, fingerprint
-from ullage.security.tags import BLOCK, Cmac, derive_key
 
 SUFFIX = ".kcv"
 BYTES = 5

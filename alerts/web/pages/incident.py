@@ -16,10 +16,10 @@ from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, handles, whole
 from alerts.cases.incident_view import history
-from alerts.cases.report import ReportLanguage, page
-from alerts.cases.report_files import LANGUAGES, case_of, letter, rendered
-from alerts.cases.report_files import ReportForm as Written
+from alerts.cases.report import ReportForm as Written
+from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.suppressions import suppressed
+from alerts.cases.takedown_letter import LANGUAGES, letter
 from alerts.deadlines import regimes_of
 from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.render import clock_words, reported

@@ -1,4 +1,4 @@
-"""Write the draft as Markdown, and the letter that asks for a takedown.
+"""The letter that asks for a takedown.
 
 It names no customer, no kind of data beyond words, and no address that was not revealed for it: the places for addresses, the
 recipient and the signature stay open. Sources: 民法典 1195 (notice to a network service provider, with prima facie evidence and
@@ -7,53 +7,15 @@ the sender's identity), 个人信息保护法 10 (no one may trade or publish ot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from alerts.cases.incident_list import decisions_of, incident_named
-from alerts.cases.report import Case, ReportDraft
-from alerts.deadlines.schedule import duties_of
 from alerts.records import Incident, Sighting
-from alerts.store import DocumentFilter, IncidentStore
-from ullage.audit.bait import stamps
-from ullage.audit.trail import FOLDER
 from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
-from ullage.settings import Context, Language, Tenant
-
-SIGNS = re.compile(r"[\\`*<>|#\[\]]")
-BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
-"""What a line begins with that would make it an item of a list, a heading or a rule; of a number the sign behind it."""
-
-
-def literal(text: str) -> str:
-    r"""`text` with the signs escaped that Markdown or HTML would read.
-
-    >>> literal("# <b> *x*")
-    '\\# \\<b\\> \\*x\\*'
-    """
-    return BEGINNING.sub(r"\1\3\\\2\4", SIGNS.sub(lambda found: "\\" + found[0], text))
-
-
-def markdown(page: ReportDraft) -> str:
-    """The page as Markdown, ending in a newline."""
-    templates = Environment(
-        loader=PackageLoader("alerts.cases"),
-        autoescape=False,  # noqa: S701  Markdown, not HTML: `literal` escapes
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["literal"] = literal
-    return templates.get_template("draft.md.j2").render(page=page)
-
+from ullage.settings import Language, Tenant
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 OPEN: Mapping[Language, str] = {"zh": "〔待填〕", "en": "[to be filled in]"}
@@ -143,38 +105,3 @@ def letter(
         date=now.astimezone(zone).strftime(day),
         open=gap,
     )
-
-
-class ReportForm(StrEnum):
-    """What the draft is written as."""
-
-    MARKDOWN = "md"
-    WORD = "docx"
-
-
-def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
-    """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
-    found, decisions = incident_named(store, incident), decisions_of(store, incident)
-    duties, tenant = duties_of(context, store), context.tenant(found.tenant)
-    moments = duties.moments(found, decisions)
-    return Case(
-        incident=found,
-        sightings=sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
-        moments=moments,
-        duties=duties.since(found, decisions, moments),
-        tenant=tenant,
-        zone=ZoneInfo(tenant.zone),
-        now=context.clock.now(),
-        decide=duties.decides([found]).get(incident),
-        stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
-    )
-
-
-def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
-    """The page in its form; a library is loaded only for the form that needs it."""
-    if form is ReportForm.WORD:
-        from alerts.cases.report_word import word  # noqa: PLC0415  python-docx takes a while to load
-
-        return word(drafted, case.now)
-
-    return markdown(drafted).encode()

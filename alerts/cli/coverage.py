@@ -1,0 +1,109 @@
+"""`ullage coverage` and `ullage coverage explain`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import typer
+
+from alerts.cli import By, decider
+from alerts.coverage import view
+from alerts.coverage.hours import EVERYWHERE, CoverageWindow
+from alerts.coverage.report import LAST_NIGHT, CoverageReader
+from alerts.coverage.signed_days import DayCheck
+from alerts.store import configured_store
+from alerts.translation import house_language
+from ullage.audit import current_user
+from ullage.display.screen import AsJson, console, print_row
+from ullage.errors import Exit
+from ullage.files.atomic_write import write_whole
+from ullage.settings import Context, Language
+
+coverage_app = typer.Typer(help="Show what was seen of each site, hour by hour, and explain gaps.")
+Site = Annotated[str, typer.Option(help="Of this site alone.")]
+Until = Annotated[str, typer.Option(help="To when; now by default.")]
+
+
+@coverage_app.callback(invoke_without_command=True)
+def show(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = LAST_NIGHT,
+    until: Until = "",
+    site: Site = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")] = None,
+    lang: Annotated[Literal["zh", "en"] | None, typer.Option(help="Of that page; without it the tenants' `language`.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
+
+    It ends with 3 where there is none, and some sites were not seen of late: that cannot be judged yet.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        ledger = CoverageReader(context, store)
+        seen = ledger.seen(since, until, site)
+        sheets = ledger.standings(seen)
+    if sheet is not None:
+        _write(ledger, seen, sheets, sheet, lang or house_language(context.settings))
+    if as_json:
+        for line in view.as_json(seen, sheets):
+            print_row(line)
+    else:
+        _print(context, seen, sheets, everything)
+    if not all(one.holds for one in sheets):
+        raise typer.Exit(Exit.FAILED)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if seen.pending() else Exit.DONE)
+
+
+@coverage_app.command()
+def explain(
+    ctx: typer.Context,
+    since: Annotated[str, typer.Option(help="From when, local, as `coverage` prints it.")],
+    until: Annotated[str, typer.Option(help="To when.")],
+    reason: Annotated[str, typer.Option(help="Why nothing was seen; no identifier.")],
+    site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
+    by: By = "",
+) -> None:
+    """Explain a coverage gap. The gap stays visible, with who explained it; the audit log has it first."""
+    context: Context = ctx.obj
+    who = decider(context, by, "coverage.explain").name
+    with contextlib.closing(configured_store(context)) as store:
+        ledger = CoverageReader(context, store)
+        made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
+    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {view.span(made.since, made.until, ledger.zone)}, by {who}")
+
+
+def _write(ledger: CoverageReader, seen: CoverageWindow, sheets: list[DayCheck], path: Path, language: Language) -> None:
+    """The sheet to print, signed where the key of alert is here."""
+    text, signed = ledger.sheet(seen, sheets, current_user(), language)
+    write_whole(text.encode(), path)
+    typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
+
+
+def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool) -> None:
+    """For people."""
+    zone, out = ZoneInfo(context.settings.coverage.zone), console()
+    typer.echo(f"Coverage {view.span(seen.since, seen.until, zone)}, hours of {zone.key}")
+    rows = view.shown(seen, everything)
+    for made in view.tables(seen, zone, rows):
+        out.print(made)
+    if rows:
+        typer.echo(view.legend(rows))
+    if len(rows) < len(seen.rows):
+        typer.echo(f"{len(seen.rows) - len(rows)} more sites: --all prints them")
+    for line in (*view.apart_lines(seen), *view.gap_lines(seen, zone)):
+        typer.echo(str(line))
+    for sheet in sheets:
+        typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
+    typer.echo(view.total_line(seen))
+    if bare := seen.unexplained():
+        first = bare[0]
+        when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
+        what = f"{f' --site {first.site}' if first.site else ''} --since {when[0]} --until {when[1]}"
+        typer.echo(f'Next: ullage coverage explain{what} --reason "…"')
