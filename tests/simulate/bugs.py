@@ -63,7 +63,7 @@ def _done_first() -> Any:
 
 def _no_claims() -> Any:
     """What is posted again is not known again."""
-    return mock.patch.object(alerts.grouping.stage.fold, "claims_of", return_value=())
+    return mock.patch.object(alerts.grouping.placement, "claims_of", return_value=())
 
 
 def _failed_is_told() -> Any:

@@ -1,11 +1,6 @@
 """Print untrusted text safely, on terminals, on pages and in spreadsheets.
 
-    render        untrusted text and times, for terminal and page
-    screen        tables and JSON Lines on a terminal
-    spreadsheet   cells that no spreadsheet takes for a formula
-    next_step     what to do next, in one line
-
-Everything that came from outside is untrusted here.
+Tables and JSON Lines are in `screen`, what to do next in `next_step`.
 
 Everything that came from outside is untrusted: control and bidirectional characters are shown as escapes, so that a title cannot
 move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
