@@ -448,7 +448,7 @@ def test_what_cannot_be_told_apart_is_refused(items):
 
 
 def test_more_combinations_than_are_counted_are_refused(items, monkeypatch):
-    for module in ("sqlite", "aggregations"):
+    for module in ("sqlite", "elasticsearch"):
         monkeypatch.setattr(f"alerts.store.{module}.MAX_TALLIES", 3)
     with pytest.raises(QueryError, match="more than"):
         items.tally(WorkItem, DocumentFilter(), ("stage", "tenant"))
