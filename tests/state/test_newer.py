@@ -107,7 +107,7 @@ BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN = (
     r"has schema 2, and this ullage reads 1: use the ullage that wrote it",
     r"was written by a newer ullage",
     r"has version \d+, .*this ullage reads",
-    r"later: there is no such",
+    r"later: unknown setting",
 )
 DATABASES = ("accounts", "bus/captures", "bus/findings", "bus/dead-letters", "frontier", "incidents", "collect")
 LATER: dict[str, tuple[Change, str]] = {

@@ -22,10 +22,10 @@ import pathlib, sys, tempfile
 from ullage import log
 from ullage.clock import Clock
 from ullage.running_time import RunningTime
-from ullage.runtime import role
+from ullage.runtime import service
 from ullage.monitoring.metrics import new_registry
 log.configure("info")
-with tempfile.TemporaryDirectory() as data, role.running(
+with tempfile.TemporaryDirectory() as data, service.running(
     "match", new_registry("match"), {port}, RunningTime(pathlib.Path(data), Clock())
 ) as stop:
     print("up", flush=True)
@@ -120,13 +120,13 @@ def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
 
 BUSY = """
 import os, signal, sys, threading
-from ullage.runtime import role
+from ullage.runtime import service
 for _ in range(60):
     ready, said = os.pipe()
     child = os.fork()
     if not child:
         stop = threading.Event()
-        role.stop_on_signals(stop)
+        service.stop_on_signals(stop)
         os.write(said, b"r")
         while not stop.wait(0.00001):
             pass

@@ -21,12 +21,12 @@ import os, pathlib, sys
 from ullage import log
 from ullage.clock import Clock
 from ullage.running_time import RunningTime
-from ullage.runtime import role
+from ullage.runtime import service
 from ullage.monitoring.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
-role.die_with_supervisor()
-with role.running(name, new_registry(name), None, RunningTime(folder / name, Clock())) as stop:
+service.die_with_supervisor()
+with service.running(name, new_registry(name), None, RunningTime(folder / name, Clock())) as stop:
     os.write(1, f"{name} {os.getpid()}\\n".encode())  # one write: three children share the pipe
     stop.wait(120)
 (folder / f"{name}.drained").touch()
@@ -34,13 +34,13 @@ with role.running(name, new_registry(name), None, RunningTime(folder / name, Clo
 PARENT = """
 import pathlib, sys, threading
 from ullage import log
-from ullage.runtime import role, supervisor
+from ullage.runtime import service, supervisor
 from ullage.clock import Clock
 child, data = sys.argv[1], pathlib.Path(sys.argv[2])
 log.configure("error")
 supervisor.command = lambda data, *words: [sys.executable, "-c", child, str(data), *words]
 stop = threading.Event()
-role.stop_on_signals(stop)
+service.stop_on_signals(stop)
 sys.exit(supervisor.supervise(data, ("crawl", "match", "alert"), stop, Clock()))
 """
 

@@ -91,7 +91,7 @@ class KeySettings(SettingsTable):
 class EvidenceSettings(SettingsTable):
     """Encrypted evidence of `high` or above, for tenants with `evidence = true`."""
 
-    folder: str = knob("evidence", "sealed files")
+    folder: str = knob("evidence", "folder of the encrypted files")
     officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
     max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")

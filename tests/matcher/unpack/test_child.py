@@ -21,7 +21,7 @@ BODY = builders.zip_of({"a.csv": b"15400000001"})
 PROBE = """
 import sys; sys.path.append(sys.argv.pop(1))
 import os, signal, socket
-from matcher.unpack import child, sandbox, walk
+from matcher.unpack import child, walk
 PARENT = os.getppid()
 before = []
 work = child.work
@@ -102,18 +102,18 @@ def test_what_the_child_inherits(child, monkeypatch) -> None:
 def test_its_limits(child) -> None:
     wanted = {"CORE": 0, "FSIZE": 0, "CPU": QUICK.cpu_seconds, "AS": QUICK.memory_bytes + len(BODY)}
     before = f"""
-import resource; held = []; had = sandbox.seal
+import resource; held = []; had = child.seal
 def seal(libc):
     held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(wanted)!r})
     held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
     return had(libc)
-sandbox.seal = seal"""
+child.seal = seal"""
     assert probed(child, "held", before) == [*map(str, wanted.values()), "1"]
 
 
 def test_a_network_namespace_of_its_own(child) -> None:
     """Where system calls cannot be given up, that and the want of descriptors stand in for it."""
-    before = "sandbox.seal = lambda libc: False"
+    before = "child.seal = lambda libc: False"
     child(PROBE % ('self.text("", [tried(lambda: socket.socket()).encode()])', before))
     came = out_of(BODY)
     if came.flags == 0:  # neither holds here: nothing is parsed
@@ -124,7 +124,7 @@ def test_a_network_namespace_of_its_own(child) -> None:
 
 
 def test_without_any_protection_nothing_is_parsed(child) -> None:
-    child(PROBE % ("raise SystemExit", "sandbox.seal = sandbox.alone = lambda *_: False"))
+    child(PROBE % ("raise SystemExit", "child.seal = child.alone = lambda *_: False"))
     came = out_of(BODY)
     assert (came.members, came.outcomes, came.flags) == ({}, [("", "unsupported")], 0)
 
@@ -296,11 +296,11 @@ TABLE = builders.avro_of([["15400000001"]])
 
 
 BEFORE_THE_SEAL = """
-held = []; had = sandbox.seal
+held = []; had = child.seal
 def seal(libc):
     held.append(str(%s))
     return had(libc)
-sandbox.seal = seal"""
+child.seal = seal"""
 
 
 def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
@@ -407,7 +407,7 @@ def test_a_server_that_cannot_start_is_no_fault_of_the_container(child) -> None:
 
 
 def test_without_system_calls_given_up_no_server_is_used_twice(child) -> None:
-    child(PROBE % ('self.text("", [b"x"])', "sandbox.seal = lambda libc: False"))
+    child(PROBE % ('self.text("", [b"x"])', "child.seal = lambda libc: False"))
     with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
         list(items)
         assert server.pid == 0
