@@ -19,7 +19,6 @@ from pathlib import Path
 from matcher.cli.assess_service import ASSESS_SECONDS
 from matcher.cli.authentic import FINDING
 from matcher.cli.examine import Examination, ExaminationRequest, IncidentAccess, SignedFindings, desk_of, examine, open_incidents
-from matcher.match.capture_result import MATCHES
 from matcher.unpack.limits import GIB, LOCAL, Limits
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
@@ -96,7 +95,9 @@ def _assess(context: Context, question: assessing.AssessmentRequest, file: Path,
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
         among = None if question.tenants is None else frozenset(question.tenants)
-        wanted = ExaminationRequest(limits(ASSESS_SECONDS), customers=True, among=among, room=MATCHES, heard=answer.heard)
+        wanted = ExaminationRequest(
+            limits(ASSESS_SECONDS), customers=True, among=among, room=context.settings.match.capture_matches, heard=answer.heard
+        )
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
     answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
     _tell_customers(examined, answer)

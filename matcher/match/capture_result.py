@@ -26,9 +26,8 @@ from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart, UnreadValueCount
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 
-MEMBERS, CANDIDATES, ROWS, MATCHES = 100_000, 50_000_000, 50_000_000, 1_000_000
-"""Of one capture at most: members of archives, candidates, lines, and identifiers that are listed for each tenant (0.7 kB of
-memory each); all are counted."""
+MEMBERS, CANDIDATES, ROWS = 100_000, 50_000_000, 50_000_000
+"""Of one capture at most: members of archives, candidates and lines."""
 OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory"}
 """Outcomes of unpacking that say the same as a budget, by its word; the last two are a watchdog's."""
 
@@ -52,7 +51,7 @@ class CaptureBudget:
             MEMBERS,
             CANDIDATES,
             ROWS,
-            MATCHES,
+            settings.capture_matches,
             settings.ocr,
         )
 

@@ -159,7 +159,7 @@ def faulty(data: Path) -> str:
 def sound(data: Path) -> None:
     """`check` finds nothing, but that nobody is told of incidents: no channel is set up here."""
     _, said = run(data, "check")
-    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == ["FAULT  notifications: nobody is t"]
+    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == ["FAULT  notifications: no recipien"]
 
 
 @pytest.mark.parametrize("bit", PLACES)

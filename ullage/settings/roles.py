@@ -48,6 +48,9 @@ class MatchSettings(SettingsTable):
     """How captures are matched."""
 
     capture_bytes: Count = knob(2**30, "unpacked bytes of one post", "bytes")
+    capture_matches: Count = knob(
+        1_000_000, "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted", "identifiers"
+    )
     ocr: bool = knob(False, "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'")
     assess_users: tuple[str, ...] = knob((), "other users who may have files assessed, such as search's")
     port: Port = knob(9712, "/metrics on loopback; 0 takes a free port")
