@@ -23,6 +23,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import ctypes
+import datetime  # noqa: F401, ICN001  calamine wants it at the first date, when no file can be opened any more
 import gc
 import mmap
 import os
