@@ -51,9 +51,10 @@ class RobotsRules(NamedTuple):
 
 @dataclass(slots=True)
 class RobotsCache:
-    """Rules by host and port, for an hour; shared by the visits of a process. Two requests at once ask the site once."""
+    """Rules by host and port, for `seconds`; shared by the visits of a process. Two requests at once ask the site once."""
 
     monotonic: Callable[[], float]
+    seconds: float = KEEP_SECONDS
     _rules: dict[str, tuple[float, RobotsRules]] = field(default_factory=dict)
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
@@ -68,7 +69,7 @@ class RobotsCache:
 
     def put(self, place: str, rules: RobotsRules, at_most: float | None = None) -> None:
         """Keep the rules of `place`, for `at_most` seconds if that is shorter."""
-        self._rules[place] = (self.monotonic() + min(KEEP_SECONDS, at_most or KEEP_SECONDS), rules)
+        self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
 
 
 def rules_text(response: Response) -> tuple[bytes, str]:

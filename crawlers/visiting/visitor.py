@@ -61,7 +61,7 @@ class Visitor:
         self._presets, self._read = presets, read
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
-        self._robots = RobotsCache(context.clock.monotonic)
+        self._robots = RobotsCache(context.clock.monotonic, context.settings.crawl.robots_seconds)
         self._proxies = proxies_of(context)
         self._browsers = browsers_of(context.settings.crawl)
         self._sessions: dict[str, SiteLogin] = {}

@@ -33,6 +33,7 @@ class CrawlSettings(SettingsTable):
     browser: str = knob(
         "/usr/lib/chromium/chromium", "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script"
     )
+    robots_seconds: Seconds = knob(3600.0, "how often robots.txt is read again", "seconds")
     origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob("crawl", "name of this crawl host, unique")
     heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         60.0, "time between heartbeats; 0 sends none", "seconds"
