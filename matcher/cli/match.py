@@ -54,8 +54,8 @@ SECONDS_BETWEEN_EXPIRIES = 300.0
 LISTS_SECONDS = 1.0
 """How often it is looked whether lists that are missing are back."""
 GROUP = "match"
-BATCH, WATCHDOG_SECONDS = 64, 1800.0
-"""Posts matched together; a batch that takes longer ends the process, and its records are then tried alone."""
+WATCHDOG_SECONDS = 1800.0
+"""A batch that takes longer ends the process, and its records are then tried alone."""
 OUTBOX_BYTES = 32 * 1024 * 1024
 
 
@@ -360,7 +360,16 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
         worker_metrics = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
-        Worker("match", subscription, stage.handle, letters, stop, BATCH, metrics=worker_metrics, in_hand=in_hand).run(once)
+        Worker(
+            "match",
+            subscription,
+            stage.handle,
+            letters,
+            stop,
+            context.settings.match.batch,
+            metrics=worker_metrics,
+            in_hand=in_hand,
+        ).run(once)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

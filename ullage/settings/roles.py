@@ -48,6 +48,7 @@ class CrawlSettings(SettingsTable):
 class MatchSettings(SettingsTable):
     """How captures are matched."""
 
+    batch: Count = knob(64, "posts matched together")
     capture_bytes: Count = knob(2**30, "unpacked bytes of one post", "bytes")
     capture_matches: Count = knob(
         1_000_000, "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted", "identifiers"
@@ -60,6 +61,7 @@ class MatchSettings(SettingsTable):
 class AlertSettings(SettingsTable):
     """How findings become incidents."""
 
+    batch: Count = knob(64, "findings grouped between two commits")
     together_minutes: Annotated[float, Field(ge=1, le=1440)] = knob(
         15.0, "pause that ends a talk of one author in one channel", "minutes"
     )
