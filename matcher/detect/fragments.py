@@ -57,8 +57,6 @@ USUAL = frozenset((
     (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6), (2, 3, 3, 3),
 ))  # fmt: skip
 """Sizes of groups in which numbers are written, from the front or from the back."""
-
-
 MOST_ZEROS = 12
 """Digits in front of a number, all zeros."""
 DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
@@ -76,7 +74,7 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
         own = np.flatnonzero(groups.are_alike(batch, first, last))
         for document, of_how_many, templates in _by_text(batch, groups.start[first[own]], groups.end[last[own]]):
             counts[document] += of_how_many * sum(_count(template, written) for template, written in templates.items())
-    for document, count in groups.glued(batch, are_read):
+    for document, count in groups.count_glued(batch, are_read):
         counts[document] += count
     is_long = batch.ends - batch.starts > LONG
     return {document: count * (STRIDE // STRIPE if is_long[document] else 1) for document, count in counts.items() if count}
@@ -134,14 +132,12 @@ class DigitGroups:
         order = np.argsort(first, kind="stable")
         return first[order], last[order]
 
-    def glued(self, batch: Batch, are_read: Callable[[Places, Places], Flags]) -> Iterator[tuple[int, int]]:
+    def count_glued(self, batch: Batch, are_read: Callable[[Places, Places], Flags]) -> Iterator[tuple[int, int]]:
         """Each text's number, and how many numbers in one piece it has with letters at the same sides or as many zeros before."""
         size = self.end - self.start
-        after_letter, before_letter = (is_letter(self.data.take(place, mode="clip")) for place in (self.start - 1, self.end))
-        after_letter &= self.start > 0
-        before_letter &= self.end < len(self.data)
+        after_letter, before_letter = (is_letter(self.data.take(place)) for place in (self.start - 1, self.end))  # there is room
         is_whole = np.isin(size, TOTALS) & (after_letter | before_letter)
-        first, second = (self.data.take(self.start + place, mode="clip") for place in (0, 1))
+        first, second = (self.data.take(self.start + place) for place in (0, 1))
         is_padded = (first == ZERO) & (second == ZERO) & (size > phone.LENGTH) & (size <= TOTALS[-1] + MOST_ZEROS)
         own = np.flatnonzero(is_whole | is_padded)
         own = own[~are_read(self.start[own], self.end[own])]

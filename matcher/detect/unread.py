@@ -23,7 +23,7 @@ from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import AT, places, where
 from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
-from matcher.detect.fragments import count_fragments
+from matcher.detect.fragments import FEWEST, count_fragments
 from matcher.detect.numbers import DIGEST
 from matcher.text.chain_numbers import is_valid
 from ullage.identifiers.masked_value import FORM as MASKED
@@ -69,7 +69,6 @@ ALIKE = re.compile(
     rf"([ .-]){LOOKALIKE}{{4}}\1{LOOKALIKE}{{4}}(?![0-9A-Za-z])".encode()
 )
 """A mobile number in groups with a letter for a digit: `l38 OO13 8000`."""
-NO_DIGITS = re.compile(rb"[^0-9]")
 AS_DIGITS = bytes.maketrans(b"OoIl|SBZ", b"00111582")
 PROVIDERS = (
     r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live|yahoo|icloud|gmx|web|mail|proton)"
@@ -81,8 +80,6 @@ NO_AT = re.compile(
     re.ASCII,
 )
 """An address without its at sign: `zhang*qq.com`, or its two parts as cells."""
-FEWEST = 3
-"""How many of these in one text are no chance."""
 MOST_LOOKED_AT = 256
 """Digests of one text whose surroundings are looked at; the others are taken to be like them."""
 LINE = 1024
@@ -177,14 +174,15 @@ def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen
 
 def _disguised(covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]) -> int:
     """How many numbers with letters for digits, and addresses without their sign; none where there are too few of a kind."""
-    written = {bytes(match[0]) for first, last in around for match in ALIKE.finditer(text, first, last)}
-    numbers = {number for number in written if is_valid(NO_DIGITS.sub(b"", number.translate(AS_DIGITS)).decode())}
+    start, end = _places(ALIKE, text, around)
+    written = {bytes(text[first:last]) for first, last in zip(start.tolist(), end.tolist(), strict=True)}
+    numbers = [number for number in written if is_valid(number.translate(AS_DIGITS, b" .-").decode())]
     count = len(numbers) if len(numbers) >= FEWEST else 0
     names: dict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
-    for first, last in around:
-        for match in NO_AT.finditer(text, first, last):
-            if not _are_read(covered, np.array([match.start()]), np.array([match.end()])).any():
-                names[bytes(match["sign"]).strip(), bytes(match["host"])].add(bytes(match["name"]))
+    start, end = _places(NO_AT, text, around)
+    for first in start[~_are_read(covered, start, end)].tolist():
+        if match := NO_AT.match(text, first):
+            names[bytes(match["sign"]).strip(), bytes(match["host"])].add(bytes(match["name"]))
     return count + sum(len(some) for some in names.values() if len(some) >= FEWEST)
 
 
