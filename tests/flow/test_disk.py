@@ -194,10 +194,39 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
     return process
 
 
-@contextlib.contextmanager
-def held(pid: int) -> Iterator[None]:
-    """A process that stands still meanwhile."""
+def locks(pid: int, folder: Path) -> bool:
+    """Whether a process is writing to a database of a folder: while it is stopped, everybody else would wait for it.
+
+    SQLite locks by `fcntl`; `flock` tells who is the only consumer, which is held for good.
+    """
+    files = {str(path.stat().st_ino) for path in folder.iterdir()}
+    for line in Path("/proc/locks").read_text().splitlines():
+        _, kind, _, mode, holder, place, *_ = line.split()
+        if (kind, mode, holder) == ("POSIX", "WRITE", str(pid)) and place.rpartition(":")[2] in files:
+            return True
+    return False
+
+
+def stop_without_locks(pid: int, folder: Path) -> bool:
+    """Stop a process; it goes on, and the answer is no, when it had locked a file of `folder`."""
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid), "the process is stopped")
+    if locks(pid, folder):
+        os.kill(pid, signal.SIGCONT)
+        return False
+    return True
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether each of a process's threads is stopped."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
+@contextlib.contextmanager
+def held(pid: int, folder: Path) -> Iterator[None]:
+    """A process that stands still meanwhile, and locks no file of a folder."""
+    until(lambda: stop_without_locks(pid, folder), "the process is stopped between two of its transactions")
     try:
         yield
     finally:
@@ -208,7 +237,7 @@ def breaks_under(work: Work, role: str) -> None:
     """The disk breaks before a role deals with what waits for it, and works again after the role met that."""
     disk, stored = work.disk, work.stored()
     until(lambda: work.waiting(role) < POSTS, f"{role} is through with what came before, which is found before it is", SOON)
-    with held(work.pid(role)):
+    with held(work.pid(role), work.daemon.data / "bus"):
         work.daemon.ask("ingest", "-", text=work.lines())
         until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
         before = work.said(role)
