@@ -141,7 +141,7 @@ MOST_TRIES = 1024
 LONGEST_HEAD = 8192
 Labels = tuple[FieldLabel | None, ...]
 NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
-INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*\(([^()]{1,4096})\))?+\s*values?\s*")
+INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*values?\s*")
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(
     rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"

@@ -84,7 +84,10 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
         return True
     if b"begin " in text and UU_START.search(text):
         return True
-    return lettered and _begins_file(text) and any(_decoded(block[:TELLING]) is not None for block in _letters(text))
+    if not lettered or not _begins_file(text):
+        return False
+    heads = dict.fromkeys(block[:TELLING] for block in _letters(text))  # a flood repeats itself
+    return any(_decoded(head) is not None for head in heads)
 
 
 def _begins_file(text: bytes) -> bool:

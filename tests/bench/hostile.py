@@ -1,14 +1,15 @@
 """Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
 
 A class passes if in each doubling of its length time grows 2.2-fold at most, and each length is read at 5 MB/s at least, in CPU
-time, on a machine as fast as that on which this was set; a slower one is held to as much less. Doublings are of one regime each:
-texts of one window, below 2 MiB, where what is worse than linear within a window shows, and those of a full batch or more, which
-are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly its bytes, so these are
-measured by the member, up to as many as a capture may have. A file, or a text in which one is written as letters, goes to a child
-once, whatever its length: that start is measured and taken off. What misses is measured again after all others, in turns that lie
-minutes apart, and the least that a length ever took counts: another load, or a neighbour of this machine, makes CPU time dearer
-as well, and for a while. A search by mutation, with a fixed seed, looks for worse inputs than those that were thought of.
-`make bench ONLY=hostile` fails where a class misses.
+time, on a machine as fast as that on which this was set; a slower one is held to as much less. A few characters over and over,
+which no file holds and the search by mutation makes worse each time that something more is read, are read at 3 MB/s. Doublings
+are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a window shows, and those of a
+full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly
+its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a text in which one is written as
+letters, goes to a child once, whatever its length: that start is measured and taken off. What misses is measured again after all
+others, in turns that lie minutes apart, and the least that a length ever took counts: another load, or a neighbour of this
+machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed seed, looks for worse inputs than
+those that were thought of. `make bench ONLY=hostile` fails where a class misses.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ LONG = tuple(KIB * int(size) for size in os.environ.get("ULLAGE_BENCH_HOSTILE_LO
 """Bytes of inputs of one window, and of several; the environment gives KiB."""
 MANY = (12_500, 25_000, 50_000, 100_000)
 """Members of a container; the last is the most that are read of a capture unless another number is set."""
-MOST_GROWTH, LEAST_RATE, LEAST_MEMBERS = 2.2, 5.0, 5_000.0
-"""How often as long twice as much may take, MB/s, and members a second: unpacked by a child, read, and counted by the parent."""
+MOST_GROWTH, LEAST_RATE, LEAST_REPEATED, LEAST_MEMBERS = 2.2, 5.0 * MB, 3.0 * MB, 5_000.0
+"""How often as long twice as much may take; bytes a second, of a few characters over and over too; and members a second: unpacked
+by a child, read, and counted by the parent."""
 LEAST_OWN = 1.0 * MB
 """Bytes a second of what names the tenant's own sites over and over: what stands beside each of them is read."""
 PATIENCE = 60.0
@@ -323,7 +325,8 @@ def hostile(folder: Path) -> list[str]:
         inputs = {**INPUTS, **PAGES}
         found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
         inputs |= {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
-        classes = [HostileClass(name, make, partial(cost, page=name in PAGES), start) for name, make in inputs.items()]
+        pages = {name: partial(cost, page=name in PAGES) for name in inputs}
+        classes = [HostileClass(name, make, pages[name], start, least=LEAST_REPEATED) for name, make in inputs.items()]
         classes += [HostileClass(name, make, cost, start, least=LEAST_OWN) for name, make in OWN.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
@@ -343,7 +346,7 @@ class HostileClass:
     start: Start | None = None
     """Is taken off where given."""
     regimes: Sequence[Sequence[int]] = (SHORT, LONG)
-    least: float = LEAST_RATE * MB
+    least: float = LEAST_RATE
     unit: str = "MB"
     is_file: bool = False
     """Whether a child reads it at every length."""
