@@ -60,6 +60,8 @@ ENOUGH, MOST, AGAIN, TURNS, STARTS = 0.4, 30, 3, 6, 5
 YARDSTICK, USUAL = b"13912345678 " * 40_000, 60.0
 """A text, and MB/s at which Python's own search for numbers reads it where the goals were set."""
 CUSTOMERS = 1000
+DIFFERENCE = 0.1
+"""Of what the start of a child costs, by which one differs from another."""
 STARTING = b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
 """A file written as letters."""
 
@@ -284,8 +286,8 @@ class Start:
         self.seconds = min(self.seconds, *(self.cost(STARTING) for _ in range(STARTS)))
 
     def less(self, spent: float) -> float:
-        """`spent` without the start; at least the tenth by which starts differ."""
-        return max(spent - self.seconds, self.seconds / 10)
+        """`spent` without the start; at least what starts differ by."""
+        return max(spent - self.seconds, self.seconds * DIFFERENCE)
 
 
 @dataclass
@@ -384,9 +386,10 @@ class HostileClass:
 
     @property
     def _growth(self) -> float:
-        """The largest ratio of a doubling; infinite where a length was not reached."""
+        """The largest ratio of a doubling, give or take what starts differ by; infinite where a length was not reached."""
         spent, doublings = self.spent, list(itertools.chain.from_iterable(itertools.pairwise(one) for one in self.regimes))
-        return max(spent[longer] / spent[shorter] if longer in spent else math.inf for shorter, longer in doublings)
+        spare = self.start.seconds * DIFFERENCE if self.start and self.given else 0.0
+        return max(spent[longer] / (spent[shorter] + spare) if longer in spent else math.inf for shorter, longer in doublings)
 
 
 def missing(classes: Sequence[HostileClass], start: Start, machine: Machine) -> list[HostileClass]:

@@ -72,6 +72,7 @@ PIECES = (
     b"Content-Type: multipart/mixed; boundary=b0\n", b"Content-Type: multipart/mixed; boundary=b1\n", b"\r\n", b"a: b\n", b"end",
     b"Content-Type: message/rfc822\n", b"Content-Type: multipart/digest; boundary=b1\n", b"no field\n",
     b"Content-Type: message/delivery-status\n", b"Content-Transfer-Encoding: base64\n", b"\x0bA\x1c\x85b\n", b" goes on\n",
+    b" goes on\n\tand on\n --b0\n",
 )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ DEEPEST = 16
 """So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a file is 6."""
 ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,40}+)(?:\*[^?\s]{1,40}+)?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?")
 """RFC 2047, section 2, with the language of RFC 2231; the white space between two of them is none."""
+GOES_ON = " \t"
+"""With which a line begins that goes on a field (RFC 5322, section 2.2.3)."""
 _FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
 FROM_LINE = re.compile(rb"^" + _FROM, re.MULTILINE)
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
@@ -66,15 +68,20 @@ class Lines(BufferedSubFile):  # type: ignore[misc]
     """How lines begin that part the parts around."""
 
     def readline(self) -> str:
-        """A line, or in a body several of which only the first may be a boundary."""
+        """A line; of a field that goes on all that follow, and in a body several of which only the first may be a boundary."""
         first: str = super().readline()
-        is_alone, self._is_alone = self._is_alone, first is not NeedMoreData and first.startswith(self.boundaries)
         waiting, boundaries = self._lines, self.boundaries
-        if not self.is_body or is_alone or self._is_alone or not first or first is NeedMoreData:
+        if not first or first is NeedMoreData:
+            self._is_alone = False
             return first
         held = [first]
-        while waiting and not waiting[0].startswith(boundaries):
-            held.append(waiting.popleft())
+        is_alone, self._is_alone = self._is_alone, first.startswith(boundaries)
+        if not self.is_body:
+            while first[0] in GOES_ON and waiting and waiting[0][0] in GOES_ON:
+                held.append(waiting.popleft())
+        elif not is_alone and not self._is_alone:
+            while waiting and not waiting[0].startswith(boundaries):
+                held.append(waiting.popleft())
         return "".join(held)
 
 
@@ -97,7 +104,7 @@ class Parser(BytesFeedParser):
         super()._new_message()  # type: ignore[misc]
 
     def _parse_headers(self, lines: list[str]) -> None:
-        end = next((n for n in range(MOST_LINES, len(lines)) if lines[n][0] not in " \t"), len(lines))
+        end = next((n for n in range(MOST_LINES, len(lines)) if lines[n][0] not in GOES_ON), len(lines))
         self.surplus += lines[end:]
         super()._parse_headers(lines[:end])  # type: ignore[misc]
         del self._kinds[len(self._msgstack) - 1 :]
