@@ -7,7 +7,7 @@ LOCK := requirements/dev.txt
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
 UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
-WAITING := tests/crawlers tests/reach tests/state tests/ullage tests/local tests/deploy tests/rules
+WAITING := tests/crawlers tests/state tests/ullage tests/local tests/deploy tests/rules
 # Every file of a data folder damaged at each place: it computes, while servers and processes are killed beside it.
 DAMAGE := tests/faults/test_damage.py
 # Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.
@@ -47,7 +47,7 @@ types: env
 	$(BIN)/mypy
 
 patterns: env ## whether each regular expression takes no longer than its text is long
-	$(BIN)/python -m tests.patterns
+	$(BIN)/python -m harness.patterns
 
 units: units-alone units-waiting ## unit and contract tests
 
@@ -67,10 +67,10 @@ contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Mav
 	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
 
 fuzz: env ## property tests with random search, then parsers led by coverage, for MINUTES (5 unless told); an issue is resolved after 30 without a find
-	$(BIN)/python -m tests.fuzz $(or $(MINUTES),5) $(IN)
+	$(BIN)/python -m harness.fuzz $(or $(MINUTES),5) $(IN)
 
 mutants: env ## small changes of bus, store, grouping, retention, notification and supervisor: does a test notice? (SAMPLE=300 of them, 0: all; SEED=1; ONLY="area area")
-	TMPDIR=$(IN_MEMORY) nice $(BIN)/python -m tests.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+	TMPDIR=$(IN_MEMORY) nice $(BIN)/python -m harness.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
 	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
@@ -89,7 +89,7 @@ faults-kills: env
 	$(BIN)/pytest -q -m faults --timeout 1800 --ignore=$(DAMAGE)
 
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
-	$(BIN)/pytest -q -m live tests/live
+	$(BIN)/pytest -q -m live harness/live
 
 test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light; Helm 3, or Go that builds it)
 	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
@@ -112,23 +112,23 @@ services-stop: env ## end them; their data stay for the next start
 	@$(BIN)/python -m deploy.local.services stop
 
 bench: env ## measure throughput and latency
-	$(if $(wildcard tests/bench),$(BIN)/python -m tests.bench,@echo "no benchmarks")
+	$(if $(wildcard harness/bench),$(BIN)/python -m harness.bench,@echo "no benchmarks")
 
 boards: env ## the three boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
-	@$(BIN)/python -m tests.live.boards $(or $(TO),docs)
+	@$(BIN)/python -m harness.live.boards $(or $(TO),docs)
 
 bundle: env ## wheel, sdist and, with KEY=release.key, one signed archive that installs without network, into dist/ (docs/release.md)
 	@$(BIN)/python -m deploy.bundle $(if $(KEY),--key $(KEY))
 
 pictures: env ## every page of the desk as a picture, in all widths, colours, languages and states (TO=folder; needs chromium)
-	@$(BIN)/python -m tests.live.pictures $(or $(TO),.pictures)
+	@$(BIN)/python -m harness.live.pictures $(or $(TO),.pictures)
 
 docs: env ## the documents as a site, in .site (their generated parts: python -m deploy.documents)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open .site/index.html, or serve it: $(BIN)/mkdocs serve"
 
 simulate: env ## nights of the whole product on a virtual clock with faults at every durable step, from SEEDS=1-200, or one with its trace
-	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulate $(or $(SEEDS),1-20) $(if $(BUG),--bug $(BUG))
+	@PYTHONHASHSEED=0 $(BIN)/python -m harness.simulate $(or $(SEEDS),1-20) $(if $(BUG),--bug $(BUG))
 
 messages: env ## bring the desk's catalogue up to date, and list what has no Chinese yet
 	@$(BIN)/python -m tests.messages

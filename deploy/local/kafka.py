@@ -4,7 +4,7 @@ One node that is broker and controller (KRaft), with the jars of Maven Central. 
 work folder, so a broker started again there goes on where the last one ended, which is what the tests of faults need. The
 kernel kills it if this process dies; Linux ties a child to the *thread* that started it, so start it from one that lives on.
 
-Without more it is open to anybody on loopback; with a `Guard`, such as `deploy.local.kafka_secured` makes, it has TLS, users
+Without more it is open to anybody on loopback; with a `Guard`, such as `harness.servers.kafka_secured` makes, it has TLS, users
 and access rules.
 """
 

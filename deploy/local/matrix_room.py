@@ -1,7 +1,7 @@
 """One room of a Matrix server on loopback, for the demo: what a reader asks by the client-server API, answered from memory.
 
-It stands in for a homeserver where none is installed; `deploy.local.chats` starts a real one, which the live tests read. It knows
-what `ullage collect matrix` asks: join, join rules, `/sync` with the end of the timeline, `/messages` for what was before.
+It stands in for a homeserver where none is installed; `harness.servers.chats` starts a real one for the live tests. It knows what
+`ullage collect matrix` asks: join, join rules, `/sync` with the end of the timeline, `/messages` for what was before.
 """
 
 from __future__ import annotations

@@ -44,12 +44,12 @@ from alerts.service.process import run_alert
 from alerts.store import DocumentFilter, configured_store
 from alerts.web.app import create_app
 from deploy.demo.plant import plan
+from harness.bench import month_leaks, month_posts
+from harness.bench.corpus_people import COLUMNS, Person
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher
 from tests.alerts.browser import ASKER, CHEAP, HOST, Browser, add_account
-from tests.bench import month_leaks, month_posts
-from tests.bench.corpus_people import COLUMNS, Person
 from tests.conftest import HeldClock
 from tests.factories import signed
 from tests.matcher.golden import DEMO_HEADER, digests, enrol, known_key

@@ -8,8 +8,8 @@ import pytest
 
 from alerts.records import Incident
 from alerts.store import DocumentFilter
+from harness.live.desk import MORNING, coverage, leaks
 from tests.alerts.browser import ASKED, ASKER, PHONE
-from tests.live.desk import MORNING, coverage, leaks
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
 

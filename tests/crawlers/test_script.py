@@ -1,6 +1,6 @@
 """Pages that scripts fill: what they ask for goes by every rule of a visit, and what cannot be rendered is said.
 
-Most of it stands here without a browser, which is a function that asks; how real ones behave is in `tests/live/test_script.py`.
+Most of it stands here without a browser, which is a function that asks; how real ones behave is in `harness/live/test_script.py`.
 """
 
 import asyncio

@@ -23,12 +23,12 @@ from crawlers.trial.answer import ProbeResponse, Robots
 from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import file_of, mends, rate
 from crawlers.trial.report import lines, shape, table
+from harness.reach.boards import boards
+from harness.reach.content import Content
+from harness.reach.planted import plan
+from harness.reach.unknown import programs
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
-from tests.reach.boards import boards
-from tests.reach.content import Content
-from tests.reach.planted import plan
-from tests.reach.unknown import programs
 from ullage.display.screen import console
 
 BOARD = "http://board.example/"

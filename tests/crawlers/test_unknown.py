@@ -12,9 +12,9 @@ from crawlers.sites.completeness import counted
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.look import SiteSurvey
+from harness.reach.unknown import PEOPLE, Program, programs, told
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import Told, looked, response, said
-from tests.reach.unknown import PEOPLE, Program, programs, told
 
 HOST = "http://board.example"
 PROGRAMS = programs()

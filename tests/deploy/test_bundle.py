@@ -201,7 +201,7 @@ def test_the_archive_holds_documents_boards_rules_and_the_licences_of_all(archiv
     assert {f"requirements/{which}.txt" for which in SETS} <= names
     assert {"deploy/prometheus/prometheus.yml", "deploy/grafana/dashboards/coverage.json"} <= names
     assert {"deploy/helm/ullage/values.yaml", "deploy/helm/ullage/rules/roles.yaml"} <= names, "the chart is ready to install"
-    assert not [name for name in names if name.startswith(("tests/", "deploy/demo", "deploy/bundle", "."))]
+    assert not [name for name in names if name.startswith(("harness/", "tests/", "deploy/demo", "deploy/bundle", "."))]
     texts = {name.split("/")[1].rpartition("-")[0] for name in names if name.startswith("licences/")}
     silent = {"antlr4-python3-runtime", "pydispatcher"}
     """Their wheels hold no licence: NOTICE names them."""

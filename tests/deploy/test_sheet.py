@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from deploy.grafana.board import Panel, Query, read_boards
-from tests.live.board_sheet import COLOURS, Series, Window, asked, draw, in_unit, shown
+from harness.live.board_sheet import COLOURS, Series, Window, asked, draw, in_unit, shown
 
 WINDOW = Window(1000.0, 1180.0, 60.0)
 STATE = Panel(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.deploy
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = re.compile(r"(ullage|crawlers|matcher|alerts|deploy/demo|deploy/local)/|deploy/__init__\.py$")
-NOT_RELEASED = re.compile(r"(tests|\.ci|\.github)/|\.[\w.-]+$|Makefile$|README\.zh\.md$|mkdocs\.yml$")
+NOT_RELEASED = re.compile(r"(harness|tests|\.ci|\.github)/|\.[\w.-]+$|Makefile$|README\.zh\.md$|mkdocs\.yml$")
 BY_SETUPTOOLS = re.compile(r"PKG-INFO$|setup\.cfg$|ullage\.egg-info/")
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
 ALONE = {*OWN, "alert", "audit", "evidence", "incidents", "notify", "report", "rules"}

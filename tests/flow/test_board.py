@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.reach.boards import Board, boards
+from harness.reach.content import Content, Post, Thread
+from harness.reach.shape import page_of, serve
+from harness.reach.shapes import said
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
-from tests.reach.boards import Board, boards
-from tests.reach.content import Content, Post, Thread
-from tests.reach.shape import page_of, serve
-from tests.reach.shapes import said
 
 POSTS, THREADS, PAGES = 2_000, 150, 10
 FIRST_THREADS, FIRST_POSTS = 135, 1_700

@@ -20,6 +20,8 @@ from unittest import mock
 import numpy as np
 
 from deploy.demo.plant import plan
+from harness.bench import corpus, hostile, recall_cases
+from harness.bench.corpus_people import COLUMNS, Person
 from matcher.cli.loading import build_matcher
 from matcher.match.batches import batches
 from matcher.match.findings import findings
@@ -28,8 +30,6 @@ from matcher.match.pipeline import Matcher
 from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
-from tests.bench import corpus, hostile, recall_cases
-from tests.bench.corpus_people import COLUMNS, Person
 from ullage import setup
 from ullage.clock import Clock
 from ullage.records import Capture, Finding

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.bench.recall_cases import iban as british
 from matcher.match.pipeline import Matcher
 from matcher.text.unescape import unescape
-from tests.bench.recall_cases import iban as british
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from tests.matcher.conftest import BANK
@@ -137,7 +137,7 @@ def test_texts_stay_as_long(how: str) -> None:
 
 
 class Numbered:
-    """Whom `tests.bench.recall_cases.iban` makes a number for."""
+    """Whom `harness.bench.recall_cases.iban` makes a number for."""
 
     number = 4711
 

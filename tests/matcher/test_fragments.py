@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.bench.corpus_people import Person
 from matcher.columns.batch import Batch
 from matcher.detect.fragments import FEWEST, LONG, count_fragments
 from matcher.match.pipeline import Matcher
-from tests.bench.corpus_people import Person
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
 from ullage.settings import Context

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bench.corpus import corpus
+from harness.bench.corpus_disguise import IN_TEXT, disguises
 from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
 from matcher.text import FoldedText, fold, unescape
 from matcher.text.fold import X_ALIKE
 from matcher.text.unescape import unescape_all
-from tests.bench.corpus import corpus
-from tests.bench.corpus_disguise import IN_TEXT, disguises
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written
 
 PRESCAN = Lexicon({}).prescan

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bench.corpus_disguise import INVISIBLE, SCRIPTS, grouped
-from tests.bench.corpus_people import Person
-from tests.bench.recall import (
+from harness.bench.corpus_disguise import INVISIBLE, SCRIPTS, grouped
+from harness.bench.corpus_people import Person
+from harness.bench.recall import (
     DECOY_PEOPLE,
     FIRST_OF_DECOYS,
     PAGE,
@@ -21,9 +21,9 @@ from tests.bench.recall import (
     prepare,
     scan,
 )
-from tests.bench.recall_cases import VALUES, cases
-from tests.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT
-from tests.bench.recall_decoys import DECOYS
+from harness.bench.recall_cases import VALUES, cases
+from harness.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT
+from harness.bench.recall_decoys import DECOYS
 from ullage.settings import Context
 
 ALL = cases()

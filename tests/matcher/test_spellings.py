@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bench.corpus_disguise import grouped
 from matcher.columns.batch import Batch
 from matcher.columns.literals import SearchPatterns
 from matcher.detect.search import Prescan, search
@@ -14,7 +15,6 @@ from matcher.match.parts import Piece, read
 from matcher.text import unescape
 from matcher.text.chain_numbers import find_numbers
 from matcher.text.chains import ROOM
-from tests.bench.corpus_disguise import grouped
 from tests.matcher.chain_reference import number_at
 
 PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"

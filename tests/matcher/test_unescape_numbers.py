@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.bench.hostile import repeated
 from matcher.columns.batch import Batch
 from matcher.detect.search import search
 from matcher.reference import find
 from matcher.text import decode, read
 from matcher.text.deobfuscate import reveal_numbers
-from tests.bench.hostile import repeated
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
 WRITTEN = [

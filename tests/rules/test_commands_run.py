@@ -34,15 +34,15 @@ NOT_RUN = {
     r"make (?!docs)": "they are the suites and the servers that `.ci/run` and developers start",
     r"make docs": "tests/rules/test_documents_site.py builds it",
     r"apt ": "it changes the machine",
-    r".*/(etc|var)/": "it changes the machine; tests/live/test_monitoring.py starts Prometheus on these files",
+    r".*/(etc|var)/": "it changes the machine; harness/live/test_monitoring.py starts Prometheus on these files",
     r".*\bkubectl ": "there is no cluster: tests/deploy/test_helm.py holds the chart to Kubernetes' schemas",
     r"systemctl ": "it changes the machine; tests/deploy/test_systemd.py runs the units",
     r"ullage (--data \w+ )?run\b": "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it",
     r"ullage --data \w+ crawl": "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py",
-    r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": "it goes on, and asks a server; tests/live/test_matrix.py",
+    r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": "it goes on, and asks a server; harness/live/test_matrix.py",
     r"ullage (--data \w+ )?sites try": "it asks a site; tests/crawlers/test_trial.py",
     r"curl .*/metrics": "it asks a role that runs; what is looked for in the answer is looked at below",
-    r"curl ": "it asks a server that runs; tests/crawlers/test_intake.py, tests/live/test_monitoring.py",
+    r"curl ": "it asks a server that runs; tests/crawlers/test_intake.py, harness/live/test_monitoring.py",
     r"ullage --data \w+ match$": "it goes on until Ctrl-C; tests/flow/test_gap.py matches behind a gap",
     r"ullage .*--site board": "the ledger has to have seen that site on that day; tests/alerts/coverage/test_coverage_command.py",
     r"openssl pkeyutl": "the archive is made by make bundle; tests/deploy/test_bundle.py",
@@ -220,7 +220,7 @@ def test_most_commands_are_run_and_each_reason_is_needed() -> None:
 
 
 def test_reasons_name_tests_that_there_are() -> None:
-    named = [path for why in NOT_RUN.values() for path in re.findall(r"tests/[\w/]+\.py", why)]
+    named = [path for why in NOT_RUN.values() for path in re.findall(r"(?:harness|tests)/[\w/]+\.py", why)]
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
 

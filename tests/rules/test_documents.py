@@ -19,10 +19,10 @@ LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matr
 LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
-PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
+PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|harness|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
 NAMED = re.compile(r"^([\w./\-]+\.py):([A-Za-z_][\w.]*)$")
 """A function, class or method as documents name it: `matcher/match/pipeline.py:Matcher.read`."""
-TEST = re.compile(r"^(tests/[\w/]+\.py)::(test_\w+)$")
+TEST = re.compile(r"^((?:harness|tests)/[\w/]+\.py)::(test_\w+)$")
 """A test as documents name it, the way pytest does."""
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -74,7 +74,7 @@ def test_every_test_that_is_named_is_there(document: Path) -> None:
 def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
     page = (ROOT / "docs" / "privacy-impact.md").read_text(encoding="utf-8")
     vetoes = page.partition("| veto, if |")[2].partition("\n\n")[0].splitlines()[2:]
-    held = [re.findall(r"`(tests/[^`]+)`", row) for row in vetoes]
+    held = [re.findall(r"`((?:harness|tests)/[^`]+)`", row) for row in vetoes]
     assert len(held) >= 30
     assert [row for row, tests in zip(vetoes, held, strict=True) if len(tests) != 1] == []
     assert len({test for [test] in held}) == len(held)

@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
 
 
 def fuzz(folder: Path, seconds: float, *words: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "tests.fuzz", str(seconds / 60), "-p", "tests.conftest", *words)
+    command = (sys.executable, "-m", "harness.fuzz", str(seconds / 60), "-p", "tests.conftest", *words)
     return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.mutants.__main__ import GOAL, score
-from tests.mutants.areas import AREAS, ROOT
-from tests.mutants.change import Mutant, mutants_of, sample
-from tests.mutants.session import plant
+from harness.mutants.__main__ import GOAL, score
+from harness.mutants.areas import AREAS, ROOT
+from harness.mutants.change import Mutant, mutants_of, sample
+from harness.mutants.session import plant
 from ullage.clock import Backoff
 
 CLOCK = ROOT / "ullage" / "clock.py"

@@ -21,10 +21,10 @@ import pytest
 from deploy.demo import security_team
 from deploy.local.certificates import make_certificates
 from deploy.local.kafka import Broker, broker
-from deploy.local.kafka_kerberos import Realm, find_programs, realm
-from deploy.local.kafka_secured import OTHER_HOST, SERVICE, Secured, Tools
 from deploy.local.server import free_ports
 from deploy.local.webhook import receiving
+from harness.servers.kafka_kerberos import Realm, find_programs, realm
+from harness.servers.kafka_secured import OTHER_HOST, SERVICE, Secured, Tools
 from tests.factories import outgoing
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, TOPICS, Bus, Record, Subscription

@@ -22,8 +22,8 @@ from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.certificates import Authority
 from deploy.local.elasticsearch import ADMIN, CERTIFIED_USER, Server, elasticsearch
 from deploy.local.kafka import Broker, broker, ensure_libraries
-from deploy.local.kafka_certified import Certified
-from deploy.local.kafka_secured import OTHER_HOST
+from harness.servers.kafka_certified import Certified
+from harness.servers.kafka_secured import OTHER_HOST
 from tests.factories import outgoing
 from tests.stores import SERVERS, cannot_be_had, keep, require
 from ullage import setup

@@ -7,11 +7,11 @@ import zipfile
 
 import pytest
 
+from harness.bench import recall_containers as made
 from matcher.match.findings import findings
 from matcher.unpack import protocol
 from matcher.unpack.parent import unpack
 from matcher.unpack.protocol import Member
-from tests.bench import recall_containers as made
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
 from tests.matcher.conftest import BANK

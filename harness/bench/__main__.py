@@ -1,0 +1,106 @@
+"""`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
+
+`reach`, `hostile`, `month`, `exposure`, `memory` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class
+of inputs costs more than it may, or a target is missed, the exit status is 1.
+
+CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
+`ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.local.kafka import kafka
+from harness.bench import (
+    bus,
+    chats,
+    corpora,
+    crawl,
+    desk,
+    desk_server,
+    detect,
+    exposure,
+    folding,
+    healthy,
+    hostile,
+    matching,
+    memory,
+    month,
+    notify,
+    pictures,
+    process,
+    reach,
+    recall,
+    scale,
+    watchlist,
+)
+from harness.bench.store import store_rows
+from harness.bench.table import head, row
+from ullage import setup
+from ullage.errors import UnavailableError
+from ullage.security.keys import make_tenant
+from ullage.settings import Context
+
+
+def on_kafka(folder: Path, measure: Callable[[Path, str], None]) -> None:
+    """Measure on a broker of its own."""
+    with kafka(folder / "broker") as url:
+        measure(folder, url)
+
+
+def main() -> int:
+    """Print the table; 1 where something that must hold did not."""
+    wanted = os.environ.get("ONLY", "corpora" if os.environ.get("CORPORA") else "").split()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        context = Context(folder / "data")
+        list(setup.initialise(context))
+        make_tenant(context.keys, "bench")
+        parts: dict[str, Callable[[], list[str] | None]] = {
+            "tags": matching.tags,
+            "watchlist": lambda: watchlist.watchlist(folder, context),
+            "match": lambda: matching.matching(folder, context),
+            "detect": lambda: detect.detect(folder),
+            "assess": lambda: detect.assess(folder),
+            "process": lambda: process.process(folder),
+            "hostile": lambda: hostile.hostile(folder),
+            "recall": lambda: recall.recall(folder),
+            "pictures": pictures.pictures,
+            "corpora": lambda: corpora.corpora(folder),
+            "month": lambda: month.month(folder, context),
+            "bus": lambda: bus.sqlite(folder),
+            "crawl": crawl.crawl,
+            "memory": memory.memory,
+            "healthy": healthy.healthy,
+            "reach": lambda: reach.reach(folder),
+            "chats": lambda: chats.chats(folder),
+            "kafka": lambda: on_kafka(folder, bus.kafka),
+            "scale": lambda: on_kafka(folder, scale.match_processes),
+            "store": lambda: store_rows(row, folder),
+            "desk": desk.embedded,
+            "desk-elasticsearch": lambda: desk_server.distributed(folder),
+            "folding": folding.embedded,
+            "exposure": lambda: exposure.exposure(folder, context),
+            "notify": lambda: notify.publish_to_notification(folder / "notify"),
+        }
+        head()
+        missed = list[str]()
+        for part, measure in parts.items():
+            if wanted and part not in wanted:
+                continue
+            try:
+                missed += measure() or []
+            except UnavailableError as error:
+                print(f"{part}: not measured: {error}")
+    if missed:
+        print(f"missed by {len(missed)}: {', '.join(missed)}")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

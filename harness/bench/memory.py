@@ -1,0 +1,97 @@
+"""Whether crawl's memory stays where it is over many pages: what its process holds after 10, 50 and 100 % of them.
+
+One site of `URLS` pastes (200,000; another number in the environment), behind lists of 500 that lead from one to the next, read
+without pauses from a real server on loopback: fetched, sealed, durable on the bus, noted in the frontier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from harness.bench import crawl
+from harness.bench.crawl import Server, measured, serving
+from harness.bench.table import row
+from ullage import setup
+from ullage.settings import Context
+
+URLS = int(os.environ.get("URLS", "200000"))
+ON_A_LIST = 500
+SHARES = (10, 50, 100)
+MOST = 1.1
+"""Times what it holds after half of them that it may hold after all."""
+MIB = 1 << 20
+
+
+class Lists(Server):
+    """Lists, each of which leads to the next, and pastes."""
+
+    def _body(self, path: str) -> tuple[str, str]:
+        if not path.startswith("/list"):
+            return "text/plain", crawl.TEXT[:1000]
+        number = int(path.removeprefix("/list") or 0)
+        first, last = number * ON_A_LIST, min(URLS, (number + 1) * ON_A_LIST)
+        links = [f'<a href="/paste{paste:06}">{paste}</a>\n' for paste in range(first, last)]
+        return "text/html", "".join(links) + (f'<a class="next" href="/list{number + 1}">older</a>' if last < URLS else "")
+
+    def answer(self, path: str) -> bytes:
+        """A list or a paste."""
+        kind, body = self._body(path)
+        return crawl.answered(kind, body)
+
+
+def ours(url: str) -> None:
+    """Crawl all of it once; prints what the process holds at each share, in bytes."""
+    from crawlers.fetching.scrapy_setup import drive, silence_libraries
+    from crawlers.metrics import CrawlMetrics
+    from crawlers.scheduling.scheduler import Scheduler
+
+    class Sampled(CrawlMetrics):
+        """Looks at the process when a share of the pages is done."""
+
+        count, left, held = 0, [URLS * share // 100 for share in SHARES], list[int]()
+
+        def page(self, site: str, outcome: str) -> None:
+            super().page(site, outcome)
+            self.count += 1
+            if self.left and self.count >= self.left[0]:
+                self.left.pop(0)
+                self.held.append(resident())
+
+    with tempfile.TemporaryDirectory() as name:
+        context = Context(Path(name))
+        list(setup.initialise(context))
+        text = crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
+        (context.data / "sites.d" / "bench.toml").write_text(text)
+        silence_libraries()
+        metrics = Sampled(CollectorRegistry(), context.clock)
+        scheduler = Scheduler(context, ["bench"], metrics)
+        drive(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
+        if scheduler.unread or metrics.left:
+            raise SystemExit("not all was read")
+        print(*metrics.held)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def memory() -> list[str]:
+    """A line of the table; names what was missed."""
+    with serving("harness.bench.memory") as url:
+        held = measured("harness.bench.memory", "ours", url)
+    told = " ".join(f"{size / MIB:.0f}" for size in held)
+    row(f"crawl, MiB after {', '.join(map(str, SHARES))} % of {URLS:,}", told, f"grows {held[-1] / held[1]:.2f}")
+    return [] if held[-1] <= MOST * held[1] else ["crawl's memory grows with the pages that it has read"]
+
+
+if __name__ == "__main__":
+    act, *rest = sys.argv[1:]
+    asyncio.run(crawl.serve(Lists)) if act == "serve" else ours(*rest)

@@ -1,0 +1,129 @@
+"""The month in numbers: its targets and its tables, as a page that is printed, and written where `MONTH_PAGE` says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from harness.bench.month_truth import Judged, tables
+
+PAGED_WITHIN = 300
+"""Seconds from the post within which whoever must be woken is told."""
+ITEMS_A_DAY, WRONG_PAGES_A_WEEK, ORIGIN_RIGHT = 10.0, 1.0, 0.95
+HEADINGS = ("Targets", "Severity", "Origin", "Scam", "What missed", "What was planted")
+INTRODUCTION = """# A month of leaks: what is found, and what is said of it
+
+`make bench ONLY=month` plays thirty days of 200 sites in minutes: {posts:,} posts, of which {leaks} lists and offers are planted,
+against {customers:,} customers. With `MONTH_PAGE=harness/bench/detection-month.md` it writes this page. All people are synthetic.
+`POSTS` sets how many ordinary posts there are, 300,000 by default: items a day grow with them, so a smaller run cannot show that
+that target holds.
+
+A label says what a careful analyst can know from the post, the list of customers and the rules of severity and origin. It is not
+what really happened: where a post leaves it open, a label has several answers, and each counts as right. Labels are set by the
+rules before the product is run, and are not changed to fit it."""
+
+
+class Target(NamedTuple):
+    """What must hold, and what was measured."""
+
+    name: str
+    asked: str
+    measured: str
+    holds: bool
+
+
+@dataclass(slots=True)
+class Month:
+    """What is counted of a month of `days`; `items` and `pages` are notifications by what opened the incident."""
+
+    judged: Sequence[Judged]
+    days: int
+    posts: int
+    customers: int
+    items: Counter[str] = field(default_factory=Counter)
+    pages: Counter[str] = field(default_factory=Counter)
+    wrong_pages: Counter[str] = field(default_factory=Counter)
+    """Pages for what does not concern the tenant."""
+
+    def targets(self) -> list[Target]:
+        """Every target of the month."""
+        missed = [one.name for one in self.judged if one.is_missed]
+        high = [one for one in self.judged if one.must_page]
+        late = [one.name for one in high if one.paged is None or one.paged > PAGED_WITHIN]
+        wrong, items = self.wrong_pages.total() / self.days * 7, self.items.total() / self.days
+        right = sum(one.origin_holds for one in self.judged) / len(self.judged)
+        taken = [one.name for one in self.judged if one.kind == "rival" and one.got.origin == "ours"]
+        return [
+            Target("leaks missed", "0", _named(len(missed), missed), not missed),
+            Target("high and not paged in time", f"0 of {len(high)}, {PAGED_WITHIN} s", _named(len(late), late), not late),
+            Target(
+                "pages not about us, a week",
+                f"≤ {WRONG_PAGES_A_WEEK:g}",
+                _by(wrong, self.wrong_pages),
+                wrong <= WRONG_PAGES_A_WEEK,
+            ),
+            Target("items for a human, a day", f"≤ {ITEMS_A_DAY:g}", _by(items, self.items), items <= ITEMS_A_DAY),
+            Target("origin right", f"≥ {ORIGIN_RIGHT}", f"{right:.2f}", right >= ORIGIN_RIGHT),
+            Target("rivals' lists called ours", "0", _named(len(taken), taken), not taken),
+        ]
+
+    def page(self) -> str:
+        """All of it in Markdown."""
+        parts = [INTRODUCTION.format(posts=self.posts, leaks=len(self.judged), customers=self.customers)]
+        contents = (self._targets(), *map(_table, tables(self.judged).values()), self._missed(), self._planted())
+        parts += [f"## {heading}\n\n{content}" for heading, content in zip(HEADINGS, contents, strict=True)]
+        return "\n\n".join(parts) + "\n"
+
+    def _targets(self) -> str:
+        rows = [(one.name, one.asked, one.measured, "yes" if one.holds else "**no**") for one in self.targets()]
+        known = [("severity", "severity_holds"), ("scam", "scam_holds")]
+        for name, holds in known:
+            right = sum(getattr(one, holds) for one in self.judged)
+            rows.append((f"{name} right", "", f"{right / len(self.judged):.2f}, {right} of {len(self.judged)}", ""))
+        rows.append(("pages, a week", "", _by(self.pages.total() / self.days * 7, self.pages), ""))
+        return _table([("what", "asked", "measured", "holds"), *rows])
+
+    def _missed(self) -> str:
+        rows = [row for one in self.judged for row in _differences(one)]
+        return _table([("planted", "what", "should be", "is"), *rows]) if rows else "Nothing."
+
+    def _planted(self) -> str:
+        head = ("planted", "kind", "may be said of it (row of the severity table: origin, severity, scam)", "said", "paged")
+        rows = [(one.name, one.kind, _answers(one), _said(one), _paged(one)) for one in self.judged]
+        return _table([head, *rows])
+
+
+def _differences(one: Judged) -> Iterator[tuple[str, str, str, str]]:
+    for what in ("origin", "severity", "scam"):
+        if not getattr(one, f"{what}_holds"):
+            answers = dict.fromkeys(str(getattr(answer, what)) for answer in one.label)
+            yield one.name, what, " or ".join(answers), str(getattr(one.got, what))
+
+
+def _answers(one: Judged) -> str:
+    return "; or ".join(f"{a.row}: {a.origin}, {a.severity}, {'any' if a.scam == '*' else a.scam}" for a in one.label)
+
+
+def _said(one: Judged) -> str:
+    return f"{', '.join(one.got[:3])} ({one.detail})" if one.detail else one.got.origin
+
+
+def _paged(one: Judged) -> str:
+    return "" if one.paged is None else f"{one.paged:.0f} s"
+
+
+def _named(count: int, names: Sequence[str]) -> str:
+    return f"{count}: {'; '.join(names)}" if names else "0"
+
+
+def _by(number: float, genres: Counter[str]) -> str:
+    words = ", ".join(f"{genre} {count}" for genre, count in genres.most_common())
+    return f"{number:.1f} ({words})" if words else "0"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its first row the head."""
+    head, *rest = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rest))

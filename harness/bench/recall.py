@@ -1,0 +1,218 @@
+"""Recall and false positives of `ullage scan`, by class: every kind in every disguise, container and encoding, and decoys.
+
+Each case is a customer of its own, so the subject in a line of the scan's output says which case was found; every file of the
+corpus holds all the cases that its encoding can write, each on a line between lines of prose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from harness.bench.corpus_list import enrol, ullage
+from harness.bench.corpus_people import Person
+from harness.bench.corpus_prose import prose
+from harness.bench.recall_cases import VALUES, Case, cases, lists
+from harness.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT, zipped
+from harness.bench.recall_decoys import DECOYS, decoys
+from matcher.watchlist.tagging import handles
+from ullage import setup
+from ullage.settings import Context
+
+TENANT = "recall"
+TOKENS = int(os.environ.get("ULLAGE_BENCH_TOKENS", "1000000"))
+DECOY_PEOPLE, FIRST_OF_DECOYS = 500, 2_000_000
+PRESIDIO = ("phone", "card", "email", "iban")
+"""Kinds that Presidio has a recognizer for."""
+OWN = "own"
+"""The encoding of a container that chooses it."""
+PAGE = "page"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A file of the corpus: how it is written, and the cases that are in it."""
+
+    container: str
+    encoding: str
+    ending: str
+    write: Callable[[str], bytes]
+    cases: tuple[Case, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """A file name that no other's begins with."""
+        return f"{self.container}--{self.encoding}--.{self.ending}".replace(" ", "_").replace(",", "")
+
+    def text(self) -> str:
+        """The cases, each between lines of prose as far as the encoding has its characters."""
+        able = [line for line in prose(1)[:400] if _fits(self.encoding, line)]
+        ends = "<br>\n" if self.container.startswith(PAGE) else "\n"
+        return "".join(f"{able[n % len(able)]}{ends}{case.text}{ends}" for n, case in enumerate(self.cases)) + able[0] + ends
+
+
+def _fits(encoding: str, text: str) -> bool:
+    try:
+        ENCODINGS.get(encoding, str.encode)(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()) -> Iterator[Planned]:
+    """The files: each container in each encoding that it can have; all of them unless some are named."""
+    wanted, coded = set(containers), set(encodings)
+    plain = [case for case in made if not case.markup]
+    for encoding, encode in ENCODINGS.items():
+        if coded and encoding not in coded:
+            continue
+        here = tuple(case for case in plain if _fits(encoding, case.text))
+        for container, (ending, pack) in OF_BYTES.items():
+            if not wanted or container in wanted:
+                yield Planned(container, encoding, ending, partial(_packed, encode, pack), here)
+        marked = tuple(case for case in made if _fits(encoding, case.text))
+        for container, pack in ((PAGE, bytes), (f"{PAGE} in zip", partial(zipped, name="list.html"))):
+            if not wanted or container in wanted:
+                ending = "html" if container == PAGE else "zip"
+                yield Planned(container, encoding, ending, partial(_packed, encode, pack), marked)
+    for container, (ending, write) in OF_TEXT.items():
+        if not wanted or container in wanted:
+            yield Planned(container, OWN, ending, write, tuple(plain))
+
+
+def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text: str) -> bytes:
+    return pack(encode(text))
+
+
+@dataclass(repr=False)
+class Outcome:
+    """What a scan found: planted and found by (container, encoding, case), and what it should not have found."""
+
+    planted: list[tuple[Planned, Case]] = field(default_factory=list)
+    found: set[tuple[str, str, str]] = field(default_factory=set)
+    """(file name, kind, reference)."""
+    wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(file name, kind) of lines that name nobody who was planted there."""
+
+    def missed(self) -> list[tuple[Planned, Case]]:
+        """What was planted and not found."""
+        return [(file, case) for file, case in self.planted if (file.name, case.kind, case.reference) not in self.found]
+
+
+def prepare(context: Context, made: Sequence[Case]) -> dict[str, str]:
+    """Enrol the cases and the decoys' customers; references by subject."""
+    list(setup.initialise(context))
+    header, rows = lists(made)
+    people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
+    enrol(context, TENANT, header, rows + [[p.reference, *(value(p) for value in VALUES.values())] for p in people])
+    references = [row[0] for row in rows] + [p.reference for p in people]
+    return {h.tobytes().hex(): r for h, r in zip(handles(context.keys, TENANT, references), references, strict=True)}
+
+
+def scan(context: Context, paths: Iterable[Path]) -> list[dict[str, str]]:
+    """The lines of `ullage scan`."""
+    return [json.loads(line) for line in ullage(context.data, "scan", *paths).stdout.splitlines()]
+
+
+def measure(context: Context, subjects: dict[str, str], files: Iterable[Planned], folder: Path) -> Outcome:
+    """Write the files, scan them, and compare."""
+    outcome, by_name = Outcome(), dict[str, Planned]()
+    for file in files:
+        (folder / file.name).write_bytes(file.write(file.text()))
+        by_name[file.name] = file
+        outcome.planted += [(file, case) for case in file.cases]
+    expected = {(file.name, case.kind, case.reference) for file, case in outcome.planted}
+    for line in scan(context, [folder]):
+        name = next(name for name in by_name if line["path"].startswith(str(folder / name)))
+        key = (name, line["kind"], subjects.get(line["subject"], ""))
+        if key in expected:
+            outcome.found.add(key)
+        else:
+            outcome.wrong[name, line["kind"]] += 1
+    return outcome
+
+
+def beside_presidio(context: Context, subjects: dict[str, str], made: Sequence[Case], folder: Path) -> None:
+    """Print, for the kinds that Presidio knows, in how many of their disguises each finds the value, a line a case in UTF-8.
+
+    Presidio is asked for less: whether it sees any value of that kind there. Ours must name the very customer. Nothing is printed
+    without `ULLAGE_BENCH_PRESIDIO`, a Python that has presidio-analyzer.
+    """
+    python = os.environ.get("ULLAGE_BENCH_PRESIDIO")
+    if not python:
+        print("Presidio is not measured: ULLAGE_BENCH_PRESIDIO=PYTHON names one that has it")
+        return
+    asked = [case for case in made if case.kind in PRESIDIO]
+    texts = json.dumps([case.text for case in asked])
+    program = Path(__file__).with_name("presidio.py")
+    done = subprocess.run([python, program], input=texts, capture_output=True, text=True, check=True)
+    theirs = {case.reference for case, kinds in zip(asked, json.loads(done.stdout), strict=True) if case.kind in kinds}
+    lines = folder / "cases.txt"
+    lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")
+    pages = folder / "cases.html"
+    pages.write_text("".join(f"<p>{case.text}</p>\n" for case in asked if case.markup), encoding="utf-8")
+    ours = {(line["kind"], subjects.get(line["subject"])) for line in scan(context, [lines, pages])}
+    for kind in PRESIDIO:
+        own = [case for case in asked if case.kind == kind]
+        found = sum((kind, case.reference) in ours for case in own)
+        print(
+            f"beside Presidio        {kind:<40} {found:>6} of {len(own):>6}, Presidio {sum(c.reference in theirs for c in own)}"
+        )
+
+
+def measure_decoys(context: Context, tokens: int, folder: Path) -> Counter[str]:
+    """False positives a class, in files of one class each; every class is named, with 0 as it should be."""
+    wrong = Counter(dict.fromkeys(DECOYS, 0))
+    by_path = {}
+    for number, name in enumerate(DECOYS):
+        path = folder / f"decoys{number}.txt"
+        path.write_text("".join(decoys(name, -(-tokens // len(DECOYS)), 1, FIRST_OF_DECOYS, DECOY_PEOPLE)), encoding="utf-8")
+        by_path[str(path)] = name
+    wrong.update(by_path[line["path"]] for line in scan(context, map(Path, by_path)))
+    return wrong
+
+
+def table(outcome: Outcome) -> Iterator[str]:
+    """Recall a container, encoding, kind and disguise; kinds in a disguise that are not found everywhere; false positives."""
+    planted, missed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for counted, pairs in ((planted, outcome.planted), (missed, outcome.missed())):
+        for file, case in pairs:
+            classes = (
+                ("container", file.container),
+                ("encoding", file.encoding),
+                ("kind", case.kind),
+                ("disguise", case.disguise),
+            )
+            counted.update((*classes, (f"of {case.kind}", case.disguise)))
+    total, lost = len(outcome.planted), len(outcome.missed())
+    yield f"recall {1 - lost / max(1, total):.4f} of {total:,} values, {outcome.wrong.total()} false positives"
+    for (dimension, name), count in sorted(planted.items()):
+        left = missed[dimension, name]
+        if left or not dimension.startswith("of "):
+            yield f"{dimension:<22} {name:<40} {count - left:>6} of {count:>6} {1 - left / count:.3f}"
+    for (name, kind), count in sorted(outcome.wrong.items()):
+        yield f"false positives        {name}: {kind} {count}"
+
+
+def recall(folder: Path) -> None:
+    """Print the tables: recall by class, then false positives by class of decoy."""
+    context = Context(folder / "recall")
+    made = cases()
+    subjects = prepare(context, made)
+    corpus = folder / "files"
+    corpus.mkdir()
+    for line in table(measure(context, subjects, plan(made), corpus)):
+        print(line)
+    beside_presidio(context, subjects, made, folder)
+    wrong = measure_decoys(context, TOKENS, folder)
+    print(f"{wrong.total()} false positives in {TOKENS:,} decoys")
+    for name, count in wrong.items():
+        print(f"decoys                 {name:<40} {count:>6}")
+    sys.stdout.flush()

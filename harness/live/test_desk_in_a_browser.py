@@ -1,0 +1,174 @@
+"""The desk in a real Chromium: hostile content does nothing, axe finds nothing, and a night is proved in two clicks."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.live.desk import HOSTILE, Desk, desk
+from ullage.security import keys
+from ullage.security.signing import TOPIC, verified
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+CHROMIUM = shutil.which("chromium")
+AXE = "axe-core@4.14.1"
+SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+PAGES = [
+    "/",
+    "/handover",
+    "/exposed",
+    "/coverage",
+    "/coverage?since=3d",
+    "/sites",
+    "/noise",
+    "/channels",
+    "/watchlists",
+    "/audit?verify=1",
+]
+PAGES += ["/assess", "/accounts", "/password", "/nowhere", "/coverage?since=gestern"]
+LOOKS = [("en", "light", 1440), ("zh", "dark", 1440), ("zh", "light", 768), ("en", "dark", 390)]
+pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Debian: chromium")]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory) -> str:
+    """The script of axe-core, which is for tests alone."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Debian: npm")
+    folder: Path = tmp_path_factory.mktemp("axe")
+    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", AXE], cwd=folder, check=True)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=[40, 0], ids=["busy", "empty"])
+def opened(request, tmp_path_factory) -> Iterator[Desk]:
+    with desk(tmp_path_factory.mktemp("desk") / "data", incidents=request.param, nights=bool(request.param)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        yield browser
+        browser.close()
+
+
+class Reader:
+    """Somebody who has logged in; `faults` is whatever the browser complained of."""
+
+    def __init__(self, chromium, desk: Desk, language: str = "en", scheme: str = "light", width: int = 1440, **more) -> None:
+        locale = "zh-CN" if language == "zh" else "en-GB"
+        size = {"width": width, "height": 900}
+        self.context = chromium.new_context(viewport=size, color_scheme=scheme, locale=locale, **more)
+        self.page, self.desk, self.faults, self.actions = self.context.new_page(), desk, list[str](), 0
+        self.page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.faults.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.goto(f"{desk.url}/login")
+        self.page.fill("input[name=name]", desk.name)
+        self.page.fill("input[name=password]", desk.password)
+        self.page.click("main button")
+        self.page.wait_for_load_state()
+
+    def open(self, path: str) -> int:
+        return self.page.goto(f"{self.desk.url}{path}").status
+
+    def click(self, selector: str) -> None:
+        self.actions += 1
+        self.page.click(selector)
+        self.page.wait_for_load_state()
+
+
+def is_answer(fault: str) -> bool:
+    """What Chromium notes of every answer of 400 and above."""
+    return fault.startswith("Failed to load resource: the server responded with a status of 4")
+
+
+@pytest.mark.parametrize(("language", "scheme", "width"), LOOKS, ids=str)
+def test_no_page_overflows_or_has_a_fault_that_axe_finds(chromium, opened, axe, language, scheme, width):
+    reader = Reader(chromium, opened, language, scheme, width, bypass_csp=True)
+    found = []
+    first = reader.page.locator("td.what a").first
+    own = [first.get_attribute("href")] if first.count() else []
+    for path in [*PAGES, *own]:
+        reader.open(path)
+        reader.page.evaluate(axe)
+        result = reader.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            (path, one["id"], one["nodes"][0]["html"][:160], one["nodes"][0]["failureSummary"][:160])
+            for one in result["violations"]
+        ]
+        wider = reader.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        found += [(path, "wider than the window by", str(wider), "")] if wider > 0 else []
+        found += [(path, "h1", "", "")] if reader.page.locator("h1").count() != 1 else []
+    assert found == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium, opened, language):
+    reader = Reader(chromium, opened, language)
+    linked = [one.get_attribute("href") for one in reader.page.locator("td.what a[href^='/incidents/']").all()[:12]]
+    for path in [*PAGES, "/coverage/sheet", *dict.fromkeys(linked)]:
+        reader.open(path)
+        assert (
+            reader.page.evaluate("document.querySelectorAll('script:not([src]), img[onerror], [onclick], iframe').length") == 0
+        ), path
+        for link in reader.page.locator("a[href]").all():
+            assert link.get_attribute("href").startswith(("/", "http://", "https://", "#")), path
+    for number, typed in enumerate(HOSTILE if linked else ()):
+        reader.open(linked[0])
+        reader.page.select_option("#decisions select", "note")
+        reader.page.fill("#decisions textarea", typed)
+        reader.page.click("#decisions button")
+        reader.page.wait_for_load_state()
+        shown = reader.page.inner_text("#history")
+        assert typed.replace("\u202e", "") in shown.replace("\u202e", "").replace("�", ""), (number, shown[:500])
+    for typed in HOSTILE:
+        reader.open("/noise")
+        reader.page.goto(
+            f"{reader.desk.url}/?" + reader.page.evaluate("text => new URLSearchParams({q: text}).toString()", typed)
+        )
+        reader.page.goto(
+            f"{reader.desk.url}/audit?" + reader.page.evaluate("text => new URLSearchParams({words: text}).toString()", typed)
+        )
+    assert [fault for fault in reader.faults if not is_answer(fault)] == []
+
+
+def test_a_night_is_proved_in_two_clicks(chromium, tmp_path):
+    with desk(tmp_path / "data", incidents=20) as made:
+        reader = Reader(chromium, made, "zh")
+        began = time.monotonic()
+        reader.click("nav.menu a[href='/coverage']")
+        assert "处监测盲区未说明原因" in reader.page.inner_text("main")
+        assert reader.page.locator("svg.heat g.blind").count() > 5
+        reader.click("a.button[href^='/coverage/sheet']:not([href*='save'])")
+        seconds = time.monotonic() - began
+        assert "SHA-256" in reader.page.inner_text("footer")
+        assert reader.actions == 2
+        saved = reader.context.request.get(reader.page.url).text()
+        assert verified(saved, keys.verifier(made.context.keys, TOPIC))
+        assert reader.faults == []
+        print(f"a night proved: {reader.actions} actions, {seconds:.1f} s")
+
+
+def test_keys_lead_through_rows_to_search_and_to_a_note(chromium, tmp_path):
+    with desk(tmp_path / "data", incidents=6) as made:
+        reader = Reader(chromium, made)
+        links = [one.get_attribute("href") for one in reader.page.locator("main tbody tr td.what > a:first-child").all()]
+        assert len(links) > 2
+        for keys_pressed, row in (("j", 0), ("j", 1), ("k", 0)):
+            reader.page.keyboard.press(keys_pressed)
+            assert reader.page.evaluate("document.activeElement.getAttribute('href')") == links[row]
+        reader.page.keyboard.press("/")
+        assert reader.page.evaluate("document.activeElement.name") == "q"
+        reader.page.keyboard.type("j?a")
+        assert reader.page.input_value("input[name=q]") == "j?a", "what is typed is no key"
+        reader.open(links[0])
+        reader.page.keyboard.press("c")
+        assert reader.page.evaluate("document.activeElement.name") == "note"
+        assert reader.faults == []

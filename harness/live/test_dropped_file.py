@@ -1,0 +1,140 @@
+"""A file dropped in a real Chromium: verdict, handles and incident in four actions, whatever the file is called."""
+
+import csv
+import io
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alerts.records import Incident
+from alerts.store import DocumentFilter
+from harness.live.desk import Desk, desk
+from tests.matcher.bank import command, customer, enrol, phone, resident_id
+from ullage.runtime import assessing
+from ullage.settings import Context
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+CHROMIUM = shutil.which("chromium")
+SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+NAME = "<img src=x onerror=alert(1)> 13800138000 名单.csv"
+MEGABYTES = 100
+CUSTOMERS = [customer(n) for n in range(2_000)]
+pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Debian: chromium")]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory) -> Iterator[Desk]:
+    """The desk without incidents, beside the processes of match and alert."""
+    data = tmp_path_factory.mktemp("desk") / "data"
+    with desk(data, incidents=0, nights=False) as made:
+        enrol(Context(data), "bank", CUSTOMERS, "none")
+        (data / "ullage.toml").write_text("[match]\nport = 0\n[alert]\nport = 0\n")
+        words = [sys.executable, "-m", "ullage"]
+        roles = [subprocess.Popen([*words, *command(data, role)], stderr=subprocess.DEVNULL) for role in ("match", "alert")]
+        try:
+            while not (data / assessing.NAME).exists():
+                assert [role.poll() for role in roles] == [None, None]
+                time.sleep(0.05)
+            yield made
+        finally:
+            for role in roles:
+                role.terminate()
+                role.wait()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    """Rows of strangers, with a customer in each fifty."""
+    chance, path = random.Random(5), tmp_path_factory.mktemp("file") / NAME.replace("/", "")
+    rows = ["姓名,手机号,身份证,借款金额"]
+    for number in range(50_000):
+        person = chance.choice(CUSTOMERS)
+        who = (person["name"], person["phone"], person["resident_id"])
+        stranger = ("赵某", phone(chance.randrange(10**6, 10**8)), resident_id(chance.randrange(10**5, 10**6)))
+        rows.append(",".join((*(stranger if number % 50 else who), f"{chance.randrange(1, 90)}000")))
+    block = "\n".join(rows).encode() + b"\n"
+    with path.open("wb") as written:
+        while written.tell() < MEGABYTES * 10**6:
+            written.write(block)
+    return path
+
+
+class Hand:
+    """Counts what a person does."""
+
+    def __init__(self, page) -> None:
+        self.page, self.actions, self.since = page, 0, time.monotonic()
+
+    def does(self, act, *words):
+        self.actions += 1
+        return act(*words)
+
+
+@pytest.fixture
+def page(opened: Desk):
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        page = browser.new_page(locale="en-GB")
+        page.set_default_timeout(240_000)
+        page.goto(f"{opened.url}/login")
+        page.fill("input[name=name]", opened.name)
+        page.fill("input[name=password]", opened.password)
+        page.click("main button")
+        page.wait_for_load_state()
+        page.said = []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("dialog", lambda dialog: page.said.append(dialog.message) or dialog.dismiss())
+        yield page
+        browser.close()
+
+
+def test_a_file_is_judged_and_opened_in_four_actions(page, opened: Desk, file: Path, record_property) -> None:
+    page.goto(f"{opened.url}/assess")
+    hand = Hand(page)
+    hand.does(page.set_input_files, "input[name=file]", file)
+    hand.does(page.select_option, "select[name=how]", "colleague")
+    hand.does(page.click, "button.second")
+    page.wait_for_selector("h1:has-text('This file contains customers')")
+    [incident] = opened.store.scroll(Incident, DocumentFilter())
+    assert incident.id in page.inner_text("#incidents")
+    with page.expect_download() as download:
+        hand.does(page.click, "a[download]")
+    seconds = time.monotonic() - hand.since
+    handles = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8"))))
+    assert len({row["handle"] for row in handles}) == len(handles) > 500
+    assert hand.actions <= 4
+    assert page.inner_text("main").count(NAME.replace("/", "")) == 1
+    assert page.said == []
+    record_property("seconds", round(seconds, 1))
+    sys.stderr.write(f"{MEGABYTES} MB: {hand.actions} actions, {seconds:.1f} s\n")
+
+
+def test_a_verdict_can_be_read_before_it_is_opened(page, opened: Desk, tmp_path: Path) -> None:
+    small = tmp_path / "small.csv"
+    small.write_text("\n".join(f"{one['name']},{one['phone']},{one['resident_id']}" for one in CUSTOMERS[:70]), "utf-8")
+    page.goto(f"{opened.url}/assess")
+    page.set_input_files("input[name=file]", small)
+    page.select_option("select[name=how]", "customer")
+    page.click("button:text-is('Assess')")
+    page.wait_for_selector("h1:has-text('This file contains customers')")
+    page.click("button:text-is('Open as incident')")
+    page.wait_for_selector("#incidents a[href^='/incidents/']")
+    assert page.said == []
+
+
+def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(page, opened: Desk, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1")
+    page.goto(f"{opened.url}/assess")
+    page.fill("input[name=giver]", "Wang")
+    page.select_option("select[name=how]", "bought")
+    page.set_input_files("input[name=file]", tmp_path / "a.txt")
+    page.click("button:text-is('Assess')")
+    page.wait_for_selector("#how-fault")
+    assert page.input_value("input[name=giver]") == "Wang"

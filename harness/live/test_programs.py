@@ -1,0 +1,101 @@
+"""Real programs on loopback, from crawl to match: every post once, all pages, replies to old threads, every customer in them."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.local.programs import ensure_environment
+from harness.reach.live import CHATS, DEEP, DEMO, FIRST, LATER, PROGRAMS, UNCHANGED, Program, Seen, crawled, told
+from harness.servers import boards, pastes
+from tests.crawlers.conftest import Station
+from tests.crawlers.support import Answers, serving
+from ullage.errors import UnavailableError
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+GREETING = "Welcome to your brand new NodeBB"
+"""What NodeBB says to whoever sets it up."""
+LINES = {
+    "bepasty": 4,
+    "dpaste": 5,
+    "Fossil": 4,
+    "machina": 4,
+    "NodeBB": 4,
+    "pinnwand": 5,
+    "Spirit": 4,
+    "phpBB, by script": 5,
+    "Synapse": 7,
+    "Prosody": 7,
+}
+
+
+@pytest.fixture
+def station(data: Path) -> Station:
+    return Station(data)
+
+
+def had(act: Callable[[], Seen]) -> Seen:
+    """What a program gives; skipped, saying what to install, where it cannot be had. In CI that is a failure."""
+    try:
+        return act()
+    except UnavailableError as error:
+        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+
+
+def all_is_reached(seen: Seen) -> None:
+    texts = Counter(text for text in seen.texts if not text.startswith(GREETING))
+    assert texts == Counter(seen.planned.texts)
+    assert seen.exposed == {person.reference for person in seen.planned.customers}
+    assert (seen.reach.captured, seen.reach.lines) == (seen.reach.planted, LINES[seen.reach.program])
+    assert seen.reach.version
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.preset)
+def test_every_post_and_customer_is_reached_and_a_revisit_brings_what_is_new_alone(
+    program: Program, station: Station, tmp_path: Path
+) -> None:
+    seen = had(lambda: crawled(program, station, tmp_path / "program"))
+    all_is_reached(seen)
+    visits = [visit[program.preset] for visit in seen.visits]
+    assert {visit["status"] for visit in visits} == {"ok"}
+    greeted = len(seen.texts) - len(seen.planned.texts)
+    assert visits[FIRST]["captures"] == sum(len(texts) for _, texts in seen.planned.first) + greeted
+    assert visits[UNCHANGED]["captures"] == 0
+    assert visits[UNCHANGED]["pages"] <= 4  # the heads of the lists
+    assert visits[LATER]["captures"] == sum(len(texts) for _, texts in seen.planned.later)
+    each = 2 if program.preset == "pinnwand" else 1  # its paste's page, which names the files, and the file
+    assert visits[LATER]["pages"] <= 3 + each * visits[LATER]["captures"]
+    assert visits[DEEP]["captures"] == sum(len(texts) for _, texts in seen.planned.back_dated)
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_every_message_and_customer_of_a_chat_is_reached(chat: str, station: Station, tmp_path: Path) -> None:
+    all_is_reached(had(lambda: told(chat, station, tmp_path / "program")))
+
+
+def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_links_to_none(
+    tmp_path: Path, station: Station
+) -> None:
+    try:
+        binaries = ensure_environment(DEMO / "boards-venv", boards.REQUIREMENTS)
+    except UnavailableError as error:
+        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+    with pastes.pinnwand(binaries, tmp_path / "program") as (url, paste), serving() as answers:
+        one = paste({"a.txt": "王小明----13800138000\n"})
+        two = paste({"b.txt": "first\n", "c.txt": "x" * 200_000})
+        paste({"d.txt": "nobody links here\n"})
+        link(answers, one, two)
+        station.site("pastes", f"{answers.url}/links", "pinnwand", f'hosts = ["{url.removeprefix("http://")}"]\nconcurrency = 4')
+        station.run("crawl", "--once")
+        found = {capture.body.decode() for capture in station.captures()}
+        assert found == {"王小明----13800138000\n", "first\n", "x" * 200_000}
+        link(answers, one, two, paste({"e.txt": "new\n"}))
+        station.run("crawl", "--once")
+        assert [capture.body for capture in station.captures()] == [b"new\n"]
+
+
+def link(answers: Answers, *urls: str) -> None:
+    """What somebody's page says of pastes."""
+    answers.says("/links", "".join(f'<li><a href="{url}">看这里</a></li>' for url in urls))

@@ -1,0 +1,143 @@
+"""Logging in by a real identity provider (npm's oidc-provider), through the real login page in a real Chromium."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.server import free_ports
+from harness.live.desk import Desk, desk
+from ullage import audit
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+CHROMIUM, NODE, NPM = shutil.which("chromium"), shutil.which("node"), shutil.which("npm")
+PROVIDER = "oidc-provider@9.13.3"
+SECRET = "a secret between desk and provider: 48 characters"
+SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+pytestmark = [pytest.mark.live, pytest.mark.skipif(None in (CHROMIUM, NODE, NPM), reason="Debian: chromium, nodejs, npm")]
+CONFIGURED = """
+[search.oidc]
+issuer = "http://127.0.0.1:{port}"
+client_id = "desk"
+label = "the bank's login"
+
+[search.oidc.grants.fraud]
+value = "fraud-desk"
+roles = ["fraud"]
+tenants = ["bank"]
+
+[tenants.bank]
+"""
+
+
+@pytest.fixture(scope="module")
+def provider_folder() -> Path:
+    """The provider with its packages, kept for the next run."""
+    folder = Path(__file__).parents[2] / ".demo" / PROVIDER
+    if not (folder / "node_modules" / "oidc-provider").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        quiet = "--silent --no-audit --no-fund --ignore-scripts --no-save".split()
+        subprocess.run([NPM, "install", *quiet, PROVIDER], cwd=folder, check=True)
+    shutil.copy(Path(__file__).with_name("provider.mjs"), folder / "provider.mjs")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def opened(provider_folder, tmp_path_factory) -> Iterator[tuple[Desk, list]]:
+    """The desk, and the provider's process in a list, so that a test can end it."""
+    data = tmp_path_factory.mktemp("sign-on") / "data"
+    (port,) = free_ports(1)
+
+    def configure() -> None:
+        (data / "ullage.toml").write_text(CONFIGURED.format(port=port), encoding="utf-8")
+        secret = data / "keys" / "oidc.secret"
+        secret.write_text(SECRET, encoding="utf-8")
+        secret.chmod(0o600)
+
+    with desk(data, incidents=3, nights=False, configure=configure) as made:
+        words = [NODE, "provider.mjs", str(port), made.url, SECRET]
+        process = subprocess.Popen(words, cwd=provider_folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        while "ready" not in (line := process.stdout.readline()):
+            assert line, "the provider ended"
+        yield made, [process]
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def page(opened):
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        context = browser.new_context(locale="en")
+        made = context.new_page()
+        made.wrong = []
+        made.on("console", lambda said: made.wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        yield made
+        assert made.wrong == []
+        browser.close()
+
+
+def log_in_by_provider(page, made: Desk, place: str, login: str) -> None:
+    made.clock.seconds = time.time()  # the provider's tokens are of now
+    page.goto(f"{made.url}{place}")
+    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_placeholder("Enter any login").fill(login)
+    page.get_by_placeholder("and password").fill("any")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def said(made: Desk, action: str) -> list[str]:
+    return [one.object for _, one in audit.entries(made.context.data / "audit") if one.action == action]
+
+
+def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened, page):
+    made, _ = opened
+    log_in_by_provider(page, made, "/exposed", "fraud.wang")
+    page.wait_for_url(f"{made.url}/exposed")
+    assert page.get_by_role("heading", level=1).inner_text()
+    assert page.locator(".who").inner_text() == "fraud.wang@bank"  # whose groups are of one tenant
+    assert said(made, "account.add") == ["account fraud.wang@bank: fraud of bank; by its groups"]
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("link", name="Log out there as well").click()
+    page.get_by_role("button", name="Yes, sign me out").click()
+    page.wait_for_url(f"{made.url}/login*")
+    page.goto(made.url)
+    page.get_by_role("link", name="Log in with the bank's login").click()
+    assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
+
+
+def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened, page):
+    made, _ = opened
+    log_in_by_provider(page, made, "/", "somebody")
+    page.wait_for_url(f"{made.url}/login/back*")
+    assert "your subject: somebody" in page.get_by_role("alert").inner_text()
+    assert "identity provider: somebody without an account: no group that grants anything here" in said(made, "account.refused")
+
+
+def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened, page):
+    made, _ = opened
+    page.goto(made.url)
+    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_role("link", name="[ Cancel ]").click()
+    page.wait_for_url(f"{made.url}/login/back*")
+    assert "did not log you in" in page.get_by_role("alert").inner_text()
+
+
+def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(opened, page):
+    made, (process,) = opened
+    page.goto(made.url)
+    process.kill()
+    process.wait()
+    made.clock.advance(3601)  # what was discovered is not believed for ever
+    page.get_by_role("link", name="Log in with the bank's login").click()
+    assert "cannot be reached" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Name").fill(made.name)
+    page.get_by_label("Password").fill(made.password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{made.url}/")

@@ -1,0 +1,100 @@
+"""A site in the shape of a program: which pages it has, and what each says at the moment at which it is asked for."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Protocol, TypeVar
+
+from harness.reach.content import Content
+from tests.crawlers.support import Answers
+
+Made = Callable[[], Any]
+"""A page: a text, what becomes JSON, or an address to which it redirects, as `Elsewhere`."""
+T = TypeVar("T")
+SHORT = timedelta(minutes=1)
+TOKEN = "Bearer made-up"
+WITH_TOKEN = 'cookies = "forge"'
+
+
+class Elsewhere(str):
+    """Where a page redirects to."""
+
+    __slots__ = ()
+
+
+class Shape(Protocol):
+    """One site program; `start` is the path that a user writes, `precision` how exactly its pages say when a post was written."""
+
+    name: str
+    preset: str
+    version: str
+    charset: str
+    precision: timedelta
+    paged: bool
+    """Whether a post has a thread."""
+    more: tuple[str, ...]
+    """Lines that a site's file needs beside the usual four; of one with `cookies` the site answers to `TOKEN` alone."""
+
+    @property
+    def start(self) -> str:
+        """Where a visit begins."""
+
+    def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
+        """Every path, and what it says; `url` is the site's own address."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every shape says of itself; see `Shape`."""
+
+    name: str
+    preset: str
+    version: str
+    start: str = "/"
+    _: KW_ONLY
+    charset: str = "utf-8"
+    precision: timedelta = SHORT
+    paged: bool = True
+    more: tuple[str, ...] = ()
+
+
+def serve(shape: Shape, content: Content, answers: Answers) -> None:
+    """Put every page up; those that were there stay, as they then are."""
+    for path, made in shape.pages(content, answers.url):
+        for written in {path, urllib.parse.quote(path, safe="/?&=%;,:.+~-_")}:
+            answers.pages[written] = _answer(made, shape.charset, TOKEN if WITH_TOKEN in shape.more else "")
+
+
+def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("Authorization", "") != token:
+            handler.send_error(401)
+            return
+        said = made()
+        is_html = isinstance(said, str) and said.lstrip().startswith("<")
+        kind = "text/html" if is_html else "text/plain" if isinstance(said, str) else "application/json"
+        body = (said if isinstance(said, str) else json.dumps(said)).encode(charset if isinstance(said, str) else "utf-8")
+        handler.send_response(302 if isinstance(said, Elsewhere) else 200)
+        if isinstance(said, Elsewhere):
+            handler.send_header("Location", said)
+        handler.send_header("Content-Type", f"{kind}; charset={charset if isinstance(said, str) else 'utf-8'}")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def page_of(found: Sequence[T], number: int, size: int) -> Sequence[T]:
+    """One page of them, counted from 1."""
+    return found[size * (number - 1) : size * number]
+
+
+def count_of(found: Sequence[object], size: int) -> int:
+    """How many pages they take; one at least."""
+    return max(1, -(-len(found) // size))

@@ -1,0 +1,305 @@
+"""What must hold when a night is over, faults have ended and everything is drained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import apsw
+
+from alerts.coverage.hours import coverage
+from alerts.deadlines.outstanding import Duties
+from alerts.deadlines.schedule import FRESH, known, records
+from alerts.grouping.sightings import without_replaced
+from alerts.notify.plan import routes_for
+from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
+from alerts.store import DocumentFilter, IncidentStore, configured_store
+from crawlers.frontier.database import FILE as FRONTIER
+from harness.simulate.channels import ScriptedChannel
+from harness.simulate.edges import LOOKS_SECONDS
+from harness.simulate.faults import Faults
+from harness.simulate.offsets import Offsets
+from harness.simulate.script import CHATS, FAULTY_SECONDS, TENANTS, Leak, Script
+from harness.simulate.sites import REVISIT_SECONDS, Site
+from matcher.watchlist.tagging import handles
+from tests.matcher.bank import customer
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.audit.verify import walk_all
+from ullage.bus import CAPTURES, FINDINGS
+from ullage.errors import UllageError
+from ullage.records.heartbeat import WHY
+from ullage.runtime.dead_letters import REASONS, waiting_or_parked
+from ullage.settings import Context
+
+HOUR = 3600.0
+VISITS = 2
+"""So often each site is read after the faults before a night is over."""
+LONGEST_PAGE_SECONDS = 3 * REVISIT_SECONDS
+"""No page is due for longer when all is well: each visit reads what there is."""
+OF_INCIDENTS = (Sighting, Exposure, Original, Holding, Notification)
+PROMISE_SECONDS = 600.0
+"""So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel may have asked, a wait of one
+minute between two tries, 20 seconds in which news are gathered, and a turn of each loop."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """A night that is over."""
+
+    context: Context
+    script: Script
+    sites: dict[str, Site]
+    channels: dict[str, ScriptedChannel]
+    faults: Faults
+    taken: set[str]
+    """Chat messages that were acknowledged."""
+    kept: set[str]
+    """Sites of which a visit that had ended left pages in hand."""
+    offsets: Offsets
+
+
+def broken(night: Night) -> list[str]:
+    """A line for everything that does not hold; none of a good night."""
+    try:
+        return _broken(night)
+    except UllageError as error:
+        return [f"what is left cannot be read: {error}"]
+
+
+def _broken(night: Night) -> list[str]:
+    with contextlib.closing(configured_store(night.context)) as store:
+        heads = [one for one in store.scroll(Incident, DocumentFilter()) if not one.part_of]
+        return [
+            *_incidents(night, store, heads),
+            *_posts(night, store),
+            *_tenants(night, store, heads),
+            *_facts(store, heads),
+            *_told(night, store, heads),
+            *_clocks(night, store, heads),
+            *_duty_records(night, store),
+            *_read(night),
+            *_coverage(night, store),
+            *_pages(night),
+            *night.offsets.broken,
+            *night.faults.broken.values(),
+            *night.faults.notices.broken.values(),
+            *_drained(night),
+            *_audit(night),
+            *_retention(night),
+        ]
+
+
+def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Every leak is one incident of each tenant, with its customers and no others; no incident is of anything else."""
+    who = {head.id: {one.subject for one in store.scroll(Exposure, DocumentFilter({"incident": head.family}))} for head in heads}
+    known = set[str]()
+    for leak in night.script.leaks:
+        for tenant in leak.tenants:
+            people = _handles(night.context, tenant, leak.customers(tenant))
+            sure = _handles(night.context, tenant, leak.customers(tenant, always=True, taken=_taken(night, leak)))
+            known |= people
+            found = [id_ for id_, exposed in who.items() if exposed & people]
+            name = f"the leak of {tenant} in {leak.posts[0][1].id}"
+            if not found and sure:
+                yield f"{name} is lost"
+            if len(found) > 1:
+                yield f"{name} is {len(found)} incidents"
+            for id_ in found:
+                if not sure <= who[id_] <= people:
+                    yield f"{name} is incident {id_} with {len(who[id_] - people)} too many and {len(sure - who[id_])} missing"
+    for head in heads:
+        if not who[head.id] & known:
+            yield f"incident {head.id} is of no leak"
+        if head.customers != len(who[head.id]):
+            yield f"incident {head.id} counts {head.customers} customers of {len(who[head.id])}"
+
+
+def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
+    """Every post that can still be read, or was acknowledged, is a sighting of each tenant of whom it shows somebody."""
+    seen, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
+    for one in store.scroll(Sighting, DocumentFilter()):
+        seen[one.tenant, one.site].add(one.post_id)
+    for place, post in (both for leak in night.script.leaks for both in leak.posts):
+        if post.stays or post.id in night.taken:
+            sure.update((tenant, place) for tenant, people in TENANTS.items() if not set(post.people).isdisjoint(people))
+    for (tenant, place), count in sorted(sure.items()):
+        if len(found := seen[tenant, place]) < count:
+            yield f"{tenant} has sightings of {len(found)} posts of {place}, of at least {count}"
+
+
+def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """What is known of an incident or a post is of its tenant, and no message tells of several."""
+    whose = {one.id: one.tenant for one in store.scroll(Incident, DocumentFilter())}
+    for kind in OF_INCIDENTS:
+        for one in store.scroll(kind, DocumentFilter()):
+            if one.incident in whose and one.tenant != whose[one.incident]:
+                yield f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of {whose[one.incident]}"
+    seen = {one.id: one.tenant for one in store.scroll(Sighting, DocumentFilter())}
+    for post in store.scroll(Presence, DocumentFilter()):
+        if any(seen.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
+            yield f"what is known of a post of {post.tenant} has sightings of others"
+    for name, channel in night.channels.items():
+        told: dict[str, set[str]] = defaultdict(set)
+        for arrived in channel.arrived:
+            told[arrived.message].add(whose.get(arrived.incident, ""))
+        yield from (f"message {id_} on {name} tells of {len(some)} tenants" for id_, some in told.items() if len(some) > 1)
+
+
+def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Each sighting stands in the exposures of all customers that it showed, and each incident counts its sightings."""
+    sightings = without_replaced(list(store.scroll(Sighting, DocumentFilter())))
+    shown = Counter(sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings)
+    for one in sightings:
+        if shown[one.id] != one.customers:
+            yield f"a sighting of {one.incident} showed {one.customers} customers and is in {shown[one.id]} exposures"
+    for head in heads:
+        if head.sightings != (count := sum(one.incident in head.family for one in sightings)):
+            yield f"incident {head.id} counts {head.sightings} sightings of {count}"
+
+
+def _taken(night: Night, leak: Leak) -> set[str]:
+    """Messages of a leak that were acknowledged to who handed them in."""
+    return {post.id for place, post in leak.posts if place in CHATS} & night.taken
+
+
+def _handles(context: Context, tenant: str, numbers: set[int]) -> set[str]:
+    references = [customer(number)["customer_ref"] for number in sorted(numbers)]
+    return {bytes(tag).hex() for tag in handles(context.keys, tenant, references)}
+
+
+def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Every incident was told on each channel of its routes, once; nothing that is due waits."""
+    notify = night.context.settings.notify
+    messages: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name, channel in night.channels.items():
+        for one in channel.arrived:
+            if one.why == "new":
+                messages[name, one.incident].add(one.message)
+    failed = list(store.scroll(Notification, DocumentFilter({"outcome": ("failed",)})))
+    # By a clock that somebody took for right these were tried for days.
+    outdated = {one.id for one in failed if one.attempts and night.faults.struck["calendar"]}
+    given_up = {(one.channel, one.incident) for one in failed if one.id in outdated}
+    for head in heads:
+        for name in sorted({name for route in routes_for(notify, head) for name in route.channels}):
+            count = len(messages[name, head.id])
+            told = any(one.incident in head.family for one in night.channels[name].arrived)
+            if not told and given_up.isdisjoint((name, id_) for id_ in head.family):
+                yield f"incident {head.id} ({head.severity}) was never told on {name}"
+            if count > 1:
+                yield f"incident {head.id} was told as new {count} times on {name}"
+    yield from _in_time(night, store)
+    for one in failed:
+        if one.id not in outdated:
+            yield f"{one.what} of {one.incident} on {one.channel} was given up"
+
+
+def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
+    """What was due is told within its time, of the night's own time; what the faults held up, within that after them."""
+    began, now = night.faults.clock.began, night.faults.timeline.now
+    first: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for name, channel in night.channels.items():
+        for one in channel.arrived:
+            first[name, one.incident, one.message].append(one.at)
+    for one in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
+        since = max(one.due.timestamp() - began, FAULTY_SECONDS)
+        if one.outcome == "pending" and now - since > PROMISE_SECONDS:
+            yield f"{one.what} of {one.incident} on {one.channel} waits since {now - since:.0f} s"
+        times = first[one.channel, one.incident, one.message]  # before it is due where the clock was wrong when that was said
+        late = one.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
+        if late:
+            yield f"{one.what} of {one.incident} on {one.channel} was told late"
+
+
+def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Every statutory clock that runs has begun, which takes that somebody was told."""
+    duties = Duties(store, night.context.tenant, night.context.clock)
+    owed = duties.owed(heads)
+    for head in heads:
+        if head.clock != "run":
+            continue
+        first = [duty for duty in owed[head.id].duties if duty.stage.id == "first"]
+        if not first:
+            yield f"incident {head.id} has a clock and owes nobody anything"
+        for duty in first:
+            if duty.state == "waiting" or duty.due is None:
+                yield f"the clock of {duty.regime.id} for incident {head.id} has not begun"
+
+
+def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
+    """What is counted of duties is what is owed, and the mark says that it is so."""
+    duties = Duties(store, night.context.tenant, night.context.clock)
+    owed = {one.id: one for one in records(duties, list(store.scroll(Incident, DocumentFilter())))}
+    found = {one.id: one for one in store.scroll(DutyRecord, DocumentFilter())}
+    for id_ in sorted(owed.keys() | found.keys()):
+        if owed.get(id_) != found.get(id_):
+            yield f"the duty record {id_} is not what is owed"
+    until, now = known(store), night.context.clock.now()
+    if until is None or now - until > FRESH + timedelta(seconds=LOOKS_SECONDS):
+        yield f"duties are known until {until}, and it is {now}"
+
+
+def _read(night: Night) -> Iterator[str]:
+    """When all is well again every site is visited again and again, and every post that is up was fetched."""
+    for name, site in sorted(night.sites.items()):
+        if sum(at > FAULTY_SECONDS for at in site.listed) < VISITS:
+            yield f"{name} is left alone since {max(site.listed, default=0.0) / HOUR:.1f} h, and was due"
+        if unread := [post.id for post in site.posts if post.stays and post.id not in site.read]:
+            yield f"{', '.join(unread)} of {name} {'was' if len(unread) == 1 else 'were'} never read"
+    yield from (f"{name} had pages in hand after its visit had ended" for name in sorted(night.kept))
+
+
+def _pages(night: Night) -> Iterator[str]:
+    """Every page waits for its time, is done, or was given up after so many attempts: nobody keeps one that is due."""
+    late = night.context.clock.wall() - LONGEST_PAGE_SECONDS
+    with contextlib.closing(apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)) as database:
+        kept = database.execute(
+            "select site, count(*) from pages "
+            "where state not in ('done', 'parked') and (state <> 'due' or due_at < ?) group by site",
+            (late,),
+        )
+        yield from (f"{count} pages of {site} are due and nobody reads them" for site, count in kept)
+
+
+def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
+    """An hour in which a site was not read stands in the ledger as blind with a reason; those of a wrong clock are not judged."""
+    timeline, began = night.faults.timeline, night.faults.clock.began
+    now = night.context.clock.now()
+    seen = coverage(store, datetime.fromtimestamp(began, UTC), now, now, night.context.settings.coverage.gap_minutes)
+    rows = {row.site: row for row in seen.rows}
+    for name, site in sorted(night.sites.items()):
+        cells = {cell.at.timestamp() - began: cell for cell in rows[name].cells} if name in rows else {}
+        for since in range(0, int(timeline.now - HOUR), int(HOUR)):
+            until = since + HOUR
+            if any(since - HOUR < after + HOUR and before - HOUR < until for before, after in night.faults.skewed):
+                continue
+            if any(since - 2 * REVISIT_SECONDS <= at < until for at in site.listed):
+                continue
+            cell = cells.get(float(since))
+            if cell is None or cell.state not in {"blind", "partly"} or not set(cell.why) <= set(WHY):
+                yield f"{name} was not read in hour {since // 3600}, and the ledger says {cell.state if cell else 'nothing'}"
+
+
+def _drained(night: Night) -> Iterator[str]:
+    """Nothing waits on the bus, and a dead letter has a reason."""
+    with contextlib.closing(night.context.bus()) as bus:
+        for topic, group in ((CAPTURES, "match"), (FINDINGS, "alert")):
+            if waiting := bus.lag(topic, group).records:
+                yield f"{waiting} records of {topic} wait for {group}"
+        for letter in waiting_or_parked(bus):
+            yield f"a dead letter of {letter.stage}: {letter.reason}{'' if letter.reason in REASONS else ', which is none'}"
+
+
+def _retention(night: Night) -> Iterator[str]:
+    """Once a person has said that the clock is right, what is old enough is deleted again."""
+    if (reading := night.context.running_time.look()).is_suspended:
+        yield f"retention is suspended: {reading}"
+
+
+def _audit(night: Night) -> Iterator[str]:
+    """The audit chains are whole."""
+    for chain in walk_all(night.context.data / AUDIT, night.context.keys):
+        for fault in chain.faults:
+            yield f"audit {chain.name}: {fault.what}"

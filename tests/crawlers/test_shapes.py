@@ -1,0 +1,68 @@
+"""Sites in the shape of programs that cannot be run here, from crawl to match: every post once, every customer, nobody else."""
+
+import pytest
+
+from crawlers.sites.presets import Presets
+from harness.reach.planted import CUSTOMERS, plan
+from harness.reach.shape import Shape
+from harness.reach.shapes import SHAPES, Crawled, crawled, name_of, said
+from tests.crawlers.conftest import Station
+from ullage import setup
+from ullage.settings import Context
+
+NOTHING = {"author", "published_at"}
+UNTOLD = {"raw_paste": NOTHING, "github_gists": NOTHING, "github_code": {"published_at"}, "pastebin_archive": {"author"}}
+"""What the pages of these do not tell of a paste."""
+LEAST = 4
+"""Lines of a site's file: what it runs, where it is, on what ground it is read, who answers for it."""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Crawled:
+    data = tmp_path_factory.mktemp("reach") / "data"
+    list(setup.initialise(Context(data)))
+    return crawled(Station(data))
+
+
+@pytest.fixture(params=SHAPES, ids=name_of)
+def shape(request: pytest.FixtureRequest) -> Shape:
+    return request.param
+
+
+def test_every_post_comes_once(seen: Crawled, shape: Shape) -> None:
+    captures, planted = seen.captures(shape), seen.planted(shape)
+    assert sorted(map(said, captures)) == sorted(planted)
+    assert len({capture.post_id for capture in captures}) == len(planted) == plan().posts
+    assert {visits[name_of(shape)]["status"] for visits in (seen.first, seen.unchanged, seen.later, seen.deep)} == {"ok"}
+
+
+def test_every_customer_is_exposed_and_nobody_else(seen: Crawled, shape: Shape) -> None:
+    assert seen.exposed[name_of(shape)] == {person.reference for person in plan().customers}
+    row = seen.reach(shape)
+    assert (row.lines, row.captured, row.exposed) == (LEAST + len(shape.more), row.planted, CUSTOMERS)
+
+
+def test_what_its_pages_tell_of_a_post_is_read(seen: Crawled, shape: Shape) -> None:
+    planted, untold = seen.planted(shape), UNTOLD.get(shape.preset, set())
+    for capture in seen.captures(shape):
+        post = planted[said(capture)]
+        assert capture.title
+        assert bool(capture.thread) == shape.paged
+        assert capture.author == ("" if "author" in untold else post.author)
+        if "published_at" not in untold:
+            assert abs(capture.published_at - post.at) <= shape.precision, (capture.published_at, post.at)
+
+
+def test_a_revisit_reads_what_is_new_and_little_more(seen: Crawled, shape: Shape) -> None:
+    name = name_of(shape)
+    assert (seen.unchanged[name]["pages"], seen.unchanged[name]["captures"]) == (1, 0)
+    assert seen.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2  # of a pinned thread it may not tell
+    assert seen.later[name]["pages"] <= 12
+    assert seen.deep[name]["captures"] >= len(plan().back_dated)
+
+
+def test_every_preset_that_reads_something_is_held_to_a_whole_site() -> None:
+    live = {"spirit", "machina", "fossil", "nodebb", "bepasty", "pinnwand", "dpaste"}
+    presets = Presets()
+    readable = {name for name in presets.names() if not presets.get(name).unreadable}
+    assert readable == live | {shape.preset for shape in SHAPES}

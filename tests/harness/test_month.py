@@ -1,0 +1,84 @@
+"""The month's labels and counts: what would make a target hold that does not, or a page say what was not planted."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from alerts.records.words import Origin
+from harness.bench.month_leaks import LEAKS, RIVALS, leak_posts
+from harness.bench.month_report import HEADINGS, PAGED_WITHIN, Month
+from harness.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, Judged, Verdict, confusion, read
+from ullage.verdict import own_rules
+
+PAGE = Path(__file__).parents[2] / "harness" / "bench" / "detection-month.md"
+HIGH = "7 ours high X7"
+
+
+def judged(label: str, origin: str, severity: str, scam: str = "X7", paged: float | None = None, kind: str = "ours") -> Judged:
+    return Judged("a list", kind, read(label), Verdict(origin, severity, scam), paged)
+
+
+def holding(*some: Judged) -> dict[str, bool]:
+    return {target.name: target.holds for target in Month(some, days=30, posts=1, customers=1).targets()}
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.name)
+def test_labels_are_words_of_the_closed_lists(leak):
+    scenarios = {scenario.id for scenario in own_rules().scenario} | {ANY}
+    for answer in leak.truth:
+        assert answer.origin in get_args(Origin)
+        assert answer.origin in ORIGINS
+        assert answer.severity in SEVERITIES[1:]
+        assert answer.scam in scenarios
+
+
+def test_no_label_calls_a_rivals_list_ours():
+    assert not [leak.name for leak in RIVALS if any(answer.origin == "ours" for answer in leak.truth)]
+
+
+def test_planted_lists_have_names_of_their_own_and_rows_of_the_size_they_say():
+    assert len({leak.name for leak in LEAKS}) == len(LEAKS)
+    posts = Counter(post.leak for post in leak_posts(random.Random(1)))
+    assert all(posts[leak.name] == leak.again + 1 for leak in LEAKS)
+    for leak in RIVALS:
+        assert 0.08 <= len(leak.people) / leak.size <= 0.25
+
+
+def test_what_nobody_is_shown_is_missed():
+    assert not holding(judged(HIGH, "ours", "noise"))["leaks missed"]
+    assert not holding(judged(HIGH, NO_INCIDENT, NO_INCIDENT, NO_SCAM))["leaks missed"]
+    assert holding(judged("1 elsewhere noise *", NO_INCIDENT, NO_INCIDENT, NO_SCAM))["leaks missed"]
+
+
+@pytest.mark.parametrize(("paged", "holds"), [(None, False), (PAGED_WITHIN + 1, False), (PAGED_WITHIN, True)])
+def test_high_is_paged_in_its_time(paged, holds):
+    assert holding(judged(HIGH, "ours", "high", paged=paged))["high and not paged in time"] is holds
+
+
+def test_a_rivals_list_that_is_called_ours_is_a_miss():
+    rival = judged("13 unknown medium X9", "ours", "medium", "X9", kind="rival")
+    assert not holding(rival)["rivals' lists called ours"]
+    assert not holding(rival)["origin right"]
+
+
+def test_a_severity_holds_with_its_own_origin_alone():
+    label = "14 unknown low X9 | 9 ours high X9"
+    assert judged(label, "ours", "high").severity_holds
+    assert not judged(label, "unknown", "high").severity_holds
+
+
+def test_confusion_counts_every_pair_once():
+    table = list(confusion([("ours", "ours"), ("ours", "unknown"), ("unknown", "unknown")], ORIGINS))
+    assert table == [("should be ↓, is →", "ours", "unknown"), ("ours", "1", "1"), ("unknown", "·", "1")]
+
+
+def test_the_page_holds_every_table_and_all_that_is_planted():
+    text = PAGE.read_text(encoding="utf-8")
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
+    planted = text.partition("## What was planted")[2]
+    assert [leak.name for leak in LEAKS if f"| {leak.name} |" not in planted] == []

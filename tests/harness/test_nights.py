@@ -1,0 +1,94 @@
+"""A sample of nights for every run: they hold, a seed gives the same night each time, and planted bugs are found.
+
+Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the disk for all of its process.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.simulate.__main__ import Progress
+from tests.conftest import HeldClock
+
+pytestmark = pytest.mark.timeout(1800)  # some seconds a night, and minutes on a machine that is busy
+ROOT = Path(__file__).parents[2]
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.simulate", *words]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+
+
+def trace(out: str) -> list[str]:
+    """What a run prints but for how long it took."""
+    return [line for line in out.splitlines() if " a minute; " not in line]
+
+
+def test_what_must_hold_holds_and_a_seed_gives_the_same_night_each_time() -> None:
+    first, again = simulate("17"), simulate("17")
+    assert first.returncode == 0, first.stdout[-4000:] + first.stderr[-4000:]
+    assert len(trace(first.stdout)) > 100
+    assert trace(first.stdout) == trace(again.stdout)
+
+
+WATCHED = {
+    "taken-first": "chats acknowledged what was not appended to the bus",
+    "told-first": "before it was written that it does",
+    "goes-back": "moved back from",
+}
+"""Bugs that are seen as they happen, and the words that tell of each: one night finds all of them."""
+
+
+@pytest.mark.parametrize(
+    ("bugs", "words"),
+    [
+        (",".join(WATCHED), list(WATCHED.values())),
+        ("values-of-all", ["is 2 incidents"]),
+        ("kept-after-crash", ["nobody reads them"]),
+    ],
+)
+def test_bugs_that_are_planted_are_found(bugs: str, words: list[str]) -> None:
+    done = simulate("1", "--bug", bugs)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    found = next(line for line in done.stdout.splitlines() if line.startswith("seed 1: "))
+    assert [one for one in words if one not in found] == []
+
+
+def test_a_bug_of_no_name_is_refused_in_one_line() -> None:
+    done = simulate("1", "--bug", "none-such")
+    assert done.returncode == 2
+    assert "there is no bug 'none-such'" in done.stderr.splitlines()[-1]
+
+
+class Terminal(io.StringIO):
+    """Where a person reads."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def told(to: io.StringIO, nights: int, seconds: float) -> list[str]:
+    """What is told of so many nights, each of which takes so long; every fortieth fails."""
+    clock = HeldClock()
+    progress = Progress(nights, to, clock.wall)
+    for count in range(1, nights + 1):
+        clock.advance(seconds)
+        progress.after(count, count // 40)
+    return to.getvalue().splitlines()
+
+
+def test_a_person_is_told_every_ten_seconds_how_far_it_is() -> None:
+    assert told(Terminal(), 9, 4.0) == ["3 of 9 nights, 15.0 a minute, 0 failed", "6 of 9 nights, 15.0 a minute, 0 failed"]
+    assert told(Terminal(), 1, 60.0) == []
+
+
+def test_a_log_is_told_every_fifty_nights() -> None:
+    assert told(io.StringIO(), 150, 30.0) == [
+        "50 of 150 nights, 2.0 a minute, 1 failed",
+        "100 of 150 nights, 2.0 a minute, 2 failed",
+    ]
