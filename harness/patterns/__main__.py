@@ -1,6 +1,7 @@
 """`python -m harness.patterns`: whether each regular expression of the program takes no longer than its text is long.
 
-Names each that may not, with a text that shows it when repeated, and exemptions that are needed no more.
+Names each that may not, with a text that shows it when repeated, each that measurably does not on its worst texts, and
+exemptions that are needed no more.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from harness.patterns.ambiguity import faults
 from harness.patterns.collection import Found, collected
 from harness.patterns.exempt import BOUNDED, OURS, PROVEN
+from harness.patterns.growth import growth
 
 
 def unsafe(found: list[Found]) -> list[str]:
@@ -20,6 +22,7 @@ def unsafe(found: list[Found]) -> list[str]:
         told = faults(one.pattern, is_searched=one.is_searched, is_whole=one.is_whole)
         needed |= {one.name} if told else set()
         said += [f"{one.name}: {fault}" for fault in told if one.name not in exempt]
+        said += [f"{one.name}: {fault}" for fault in (growth(one) if one.name not in OURS else ())]
     return said + [f"{name}: is exempt and needs it no more (harness/patterns/exempt.py)" for name in sorted(exempt - needed)]
 
 
