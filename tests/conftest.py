@@ -24,14 +24,20 @@ from ullage.settings import Context
 
 settings.register_profile(
     "ullage",
-    derandomize=True,  # the same examples on every run; `make fuzz` searches for others
+    max_examples=25,  # the same on every run; `make fuzz` draws others, 100 in each round
+    derandomize=True,
     database=None,
     deadline=None,  # a busy machine is no failure
     suppress_health_check=[HealthCheck.too_slow],  # nor here
 )
 FUZZ_KEEPS = ".hypothesis/examples"
 settings.register_profile(
-    "fuzz", settings.get_profile("ullage"), derandomize=False, database=DirectoryBasedExampleDatabase(FUZZ_KEEPS), print_blob=True
+    "fuzz",
+    settings.get_profile("ullage"),
+    max_examples=100,
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(FUZZ_KEEPS),
+    print_blob=True,
 )
 settings.load_profile("ullage")
 

@@ -5,7 +5,7 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.deadlines import regimes
@@ -154,7 +154,6 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
     if alerted:
         told(store, alerted)
 
-    @settings(max_examples=100)
     @given(SCENES)
     def check(scene) -> None:
         history, word, people, severity, cii = scene
@@ -171,7 +170,6 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
     incident = store.get(Incident, A)
     told(store, BEGUN)
 
-    @settings(max_examples=40)
     @given(SCENES, st.integers(0, 20 * 24))
     def check(scene, later) -> None:
         history, word, people, severity, cii = scene

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.match import batches, parts
@@ -51,7 +51,6 @@ def short_windows(request: pytest.FixtureRequest) -> Iterator[int]:
         yield request.param
 
 
-@settings(max_examples=200)
 @given(st.lists(BODY, min_size=1, max_size=3), st.sampled_from(["text/plain", "text/html"]))
 @example([NO_ROW], "text/plain")
 def test_any_bytes_are_read_to_their_end(matcher: Matcher, short_windows: int, bodies: list[bytes], media_type: str) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
@@ -80,7 +80,6 @@ def described(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDes
     return Readers().by(columns).read(contents.shapes[contents.shapes_of(cells, style)[0]])
 
 
-@settings(max_examples=400)
 @example([[b"x"], ["张三借款".encode()]], "", LINE)
 @given(
     st.lists(st.lists(CELLS, min_size=1, max_size=5), min_size=1, max_size=8),

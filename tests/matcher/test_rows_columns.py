@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
@@ -63,7 +63,6 @@ CELLS = st.sampled_from(["张某", "x", "", "5000", *map(phone, range(3)), resid
 TEXTS = st.lists(st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join), min_size=1, max_size=4)
 
 
-@settings(max_examples=60)
 @given(TEXTS)
 def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
     batch, segments = laid_out(texts)
@@ -119,7 +118,6 @@ def plain_tuples(line: bytes) -> list[tuple[int, int]]:
     return found
 
 
-@settings(max_examples=200)
 @given(
     st.lists(
         st.lists(st.sampled_from(["(", ")", "'a'", "'('", "'\\''", "\\\\", "'x\\\\'", ",", "1", "\n"]), max_size=14), max_size=3
@@ -144,7 +142,6 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=100)
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), values, min_size=1), min_size=2, max_size=4), st.sampled_from([None, 1]))
 def test_objects_of_a_list_are_records_with_or_without_a_wrapper(people: list[dict], indent: int | None) -> None:
     import json
@@ -163,7 +160,6 @@ LABELS = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
 @given(st.lists(st.lists(LABELS, max_size=8), min_size=1, max_size=3))
 def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
     batch = Batch.of(["\n".join(text).encode() for text in texts])

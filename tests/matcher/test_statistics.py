@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
@@ -134,7 +134,6 @@ SCRAPS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
     found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0)
@@ -201,7 +200,6 @@ CELLS = st.sampled_from(
 LINES = st.lists(st.tuples(CELLS, st.integers(0, 99)).map(lambda cell: cell[0].format(cell[1])), max_size=4).map("|".join)
 
 
-@settings(max_examples=60)
 @given(st.lists(st.lists(LINES, max_size=6).map("\n".join), min_size=1, max_size=4))
 def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: list[str]) -> None:
     key = CaptureKey(type("Keys", (), {"read": staticmethod(lambda name: bytes(32))})())

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -72,7 +72,6 @@ def numbers(names: list[str]) -> list[int]:
     return [int(name[:20]) for name in names]
 
 
-@settings(max_examples=60)
 @given(data=st.data())
 def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
