@@ -1,6 +1,8 @@
 """What every test stands on: no network but loopback, a clock that can be held still, a data folder, a bus."""
 
+import functools
 import gc
+import importlib.metadata
 import os
 import secrets
 import shutil
@@ -94,6 +96,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled patterns are neither read from the user's cache nor left there."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def entry_points_read_once() -> Iterator[None]:
+    """Commands that run inside tests look up entry points among all that is installed: half of what a short one takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(importlib.metadata, "entry_points", functools.cache(importlib.metadata.entry_points))
         yield
 
 

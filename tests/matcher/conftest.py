@@ -1,7 +1,8 @@
 """A bank with ten customers, and a way to run the command line."""
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def enrolled(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Pat
     folder = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
     enrol(Context(folder), "bank", BANK)
     return folder
+
+
+@pytest.fixture(scope="session")
+def enrol_once(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Callable[..., None]:
+    """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all tests that name the same."""
+    made: dict[str, Path] = {}
+
+    def give(data: Path, customers: Sequence[dict[str, str]], digests: str = "all") -> None:
+        key = json.dumps([digests, customers])
+        if key not in made:
+            made[key] = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
+            enrol(Context(made[key]), "bank", customers, digests)
+        shutil.copytree(made[key], data, dirs_exist_ok=True)
+
+    return give
 
 
 @pytest.fixture

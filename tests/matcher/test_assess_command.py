@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def bank(context: Context) -> Context:
+def bank(context: Context, enrol_once: Callable) -> Context:
     """Four hundred customers in a market of two hundred thousand numbers: chance gives one in five hundred."""
+    enrol_once(context.data, CUSTOMERS, "none")
     (context.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
-    enrol(context, "bank", CUSTOMERS, "none")
     return context
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.matcher.bank import customer, enrol, phone
+from tests.matcher.bank import customer, phone
 from tests.matcher.columns import fields_of, rows_of_texts
 from tests.matcher.unpack.builders import zip_of
 from ullage.identifiers.card import luhn
@@ -28,10 +28,12 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def judge(context: Context, ullage: Callable, tmp_path: Path) -> Callable[[str, bytes], tuple[str, int, str]]:
+def judge(
+    context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path
+) -> Callable[[str, bytes], tuple[str, int, str]]:
     """Severity, row of the table and scenario of a file."""
+    enrol_once(context.data, CUSTOMERS)
     (context.data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n')
-    enrol(context, "bank", CUSTOMERS)
 
     def judged(name: str, body: bytes) -> tuple[str, int, str]:
         (tmp_path / name).write_bytes(body)
@@ -80,9 +82,9 @@ APART = [customer(7 * n * n) for n in range(60)]
 
 
 @pytest.fixture
-def whose(context: Context, ullage: Callable, tmp_path: Path) -> Callable[[bytes], dict]:
+def whose(context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[bytes], dict]:
     """What is said of an archive with this in `Passwords.txt`."""
-    enrol(context, "bank", APART)
+    enrol_once(context.data, APART)
 
     def assessed(body: bytes) -> dict:
         (tmp_path / "logs.zip").write_bytes(zip_of({"CN[1A2B]/Passwords.txt": body}))

@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def bank(context: Context) -> Context:
-    enrol(context, "bank", CUSTOMERS, "none")
+def bank(context: Context, enrol_once: Callable) -> Context:
+    enrol_once(context.data, CUSTOMERS, "none")
     return context
 
 

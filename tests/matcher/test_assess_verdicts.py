@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.matcher.bank import customer, enrol, resident_id
-from ullage.settings import Context
+from tests.matcher.bank import customer, resident_id
 
 BIN = "62171234"
 
@@ -33,12 +32,12 @@ def each(form: str, number: int, step: int = 1) -> str:
 
 
 @pytest.fixture
-def judge(data: Path, ullage: Callable, tmp_path: Path) -> Callable[[str], dict]:
+def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[str], dict]:
     """What is said of a file, for a bank of three thousand customers."""
+    enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text(
         f'[tenants.bank]\nbrands = ["云杉银行"]\ndomains = ["bank.example"]\nbins = ["{BIN}"]\n', encoding="utf-8"
     )
-    enrol(Context(data), "bank", PEOPLE)
 
     def judged(text: str) -> dict:
         path = tmp_path / "given.txt"

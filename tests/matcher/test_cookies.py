@@ -11,9 +11,8 @@ from matcher.columns.batch import Batch
 from matcher.records.cookies import SESSION, Cookie, seconds
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
-from tests.matcher.bank import customer, enrol
+from tests.matcher.bank import customer
 from tests.matcher.unpack.builders import zip_of
-from ullage.settings import Context
 
 FINDER = LoginFinder({"bank.example": "bank"}, {"bank": ("sso.vendor.example",)})
 IN_2033 = 2_000_000_000
@@ -207,10 +206,10 @@ def test_no_name_or_value_is_kept() -> None:
 
 
 @pytest.fixture
-def judge(data: Path, ullage: Callable, tmp_path: Path) -> Callable[[str], dict]:
+def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[str], dict]:
     """What is said of a file, for a bank of three hundred customers."""
+    enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n')
-    enrol(Context(data), "bank", PEOPLE)
 
     def judged(text: str | bytes) -> dict:
         path = tmp_path / ("logs.zip" if isinstance(text, bytes) else "cookies.txt")
@@ -266,8 +265,7 @@ AUTOFILLS = {
 }
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("form", AUTOFILLS)
+@pytest.mark.parametrize(("system", "form"), [*zip(SYSTEMS, AUTOFILLS, strict=True)])
 def test_filled_in_forms_of_our_customers_come_from_their_devices(judge: Callable, system: str, form: str) -> None:
     name, field = AUTOFILLS[form]
     members = {}
