@@ -1,5 +1,6 @@
 """Findings in few words, and the stage over a store."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -79,8 +80,14 @@ def record(found: Finding, offset: int = 1) -> Record:
     return Record(FINDINGS, 0, offset, 0.0, found.tenant, {"schema": str(FINDING_SCHEMA)}, found.encode())
 
 
+@functools.cache
+def unread_metrics() -> AlertMetrics:
+    """Metrics that no test reads, made once: that takes half as long as folding a finding."""
+    return AlertMetrics(CollectorRegistry(), ["bank"], HeldClock().as_clock())
+
+
 def stage(store: IncidentStore, clock: HeldClock, registry: CollectorRegistry | None = None) -> Alert:
-    metrics = AlertMetrics(registry or CollectorRegistry(), ["bank"], clock.as_clock())
+    metrics = AlertMetrics(registry, ["bank"], clock.as_clock()) if registry else unread_metrics()
     return Alert(store, clock.as_clock(), lambda tenant: Tenant(), metrics)
 
 

@@ -18,6 +18,7 @@ from alerts.store import IncidentStore, open_store
 from alerts.web.app import create_app
 from tests.alerts.browser import ASKER, CHEAP, HOST, PHONE, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
+from tests.conftest import HeldClock
 from tests.factories import match
 from tests.stores import Backend, backend_named
 from ullage import log
@@ -54,22 +55,49 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
+@pytest.fixture(scope="session")
+def accounts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the file of accounts in which `ASKER` is, to be copied."""
+    folder = tmp_path_factory.mktemp("accounts")
+    with closing(Accounts(folder, HeldClock().as_clock())) as made:
+        add_account(made, ASKER, ["lead", "dpo", "fraud", "auditor"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bank_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The keys of tenant `bank`, to be copied: a third of what it takes to set up the desk."""
+    made = keys.KeyStore(tmp_path_factory.mktemp("keys"))
+    keys.make_tenant(made, "bank")
+    return made.root / "bank"
+
+
 @pytest.fixture
-def accounts(context: Context) -> Iterator[Accounts]:
+def accounts(context: Context, accounts_file: Path) -> Iterator[Accounts]:
     """With one account, `ASKER`, who may whatever one person may."""
-    opened = Accounts(context.data, context.clock)
-    add_account(opened, ASKER, ["lead", "dpo", "fraud", "auditor"])
-    yield opened
-    opened.close()
+    shutil.copytree(accounts_file, context.data, dirs_exist_ok=True)
+    with closing(Accounts(context.data, context.clock)) as opened:
+        yield opened
+
+
+def give_keys(context: Context, bank_keys: Path) -> None:
+    """Give a data folder the keys of tenant `bank`, unless it has some."""
+    if not (context.keys.root / "bank").exists():
+        shutil.copytree(bank_keys, context.keys.root / "bank")
 
 
 @pytest.fixture
 def desk(
-    store: IncidentStore, backend: Backend, data: Path, accounts: Accounts, context: Context, registry: CollectorRegistry
+    store: IncidentStore,
+    backend: Backend,
+    bank_keys: Path,
+    accounts: Accounts,
+    context: Context,
+    registry: CollectorRegistry,
 ) -> Iterator[Browser]:
     """The desk, with the keys of tenant `bank`, where nobody has logged in; on a server it has the rights of search alone."""
-    keys.make_tenant(context.keys, "bank")
-    with backend.opened_as("search", data, store) as seen:
+    give_keys(context, bank_keys)
+    with backend.opened_as("search", context.data, store) as seen:
         yield Browser(create_app(context, seen, accounts, registry, frozenset({HOST}), hasher=CHEAP))
 
 
@@ -107,9 +135,9 @@ def leaked(store, clock, context, browser) -> str:
 
 
 @pytest.fixture
-def address(store, accounts, context, registry, clock) -> Iterator[str]:
+def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[str]:
     """The desk on loopback, with one incident."""
-    keys.make_tenant(context.keys, "bank")
+    give_keys(context, bank_keys)
     fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "card"))])
     with listening("search", "127.0.0.1", 0) as (listener, port):
         app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
