@@ -273,7 +273,7 @@ def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twic
     url, chance = f"spool:///{tmp_path}/bus", random.Random(9)
     folder, carried, acknowledged = tmp_path / "bus" / CAPTURES, tmp_path / "carried" / CAPTURES, -1
     carried.mkdir(parents=True)
-    for _ in range(8):
+    for _ in range(4):
         child = subprocess.Popen([sys.executable, "-c", STORM, url, str(acknowledged + 1)], stdout=subprocess.PIPE, text=True)
         with child:
             assert child.stdout is not None
