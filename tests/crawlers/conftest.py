@@ -16,6 +16,7 @@ import structlog
 from crawlers.frontier.database import Frontier
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, Answers, serving
+from tests.warm import WarmProcess
 from ullage import cli
 from ullage.bus import CAPTURES
 from ullage.records import Capture
@@ -60,11 +61,19 @@ def in_this_process(*words: str, **settings: str) -> tuple[object, str, str]:
     return ended.value.code, out.getvalue(), err.getvalue()
 
 
+def environment_with(**settings: str) -> dict[str, str]:
+    """That of a command, with these settings."""
+    given = {"crawl__heartbeat_seconds": "0", **settings}
+    return {**os.environ, **{f"ULLAGE_{name.upper()}": value for name, value in given.items()}}
+
+
 @dataclass
 class Station:
     """A data folder that is crawled by a process of its own, as in real life."""
 
     data: Path
+    warm: WarmProcess | None = None
+    """What commands that are run to their end are forked from; without it they are started."""
 
     def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
         """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
@@ -87,8 +96,7 @@ class Station:
     @contextlib.contextmanager
     def start(self, *words: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside the test; killed at the end if it has not ended by then."""
-        given = {f"ULLAGE_{name.upper()}": value for name, value in {"crawl__heartbeat_seconds": "0", **settings}.items()}
-        environment = {**os.environ, **given}
+        environment = environment_with(**settings)
         with subprocess.Popen(
             self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -101,6 +109,9 @@ class Station:
         """Run a command to its end; returns what it printed, errors and log included."""
         if not self.names and words[0] in LOOKS and "try" not in words:
             code, out, err = in_this_process("--data", str(self.data), *words, **settings)
+        elif self.warm:
+            _, _, module, *more = self.words(*words)
+            code, out, err = self.warm.run(module, more, environment_with(**settings))
         else:
             with self.start(*words, **settings) as process:
                 out, err = process.communicate(timeout=240)
@@ -128,9 +139,24 @@ class Station:
         return found
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmProcess]:
+    """A process that has loaded what crawls."""
+    with contextlib.closing(
+        WarmProcess(
+            "ullage.cli",
+            "crawlers.cli",
+            "crawlers.fetching.scrapy_setup",
+            "crawlers.trial.fetch",
+            "crawlers.scheduling.scheduler",
+        )
+    ) as made:
+        yield made
+
+
 @pytest.fixture
-def station(data: Path) -> Station:
-    return Station(data)
+def station(data: Path, warm: WarmProcess) -> Station:
+    return Station(data, warm)
 
 
 @pytest.fixture

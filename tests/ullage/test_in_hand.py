@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.warm import WarmProcess
 from ullage.bus import CAPTURES, Outgoing, Record
 from ullage.errors import ConfigError
 from ullage.runtime import dead_letters, in_hand
@@ -46,11 +48,18 @@ def command(context: Context, way: str, *more: object) -> list[str]:
     return [sys.executable, "-m", "tests.ullage.consuming", str(context.data), way, *map(str, more)]
 
 
-def run(context: Context, way: str, *more: object, **variables: str) -> int:
-    """One process of the consumer, to its end; the exit code."""
-    environment = {**os.environ, **variables}
-    done = subprocess.run(command(context, way, *more), cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False)
-    return done.returncode
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[..., int]]:
+    """Runs one process of the consumer to its end, and gives its exit code; one with a supervisor is this process's own."""
+    with closing(WarmProcess("tests.ullage.consuming")) as warm:
+
+        def ran(context: Context, way: str, *more: object, **variables: str) -> int:
+            words, environment = command(context, way, *more), {**os.environ, **variables}
+            if SUPERVISOR in variables:
+                return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False).returncode
+            return warm.run(words[2], words[3:], environment)[0]
+
+        yield ran
 
 
 def letters(context: Context) -> list[str]:
@@ -70,7 +79,9 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("way", "codes"), WAYS)
-def test_the_third_death_is_the_last_and_all_others_are_handled(filled: Context, way: str, codes: list[int]) -> None:
+def test_the_third_death_is_the_last_and_all_others_are_handled(
+    filled: Context, run: Callable[..., int], way: str, codes: list[int]
+) -> None:
     seen = [run(filled, way, 1.0 if way == "hung" else 0) for _ in range(4)]
     assert seen == [*codes, 0], "once with others in hand, twice alone"
     assert set(handled(filled)) == {*range(1, 11)} - {POISON}
@@ -79,20 +90,20 @@ def test_the_third_death_is_the_last_and_all_others_are_handled(filled: Context,
     assert not list((filled.data / FOLDER).glob("*.suspects")), "nothing is held against anybody any more"
 
 
-def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(filled: Context) -> None:
+def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(filled: Context, run: Callable[..., int]) -> None:
     seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
     assert [run(filled, "ended", **seen) for _ in range(4)] == [3, 3, 3, 0]
     assert letters(filled) == ["quarantined"]
 
 
 @pytest.mark.parametrize("environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}])
-def test_kills_in_a_row_condemn_nobody(filled: Context, environment: dict[str, str]) -> None:
+def test_kills_in_a_row_condemn_nobody(filled: Context, run: Callable[..., int], environment: dict[str, str]) -> None:
     assert [run(filled, "killed", **environment) for _ in range(4)] == [-signal.SIGKILL] * 4, "crashes would condemn at the third"
     assert run(filled, "harmless") == 0
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
-def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context) -> None:
+def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context, run: Callable[..., int]) -> None:
     while run(filled, "crashed"):
         pass
     assert dead_letters.replay(filled.bus(), keys.opener(filled.keys)).replayed == 1
@@ -101,7 +112,7 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context)
     assert letters(filled) == []
 
 
-def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context) -> None:
+def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context, run: Callable[..., int]) -> None:
     while run(filled, "crashed"):
         pass
     dead_letters.replay(filled.bus(), keys.opener(filled.keys))
@@ -138,7 +149,7 @@ def _gone(handle: int) -> None:
     assert poll.poll(30_000), "the consumer outlives its killer"
 
 
-def test_deaths_with_the_supervisor_condemn_nobody(filled: Context) -> None:
+def test_deaths_with_the_supervisor_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
     for _ in range(4):
         killed = Killed(filled, sys.executable, "-c", UNDER)
         killed.end(killed.supervisor.pid)
@@ -146,7 +157,7 @@ def test_deaths_with_the_supervisor_condemn_nobody(filled: Context) -> None:
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
-def test_kills_of_the_role_alone_condemn_nobody(filled: Context) -> None:
+def test_kills_of_the_role_alone_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
     for _ in range(4):
         killed = Killed(filled)
         killed.end(killed.pid)
@@ -154,7 +165,9 @@ def test_kills_of_the_role_alone_condemn_nobody(filled: Context) -> None:
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
-def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(filled: Context) -> None:
+def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(
+    filled: Context, run: Callable[..., int]
+) -> None:
     for _ in range(3):
         killed = Killed(filled)
         os.kill(killed.pid, signal.SIGTERM)
@@ -172,7 +185,7 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)  # between two looks; the deadline decides
 
 
-def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(filled: Context) -> None:
+def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(filled: Context, run: Callable[..., int]) -> None:
     for _ in range(4):
         assert run(filled, "writing-killed") == -signal.SIGKILL
     assert letters(filled) == []

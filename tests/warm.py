@@ -1,0 +1,106 @@
+"""Programs in processes of their own that need not import anything first: forked from one that has.
+
+To start `ullage crawl` takes a second of a core, and hundreds of tests do; a fork takes a tenth of that. The process is as one
+that was started: its arguments, environment, output and exit code are its own, and it ends as the interpreter ends. What
+concerns the start itself (imports, the supervisor, a signal while it begins) is tested on programs that are started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+SECONDS = 240.0
+REQUEST_BYTES = 1 << 18
+
+
+class WarmProcess:
+    """Has imported `modules`; forks for each program that it is asked to run, one at a time."""
+
+    def __init__(self, *modules: str) -> None:
+        self._modules, self._lock = modules, threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked: socket.socket | None = None
+
+    def run(self, module: str, words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run a module as a program to its end; returns exit code (a signal's is negative), output and errors."""
+        request = json.dumps([module, [*words], dict(environment), str(Path.cwd())]).encode()
+        with self._lock, contextlib.ExitStack() as undo, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            asked = self._asked or self._start()
+            undo.callback(self.close)  # whoever was cut short must not be taken for the next
+            socket.send_fds(asked, [request], [out.fileno(), err.fileno()])
+            code = int(asked.recv(100))
+            undo.pop_all()
+            for file in (out, err):
+                file.seek(0)
+            return code, out.read(), err.read()
+
+    def _start(self) -> socket.socket:
+        self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._asked.settimeout(SECONDS)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *self._modules],
+                cwd=Path(__file__).parents[1],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self._asked
+
+    def close(self) -> None:
+        """End it, and whatever it still runs."""
+        if self._process and self._asked:
+            self._asked.close()
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = self._asked = None
+
+
+def main(socket_number: str, *modules: str) -> None:
+    """Fork for each request until nobody can ask any more."""
+    for module in modules:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=int(socket_number)) as asked:
+        while True:
+            request, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 2)
+            if not request:
+                return
+            if not (child := os.fork()):
+                break
+            for file in files:
+                os.close(file)
+            asked.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    become(*json.loads(request), files)
+
+
+def become(module: str, words: list[str], environment: dict[str, str], folder: str, files: list[int]) -> None:
+    """Run the program in this process, which ends with it."""
+    for target, file in enumerate(files, 1):
+        os.dup2(file, target)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    os.chdir(folder)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
