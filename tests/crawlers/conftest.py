@@ -73,7 +73,7 @@ class Station:
 
     data: Path
     warm: WarmProcess | None = None
-    """What commands that are run to their end are forked from; without it they are started."""
+    """What commands that are run to their end are forked from; without it, or with `names`, they are started."""
 
     def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
         """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
@@ -109,9 +109,8 @@ class Station:
         """Run a command to its end; returns what it printed, errors and log included."""
         if not self.names and words[0] in LOOKS and "try" not in words:
             code, out, err = in_this_process("--data", str(self.data), *words, **settings)
-        elif self.warm:
-            _, _, module, *more = self.words(*words)
-            code, out, err = self.warm.run(module, more, environment_with(**settings))
+        elif self.warm and not self.names:
+            code, out, err = self.warm.run("ullage", ["--data", str(self.data), *words], environment_with(**settings))
         else:
             with self.start(*words, **settings) as process:
                 out, err = process.communicate(timeout=240)
