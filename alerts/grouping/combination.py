@@ -10,26 +10,21 @@ date, the longest run, how many were enrolled. `docs/joined-posts.md` has the wh
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from alerts.grouping.placement import merge, overlap
 from alerts.records import Sighting
-from ullage.records import Cohort, RowGroup
-from ullage.verdict import VerdictFacts
+from ullage.records import Cohort
+from ullage.records.counts import counted_in_posts
 
 CONTAINED, COMPARED = 0.6, 8
 """As for a re-post in `alerts.grouping.placement`."""
 LARGEST_APART, OFFERS_APART = 4, 2
 """Posts that are judged by themselves: to judge each of a thousand would take longer than a batch may, and the small ones are as
 good as never worse."""
-SUMMED = (
-    "rows matched_rows corroborated_rows own_cards known_cards own_card_rows rows_of_others stealer_rows logins staff_logins"
-    " cookies staff_cookies live_cookies live_staff_cookies session_cookies device_rows"
-    " minors customers matches witnesses_comparable witnesses_agreeing bytes"
-).split()
-LARGEST = "watchlist longest_run cards_enrolled cohort_labels canaries_enrolled".split()
+SUMMED = "matched_rows corroborated_rows minors customers matches witnesses_comparable witnesses_agreeing bytes".split()
+LARGEST = "watchlist cards_enrolled cohort_labels canaries_enrolled".split()
+"""What a finding has beside its counts."""
 
 
 def different(sightings: Iterable[Sighting]) -> list[Sighting]:
@@ -67,48 +62,15 @@ def together(posts: Sequence[Sighting]) -> Sighting:
     """`posts`, the largest first, as if they were one; what is not counted is that of the largest."""
     first = posts[0]
     people = sum(post.customers for post in posts)
-    groups = Counter[tuple[str, ...]]()
-    matched, agreeing = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
-    for group in (group for post in posts for group in post.groups):
-        groups[group.fields] += group.rows
-        matched[group.fields] += group.matched
-        agreeing[group.fields] += group.corroborated
     update: dict[str, object] = {name: sum(getattr(post, name) for post in posts) for name in SUMMED}
     update |= {name: max(getattr(post, name) for post in posts) for name in LARGEST}
-    update |= {name: _added(getattr(post, name) for post in posts) for name in ("candidates", "failures", "unread")}
+    update |= counted_in_posts(posts)
     update |= {
-        "groups": tuple(
-            RowGroup(fields=f, rows=n, matched=matched[f], corroborated=agreeing[f])
-            for f, n in sorted(groups.items(), key=lambda one: (-one[1], one[0]))
-        ),
         "cohorts": _cohorts(posts),
         "replayed": sum(post.replayed * post.customers for post in posts) / people if people else 0.0,
         "replay_of": max(posts, key=lambda post: post.replayed * post.customers).replay_of,
     }
     return first.model_copy(update=update)
-
-
-def with_sums(facts: VerdictFacts, joint: Sighting) -> VerdictFacts:
-    """`facts`, of which those that are else the most in any post are sums."""
-    return replace(
-        facts,
-        logins=joint.logins,
-        staff_logins=joint.staff_logins,
-        minors=min(joint.minors, facts.people.customers),
-        unread=joint.unread,
-        cookies=joint.cookies,
-        staff_cookies=joint.staff_cookies,
-        live_cookies=joint.live_cookies,
-        live_staff_cookies=joint.live_staff_cookies,
-        session_cookies=joint.session_cookies,
-    )
-
-
-def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total = Counter[str]()
-    for some in counts:
-        total.update(some)
-    return dict(sorted(total.items()))
 
 
 def _cohorts(posts: Sequence[Sighting]) -> tuple[Cohort, ...]:

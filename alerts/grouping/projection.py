@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from alerts.grouping.combination import different, judged_apart, size, together, with_sums
+from alerts.grouping.combination import different, judged_apart, size, together
 from alerts.grouping.exposures import Replay, is_verified, one_each
 from alerts.grouping.placement import Placement, subjects_digest
 from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, IncidentReason, Sighting, Sketched
@@ -23,6 +23,7 @@ from alerts.records.sighting import Traits
 from alerts.store import IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
 from ullage.records import Bait, Claims, Finding
+from ullage.records.counts import counted_in_copies
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Reason, VerdictFacts, VerdictRules, judge
 from ullage.verdict import ExposureScore as ExposureVerdict
@@ -136,14 +137,6 @@ class Counts:
         return found
 
 
-COUNTS = (
-    "groups candidates failures longest_run newest_date skeleton brands bytes unread logins staff_logins stealer_rows cookies"
-    " staff_cookies live_cookies live_staff_cookies session_cookies cookies_until device_rows own_cards known_cards own_card_rows"
-    " rows_of_others sketch_of"
-).split()
-"""What a sighting takes of a finding's statistics as it is."""
-
-
 def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
@@ -189,7 +182,6 @@ def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Trai
         cards_enrolled=finding.cards_enrolled,
         witnesses_comparable=finding.witnesses_comparable,
         witnesses_agreeing=finding.witnesses_agreeing,
-        rows=statistics.rows,
         matched_rows=sum(group.matched for group in statistics.groups),
         corroborated_rows=sum(group.corroborated for group in statistics.groups),
         terms={term.id: term.count for term in statistics.terms},
@@ -201,7 +193,11 @@ def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Trai
         parts_tied=where.parts,
         tied=where.tied,
         sketch=statistics.sketch if where.tied else (),
-        **{name: getattr(statistics, name) for name in COUNTS},
+        sketch_of=statistics.sketch_of,
+        skeleton=statistics.skeleton,
+        brands=statistics.brands,
+        bytes=statistics.bytes,
+        **statistics.counted(),
     )
 
 
@@ -232,23 +228,14 @@ def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozens
 def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None) -> VerdictFacts:
     """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`, or of the largest sighting."""
     base = joint or largest(sightings)
-    facts = VerdictFacts(
+    minors = min(joint.minors, people.all.customers) if joint else max((s.minors for s in sightings), default=0)
+    return VerdictFacts(
         today=setting.today,
         people=people.all.crowd(),
         verified=people.verified.crowd(),
-        rows=base.rows,
         matched_rows=base.matched_rows,
         corroborated_rows=base.corroborated_rows,
         watchlist=base.watchlist,
-        groups=base.groups,
-        candidates=base.candidates,
-        failures=base.failures,
-        longest_run=base.longest_run,
-        own_cards=base.own_cards,
-        known_cards=base.known_cards,
-        own_card_rows=base.own_card_rows,
-        rows_of_others=base.rows_of_others,
-        stealer_rows=base.stealer_rows,
         cards_enrolled=base.cards_enrolled,
         witnesses_comparable=base.witnesses_comparable,
         witnesses_agreeing=base.witnesses_agreeing,
@@ -264,7 +251,6 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         circulation=setting.tenant.circulation,
         own_fields=frozenset(setting.tenant.own_fields),
         own_cohorts=frozenset(setting.tenant.own_cohorts),
-        newest_date=max((s.newest_date for s in sightings if s.newest_date), default=None),
         sites=len({s.site for s in sightings}),
         free=any(s.kind == "paste" for s in sightings),
         brand=any(s.brands for s in sightings),
@@ -272,15 +258,6 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         written=_written(sightings),
         alarm=any(s.alarm for s in sightings),
         wanted=all(s.wanted for s in sightings if s.alarm),
-        logins=max((s.logins for s in sightings), default=0),
-        staff_logins=max((s.staff_logins for s in sightings), default=0),
-        cookies=max((s.cookies for s in sightings), default=0),
-        staff_cookies=max((s.staff_cookies for s in sightings), default=0),
-        live_cookies=max((s.live_cookies for s in sightings), default=0),
-        live_staff_cookies=max((s.live_staff_cookies for s in sightings), default=0),
-        session_cookies=max((s.session_cookies for s in sightings), default=0),
-        cookies_until=max((s.cookies_until for s in sightings if s.cookies_until), default=None),
-        device_rows=base.device_rows,
         suspicion=any(s.suspicion for s in sightings),
         claimed=claimed(sightings).volume or 0,
         incomplete=any(s.incomplete or s.truncated for s in sightings),
@@ -288,10 +265,9 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         overlap=setting.tenant.overlap,
         market_share=setting.tenant.market_share,
         medium_clock=setting.tenant.medium_clock,
-        unread=_unread(sightings),
-        minors=max((s.minors for s in sightings), default=0),
+        minors=minors,
+        **counted_in_copies(sightings, base, joint),
     )
-    return with_sums(facts, joint) if joint else facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,14 +334,6 @@ def _bait(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
     for bait in sorted((b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)):
         found[bait.label] = bait
     return tuple(found.values())
-
-
-def _unread(sightings: Iterable[Sighting]) -> dict[str, int]:
-    """What was not read, a reason: as much as in the sighting with most of it, since re-posts hold the same."""
-    found = Counter[str]()
-    for sighting in sightings:
-        found |= Counter(sighting.unread)
-    return dict(sorted(found.items()))
 
 
 def project(

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -19,7 +19,7 @@ from pydantic import Field
 from alerts.records.document import Document, Frozen
 from alerts.records.words import Sketched
 from ullage.identifiers import field_by_kind
-from ullage.records import Bait, Claims, Cohort, Finding, RowGroup, Statistics
+from ullage.records import Bait, CaptureCounts, Claims, Cohort, Finding, Statistics
 from ullage.records.base import MaybeMoment
 from ullage.vocabulary.known_words import GAP
 
@@ -89,7 +89,7 @@ def _signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
 How = Literal["deleted", "edited"]
 
 
-class Sighting(Document):
+class Sighting(Document, CaptureCounts):
     """One finding folded into an incident: where, when, and what the whole capture held.
 
     `linked` are other incidents that it fitted as well, `author_tag` is the author's tag under the tenant's index key.
@@ -131,37 +131,15 @@ class Sighting(Document):
     customers: int
     subjects: str
     """Digest of the set of handles; "" where the finding came in parts or has none."""
-    rows: int
     matched_rows: int
     corroborated_rows: int
-    candidates: dict[str, int]
-    failures: dict[str, int]
-    longest_run: int
-    newest_date: date | None
     skeleton: str
     terms: dict[str, int]
     written: dict[str, str] = Field(default_factory=dict)
     """The terms as they stand in the post."""
     brands: tuple[str, ...]
     bytes: int
-    logins: int = 0
-    staff_logins: int = 0
-    stealer_rows: int = 0
-    cookies: int = 0
-    staff_cookies: int = 0
-    live_cookies: int = 0
-    live_staff_cookies: int = 0
-    session_cookies: int = 0
-    cookies_until: date | None = None
-    device_rows: int = 0
     suspicion: bool = False
-    own_cards: int = 0
-    known_cards: int = 0
-    own_card_rows: int = 0
-    rows_of_others: int = 0
-    unread: dict[str, int] = Field(default_factory=dict)
-    """What in the capture was not read or not wholly, a reason."""
-    groups: tuple[RowGroup, ...] = ()
     minors: int = 0
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from matcher.match.capture_result import CaptureReading
@@ -198,7 +198,9 @@ def _verdict(
     found = reading.best(lists.tenant) or EpochMatches(0)
     facts = _facts(context, reading, whole, lists, found)
     if earlier is not None:
-        facts = replace(facts, replayed=earlier.share, replay_of=earlier.incident, replay_told=earlier.acknowledged)
+        facts = facts.model_copy(
+            update={"replayed": earlier.share, "replay_of": earlier.incident, "replay_told": earlier.acknowledged}
+        )
     exposure, origin = judge(facts, context.rules())
     return TenantVerdict(
         tenant=lists.tenant,
@@ -245,41 +247,20 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         verified=found.people_verified(),
         agreeing=found.people_agreeing(),
         matched=len(found.subjects),
-        rows=whole.rows,
         matched_rows=found.rows,
         corroborated_rows=found.corroborated,
-        groups=whole.groups,
         watchlist=lists.customers,
         circulation=tenant.circulation,
-        candidates=whole.candidates,
         matched_kinds=found.kinds,
-        failures=whole.failures,
-        longest_run=whole.longest_run,
-        newest_date=whole.newest_date,
         brand=bool(whole.brands),
         terms=tuple(t.id for t in whole.terms),
         written={t.id: t.shown for t in whole.terms},
         alarm=lists.tenant in reading.offered,
         wanted=is_wanted(whole.context, whole.rows),
-        unread={reason: count for reason, count in whole.unread.items() if reason not in LOSES_NOTHING},
         incomplete=bool(reading.reasons) or reading.capture.truncated,
         claimed=reading.claims.volume or 0,
-        logins=whole.logins,
-        staff_logins=whole.staff_logins,
-        stealer_rows=whole.stealer_rows,
-        cookies=whole.cookies,
-        staff_cookies=whole.staff_cookies,
-        live_cookies=whole.live_cookies,
-        live_staff_cookies=whole.live_staff_cookies,
-        session_cookies=whole.session_cookies,
-        cookies_until=whole.cookies_until,
-        device_rows=whole.device_rows,
         suspicion=SUSPICION in whole.context,
         minors=len(found.minors),
-        own_cards=whole.own_cards,
-        known_cards=whole.known_cards,
-        own_card_rows=whole.own_card_rows,
-        rows_of_others=whole.rows_of_others,
         cards_enrolled=lists.cards,
         witnesses_comparable=found.witnesses.comparable,
         witnesses_agreeing=found.witnesses.agreeing,
@@ -289,4 +270,5 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         own_cohorts=frozenset(tenant.own_cohorts),
+        **whole.counted() | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},
     )

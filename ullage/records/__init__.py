@@ -12,6 +12,7 @@ from ullage.records.capture import (
     Category,
     category_of,
 )
+from ullage.records.counts import CaptureCounts, RowGroup
 from ullage.records.finding import (
     FINDING_SCHEMA,
     MAX_MATCHES,
@@ -21,7 +22,6 @@ from ullage.records.finding import (
     Cohort,
     Finding,
     Match,
-    RowGroup,
     Statistics,
     Term,
 )
@@ -35,6 +35,7 @@ __all__ = [
     "MAX_MATCHES",
     "Bait",
     "Capture",
+    "CaptureCounts",
     "CaptureFacts",
     "Category",
     "Claims",

@@ -7,13 +7,13 @@ capture (site, post id, extracted text) and the tenant, so that a capture seen t
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import RecordError
 from ullage.records.base import STRICT, MaybeMoment, Moment
+from ullage.records.counts import CaptureCounts
 
 FINDING_SCHEMA = 1
 MAX_MATCHES = 2_000
@@ -71,70 +71,22 @@ class Term(_FindingRecord):
         return self.written or self.id
 
 
-class RowGroup(_FindingRecord):
-    """How many rows have exactly this set of fields, and how many of them are of enrolled customers."""
+class Statistics(CaptureCounts):
+    """Facts of the whole capture: what is counted, and what else is known of it."""
 
-    fields: tuple[str, ...]
-    rows: int
-    matched: int = 0
-    corroborated: int = 0
-    """Rows in which two or more fields belong to the same customer."""
-
-
-class Statistics(_FindingRecord):
-    """Facts of the whole capture, valid or not, ours or not."""
-
-    rows: int = 0
-    candidates: dict[str, int] = {}
-    """Distinct valid candidates a kind."""
     estimated: bool = False
     """`candidates` are estimates: there are more different ones than match counts exactly, 4 M."""
-    failures: dict[str, int] = {}
-    """Candidates a kind whose checksum fails."""
-    longest_run: int = 0
-    """Length of the longest arithmetic run among the numbers, sorted: a generated list shows here."""
-    newest_date: date | None = None
-    field_map: dict[str, int] = {}
+    field_map: dict[str, int] = Field(default_factory=dict)
     """Rows a closed-list field label."""
-    groups: tuple[RowGroup, ...] = ()
     skeleton: str = ""
     """The commonest row as labels and separators, such as `<NAME>----<PHONE>----<ID>`."""
     terms: tuple[Term, ...] = ()
-    context: dict[str, int] = {}
+    context: dict[str, int] = Field(default_factory=dict)
     """Different words of context a theme: `reporting` (police, court), `shop`, `record`, `sale` and others.
 
     They raise nothing by themselves.
     """
     brands: tuple[str, ...] = ()
-    logins: int = 0
-    """Different logins at the tenant's own domains."""
-    staff_logins: int = 0
-    """Those of them that are of staff, an administrator or a supplier."""
-    stealer_rows: int = 0
-    """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
-    cookies: int = 0
-    """Different cookies of the tenant's own sites."""
-    staff_cookies: int = 0
-    """Those of them of hosts where the tenant's people sign in."""
-    live_cookies: int = 0
-    """Those that may sign somebody in and had not expired, or end with the browser's session."""
-    live_staff_cookies: int = 0
-    session_cookies: int = 0
-    """Of the live ones, those that end with the browser's session: only the site knows whether it still takes them."""
-    cookies_until: date | None = None
-    """The day on which the last of the live ones expires; None where none has a day."""
-    device_rows: int = 0
-    """Rows with a customer that stand in files of a stealer's log."""
-    own_cards: int = 0
-    """Different valid cards of the tenant's own ranges that are not enrolled."""
-    known_cards: int = 0
-    """Different cards of the tenant's own ranges that are enrolled, at most one a row."""
-    own_card_rows: int = 0
-    """Rows with a card of the tenant's own ranges, enrolled or not."""
-    rows_of_others: int = 0
-    """Rows that name another platform, by the names that the tenant's settings give."""
-    unread: dict[str, int] = {}
-    """What in the capture was not read or not wholly, a reason."""
     sketch: tuple[str, ...] = ()
     """The 256 lowest keyed tags (8 bytes, hex) of the valid candidates; of text shingles where there are fewer than 8."""
     sketch_of: Literal["candidates", "shingles"] = "candidates"
@@ -231,7 +183,7 @@ class Finding(_FindingRecord):
     """The post offers data of the tenant's brand, as far as the lexicon tells."""
     incomplete: tuple[Word, ...] = ()
     """Why less than the whole capture was searched or judged, as words of a closed list; () where all of it was."""
-    key_checks: dict[str, str] = {}
+    key_checks: dict[str, str] = Field(default_factory=dict)
     """Check values of the keys under which its tags were made, by their names in the key folder (`security.check_values`)."""
     served: str = ""
     """Keyed digest of the bytes as served. It is the id of the capture's incomplete finding: a whole one replaces it."""

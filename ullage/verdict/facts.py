@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from ullage.records import Bait, Cohort, RowGroup
+from pydantic import Field
+
+from ullage.records import Bait, CaptureCounts, Cohort
 from ullage.verdict.rules import ClockWord
 from ullage.vocabulary.fields import FieldLabel, Shows
 
@@ -47,20 +49,17 @@ class Crowd:
         return sum(number for shown, number in self.shown.items() if any_of & shown)
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictFacts:
-    """Facts of one incident or one file, for one tenant.
+class VerdictFacts(CaptureCounts):
+    """Facts of one incident or one file, for one tenant; what is counted in rows, cohorts and canaries is of one capture.
 
     `people` are all matched customers, M; `verified` those whom chance cannot have matched; `agreeing` those who agree in two or
-    more fields of a row, V. What is counted in rows, values, cohorts and canaries is of one capture. `circulation` is how many
-    numbers are in use in the tenant's market, `watchlist` how many customers it has enrolled. `own_fields` and `own_cohorts` are
-    what the tenant says nobody else can know.
+    more fields of a row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how many customers
+    it has enrolled. `own_fields` and `own_cohorts` are what the tenant says nobody else can know.
     """
 
     today: date
     people: Crowd
     verified: Crowd
-    rows: int
     matched_rows: int
     corroborated_rows: int
     watchlist: int
@@ -68,60 +67,26 @@ class VerdictFacts:
     agreeing: Crowd = Crowd()
     matched: int = 0
     """Customers in that one capture."""
-    groups: tuple[RowGroup, ...] = ()
-    candidates: Mapping[str, int] = field(default_factory=dict)
-    matched_kinds: Mapping[str, int] = field(default_factory=dict)
-    failures: Mapping[str, int] = field(default_factory=dict)
-    longest_run: int = 0
-    newest_date: date | None = None
+    matched_kinds: dict[str, int] = Field(default_factory=dict)
     sites: int = 1
     free: bool = False
     """Seen on a paste, which costs nothing to read."""
     brand: bool = False
     terms: tuple[str, ...] = ()
-    written: Mapping[str, str] = field(default_factory=dict)
+    written: dict[str, str] = Field(default_factory=dict)
     """The terms as they stand in the post, which is how they are shown."""
     alarm: bool = False
     """A post trades in the tenant's data, by its words."""
     wanted: bool = False
     """Every such post asks for them: no sale."""
-    unread: Mapping[str, int] = field(default_factory=dict)
-    """What was not read or not wholly, a reason."""
     incomplete: bool = False
     """Whether a capture was cut off, or searched or judged only in part."""
     claimed: int = 0
     """The largest number of people, rows or records that a post claims; 0 for none."""
-    logins: int = 0
-    """Different logins at the tenant's own sites, the customers' and the staff's."""
-    staff_logins: int = 0
-    """Those of them that are of staff, an administrator or a supplier, as far as the tenant says how to tell."""
-    stealer_rows: int = 0
-    """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
-    cookies: int = 0
-    """Different cookies of the tenant's own sites."""
-    staff_cookies: int = 0
-    """Those of them of hosts where the tenant's people sign in."""
-    live_cookies: int = 0
-    """Those that may sign somebody in and had not expired, or end with the browser's session."""
-    live_staff_cookies: int = 0
-    session_cookies: int = 0
-    """Of the live ones, those that end with the browser's session: only the site knows whether it still takes them."""
-    cookies_until: date | None = None
-    """The day on which the last of the live ones expires; None where none has a day."""
-    device_rows: int = 0
-    """Rows with a customer that stand in files of a stealer's log."""
     suspicion: bool = False
     """It speaks of reports on suspicious transactions."""
     minors: int = 0
-    own_cards: int = 0
-    """Different valid cards of the tenant's own ranges that are not enrolled."""
-    known_cards: int = 0
-    """Different cards of the tenant's own ranges that are enrolled, at most one a row."""
-    own_card_rows: int = 0
-    """Rows with a card of the tenant's own ranges, enrolled or not."""
     cards_enrolled: int = 0
-    rows_of_others: int = 0
-    """Rows that name another platform."""
     witnesses_comparable: int = 0
     """Customers in it of whom a pair (amount, date) is enrolled and whose row shows one, so that both can be compared."""
     witnesses_agreeing: int = 0

@@ -1,6 +1,5 @@
 """Exposure: what adds to it, what bounds it, and what must not touch it."""
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -47,7 +46,7 @@ WAYS = [(way, scenario) for way, scenario in RULES.ways()]
 def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(way: ScenarioConditions, scenario: Scenario) -> None:
     fields = way.every | frozenset(sorted(way.some)[:1])
     some = of(*(fields or {FieldLabel.PHONE}), terms=tuple(sorted(way.terms)[:1]), logins=int(way.logins), brand=way.brand)
-    some = replace(some, suspicion=way.suspicion)
+    some = some.model_copy(update={"suspicion": way.suspicion})
     judged = exposure(some)
     assert (judged.scenario, judged.title, judged.title_zh) == (scenario.id, scenario.title, scenario.title_zh)
     assert (judged.reasons[0].code, judged.reasons[0].points) == (scenario.id, way.points)
@@ -133,7 +132,7 @@ def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None
 
 def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
     whole = of(*GROUP, FieldLabel.LOAN, customers=90_000, longest_run=500, rows=100_000, matched_rows=90_000)
-    some = replace(whole, verified=crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID))
+    some = whole.model_copy(update={"verified": crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID)})
     assert (exposure(whole).score, exposure(whole).scenario) == (0, "")
     assert (exposure(some).score, exposure(some).scenario) == (40, "X15")
     assert "3 customers" in {r.code: r.evidence for r in exposure(some).reasons}["V"]
@@ -202,8 +201,8 @@ def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_see
     any_facts: VerdictFacts, watchlist: int, replayed: float
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
-    any_facts = replace(any_facts, canaries=())
-    other = replace(any_facts, watchlist=watchlist, replayed=replayed, replay_of="INC-1")
+    any_facts = any_facts.model_copy(update={"canaries": ()})
+    other = any_facts.model_copy(update={"watchlist": watchlist, "replayed": replayed, "replay_of": "INC-1"})
     assert exposure(other).score == exposure(any_facts).score
 
 

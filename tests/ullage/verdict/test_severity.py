@@ -1,13 +1,12 @@
 """Severity: every row of the table, just inside and just outside, and what no row may do."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ullage.verdict.cases import TODAY, facts, judge, of
+from tests.ullage.verdict.cases import TODAY, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.records import Bait, RowGroup
 from ullage.verdict import Crowd, VerdictFacts, own_rules
@@ -194,7 +193,7 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
 @pytest.mark.parametrize("tenants", ["run", "if confirmed"])
 @pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
 def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: VerdictFacts, expected: str, tenants: str) -> None:
-    found, _ = judge(replace(given_facts, medium_clock=tenants))
+    found, _ = judge(given_facts.model_copy(update={"medium_clock": tenants}))
     minutes = f" {found.minutes}" if found.minutes else ""
     is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
     asked = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
@@ -258,7 +257,11 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
             "与本品牌同帖发布",
         ),
         (of(customers=0, unread=unread), "could not be read, or not wholly: ", "无法读取"),
-        (replace(ours(*NAMED, customers=9), unread=unread), "at least so many: not read, or not wholly: ", "客户至少如此"),
+        (
+            ours(*NAMED, customers=9).model_copy(update={"unread": unread}),
+            "at least so many: not read, or not wholly: ",
+            "客户至少如此",
+        ),
     ):
         [reason] = [reason for reason in judge(given_facts)[0].reasons if reason.code == "N"]
         assert (reason.points, reason.evidence) == (0, english + "1 encrypted, 2 images")
@@ -273,21 +276,21 @@ def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
 @given(ANY_FACTS)
 def test_noise_needs_that_all_was_read(any_facts: VerdictFacts) -> None:
     for unread in ({"unread": {"image": 1}}, {"incomplete": True}):
-        assert judge(replace(any_facts, **unread))[0].severity != "noise"
+        assert judge(any_facts.model_copy(update=dict(**unread)))[0].severity != "noise"
 
 
 @given(ANY_FACTS)
 def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: VerdictFacts) -> None:
     none = {"people": Crowd(), "verified": Crowd(), "agreeing": Crowd(), "alarm": False, "logins": 0, "matched": 0,
             "matched_rows": 0, "matched_kinds": {}, "corroborated_rows": 0, "canaries": ()}  # fmt: skip
-    assert judge(facts(**{name: getattr(any_facts, name) for name in any_facts.__slots__} | none))[0].severity == "noise"
+    assert judge(any_facts.model_copy(update=none))[0].severity == "noise"
     assert judge(any_facts)[0].severity in ORDER
 
 
 @given(st.integers(0, 60), st.sampled_from([NAMED, IDENTITY, LOANS, LENT, CODES, PASSWORDS]))
 def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_sample(customers: int, fields: tuple) -> None:
     for shown in (some(*fields, customers=customers), alone(*fields, customers=customers)):
-        judged, _ = judge(replace(shown, alarm=True, brand=True, claimed=100_000))
+        judged, _ = judge(shown.model_copy(update={"alarm": True, "brand": True, "claimed": 100_000}))
         assert ORDER.index(judged.severity) >= ORDER.index("medium")
         assert judged.told not in ("nobody", "digest")
 
