@@ -2,15 +2,17 @@
 
 import base64
 import contextlib
+import copy
 import csv
 import dataclasses
 import io
 import json
 import os
+import shutil
 import socket
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter
 from matcher.cli import assess_queue
 from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
 from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, listening
-from tests.matcher.bank import customer, enrol
+from tests.matcher.bank import customer
 from tests.matcher.unpack import builders
 from ullage.bus import FINDINGS
 from ullage.clock import Clock
@@ -42,8 +44,8 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def bank(context: Context) -> Context:
-    enrol(context, "bank", CUSTOMERS, "none")
+def bank(context: Context, enrol_once: Callable) -> Context:
+    enrol_once(context.data, CUSTOMERS, "none")
     return context
 
 
@@ -110,8 +112,17 @@ def told(lines: list[dict], name: str) -> list:
     return [line[name] for line in lines if name in line]
 
 
-def test_a_dropped_file_has_the_verdict_that_the_command_gives(served: Path, ullage, tmp_path: Path) -> None:
-    [verdict] = told(assessed(served, LEAK), "verdict")
+@pytest.fixture(scope="module")
+def dropped(tmp_path_factory: pytest.TempPathFactory, initialised: Path, enrol_once: Callable) -> tuple[list[dict], Path]:
+    """What is answered of `LEAK`, with its finding, and the data folder where it was judged."""
+    data = shutil.copytree(initialised, tmp_path_factory.mktemp("dropped") / "data")
+    enrol_once(data, CUSTOMERS, "none")
+    with listening(Context(data), Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        return assessed(data, LEAK, hold_bytes=2**26), data
+
+
+def test_a_dropped_file_has_the_verdict_that_the_command_gives(dropped: tuple, bank: Context, ullage, tmp_path: Path) -> None:
+    [verdict] = told(dropped[0], "verdict")
     (tmp_path / "leak.csv").write_bytes(LEAK)
     by_command = json.loads(ullage("assess", tmp_path / "leak.csv", "--json").stdout)
     assert verdict.pop("code") == 0
@@ -119,8 +130,8 @@ def test_a_dropped_file_has_the_verdict_that_the_command_gives(served: Path, ull
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_the_customers_come_as_the_command_writes_them(served: Path, ullage, tmp_path: Path) -> None:
-    lines = assessed(served, LEAK)
+def test_the_customers_come_as_the_command_writes_them(dropped: tuple, bank: Context, ullage, tmp_path: Path) -> None:
+    lines, _ = dropped
     (tmp_path / "leak.csv").write_bytes(LEAK)
     ullage("assess", tmp_path / "leak.csv", "--customers", tmp_path / "out.csv")
     told_here = "".join(told(lines, "customers"))
@@ -137,17 +148,18 @@ def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(ban
     assert sum(bool(row["kinds"]) for row in rows) < 50
 
 
-def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(served: Path) -> None:
-    lines = assessed(served, LEAK, hold_bytes=2**26, name="13800138000.csv")
-    written = b"".join(path.read_bytes() for path in served.rglob("*") if path.is_file())
+def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(dropped: tuple) -> None:
+    lines, data = dropped
+    written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
     found = base64.b64decode(told(lines, "finding")[0]["value"]) + json.dumps(lines, ensure_ascii=False).encode() + written
     assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind].encode() in found]
 
 
-def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(served: Path, bank: Context) -> None:
-    held = told(assessed(served, LEAK, hold_bytes=2**26), "finding")
+def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(dropped: tuple, served: Path, bank: Context) -> None:
+    """The keys of this data folder are those of the one where the file was judged."""
+    held = told(dropped[0], "finding")
+    assert Context(dropped[1]).bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
     subscription = bank.bus().subscribe(FINDINGS, "test")
-    assert subscription.poll(9, 0.0) == []
     with Client(served, verb="open") as client:
         client.until("go")
         client.send(*(json.dumps(one).encode() for one in held), b"")
@@ -174,8 +186,8 @@ def test_what_is_too_large_to_be_held_says_so(served: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
-def test_a_finding_that_was_changed_is_not_opened(served: Path, bank: Context, spoilt: str) -> None:
-    [held] = told(assessed(served, LEAK, hold_bytes=2**26), "finding")
+def test_a_finding_that_was_changed_is_not_opened(dropped: tuple, served: Path, bank: Context, spoilt: str) -> None:
+    held = copy.deepcopy(told(dropped[0], "finding")[0])
     if spoilt == "value":
         held["value"] = base64.b64encode(base64.b64decode(held["value"]) + b" ").decode()
     elif spoilt == "id":
