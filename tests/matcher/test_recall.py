@@ -1,6 +1,7 @@
 """A sample of the recall table of the benchmark: what `ullage scan` finds of each class, and that it finds no decoy."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +16,14 @@ from harness.bench.recall import (
     FIRST_OF_DECOYS,
     PAGE,
     Outcome,
+    Planned,
     measure,
     measure_decoys,
     plan,
     prepare,
     scan,
 )
-from harness.bench.recall_cases import VALUES, cases
+from harness.bench.recall_cases import VALUES, Case, cases
 from harness.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT
 from harness.bench.recall_decoys import DECOYS
 from ullage.settings import Context
@@ -52,9 +54,22 @@ def params(names: list, why) -> list:
 
 
 class Measured(NamedTuple):
+    """`planted` and `lost` are the texts of the cases that are judged by themselves, by kind and disguise."""
+
     context: Context
     outcome: Outcome
     decoys: Counter[str]
+    planted: dict[tuple[str, str], list[str]]
+    lost: dict[tuple[str, str], list[str]]
+
+
+def by_pair(planted: Iterable[tuple[Planned, Case]]) -> dict[tuple[str, str], list[str]]:
+    """The texts of the cases that are judged by themselves, by kind and disguise."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for file, case in planted:
+        if (file.container, file.encoding) == READ_AS[case.markup]:
+            found.setdefault((case.kind, case.disguise), []).append(case.text)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +81,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     files = {file.name: file for file in (*plan(ALL, encodings=["UTF-8"]), *plan(ALL, containers=["plain"]))}
     (folder / "files").mkdir()
     outcome = measure(context, subjects, files.values(), folder / "files")
-    return Measured(context, outcome, measure_decoys(context, TOKENS, folder))
+    decoys = measure_decoys(context, TOKENS, folder)
+    return Measured(context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed()))
 
 
 def missed(outcome: Outcome, **wanted: str) -> list[str]:
@@ -80,14 +96,8 @@ def missed(outcome: Outcome, **wanted: str) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "disguise"), params(PAIRS, gap))
 def test_every_kind_is_found_in_every_disguise(measured: Measured, kind: str, disguise: str) -> None:
-    outcome = measured.outcome
-    planted, lost = (
-        [case.text for file, case in pairs if (file.container, file.encoding) == READ_AS[case.markup] and case.kind == kind
-         and case.disguise == disguise]
-        for pairs in (outcome.planted, outcome.missed())
-    )  # fmt: skip
-    assert planted
-    assert lost == []
+    assert measured.planted[kind, disguise]
+    assert measured.lost.get((kind, disguise), []) == []
 
 
 @pytest.mark.parametrize("container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, "")))
