@@ -192,10 +192,9 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("url", FOREIGN)
 @pytest.mark.parametrize("form", OTHERS_FORMS)
-def test_another_sites_address_that_names_our_domain_is_anothers(form: str, url: str) -> None:
-    assert logins(FORMS[form]([(url, user, secret) for user, secret in PEOPLE])) == 0
+def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> None:
+    assert [url for url in FOREIGN if logins(FORMS[form]([(url, user, secret) for user, secret in PEOPLE]))] == []
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,10 @@ def survives(value: str, shown: str) -> bool:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("value", [*NUMBERS, EMAIL, NAME, LATIN, ADDRESS, PASSWORD, *OTHERS])
 @pytest.mark.parametrize("around", ["{}", "出售 {} 一手", "[SELLING] {} 2024", "姓名:{},密码{}", "姓{}名"])
-def test_no_value_in_a_title_survives(value: str, form: str, around: str) -> None:
-    assert not survives(value, title(around.replace("{}", FORMS[form](value))))
+def test_no_value_in_a_title_survives(form: str, around: str) -> None:
+    for value in (*NUMBERS, EMAIL, NAME, LATIN, ADDRESS, PASSWORD, *OTHERS):
+        assert not survives(value, title(around.replace("{}", FORMS[form](value)))), value
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_tokens_of_ids_are_of_one_site_and_kind(key: CaptureKey) -> None:
 
 
 @pytest.mark.parametrize("form", ["plain", "percent", "percent of all", "percent twice", "full width"])
-@pytest.mark.parametrize("value", [*NUMBERS, EMAIL, NAME, ADDRESS, PASSWORD, *OTHERS])
 @pytest.mark.parametrize(
     "place", ["https://a.example/t/{}", "https://a.example/{}/raw", "https://a.example/t/1?q={}&id={}", "https://a.example/#{}",
               "https://{}@a.example/", "https://{}.example/", "https://u:{}@a.example:8080/x-{}-y.html", "{}"]
 )  # fmt: skip
-def test_no_value_in_a_url_or_section_survives(value: str, form: str, place: str) -> None:
-    written = place.replace("{}", FORMS[form](value))
-    assert redact.url(written, SECTION) == f"{SECTION}/…"
-    assert redact.url(written, "") == "…"
-    if value in [*NUMBERS, EMAIL, NAME, ADDRESS, PASSWORD]:
-        assert bare(value) not in bare(redact.url("http://a.example/1", written))
+def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
+    ours = (*NUMBERS, EMAIL, NAME, ADDRESS, PASSWORD)
+    for value in (*ours, *OTHERS):
+        written = place.replace("{}", FORMS[form](value))
+        assert redact.url(written, SECTION) == f"{SECTION}/…", value
+        assert redact.url(written, "") == "…", value
+        assert value not in ours or bare(value) not in bare(redact.url("http://a.example/1", written)), value
 
 
 @pytest.mark.parametrize(
