@@ -22,7 +22,7 @@ from functools import partial
 from itertools import groupby, islice
 from typing import Literal
 
-from alerts.records import Background, Heard, Incident, Sighting, SiteDay
+from alerts.records import Background, CollectorHeartbeat, Incident, Sighting, SiteDay
 from alerts.records.coverage import day_id, day_of, new_day
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
 from ullage import log
@@ -75,7 +75,7 @@ class CoverageLog:
             log.get("alert").warning("heartbeat_ahead", origin=beat.origin, seconds=round((at - now).total_seconds()))
             return
         self.turn()
-        if beat.origin not in self._last and (known := self.store.get(Heard, beat.origin)) is not None:
+        if beat.origin not in self._last and (known := self.store.get(CollectorHeartbeat, beat.origin)) is not None:
             self._last[beat.origin] = known.last
         last = self._last.get(beat.origin)
         if last is not None and at < last <= ahead:
@@ -246,14 +246,14 @@ class Listener:
 
     store: IncidentStore
     clock: Clock
-    _noted: dict[str, Heard] = field(default_factory=dict)
+    _noted: dict[str, CollectorHeartbeat] = field(default_factory=dict)
 
     def __call__(self, beat: Heartbeat) -> None:
         """Note one that is news, if it says something new or the last note is old; UnavailableError while the store is down."""
         at = min(beat.inserted_at, self.clock.now())  # a host's clock that is ahead must not promise a time to come
-        known = self._noted.get(beat.origin) or self.store.get(Heard, beat.origin)
+        known = self._noted.get(beat.origin) or self.store.get(CollectorHeartbeat, beat.origin)
         coverage = beat.coverage or Coverage()
-        told = Heard(
+        told = CollectorHeartbeat(
             id=beat.origin,
             first=min(known.first, at) if known else at,
             last=at,
@@ -280,7 +280,7 @@ class MonitoringStatus:
 
 def looked(store: IncidentStore, now: datetime) -> MonitoringStatus:
     """How far a list can be believed now."""
-    hosts = list(store.scroll(Heard, DocumentFilter()))
+    hosts = list(store.scroll(CollectorHeartbeat, DocumentFilter()))
     if not hosts:
         return _unheard(store)
     since, last = min(host.first for host in hosts), max(host.last for host in hosts)
@@ -307,7 +307,7 @@ def _unheard(store: IncidentStore) -> MonitoringStatus:
     return MonitoringStatus("nothing", Phrase("nothing was collected: alert has received no heartbeat from crawl and no finding"))
 
 
-def _faults(hosts: list[Heard], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:
+def _faults(hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:
     """What keeps the list from being whole."""
     for host in hosts:
         if now - host.last > SILENT:

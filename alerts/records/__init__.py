@@ -12,7 +12,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     Holding        tenant:incident:digest      alert, append-only
     Presence       tenant:token of a post      alert
     KeyCheck       the key's name              alert
-    Heard          a crawl host's name         alert
+    CollectorHeartbeat  a crawl host's name    alert
     SiteDay        day:site                    alert
     DaySheet       day:number                  alert, append-only
     GapReason      GAP-…                       a command, append-only
@@ -35,8 +35,8 @@ from alerts.records.incident import HEARD, DutiesKnown, DutyRecord, Incident, In
 from alerts.records.sighting import (
     Background,
     Claim,
+    CollectorHeartbeat,
     Exposure,
-    Heard,
     Holding,
     KeyCheck,
     Original,
@@ -62,6 +62,7 @@ __all__ = [
     "Band",
     "Claim",
     "ClockWord",
+    "CollectorHeartbeat",
     "DaySheet",
     "Decision",
     "DutiesKnown",
@@ -70,7 +71,6 @@ __all__ = [
     "Fraud",
     "FraudOutcome",
     "GapReason",
-    "Heard",
     "Hold",
     "Holding",
     "Incident",
@@ -100,7 +100,7 @@ __all__ = [
 
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
-    Suppression, Hold, Audit, Notification, Original, KeyCheck, Heard,
+    Suppression, Hold, Audit, Notification, Original, KeyCheck, CollectorHeartbeat,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
 VERSION = 1

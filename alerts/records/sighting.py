@@ -258,7 +258,7 @@ class Background(Document):
     """The finding as it came, of a post with ties: what it takes to fold it after all."""
 
 
-class Heard(Document):
+class CollectorHeartbeat(Document):
     """What alert heard of one crawl host, whose name is the id: since when, when last, and what it said then of its sites.
 
     An empty list says something only of the time in between. `sites` are counts by state; `enrolled` are the customers that match

@@ -27,13 +27,13 @@ from alerts.records import (
     Audit,
     Background,
     Claim,
+    CollectorHeartbeat,
     DaySheet,
     Decision,
     DutyRecord,
     Exposure,
     FraudOutcome,
     GapReason,
-    Heard,
     Hold,
     Holding,
     Incident,
@@ -68,8 +68,8 @@ NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Back
 """What has the handle of a customer in it."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Holding, Presence, Decision, Suppression, Hold, Audit, Notification, Heard, WorkItem, FraudOutcome,
-    DutyRecord, Incident,
+    Sighting, Claim, Holding, Presence, Decision, Suppression, Hold, Audit, Notification, CollectorHeartbeat, WorkItem,
+    FraudOutcome, DutyRecord, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
 

@@ -39,6 +39,7 @@ from alerts.records import (
     Audit,
     Background,
     Claim,
+    CollectorHeartbeat,
     DaySheet,
     Decision,
     DutiesKnown,
@@ -46,7 +47,6 @@ from alerts.records import (
     Exposure,
     FraudOutcome,
     GapReason,
-    Heard,
     Hold,
     Holding,
     Incident,
@@ -140,8 +140,8 @@ def body(document: Document) -> bytes:
 Rights = Sequence[tuple[Sequence[type[Document]], Sequence[str]]]
 SEEN = ("read", "view_index_metadata")
 FOLDED = (
-    Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, Heard, SiteDay, DaySheet, Incident, Notification,
-    WorkItem, DutyRecord, DutiesKnown, Holding,
+    Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, CollectorHeartbeat, SiteDay, DaySheet,
+    Incident, Notification, WorkItem, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
 SAID = (Decision, Suppression, Hold, GapReason, Audit, FraudOutcome)
 ALERT: Rights = (
@@ -150,7 +150,7 @@ ALERT: Rights = (
     ((Decision,), ("create_doc",)),
 )
 SEARCH: Rights = (
-    ((Incident, Sighting, Exposure, Background, KeyCheck, Heard, SiteDay, DaySheet), SEEN),
+    ((Incident, Sighting, Exposure, Background, KeyCheck, CollectorHeartbeat, SiteDay, DaySheet), SEEN),
     (SAID, (*SEEN, "create_doc")),
     ((Notification, DutyRecord, DutiesKnown), SEEN),
     ((WorkItem,), (*SEEN, "index", "maintenance")),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from alerts.records.document import D, Document, E, QueryError
-from alerts.records.sighting import Heard
+from alerts.records.sighting import CollectorHeartbeat
 from alerts.store import DocumentFilter, DocumentPage, First, GroupCount, IncidentStore, VersionedDocument, Versions, WriteResult
 
 
@@ -111,7 +111,7 @@ class StoreWithin:
 
     def _seen(self, document: D) -> D:
         """The document without what it counts of others' customers."""
-        if not isinstance(document, Heard) or document.enrolled is None:
+        if not isinstance(document, CollectorHeartbeat) or document.enrolled is None:
             return document
         theirs = document.customers and {one: count for one, count in document.customers.items() if one in self.tenants}
         told = None if theirs is None else sum(theirs.values())
@@ -124,7 +124,7 @@ class StoreWithin:
 
     def _counted(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
         """As `_narrowed`, of a class that a store can narrow by itself; any other is read document by document."""
-        if kind is Heard or "tenants" in kind.model_fields:
+        if kind is CollectorHeartbeat or "tenants" in kind.model_fields:
             raise NotImplementedError
         return self._narrowed(kind, where)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
-from alerts.records import Heard
+from alerts.records import CollectorHeartbeat
 from alerts.store import IncidentStore, open_store
 from alerts.web.app import create_app
 from harness.bench.store import COUNT, exposures, others
@@ -48,7 +48,7 @@ def exposure(folder: Path, context: Context) -> list[str]:
         for documents in others(COUNT):
             store.put(documents)
         now = context.clock.now()
-        store.put([Heard(id="crawl", first=now, last=now, sites={"ok": 200}, enrolled=COUNT)])
+        store.put([CollectorHeartbeat(id="crawl", first=now, last=now, sites={"ok": 200}, enrolled=COUNT)])
         known = handles[:1_000]
         for size, clients, rounds in ((1, CLIENTS, ASKED), (1_000, 1, THOUSANDS)):
             bodies = list(itertools.islice(_bodies(known, size), rounds))

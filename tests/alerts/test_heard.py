@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.coverage import SILENT, Listener, looked
-from alerts.records import Heard
+from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED
 from tests.alerts.builders import finding, fold_all
@@ -119,7 +119,7 @@ def test_a_restart_keeps_since_when(listen, store, clock) -> None:
     listen(beat())
     clock.advance(900)
     Listener(store, clock.as_clock())(beat(900))
-    (noted,) = store.scroll(Heard, DocumentFilter())
+    (noted,) = store.scroll(CollectorHeartbeat, DocumentFilter())
     assert (noted.first, noted.last) == (beat().inserted_at, beat(900).inserted_at)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.records import Heard, Notification
+from alerts.records import CollectorHeartbeat, Notification
 from alerts.web.pages.audit import DID
 from tests.alerts.browser import ASKER
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
@@ -39,7 +39,7 @@ def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, cloc
 
 def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
     for enrolled, said in ((0, "Match had no customer list"), (1_234, "Match searches for 1,234 customers.")):
-        store.put([Heard(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
+        store.put([CollectorHeartbeat(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
         assert said in browser.get("/watchlists").text
 
 

@@ -26,7 +26,7 @@ from alerts.accounts.accounts import Accounts
 from alerts.cases import exports
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookup import index_tags
-from alerts.records import GapReason, Heard, Incident, Notification, Suppression, incident_id
+from alerts.records import CollectorHeartbeat, GapReason, Incident, Notification, Suppression, incident_id
 from alerts.store import open_store
 from alerts.web.app import create_app
 from alerts.web.dependencies import any_query, dependencies_of, routes_of
@@ -269,9 +269,9 @@ def base(data, clock):
     return data
 
 
-def heard(clock, customers: dict[str, int]) -> Heard:
+def heard(clock, customers: dict[str, int]) -> CollectorHeartbeat:
     now = clock.as_clock().now()
-    return Heard(
+    return CollectorHeartbeat(
         id="crawl",
         first=now - timedelta(days=3),
         last=now,

@@ -5,7 +5,7 @@ import pytest
 from alerts.cases.incident_list import Filters, page_of, whole
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.records import CLASSES, Decision, Exposure, Heard, Incident, Sighting, WorkItem, incident_id
+from alerts.records import CLASSES, CollectorHeartbeat, Decision, Exposure, Incident, Sighting, WorkItem, incident_id
 from alerts.records.document import Excerpt, QueryError
 from alerts.store import DocumentFilter, First, WriteResult
 from alerts.store.queries import tally
@@ -57,15 +57,15 @@ def test_what_is_added_up_is_its_own(two):
 
 @pytest.mark.parametrize("customers", [None, {}, {"bank": 3, "shop": 7}, {"shop": 7}])
 def test_of_customers_that_are_looked_for_it_is_told_of_its_own(two, store, customers):
-    store.put([Heard(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)])
+    store.put([CollectorHeartbeat(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)])
     theirs = customers and {one: count for one, count in customers.items() if one == "bank"}
-    told = two.get(Heard, "crawl-1")
+    told = two.get(CollectorHeartbeat, "crawl-1")
     assert (told.customers, told.enrolled) == (theirs, None if theirs is None else sum(theirs.values()))
-    assert [*two.scroll(Heard, DocumentFilter())] == [told]
+    assert [*two.scroll(CollectorHeartbeat, DocumentFilter())] == [told]
 
 
 def test_what_is_of_nobody_is_not_counted_or_found_by_a_store_that_cannot_narrow_it(two):
-    for kind in (Heard, *(kind for kind in CLASSES if "tenants" in kind.model_fields)):
+    for kind in (CollectorHeartbeat, *(kind for kind in CLASSES if "tenants" in kind.model_fields)):
         for ask in (two.count, two.search):
             with pytest.raises(NotImplementedError):
                 ask(kind, DocumentFilter())

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.records import Heard
+from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
 from alerts.web.dependencies import Console, may
 from alerts.web.pages.audit import did
@@ -26,7 +26,7 @@ def routes() -> APIRouter:
 
     @router.get("/watchlists")
     def shown(site: Annotated[Console, may("watchlist.read")]) -> HTMLResponse:
-        hosts = sorted(site.store.scroll(Heard, DocumentFilter()), key=lambda one: one.id)
+        hosts = sorted(site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda one: one.id)
         told = [one.enrolled for one in hosts if one.enrolled is not None]
         verdict: Phrase
         tone: Tone
@@ -43,7 +43,7 @@ def routes() -> APIRouter:
     return router
 
 
-def _by_host(hosts: list[Heard]) -> TableSection:
+def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
     heads = (Phrase("Crawl host"), Phrase("First heartbeat"), Phrase("Last heartbeat"), Phrase("Customers searched for"))
     rows = [
         [

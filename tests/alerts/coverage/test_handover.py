@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from alerts.cli.incidents import hand_over
-from alerts.records import GapReason, Heard
+from alerts.records import CollectorHeartbeat, GapReason
 from alerts.store import DocumentFilter
 from tests.alerts.builders import incident
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
@@ -26,7 +26,7 @@ def shift(alert: Alert, store) -> Alert:
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
-    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(Heard, DocumentFilter())])
+    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(CollectorHeartbeat, DocumentFilter())])
     store.put([incident("INC-NEW", NINE + HOUR, severity="high"), incident("INC-OLD", NINE - 5 * HOUR)])
     return alert
 
