@@ -56,6 +56,12 @@ class Kept:
             await session.close()
 
 
+@pytest.fixture(autouse=True)
+def no_wait_for_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing new is ever said in the room."""
+    monkeypatch.setattr("deploy.local.matrix_room.LONGEST_WAIT", 0.0)
+
+
 @pytest.mark.parametrize("kill_after", [1, FIRST, FIRST + 1, FIRST + PAGE, FIRST + 2 * PAGE])
 def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> None:
     kept = Kept()
