@@ -61,7 +61,8 @@ def test_a_table_that_is_cut_off_is_damaged(kind: str) -> None:
 
 def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matcher.unpack.parent._folders", list)
-    came = out_of(builders.zip_of({"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)}))
+    body = builders.zip_of({"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)})
+    came = out_of(body, alone=True)
     assert came.outcomes == [
         ("!/a.parquet!/parquet (needs pyarrow)", "unsupported"),
         ("!/a.avro!/avro (needs fastavro)", "unsupported"),
