@@ -45,7 +45,7 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # bins = ["622202"]
 # others = ["某某贷"]  # names of other lenders: a list whose rows name them is theirs
 # language = "zh"  # or "en": messages of its incidents, the draft of its report, its letters
-# medium_clock = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
+# medium_deadline = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
 """
 SITE = """\
 # Rename to NAME.toml: a site is data, not code. `ullage sites` lists what is read.
@@ -88,7 +88,7 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
         if keys.all_names(context.keys) != before:
             yield f"made signing key of {role}"
     for tenant in keys.tenants(context.keys):
-        if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/desk.pub"):
+        if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/console.pub"):
             keys.make_desk(context.keys, tenant)
             yield f"made console key pair of {tenant}"
 

@@ -22,8 +22,8 @@ PERMISSIONS: Mapping[str, str] = {
     "customers.export": marked("export the customer pseudonyms of an incident"),
     "address.reveal": marked("reveal the address of a post"),
     "seller.find": marked("find a seller by name"),
-    "duty.waive": marked("waive a report (one of two decisions)"),
-    "telling.approve": marked("decide whether affected people may be notified"),
+    "deadline.waive": marked("waive a report (one of two decisions)"),
+    "notification.approve": marked("decide whether affected people may be notified"),
     "person.check": marked("ask whether a person is exposed"),
     "exposure.ask": marked("ask whether customer pseudonyms are exposed (risk engine)"),
     "outcome.report": marked("report outcomes of fraud cases"),
@@ -59,11 +59,11 @@ ROLES: Mapping[str, frozenset[str]] = {
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
     "lead": _WORK
     | _STATE
-    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "duty.waive", "outcome.report"}
+    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "deadline.waive", "outcome.report"}
     | {"rules.change", "evidence.hold"},
     "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
     | _STATE
-    | {"duty.waive", "telling.approve", "audit.read", "evidence.hold"},
+    | {"deadline.waive", "notification.approve", "audit.read", "evidence.hold"},
     "resolver": frozenset({"incident.read", "customers.export", "watchlist.read"}),
     "evidence": frozenset("incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
@@ -71,7 +71,9 @@ ROLES: Mapping[str, frozenset[str]] = {
 """Role to permissions."""
 APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
-PEOPLE_ALONE = frozenset({"duty.waive", "telling.approve", "account.manage", "address.reveal", "rules.change", "evidence.open"})
+PEOPLE_ALONE = frozenset(
+    {"deadline.waive", "notification.approve", "account.manage", "address.reveal", "rules.change", "evidence.open"}
+)
 """What no program may have by a token: these decisions are people's."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
 """What a token alone may have whose purpose is this word, and nothing beside it: what is learned so is for nothing else."""

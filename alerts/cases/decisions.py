@@ -59,9 +59,9 @@ def needed_for(chosen: str) -> str:
     """The permission that deciding `chosen` needs; for what is none it does not matter."""
     action = chosen.partition(" ")[0]
     if action in TELLING:
-        return "telling.approve"
+        return "notification.approve"
     if action == "waived":
-        return "duty.waive"
+        return "deadline.waive"
     return "incident.close" if action in CLOSED else "incident.decide"
 
 

@@ -174,7 +174,7 @@ def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> 
         if error.reason == "key_destroyed":
             raise ConfigError(
                 Phrase(
-                    "it is encrypted for a key other than %(key)s: find out where that key is stored", key=tenant + "/desk.key"
+                    "it is encrypted for a key other than %(key)s: find out where that key is stored", key=tenant + "/console.key"
                 )
             ) from None
         raise CorruptError(Phrase("the encrypted original is damaged: restore the store from a backup")) from None

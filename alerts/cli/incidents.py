@@ -47,7 +47,7 @@ from alerts.cases.suppressions import (
 from alerts.cases.takedown_letter import letter
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
 from alerts.cli.evidence import hold
-from alerts.cli.reports import duty, export
+from alerts.cli.reports import deadline, export
 from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
 from alerts.coverage import BELIEVED, looked
 from alerts.coverage.view import gap_as_json, gap_lines, total_line
@@ -371,7 +371,7 @@ incidents.command("resolve")(resolve)
 incidents.command("takedown")(takedown)
 incidents.command("link")(link)
 incidents.command("handover")(hand_over)
-incidents.command("duty")(duty)
+incidents.command("deadline")(deadline)
 incidents.command("export")(export)
 incidents.command("hold")(hold)
 incidents.command("suppress")(suppress)

@@ -1,4 +1,4 @@
-"""The commands `report`, `incidents export` and `incidents duty`.
+"""The commands `report`, `incidents export` and `incidents deadline`.
 
 A report that was sent stops its clock; what is confirmed, or a rule that applies, starts one.
 """
@@ -35,7 +35,7 @@ from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
 
 
-def duty(
+def deadline(
     ctx: typer.Context,
     incident: Annotated[str, typer.Argument(metavar="[INCIDENT]", help="Without it, the rules that are known.")] = "",
     *,

@@ -105,7 +105,7 @@ def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict
         "%(sites)s sites; fully covered site-hours: %(seen)s of %(judged)s; new posts: %(posts)s.",
         sites=told["sites"],
         seen=told["hours_seen"],
-        judged=told["hours_seen"] + told["hours_blind"] + told["hours_partly"],
+        judged=told["hours_seen"] + told["hours_with_gaps"] + told["hours_partly"],
         posts=told["posts"],
     )
     if not all(sheet.holds for sheet in sheets):

@@ -208,9 +208,9 @@ def totals(seen: CoverageWindow) -> Mapping[str, Any]:
     return {
         "sites": len([row for row in seen.rows if row.was_read or row.pending]),
         "hours_seen": states["seen"],
-        "hours_blind": states["blind"],
+        "hours_with_gaps": states["blind"],
         "hours_partly": states["partly"],
-        "blind_minutes": sum(blind),
+        "gap_minutes": sum(blind),
         "posts": sum([cell.posts for cell in cells]),
         "gaps": len(seen.gaps()),
         "unexplained": len(seen.unexplained()),
@@ -223,7 +223,7 @@ def totals(seen: CoverageWindow) -> Mapping[str, Any]:
 def total_line(seen: CoverageWindow) -> str:
     """The same in a line."""
     told = totals(seen)
-    judged = told["hours_seen"] + told["hours_blind"] + told["hours_partly"]
+    judged = told["hours_seen"] + told["hours_with_gaps"] + told["hours_partly"]
     bare = told["unexplained"]
     end = (
         f"{bare} gap{'s' * (bare != 1)} NOT EXPLAINED"
@@ -258,7 +258,7 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
                 "hour": cell.at.isoformat(),
                 "state": cell.state,
                 "seen_minutes": cell.seen,
-                "blind_minutes": {WHY[letter]: minutes for letter, minutes in cell.why.items()},
+                "gap_minutes": {WHY[letter]: minutes for letter, minutes in cell.why.items()},
                 "posts": cell.posts,
                 "explained": cell.explained,
                 "canary_told": cell.at in seen.canaries,

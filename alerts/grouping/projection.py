@@ -264,7 +264,7 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         replay_told=base.replay_of in setting.acknowledged,
         overlap=setting.tenant.overlap,
         market_share=setting.tenant.market_share,
-        medium_clock=setting.tenant.medium_clock,
+        medium_deadline=setting.tenant.medium_deadline,
         minors=minors,
         **counted_in_copies(sightings, base, joint),
     )

@@ -171,7 +171,7 @@ class DutyMetrics:
             registry=registry,
         )
         self._known = Gauge(
-            "ullage_notification_duties_known_timestamp_seconds",
+            "ullage_notification_deadlines_known_timestamp_seconds",
             "Time up to which reporting deadlines are current; 0 before all incidents were read.",
             registry=registry,
         )

@@ -50,7 +50,7 @@ findings_days = 1.5
 [store]
 exposures_days = 1.5
 [tenants.north]
-medium_clock = "run"
+medium_deadline = "run"
 [tenants.south]
 [notify]
 page = "https://desk.example"

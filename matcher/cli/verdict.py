@@ -266,7 +266,7 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         witnesses_agreeing=found.witnesses.agreeing,
         overlap=tenant.overlap,
         market_share=tenant.market_share,
-        medium_clock=tenant.medium_clock,
+        medium_deadline=tenant.medium_deadline,
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         own_cohorts=frozenset(tenant.own_cohorts),

@@ -178,7 +178,7 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--may", "duty.waive", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
+        (("--may", "deadline.waive", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
         (("--may", "account.manage", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
         (("--may", "nothing", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
         (("--may", "incident.read", "--purpose", "x"), "whose data"),

@@ -72,7 +72,7 @@ def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
 
 def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data):
     words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7", "--sent-at", "2026-09-21T23:00")
-    assert run("duty", A, "--sent", *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
+    assert run("deadline", A, "--sent", *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
     shown = clocks(run)
     assert shown["nfra-2024", "first"]["state"] == "met"
     assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", "typed in the tenant's zone"
@@ -89,7 +89,7 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
 
 
 def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, run, browser):
-    run("duty", A, "--sent", "--by", "Li Wei", "--regime", "nfra-2024")
+    run("deadline", A, "--sent", "--by", "Li Wei", "--regime", "nfra-2024")
     assert json.loads(run("show", A, "--json").stdout)["status"] == "confirmed"
     assert "  confirmed  opened" in run("show", A).stdout
     assert browser.get(f"/v1/incidents/{A}").json()["status"] == "confirmed"
@@ -110,7 +110,7 @@ def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(o
 
 
 def test_without_a_regime_it_stops_all_of_them(ours, run):
-    run("duty", A, "--sent", "--by", "Li")
+    run("deadline", A, "--sent", "--by", "Li")
     assert {clock["state"] for name, clock in clocks(run).items() if name[1] != "final"} == {"met"}
     assert json.loads(run("list", "--json").stdout)["status"] == "reported"
 
@@ -118,33 +118,35 @@ def test_without_a_regime_it_stops_all_of_them(ours, run):
 def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
     at = clock.as_clock().now()
     store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
-    assert "closed" in str(run("duty", A, "--sent", "--by", "Li", code=1).exception)
-    run("duty", A, "--sent", "--by", "Li", "--regime", "nfra-2024", "--stage", "final")
+    assert "closed" in str(run("deadline", A, "--sent", "--by", "Li", code=1).exception)
+    run("deadline", A, "--sent", "--by", "Li", "--regime", "nfra-2024", "--stage", "final")
     assert clocks(run)["nfra-2024", "final"]["state"] == "met"
     assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
 
 
 def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, data):
     words = ("--by", "Wang", "--regime", "cac-2025", "--applies", "--note", "important data")
-    assert run("duty", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
+    assert run("deadline", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
     assert clocks(run)["cac-2025", "first"]["state"] == "running"
     waive = ("--regime", "cac-2025", "--waived", "--note", "counted twice")
-    assert "two people" in str(run("duty", A, "--by", "Wang", *waive, code=1).exception)
-    assert run("duty", A, "--by", "Wang", "--as", "lead", *waive).stdout.endswith("; it takes the decision of a dpo as well\n")
+    assert "two people" in str(run("deadline", A, "--by", "Wang", *waive, code=1).exception)
+    assert run("deadline", A, "--by", "Wang", "--as", "lead", *waive).stdout.endswith(
+        "; it takes the decision of a dpo as well\n"
+    )
     assert clocks(run)["cac-2025", "first"]["state"] == "running", "one of two"
     assert clocks(run)["cac-2025", "first"]["half_waived"] == {"by": "Wang", "as": "lead", "note": "counted twice"}
-    run("duty", A, "--by", "Wang", "--as", "dpo", *waive)
+    run("deadline", A, "--by", "Wang", "--as", "dpo", *waive)
     assert clocks(run)["cac-2025", "first"]["state"] == "running", "one person"
-    run("duty", A, "--by", "Zhao", "--as", "lead", *waive)
+    run("deadline", A, "--by", "Zhao", "--as", "lead", *waive)
     assert clocks(run)["cac-2025", "first"]["state"] == "waived"
     assert clocks(run)["cac-2025", "first"]["ruling"] == {"by": "Zhao", "what": "waived", "note": "counted twice"}
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.reason) == ("incident.duty", "counted twice")
     assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", "which it does not change"
     for wrong in (("--note", " "), ("--note", "13800138000"), ("--regime", "gdpr", "--note", "x")):
-        told = str(run("duty", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1).exception)
+        told = str(run("deadline", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1).exception)
         assert "13800138000" not in told
-    assert "no incident with that id" in str(run("duty", "INC-NOBODY", *words, code=1).exception)
+    assert "no incident with that id" in str(run("deadline", "INC-NOBODY", *words, code=1).exception)
 
 
 @pytest.mark.parametrize(
@@ -160,18 +162,18 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     ],
 )
 def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, store, words, said):
-    told = str(run("duty", A, "--sent", *words, code=1).exception)
+    told = str(run("deadline", A, "--sent", *words, code=1).exception)
     assert said in told
     assert "13800138000" not in told
     assert store.count(Decision, DocumentFilter()) == 1
 
 
 def test_nobody_knows_an_incident_that_is_not_there(run):
-    assert "no incident with that id" in str(run("duty", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception)
+    assert "no incident with that id" in str(run("deadline", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception)
 
 
 def test_the_rules_are_listed_with_who_is_under_them(run):
-    text = run("duty").stdout
+    text = run("deadline").stdout
     assert "gdpr-33  GDPR Art. 33 欧盟通用数据保护条例第三十三条: no tenant" in text
     assert "cac-2025  CAC incident reporting 国家网络安全事件报告管理办法: bank" in text
     assert text.count("NOT VERIFIED") == 1
@@ -210,10 +212,10 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, c
     assert math.isnan(registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) or 0), (
         "alert has not looked at all incidents"
     )
-    assert registry.get_sample_value("ullage_notification_duties_known_timestamp_seconds") == 0
+    assert registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds") == 0
     book.complete()
     recount()
-    known = registry.get_sample_value("ullage_notification_duties_known_timestamp_seconds")
+    known = registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds")
     assert known == context.clock.now().timestamp() - 60
     assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
     assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0

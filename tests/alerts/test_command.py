@@ -207,7 +207,7 @@ def test_a_whole_incident_can_be_drawn_in_any_zone(store, clock):
 
 
 def test_the_command_group_is_what_the_entry_point_names():
-    assert {c.name for c in incidents.incidents.registered_commands} >= {"list", "show", "duty"}
+    assert {c.name for c in incidents.incidents.registered_commands} >= {"list", "show", "deadline"}
 
 
 @pytest.mark.parametrize(

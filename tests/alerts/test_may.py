@@ -74,9 +74,9 @@ def test_a_principal_may_what_the_roles_together_may():
     both = Principal.person("Li", ["agent", "analyst"], ["bank"])
     assert both.may("person.check")
     assert both.may("incident.decide")
-    assert not both.may("duty.waive")
-    with pytest.raises(ForbiddenError, match=r"duty\.waive"):
-        both.require("duty.waive")
+    assert not both.may("deadline.waive")
+    with pytest.raises(ForbiddenError, match=r"deadline\.waive"):
+        both.require("deadline.waive")
     with pytest.raises(KeyError):
         both.may("incident.reed")
 

@@ -108,9 +108,9 @@ def test_several_at_once_are_refused(desk: Context, leak: str) -> None:
 
 
 def test_without_the_desks_key_nothing_is_shown(desk: Context, leak: str) -> None:
-    for path in (desk.keys.root / "bank").glob("desk.key*"):
+    for path in (desk.keys.root / "bank").glob("console.key*"):
         path.unlink()
-    assert "desk.key" in run(desk, leak, refused=ConfigError)
+    assert "console.key" in run(desk, leak, refused=ConfigError)
 
 
 def test_it_can_be_switched_off(desk: Context, leak: str) -> None:

@@ -53,7 +53,7 @@ WORDS = {
     ),
     "unlinked": (("link", A, B, "--end"), ("link", B, A, "--end")),
     "detached": (("link", A, "--detach", "s1", "--note", "another's"),),
-    "waived": (("duty", A, "--regime", "pipl-57", "--waived", "--note", "averted"),),
+    "waived": (("deadline", A, "--regime", "pipl-57", "--waived", "--note", "averted"),),
     "silenced": (("suppress", "--tenant", "bank", "--incident", A, "--reason", "known", "--days", "9"),),
     "assigned": (("assign", A, "--due", "+90d"),),
     "note": (("note", A, "seen"),),

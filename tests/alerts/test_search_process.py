@@ -168,7 +168,7 @@ def own_certificate(folder: Path) -> tuple[Path, Path]:
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    paths = folder / "desk.pem", folder / "desk.key"
+    paths = folder / "console.pem", folder / "console.key"
     paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     paths[1].touch(0o600)

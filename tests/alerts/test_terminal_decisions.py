@@ -26,8 +26,8 @@ ROWS = [
     (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
     (("export", A, "--format", "customers"), "customers.export", "analyst", "resolver"),
     (("hold", A, "--case", "7", "--reason", "x"), "evidence.hold", "analyst", "dpo"),
-    (("duty", A, "--sent"), "incident.decide", "agent", "dpo"),
-    (("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "duty.waive", "analyst", "lead"),
+    (("deadline", A, "--sent"), "incident.decide", "agent", "dpo"),
+    (("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "deadline.waive", "analyst", "lead"),
 ]
 
 
@@ -101,7 +101,7 @@ def test_an_account_of_one_tenant_finds_no_incident_of_another(things, run, acco
 def test_nobody_waives_in_a_role_that_they_do_not_have(things, run, accounts) -> None:  # noqa: F811
     add_account(accounts, "Wang Fang", ["lead"])
     with pytest.raises(ConfigError, match="is no dpo"):
-        run("duty", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "dpo", "--by", "Wang Fang")
+        run("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "dpo", "--by", "Wang Fang")
 
 
 def test_where_there_is_no_account_that_is_said(leaked, context, run, accounts) -> None:

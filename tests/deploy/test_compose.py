@@ -27,7 +27,7 @@ GIVEN = {
     "alert",
     "search",
     "tls/ca.crt",
-    "tls/desk.crt",
+    "tls/console.crt",
     "tls/elasticsearch.crt",
     "alertmanager.yml",
 }
@@ -147,8 +147,8 @@ def test_monitoring_is_asked_where_it_listens() -> None:
 
 def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
     made = make_certificates()
-    (tmp_path / "desk.crt").write_bytes(made.certificate)
-    (tmp_path / "desk.key").write_bytes(made.key)
+    (tmp_path / "console.crt").write_bytes(made.certificate)
+    (tmp_path / "console.key").write_bytes(made.key)
     text = nginx()
     for folder in ("/tmp/", "/etc/nginx/", "/run/secrets/"):
         text = text.replace(folder, f"{tmp_path}/")

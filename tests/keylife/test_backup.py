@@ -125,7 +125,7 @@ def keys_of_tls() -> dict[str, bytes]:
     certificate = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     return {
         "tls/server.key": plain,
-        "tls/desk.pem": plain,
+        "tls/console.pem": plain,
         "tls/chain-and-key.pem": certificate * 40 + plain,
         "cert": b"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n"
         + pem(key, PrivateFormat.TraditionalOpenSSL),

@@ -51,7 +51,7 @@ NAMES = (
 )
 """One of each kind, as patterns: streams and keys are named at random; of several files that fit it is the first."""
 CHECKED = ("", ".kcv")
-PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub", "desk.key", "desk.pub")
+PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub", "console.key", "console.pub")
 ROLES = "alert assess crawl erase ingest match search".split()
 MORE = (
     *(f"{name}.sqlite{ending}" for name in ("bus/captures", "bus/dead-letters", "collect") for ending in DATABASE),

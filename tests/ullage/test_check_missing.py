@@ -13,7 +13,7 @@ from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context
 
-OF_BUILDING = ("sign.key", "handle.key", "resolver.key", "resolver.pub", "desk.key", "desk.pub")
+OF_BUILDING = ("sign.key", "handle.key", "resolver.key", "resolver.pub", "console.key", "console.pub")
 """Of a tenant: keys that may lie on another machine."""
 
 

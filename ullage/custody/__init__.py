@@ -16,8 +16,8 @@ its tenant and finding: it does not open under another's name. A file is written
 The digests are plain SHA-256, because a court has no key of ours. They stand inside the seal alone.
 
 What is stored of a post is words of closed lists. A takedown needs its address, and a question of whether it is genuine may need
-its title: so match seals these, and nothing of the body, with HPKE to a key of the tenant's desk (`T/desk.pub`), bound to tenant
-and finding. Whoever has the private half opens them one purpose at a time, and the audit log says so first.
+its title: so match seals these, and nothing of the body, with HPKE to a key of the tenant's console (`T/console.pub`), bound to
+tenant and finding. Whoever has the private half opens them one purpose at a time, and the audit log says so first.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ passes once in 10^12. Secrets that people choose (addresses, passwords) have non
     seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
     T/match-<n>.key     match, build                T/index-<n>.key         match, search
     T/verify.pub        match (watchlist load)   T/sign.key              building host
-    T/desk.pub          match (seals originals)     T/desk.key              desk (reveals them)
+    T/console.pub          match (seals originals)     T/console.key              desk (reveals them)
     T/handle.key        building host               T/resolver.pub, .key    building host, resolver
     sign/<role>.key     crawl, ingest, match, assess, alert, search: the one that it signs its records with; erase: its proofs
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
@@ -362,7 +362,7 @@ def _signers(keys: KeyStore, topic: str) -> dict[str, Ed25519PublicKey]:
 
 def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
     """Seals originals to the desk of `tenant`; None where match was given no key of a desk's, so that none are kept."""
-    name = f"{tenant}/desk.pub"
+    name = f"{tenant}/console.pub"
     if not keys.exists(name):
         return None
     public = keys.read(name)
@@ -371,13 +371,13 @@ def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
 
 def desk_opener(keys: KeyStore, tenant: str) -> SealOpener:
     """Opens originals of `tenant`; ConfigError where this machine is not the desk's."""
-    private = X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/desk.key"))
+    private = X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/console.key"))
     return SealOpener({fingerprint(private.public_key().public_bytes_raw()): private})
 
 
 def make_desk(keys: KeyStore, tenant: str) -> None:
     """Create the key pair of a tenant's desk."""
-    _make_pair(keys, f"{tenant}/desk.key", f"{tenant}/desk.pub")
+    _make_pair(keys, f"{tenant}/console.key", f"{tenant}/console.pub")
 
 
 def tenants(keys: KeyStore) -> list[str]:

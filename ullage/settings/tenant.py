@@ -74,9 +74,9 @@ class Tenant(SettingsTable):
     language: Language = knob("zh", "language of messages, reports and letters")
     regimes: tuple[str, ...] = knob(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
-        "rules of notification that it is under, as `ullage incidents duty` lists them",
+        "rules of notification that it is under, as `ullage incidents deadline` lists them",
     )
-    medium_clock: Literal["run", "if confirmed"] = knob(
+    medium_deadline: Literal["run", "if confirmed"] = knob(
         "if confirmed",
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
         " decides first)",

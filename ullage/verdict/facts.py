@@ -105,7 +105,7 @@ class VerdictFacts(CaptureCounts):
     """Whether a person acknowledged the incident that it was known from."""
     own_fields: frozenset[str] = frozenset()
     own_cohorts: frozenset[str] = frozenset()
-    medium_clock: ClockWord = "if confirmed"
+    medium_deadline: ClockWord = "if confirmed"
     """Which clock a medium starts that starts one, as the tenant has set."""
 
     @property

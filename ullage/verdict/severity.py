@@ -85,7 +85,7 @@ def severity_of(facts: VerdictFacts, origin: Origin, unit: float, rules: Severit
 
 def _clock(row: SeverityRow, severity: Severity, facts: VerdictFacts) -> tuple[ClockWord, int]:
     """Which clock starts, and within how many minutes a person decides; of a medium the tenant has set which of the two it is."""
-    clock = facts.medium_clock if severity == "medium" and row.clock != "none" else row.clock
+    clock = facts.medium_deadline if severity == "medium" and row.clock != "none" else row.clock
     return clock, (row.minutes or DECIDE_MINUTES) if clock == "if confirmed" else 0
 
 

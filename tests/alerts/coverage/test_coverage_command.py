@@ -87,7 +87,7 @@ def test_programs_get_an_object_a_line(ask: Ask, night: Alert) -> None:
         "hour": "",
         "state": "blind",
         "seen_minutes": 0,
-        "blind_minutes": {"no heartbeat": 60},
+        "gap_minutes": {"no heartbeat": 60},
         "posts": 0,
         "explained": False,
         "canary_told": False,

@@ -193,7 +193,7 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
 @pytest.mark.parametrize("tenants", ["run", "if confirmed"])
 @pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
 def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: VerdictFacts, expected: str, tenants: str) -> None:
-    found, _ = judge(given_facts.model_copy(update={"medium_clock": tenants}))
+    found, _ = judge(given_facts.model_copy(update={"medium_deadline": tenants}))
     minutes = f" {found.minutes}" if found.minutes else ""
     is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
     asked = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
