@@ -57,7 +57,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, context.clock)
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
-    port = context.settings.crawl.port if context.settings.metrics and not once else None
+    port = None if once else context.settings.metrics_port("crawl")
     with service.running("crawl", registry, port, context.running_time) as stop:
         silence_libraries()
         scheduler = reach(

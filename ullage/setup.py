@@ -364,7 +364,7 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
         item_kind = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             nested.append((kind, value, f"{prefix}{name}"))
-        elif item_kind is not None:
+        elif isinstance(item_kind, type) and issubclass(item_kind, BaseModel):
             nested += [(item_kind, item, f"{prefix}{name}.{key}") for key, item in (value or {"NAME": item_kind()}).items()]
         else:
             extra = field.json_schema_extra
@@ -379,4 +379,6 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(one)}' for key, one in value.items())}}}"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

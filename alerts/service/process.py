@@ -100,7 +100,7 @@ def run_alert(context: Context, *, once: bool) -> None:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
-        port = settings.alert.port if settings.metrics and not once else None
+        port = None if once else settings.metrics_port("alert")
         turning: list[Maintenance] = []  # none while the bus is waited for
         stop = stack.enter_context(
             running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready())

@@ -67,8 +67,7 @@ def _collect(context: Context, service: str) -> None:
     registry = new_registry("collect")
     metrics = CollectMetrics(registry, context.clock)
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
-    ports = context.settings.collect
-    port = getattr(ports, f"{service}_port") if context.settings.metrics else None
+    port = context.settings.metrics_port(service)
     with contextlib.ExitStack() as stack:
         silence_libraries("collect")  # some log answers that are not as they expect them, whole
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")

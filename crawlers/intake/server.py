@@ -73,7 +73,7 @@ def intake(ctx: typer.Context) -> None:
     CertificateMetrics(registry, {BUS: context.bus_trusts()}, tls)
     with contextlib.ExitStack() as stack:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
-        made, metrics_port = list[PatientAppends](), settings.metrics_port if context.settings.metrics else None
+        made, metrics_port = list[PatientAppends](), context.settings.metrics_port("intake")
         stop = stack.enter_context(
             running("intake", registry, metrics_port, context.running_time, lambda: bool(made) and made[0].up)
         )

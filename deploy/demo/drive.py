@@ -27,15 +27,17 @@ from ullage.runtime.supervisor import command
 
 TENANT = "spruce-bank"
 CONFIG = """\
+[metrics_ports]
+crawl = 0
+match = 0
+alert = 0
+
 [crawl]
 user_agent = "ullage demo (loopback only)"
-port = 0
 
 [match]
-port = 0
 
 [alert]
-port = 0
 
 [search]
 port = {port}
@@ -196,7 +198,7 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(CHANNEL.format(address=room.address), encoding="utf-8")
     write_secret(ullage.data / "keys" / "collect" / ACCOUNT, f"{room.url}\n@{ACCOUNT}:localhost\n{room.token}")
-    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error", "ULLAGE_COLLECT__MATRIX_PORT": "0"}
+    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error", "ULLAGE_METRICS_PORTS__MATRIX": "0"}
     words = command(ullage.data, "collect", "matrix")
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as collector:
         try:

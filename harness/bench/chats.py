@@ -50,7 +50,7 @@ legal_basis = "synthetic people, on this machine"
 owner = "bench"
 expires = 2099-01-01
 """
-FREE_PORTS = {f"ULLAGE_COLLECT__{name}_PORT": "0" for name in ("MATRIX", "XMPP", "TELEGRAM")}
+FREE_PORTS = {f"ULLAGE_METRICS_PORTS__{name}": "0" for name in ("MATRIX", "XMPP", "TELEGRAM")}
 
 
 class Chain:

@@ -41,7 +41,7 @@ def account(station: Station, *lines: str) -> None:
 @contextlib.contextmanager
 def collecting(station: Station, service: str, **settings: str) -> Iterator[object]:
     """The collector as a process; killed with SIGKILL at the end."""
-    ports = {f"collect__{name}_port": "0" for name in ("matrix", "xmpp", "telegram", "imap")}
+    ports = {f"metrics_ports__{name}": "0" for name in ("matrix", "xmpp", "telegram", "imap")}
     with station.start("collect", service, **{**ports, **settings}) as process:
         yield process
 

@@ -49,7 +49,8 @@ class Station:
 
     def start(self, role: str) -> None:
         """Start one role and wait until its metrics are there."""
-        ports = {f"ULLAGE_{name.upper()}__PORT": str(port) for name, port in self.ports.items()}
+        ports = {f"ULLAGE_METRICS_PORTS__{name.upper()}": str(port) for name, port in self.ports.items() if name != "search"}
+        ports["ULLAGE_SEARCH__PORT"] = str(self.ports["search"])
         with (self.data.parent / f"{role}.log").open("ab") as log:
             words = command(self.data, role)
             self.processes[role] = subprocess.Popen(

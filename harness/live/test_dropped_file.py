@@ -34,7 +34,7 @@ def opened(tmp_path_factory) -> Iterator[Desk]:
     data = tmp_path_factory.mktemp("desk") / "data"
     with desk(data, incidents=0, nights=False) as made:
         enrol(Context(data), "bank", CUSTOMERS, "none")
-        (data / "ullage.toml").write_text("[match]\nport = 0\n[alert]\nport = 0\n")
+        (data / "ullage.toml").write_text("[metrics_ports]\nmatch = 0\nalert = 0\n")
         words = [sys.executable, "-m", "ullage"]
         roles = [subprocess.Popen([*words, *command(data, role)], stderr=subprocess.DEVNULL) for role in ("match", "alert")]
         try:

@@ -119,7 +119,7 @@ def test_a_crawl_that_ends_takes_its_browser_along_whose_memory_is_bounded(
 ) -> None:
     server.says("/", "<html><body><script>for (;;) {}</script></body></html>")
     station.site("loops", f"{server.url}/", "board", OPTIONS)
-    with station.start("crawl", crawl__port="0") as process:
+    with station.start("crawl", metrics_ports__crawl="0") as process:
         until(lambda: any(b"--type=renderer" in command(pid) for pid in children(process.pid)), "a page is in a browser")
         browsers = [pid for pid in children(process.pid) if command(pid).startswith(bytes(PROGRAM))]
         assert len(browsers) > 3

@@ -121,8 +121,9 @@ def backdate(store: Path, hours: range) -> None:
 @contextlib.contextmanager
 def crawling(data: Path, log: Path, port: int) -> Iterator[str]:
     """A crawl process that asks for robots.txt again each second; yields the address of its metrics."""
-    settings = {"PORT": str(port), "ROBOTS_SECONDS": "1", "HEARTBEAT_SECONDS": "1", "DOWNLOAD_SECONDS": "10"}
+    settings = {"ROBOTS_SECONDS": "1", "HEARTBEAT_SECONDS": "1", "DOWNLOAD_SECONDS": "10"}
     environment = {**os.environ, "ULLAGE_LOG_LEVEL": "info", **{f"ULLAGE_CRAWL__{k}": v for k, v in settings.items()}}
+    environment["ULLAGE_METRICS_PORTS__CRAWL"] = str(port)
     with log.open("ab") as output:
         process = subprocess.Popen(command(data, "crawl"), stderr=output, stdout=output, env=environment)
     try:

@@ -320,7 +320,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     registry, bus = new_registry("match"), context.bus()
     metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
-    port = None if once or not context.settings.metrics else context.settings.match.port
+    port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
         stop = stack.enter_context(running("match", registry, port, context.running_time, lambda: bool(made) and made[0].ready()))

@@ -90,7 +90,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(station: Station, s
 
     server.pages["/raw/paste001"] = wait
     station.site("paste", f"{server.url}/archive")
-    with station.start("crawl", crawl__port="0") as process:
+    with station.start("crawl", metrics_ports__crawl="0") as process:
         port = wait_for(process, "started")["port"]
         assert reached.wait(60)
         assert listeners(process.pid) == [("127.0.0.1", port)]  # Scrapy's own would be open while a spider runs

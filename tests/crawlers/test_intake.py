@@ -227,7 +227,7 @@ def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(house: House, 
 
 
 def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Station) -> None:
-    with station.start("intake", intake__port="0", intake__metrics_port="0") as process:
+    with station.start("intake", intake__port="0", metrics_ports__intake="0") as process:
         url = process.stdout.readline().split()[-1]
         token = (station.data / "keys" / TOKEN).read_text().strip()
         for key in (station.data / "keys" / "seal").iterdir():
@@ -281,7 +281,7 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     for name, content in (("c.pem", made.certificate), ("k.pem", made.key)):
         (station.data / name).write_bytes(content)
         (station.data / name).chmod(0o600)
-    given = {"intake__port": "0", "intake__metrics_port": "0", "intake__certificate": "c.pem", "intake__key": "k.pem"}
+    given = {"intake__port": "0", "metrics_ports__intake": "0", "intake__certificate": "c.pem", "intake__key": "k.pem"}
     with station.start("intake", **given) as process:
         url = process.stdout.readline().split()[-1]
         token = (station.data / "keys" / TOKEN).read_text().strip()

@@ -124,9 +124,9 @@ def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
     survivor = Station(tmp_path / "survivor")
     list(setup.initialise(Context(survivor.data)))
     survivor.site("own", f"{server.url}/other")
-    with survivor.start("crawl", crawl__port="0") as second:
+    with survivor.start("crawl", metrics_ports__crawl="0") as second:
         until_visited(second, "own")
-        with station.start("crawl", crawl__port="0") as first:
+        with station.start("crawl", metrics_ports__crawl="0") as first:
             assert stuck.wait(120)
             first.kill()
             first.wait(60)

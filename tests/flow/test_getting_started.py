@@ -24,14 +24,14 @@ NOT_RUN = {
     "export PATH": "the same; the path is set for all commands",
     "ullage --data first sites try": "its site is an example; tests/crawlers/test_trial.py tries real ones",
 }
-PORTS = ("SEARCH", "CRAWL", "MATCH", "ALERT")
+PORTS = ("SEARCH__PORT", "METRICS_PORTS__CRAWL", "METRICS_PORTS__MATCH", "METRICS_PORTS__ALERT")
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Mapping[str, str]:
     """The environment of a clone in which `make env` was run, with ports that are free here; the sample is where it is there."""
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
-    ports = {f"ULLAGE_{role}__PORT": str(port) for role, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    ports = {f"ULLAGE_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
     return {**os.environ, **ports, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
 

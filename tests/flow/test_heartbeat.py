@@ -64,7 +64,7 @@ def carry(outer: Path, inner: Path) -> None:
 
 def test_the_inner_zone_shows_the_outer_zones_sites_and_how_long_the_way_is(tmp_path: Path) -> None:
     match_port, alert_port = free_ports(2)
-    ports = f"[match]\nport = {match_port}\n[alert]\nport = {alert_port}\n"
+    ports = f"[metrics_ports]\nmatch = {match_port}\nalert = {alert_port}\n"
     inner = configured(tmp_path / "inner", f'[bus]\ncaptures = "spool:///spool"\n{ports}')
     inner("init")
     outer = configured(tmp_path / "outer", '[bus]\nurl = "spool:///spool"\n[crawl]\norigin = "outside"\n')

@@ -29,7 +29,7 @@ class Match:
         self.data, self.log = data, log
         (self.port,) = free_ports(1)
         settings = data / "ullage.toml"
-        settings.write_text(re.sub(r"(\[match\][^\[]*?port = )0", rf"\g<1>{self.port}", settings.read_text()))
+        settings.write_text(re.sub(r"^match = 0$", f"match = {self.port}", settings.read_text(), flags=re.MULTILINE))
         self.start()
 
     def start(self) -> None:

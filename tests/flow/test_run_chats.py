@@ -13,8 +13,8 @@ from tests.flow.daemon import Daemon, until
 from ullage.errors import UllageError
 
 pytestmark = pytest.mark.flow
-PORTS = ("CRAWL__PORT", "MATCH__PORT", "ALERT__PORT", "SEARCH__PORT", "INTAKE__PORT", "INTAKE__METRICS_PORT")
-PORTS += ("COLLECT__MATRIX_PORT", "COLLECT__XMPP_PORT")
+PORTS = ("SEARCH__PORT", "INTAKE__PORT")
+PORTS += tuple(f"METRICS_PORTS__{name}" for name in ("CRAWL", "MATCH", "ALERT", "INTAKE", "MATRIX", "XMPP"))
 
 
 def channel(data: Path, name: str, service: str, address: str) -> None:

@@ -98,9 +98,9 @@ def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, 
     (data / "ca.pem").write_bytes(authority.client("a").authority)
     for name, until in ((BUS, WEEK), (STORE, DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
-    ports = "".join(f"[{one}]\nport = 0\n" for one in ("crawl", "match", "alert", "search"))
+    ports = "[metrics_ports]\n" + "".join(f"{one} = 0\n" for one in ("crawl", "match", "alert", "intake", "matrix"))
     shown = 'certificate = "clients.pem"\nkey = "clients.key"\n'
-    ports += f"{shown}[intake]\nport = 0\nmetrics_port = 0\n{shown}[collect]\nmatrix_port = 0\n"
+    ports += f"[search]\nport = 0\n{shown}[intake]\nport = 0\n{shown}"
     made = authority.server(until=2 * DAY)
     write(data / "clients.pem", made.certificate), write(data / "clients.key", made.key)
     (data / "ullage.toml").write_text(f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n")

@@ -115,7 +115,7 @@ def test_without_a_supervisor_nothing_is_asked_of_the_kernel(monkeypatch: pytest
 def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, running(port=str(taken.getsockname()[1])) as process:
         _, err = process.communicate(timeout=60)
-    assert "set match.port, 0 for any" in err
+    assert "set another in metrics_ports, 0 for any" in err
 
 
 BUSY = """

@@ -1,5 +1,6 @@
 """One configuration: defaults, then the file, then the environment; what is wrong is one line that names the knob."""
 
+import inspect
 import tomllib
 import typing
 from pathlib import Path
@@ -30,10 +31,16 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, "log_level = 'warning'\n[match]\ncapture_bytes = 3\nport = 0\n")
+    write(tmp_path, "log_level = 'warning'\n[match]\ncapture_bytes = 3\n[metrics_ports]\nmatch = 0\n")
     monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "5")
+    monkeypatch.setenv("ULLAGE_METRICS_PORTS__CRAWL", "9700")
     settings = load(tmp_path)
-    assert (settings.log_level, settings.match.capture_bytes, settings.match.port, settings.alert.port) == ("warning", 5, 0, 9713)
+    assert (settings.log_level, settings.match.capture_bytes) == ("warning", 5)
+    assert [settings.metrics_port(role) for role in ("crawl", "match", "alert")] == [9700, 0, 9713]
+
+
+def test_without_metrics_no_role_has_a_port_for_them(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "metrics = false\n[metrics_ports]\nmatch = 9700\n")).metrics_port("match") is None
 
 
 def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
@@ -44,11 +51,12 @@ def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
 WRONG = {
     "[match]\ncapture_bytes = 'many'": r"match\.capture_bytes: .*valid integer",
     "[match]\ncapture_bytes = 0": r"match\.capture_bytes: .*greater than or equal to 1",
-    "[match]\nport = 70000": r"match\.port: .*65535",
+    "[metrics_ports]\nmatch = 70000": r"metrics_ports\.match: .*65535",
+    "[metrics_ports]\nmacth = 0": r"metrics_ports: 'macth' is no role: use crawl, match",
     "[bus]\ncaptures_hours = -1": r"bus\.captures_hours: .*greater than 0",
     "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
     "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
-    "[match]\nportt = 3": r"match\.portt: did you mean port\?",
+    "[match]\nbatchs = 3": r"match\.batchs: did you mean batch\?",
     "[macth]\ncapture_bytes = 3": r"macth: did you mean match\?",
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
@@ -132,8 +140,9 @@ def knobs(model: type[BaseModel]) -> set[str]:
     """Names of every leaf below `model`."""
     found = set()
     for name, field in model.model_fields.items():
-        inner = typing.get_args(field.annotation)[1] if typing.get_origin(field.annotation) is dict else field.annotation
-        found |= knobs(inner) if isinstance(inner, type) and issubclass(inner, BaseModel) else {name}
+        of_many = typing.get_args(field.annotation)[1:] if typing.get_origin(field.annotation) is dict else ()
+        tables = [one for one in (*of_many, field.annotation) if inspect.isclass(one) and issubclass(one, BaseModel)]
+        found |= knobs(tables[0]) if tables else {name}
     return found
 
 
@@ -147,9 +156,8 @@ def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) ->
 
 
 def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path: Path) -> None:
-    before = load(
-        write(tmp_path, "[match]\ncapture_bytes = 3\n[tenants.bank]\nbrands = ['某某\"银行']\n[keys]\ncommand = ['kms', '-q']")
-    )
+    tables = "[match]\ncapture_bytes = 3\n[metrics_ports]\ncrawl = 0\nalert = 1\n[keys]\ncommand = ['kms', '-q']\n"
+    before = load(write(tmp_path, f"{tables}[tenants.bank]\nbrands = ['某某\"银行']\n"))
     shown = "\n".join(setup.describe(before))
     assert tomllib.loads(shown)["tenants"]["bank"]["brands"] == ['某某"银行']
     assert load(write(tmp_path, shown)).model_dump() == before.model_dump()

@@ -39,11 +39,7 @@ def port_of(settings: Settings, words: str) -> int:
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
         raise ConfigError(f"there is no role {words}: say one of {', '.join(ROLES)}, the last with one of {', '.join(SERVICES)}")
-    if not settings.metrics and role != "search":
-        return 0
-    section = getattr(settings, role)
-    names = {"intake": "metrics_port", "collect": f"{service}_port"}
-    return int(getattr(section, names.get(role, "port")))
+    return settings.search.port if role == "search" else settings.metrics_port(service or role) or 0
 
 
 def of(settings: Settings, words: str) -> str:
@@ -134,7 +130,9 @@ def running(
             try:
                 served = stack.enter_context(metrics_server(registry, port, ready)).port
             except OSError as error:
-                raise ConfigError(f"port {port} of {name} is taken ({error.strerror}): set {name}.port, 0 for any") from None
+                raise ConfigError(
+                    f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
+                ) from None
         logger.info("started", pid=os.getpid(), port=served)
         yield stop
         logger.info("stopped", pid=os.getpid())

@@ -12,6 +12,18 @@ from pydantic import Field, field_validator, model_validator
 from ullage.records import MAX_BODY_BYTES
 from ullage.settings.knobs import LOOPBACK, Count, Port, Seconds, SettingsTable, knob
 
+METRICS_PORTS = {
+    "crawl": 9711,
+    "match": 9712,
+    "alert": 9713,
+    "intake": 9714,
+    "matrix": 9716,
+    "xmpp": 9717,
+    "telegram": 9718,
+    "imap": 9719,
+}
+"""Where each role and each collector serves its metrics; search serves them beside its pages, and 9715 is the canary site."""
+
 
 class ProxySettings(SettingsTable):
     """A proxy that site files may name (`proxy`)."""
@@ -42,7 +54,6 @@ class CrawlSettings(SettingsTable):
         "", "HOST:PORT that proves network access; empty: judged by the sites"
     )
     proxies: dict[str, ProxySettings] = knob({}, "one table a proxy")
-    port: Port = knob(9711, "/metrics on loopback; 0 takes a free port")
 
 
 class MatchSettings(SettingsTable):
@@ -55,7 +66,6 @@ class MatchSettings(SettingsTable):
     )
     ocr: bool = knob(False, "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'")
     assess_users: tuple[str, ...] = knob((), "other users who may have files assessed, such as search's")
-    port: Port = knob(9712, "/metrics on loopback; 0 takes a free port")
 
 
 class AlertSettings(SettingsTable):
@@ -65,7 +75,6 @@ class AlertSettings(SettingsTable):
     together_minutes: Annotated[float, Field(ge=1, le=1440)] = knob(
         15.0, "pause that ends a talk of one author in one channel", "minutes"
     )
-    port: Port = knob(9713, "/metrics on loopback; 0 takes a free port")
 
 
 BENEATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
@@ -173,7 +182,6 @@ class IntakeSettings(SettingsTable):
     port: Port = knob(8601, "0 takes a free port")
     certificate: str = knob("", "certificate chain for TLS (PEM file)")
     key: str = knob("", "its private key (file, 0600)")
-    metrics_port: Port = knob(9714, "/metrics on loopback; 0 takes a free port")
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -182,15 +190,6 @@ class IntakeSettings(SettingsTable):
         if self.host not in LOOPBACK and not self.certificate:
             raise ValueError("host is not loopback: what is handed in there needs TLS: give certificate and key")
         return self
-
-
-class CollectSettings(SettingsTable):
-    """Collectors of chats; channels are files in `channels.d/`."""
-
-    matrix_port: Port = knob(9716, "/metrics on loopback; 0 takes a free port")
-    xmpp_port: Port = knob(9717, "/metrics on loopback; 0 takes a free port")
-    telegram_port: Port = knob(9718, "/metrics on loopback; 0 takes a free port")
-    imap_port: Port = knob(9719, "/metrics on loopback; 0 takes a free port")
 
 
 class CanarySettings(SettingsTable):

@@ -19,11 +19,11 @@ from ullage.errors import ConfigError, FaultsError
 from ullage.files.ownership import read_trusted
 from ullage.files.validation import faults_of, quoted, read_toml
 from ullage.monitoring.canary import TENANT as CANARY
-from ullage.settings.knobs import TENANT, knob
+from ullage.settings.knobs import TENANT, Port, knob
 from ullage.settings.roles import (
+    METRICS_PORTS,
     AlertSettings,
     CanarySettings,
-    CollectSettings,
     CrawlSettings,
     IntakeSettings,
     MatchSettings,
@@ -43,6 +43,7 @@ from ullage.settings.tenant import Tenant
 
 FILE = "ullage.toml"
 PREFIX = "ULLAGE_"
+USUAL_PORTS = ", ".join(f"{role} {port}" for role, port in METRICS_PORTS.items())
 
 
 class Settings(BaseSettings):
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = knob("info", "debug, info, warning or error")
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
+    metrics_ports: dict[str, Port] = knob({}, f"ports of /metrics by role, instead of {USUAL_PORTS}; 0 takes a free port")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     coverage: CoverageSettings = CoverageSettings()
@@ -63,11 +65,21 @@ class Settings(BaseSettings):
     alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
     intake: IntakeSettings = IntakeSettings()
-    collect: CollectSettings = CollectSettings()
     canary: CanarySettings = CanarySettings()
     notify: NotifySettings = NotifySettings()
     evidence: EvidenceSettings = EvidenceSettings()
     tenants: dict[str, Tenant] = knob({}, "one table a tenant")
+
+    def metrics_port(self, role: str) -> int | None:
+        """Where a role or collector serves /metrics on loopback: 0 for any free port, None where it serves none."""
+        return self.metrics_ports.get(role, METRICS_PORTS[role]) if self.metrics else None
+
+    @field_validator("metrics_ports")
+    @classmethod
+    def _roles(cls, ports: dict[str, int]) -> dict[str, int]:
+        if unknown := sorted(ports.keys() - METRICS_PORTS.keys()):
+            raise ValueError(f"{quoted(unknown[0])} is no role: use {', '.join(METRICS_PORTS)}")
+        return ports
 
     @field_validator("tenants")
     @classmethod
