@@ -44,7 +44,7 @@ def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Runni
 
 
 def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Running) -> None:
-    for path in (match.context.keys.root / "bank").glob("desk.*"):
+    for path in (match.context.keys.root / "bank").glob("console.*"):
         path.unlink()
     match.stage._stamp = None  # as at a start
     match.stage.__post_init__()

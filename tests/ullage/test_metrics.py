@@ -14,7 +14,7 @@ from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
 from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
 from ullage.runtime import service as readiness_of_role
-from ullage.settings import MatchSettings, Settings
+from ullage.settings import Settings
 
 
 class Readiness:
@@ -122,7 +122,7 @@ def test_a_role_that_there_is_not_is_no_role_that_does_not_answer(words: str) ->
 
 
 def test_one_role_alone_is_asked(server: LoopbackServer, readiness: Readiness) -> None:
-    settings = Settings(match=MatchSettings(port=server.port))
+    settings = Settings(metrics_ports={"match": server.port})
     assert readiness_of_role.of(settings, "match") == readiness_of_role.READY
     readiness.ready = False
     assert readiness_of_role.of(settings, "match").startswith("not ready")
