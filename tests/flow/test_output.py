@@ -35,7 +35,9 @@ def ports(tmp_path: Path) -> dict[str, int]:
     ports = dict(zip(SERVICES, free_ports(4), strict=True))
     settings = (daemon.data / "ullage.toml").read_text()
     for role, port in ports.items():
-        settings = re.sub(rf"(\[{role}\][^\[]*?port = )0", rf"\g<1>{port}", settings)
+        name = "port" if role == "search" else role
+        settings, count = re.subn(rf"(?m)^{name} = 0$", f"{name} = {port}", settings)
+        assert count == 1, role
     (daemon.data / "ullage.toml").write_text(settings)
     return ports
 
