@@ -222,6 +222,8 @@ def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
 
 def _before_dot(batch: Batch, at: Places) -> Places:
     """The at signs behind which a dot stands where a domain's first label may end."""
+    if not len(at):
+        return at
     dots = np.append(np.flatnonzero(batch.data == DOT), len(batch.data) + WIDEST_LABEL)
     return at[dots.take(np.searchsorted(dots, at)) - at <= WIDEST_LABEL]
 
