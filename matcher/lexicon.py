@@ -155,6 +155,9 @@ def literals(form: str) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))
 
 
+ADDRESSED = frozenset(("qq",))
+"""Means of contact that are domains of addresses as well."""
+DOMAINS = frozenset(word.encode() for word in ADDRESSED)
 NEAR = 40
 """Characters within which a term of ambiguity H needs another term, a field label or a tenant's brand."""
 
@@ -246,20 +249,20 @@ ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 
 
 class Lexicon:
-    """All terms of `rows` (of this version by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
+    """All terms of `rows` (this version's by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
 
     `prescan` is what `read_batch` goes by; `records` counts the words of somebody's record.
     """
 
-    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] = ()) -> None:
-        known = rows or shipped_rows()
+    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] | None = None) -> None:
+        known = shipped_rows() if rows is None else rows
         found = forms(brands, bins or {}, known)
         self.records = Records(record_words(known))
         self._automaton = _automaton(found)
         words = [form for form, entries in found.items() if any(entry.kind != "label" for entry in entries)]
         patterns = [(number, literal) for number, form in enumerate(words) for literal in literals(form)]
         self._form_of_pattern = np.array([number for number, _ in patterns], np.min_scalar_type(len(words)))
-        self.prescan = Prescan(whole_words([literal for _, literal in patterns]))
+        self.prescan = Prescan(whole_words([literal for _, literal in patterns], DOMAINS))
         self._longest = max(form.size for form in self._automaton.values())
         self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest  # room for a word, its company, and one that is cut
 
@@ -375,7 +378,9 @@ def _automaton(known: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Aut
 
 
 def _is_word(text: str, start: int, end: int) -> bool:
-    """Latin forms must not be part of a longer word; Chinese needs no boundary."""
+    """Latin forms must not be part of a longer word, nor the domain of an address; Chinese needs no boundary."""
+    if start and text[start - 1] == "@" and text[end : end + 1] == "." and text[start:end] in ADDRESSED:
+        return False
     if start and text[start] in ALPHANUMERIC and text[start - 1] in ALPHANUMERIC:
         return False
     return not (end < len(text) and text[end - 1] in ALPHANUMERIC and text[end] in ALPHANUMERIC)

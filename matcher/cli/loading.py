@@ -43,15 +43,18 @@ class MatchInputs(NamedTuple):
     public: Public
 
 
-def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None) -> MatchInputs:
-    """Everything that is installed now, or one tenant's; or what goes with these `lists`."""
+def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None, *, words: bool = True) -> MatchInputs:
+    """All that is installed now, or one tenant's; or what goes with these `lists`. Without `words` the lexicon is empty."""
     lists = installation.load(context, tenant) if lists is None else lists
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
     public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
-    terms = [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows]
-    known = MatchInputs(lists, Lexicon(names, bins, terms), public)
+    if words:
+        lexicon = Lexicon(names, bins, [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows])
+    else:
+        lexicon = Lexicon({}, {}, ())
+    known = MatchInputs(lists, lexicon, public)
     gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
     return known
 
@@ -78,10 +81,13 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", 
     return Matcher(known.lists, known.lexicon, key, own, detailed=detailed)
 
 
-def known_here(context: Context, tenant: str = "", *, canaries: bool = True) -> MatchInputs:
-    """What a command looks for, with the people of canary posts or without; ConfigError without a watchlist."""
+def known_here(context: Context, tenant: str = "", *, canaries: bool = True, words: bool = True) -> MatchInputs:
+    """What a command looks for, with the people of canary posts or without, and with the lexicon's words or without.
+
+    ConfigError without a customer list.
+    """
     keep_freed_memory()
-    known = load_known(context, tenant)
+    known = load_known(context, tenant, words=words)
     known = known._replace(lists=[lists for lists in known.lists if canaries or lists.tenant != CANARY])
     enrolled = {lists.tenant: lists.customers for lists in known.lists}
     short = Sizes(context.data, context.keys).shortfalls(enrolled.items())

@@ -49,7 +49,7 @@ def scan(
 
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """
-    known = known_here(ctx.obj)
+    known = known_here(ctx.obj, words=alarms)
     count, blank, unread, current, exposed = 0, 0, UnreadCounts(), "", False
     outcomes, limits = list[UnreadPart](), limits_here(ocr=ocr)
     values, read = dict[str, UnreadValues](), set[str]()

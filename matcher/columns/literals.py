@@ -15,7 +15,7 @@ import re
 import threading
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
@@ -118,11 +118,26 @@ class JoinedSearch:
         return found
 
 
-def whole_words(words: Sequence[bytes]) -> SearchPatterns:
-    """`words` where no ASCII letter or digit goes on one of theirs; 0.25 ms a word to build."""
-    before, behind = ([EDGE * (word[at] in ALPHANUMERIC) for word in words] for at in (0, -1))
-    patterns = tuple(b"".join(parts) for parts in zip(before, map(re.escape, words), behind, strict=True))
-    return SearchPatterns(patterns, BYTES, tuple(int(len(edge) > 0) for edge in behind))
+def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> SearchPatterns:
+    """`words` where no ASCII letter or digit goes on one of theirs; 0.25 ms a word to build.
+
+    Those that are `domains` too do not count between an at sign and a dot, where they are part of an address.
+    """
+    return SearchPatterns(
+        tuple(_in_no_address(word) if word in domains else _alone(word, EDGE, EDGE) for word in words),
+        BYTES,
+        tuple(int(word[-1] in ALPHANUMERIC) for word in words),
+    )
+
+
+def _alone(word: bytes, before: bytes, behind: bytes) -> bytes:
+    """The pattern of a word between these two, where it begins or ends with a letter or digit."""
+    return before * (word[0] in ALPHANUMERIC) + re.escape(word) + behind * (word[-1] in ALPHANUMERIC)
+
+
+def _in_no_address(word: bytes) -> bytes:
+    """The pattern of a word that is a domain too."""
+    return b"|".join((_alone(word, b"[^0-9A-Za-z@]", EDGE), _alone(word, b"@", b"[^0-9A-Za-z.]")))
 
 
 def once(words: Sequence[bytes]) -> SearchPatterns:

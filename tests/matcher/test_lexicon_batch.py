@@ -17,7 +17,7 @@ BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某
 BINS = {"bank": ["62000000"]}
 LEXICON = Lexicon(BRANDS, BINS)
 FORMS = forms(BRANDS, BINS, shipped_rows())
-GLUE = [" ", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
+GLUE = [" ", "@", ".", "@qq.com", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
 
 
 def of(*texts: str) -> list[TextTerms]:
