@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from urllib.error import HTTPError
 
 import slixmpp
@@ -53,7 +54,7 @@ def status(station: Station) -> dict[str, dict[str, object]]:
     return {row["channel"]: row for row in map(json.loads, out.splitlines())}
 
 
-def until(act, what: str, seconds: float = SOON):
+def until(act: Any, what: str, seconds: float = SOON) -> Any:
     """What `act` gives as soon as it gives something; fails when that takes too long."""
     began = time.monotonic()
     while not (found := act()):
@@ -111,7 +112,7 @@ class Poster:
         self.server.ask("PUT", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/state/{kind}/", self.token, content)
 
 
-def refused(act) -> bool:
+def refused(act: Any) -> bool:
     try:
         act()
     except HTTPError:
@@ -126,7 +127,7 @@ class Talker:
         self.server = server
         self.address, self.password = server.user(name)
 
-    def __call__(self, act) -> None:
+    def __call__(self, act: Any) -> None:
         """Run `act(client, rooms)` in a session."""
 
         async def run() -> None:
@@ -151,7 +152,7 @@ class Talker:
     def open(self, room: str, **options: str) -> None:
         """Make a room, persistent and open to all unless `options` say otherwise."""
 
-        async def act(client, rooms) -> None:
+        async def act(client: Any, rooms: Any) -> None:
             await rooms.join_muc_wait(slixmpp.JID(room), "owner", timeout=20)
             form = client.plugin["xep_0004"].make_form(ftype="submit")
             form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig")
@@ -162,7 +163,7 @@ class Talker:
         self(act)
 
     def say(self, room: str, texts: list[str]) -> None:
-        async def act(client, rooms) -> None:
+        async def act(client: Any, rooms: Any) -> None:
             await rooms.join_muc_wait(slixmpp.JID(room), "seller", maxstanzas=0, timeout=20)
             for text in texts:
                 client.send_message(mto=slixmpp.JID(room), mbody=text, mtype="groupchat")
@@ -174,7 +175,7 @@ class Talker:
         self(act)
 
     def affiliation(self, room: str, address: str, affiliation: str) -> None:
-        async def act(client, rooms) -> None:
+        async def act(client: Any, rooms: Any) -> None:
             await rooms.set_affiliation(slixmpp.JID(room), affiliation, jid=slixmpp.JID(address))
 
         self(act)

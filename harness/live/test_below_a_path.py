@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -39,7 +40,7 @@ LEADS = re.compile(r'\b(href|action|src)="([^"]+)"')
 
 
 @pytest.fixture(scope="module", params=["taken away", "passed on"])
-def opened(request, tmp_path_factory) -> Iterator[tuple[Desk, httpx.Client]]:
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, httpx.Client]]:
     """The desk, and a browser of sorts that has logged in by way of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     (port,) = free_ports(1)
@@ -70,7 +71,7 @@ def opened(request, tmp_path_factory) -> Iterator[tuple[Desk, httpx.Client]]:
         process.wait()
 
 
-def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened) -> None:
+def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any) -> None:
     _, client = opened
     waiting, seen, forms = [f"{BASE}/"], set(), set()
     while waiting:
@@ -97,7 +98,7 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened) -> 
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 
-def test_forms_lead_back_below_the_path(opened) -> None:
+def test_forms_lead_back_below_the_path(opened: Any) -> None:
     _, client = opened
     answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/channels"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/channels")

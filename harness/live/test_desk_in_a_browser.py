@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory) -> str:
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The script of axe-core, which is for tests alone."""
     npm = shutil.which("npm")
     if npm is None:
@@ -45,13 +46,13 @@ def axe(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module", params=[40, 0], ids=["busy", "empty"])
-def opened(request, tmp_path_factory) -> Iterator[Desk]:
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with desk(tmp_path_factory.mktemp("desk") / "data", incidents=request.param, nights=bool(request.param)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
         yield browser
@@ -61,7 +62,9 @@ def chromium():
 class Reader:
     """Somebody who has logged in; `faults` is whatever the browser complained of."""
 
-    def __init__(self, chromium, desk: Desk, language: str = "en", scheme: str = "light", width: int = 1440, **more) -> None:
+    def __init__(
+        self, chromium: Any, desk: Desk, language: str = "en", scheme: str = "light", width: int = 1440, **more: Any
+    ) -> None:
         locale = "zh-CN" if language == "zh" else "en-GB"
         size = {"width": width, "height": 900}
         self.context = chromium.new_context(viewport=size, color_scheme=scheme, locale=locale, **more)
@@ -90,7 +93,9 @@ def is_answer(fault: str) -> bool:
 
 
 @pytest.mark.parametrize(("language", "scheme", "width"), LOOKS, ids=str)
-def test_no_page_overflows_or_has_a_fault_that_axe_finds(chromium, opened, axe, language, scheme, width):
+def test_no_page_overflows_or_has_a_fault_that_axe_finds(
+    chromium: Any, opened: Any, axe: str, language: str, scheme: str, width: int
+) -> None:
     reader = Reader(chromium, opened, language, scheme, width, bypass_csp=True)
     found = []
     first = reader.page.locator("td.what a").first
@@ -110,7 +115,7 @@ def test_no_page_overflows_or_has_a_fault_that_axe_finds(chromium, opened, axe, 
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium, opened, language):
+def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium: Any, opened: Any, language: str) -> None:
     reader = Reader(chromium, opened, language)
     linked = [one.get_attribute("href") for one in reader.page.locator("td.what a[href^='/incidents/']").all()[:12]]
     for path in [*PAGES, "/coverage/sheet", *dict.fromkeys(linked)]:
@@ -139,7 +144,7 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium,
     assert [fault for fault in reader.faults if not is_answer(fault)] == []
 
 
-def test_a_night_is_proved_in_two_clicks(chromium, tmp_path):
+def test_a_night_is_proved_in_two_clicks(chromium: Any, tmp_path: Path) -> None:
     with desk(tmp_path / "data", incidents=20) as made:
         reader = Reader(chromium, made, "zh")
         began = time.monotonic()
@@ -156,7 +161,7 @@ def test_a_night_is_proved_in_two_clicks(chromium, tmp_path):
         print(f"a night proved: {reader.actions} actions, {seconds:.1f} s")
 
 
-def test_keys_lead_through_rows_to_search_and_to_a_note(chromium, tmp_path):
+def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path: Path) -> None:
     with desk(tmp_path / "data", incidents=6) as made:
         reader = Reader(chromium, made)
         links = [one.get_attribute("href") for one in reader.page.locator("main tbody tr td.what > a:first-child").all()]

@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Deb
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory) -> Iterator[Desk]:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """The desk without incidents, beside the processes of match and alert."""
     data = tmp_path_factory.mktemp("desk") / "data"
     with desk(data, incidents=0, nights=False) as made:
@@ -49,7 +50,7 @@ def opened(tmp_path_factory) -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory) -> Path:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows of strangers, with a customer in each fifty."""
     chance, path = random.Random(5), tmp_path_factory.mktemp("file") / NAME.replace("/", "")
     rows = ["姓名,手机号,身份证,借款金额"]
@@ -68,16 +69,16 @@ def file(tmp_path_factory) -> Path:
 class Hand:
     """Counts what a person does."""
 
-    def __init__(self, page) -> None:
+    def __init__(self, page: Any) -> None:
         self.page, self.actions, self.since = page, 0, time.monotonic()
 
-    def does(self, act, *words):
+    def does(self, act: Any, *words: Any) -> Any:
         self.actions += 1
         return act(*words)
 
 
 @pytest.fixture
-def page(opened: Desk):
+def page(opened: Desk) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
         page = browser.new_page(locale="en-GB")
@@ -95,7 +96,9 @@ def page(opened: Desk):
         browser.close()
 
 
-def test_a_file_is_judged_and_opened_in_four_actions(page, opened: Desk, file: Path, record_property) -> None:
+def test_a_file_is_judged_and_opened_in_four_actions(
+    page: Any, opened: Desk, file: Path, record_property: Callable[[str, object], None]
+) -> None:
     page.goto(f"{opened.url}/assess")
     hand = Hand(page)
     hand.does(page.set_input_files, "input[name=file]", file)
@@ -116,7 +119,7 @@ def test_a_file_is_judged_and_opened_in_four_actions(page, opened: Desk, file: P
     sys.stderr.write(f"{MEGABYTES} MB: {hand.actions} actions, {seconds:.1f} s\n")
 
 
-def test_a_verdict_can_be_read_before_it_is_opened(page, opened: Desk, tmp_path: Path) -> None:
+def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_path: Path) -> None:
     small = tmp_path / "small.csv"
     small.write_text("\n".join(f"{one['name']},{one['phone']},{one['resident_id']}" for one in CUSTOMERS[:70]), "utf-8")
     page.goto(f"{opened.url}/assess")
@@ -129,7 +132,7 @@ def test_a_verdict_can_be_read_before_it_is_opened(page, opened: Desk, tmp_path:
     assert page.said == []
 
 
-def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(page, opened: Desk, tmp_path: Path) -> None:
+def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(page: Any, opened: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1")
     page.goto(f"{opened.url}/assess")
     page.fill("input[name=giver]", "Wang")

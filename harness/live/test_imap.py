@@ -4,6 +4,7 @@ import imaplib
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ class Postman:
     def __init__(self, server: Imap, name: str) -> None:
         self.server, self.name, self.password = server, name, server.user(name)
 
-    def act(self, box: str, act) -> None:
+    def act(self, box: str, act: Any) -> None:
         with imaplib.IMAP4(HOST, self.server.port, timeout=20) as client:
             client.login(self.name, self.password)
             assert client.select(box)[0] == "OK"

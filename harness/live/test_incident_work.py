@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def planted(made: Desk) -> str:
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
-def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path):
+def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path) -> Any:
     with desk(tmp_path / "data", incidents=5, nights=False) as made, sync_api.sync_playwright() as playwright:
         path = planted(made)
         with playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET) as chromium:

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def provider_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(provider_folder, tmp_path_factory) -> Iterator[tuple[Desk, list]]:
+def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, list]]:
     """The desk, and the provider's process in a list, so that a test can end it."""
     data = tmp_path_factory.mktemp("sign-on") / "data"
     (port,) = free_ports(1)
@@ -70,7 +71,7 @@ def opened(provider_folder, tmp_path_factory) -> Iterator[tuple[Desk, list]]:
 
 
 @pytest.fixture
-def page(opened):
+def page(opened: Any) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
         context = browser.new_context(locale="en")
@@ -82,7 +83,7 @@ def page(opened):
         browser.close()
 
 
-def log_in_by_provider(page, made: Desk, place: str, login: str) -> None:
+def log_in_by_provider(page: Any, made: Desk, place: str, login: str) -> None:
     made.clock.seconds = time.time()  # the provider's tokens are of now
     page.goto(f"{made.url}{place}")
     page.get_by_role("link", name="Log in with the bank's login").click()
@@ -96,7 +97,7 @@ def said(made: Desk, action: str) -> list[str]:
     return [one.object for _, one in audit.entries(made.context.data / "audit") if one.action == action]
 
 
-def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened, page):
+def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any, page: Any) -> None:
     made, _ = opened
     log_in_by_provider(page, made, "/exposed", "fraud.wang")
     page.wait_for_url(f"{made.url}/exposed")
@@ -112,7 +113,7 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened, page
     assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
 
 
-def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened, page):
+def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened: Any, page: Any) -> None:
     made, _ = opened
     log_in_by_provider(page, made, "/", "somebody")
     page.wait_for_url(f"{made.url}/login/back*")
@@ -120,7 +121,7 @@ def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened,
     assert "identity provider: somebody without an account: no group that grants anything here" in said(made, "account.refused")
 
 
-def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened, page):
+def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, page: Any) -> None:
     made, _ = opened
     page.goto(made.url)
     page.get_by_role("link", name="Log in with the bank's login").click()
@@ -129,7 +130,7 @@ def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened, page)
     assert "did not log you in" in page.get_by_role("alert").inner_text()
 
 
-def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(opened, page):
+def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(opened: Any, page: Any) -> None:
     made, (process,) = opened
     page.goto(made.url)
     process.kill()

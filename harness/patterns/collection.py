@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ullage", "matcher", "crawlers", "alerts")
@@ -62,7 +63,7 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern]]]:
     made, own = dict[str, list[tuple[int, re.Pattern]]](), re._compile
     ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
-    def noted(pattern, flags=0):
+    def noted(pattern: Any, flags: Any = 0) -> Any:
         compiled, frame = own(pattern, flags), sys._getframe(2)
         if frame.f_code.co_filename.startswith(ours) and isinstance(compiled, re.Pattern):
             made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append((frame.f_lineno, compiled))
