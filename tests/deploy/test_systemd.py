@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import ssl
-import stat
 import subprocess
 import sys
 import tempfile
@@ -169,8 +168,6 @@ def pastes(tmp_path: Path) -> Iterator[Answers]:
 
 def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(data: Path, pastes: Answers, tmp_path: Path) -> None:
     """Over TLS, out of an archive, to a message and the desk: each role is a user of its own who may do what its unit says."""
-    if closed := [one for one in Path(sys.executable).resolve().parents if not one.stat().st_mode & stat.S_IXOTH]:
-        unable(f"other users cannot run the interpreter: they may not enter {closed[-1]}")
     told = configuration("bank") + security_team.configuration("https://ullage.bank.example")
     (data / "ullage.toml").write_text(told, encoding="utf-8")
     done(data, "crawl", "init")
