@@ -55,6 +55,15 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
         assert synced == [(tmp_path / write.__name__).stat().st_ino, tmp_path.stat().st_ino]
 
 
+def test_a_pipe_is_written_into_and_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDWR), "rb") as reader:
+        write_out(b"abc", pipe)
+        assert reader.read(3) == b"abc"
+    assert pipe.is_fifo()
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError) as found:
         write_out(b"new", tmp_path / "nowhere" / "x.csv")

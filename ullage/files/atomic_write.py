@@ -72,8 +72,11 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = 
     """Put `content` in the place of `file`, durably; a reader sees what was there before or all of it.
 
     With `lasts` off what was there before may be there again after a loss of power. OSError, which names `file`, when it cannot
-    be written; what was there then stands as it was.
+    be written; what was there then stands as it was. A device or a pipe is written into, and no file takes its place.
     """
+    if file.exists() and not file.is_file() and not file.is_dir():
+        file.write_bytes(content)
+        return
     try:
         handle, name = tempfile.mkstemp(".partial", f".{file.name}.", file.parent)
     except OSError as error:
