@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from ullage.bus import CAPTURES, Outgoing, Publisher
+from ullage.bus import Outgoing, Publisher
 from ullage.records import CAPTURE_SCHEMA, Capture
+from ullage.security.capture_seal import CaptureSealer
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
 
@@ -43,7 +44,6 @@ class BusThread:
 
 
 BATCH = 100
-PURPOSE = "capture"
 
 
 def new_id() -> str:
@@ -52,10 +52,10 @@ def new_id() -> str:
 
 
 class CaptureOutbox:
-    """Appends to topic `captures`. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
+    """Appends a visit's captures to their topic. In clear beside the seal stand its id and site: a configured name or `other`."""
 
     def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer) -> None:
-        self._publisher, self._sealer, self._signer = publisher, sealer, signer
+        self._publisher, self._sealer = publisher, CaptureSealer(sealer, signer)
 
     def append(self, captures: Sequence[Capture]) -> None:
         """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""
@@ -71,7 +71,6 @@ class CaptureOutbox:
             self._publisher.append(records[first : first + BATCH])
 
     def _seal(self, capture: Capture) -> Outgoing:
-        signed = self._signer.enclose(capture.encode(), PURPOSE)
-        sealed = self._sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        sealed = self._sealer.seal(capture.encode())
         headers = {"site": capture.site, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
         return Outgoing(capture.id, sealed, headers)

@@ -10,54 +10,50 @@ passes on the first that it sees.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record
 from ullage.errors import RecordError
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
 from ullage.monitoring.metrics import OTHER
-from ullage.records import FINDING_SCHEMA, Capture, Finding
+from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
+from ullage.security.capture_seal import CaptureOpener
 from ullage.security.sealing import SealOpener
 from ullage.security.signing import Signer, Verifier, record_parts
 from ullage.settings import Settings
 
-PURPOSE = "capture"
 FINDING = "finding"
 
 
-@dataclass(slots=True)
 class Reception:
     """Opens what lies on topic `captures`. `unknown` is told of each capture whose signer is not known."""
 
-    opener: SealOpener
-    verifier: Verifier
-    unknown: Callable[[], None] = field(default=lambda: None)
+    def __init__(self, opener: SealOpener, verifier: Verifier, unknown: Callable[[], None] = lambda: None) -> None:
+        self._opener, self.verifier, self._unknown = opener, verifier, unknown
+        self._captures = CaptureOpener(opener, verifier)
 
     def capture(self, record: Record) -> Capture:
         """The capture in `record`; RecordError says why there is none."""
         schema = _schema(record)
-        plain, known = self._opened(record, PURPOSE, schema)
+        if schema != CAPTURE_SCHEMA:
+            raise RecordError("schema")
+        plain, known = self._captures.open(record.value, record.headers.get("key_id", ""))
         capture = Capture.decode(plain, schema)
         if known:
             return capture
-        self.unknown()
+        self._unknown()
         return capture.model_copy(update={"site": OTHER, "category": ""})
 
     def heartbeat(self, record: Record) -> Heartbeat:
         """The heartbeat in `record`; RecordError `unknown_signer` for one that anybody could have sent."""
-        schema = _schema(record)
-        plain, known = self._opened(record, beats.PURPOSE, schema)
+        schema, key_id = _schema(record), record.headers.get("key_id", "")
+        signed = self._opener.open(record.value, purpose=beats.PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id)
+        plain, known = self.verifier.disclose(signed, beats.PURPOSE)
         if not known:
             raise RecordError("unknown_signer")
         return Heartbeat.decode(plain, str(schema))
-
-    def _opened(self, record: Record, purpose: str, schema: int) -> tuple[bytes, bool]:
-        """What was sealed, and whether it is by somebody known."""
-        key_id = record.headers.get("key_id", "")
-        plain = self.opener.open(record.value, purpose=purpose, topic=CAPTURES, schema=schema, key_id=key_id)
-        return self.verifier.disclose(plain, purpose)
 
 
 def _schema(record: Record) -> int:

@@ -21,6 +21,7 @@ from ullage import cli
 from ullage.bus import CAPTURES
 from ullage.records import Capture
 from ullage.security import keys
+from ullage.security.capture_seal import CaptureOpener
 from ullage.settings import Context
 
 
@@ -121,15 +122,12 @@ class Station:
     def captures(self, group: str = "test") -> list[Capture]:
         """The captures on the bus that `group` has not read yet, opened with the private key."""
         context = Context(self.data)
-        verifier = keys.verifier(context.keys, CAPTURES)
-        opener, subscription, found = keys.opener(context.keys), context.bus().subscribe(CAPTURES, group), []
+        opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, CAPTURES))
+        subscription, found = context.bus().subscribe(CAPTURES, group), []
         while records := subscription.poll(100, 0.0):
             for record in records:
                 schema = int(record.headers["schema"])
-                signed = opener.open(
-                    record.value, purpose="capture", topic=CAPTURES, schema=schema, key_id=record.headers["key_id"]
-                )
-                plain, known = verifier.disclose(signed, "capture")
+                plain, known = opener.open(record.value, record.headers["key_id"])
                 assert known
                 found.append(Capture.decode(plain, schema))
                 assert found[-1].id == record.headers["id"] == record.key

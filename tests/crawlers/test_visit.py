@@ -10,6 +10,7 @@ from email.utils import formatdate
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from OpenSSL import SSL
 from prometheus_client import CollectorRegistry
 from scrapy import Request
@@ -45,9 +46,10 @@ from ullage import clock as clocks
 from ullage.bus import Outgoing
 from ullage.errors import CorruptError, ExhaustedError, RecordError, UnavailableError
 from ullage.records import CAPTURE_SCHEMA, MAX_BODY_BYTES, Capture
-from ullage.records.base import unframed
 from ullage.records.capture import MAX_HEADER_BYTES
-from ullage.security.signing import Signer
+from ullage.security.capture_seal import CaptureOpener
+from ullage.security.sealing import Sealer, SealOpener
+from ullage.security.signing import Signer, Verifier
 from ullage.settings import Context
 
 
@@ -71,6 +73,9 @@ class Publisher:
 
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
+PRIVATE = X25519PrivateKey.generate()
+SEALER = Sealer("20260101", PRIVATE.public_key())
+OPENER = CaptureOpener(SealOpener({SEALER.key_id: PRIVATE}), Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()}))
 
 
 def broken(why: Exception) -> Exception:
@@ -84,17 +89,6 @@ def caused(error: Exception, by: Exception) -> Exception:
     return error
 
 
-class Plain:
-    """Seals nothing, so that a test can read it."""
-
-    key_id = "20260101"
-
-    def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
-        assert (purpose, topic) == ("capture", "captures")
-        assert schema == CAPTURE_SCHEMA
-        return unframed(plain)[1]
-
-
 @pytest.fixture
 def publisher() -> Publisher:
     return Publisher()
@@ -103,7 +97,7 @@ def publisher() -> Publisher:
 @pytest.fixture
 def visit(frontier: Frontier, clock: HeldClock, publisher: Publisher) -> Visit:
     site = make_site(concurrency=2, max_pages=50, revisit_seconds=100, category="forum")
-    outbox, robots = CaptureOutbox(publisher, Plain(), SIGNER), RobotsCache(clock.wall)
+    outbox, robots = CaptureOutbox(publisher, SEALER, SIGNER), RobotsCache(clock.wall)
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
     metrics.watch([site])
     parts = site, platform_of(site), frontier, outbox, robots, metrics, clock.as_clock()
@@ -321,7 +315,8 @@ def publish(visit: Visit, *posts: Post, truncated: bool = False) -> None:
 
 
 def captures(publisher: Publisher) -> list[Capture]:
-    return [Capture.decode(record.value, CAPTURE_SCHEMA) for record in publisher.records]
+    opened = (OPENER.open(one.value, one.headers["key_id"]) for one in publisher.records)
+    return [Capture.decode(plain, CAPTURE_SCHEMA) for plain, known in opened if known]
 
 
 def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: Publisher, clock: HeldClock) -> None:
@@ -411,7 +406,7 @@ def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher
 
 
 def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publisher, clock: HeldClock) -> None:
-    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
     now = clock.as_clock().now()
     captures = [Capture(id=f"{n}", site="s", post_id=f"{n}", url="u", fetched_at=now, body=b"x") for n in range(5)]
 
@@ -426,7 +421,7 @@ def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publ
 
 
 def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock: HeldClock) -> None:
-    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
     whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
     broken_one = Capture.model_construct(**{**dict(whole), "body": b"x" * (MAX_BODY_BYTES + 1)})
 
@@ -441,7 +436,7 @@ def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock:
 
 
 def test_whatever_goes_wrong_nobody_waits_for_ever(publisher: Publisher, clock: HeldClock, monkeypatch) -> None:
-    outbox, appends = CaptureOutbox(publisher, Plain(), SIGNER), Appends(at_once)
+    outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
     whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
     broken_one = Capture.model_construct(**{**dict(whole), "title": "x" * MAX_HEADER_BYTES})
 
@@ -481,10 +476,8 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])
     (record,) = publisher.records
     assert b"13800138000" not in record.value
-    signed = keys.opener(context.keys).open(
-        record.value, purpose="capture", topic="captures", schema=CAPTURE_SCHEMA, key_id=record.headers["key_id"]
-    )
-    plain, known = keys.verifier(context.keys, "captures").disclose(signed, "capture")
+    opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, "captures"))
+    plain, known = opener.open(record.value, record.headers["key_id"])
     assert (Capture.decode(plain, CAPTURE_SCHEMA), known) == (capture, True)
 
 

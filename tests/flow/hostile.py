@@ -17,6 +17,7 @@ from tests.flow.victim import NAME, PASSWORD, POST, STRANGE, VICTIM
 from ullage.bus import CAPTURES, Outgoing
 from ullage.records import CAPTURE_SCHEMA, Capture
 from ullage.security import keys
+from ullage.security.capture_seal import CaptureSealer
 from ullage.settings import Context
 
 ROW = f"{VICTIM.name}----{VICTIM.phone}----{VICTIM.resident_id}"
@@ -82,8 +83,7 @@ def hand_in(context: Context) -> int:
     publisher = bus.publisher(CAPTURES)
     found = list(captures())
     CaptureOutbox(publisher, sealer, signer).append(found)
-    broken = signer.enclose(f"{ROW} {ALL}".encode(), "capture")
-    sealed = sealer.seal(broken, purpose="capture", topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    sealed = CaptureSealer(sealer, signer).seal(f"{ROW} {ALL}".encode())
     headers = {"site": "other", "id": new_id(), "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     publisher.append([Outgoing(headers["id"], sealed, headers)])
     publisher.close()

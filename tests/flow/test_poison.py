@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.publishing.outbox import PURPOSE, CaptureOutbox
+from crawlers.publishing.outbox import CaptureOutbox
 from deploy.demo.people import Person, people
 from tests.factories import capture, finding, signed
 from tests.flow.daemon import Daemon
@@ -26,6 +26,7 @@ from ullage.runtime.dead_letters import MAX_REPLAYS
 from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.security import keys
+from ullage.security.capture_seal import CaptureSealer
 from ullage.settings import Context
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
@@ -59,9 +60,7 @@ def sealed(context: Context) -> list[Outgoing]:
     headers = {"site": "other", "id": "poison", "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     values = [struct.pack(">I", len(text)) + text + b"body" for text in of_json(whole[4 : 4 + length])]
     values = [struct.pack(">I", 2**31) + whole[4:], *values[1:]]
-    seals = [
-        sealer.seal(signer.enclose(value, PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA) for value in values
-    ]
+    seals = list(map(CaptureSealer(sealer, signer).seal, values))
     of_nobody = [Outgoing("poison", seals[0], {**headers, "schema": said}) for said in ("99", "x", "", "\ud800")]
     return [*(Outgoing("poison", seal, headers) for seal in seals), *of_nobody, Outgoing("poison", seals[0][:-1], headers)]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from matcher.cli.authentic import PURPOSE
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import TagKeys
 from tests.matcher.bank import command, customer, enrol, listed, phone
 from tests.matcher.test_stage import DAY, Running, match_of
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import RecordError
-from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
+from ullage.records import FINDING_SCHEMA, Finding
 from ullage.security import keys
+from ullage.security.capture_seal import CaptureOpener, CaptureSealer
 from ullage.security.keys import KeyStore, verify_key
 from ullage.settings import Context
 
@@ -96,7 +96,8 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     private = store.read(f"seal/{first}.key")
     with closing(match.context.bus()) as bus, closing(bus.subscribe(CAPTURES, "thief")) as all_:
         [kept] = all_.poll(10, 0.0)
-    assert keys.opener(store).open(kept.value, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA, key_id=first)
+    verifier = keys.verifier(store, CAPTURES)
+    assert CaptureOpener(keys.opener(store), verifier).open(kept.value, first)
     days = 0
     while store.exists(f"seal/{first}.key"):
         clock.advance(DAY)
@@ -107,7 +108,7 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     longest = max(keep[topic].seconds for topic in keep if topic != FINDINGS) / DAY
     assert timedelta(days=longest) < timedelta(days=days) <= timedelta(days=longest + 3)
     with pytest.raises(RecordError, match="key_destroyed"):
-        keys.opener(store).open(kept.value, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA, key_id=first)
+        CaptureOpener(keys.opener(store), verifier).open(kept.value, first)
     for name in store.names("seal", ".key"):  # nor does any key that is left open it under that name
         other = keys.KeyStore(store.root).read(name)
         assert other != private
@@ -116,7 +117,7 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
 
 
 def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(match: Running, clock) -> None:
-    sealed = keys.sealer(match.context.keys)
-    match.put("", value=sealed.seal(b"x", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA), headers={"key_id": "20200101"})
+    store = match.context.keys
+    match.put("", value=CaptureSealer(keys.sealer(store), keys.signer(store, "crawl")).seal(b"x"), headers={"key_id": "20200101"})
     assert match.drain() == []
     assert match.reasons() == ["key_destroyed"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from matcher.cli.authentic import PURPOSE
 from tests.factories import capture
 from tests.matcher.bank import phone
 from tests.matcher.conftest import BANK
@@ -16,6 +15,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.errors import ConfigError
 from ullage.records import CAPTURE_SCHEMA
 from ullage.security import keys
+from ullage.security.capture_seal import CaptureSealer
 from ullage.settings import Context
 
 FIELDS = ["path", "start", "end", "kind", "form", "tenant", "subject", "confidence"]
@@ -149,8 +149,7 @@ def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) ->
 
 def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
     bus, sealer = bank.bus(), keys.sealer(bank.keys)
-    signed = keys.signer(bank.keys, "crawl").enclose(capture(body=phone(1).encode()).encode(), PURPOSE)
-    sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    sealed = CaptureSealer(sealer, keys.signer(bank.keys, "crawl")).seal(capture(body=phone(1).encode()).encode())
     bus.publisher(CAPTURES).append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
     assert ullage("match", "--once").exit_code == 0
     assert len(bus.subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1

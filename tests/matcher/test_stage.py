@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from matcher.cli.authentic import PURPOSE, is_behind_gap
+from matcher.cli.authentic import is_behind_gap
 from matcher.cli.match import GROUP, MatchStage, rotate_seal_keys
 from matcher.cli.metrics import MatchMetrics
 from matcher.watchlist import installation
@@ -25,11 +25,13 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
+from ullage.records.base import framed
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Coverage, Heartbeat, SiteCounter, SiteReport, is_heartbeat
 from ullage.runtime import dead_letters
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.worker import Worker
 from ullage.security import keys
+from ullage.security.capture_seal import PURPOSE, CaptureSealer
 from ullage.settings import BusSettings, Context, Settings
 from ullage.settings.tenant import Tenant
 from ullage.vocabulary.lexicon import themes
@@ -54,8 +56,7 @@ class Running:
         sealer = keys.sealer(self.context.keys)
         raw = changes.pop("body_bytes", body.encode() if isinstance(body, str) else body)
         captured = capture(body=raw, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
-        signed = keys.signer(self.context.keys, "crawl").enclose(captured.encode(), PURPOSE)
-        sealed = sealer.seal(signed, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        sealed = CaptureSealer(sealer, keys.signer(self.context.keys, "crawl")).seal(captured.encode())
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
         self.captures.append([Outgoing("paste", sealed if value is None else value, clear)])
 
@@ -137,10 +138,10 @@ def test_what_was_drained_is_not_matched_again(match: Running) -> None:
     ("headers", "value", "reason"),
     [
         ({"key_id": "19990101"}, None, "key_destroyed"),
-        ({"schema": "9"}, None, "not_authentic"),
+        ({"schema": "9"}, None, "schema"),
         ({"schema": "x"}, None, "malformed"),
-        ({}, b"not sealed at all", "not_authentic"),
-        ({}, b"", "not_authentic"),
+        ({}, b"not sealed at all", "malformed"),
+        ({}, b"", "malformed"),
     ],
 )
 def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
@@ -155,12 +156,14 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
 
 def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: Running) -> None:
     sealer, signer = keys.sealer(match.context.keys), keys.signer(match.context.keys, "crawl")
-    no_capture = signer.enclose(b"\0\0\0\2{}", PURPOSE)
-    match.put("", value=sealer.seal(b"\0\0\0\2{}", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
-    match.put("", value=sealer.seal(no_capture, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
-    match.put("", value=sealer.seal(b"", purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA))
+    grant = sealer.seal(signer.enclose(b"too short a key", PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+    elsewhere = sealer.seal(signer.enclose(b"k" * 32, PURPOSE), purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA)
+    match.put("", value=CaptureSealer(sealer, signer).seal(b"\0\0\0\2{}"))
+    match.put("", value=framed(grant, b""))
+    match.put("", value=framed(elsewhere, b""))
+    match.put("", value=sealer.seal(b"", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
     assert match.drain() == []
-    assert match.reasons() == ["malformed", "malformed", "not_authentic"]
+    assert sorted(match.reasons()) == ["malformed", "malformed", "malformed", "not_authentic"]
 
 
 def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:

@@ -4,6 +4,7 @@
     cmac           AES-CMAC of one value, and the keys that are derived
     tags           the same of normalised values, a batch at a time
     sealing        what only match can read
+    capture_seal   the same of captures, by the visit
     signing        which of our own processes made a record
     check_values   whether a key is still the one that it was
     tls            whom a client believes, and what it shows of itself

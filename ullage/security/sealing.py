@@ -23,7 +23,8 @@ def _suite() -> Suite:
     return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-def _info(purpose: str, topic: str, schema: int, key_id: str) -> bytes:
+def info(purpose: str, topic: str, schema: int, key_id: str) -> bytes:
+    """What a message is bound to, without ambiguity."""
     return "\x1f".join(("ullage", purpose, topic, str(schema), key_id)).encode()
 
 
@@ -36,7 +37,7 @@ class Sealer:
 
     def seal(self, plain: bytes, *, purpose: str, topic: str, schema: int) -> bytes:
         """Return `plain` sealed; 48 bytes longer."""
-        return _suite().encrypt(plain, self.public, info=_info(purpose, topic, schema, self.key_id))
+        return _suite().encrypt(plain, self.public, info=info(purpose, topic, schema, self.key_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,6 @@ class SealOpener:
         if key is None:
             raise RecordError("key_destroyed")
         try:
-            return _suite().decrypt(sealed, key, info=_info(purpose, topic, schema, key_id))
+            return _suite().decrypt(sealed, key, info=info(purpose, topic, schema, key_id))
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
