@@ -61,7 +61,7 @@ def stage_of(context: Context, store: IncidentStore) -> Alert:
     """Alert's stage as `ullage alert` builds it, but for the bus and the senders of messages."""
     duties = Duties(store, context.tenant, context.clock)
     metrics = AlertMetrics(CollectorRegistry(), ["bank", "shop"], context.clock)
-    silent, verdict = muted(store, context.clock), Live(VERDICT, context.data)
+    silent, verdict = muted(duties), Live(VERDICT, context.data)
 
     def tell(incidents: Sequence[Incident]) -> None:
         plan(store, context.settings.notify, incidents, context.clock.now(), silent, duties.time_left)
