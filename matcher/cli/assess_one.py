@@ -56,7 +56,7 @@ class AssessmentStream:
         with self._lock:
             self.connection.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
 
-    def heard(self, size: int) -> None:
+    def heard(self, size: int, _customers: object) -> None:
         """So many bytes of text more were read; said now and then."""
         self._read += size
         if self.clock.monotonic() - self._told >= SECONDS_BETWEEN_NEWS:

@@ -7,7 +7,7 @@ one that was dropped there. Nothing of the file is kept, and nothing of it is in
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,8 @@ class ExaminationRequest(NamedTuple):
     """What is asked of a file.
 
     `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for all; `room` is how many
-    matches of a tenant are listed, None for all; `heard` is told of the bytes of each piece of text.
+    matches of a tenant are listed, None for all; `heard` is told of the bytes of each piece of text, and may count the customers
+    so far.
     """
 
     limits: Limits
@@ -52,7 +53,7 @@ class ExaminationRequest(NamedTuple):
     to_open: bool = False
     among: frozenset[str] | None = None
     room: int | None = None
-    heard: Callable[[int], None] = lambda _size: None
+    heard: Callable[[int, Callable[[], int]], None] = lambda _size, _customers: None
 
 
 class IncidentAccess(NamedTuple):
@@ -154,17 +155,19 @@ def _read(
         reading.skip(outcome)
         outcomes.append(outcome)
 
-    pieces = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named)
-    [read] = matcher.gather(_heard(watched(pieces, printable(named), outcomes, on_skipped), wanted.heard), [reading])
+    def customers() -> int:
+        best = (reading.best(lists.tenant) for lists in matcher.lists)
+        return sum(len(found.subjects) for found in best if found)
+
+    def pieces() -> Iterator[Piece]:
+        unpacked = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named)
+        for piece in watched(unpacked, printable(named), outcomes, on_skipped):
+            yield piece
+            wanted.heard(piece.size, customers)
+
+    [read] = matcher.gather(pieces(), [reading])
     outcomes += read.told
     return read
-
-
-def _heard(pieces: Iterable[Piece], heard: Callable[[int], None]) -> Iterator[Piece]:
-    """`pieces` as they come; `heard` is told how many bytes each has."""
-    for piece in pieces:
-        yield piece
-        heard(piece.size)
 
 
 def _compared(desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context) -> KnownIncidents:

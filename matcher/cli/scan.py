@@ -24,11 +24,10 @@ from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.unpack.protocol import UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists
+from ullage.display.progress import ReadProgress, read_progress
 from ullage.errors import ConfigError, Exit
 from ullage.records import Capture
 from ullage.verdict.words import counted
-
-PROGRESS_FILES = 100
 
 Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
 
@@ -52,7 +51,7 @@ def scan(
     known = known_here(ctx.obj, words=alarms)
     count, blank, unread, current, exposed = 0, 0, UnreadCounts(), "", False
     outcomes, limits = list[UnreadPart](), limits_here(ocr=ocr)
-    values, read = dict[str, UnreadValues](), set[str]()
+    values, read, customers = dict[str, UnreadValues](), set[str](), set[str]()
 
     def on_skipped(outcome: UnreadPart) -> None:
         nonlocal blank
@@ -63,25 +62,31 @@ def scan(
         if not_read:
             _write(_row(outcome.path, None, ("unread", outcome.reason), None))
 
-    def pieces() -> Iterator[Piece]:
+    def pieces(files: Iterable[Path], progress: ReadProgress) -> Iterator[Piece]:
         nonlocal count, current
         with ForkServer() as server:
-            for path in files_under(paths, on_skipped):
+            for path in files:
                 current = printable(path)
                 outcomes.clear()
-                yield from watched(pieces_in(path, 0, on_skipped, server, limits), current, outcomes, on_skipped)
+                progress.begin()
+                for piece in watched(pieces_in(path, 0, on_skipped, server, limits), current, outcomes, on_skipped):
+                    yield piece
+                    progress.read(piece.size, customers.__len__)
                 count, current = count + 1, ""
-                if sys.stderr.isatty() and count % PROGRESS_FILES == 0:
-                    typer.echo(counted(count, "file"), err=True)
 
-    for searched in batches(pieces(), known.lexicon, known.public):
-        for lists in known.lists:
-            lines, forms = _found(lists, searched)
-            exposed, read = exposed or bool(lines), read | forms
-            sys.stdout.write("".join(lines))
-        for row in _terms(searched) if alarms else ():
-            _write(row)
-        _count(searched, values)
+    files: Iterable[Path] = files_under(paths, on_skipped)
+    is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
+    files = list(files) if is_shown else files
+    with read_progress([size_of(path) for path in files] if is_shown else (), shown=is_shown) as progress:
+        for searched in batches(pieces(files, progress), known.lexicon, known.public):
+            for lists in known.lists:
+                lines, forms, handles = _found(lists, searched)
+                exposed, read = exposed or bool(lines), read | forms
+                customers.update(handles if is_shown else ())
+                sys.stdout.write("".join(lines))
+            for row in _terms(searched) if alarms else ():
+                _write(row)
+            _count(searched, values)
     for outcome in _told(values.values(), read, forms_of(known.lists)):
         on_skipped(outcome)
     typer.echo(f"{counted(count, 'file')} scanned, {unread if unread.files or count else 'there was nothing to read'}", err=True)
@@ -111,8 +116,8 @@ def _told(values: Iterable[UnreadValues], read: set[str], enrolled: Collection[s
         yield from one.outcomes(enrolled)
 
 
-def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str]]:
-    """The lines that `scan` prints of a tenant's customers in a batch, from the epoch that found most, and the forms of those."""
+def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str], list[str]]:
+    """The lines that `scan` prints of a tenant's customers in a batch, by the epoch that found most; their forms and handles."""
     by_epoch = [(look_up(epoch, searched, in_full=False), epoch) for epoch in lists.epochs]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
     found["document"] = searched.batch.documents(found["start"])
@@ -120,14 +125,15 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
     paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
     named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
     columns = (found[name].tolist() for name in ("document", "first", "last", "question"))
+    handles = best.list.handles(found["subject"])
     lines = [
         f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
         f'"confidence": {confidence}}}\n'
         for document, first, last, question, handle, confidence in zip(
-            *columns, best.list.handles(found["subject"]), confidences(found).tolist(), strict=True
+            *columns, handles, confidences(found).tolist(), strict=True
         )
     ]
-    return lines, {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
+    return lines, {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}, handles
 
 
 def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
@@ -207,6 +213,14 @@ def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
         return
     with path.open("rb") as file:
         yield file
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes of a file; None of standard input, and where nobody can tell."""
+    try:
+        return None if str(path) == "-" else path.stat().st_size
+    except OSError:
+        return None
 
 
 def is_empty(body: BinaryIO | bytes) -> bool:
