@@ -33,6 +33,7 @@ from matcher.cli.watchlist_options import (
     Shrink,
     TenantName,
     WitnessColumns,
+    confirmed,
     print_report,
     source_of,
     valid_name,
@@ -92,7 +93,7 @@ def load(
         _install(context, built, tenant, shrink=shrink)
         return
     home = context.data / installation.BUILDING / f"{valid_name(tenant)}.subjects"
-    source = source_of(file, map_, columns, long, delimiter, witness)
+    source = confirmed(source_of(file, map_, columns, long, delimiter, witness))
     listed_at = recorded.path_of(context.data, tenant)
     made = (installation.folder_of(context.data, tenant), home, listed_at, Sizes(context.data, context.keys).path(tenant))
     with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
@@ -210,7 +211,7 @@ def build(
 ) -> None:
     """Build a signed list and its encrypted references, on the build host."""
     context: Context = ctx.obj
-    source = source_of(file, map_, columns, long, delimiter, witness)
+    source = confirmed(source_of(file, map_, columns, long, delimiter, witness))
     if estimate:
         _estimate(context, source, digests)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,10 @@ from typing import Annotated
 import typer
 
 from matcher.watchlist.build import Report
-from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source
+from matcher.watchlist.mapping import is_evident, mappings, proposed, require_columns, with_mapping
+from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source, may_be_shown
 from matcher.watchlist.witness import SHARE
+from ullage.display.screen import cell, console, table
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.settings import TENANT
@@ -87,6 +90,29 @@ def source_of(
         delimiter.replace("\\t", "\t"),
         witness=_witness(witness, long),
     )
+
+
+def confirmed(source: Source) -> Source:
+    """`source` with the columns mapped whose names are not known: a person at a terminal is shown what each holds, and asked.
+
+    ConfigError with the command to use where nobody can be asked, and it cannot be read without an answer.
+    """
+    columns = mappings(source)
+    if not (more := proposed(columns)):
+        return source
+    if is_evident(columns):
+        return with_mapping(source, more)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        require_columns(source.paths[0], columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
+        return source
+    shown = table("column", "is read as", "for example")
+    for column in columns:
+        kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
+        shown.add_row(cell(column.name if may_be_shown(column.name) else "…"), kind, cell("  ".join(column.examples)))
+    console().print(shown)
+    if not typer.confirm("Read the columns like this?"):
+        raise ConfigError("nothing was read: name what a column holds with --map COLUMN=KIND, or --map COLUMN=- to leave it out")
+    return with_mapping(source, more)
 
 
 def _witness(option: str, long: str) -> list[str]:

@@ -42,7 +42,7 @@ REFERENCES = tuple("客户号 客户编号 客户号码 客户代码 客户id �
 """Chinese names of the column of references; of several in one header the first counts."""
 NAMES = tuple("姓名 名字 客户姓名 客户名称 用户姓名 真实姓名 户名".split())
 REFERENCES_SPELT = tuple("customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split())
-"""English names of such a column, which are suggested."""
+"""English names of such a column, which count after the Chinese ones."""
 AMBIGUOUS = frozenset(("账号", "联系方式"))
 """Headers that name a card or phone in a leak, but often something else in a bank's own list: only suggested."""
 ALIKE = 0.75
@@ -131,9 +131,11 @@ class Source:
         if self.long:
             return [self._place(path, header, name) for name in self.long]
         if missing := [name for name in self.mapping if name not in header]:
-            near = difflib.get_close_matches(missing[0], filter(_may_be_shown, header), 1)
+            near = difflib.get_close_matches(missing[0], filter(may_be_shown, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map{meant}")
+        if not self.columns:
+            require_header(path, header)
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
         found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
@@ -161,7 +163,7 @@ class Source:
         named = [i for i in columns if header[i].strip().lower() == REFERENCE or header[i] in self.mapping]
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
-        words = [form for word in REFERENCES for form in written(word)]
+        words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in written(word)]
         kept = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
 
@@ -215,7 +217,7 @@ class Source:
 def _words() -> dict[str, str]:
     """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words for them in both scripts."""
     han = {word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()}
-    han |= dict.fromkeys(NAMES, "name") | dict.fromkeys(REFERENCES, REFERENCE)
+    han |= dict.fromkeys(NAMES, "name") | dict.fromkeys((*REFERENCES, *REFERENCES_SPELT), REFERENCE)
     both = {form: kind for word, kind in han.items() for form in written(word)}
     return both | {name: name for name in (*kinds(), "name", REFERENCE)}
 
@@ -237,7 +239,7 @@ def suggestion(name: str) -> str:
     ['phone', 'phone', 'customer_ref', '', '']
     """
     word = name.strip().lower()
-    if not _may_be_shown(word):
+    if not may_be_shown(word):
         return ""
     label = label_of(word)
     by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == FieldLabel.NAME else "")
@@ -246,7 +248,15 @@ def suggestion(name: str) -> str:
     return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
 
 
-def _may_be_shown(name: str) -> bool:
+def require_header(path: Path, names: Sequence[str]) -> None:
+    """ConfigError where the first line seems to be a row: it holds values, and no name of a column that is known."""
+    if any(map(identifier_in, names)) and not any(map(kind_named, names)):
+        raise ConfigError(
+            f"{path}: line 1 has values and no names of columns: name them with --columns, as customer_ref,name,phone"
+        )
+
+
+def may_be_shown(name: str) -> bool:
     """Whether a column's name is hardly a value, which stands in its place where a file has no header."""
     return sum(letter.isdigit() for letter in name) <= MOST_DIGITS and not identifier_in(name)
 
