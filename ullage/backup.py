@@ -108,13 +108,14 @@ def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path |
     """The folders, made; ConfigError where one is there and not empty, or lies in the other or in what is copied."""
     made = [one.resolve() for one in (to, keys_to) if one]
     for one in made:
-        if one.exists() and any(one.iterdir()):
-            raise ConfigError(f"{one} is not empty: name a new folder")
         places = {context.data.resolve(): "the data folder", context.keys.root.resolve(): "the folder of keys"}
         places |= {other: "the other one" for other in made if other is not one}
         for place, what in places.items():
             if one.is_relative_to(place):
-                raise ConfigError(f"{one} is within {what}: name one outside")
+                where = "is" if one == place else "is within"
+                raise ConfigError(f"{one} {where} {what}: name one outside")
+        if one.exists() and any(one.iterdir()):
+            raise ConfigError(f"{one} is not empty: name a new folder")
     for one in made:
         one.mkdir(parents=True, exist_ok=True, mode=0o700)
     return made[0], made[1] if keys_to else None

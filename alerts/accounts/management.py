@@ -78,11 +78,15 @@ class AccountDesk:
 
     def add(self, name: str, roles: Collection[str], tenants: Collection[str], password: str, *, is_own: bool) -> User:
         """Make an account; see `named_in` for how it is called."""
-        name = self._called(name, tenants)
-        whose = self._for_new(name, roles, tenants)
+        name, whose = self.check_new(name, roles, tenants)
         checked(password, name.partition("@")[0])
         self._note("account.add", f"account {name}: {whose}")
         return self.accounts.add(name, roles, tenants, digest=self.passwords.digest(password), by=self.by, is_own=is_own)
+
+    def check_new(self, name: str, roles: Collection[str], tenants: Collection[str]) -> tuple[str, str]:
+        """What a new account would be called, and be in words; ConfigError where `add` would not take it."""
+        name = self._called(name, tenants)
+        return name, self._for_new(name, roles, tenants)
 
     def add_vouched(self, name: str, roles: Collection[str], tenants: Collection[str], subject: str) -> User:
         """Make an account without a password, for whom an identity provider vouches as `subject`.

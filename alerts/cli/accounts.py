@@ -66,6 +66,7 @@ def add(
                 raise ConfigError("--subject goes without a password: the identity provider vouches for them")
             desk.add_vouched(name, roles, whose, checked_subject(context.settings.search.oidc, subject))
         else:
+            desk.check_new(name, roles, whose)  # before somebody types a password
             password = _password(password_file, own=own, make=make)
             desk.add(name, roles, whose, password, is_own=own)
             _show(password, make=make)
@@ -133,6 +134,7 @@ def change(
             desk.set_login(name, None if login == "-" else login)
             typer.echo(f"account {name} is {'no user' if login == '-' else f'user {login}'} of this machine")
         if is_secret:
+            desk.named(name)
             secret = _password(password_file, own=own, make=make)
             desk.set_password(name, secret, is_own=own)
             _show(secret, make=make)

@@ -57,6 +57,15 @@ def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run,
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("add", "Li", "--role", "boss", "--tenant", "bank"), "unknown roles"), (("change", "nobody", "--password"), "no account")],
+)
+def test_what_cannot_be_is_said_before_a_password_is_asked_for(run, words: tuple[str, ...], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):  # typer.Abort, were it asked for: nobody types one
+        run(user, *words)
+
+
 def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
     done = run(user, "add", "Li Wei", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\n{PASSWORD}\n")
     assert done.exit_code == 0
@@ -71,11 +80,12 @@ def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> N
     words = ("add", "Li Wei", "--role", "agent", "--tenant", "bank", "--password-file", str(path))
     with pytest.raises(ConfigError, match="0600"):
         run(user, *words)
-    path.chmod(0o600)
-    assert run(user, *words).exit_code == 0
     path.write_text("two\nlines\n")
+    path.chmod(0o600)
     with pytest.raises(ConfigError, match="2 lines"):
         run(user, *words)
+    path.write_text(PASSWORD + "\n")
+    assert run(user, *words).exit_code == 0
 
 
 @pytest.mark.parametrize(

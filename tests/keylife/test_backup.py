@@ -183,8 +183,8 @@ def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tm
 def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
     for words, said in {
         ("backup", leaked.data / "within"): "is within the data folder",
-        ("backup", leaked.data): "is not empty",
-        ("backup", tmp_path / "copy", "--keys", tmp_path / "copy"): "is within the other one",
+        ("backup", leaked.data): "is the data folder: name one outside",
+        ("backup", tmp_path / "copy", "--keys", tmp_path / "copy"): "is the other one",
         ("backup", tmp_path / "copy", "--keys", tmp_path / "copy" / "keys"): "is within the other one",
         ("backup", tmp_path / "keys" / "copy", "--keys", tmp_path / "keys"): "is within the other one",
         ("backup", tmp_path / "copy", "--keys", leaked.data / "keys" / "copy"): "is within the data folder",
