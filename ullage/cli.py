@@ -201,7 +201,7 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Stages, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, epilog=errors.table())
+app = typer.Typer(cls=_Stages, no_args_is_help=True, pretty_exceptions_enable=False, epilog=errors.table())
 
 
 @app.callback(invoke_without_command=True)

@@ -121,6 +121,7 @@ def check(
     accept: Annotated[
         bool, typer.Option("--accept-clock", help="Say that this machine's clock is right, after it was set or off.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check every configured part and say what is wrong with it."""
     if ctx.obj.faults:  # nobody knows what the parts are: but for the configuration only files are looked at
@@ -133,8 +134,18 @@ def check(
         setup.require(ctx.obj)
         typer.echo(setup.accept_clock(ctx.obj))
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
+    if as_json:
+        for line in faults:
+            state, _, said = line.partition(" ")
+            part, _, said = said.strip().partition(": ")
+            typer.echo(json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False))
+        raise typer.Exit(_code_of(faults))
     print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
-    raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
+    raise typer.Exit(_code_of(faults))
+
+
+def _code_of(faults: Iterable[str]) -> Exit:
+    return Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE
 
 
 def restore(
@@ -146,7 +157,7 @@ def restore(
     for line in put_back(ctx.obj, source, keys_from):
         typer.echo(line)
     ctx.obj = Context(ctx.obj.data)
-    check(ctx, plan=False, accept=False)
+    check(ctx, plan=False, accept=False, as_json=False)
 
 
 @config.command("show")

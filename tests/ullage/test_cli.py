@@ -242,6 +242,24 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert "FAULT  keys" in out
 
 
+def test_a_check_is_printed_for_programs_too(ullage) -> None:
+    ullage("init")
+    code, out, _ = ullage("check", "--json")
+    plain_code, plain, _ = ullage("check")
+    parts = [json.loads(line) for line in out.splitlines()]
+    assert code == plain_code
+    assert [f"{one['state']} {one['part']}" for one in parts] == [
+        f"{mark.lower()} {said.strip().partition(': ')[0]}"
+        for mark, _, said in (line.partition(" ") for line in plain.splitlines())
+    ]
+
+
+def test_a_shell_completes_commands() -> None:
+    asked = {**os.environ, "_ULLAGE_COMPLETE": "complete_bash", "COMP_WORDS": "ullage incidents li", "COMP_CWORD": "2"}
+    done = subprocess.run([Path(sys.executable).with_name("ullage")], env=asked, capture_output=True, text=True, check=False)
+    assert sorted(done.stdout.split()) == ["link", "list"]
+
+
 def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothing(
     ullage, stages: dict[str, Entry], data: Path
 ) -> None:
