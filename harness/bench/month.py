@@ -20,6 +20,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from alerts.cases.suppressions import muted
+from alerts.deadlines.outstanding import Duties
 from alerts.grouping.stage import Alert
 from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
@@ -139,8 +140,8 @@ class Play:
     def __post_init__(self) -> None:
         clock = self.now.clock()
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock)
-        silent = muted(self.store, clock)
         tenant = Tenant(brands=(BRAND,), domains=(DOMAIN,), bins=(CARD_RANGE,), circulation=float(PHONES))
+        silent = muted(Duties(self.store, lambda _: tenant, clock))
 
         def tell(incidents: Sequence[Incident]) -> None:
             self._acknowledge(plan(self.store, NOTIFY, incidents, clock.now(), silent, lambda *_: {}))

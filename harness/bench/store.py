@@ -33,6 +33,7 @@ from alerts.store.sqlite_queries import stamp
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
 from tests.alerts.builders import incident
 from ullage.errors import UnavailableError
+from ullage.security.keys import KeyStore
 
 Row = Callable[[str, str, str, float], None]
 COUNT = int(os.environ.get("ULLAGE_BENCH_EXPOSURES", "1000000"))
@@ -226,7 +227,7 @@ def distributed(row: Row, folder: Path) -> None:
                 admin.create_templates()
         with (
             contextlib.closing(open_store(urls[0], folder)) as store,
-            contextlib.closing(connect(read_url(urls[1], folder), folder / "keys")) as client,
+            contextlib.closing(connect(read_url(urls[1], folder), KeyStore(folder / "keys"))) as client,
         ):
             ours, other = race(store.put, lambda lines: client.bulk(operations=lines, filter_path=ANSWERED), _lines)
             put_others(store)
@@ -235,7 +236,7 @@ def distributed(row: Row, folder: Path) -> None:
         questions(row, "questions, Elasticsearch", urls[0], folder)
 
 
-def _lines(batch: list[Exposure]) -> list[str]:
+def _lines(batch: list[Exposure]) -> list[str | bytes]:
     index = index_name("ullage-bare-", Exposure)
     return [line for e in batch for line in (f'{{"index":{{"_index":"{index}","_id":"{e.id}"}}}}', body(e))]
 

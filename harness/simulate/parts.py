@@ -43,22 +43,18 @@ class Appended:
 class SimulatedContext(Context):
     """A process's own context: what it opens is behind the faults."""
 
-    process: Process
-    faults: Faults
-    appended: Appended
-
     def __init__(self, given: Context, process: Process, faults: Faults, appended: Appended) -> None:
         super().__init__(given.data, given.clock, given.settings)
-        self.process, self.faults, self.appended = process, faults, appended
+        self._process, self._faults, self._appended = process, faults, appended  # `faults` are those of the settings
 
     def bus(self) -> Bus:
         """See `Context.bus`."""
-        return _Bus(super().bus(), self.process, self.faults, self.appended)
+        return _Bus(super().bus(), self._process, self._faults, self._appended)
 
     def store(self) -> IncidentStore:
         """What `configured_store` opens."""
         again = Context(self.data, self.clock, self.settings)
-        return _Store(configured_store(self), self.process, self.faults, lambda: configured_store(again))  # type: ignore[return-value]
+        return _Store(configured_store(self), self._process, self._faults, lambda: configured_store(again))  # type: ignore[return-value]
 
 
 @dataclass
