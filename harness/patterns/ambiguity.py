@@ -8,17 +8,20 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, AnyStr, Generic
 
 from harness.patterns.automaton import MOST_STATES, Automaton, Step, union
 
 Graph = dict[int, list[Step]]
+Place = tuple[int, ...]
+"""Where a search for a word stands: states, and the character that was taken last."""
 
 
 @dataclass
-class Ambiguity:
+class Ambiguity(Generic[AnyStr]):
     """What is ambiguous in one pattern."""
 
-    automaton: Automaton
+    automaton: Automaton[AnyStr]
 
     def found(self) -> Iterator[str]:
         """A line for each fault, with the text that is to be repeated; nothing where time is linear."""
@@ -39,7 +42,7 @@ class Ambiguity:
 
     def _words_of_two(
         self, graph: Graph, firsts: Sequence[frozenset[int]], within: frozenset[int] | None = None
-    ) -> Iterator[str | bytes]:
+    ) -> Iterator[AnyStr]:
         made, parts = self.automaton, [part for part in _loops(graph) if within is None or part <= within]
         for first in firsts:
             reached = _reached(graph, first)
@@ -91,7 +94,7 @@ class Ambiguity:
                 return False
         return bool(letters)
 
-    def _shared(self, graph: Graph, first: frozenset[int], second: frozenset[int]) -> Iterator[str | bytes]:
+    def _shared(self, graph: Graph, first: frozenset[int], second: frozenset[int]) -> Iterator[AnyStr]:
         """A word that leads around in both and from the first to the second; the first that is found."""
         taken = self.automaton.taken
         for one in sorted(first):
@@ -113,9 +116,9 @@ class Ambiguity:
         letter: int,
         first: frozenset[int],
         second: frozenset[int],
-    ) -> str | bytes | None:
-        known: dict[tuple, tuple | None] = {(*start, letter): None}
-        waiting = deque([(*start, letter)])
+    ) -> AnyStr | None:
+        known: dict[Place, Place | None] = {(*start, letter): None}
+        waiting = deque[Place]([(*start, letter)])
         while waiting:
             state = waiting.popleft()
             one, between, other, before = state
@@ -143,7 +146,7 @@ class Ambiguity:
                 return self.automaton.letters[0][:0] + (b"?" if isinstance(self.automaton.letters[0], bytes) else "?")
         return None
 
-    def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[str | bytes]:
+    def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
         """A word that leads around from a state to itself in two ways."""
         for one in sorted(part):
             letters = self.automaton.taken[one]
@@ -155,10 +158,10 @@ class Ambiguity:
                     yield word
                     return
 
-    def _twice(self, graph: Graph, start: int, letter: int, part: frozenset[int]) -> str | bytes | None:
-        begun = (start, start, False, letter)
-        known: dict[tuple, tuple | None] = {begun: None}
-        waiting = deque([begun])
+    def _twice(self, graph: Graph, start: int, letter: int, part: frozenset[int]) -> AnyStr | None:
+        begun: Place = (start, start, False, letter)
+        known: dict[Place, Place | None] = {begun: None}
+        waiting = deque[Place]([begun])
         while waiting:
             state = waiting.popleft()
             one, other, is_apart, before = state
@@ -183,20 +186,20 @@ class Ambiguity:
                 return self.automaton.letters[0][:0] + (b"?" if isinstance(self.automaton.letters[0], bytes) else "?")
         return None
 
-    def _spelt(self, known: dict[tuple, tuple | None], state: tuple | None, last: int) -> str | bytes:
+    def _spelt(self, known: dict[Place, Place | None], state: Place | None, last: int) -> AnyStr:
         letters = [last]
         while state is not None and known[state] is not None:
             letters.append(state[-1])
             state = known[state]
         empty = self.automaton.letters[0][:0]
-        return empty.join(self.automaton.letter(letter) for letter in reversed(letters))  # type: ignore[arg-type]
+        return empty.join(self.automaton.letter(letter) for letter in reversed(letters))
 
     # The worst texts
 
     @cached_property
-    def words(self) -> list[tuple[str | bytes, str | bytes]]:
+    def words(self) -> list[tuple[AnyStr, AnyStr]]:
         """For each repetition what leads to it, and what goes round in it."""
-        made, found = self.automaton, list[tuple[str | bytes, str | bytes]]()
+        made, found = self.automaton, list[tuple[AnyStr, AnyStr]]()
         for part in _loops(made.steps):
             if made.anywhere in part:
                 continue
@@ -211,10 +214,10 @@ class Ambiguity:
                         found.append((led, turned))
         return list(dict.fromkeys(found))
 
-    def _path(self, start: int, before: int, goal: int, letter: int, part: frozenset[int] | None) -> str | bytes | None:
-        begun = (start, before)
-        known: dict[tuple, tuple | None] = {begun: None}
-        waiting = deque([begun])
+    def _path(self, start: int, before: int, goal: int, letter: int, part: frozenset[int] | None) -> AnyStr | None:
+        begun: Place = (start, before)
+        known: dict[Place, Place | None] = {begun: None}
+        waiting = deque[Place]([begun])
         while waiting:
             state = waiting.popleft()
             for step in self.automaton.steps.get(state[0], ()):
@@ -235,7 +238,7 @@ class Ambiguity:
         return None
 
 
-def _common(made: Automaton, part: frozenset[int]) -> frozenset[int]:
+def _common(made: Automaton[Any], part: frozenset[int]) -> frozenset[int]:
     return frozenset.intersection(*(made.atomic[state] for state in part))
 
 
@@ -294,6 +297,6 @@ def _loops(graph: Graph) -> list[frozenset[int]]:
     return found
 
 
-def faults(pattern: re.Pattern, *, is_searched: bool = True, is_whole: bool = False) -> list[str]:
+def faults(pattern: re.Pattern[Any], *, is_searched: bool = True, is_whole: bool = False) -> list[str]:
     """Where its time is not linear."""
     return list(Ambiguity(Automaton(pattern, is_searched, is_whole)).found())

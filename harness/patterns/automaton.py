@@ -12,11 +12,11 @@ taken for few, longer ones for endless.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from re import _compiler, _constants, _parser
-from typing import NamedTuple
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # typeshed has none of what `re` is made of
+from typing import Any, AnyStr, Generic, NamedTuple
 
 SHORT = 64
 MOST_STATES = 300_000
@@ -25,6 +25,9 @@ SPACES = "\t\n\v\f\r \x1c\x85\xa0\u2028\u3000"
 SAMPLES = [*map(chr, range(256)), *SPACES, *"一鿿王０９Ａｚ＠一", "\u0301", "\u200b", "İ", "ſ", "K", "𝟏", "٣"]
 CHARACTERS = {_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN, _constants.CATEGORY, _constants.RANGE}
 REPEATS = {_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT}
+
+Items = Sequence[tuple[object, Any]]
+"""A pattern, or a part of it, as `re` has read it."""
 
 
 class Step(NamedTuple):
@@ -42,10 +45,10 @@ class Step(NamedTuple):
 
 
 @dataclass
-class Automaton:
+class Automaton(Generic[AnyStr]):
     """See the module. Sets of characters are bits of `letters`; START and END are two bits more."""
 
-    pattern: re.Pattern
+    pattern: re.Pattern[AnyStr]
     is_searched: bool = True
     is_whole: bool = False
     """Whether it must match up to the end of the text."""
@@ -61,7 +64,7 @@ class Automaton:
 
     def __post_init__(self) -> None:
         self.parsed = _parser.parse(self.pattern.pattern, self.pattern.flags & ~re.DEBUG)
-        self.letters = self._letters()
+        self.letters: list[AnyStr] = self._letters()
         self.every = (1 << len(self.letters)) - 1
         self.start_bit, self.end_bit = 1 << len(self.letters), 2 << len(self.letters)
         self.all_before, self.all_ahead = self.every | self.start_bit, self.every | self.end_bit
@@ -83,25 +86,26 @@ class Automaton:
 
     # Characters
 
-    def _letters(self) -> list[str] | list[bytes]:
+    def _letters(self) -> list[AnyStr]:
         """One of each kind of characters that the pattern tells from others."""
         sets = list(dict.fromkeys((op, repr(arg), flags) for op, arg, flags in _characters(self.parsed, self.pattern.flags)))
         known = {(op, repr(arg), flags): arg for op, arg, flags in _characters(self.parsed, self.pattern.flags)}
         if isinstance(self.pattern.pattern, bytes):
-            samples: list = [bytes((byte,)) for byte in range(256)]
+            samples: list[AnyStr] = [bytes((byte,)) for byte in range(256)]
         else:
             ends = {end for _, arg, _ in _characters(self.parsed, 0) for end in _ends(arg)}
-            near = {n for end in ends for n in (end - 1, end, end + 1) if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
+            around = (n for end in ends for n in (end - 1, end, end + 1))
+            near: set[int] = {n for n in around if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
             samples = list(dict.fromkeys([*SAMPLES, *map(chr, sorted(near))]))
         tests = [_compiled(op, known[op, written, flags], flags) for op, written, flags in sets]
         tests += [_compiled(_constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags)]
         tests += [_compiled(_constants.LITERAL, 10, 0)]
         preferred = sorted(samples, key=lambda sample: (not sample.isalnum(), not 32 < ord(sample) < 127))
-        kinds: dict[tuple[bool, ...], object] = {}
+        kinds: dict[tuple[bool, ...], AnyStr] = {}
         for sample in preferred:
             kinds.setdefault(tuple(test.fullmatch(sample) is not None for test in tests), sample)
         self._masks: dict[tuple[object, str, int], int] = {}
-        return list(kinds.values())  # type: ignore[return-value]
+        return list(kinds.values())
 
     def _mask(self, op: object, arg: object, flags: int) -> int:
         key = (op, repr(arg), flags)
@@ -110,7 +114,7 @@ class Automaton:
             self._masks[key] = sum(1 << n for n, letter in enumerate(self.letters) if test.fullmatch(letter))
         return self._masks[key]
 
-    def letter(self, mask: int) -> str | bytes:
+    def letter(self, mask: int) -> AnyStr:
         """One of the characters of a set."""
         return self.letters[(mask & -mask).bit_length() - 1]
 
@@ -139,12 +143,12 @@ class Automaton:
         ahead = self.all_ahead if ahead is None else ahead
         self.edges[one].append(Step(other, before, ahead, round_, sure))
 
-    def _sequence(self, items: object, at: int, flags: int) -> int:
-        for op, arg in items:  # type: ignore[attr-defined]
+    def _sequence(self, items: Items, at: int, flags: int) -> int:
+        for op, arg in items:
             at = self._item(op, arg, at, flags)
         return at
 
-    def _item(self, op: object, arg: object, at: int, flags: int) -> int:  # noqa: PLR0911  a case for each kind of item
+    def _item(self, op: object, arg: Any, at: int, flags: int) -> int:  # noqa: PLR0911  a case for each kind of item
         if op in CHARACTERS:
             taking = self._new(self._mask(op, arg, flags))
             self._link(at, taking)
@@ -158,10 +162,10 @@ class Automaton:
         if op is _constants.SUBPATTERN:
             return self._sequence(arg[3], at, (flags | arg[1]) & ~arg[2])
         if op in REPEATS:
-            return self._repeat(op, *arg, at, flags)
+            return self._repeat(op, arg, at, flags)
         if op is _constants.ATOMIC_GROUP:
             if len(arg) == 1 and arg[0][0] is _constants.MAX_REPEAT:
-                return self._repeat(_constants.POSSESSIVE_REPEAT, *arg[0][1], at, flags)
+                return self._repeat(_constants.POSSESSIVE_REPEAT, arg[0][1], at, flags)
             return self._in_group(arg, at, flags)
         if op in (_constants.ASSERT, _constants.ASSERT_NOT):
             return self._looked(arg[0], arg[1], at, flags, positive=op is _constants.ASSERT)
@@ -176,8 +180,9 @@ class Automaton:
         self._link(at, left, sure=False)  # a reference to a group: as if it were empty
         return left
 
-    def _in_group(self, items: object, at: int, flags: int) -> int:
-        outside, self._groups = self._groups, (*self._groups, len(self.edges))
+    def _in_group(self, items: Items, at: int, flags: int) -> int:
+        outside: tuple[int, ...] = self._groups
+        self._groups = (*outside, len(self.edges))
         inner = self._new()
         self._link(at, inner)
         end = self._sequence(items, inner, flags)
@@ -186,11 +191,12 @@ class Automaton:
         self._link(end, left)
         return left
 
-    def _repeat(self, op: object, least: int, most: int, items: object, at: int, flags: int) -> int:
+    def _repeat(self, op: object, repeated: tuple[int, int, Items], at: int, flags: int) -> int:
+        least, most, items = repeated
         is_kept = op is _constants.POSSESSIVE_REPEAT
-        single = self._certain(items, flags) if len(items) == 1 and _width(items) == 1 else 0  # type: ignore[arg-type]
+        single = self._certain(items, flags) if len(items) == 1 and _width(items) == 1 else 0
         ahead = self.all_ahead & ~single if is_kept and single else None
-        outside = self._groups
+        outside: tuple[int, ...] = self._groups
         if is_kept:
             self._groups = (*outside, len(self.edges))
         first = self._new()
@@ -216,7 +222,7 @@ class Automaton:
         self._groups = outside
         return end
 
-    def _looked(self, way: int, items: object, at: int, flags: int, *, positive: bool) -> int:
+    def _looked(self, way: int, items: Items, at: int, flags: int, *, positive: bool) -> int:
         left = self._new()
         if way > 0:
             if _has_endless(items):
@@ -228,7 +234,7 @@ class Automaton:
             self._link(at, left, before=seen, sure=self._is_told(items, seen, self.all_before, flags, positive=positive))
         return left
 
-    def _is_told(self, items: object, seen: int, every: int, flags: int, *, positive: bool) -> bool:
+    def _is_told(self, items: Items, seen: int, every: int, flags: int, *, positive: bool) -> bool:
         """Whether one character tells all that is looked for."""
         certain = self._certain(items, flags) & every
         may = self._first(items, flags) & every if every == self.all_ahead else self._last(items, flags) & every
@@ -248,10 +254,10 @@ class Automaton:
             self._link(at, left, before=other_before, ahead=self.word if is_edge else other_ahead)
         return left
 
-    def _first(self, items: object, flags: int) -> int:
+    def _first(self, items: Items, flags: int) -> int:
         """Characters with which it may begin, END among them."""
         found = 0
-        for op, arg in items:  # type: ignore[attr-defined]
+        for op, arg in items:
             if op in CHARACTERS:
                 return found | self._mask(op, arg, flags)
             if op is _constants.BRANCH:
@@ -275,9 +281,9 @@ class Automaton:
                 return found | self.end_bit | (self.line_end if arg is _constants.AT_END else 0)
         return self.all_ahead
 
-    def _last(self, items: object, flags: int) -> int:
+    def _last(self, items: Items, flags: int) -> int:
         """Characters that may stand at its end."""
-        parts = list(items)  # type: ignore[call-overload]
+        parts = list(items)
         if not parts:
             return self.all_before
         op, arg = parts[-1]
@@ -291,9 +297,9 @@ class Automaton:
             return self._last(arg[2], flags)
         return self.all_before
 
-    def _certain(self, items: object, flags: int) -> int:  # noqa: PLR0911  as above
+    def _certain(self, items: Items, flags: int) -> int:  # noqa: PLR0911  as above
         """Characters each of which is enough to match it."""
-        parts = list(items)  # type: ignore[call-overload]
+        parts = list(items)
         if not parts:
             return self.all_before | self.all_ahead
         (op, arg), rest = parts[0], parts[1:]
@@ -342,14 +348,15 @@ def union(masks: list[int]) -> int:
     return union
 
 
-def _compiled(op: object, arg: object, flags: int) -> re.Pattern:
+def _compiled(op: object, arg: object, flags: int) -> re.Pattern[Any]:
     """The pattern of one character."""
     state = _parser.State()
     state.flags, state.str = flags, ""
-    return _compiler.compile(_parser.SubPattern(state, [(op, arg)]), flags & ~re.DEBUG)
+    compiled: re.Pattern[Any] = _compiler.compile(_parser.SubPattern(state, [(op, arg)]), flags & ~re.DEBUG)
+    return compiled
 
 
-def _inner(arg: object) -> Iterator[object]:
+def _inner(arg: object) -> Iterator[Items]:
     """The patterns within an item."""
     for part in arg if isinstance(arg, tuple) else (arg,):
         for one in part if isinstance(part, list) else [part]:
@@ -357,8 +364,8 @@ def _inner(arg: object) -> Iterator[object]:
                 yield one
 
 
-def _characters(items: object, flags: int) -> Iterator[tuple[object, object, int]]:
-    for op, arg in items:  # type: ignore[attr-defined]
+def _characters(items: Items, flags: int) -> Iterator[tuple[object, object, int]]:
+    for op, arg in items:
         if op in CHARACTERS:
             yield op, arg, flags
         within = (flags | arg[1]) & ~arg[2] if op is _constants.SUBPATTERN else flags
@@ -375,19 +382,17 @@ def _ends(arg: object) -> Iterator[int]:
             yield from _ends(one)
 
 
-def _has_endless(items: object) -> bool:
-    return any(
-        (op in REPEATS and arg[1] > SHORT) or any(map(_has_endless, _inner(arg)))
-        for op, arg in items  # type: ignore[attr-defined]
-    )
+def _has_endless(items: Items) -> bool:
+    return any((op in REPEATS and arg[1] > SHORT) or any(map(_has_endless, _inner(arg))) for op, arg in items)
 
 
-def _width(items: object) -> int:
+def _width(items: Items) -> int:
     """The least number of characters that it takes."""
     if isinstance(items, _parser.SubPattern):
-        return min(items.getwidth()[0], 1 << 20)
+        least: int = items.getwidth()[0]
+        return min(least, 1 << 20)
     width = 0
-    for op, arg in items:  # type: ignore[attr-defined]
+    for op, arg in items:
         if op in CHARACTERS:
             width += 1
         elif op in REPEATS:

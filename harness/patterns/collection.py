@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ullage", "matcher", "crawlers", "alerts")
@@ -27,7 +28,7 @@ AT_ONE_PLACE = frozenset(("match", "fullmatch", "pattern", "flags", "groupindex"
 class Found:
     """A pattern, its name or place (`matcher.reference.HEX`, `matcher/reference.py:17`), and how it is used."""
 
-    pattern: re.Pattern
+    pattern: re.Pattern[Any]
     name: str
     is_searched: bool = True
     is_whole: bool = False
@@ -58,9 +59,9 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _made_at_import() -> dict[str, list[tuple[int, re.Pattern]]]:
+def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
     """By file, the line in which each was compiled."""
-    made, own = dict[str, list[tuple[int, re.Pattern]]](), re._compile
+    made, own = dict[str, list[tuple[int, re.Pattern[Any]]]](), vars(re)["_compile"]
     ours = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
     def noted(pattern: Any, flags: Any = 0) -> Any:
@@ -69,14 +70,11 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern]]]:
             made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append((frame.f_lineno, compiled))
         return compiled
 
-    re._compile = noted
-    try:
+    with mock.patch.object(re, "_compile", noted):
         for package in PACKAGES:
             for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
                 if not module.name.endswith("__main__"):
                     importlib.import_module(module.name)
-    finally:
-        re._compile = own
     return made
 
 
@@ -121,7 +119,7 @@ class Uses:
         return cls(of)
 
 
-def _written(tree: ast.Module) -> Iterator[tuple[int, re.Pattern, bool, bool]]:
+def _written(tree: ast.Module) -> Iterator[tuple[int, re.Pattern[Any], bool, bool]]:
     """Patterns that stand in a call of `re`: `re.sub("a+", …)`."""
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
