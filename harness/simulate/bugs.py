@@ -34,6 +34,7 @@ from crawlers.visiting.visit import Visit
 from matcher.match.capture_key import CaptureKey
 from ullage.bus import Record
 from ullage.bus.sqlite import SqliteSubscription
+from ullage.files.database import transaction
 from ullage.records.heartbeat import SEEN
 from ullage.running_time import ClockReading, Old
 from ullage.runtime.worker import Worker
@@ -272,7 +273,7 @@ def _names_not_synced() -> Any:
 
 def _not_waited_for() -> Any:
     """What is appended is not waited for until the disk has it."""
-    return mock.patch.object(ullage.bus.sqlite, "transaction", partial(ullage.bus.sqlite.transaction, durable=False))
+    return mock.patch.object(ullage.bus.sqlite, "transaction", partial(transaction, durable=False))
 
 
 def _trusts_the_clock() -> Any:

@@ -31,6 +31,7 @@ import alerts.service.upkeep
 import crawlers.fetching.scrapy_setup
 import crawlers.publishing.backlog
 import crawlers.scheduling.scheduler
+import matcher.cli.assess_service
 import matcher.cli.match
 import ullage.runtime.in_hand
 import ullage.runtime.service
@@ -51,7 +52,10 @@ CACHE_PAGES = 10
 def edges(timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any, channel: Any) -> Iterator[None]:
     """See the module. `read` reads a visit's pages, `channel` makes a channel of a name."""
     with contextlib.ExitStack() as stack:
-        put = lambda owner, name, value: stack.enter_context(mock.patch.object(owner, name, value))  # noqa: E731
+
+        def put(owner: object, name: str, value: object) -> None:
+            stack.enter_context(mock.patch.object(owner, name, value))
+
         for name, value in _disk(supervisor, faults):
             put(os, name, value)
         put(fcntl, "flock", partial(_flock, fcntl.flock, supervisor))
@@ -223,7 +227,7 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
         yield module, "running", running
     yield crawlers.fetching.scrapy_setup, "drive", drive
     yield crawlers.fetching.scrapy_setup, "silence_libraries", lambda: None
-    yield matcher.cli.match.assess_service, "listening", lambda *_: contextlib.nullcontext()
+    yield matcher.cli.assess_service, "listening", lambda *_: contextlib.nullcontext()
     yield InHand, "close", let_go
     yield ullage.runtime.in_hand, "_boot", boot
 

@@ -93,8 +93,7 @@ class Faults:
             if kind == "late":
                 role = self.rng.choice(READERS)
                 part, lasts = self.rng.choice(PARTS[role]), max(lasts, LATE_SECONDS)
-            self.timeline.at(when, lambda k=kind, r=role, p=part, n=lasts: self._begin(k, r, p, n))
-
+            self.timeline.at(when, partial(self._begin, kind, role, part, lasts))
         self.timeline.at(since := self.rng.uniform(until / 2, until - LONGER * LATE_SECONDS), self._jump)
         self.timeline.at(since + 60.0, lambda: self._armed.setdefault("alert", (1, False, "crash")))
 

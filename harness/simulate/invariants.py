@@ -39,7 +39,13 @@ VISITS = 2
 """So often each site is read after the faults before a night is over."""
 LONGEST_PAGE_SECONDS = 3 * REVISIT_SECONDS
 """No page is due for longer when all is well: each visit reads what there is."""
-OF_INCIDENTS = (Sighting, Exposure, Original, Holding, Notification)
+OF_INCIDENTS: tuple[type[Sighting | Exposure | Original | Holding | Notification], ...] = (
+    Sighting,
+    Exposure,
+    Original,
+    Holding,
+    Notification,
+)
 PROMISE_SECONDS = 600.0
 """So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel may have asked, a wait of one
 minute between two tries, 20 seconds in which news are gathered, and a turn of each loop."""
@@ -191,9 +197,9 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
             if count > 1:
                 yield f"incident {head.id} was told as new {count} times on {name}"
     yield from _in_time(night, store)
-    for one in failed:
-        if one.id not in outdated:
-            yield f"{one.what} of {one.incident} on {one.channel} was given up"
+    for notice in failed:
+        if notice.id not in outdated:
+            yield f"{notice.what} of {notice.incident} on {notice.channel} was given up"
 
 
 def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
@@ -203,14 +209,16 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
     for name, channel in night.channels.items():
         for one in channel.arrived:
             first[name, one.incident, one.message].append(one.at)
-    for one in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
-        since = max(one.due.timestamp() - began, FAULTY_SECONDS)
-        if one.outcome == "pending" and now - since > PROMISE_SECONDS:
-            yield f"{one.what} of {one.incident} on {one.channel} waits since {now - since:.0f} s"
-        times = first[one.channel, one.incident, one.message]  # before it is due where the clock was wrong when that was said
-        late = one.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
+    for notice in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
+        since = max(notice.due.timestamp() - began, FAULTY_SECONDS)
+        if notice.outcome == "pending" and now - since > PROMISE_SECONDS:
+            yield f"{notice.what} of {notice.incident} on {notice.channel} waits since {now - since:.0f} s"
+        times = first[
+            notice.channel, notice.incident, notice.message
+        ]  # before it is due where the clock was wrong when that was said
+        late = notice.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
         if late:
-            yield f"{one.what} of {one.incident} on {one.channel} was told late"
+            yield f"{notice.what} of {notice.incident} on {notice.channel} was told late"
 
 
 def _clocks(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:

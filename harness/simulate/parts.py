@@ -17,6 +17,7 @@ from harness.simulate.faults import BUS, LATE, STORE, Faults
 from harness.simulate.offsets import Offsets
 from harness.simulate.process import Process
 from ullage.bus import Bus, Lag, Outgoing, PartitionPosition, Publisher, Record, Subscription
+from ullage.bus.sqlite import SqliteSubscription
 from ullage.records.heartbeat import is_heartbeat
 from ullage.settings import Context
 
@@ -54,7 +55,7 @@ class SimulatedContext(Context):
     def store(self) -> IncidentStore:
         """What `configured_store` opens."""
         again = Context(self.data, self.clock, self.settings)
-        return _Store(configured_store(self), self._process, self._faults, lambda: configured_store(again))  # type: ignore[return-value]
+        return _Store(configured_store(self), self._process, self._faults, lambda: configured_store(again))
 
 
 @dataclass
@@ -70,7 +71,9 @@ class _Bus:
 
     def subscribe(self, topic: str, group: str) -> Subscription:
         self.faults.call(self.process, BUS, "subscribe")
-        found = _Subscription(self.inner.subscribe(topic, group), topic, group, self)
+        inner = self.inner.subscribe(topic, group)
+        assert isinstance(inner, SqliteSubscription)
+        found = _Subscription(inner, topic, group, self)
         self.appended.offsets.joined(topic, group, self.process)
         found.look()
         return found
@@ -119,7 +122,7 @@ class _Publisher:
 
 @dataclass
 class _Subscription:
-    inner: Any
+    inner: SqliteSubscription
     topic: str
     group: str
     bus: _Bus
@@ -135,7 +138,7 @@ class _Subscription:
         return self._read(max_records)
 
     def _read(self, max_records: int) -> list[Record]:
-        found: list[Record] = self.inner.poll(max_records, 0.0)
+        found = self.inner.poll(max_records, 0.0)
         self.bus.appended.offsets.handed(self.topic, self.group, found)
         return found
 

@@ -139,8 +139,8 @@ def reader(timeline: Timeline, sites: dict[str, Site]) -> Read:
             try:
                 response = _response(request, site)
             except Exception as error:  # noqa: BLE001 - as a download fails
-                failure = Failure(error)
-                failure.request = request  # type: ignore[attr-defined]
+                failure = _failure(error)
+                failure.request = request  # type: ignore[attr-defined]  # as Scrapy sets it
                 spider.not_read(failure)
                 continue
             for item in await _items(spider, response):
@@ -161,7 +161,7 @@ async def _items(spider: PageSpider, response: Response) -> list[PageRead]:
     try:
         return await spider.read(response)
     except Exception as error:  # noqa: BLE001 - as Scrapy tells of it
-        spider.callback_failed(Failure(error), response)
+        spider.callback_failed(_failure(error), response)
         return []
 
 
@@ -171,4 +171,8 @@ async def _through(spider: PageSpider, pipelines: tuple[Any, ...], item: PageRea
             done = pipeline.process_item(item)
             item = await done if inspect.isawaitable(done) else done
     except Exception as error:  # noqa: BLE001 - as Scrapy tells of it
-        spider.item_failed(item, Failure(error))
+        spider.item_failed(item, _failure(error))
+
+
+def _failure(error: Exception) -> Failure:
+    return Failure(error)  # type: ignore[no-untyped-call]  # Twisted's constructor has no types

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+import selectors
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ class Timeline:
         self.now = 0.0
         self._rng, self._hub, self._number = rng, getcurrent(), 0
         self._tasks: list[Task] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._current: Task | None = None
 
     @property
@@ -56,14 +57,14 @@ class Timeline:
         """The task whose turn it is; None outside."""
         return self._current if self._current is not None and getcurrent() is self._current.run else None
 
-    def at(self, when: float, act: Callable[[], None]) -> None:
+    def at(self, when: float, act: Callable[[], object]) -> None:
         """Do something at that time, between two turns."""
         self._number += 1
         heapq.heappush(self._events, (when, self._number, act))
 
     def spawn(self, name: str, act: Callable[[], object], owner: Any = None, then: Callable[[], object] = lambda: None) -> Task:
         """A task that does `act` from now on, and `then` even if it is killed before; what it raises is its own affair."""
-        task = Task(name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now)
+        task: Task = Task(name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now)
         self._tasks.append(task)
         return task
 
@@ -139,14 +140,27 @@ class Timeline:
             then()
 
 
+class _Selector(selectors.DefaultSelector):
+    """Where it would wait for a socket, `wait` is asked to."""
+
+    def __init__(self, wait: Callable[[float | None], None]) -> None:
+        super().__init__()
+        self._wait = wait
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout == 0 or (events := super().select(0)):
+            return super().select(0) if timeout == 0 else events
+        self._wait(timeout)
+        return []
+
+
 class Loop(asyncio.SelectorEventLoop):
     """An event loop in virtual time: where it would wait for a socket, others have their turn."""
 
     def __init__(self, timeline: Timeline) -> None:
-        super().__init__()
+        super().__init__(_Selector(self._wait))
         self._timeline, self._past = timeline, 0.0
         self._clock_resolution = EPSILON
-        self._select, self._selector.select = self._selector.select, self._wait  # type: ignore[method-assign]
         self.dead = False
         self.set_exception_handler(lambda *_: None)  # a task that was killed is retrieved by nobody
 
@@ -154,14 +168,11 @@ class Loop(asyncio.SelectorEventLoop):
         """Virtual seconds; a dead process's loop runs out without anybody else's time passing."""
         return self._timeline.now + self._past
 
-    def _wait(self, timeout: float | None = None) -> Any:
-        if timeout == 0 or (events := self._select(0)):
-            return self._select(0) if timeout == 0 else events
+    def _wait(self, timeout: float | None) -> None:
         if self.dead:
             self._past += timeout or 0.0
-            return []
-        self._timeline.wait(timeout)
-        return []
+        else:
+            self._timeline.wait(timeout)
 
     def bury(self) -> None:
         """Run out what a dead process has left: every task ends where it waits."""
