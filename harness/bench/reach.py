@@ -6,9 +6,10 @@ Real programs are started where they can be had, all others are pages in their s
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from harness.reach.live import CHATS, PROGRAMS, crawled, told
+from harness.reach.live import CHATS, PROGRAMS, Program, crawled, told
 from harness.reach.measured import HEAD, Reach
 from harness.reach.planted import CUSTOMERS
 from harness.reach.shapes import SHAPES
@@ -38,11 +39,19 @@ def reach(folder: Path) -> list[str]:
             print(f"{name:<20} not measured: {error}", flush=True)
 
     for program in PROGRAMS:
-        row(program.name, lambda own, work, program=program: crawled(program, own, work).reach)
+        row(program.name, partial(_program, program))
     for chat in CHATS:
-        row(chat, lambda own, work, chat=chat: told(chat, own, work).reach)
+        row(chat, partial(_chat, chat))
     shapes = crawled_shapes(station("shapes"))
     for shape in SHAPES:
         rows.append(shapes.reach(shape))
         print(rows[-1], flush=True)
     return [one.program for one in rows if one.captured != one.planted or one.exposed != CUSTOMERS]
+
+
+def _program(program: Program, own: Station, work: Path) -> Reach:
+    return crawled(program, own, work).reach
+
+
+def _chat(chat: str, own: Station, work: Path) -> Reach:
+    return told(chat, own, work).reach

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import json
 import secrets
+import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.error import HTTPError
 
@@ -19,6 +20,7 @@ import slixmpp
 from deploy.local.server import HOST
 from harness.servers.chats import Matrix, Xmpp
 from tests.crawlers.conftest import Station
+from ullage.records import Capture
 
 SOON = 45.0
 LINES = ("legal_basis", "test"), ("owner", "test"), ("expires", None)
@@ -40,7 +42,7 @@ def account(station: Station, *lines: str) -> None:
 
 
 @contextlib.contextmanager
-def collecting(station: Station, service: str, **settings: str) -> Iterator[object]:
+def collecting(station: Station, service: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
     """The collector as a process; killed with SIGKILL at the end."""
     ports = {f"metrics_ports__{name}": "0" for name in ("matrix", "xmpp", "telegram", "imap")}
     with station.start("collect", service, **{**ports, **settings}) as process:
@@ -68,10 +70,10 @@ class Read:
     """What came to the bus since the start, by message."""
 
     station: Station
-    captures: list = None
+    captures: list[Capture] = field(default_factory=list)
 
-    def all(self) -> list:
-        self.captures = [*(self.captures or []), *self.station.captures("reading")]
+    def all(self) -> list[Capture]:
+        self.captures = [*self.captures, *self.station.captures("reading")]
         return self.captures
 
     def texts(self) -> list[str]:
@@ -91,11 +93,12 @@ class Poster:
 
     def room(self, alias: str, preset: str = "public_chat") -> str:
         body = {"room_alias_name": alias, "preset": preset}
-        return self.server.ask("POST", "/_matrix/client/v3/createRoom", self.token, body)["room_id"]
+        made = self.server.ask("POST", "/_matrix/client/v3/createRoom", self.token, body)
+        return str(made["room_id"])
 
-    def send(self, room: str, kind: str, content: dict) -> str:
+    def send(self, room: str, kind: str, content: dict[str, object]) -> str:
         path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"
-        return self.server.ask("PUT", path, self.token, content)["event_id"]
+        return str(self.server.ask("PUT", path, self.token, content)["event_id"])
 
     def say(self, room: str, text: str, **more: object) -> str:
         return self.send(room, "m.room.message", {"msgtype": "m.text", "body": text, **more})
@@ -108,7 +111,7 @@ class Poster:
     def act(self, room: str, what: str, **body: object) -> None:
         self.server.ask("POST", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/{what}", self.token, body)
 
-    def state(self, room: str, kind: str, content: dict) -> None:
+    def state(self, room: str, kind: str, content: dict[str, object]) -> None:
         self.server.ask("PUT", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/state/{kind}/", self.token, content)
 
 
@@ -168,7 +171,12 @@ class Talker:
             for text in texts:
                 client.send_message(mto=slixmpp.JID(room), mbody=text, mtype="groupchat")
             seen = asyncio.Event()
-            client.add_event_handler("groupchat_message", lambda stanza: stanza["body"] == texts[-1] and seen.set())
+
+            def heard(stanza: Any) -> None:
+                if stanza["body"] == texts[-1]:
+                    seen.set()
+
+            client.add_event_handler("groupchat_message", heard)
             async with asyncio.timeout(30):
                 await seen.wait()
 

@@ -99,12 +99,9 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
             "published_at": when - timedelta(minutes=n + 1),
             "fetched_at": when,
         }
-        more = {
-            "site": ("board", "pastes", "tieba")[n % 3],
-            "capture": capture,
-            "kinds": ("phone", "resident_id") if n % 2 else ("phone",),
-        }
-        found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, **more))
+        kinds = ("phone", "resident_id") if n % 2 else ("phone",)
+        site = ("board", "pastes", "tieba")[n % 3]
+        found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, kinds, site=site, capture=capture))
     fold_all(store, clock, found)
     hostile = [
         one.model_copy(update={"sites": (*HOSTILE[:3], "board")}) for one in list(store.scroll(Incident, DocumentFilter()))[1::7]

@@ -7,6 +7,7 @@ import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,10 @@ class Station:
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
+    def is_scraped(self, role: str) -> bool:
+        """Whether Prometheus reads the role's metrics."""
+        return bool(self.query(f'up{{role="{role}"}} == 1'))
+
 
 def planned(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
     """The demo's tenant, watchlist and posts, and the channel to its team, in a data folder."""
@@ -112,5 +117,5 @@ def running(work: Path, site_programs: Path) -> Iterator[Station]:
         stack.callback(made.stop)
         for role in reversed(ROLES):  # crawl last, when Prometheus has seen the others: what they count from 0 on is an increase
             made.start(role)
-            until(lambda role=role: made.query(f'up{{role="{role}"}} == 1'), f"{role} is scraped")
+            until(partial(made.is_scraped, role), f"{role} is scraped")
         yield made

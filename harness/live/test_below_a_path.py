@@ -15,8 +15,8 @@ import pytest
 from deploy.local.server import free_ports
 from harness.live.desk import Desk, desk
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-pytestmark = [pytest.mark.live, pytest.mark.skipif(NGINX is None, reason="Debian: nginx-light")]
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") or ""
+pytestmark = [pytest.mark.live, pytest.mark.skipif(not NGINX, reason="Debian: nginx-light")]
 BASE = "/tools/desk"
 CONFIGURED = """
 daemon off; pid {folder}/nginx.pid; error_log stderr;
@@ -103,7 +103,9 @@ def test_forms_lead_back_below_the_path(opened: Any) -> None:
     answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/channels"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/channels")
     page = client.get(f"{BASE}/").text
-    incident = re.search(r"/incidents/(INC-[A-Z0-9]+)", page).group(1)
+    found = re.search(r"/incidents/(INC-[A-Z0-9]+)", page)
+    assert found is not None
+    incident = found[1]
     answer = client.post(f"{BASE}/incidents/{incident}/decisions", data={"status": "acknowledged", "token": "0" * 16})
     assert answer.status_code == 303
     assert urlsplit(answer.headers["location"]).path == f"{BASE}/incidents/{incident}"

@@ -71,7 +71,7 @@ class Reader:
         self.page, self.desk, self.faults, self.actions = self.context.new_page(), desk, list[str](), 0
         self.page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.faults.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._dismissed)
         self.page.goto(f"{desk.url}/login")
         self.page.fill("input[name=name]", desk.name)
         self.page.fill("input[name=password]", desk.password)
@@ -79,7 +79,12 @@ class Reader:
         self.page.wait_for_load_state()
 
     def open(self, path: str) -> int:
-        return self.page.goto(f"{self.desk.url}{path}").status
+        status: int = self.page.goto(f"{self.desk.url}{path}").status
+        return status
+
+    def _dismissed(self, dialog: Any) -> None:
+        self.faults.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def click(self, selector: str) -> None:
         self.actions += 1

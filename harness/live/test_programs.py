@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -36,12 +37,19 @@ def station(data: Path) -> Station:
     return Station(data)
 
 
+def missing(error: UnavailableError) -> NoReturn:
+    """Skip, saying what to install. In CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(str(error), pytrace=False)
+    pytest.skip(str(error))
+
+
 def had(act: Callable[[], Seen]) -> Seen:
-    """What a program gives; skipped, saying what to install, where it cannot be had. In CI that is a failure."""
+    """What a program gives; skipped where it cannot be had."""
     try:
         return act()
     except UnavailableError as error:
-        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+        missing(error)
 
 
 def all_is_reached(seen: Seen) -> None:
@@ -81,7 +89,7 @@ def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_li
     try:
         binaries = ensure_environment(DEMO / "boards-venv", boards.REQUIREMENTS)
     except UnavailableError as error:
-        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+        missing(error)
     with pastes.pinnwand(binaries, tmp_path / "program") as (url, paste), serving() as answers:
         one = paste({"a.txt": "王小明----13800138000\n"})
         two = paste({"b.txt": "first\n", "c.txt": "x" * 200_000})

@@ -14,11 +14,11 @@ from harness.live.desk import Desk, desk
 from ullage import audit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM, NODE, NPM = shutil.which("chromium"), shutil.which("node"), shutil.which("npm")
+CHROMIUM, NODE, NPM = (shutil.which(program) or "" for program in ("chromium", "node", "npm"))
 PROVIDER = "oidc-provider@9.13.3"
 SECRET = "a secret between desk and provider: 48 characters"
 SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-pytestmark = [pytest.mark.live, pytest.mark.skipif(None in (CHROMIUM, NODE, NPM), reason="Debian: chromium, nodejs, npm")]
+pytestmark = [pytest.mark.live, pytest.mark.skipif("" in (CHROMIUM, NODE, NPM), reason="Debian: chromium, nodejs, npm")]
 CONFIGURED = """
 [search.oidc]
 issuer = "http://127.0.0.1:{port}"
@@ -47,7 +47,7 @@ def provider_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, list]]:
+def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, list[subprocess.Popen[str]]]]:
     """The desk, and the provider's process in a list, so that a test can end it."""
     data = tmp_path_factory.mktemp("sign-on") / "data"
     (port,) = free_ports(1)

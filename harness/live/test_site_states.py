@@ -16,6 +16,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from ullage.runtime.supervisor import command
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
-Act = Callable[[], None]
+Act = Callable[[], object]
 REVISITS = 2
 SECONDS = 150.0
 HOUR = 3600
@@ -59,6 +60,9 @@ class World:
         """The one state of a site whose series is 1."""
         rows = (dict(STATE.findall(labels)) for labels in ROWS.findall(page(self.metrics)))
         return next((row["state"] for row in rows if row["site"] == site), None)
+
+    def is_in(self, site: str, state: str) -> bool:
+        return self.state(site) == state
 
     def value(self, name: str) -> float:
         found = re.search(rf"^{name} (\S+)$", page(self.metrics), re.MULTILINE)
@@ -171,7 +175,7 @@ def world(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         address = stack.enter_context(prometheus(work / "prometheus", files))
         made = World(doors, forums, silent, work / "crawl.log", metrics, address)
         for site in doors:
-            until(lambda site=site: made.state(site) == ("quiet" if site == "silent" else "ok"), f"{site} is read", SECONDS)
+            until(partial(made.is_in, site, "quiet" if site == "silent" else "ok"), f"{site} is read", SECONDS)
         yield made
 
 
@@ -229,7 +233,7 @@ def test_a_site_that_fell_silent_against_its_own_rhythm_until_it_speaks_again(wo
     assert world.state("silent") == "quiet"
     until(lambda: world.fires("UllageSiteQuiet", "silent"), "the alert fires", SECONDS)
     assert world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}') < time.time() - HOUR
-    before = world.after_a_visit("silent", lambda: world.silent.paste("a new one", "new.txt") and None)
+    before = world.after_a_visit("silent", partial(world.silent.paste, "a new one", "new.txt"))
     until(lambda: world.state("silent") == "ok", "it is ok again", SECONDS)
     assert world.visits("silent") - before <= REVISITS
     assert world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}') > time.time()

@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from harness.reach import content as moments
@@ -49,12 +50,12 @@ class Board(Head):
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists, threads, and where a moved thread was."""
         for page in range(1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1):
-            yield self._listed(page), lambda page=page: self._list(content, page)
+            yield self._listed(page), partial(self._list, content, page)
         for thread in content.threads.values():
             for page in range(1, count_of(thread.posts, self.posts) + 1):
-                yield self._read(thread, page), lambda thread=thread, page=page: self._thread(thread, page)
+                yield self._read(thread, page), partial(self._thread, thread, page)
             if thread.moved and self.moved_from:
-                yield self._moved_from(thread), lambda thread=thread: Elsewhere(self._read(thread, 1))
+                yield self._moved_from(thread), partial(self._moved, thread)
 
     def _listed(self, page: int) -> str:
         return self.list[page > 1].format(page=page, entries=self.entries * (page - 1))
@@ -64,6 +65,9 @@ class Board(Head):
 
     def _moved_from(self, thread: Thread) -> str:
         return self.moved_from.format(thread=thread.id)
+
+    def _moved(self, thread: Thread) -> Elsewhere:
+        return Elsewhere(self._read(thread, 1))
 
     def _list(self, content: Content, page: int) -> str:
         found = content.listed()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from harness.reach.content import Content
 from harness.reach.shape import Elsewhere, Made, Shape
@@ -56,4 +58,8 @@ class ByScript:
                 yield path, made
             else:
                 yield path, lambda: EMPTY
-                yield f"/filled{path}", lambda made=made: {"page": made()}
+                yield f"/filled{path}", partial(_filling, made)
+
+
+def _filling(made: Made) -> dict[str, Any]:
+    return {"page": made()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from harness.reach.content import Content, Thread
 from harness.reach.shape import Head, Made, count_of, page_of
@@ -19,11 +20,11 @@ class Discourse(Head):
         """Lists and topics."""
         for page in range(count_of([*content.threads], DISCOURSE_LISTED)):
             path = "/latest.json" + (f"?page={page}" if page else "")
-            yield path, lambda page=page: self._list(content, page)
+            yield path, partial(self._list, content, page)
         for thread in content.threads.values():
             for page in range(1, count_of(thread.posts, DISCOURSE_POSTS) + 1):
                 path = f"/t/{thread.id}.json" + (f"?page={page}" if page > 1 else "")
-                yield path, lambda thread=thread, page=page: self._topic(thread, page)
+                yield path, partial(self._topic, thread, page)
 
     def _list(self, content: Content, page: int) -> object:
         found = content.listed()
@@ -62,13 +63,13 @@ class Flarum(Head):
         for page in range(count_of([*content.threads], FLARUM_LISTED)):
             following = f"{first}&page[offset]={FLARUM_LISTED * (page + 1)}"
             path = first if not page else f"{first}&page[offset]={FLARUM_LISTED * page}"
-            yield path, lambda page=page, following=following: self._list(content, page, url + following)
+            yield path, partial(self._list, content, page, url + following)
         for thread in content.threads.values():
             first_posts = f"/api/posts?filter[discussion]={thread.id}&include=user&sort=number&page[limit]=50"
             for page in range(count_of(thread.posts, FLARUM_POSTS)):
                 path = first_posts if not page else f"{first_posts}&page[offset]={FLARUM_POSTS * page}"
                 following = f"{url}{first_posts}&page[offset]={FLARUM_POSTS * (page + 1)}"
-                yield path, lambda thread=thread, page=page, following=following: self._posts(thread, page, following)
+                yield path, partial(self._posts, thread, page, following)
 
     def _list(self, content: Content, page: int, following: str) -> object:
         found = content.listed()

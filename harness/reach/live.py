@@ -132,7 +132,7 @@ def _linked(version: str, running: AbstractContextManager[tuple[str, pastes.Past
         def write(threads: Threads) -> None:
             for title, texts in threads:
                 links.extend(f'<li><a href="{paste({"a.txt": text})}">{title}</a></li>' for text in texts)
-            answers.says("/links", f"<ul>{''.join(links)}</ul>", **{"Content-Type": "text/html; charset=utf-8"})
+            answers.says("/links", f"<ul>{''.join(links)}</ul>", Content_Type="text/html; charset=utf-8")
 
         yield Site(version, f"{answers.url}/links", write, (f'hosts = ["{url.removeprefix("http://")}"]',))
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.demo.people import Person
 from tests.crawlers.conftest import Station
@@ -86,7 +87,7 @@ class Measured:
 
         until(there, f"{len(texts)} messages of {name} are read", seconds)
 
-    def crawl(self) -> dict[str, dict[str, object]]:
+    def crawl(self) -> dict[str, dict[str, Any]]:
         """Visit all sites once; what the log says of each."""
         log = self.station.run("crawl", "--once", log_level="info").splitlines()
         self.read()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from harness.reach.content import Content, Post, ago
-from harness.reach.shape import Head, Made
+from harness.reach.shape import Head, Made, given
 
 NEWEST = 250
 
@@ -23,7 +23,7 @@ class PastebinApi(Head):
         """The list and the pastes."""
         yield f"/api_scraping.php?limit={NEWEST}", lambda: self._list(content, url)
         for post in content.posts():
-            yield f"/api_scrape_item.php?i={_key(post)}", lambda post=post: post.text
+            yield f"/api_scrape_item.php?i={_key(post)}", given(post.text)
 
     def _list(self, content: Content, url: str) -> object:
         return [
@@ -43,7 +43,7 @@ class PastebinArchive(Head):
         """The list and the pastes."""
         yield "/archive", lambda: self._list(content)
         for post in content.posts():
-            yield f"/raw/{_key(post)}", lambda post=post: post.text
+            yield f"/raw/{_key(post)}", given(post.text)
 
     def _list(self, content: Content) -> str:
         now = datetime.now(UTC)
@@ -70,7 +70,7 @@ class RawPaste(Head):
             lambda: "<ul>{}</ul>".format("".join(f'<li><a href="/{_key(post)}">x</a></li>' for post in content.posts())),
         )
         for post in content.posts():
-            yield f"/raw/{_key(post)}", lambda post=post: post.text
+            yield f"/raw/{_key(post)}", given(post.text)
 
 
 PASTES = (

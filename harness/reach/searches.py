@@ -6,9 +6,10 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from harness.reach.content import CHINA, Content, Post, Thread
-from harness.reach.shape import WITH_TOKEN, Head, Made, count_of, page_of
+from harness.reach.shape import WITH_TOKEN, Head, Made, count_of, given, page_of
 
 HITS = 100
 """A page, as the searches are asked."""
@@ -28,11 +29,14 @@ class _Search(Head):
         """Every page of hits, and an empty one behind them."""
         for number in range(1, count_of([*content.posts()], self.size) + 2):
             for path in {self.start, f"{self.start}&{self.page}=1"} if number == 1 else {self._at(number)}:
-                yield path, lambda number=number: self.hits([*content.posts()], number, content, url)
+                yield path, partial(self._page, number, content, url)
 
     def _at(self, number: int) -> str:
         first = f"{self.page}=1"
         return self.start.replace(first, f"{self.page}={number}") if first in self.start else f"{self.start}&{self.page}={number}"
+
+    def _page(self, number: int, content: Content, url: str) -> object:
+        return self.hits([*content.posts()], number, content, url)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
         """One page."""
@@ -110,7 +114,7 @@ class GithubGists(_Search):
         """Pages of gists, and the texts."""
         yield from super().pages(content, url)
         for post in content.posts():
-            yield self._raw(post), lambda post=post: post.text
+            yield self._raw(post), given(post.text)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
         """Gists of one file."""
@@ -138,7 +142,7 @@ class GithubCode(_Search):
         for post in content.posts():
             held = base64.encodebytes(post.text.encode()).decode()
             told = {"sha": _sha(post), "size": len(post.text), "content": held, "encoding": "base64"}
-            yield f"/repositories/7/git/blobs/{_sha(post)}", lambda told=told: told
+            yield f"/repositories/7/git/blobs/{_sha(post)}", given(told)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
         """Files."""
@@ -163,9 +167,9 @@ class Heimao(Head):
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and complaints."""
         for number in range(1, count_of([*content.threads], 10) + 2):
-            yield self.start.replace("&page=1", f"&page={number}"), lambda number=number: self._list(content, number, url)
+            yield self.start.replace("&page=1", f"&page={number}"), partial(self._list, content, number, url)
         for thread in content.threads.values():
-            yield f"/complaint/view/{17300000000 + thread.id}/", lambda thread=thread: self._complaint(thread)
+            yield f"/complaint/view/{17300000000 + thread.id}/", partial(self._complaint, thread)
 
     def _list(self, content: Content, number: int, url: str) -> object:
         host = url.partition(":")[2]

@@ -28,21 +28,39 @@ class Elsewhere(str):
 
 
 class Shape(Protocol):
-    """One site program; `start` is the path that a user writes, `precision` how exactly its pages say when a post was written."""
+    """One site program."""
 
-    name: str
-    preset: str
-    version: str
-    charset: str
-    precision: timedelta
-    paged: bool
-    """Whether a post has a thread."""
-    more: tuple[str, ...]
-    """Lines that a site's file needs beside the usual four; of one with `cookies` the site answers to `TOKEN` alone."""
+    @property
+    def name(self) -> str:
+        """For people, with which the table says it."""
+
+    @property
+    def preset(self) -> str:
+        """The platform that a site's file names."""
+
+    @property
+    def version(self) -> str:
+        """Of the program."""
 
     @property
     def start(self) -> str:
-        """Where a visit begins."""
+        """The path that a user writes, where a visit begins."""
+
+    @property
+    def charset(self) -> str:
+        """In which its pages are written."""
+
+    @property
+    def precision(self) -> timedelta:
+        """How exactly they say when a post was written."""
+
+    @property
+    def paged(self) -> bool:
+        """Whether a post has a thread."""
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Lines that a site's file needs beside the usual four; of one with `cookies` the site answers to `TOKEN` alone."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Every path, and what it says; `url` is the site's own address."""
@@ -68,6 +86,11 @@ def serve(shape: Shape, content: Content, answers: Answers) -> None:
     for path, made in shape.pages(content, answers.url):
         for written in {path, urllib.parse.quote(path, safe="/?&=%;,:.+~-_")}:
             answers.pages[written] = _answer(made, shape.charset, TOKEN if WITH_TOKEN in shape.more else "")
+
+
+def given(said: object) -> Made:
+    """A page that always says this."""
+    return lambda: said
 
 
 def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHandler], None]:

@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.reach.boards import boards
 from harness.reach.content import Content, Post
@@ -22,7 +23,8 @@ from ullage.records import Capture
 
 SHAPES: tuple[Shape, ...] = (*boards(), *FEEDS, *PASTES, *SEARCHES)
 OWN = "own pages"
-Visits = Mapping[str, Mapping[str, object]]
+Visits = Mapping[str, Mapping[str, Any]]
+"""By site what the log says of it, as JSON."""
 
 
 def name_of(shape: Shape) -> str:

@@ -220,4 +220,5 @@ def programs() -> list[Program]:
 
 
 def _program(name: str, of: dict[str, Any]) -> Program:
-    return Program(name=name, **{key: tuple(value) if isinstance(value, list) else value for key, value in of.items()})
+    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in of.items()}
+    return Program(name=name, **told)
