@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from harness.bench.corpus_people import Person
@@ -32,14 +32,14 @@ def deep(before: str, opened: str, closed: str, most: int = 150) -> Make:
     return made
 
 
-def zipped(name: str, make: Make, **others: str) -> Make:
-    """An archive, stored, with `make`'s text as one file beside others."""
+def zipped(name: str, make: Make, others: Mapping[str, str]) -> Make:
+    """An archive, stored, with `make`'s text as one file behind others."""
 
     def made(size: int) -> bytes:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             for other, text in others.items():
-                archive.writestr(other.replace("__", "/").replace("_", "."), text)
+                archive.writestr(other, text)
             archive.writestr(name, make(size))
         return packed.getvalue()
 
@@ -53,9 +53,9 @@ def _rows(unit: str) -> Make:
 
 
 TYPES = '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
-_docx = partial(zipped, **{"[Content_Types]_xml": TYPES, "word__styles_xml": "<w/>"})
-_xlsx = partial(zipped, **{"[Content_Types]_xml": TYPES, "xl__workbook_xml": "<w/>"})
-_odt = partial(zipped, mimetype="application/vnd.oasis.opendocument.text")
+_docx = partial(zipped, others={"[Content_Types].xml": TYPES, "word/styles.xml": "<w/>"})
+_xlsx = partial(zipped, others={"[Content_Types].xml": TYPES, "xl/workbook.xml": "<w/>"})
+_odt = partial(zipped, others={"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<a/>"})
 MAIL = "From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n"
 RTF, PDF = "{\\rtf1\\ansi ", "%PDF-1.4\n"
 OBJECT = "1 0 obj<</Length 9/Filter/FlateDecode>>stream\n"
