@@ -12,12 +12,13 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer
 
 from harness.bench.table import ROUNDS, row
-from ullage.bus import CAPTURES, Outgoing, Retention, open_bus
+from ullage.bus import CAPTURES, Outgoing, Publisher, Retention, open_bus
 from ullage.bus.kafka.address import parse
 from ullage.bus.kafka.client import consumer_settings
 from ullage.bus.kafka.publisher import producer_settings
@@ -71,7 +72,7 @@ def _sqlite(folder: Path, size: str) -> None:
     for line in ("pragma journal_mode=wal", "pragma synchronous=full", "pragma secure_delete=on"):
         plain.execute(line)
     plain.executescript(SCHEMA)
-    tell("sqlite", size, count, "append", in_turn(lambda: [publisher.append(b) for b in sent], lambda: _insert(plain, sent)))
+    tell("sqlite", size, count, "append", in_turn(partial(_append, publisher, sent), lambda: _insert(plain, sent)))
 
     def read() -> None:
         subscription = bus.subscribe(CAPTURES, secrets.token_hex(4))
@@ -120,7 +121,7 @@ def _kafka(folder: Path, url: str, size: str) -> None:
     topic, producer = address.topic(CAPTURES), KafkaProducer(**producer_settings(address))
     publisher.append(sent[0][:1])
     producer.send(topic, sent[0][0].value).get(30)  # both are connected
-    append = in_turn(lambda: [publisher.append(b) for b in sent], lambda: [_send(producer, topic, b) for b in sent])
+    append = in_turn(partial(_append, publisher, sent), partial(_send, producer, topic, sent))
     tell("kafka", size, count, "append", append)
     total = count * ROUNDS + 1
 
@@ -142,8 +143,14 @@ def _kafka(folder: Path, url: str, size: str) -> None:
     other.close()
 
 
-def _send(producer: KafkaProducer, topic: str, batch: Sequence[Outgoing]) -> None:
-    headers = [(name, value.encode()) for name, value in HEADERS.items()]
-    waiting = [producer.send(topic, r.value, r.key.encode(), headers) for r in batch]
-    for future in waiting:
-        future.get(120)
+def _append(publisher: Publisher, sent: Sequence[Sequence[Outgoing]]) -> None:
+    for batch in sent:
+        publisher.append(batch)
+
+
+def _send(producer: KafkaProducer, topic: str, sent: Sequence[Sequence[Outgoing]]) -> None:
+    for batch in sent:
+        headers = [(name, value.encode()) for name, value in HEADERS.items()]
+        waiting = [producer.send(topic, r.value, r.key.encode(), headers) for r in batch]
+        for future in waiting:
+            future.get(120)

@@ -102,7 +102,7 @@ class Room:
 
 def _quiet() -> dict[str, object]:
     nothing: dict[str, Iterable[object]] = {"events": []}
-    counts = {"device_one_time_keys_count": {}, "device_lists": {"changed": [], "left": []}}
+    counts: dict[str, object] = {"device_one_time_keys_count": {}, "device_lists": {"changed": [], "left": []}}
     return {"presence": nothing, "to_device": nothing, "account_data": nothing, **counts}
 
 

@@ -120,7 +120,7 @@ def _cell(rng: random.Random, planted: Planted, person: Person, column: str) -> 
         planted.count(person, kind, form)
         return f"{person.number}:{text}" if rng.random() < 0.2 else text
     if column in ("card", "resident_id") and rng.random() < 0.03:  # a number whose check fails
-        value = getattr(person, column)
+        value: str = getattr(person, column)
         return value[:-1] + ("1" if value[-1] != "1" else "2")
     planted.count(person, column)
     return surface(rng, column, getattr(person, column))

@@ -25,6 +25,7 @@ from alerts.records import (
     Incident,
     Notification,
     Sighting,
+    Status,
     claim_id,
     exposure_id,
     holding_of,
@@ -81,9 +82,16 @@ def found(n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", 
         "fetched_at": when,
     }
     said = [Term(id=id_, category=of, weight=1, count=1) for id_, of in TERMS[n % 3 : n % 3 + 2]]
-    changes = {"tenant": ("bank", "bank", "shop")[n % 3], "site": f"site{n % SITES:03}", "capture": capture, "kinds": kinds}
-    changes["statistics"] = {"terms": said}
-    return finding(name, values, [f"{name} {one}" for one in range(people)], **changes)
+    return finding(
+        name,
+        values,
+        [f"{name} {one}" for one in range(people)],
+        kinds,
+        tenant=("bank", "bank", "shop")[n % 3],
+        site=f"site{n % SITES:03}",
+        capture=capture,
+        statistics={"terms": said},
+    )
 
 
 @dataclass(slots=True)
@@ -145,16 +153,16 @@ class Filling:
         who = {"authors": (author,), "series": (author,)} if author else {}
         sketch = tuple(sorted(tag(n, value)[:16] for value in range(len(seed.sketch))))
         site = {"sites": (f"site{self.chance.randrange(SITES):03}",)}
-        own = {"id": id_, "opened_by": f"f{n}-0", "sketch": sketch, "linked": ()}
+        own: dict[str, object] = {"id": id_, "opened_by": f"f{n}-0", "sketch": sketch, "linked": ()}
         yield seed.model_copy(update={**own, **moved, **who, **site})
         for one in sightings:
             own = {"id": names[one.id], "incident": id_, "folded_at": when, "fetched_at": when, "linked": (), "replay_of": ""}
             yield one.model_copy(update={**own, **({"author": author} if author else {})})
-        for one in exposures[:MOST]:
+        for held in exposures[:MOST]:
             subject = tag("subject", self.chance.randrange(CUSTOMERS))
             own = {"id": exposure_id(id_, subject), "incident": id_, "subject": subject, "first_seen": when, "last_seen": when}
-            own |= {"index_tags": tuple(tag(subject, kind) for kind in one.kinds)}
-            yield one.model_copy(update={**own, "sightings": tuple(names[s] for s in one.sightings)})
+            own |= {"index_tags": tuple(tag(subject, kind) for kind in held.kinds)}
+            yield held.model_copy(update={**own, "sightings": tuple(names[s] for s in held.sightings)})
         yield holding_of(seed.tenant, id_, (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch), when)
         yield from self._worked(n, id_, seed, when)
 
@@ -170,18 +178,24 @@ class Filling:
         }
         told |= {"what": seed.severity, "why": "new", "severity": seed.severity, "outcome": "sent", "sent_at": when}
         yield Notification.model_validate(told)
-        steps = self.chance.choices(
-            ((), ("acknowledged",), ("acknowledged", "confirmed"), ("acknowledged", "resolved"), ("false_positive",)),
-            (60, 10, 5, 15, 10),
-        )[0]
+        courses: tuple[tuple[Status, ...], ...] = (
+            (),
+            ("acknowledged",),
+            ("acknowledged", "confirmed"),
+            ("acknowledged", "resolved"),
+            ("false_positive",),
+        )
+        steps = self.chance.choices(courses, (60, 10, 5, 15, 10))[0]
         for place, status in enumerate(steps):
             at = when + timedelta(hours=place + 1)
             if at < NOW:
                 by = self.chance.choice(TEAM)
                 yield Decision(id=f"{id_}:{place}", tenant=seed.tenant, incident=id_, at=at, by=by, status=status)
         if steps == ("acknowledged",):
-            act = {"act": "assigned", "value": self.chance.choice(TEAM), "status": "note"}
-            yield Decision(id=f"{id_}:a", tenant=seed.tenant, incident=id_, at=when, by=TEAM[0], **act)
+            value = self.chance.choice(TEAM)
+            yield Decision(
+                id=f"{id_}:a", tenant=seed.tenant, incident=id_, at=when, by=TEAM[0], act="assigned", value=value, status="note"
+            )
 
     def _crowd(self, seed: tuple[Incident, list[Sighting], list[Exposure]]) -> Iterator[Document]:
         """The largest incident's customers."""
@@ -189,8 +203,8 @@ class Filling:
         for n in range(LARGEST):
             subject = tag("crowd", n)
             own = {"id": exposure_id(large(), subject), "incident": large(), "subject": subject}
-            own |= {"index_tags": (tag(subject, "phone"),), "sightings": ("f0-0",)}
-            yield exposures[0].model_copy(update=own)
+            seen = {"index_tags": (tag(subject, "phone"),), "sightings": ("f0-0",)}
+            yield exposures[0].model_copy(update={**own, **seen})
 
 
 T = TypeVar("T")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.bench import corpus, engines
@@ -89,7 +90,7 @@ def process(folder: Path) -> None:
         line = folder / "line.txt"
         line.write_text(f"手机 {Person(1).phone}\n", encoding="utf-8")
         _start("scan of one line", [checkout.scan(line) for checkout in checkouts])
-        _start("--help", [lambda checkout=checkout: checkout.run("--help") for checkout in checkouts])
+        _start("--help", [partial(checkout.run, "--help") for checkout in checkouts])
 
 
 def _dump(path: Path) -> Path:

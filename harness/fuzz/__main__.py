@@ -52,7 +52,7 @@ class Fuzz:
         def count(statistics: Any) -> None:
             self.examples[item.nodeid] += sum(len(part["test-cases"]) for part in statistics.values() if "test-cases" in part)
 
-        with collector.with_value(count):
+        with collector.with_value(count):  # type: ignore[arg-type]  # hypothesis types its variable by the first value, None
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

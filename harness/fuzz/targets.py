@@ -212,7 +212,8 @@ def _of_texts(*more: str) -> list[bytes]:
 def _containers() -> list[bytes]:
     from tests.matcher.unpack.test_walk import SOUND
 
-    return [made() for name, made in sorted(SOUND.items()) if name not in ("picture", "xz")]
+    sound: dict[str, Callable[[], bytes]] = SOUND
+    return [made() for name, made in sorted(sound.items()) if name not in ("picture", "xz")]
 
 
 def _charsets() -> list[bytes]:

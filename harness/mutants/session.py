@@ -103,7 +103,7 @@ class Session:
                 part.mkdir()
                 if (pid := os.fork()) == 0:
                     some = items[len(items) * number // self.jobs : len(items) * (number + 1) // self.jobs]
-                    self._alone(part, lambda some=some, part=part: self._cover(some, part))
+                    self._alone(part, functools.partial(self._cover, some, part))
                 pids.append(pid)
             codes = [os.waitpid(pid, 0)[1] for pid in pids]
             if any(codes):
