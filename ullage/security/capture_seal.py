@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ullage.bus import CAPTURES
 from ullage.errors import RecordError
 from ullage.records import CAPTURE_SCHEMA
 from ullage.records.base import framed, unframed
@@ -23,6 +22,8 @@ from ullage.security.sealing import Sealer, SealOpener, info
 from ullage.security.signing import Signer, Verifier
 
 PURPOSE = "capture"
+TOPIC = "captures"
+"""As `ullage.bus` names it, which stands above."""
 KEY_BYTES, NONCE_BYTES = 32, 12
 MOST_GRANTS = 1024
 """Grants of which match remembers the key: of more visits than write at the same time."""
@@ -34,8 +35,8 @@ class CaptureSealer:
     def __init__(self, sealer: Sealer, signer: Signer) -> None:
         key = secrets.token_bytes(KEY_BYTES)
         self.key_id = sealer.key_id
-        self._info = info(PURPOSE, CAPTURES, CAPTURE_SCHEMA, sealer.key_id)
-        self._grant = sealer.seal(signer.enclose(key, PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
+        self._info = info(PURPOSE, TOPIC, CAPTURE_SCHEMA, sealer.key_id)
+        self._grant = sealer.seal(signer.enclose(key, PURPOSE), purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA)
         self._cipher = AESGCM(key)
         self._nonces: Iterator[int] = itertools.count()
 
@@ -61,12 +62,12 @@ class CaptureOpener:
         if cipher is None:
             cipher, known = self._read(grant, key_id)
         try:
-            return cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, CAPTURES, CAPTURE_SCHEMA, key_id)), known
+            return cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id)), known
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
 
     def _read(self, grant: bytes, key_id: str) -> tuple[AESGCM, bool]:
-        signed = self.opener.open(grant, purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA, key_id=key_id)
+        signed = self.opener.open(grant, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id)
         key, known = self.verifier.disclose(signed, PURPOSE)
         if len(key) != KEY_BYTES:
             raise RecordError("malformed")
