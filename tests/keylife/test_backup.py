@@ -4,6 +4,8 @@ import hashlib
 import json
 import shutil
 import stat
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -178,6 +180,18 @@ def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tm
         assert not (tmp_path / "back").exists()
     (tmp_path / "copy" / "ullage.toml").unlink()
     assert isinstance(House(tmp_path / "back").ask("restore", tmp_path / "copy").exception, CorruptError)
+
+
+def test_a_folder_that_is_no_data_folder_is_not_backed_up(leaked: House, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ullage", "--data", str(leaked.data.parent), "backup", str(tmp_path / "copy")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, (tmp_path / "copy").exists()) == (2, False)
+    assert f"{leaked.data.parent} is not set up" in done.stderr
+    assert not (leaked.data.parent / "audit").exists()
 
 
 def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from ullage.settings.root import Settings, load
 from ullage.settings.tenant import Tenant
 from ullage.verdict import VERDICT, VerdictRules
 
+MADE = ("ullage.toml", "keys", AUDIT, "bus", "watchlists", "incidents.sqlite")
+"""What stands in a data folder, one or another by what runs on its machine."""
+
 
 class Context:
     """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
@@ -34,7 +37,7 @@ class Context:
 
     def require_data(self) -> None:
         """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""
-        if not self.data.is_dir():
+        if not any((self.data / name).exists() for name in MADE):
             raise self.not_set_up()
 
     def not_set_up(self) -> ConfigError:
