@@ -363,8 +363,8 @@ class HostileClass:
     """Lengths of which a child was given something to read."""
 
     def measure(self, machine: Machine) -> bool:
-        """Each length once more; whether the class passes by all that was measured so far."""
-        for length in itertools.chain.from_iterable(self.regimes):
+        """Each length once, then those again by which it misses; whether the class passes by all that was measured so far."""
+        for length in self._doubtful(machine):
             body = self.make(length)
             spent = _least(partial(self.cost, body))
             self.measured[length] = min(self.measured.get(length, math.inf), spent)
@@ -386,16 +386,32 @@ class HostileClass:
         start, least = self.start, min(self.measured.values())
         return {n: start.less(spent, least) if start and n in self.given else spent for n, spent in self.measured.items()}
 
+    def _doubtful(self, machine: Machine) -> list[int]:
+        """The lengths to measure: all of them at first, then those that are too slow, or of doublings that grow too fast."""
+        every = list(itertools.chain.from_iterable(self.regimes))
+        if self.measured.keys() != {*every}:
+            return every
+        slow = {n for n, seconds in self.spent.items() if n / seconds < self.least * machine.speed}
+        fast = {n for doubling, growth in self._growths.items() if growth > MOST_GROWTH for n in doubling}
+        return [n for n in every if n in slow | fast]
+
     @property
     def _rate(self) -> float:
         return min(length / seconds for length, seconds in self.spent.items())
 
     @property
     def _growth(self) -> float:
-        """The largest ratio of a doubling, give or take what starts differ by; infinite where a length was not reached."""
-        spent, doublings = self.spent, list(itertools.chain.from_iterable(itertools.pairwise(one) for one in self.regimes))
+        return max(self._growths.values())
+
+    @property
+    def _growths(self) -> dict[tuple[int, int], float]:
+        """The ratio of each doubling, give or take what starts differ by; infinite where a length was not reached."""
+        spent = self.spent
         spare = self.start.seconds * DIFFERENCE if self.start and self.given else 0.0
-        return max(spent[longer] / (spent[shorter] + spare) if longer in spent else math.inf for shorter, longer in doublings)
+        return {
+            (shorter, longer): spent[longer] / (spent[shorter] + spare) if longer in spent else math.inf
+            for shorter, longer in itertools.chain.from_iterable(map(itertools.pairwise, self.regimes))
+        }
 
 
 def missing(classes: Sequence[HostileClass], start: Start, machine: Machine) -> list[HostileClass]:
