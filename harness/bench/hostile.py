@@ -1,7 +1,7 @@
 """Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
 
 A class passes if in each doubling of its length time grows 2.2-fold at most, and each length is read at 5 MB/s at least, in CPU
-time, on a machine as fast as that on which this was set; a slower one is held to as much less. A few characters over and over,
+time of the machine on which this was set: each try is taken for as much less as this one is slower at the moment. A few characters over and over,
 which no file holds and the search by mutation makes worse each time that something more is read, are read at 3 MB/s. Doublings
 are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a window shows, and those of a
 full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly
@@ -58,8 +58,8 @@ PATIENCE = 60.0
 ENOUGH, LEAST, MOST, AGAIN, TURNS, STARTS = 0.4, 2, 30, 3, 6, 5
 """CPU seconds for one input in all, and tries for them, at least and at most; how often a missed class is measured in a turn;
 turns; starts."""
-YARDSTICK, USUAL = b"13912345678 " * 40_000, 60.0
-"""A text, and MB/s at which Python's own search for numbers reads it where the goals were set."""
+YARDSTICK, USUAL, FRESH_SECONDS = b"13912345678 " * 40_000, 60.0, 0.05
+"""A text, MB/s at which Python's own search for numbers reads it where the goals were set, and how long such a look counts."""
 CUSTOMERS = 1000
 DIFFERENCE = 0.1
 """Of what the start of a child costs, by which one differs from another."""
@@ -298,14 +298,26 @@ class Start:
 
 @dataclass
 class Machine:
-    """How fast this machine is: the most that was measured, as a share of that on which the goals were set, 1 at most."""
+    """What something costs in CPU seconds of the machine on which the goals were set, however slow this one is at the moment."""
 
-    speed: float = 0.0
+    fastest: float = 0.0
+    """The most that was measured, as a share of that machine."""
+    _speed: float = 0.0
+    _looked_at: float = -math.inf
 
-    def measure(self) -> None:
-        """Measure it once more."""
-        spent = _least(partial(_search_seconds, re.compile(rb"1[3-9]\d{9}(?!\d)")))
-        self.speed = min(1.0, max(self.speed, len(YARDSTICK) / spent / (USUAL * MB)))
+    def seconds(self, cost: Callable[..., float], *what: bytes, **how: bool) -> float:
+        """What `cost` says, by the speed just before or just after it, whichever was more."""
+        before = self._speed_now()
+        spent = cost(*what, **how)
+        return spent * max(before, self._speed_now())
+
+    def _speed_now(self) -> float:
+        """1 at most: a faster machine is held to no more."""
+        if time.monotonic() - self._looked_at > FRESH_SECONDS:
+            spent = _search_seconds(re.compile(rb"1[3-9]\d{9}(?!\d)"))
+            self._speed = min(1.0, len(YARDSTICK) / spent / (USUAL * MB))
+            self.fastest, self._looked_at = max(self.fastest, self._speed), time.monotonic()
+        return self._speed
 
 
 def _search_seconds(pattern: re.Pattern[bytes]) -> float:
@@ -325,10 +337,10 @@ def hostile(folder: Path) -> list[str]:
     keep_freed_memory()  # as match does: else growth beyond 2 MiB is that of page faults
     with engines.one_core():
         seconds(matcher, context, repeated("13912345678 ")(MB))  # tables are built on first use
-        cost = partial(seconds, matcher, context)
-        start, machine = Start(cost), Machine()
+        machine = Machine()
+        cost = partial(machine.seconds, partial(seconds, matcher, context))
+        start = Start(cost)
         start.measure()
-        machine.measure()
         row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
         inputs = {**INPUTS, **PAGES}
         found = search(lambda body: start.less(cost(body)) if may_hold(body) else cost(body))
@@ -339,8 +351,8 @@ def hostile(folder: Path) -> list[str]:
         classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
         classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
         classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
-        missed = missing(classes, start, machine)
-        row("hostile: speed of this machine, as a share of the one of the goals", f"{machine.speed:.2f}")
+        missed = missing(classes, start)
+        row("hostile: speed of this machine, as a share of the one of the goals", f"{machine.fastest:.2f}")
         return [each.name for each in missed]
 
 
@@ -362,9 +374,9 @@ class HostileClass:
     given: set[int] = field(default_factory=set)
     """Lengths of which a child was given something to read."""
 
-    def measure(self, machine: Machine) -> bool:
+    def measure(self) -> bool:
         """Each length once, then those again by which it misses; whether the class passes by all that was measured so far."""
-        for length in self._doubtful(machine):
+        for length in self._doubtful():
             body = self.make(length)
             spent = _least(partial(self.cost, body))
             self.measured[length] = min(self.measured.get(length, math.inf), spent)
@@ -372,7 +384,7 @@ class HostileClass:
                 self.given.add(length)
             if spent > PATIENCE:
                 return False
-        return self._growth <= MOST_GROWTH and self._rate >= self.least * machine.speed
+        return self._growth <= MOST_GROWTH and self._rate >= self.least
 
     def show(self, passed: bool) -> None:
         """Print the class as a line of the table."""
@@ -386,12 +398,12 @@ class HostileClass:
         start, least = self.start, min(self.measured.values())
         return {n: start.less(spent, least) if start and n in self.given else spent for n, spent in self.measured.items()}
 
-    def _doubtful(self, machine: Machine) -> list[int]:
+    def _doubtful(self) -> list[int]:
         """The lengths to measure: all of them at first, then those that are too slow, or of doublings that grow too fast."""
         every = list(itertools.chain.from_iterable(self.regimes))
         if self.measured.keys() != {*every}:
             return every
-        slow = {n for n, seconds in self.spent.items() if n / seconds < self.least * machine.speed}
+        slow = {n for n, seconds in self.spent.items() if n / seconds < self.least}
         fast = {n for doubling, growth in self._growths.items() if growth > MOST_GROWTH for n in doubling}
         return [n for n in every if n in slow | fast]
 
@@ -414,17 +426,16 @@ class HostileClass:
         }
 
 
-def missing(classes: Sequence[HostileClass], start: Start, machine: Machine) -> list[HostileClass]:
+def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]:
     """Print a line a class as it is measured, and those that miss again, later, in turns; those that miss at every time."""
     left = list(classes)
     for turn in range(TURNS):
         measured, left = left, []
         for each in measured:
-            passed = any(each.measure(machine) for _ in range(AGAIN if turn else 1))
+            passed = any(each.measure() for _ in range(AGAIN if turn else 1))
             each.show(passed)
             left += [] if passed else [each]
         start.measure()
-        machine.measure()
     return left
 
 
