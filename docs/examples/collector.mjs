@@ -114,13 +114,24 @@ function signed(bytes, signer) {
   return framed(json({ signer: signer.name, signature: crypto.sign(null, message, signer.secret).toString("hex") }), bytes);
 }
 
-function record(post, sealKey, signer) {
-  const made = capture(post);
-  const info = Buffer.from(["ullage", "capture", "captures", String(SCHEMA), sealKey.id].join("\x1f"));
-  const value = seal(signed(made.bytes, signer), sealKey.key, info);
-  const headers = { site: made.site, id: made.id, schema: String(SCHEMA), key_id: sealKey.id };
-  const description = json({ key: made.id, headers, timestamp: Date.now() / 1000 });
-  return checked(Buffer.concat([u32(description.length), u32(value.length), description, value]));
+class Visit { // one key for the posts of a visit; each of them carries it, signed and sealed
+  constructor(sealKey, signer) {
+    this.keyId = sealKey.id;
+    this.info = Buffer.from(["ullage", "capture", "captures", String(SCHEMA), sealKey.id].join("\x1f"));
+    this.key = crypto.randomBytes(32);
+    this.grant = seal(signed(this.key, signer), sealKey.key, this.info);
+    this.count = 0;
+  }
+
+  record(post) {
+    const made = capture(post);
+    const nonce = Buffer.concat([u32(0), u64(this.count++)]);
+    const cipher = crypto.createCipheriv("aes-256-gcm", this.key, nonce).setAAD(this.info);
+    const value = framed(this.grant, Buffer.concat([nonce, cipher.update(made.bytes), cipher.final(), cipher.getAuthTag()]));
+    const headers = { site: made.site, id: made.id, schema: String(SCHEMA), key_id: this.keyId };
+    const description = json({ key: made.id, headers, timestamp: Date.now() / 1000 });
+    return checked(Buffer.concat([u32(description.length), u32(value.length), description, value]));
+  }
 }
 
 // --- the spool: a number is spent durably before a file gets it, so no number is used twice and none is lost ------------------------
@@ -174,6 +185,7 @@ async function main(folder) {
   if (!folder) throw new Error("say where: node collector.mjs FOLDER < posts.jsonl");
   const keys = path.join(folder, "keys");
   const [sealKey, signer, spool] = [newestSealKey(path.join(keys, "seal")), signerOf(keys), new Spool(path.join(folder, "spool"))];
+  const visit = new Visit(sealKey, signer);
   let [waiting, bytes, taken, refused, number] = [[], 0, 0, 0, 0];
   const flush = () => {
     if (waiting.length > 0) spool.append(waiting);
@@ -182,7 +194,7 @@ async function main(folder) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     number += 1;
     try {
-      const one = record(JSON.parse(line), sealKey, signer);
+      const one = visit.record(JSON.parse(line));
       if (bytes + one.length > MOST_BYTES || waiting.length === BATCH) flush();
       waiting.push(one);
       [bytes, taken] = [bytes + one.length, taken + 1];

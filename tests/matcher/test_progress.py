@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from ullage.display.progress import BETWEEN_SECONDS, ReadProgress, read_progress
+from matcher.cli.progress import BETWEEN_SECONDS, ReadProgress, read_progress
 
 Shown = list[tuple[int, int | None, str]]
 
