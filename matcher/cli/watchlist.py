@@ -160,7 +160,9 @@ def stamp(
         return
     if out is None or not canary:
         raise ConfigError("name the party with --canary and the file to keep with --out, or --check a file that was stamped")
-    made = bait_of(source_of(file, map_, columns, long, delimiter), valid_name(tenant), canary.strip(), secrets.token_hex(32))
+    made = bait_of(
+        confirmed(source_of(file, map_, columns, long, delimiter)), valid_name(tenant), canary.strip(), secrets.token_hex(32)
+    )
     with contextlib.ExitStack() as undo:
         write(out, made.content)
         undo.callback(out.unlink)  # a list without a stamp is not left to be handed out
@@ -297,8 +299,8 @@ def update(
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
     _known(context, tenant)
-    additions = source_of(file, map_, columns, long, delimiter, witness) if file else None
-    removals = replace(source_of(remove, map_, columns, long, delimiter), bare=True) if remove else None
+    additions = confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
+    removals = confirmed(replace(source_of(remove, map_, columns, long, delimiter), bare=True)) if remove else None
     epoch = max(epochs(context.keys, tenant, "match"), default=0)
     main = out / f"{tenant}{installation.SUFFIX}" if out else installation.path_of(context.data, tenant, epoch)
     if not main.is_file():

@@ -103,7 +103,7 @@ def confirmed(source: Source) -> Source:
     if is_evident(columns):
         return with_mapping(source, more)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        require_columns(source.paths[0], columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
+        require_columns(source, columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
         return source
     shown = table("column", "is read as", "for example")
     for column in columns:

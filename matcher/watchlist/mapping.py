@@ -72,13 +72,16 @@ def with_mapping(source: Source, more: dict[str, str]) -> Source:
     return replace(source, mapping={**source.mapping, **more})
 
 
-def require_columns(path: Path, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
+def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
     """ConfigError with the command to use, `words` and what they lack, where references or all identifiers are only proposed."""
     read = {column.kind for column in columns if column.kind and not column.is_proposed}
     more = proposed(columns)
-    if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not read - {REFERENCE, "name"}):
+    has_identifiers = source.bare or bool(read - {REFERENCE, "name"})
+    if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not has_identifiers):
         command = shlex.join([*words, *itertools.chain.from_iterable(("--map", f"{name}={kind}") for name, kind in more.items())])
-        raise ConfigError(f"{path}: line 1: not every column has a name that is known: if this is what they hold, use: {command}")
+        raise ConfigError(
+            f"{source.paths[0]}: line 1: not every column has a name that is known: if this is what they hold, use: {command}"
+        )
 
 
 def masked(value: str) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from matcher.cli.watchlist_options import confirmed
+from matcher.watchlist import installation
 from matcher.watchlist.mapping import is_evident, mappings, masked, proposed, require_columns
 from matcher.watchlist.source import REFERENCE, Source
 from tests.matcher.bank import phone
 from ullage.errors import ConfigError
+from ullage.security.keys import verify_key
+from ullage.settings import Context
 
 NUMBERS = [phone(number) for number in range(1, 6)]
 RESIDENT_ID = "420106188905108614"
@@ -63,7 +66,7 @@ def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> N
 def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(tmp_path: Path) -> None:
     source = listed(tmp_path, "id,mobile,name", references(), NUMBERS, ["李娜"] * 5)
     with pytest.raises(ConfigError) as raised:
-        require_columns(source.paths[0], mappings(source), ["ullage", "watchlist", "load", "a list.csv"])
+        require_columns(source, mappings(source), ["ullage", "watchlist", "load", "a list.csv"])
     assert str(raised.value).endswith("use: ullage watchlist load 'a list.csv' --map id=customer_ref --map mobile=phone")
     assert not any(number in str(raised.value) for number in NUMBERS)
 
@@ -86,6 +89,22 @@ def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Pat
     maps = refused.stderr.rpartition(" --tenant bank ")[2].split()
     done = subprocess.run([*load, *maps], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert (done.returncode, "bank: 5 customers" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
+    ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
+    subprocess.run([*ullage, "init"], check=True, capture_output=True)
+    whole = listed(tmp_path, "id,phone", references(), NUMBERS).paths[0].rename(tmp_path / "whole.csv")
+    (new := tmp_path / "new.csv").write_text(f"id,phone\nC-9,{phone(9)}\n")
+    (gone := tmp_path / "gone.csv").write_text("id\nC-1\n")
+    for words in (("load", whole), ("update", new, "--remove", gone, "--shrink")):
+        done = subprocess.run(
+            [*ullage, "watchlist", *map(str, words), "--tenant", "bank"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    main = installation.path_of(tmp_path / "data", "bank", 1)
+    key = verify_key(Context(tmp_path / "data").keys, "bank")
+    assert installation.customers_of(main, main.with_suffix(installation.DELTA), key) == 5
 
 
 @pytest.mark.parametrize(("answer", "code", "said"), [("y", 0, "bank: 5 customers"), ("n", 2, "nothing was read")])
