@@ -7,7 +7,7 @@ are of one regime each: texts of one window, below 2 MiB, where what is worse th
 full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly
 its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a text in which one is written as
 letters, goes to a child once, whatever its length: that start is measured and taken off. What misses is measured again after all
-others, in turns that lie minutes apart, and the least that a length ever took counts: another load, or a neighbour of this
+others, in turns that lie minutes apart, and the median of all tries of a length counts: another load, or a neighbour of this
 machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed seed, looks for worse inputs than
 those that were thought of. `make bench ONLY=hostile` fails where a class misses.
 """
@@ -23,6 +23,7 @@ import math
 import os
 import random
 import re
+import statistics
 import tarfile
 import time
 from collections.abc import Callable, Sequence
@@ -279,14 +280,19 @@ def seconds(matcher: Matcher, context: Context, body: bytes, *, page: bool = Fal
 
 @dataclass
 class Start:
-    """What the start of a child costs: the least of all that was measured, in CPU seconds."""
+    """What the start of a child costs: the median of all that was measured, in CPU seconds."""
 
     cost: Callable[[bytes], float]
-    seconds: float = math.inf
+    tries: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Of one start."""
+        return statistics.median(self.tries)
 
     def measure(self) -> None:
         """Measure it some more."""
-        self.seconds = min(self.seconds, *(self.cost(STARTING) for _ in range(STARTS)))
+        self.tries += [self.cost(STARTING) for _ in range(STARTS)]
 
     def less(self, spent: float, least: float = math.inf) -> float:
         """`spent` without the start; at least what starts differ by.
@@ -358,7 +364,7 @@ def hostile(folder: Path) -> list[str]:
 
 @dataclass
 class HostileClass:
-    """A kind of input, by its length or number of members, and the least that each length ever took, in CPU seconds."""
+    """A kind of input, by its length or number of members, and the median of what each length took, in CPU seconds."""
 
     name: str
     make: Callable[[int], bytes]
@@ -370,7 +376,7 @@ class HostileClass:
     unit: str = "MB"
     is_file: bool = False
     """Whether a child reads it at every length."""
-    measured: dict[int, float] = field(default_factory=dict)
+    tries: dict[int, list[float]] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
     """Lengths of which a child was given something to read."""
 
@@ -378,11 +384,11 @@ class HostileClass:
         """Each length once, then those again by which it misses; whether the class passes by all that was measured so far."""
         for length in self._doubtful():
             body = self.make(length)
-            spent = _least(partial(self.cost, body))
-            self.measured[length] = min(self.measured.get(length, math.inf), spent)
+            tries = self.tries.setdefault(length, [])
+            tries += _tried(partial(self.cost, body))
             if self.is_file or may_hold(body):
                 self.given.add(length)
-            if spent > PATIENCE:
+            if statistics.median(tries) > PATIENCE:
                 return False
         return self._growth <= MOST_GROWTH and self._rate >= self.least
 
@@ -395,13 +401,14 @@ class HostileClass:
     @property
     def spent(self) -> dict[int, float]:
         """Seconds by length, without the start of a child."""
-        start, least = self.start, min(self.measured.values())
-        return {n: start.less(spent, least) if start and n in self.given else spent for n, spent in self.measured.items()}
+        start, measured = self.start, {n: statistics.median(tries) for n, tries in self.tries.items()}
+        least = min(measured.values())
+        return {n: start.less(spent, least) if start and n in self.given else spent for n, spent in measured.items()}
 
     def _doubtful(self) -> list[int]:
         """The lengths to measure: all of them at first, then those that are too slow, or of doublings that grow too fast."""
         every = list(itertools.chain.from_iterable(self.regimes))
-        if self.measured.keys() != {*every}:
+        if self.tries.keys() != {*every}:
             return every
         slow = {n for n, seconds in self.spent.items() if n / seconds < self.least}
         fast = {n for doubling, growth in self._growths.items() if growth > MOST_GROWTH for n in doubling}
@@ -439,12 +446,12 @@ def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]
     return left
 
 
-def _least(act: Callable[[], float]) -> float:
-    """The least of what `act` took, which is asked again until ENOUGH has gone by: one try alone varies by a quarter."""
+def _tried(act: Callable[[], float]) -> list[float]:
+    """What `act` took at each try, until ENOUGH has gone by: one alone varies by a quarter."""
     spent = [act()]
     while (sum(spent) < ENOUGH or len(spent) < LEAST) and len(spent) < MOST and spent[0] < PATIENCE:
         spent.append(act())
-    return min(spent)
+    return spent
 
 
 FRAGMENTS = (
