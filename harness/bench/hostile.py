@@ -1,15 +1,15 @@
 """Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
 
 A class passes if in each doubling of its length time grows 2.2-fold at most, and each length is read at 5 MB/s at least, in CPU
-time of the machine on which this was set: each try is taken for as much less as this one is slower at the moment. A few characters over and over,
-which no file holds and the search by mutation makes worse each time that something more is read, are read at 3 MB/s. Doublings
-are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a window shows, and those of a
-full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members each member costs and hardly
-its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a text in which one is written as
-letters, goes to a child once, whatever its length: that start is measured and taken off. What misses is measured again after all
-others, in turns that lie minutes apart, and the median of all tries of a length counts: another load, or a neighbour of this
-machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed seed, looks for worse inputs than
-those that were thought of. `make bench ONLY=hostile` fails where a class misses.
+time of the machine on which this was set: each try is taken for as much less as this one is slower at the moment. A few
+characters over and over, which no file holds and the search by mutation makes worse each time that something more is read, are
+read at 3 MB/s. Doublings are of one regime each: texts of one window, below 2 MiB, where what is worse than linear within a
+window shows, and those of a full batch or more, which are decoded in parts and counted whole. Of a container of many tiny members
+each member costs and hardly its bytes, so these are measured by the member, up to as many as a capture may have. A file, or a
+text in which one is written as letters, goes to a child once, whatever its length: that start is measured and taken off. What
+misses is measured again after all others, in turns that lie minutes apart, and the median of all tries of a length counts:
+another load, or a neighbour of this machine, makes CPU time dearer as well, and for a while. A search by mutation, with a fixed
+seed, looks for worse inputs than those that were thought of. `make bench ONLY=hostile` fails where a class misses.
 """
 
 from __future__ import annotations
