@@ -80,6 +80,17 @@ def test_a_signer_that_becomes_known_is_believed_from_then_on(match: Running) ->
     assert opener.open(sealed, sealer.key_id) == (b"x", True)
 
 
+def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(match: Running) -> None:
+    known = {STRANGER.name: STRANGER.private.public_key()}
+    sealer = keys.sealer(match.context.keys)
+    visit, other = CaptureSealer(sealer, STRANGER), CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
+    opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(known)))
+    assert opener.open(visit.seal(b"x"), sealer.key_id) == (b"x", True)
+    known.clear()
+    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", False)  # has the signers read again
+    assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", False)
+
+
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])
 def test_a_capture_that_was_changed_is_a_dead_letter(match: Running, place: int | str) -> None:
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)

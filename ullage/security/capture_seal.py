@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ullage.errors import RecordError
@@ -54,10 +55,15 @@ class CaptureOpener:
     verifier: Verifier
     _granted: dict[tuple[str, bytes], AESGCM] = field(default_factory=dict)
     """Ciphers of signers that are known, by key id and grant."""
+    _signers: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
+    """Those that were known when these were granted; when they are read again, a signer may have gone."""
 
     def open(self, sealed: bytes, key_id: str) -> tuple[bytes, bool]:
         """The plain bytes, and whether their signer is known; RecordError as of `SealOpener.open`, or `malformed`."""
         grant, box = unframed(sealed)
+        if self.verifier.known is not self._signers:
+            self._signers = self.verifier.known
+            self._granted.clear()
         cipher, known = self._granted.get((key_id, grant)), True
         if cipher is None:
             cipher, known = self._read(grant, key_id)
