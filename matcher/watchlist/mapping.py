@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from matcher.watchlist.source import REFERENCE, Source, kind_named, may_be_shown, require_header, suggestion, tables
+from matcher.watchlist.source import REFERENCE, Source, kind_named, may_be_shown, suggestion, tables
 from ullage.errors import ConfigError
 from ullage.lookup.values import readings
 from ullage.security.masking import Secret
@@ -39,9 +39,7 @@ def mappings(source: Source) -> list[ColumnMapping]:
     names, columns = _sample(source)
     known = {name: source.mapping.get(name) or kind_named(name) for name in names}
     found = {
-        name: _proposed(name, cells, has_reference=REFERENCE in known.values())
-        for name, cells in zip(names, columns, strict=True)
-        if not known[name] and may_be_shown(name)
+        name: _proposed(name, cells) for name, cells in zip(names, columns, strict=True) if not known[name] and may_be_shown(name)
     }
     taken = REFERENCE in known.values()
     for name, kind in found.items():  # of several columns of references the first
@@ -99,8 +97,7 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
     header = list[str]()
 
     def all_of(path: Path, names: Sequence[str]) -> list[int]:
-        if not source.columns:
-            require_header(path, names)
+        source.require_header(path, names)
         header.extend(names)
         return [*range(len(names))]
 
@@ -109,17 +106,17 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
     return header, cells or [[] for _ in header]
 
 
-def _proposed(name: str, cells: Sequence[str], *, has_reference: bool) -> str:
+def _proposed(name: str, cells: Sequence[str]) -> str:
     """The kind of a column whose name alone does not say it; "" for none that is known."""
     filled = [_kinds(cell) for cell in cells if cell]
     by_value = next((kind for kind in BY_VALUE if filled and sum(kind in each for each in filled) >= SHARE * len(filled)), "")
     if by_value:
         return by_value
     if name.strip().lower() in BARE_REFERENCES:
-        return "" if has_reference else REFERENCE
+        return REFERENCE
     kind = suggestion(name)
     is_contradicted = kind in BY_VALUE and bool(filled)
-    return "" if is_contradicted or (kind == REFERENCE and has_reference) else kind
+    return "" if is_contradicted else kind
 
 
 def _kinds(cell: str) -> set[str]:

@@ -126,6 +126,13 @@ class Source:
                 else:
                     yield self._wide(path, table)
 
+    def require_header(self, path: Path, names: Sequence[str]) -> None:
+        """ConfigError where the first line seems to be a row: it holds values, and no name of a column that is known."""
+        if not self.columns and any(map(identifier_in, names)) and not any(map(kind_named, names)):
+            raise ConfigError(
+                f"{path}: line 1 has values and no names of columns: name them with --columns, as customer_ref,name,phone"
+            )
+
     def _wanted(self, path: Path, header: Sequence[str]) -> list[int]:
         """Numbers of the columns to read; ConfigError when the reference or every identifier is missing."""
         if self.long:
@@ -134,8 +141,7 @@ class Source:
             near = difflib.get_close_matches(missing[0], filter(may_be_shown, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map{meant}")
-        if not self.columns:
-            require_header(path, header)
+        self.require_header(path, header)
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
         found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
@@ -246,14 +252,6 @@ def suggestion(name: str) -> str:
     spelt = {word: kind.name for kind in kinds().values() for word in kind.headers if len(word) > MOST_DIGITS} | _words()
     close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
     return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
-
-
-def require_header(path: Path, names: Sequence[str]) -> None:
-    """ConfigError where the first line seems to be a row: it holds values, and no name of a column that is known."""
-    if any(map(identifier_in, names)) and not any(map(kind_named, names)):
-        raise ConfigError(
-            f"{path}: line 1 has values and no names of columns: name them with --columns, as customer_ref,name,phone"
-        )
 
 
 def may_be_shown(name: str) -> bool:
