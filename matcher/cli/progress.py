@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ullage.verdict.words import counted
 
@@ -29,6 +29,11 @@ class ReadProgress:
     _before: int = 0
     _read: int = 0
     _shown_at: float = float("-inf")
+    _whole: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = [size for size in self.sizes if size is not None]
+        self._whole = sum(known) if len(known) == len(self.sizes) else None
 
     def begin(self) -> None:
         """The next file is read."""
@@ -44,11 +49,11 @@ class ReadProgress:
             return
         self._shown_at = self.monotonic()
         size_now, count = self.sizes[self._begun - 1], len(self.sizes)
-        known = [one for one in self.sizes if one is not None]
         is_within = size_now is not None and self._read <= size_now
         files = f"file {self._begun:,} of {count:,}, " if count > 1 else ""
-        total = sum(known) if is_within and len(known) == count else None
-        self.show(self._before + self._read, total, f"{files}{counted(customers(), 'customer')} so far")
+        self.show(
+            self._before + self._read, self._whole if is_within else None, f"{files}{counted(customers(), 'customer')} so far"
+        )
 
 
 @contextlib.contextmanager
