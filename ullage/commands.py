@@ -139,13 +139,9 @@ def check(
             state, _, said = line.partition(" ")
             part, _, said = said.strip().partition(": ")
             typer.echo(json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False))
-        raise typer.Exit(_code_of(faults))
-    print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
-    raise typer.Exit(_code_of(faults))
-
-
-def _code_of(faults: Iterable[str]) -> Exit:
-    return Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE
+    else:
+        print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
+    raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
 
 
 def restore(
