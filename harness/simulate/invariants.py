@@ -213,9 +213,8 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
         since = max(notice.due.timestamp() - began, FAULTY_SECONDS)
         if notice.outcome == "pending" and now - since > PROMISE_SECONDS:
             yield f"{notice.what} of {notice.incident} on {notice.channel} waits since {now - since:.0f} s"
-        times = first[
-            notice.channel, notice.incident, notice.message
-        ]  # before it is due where the clock was wrong when that was said
+        # before it is due where the clock was wrong when that was said
+        times = first[notice.channel, notice.incident, notice.message]
         late = notice.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
         if late:
             yield f"{notice.what} of {notice.incident} on {notice.channel} was told late"
