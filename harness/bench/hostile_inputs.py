@@ -1,0 +1,211 @@
+"""Texts, pages and containers made to be slow to read, each by its length in bytes, or by the number of its members."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import itertools
+import random
+import tarfile
+from collections.abc import Callable
+
+
+def repeated(text: str) -> Callable[[int], bytes]:
+    """`text` over and over, up to `size` bytes, cut at a whole one."""
+    unit = text.encode()
+    return lambda size: unit * max(1, size // len(unit))
+
+
+def _nested(size: int) -> bytes:
+    """Base64 of base64 of base64 of a phone list."""
+    body = b"15400000001,x\n" * (size // 14 * 27 // 64)
+    for _ in range(3):
+        body = base64.b64encode(body)
+    return body
+
+
+def _wrapped(size: int) -> bytes:
+    """Base64 of what is no text, in lines of 76, as a mailbox holds pictures."""
+    body = base64.b64encode(random.Random(size).randbytes(size * 3 // 4)).decode()
+    return "\n".join(body[place : place + 76] for place in range(0, len(body), 76))[:size].encode()
+
+
+def _mail(parts: int) -> bytes:
+    """Mail of so many parts of one character, gzipped to a five-hundredth."""
+    head = b"From: a@example.com\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n"
+    return gzip.compress(head + b"--b\n\n1\n" * parts + b"--b--\n", 9, mtime=0)
+
+
+def _archive(members: int) -> bytes:
+    """A tar of so many files of one phone number, gzipped."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as tar:
+        for number in range(members):
+            entry = tarfile.TarInfo(f"{number}.txt")
+            entry.size = 11
+            tar.addfile(entry, io.BytesIO(b"%d" % (15400000000 + number)))
+    return packed.getvalue()
+
+
+def _insert(size: int) -> bytes:
+    """One statement with as many tuples as there is room for, on one line."""
+    unit = "(17,'15400000001','x y','it''s','420106188905108614'),"
+    return f"INSERT INTO `t` VALUES {unit * (size // len(unit))}(0,'');".encode()
+
+
+def _long_line(size: int) -> bytes:
+    """Numbers of all lengths with commas between, and no line end."""
+    numbers = (str(10**n + 7) for n in itertools.cycle(range(6, 22)))
+    length, made = 0, list[str]()
+    while length < size:
+        made.append(next(numbers))
+        length += len(made[-1]) + 1
+    return ",".join(made).encode()
+
+
+INPUTS: dict[str, Callable[[int], bytes]] = {
+    "repeated @": repeated("@"),
+    "a@": repeated("a@"),
+    "a@b.cn.": repeated("a@b.cn. "),
+    "local parts of 100": repeated(f"{'a.b-c_d+e%' * 10}@"),
+    "domains of 100": repeated(f"a@{'b-c.' * 25}"),
+    "no line end, a.a.a": repeated("a."),
+    "cards in groups": repeated("4222 0212 3456 7890 "),
+    "phones in groups": repeated("139 1234 5678 "),
+    "phones": repeated("13912345678 "),
+    "phones, dashes": repeated("139-1234-5678-"),
+    "a digit run": repeated("1"),
+    "digits and dots": repeated("1."),
+    "digits and spaces": repeated("1 "),
+    "eleven digits, a letter": repeated("13912345678a"),
+    "resident IDs": repeated("420106188905108614,"),
+    "IBAN groups": repeated("GB03 TEST 0000 0500 0395 95 "),
+    "hex words of 16": repeated("0123456789abcdef "),
+    "a hex run": repeated("0123456789abcdef"),
+    "hex of 32": repeated("0123456789abcdef0123456789abcdeF\n"),
+    "<<<<": repeated("<"),
+    "&#": repeated("&#"),
+    "&amp;": repeated("&amp;"),
+    "%25%25": repeated("%25"),
+    "%": repeated("%"),
+    "percent octets": repeated("%31%e4%b8"),
+    "backslash u": repeated("\\u"),
+    "backslashes": repeated("\\"),
+    "JSON escapes": repeated("\\u0031"),
+    "nested base64": _nested,
+    "base64 in lines, no text": _wrapped,
+    "quoted-printable, no line end": repeated("86="),
+    "base64 alphabet": repeated("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo"),
+    "Han digits": repeated("一三八零"),
+    "Han digits, apart": repeated("一 三-八.零"),
+    "Han digits of six": repeated("一三八零零一，"),
+    "zero width": repeated("\u200b"),
+    "digits and zero width": repeated("1\u200b\u202e3\u2060"),
+    "full width": repeated("１３９１２３４５６７８，"),
+    "combining marks": repeated("e\u0301"),
+    "four-byte digits": repeated("𝟏𝟑𝟗"),
+    "masked": repeated("138****8000 "),
+    "masked rows": repeated("王*明,138****8000,4403**********1234\n"),
+    "masked in two fields": repeated("138****8000 1101**********1234\n"),
+    "stars": repeated("*"),
+    "labels": repeated("手机:"),
+    "labels in English": repeated("phone:qq:wechat:"),
+    "label and value": repeated("QQ:12345678 微信:abc_def1 护照:E12345678 "),
+    "jargon": repeated("料"),
+    "jargon, long": repeated("银行卡四件套"),
+    "jargon in plain words": repeated("出售客户数据"),
+    "logins": repeated("https://bank.example/login:user:pass\n"),
+    "SQL insert": _insert,
+    "a long line": _long_line,
+    "quotes": repeated("'"),
+    "quoted commas": repeated("'\",'"),
+    "parentheses": repeated("("),
+    "braces": repeated('{"a":'),
+    "brackets": repeated("["),
+    "line ends": repeated("\n"),
+    "columns": repeated("----"),
+    "bars": repeated("|"),
+    "one field a line": repeated("1\n"),
+    "zero bytes": repeated("\0"),
+    "spelt signs, Han domain": repeated(":9[at]一.cn"),
+    "entity signs and octets": repeated("&%31"),
+    "octets and digits": repeated("%0212"),
+    "labels and brackets": repeated("QQ["),
+    "prefixes": repeated("_0086"),
+    "mail in one stretch": repeated("}＠手机:①http://<a@b.cn"),
+    "signs and octets": repeated("@%31"),
+    "octets of no encoding": repeated("%E12"),
+    "spelt signs": repeated("z[at]"),
+    "cards, labelled": repeated("13卡号%"),
+    "spelt signs and labels": repeated("QQ[at]"),
+    "header cells": repeated(";QQ"),
+    "numbers of a spreadsheet": repeated("1.3912345678E+10 "),
+    "groups with slashes": repeated("139/1234/5678 "),
+    "groups with a word": repeated("139加1234加5678 "),
+    "hex literals": repeated("0x3133393132333435363738 "),
+    "spelt digits": repeated("yao san "),
+    "spelt numbers": repeated("one three nine one two three four five six seven eight, "),
+    "glued labels": repeated("TEL13912345678 "),
+    "from abroad": repeated("+14155552671 "),
+    "from abroad, glued": repeated("TEL0014155552671\n"),
+    "labelled thousands": repeated("电话:13,912,345,678 "),
+    "masked addresses": repeated("a***@b.example "),
+    "masked but for four": repeated("****1234 "),
+    "masked cards": repeated("6222 **** **** "),
+    "masked at the end": repeated("139****"),
+    "digits with signs": repeated("1~3~9~1~"),
+    "groups with signs": repeated("139~~1234~~5678 "),
+    "SHA-512": repeated("0123456789abcdef" * 8 + "\n"),
+    "digests, labelled": repeated("phone=0123456789abcdef0123456789abcdeF,"),
+    "digests in base64": repeated("ABCDEFGHIJKLMNOPQRSTUA==,"),
+    "cells in base64": repeated("MTM5MTIzNDU2Nzg=,"),
+    "cells in hex": repeated("3133393132333435363738,"),
+    "octets apart": repeated("31 33 39 31 "),
+    "escaped octets": repeated("\\x31"),
+    "octal": repeated("\\061"),
+    "written line ends": repeated("\\n1"),
+    "folded cards": repeated("BEGIN:VCARD\nTEL:139\n 1234\n"),
+    "quoted cards": repeated("BEGIN:VCARD\nN;ENCODING=QUOTED-PRINTABLE:=31=\n"),
+    "statements": repeated(":86:166?31GB03TEST\n00000500039595?32\n"),
+}
+PAGES: dict[str, Callable[[int], bytes]] = {
+    "page: <": repeated("<"),
+    "page: <a": repeated("<a "),
+    "page: <a b='": repeated("<a b='"),
+    "page: <a b=1": repeated("<a b=13912345678 "),
+    "page: <!--": repeated("<!--"),
+    "page: <b>": repeated("<b>"),
+    "page: digits in tags": repeated("1<b>3</b>"),
+    "page: cells": repeated("<td>13912345678</td> "),
+    "page: attributes": repeated("<input value='13912345678'>"),
+    "page: &amp;#49;": repeated("&amp;#49;"),
+}
+"""The same for what is read as HTML."""
+DOMAIN = "spruce.example"
+"""The bench's tenant's own."""
+
+
+def _numbered(line: str) -> Callable[[int], bytes]:
+    """Lines in which `#` is a number of their own, up to `size` bytes."""
+    return lambda size: "".join(line.replace("#", f"{number:06}") for number in range(size // len(line) + 1)).encode()[:size]
+
+
+OWN: dict[str, Callable[[int], bytes]] = {
+    "own: address, login, password": _numbered(f"https://app.{DOMAIN}/login:user#@mail.example:Pw#!\n"),
+    "own: login, password, address": _numbered(f"user#@mail.example:Pw#!:https://app.{DOMAIN}/login\n"),
+    "own: bars": _numbered(f"app.{DOMAIN}|user#|Pw#!\n"),
+    "own: tables": _numbered(f'"app","https://app.{DOMAIN}/login","user#","Pw#!"\n'),
+    "own: blocks": _numbered(f"URL: https://app.{DOMAIN}/login\nUsername: user#\nPassword: Pw#!\nApplication: Chrome\n=====\n"),
+    "own: objects": _numbered(f'{{"url":"https://app.{DOMAIN}/","username":"user#","password":"p#"}}\n'),
+    "own: cookies": _numbered(f".{DOMAIN}\tTRUE\t/\tTRUE\t1790000000\tSESSION\tabcdef#\n"),
+    "own: headers": _numbered(f"Host: app.{DOMAIN}\nCookie: SESSION=abc#; x=1; y=2\n"),
+    "own: extension's cookies": _numbered(f'{{"domain":".{DOMAIN}","expirationDate":1790000000,"name":"sid","value":"#"}},\n'),
+    "own: words": _numbered(f"{DOMAIN} # abc\n"),
+    "own: words on one line": _numbered(f"{DOMAIN} # abc "),
+    "own: mail": _numbered(f"user#@{DOMAIN} "),
+    "own: braces": _numbered(f"url: {DOMAIN} pwd: #{{}}}}{{"),
+}
+"""Texts full of the tenant's own domain."""
+MEMBERS: dict[str, Callable[[int], bytes]] = {"mail of many parts, gzipped": _mail, "archive of many files, gzipped": _archive}
+"""Containers, by the number of their members."""
