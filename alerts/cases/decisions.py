@@ -25,6 +25,7 @@ from alerts.cases.incident_list import incident_named
 from alerts.deadlines import Regime, regimes
 from alerts.deadlines.outstanding import HALVES, RULINGS, Duties, ruled, status_with_report
 from alerts.deadlines.render import reported
+from alerts.deadlines.reports import checked_channel, checked_reference, require_reason
 from alerts.records import Act, Band, Decision, Exposure, Fraud, FraudOutcome, Hold, Incident, Sighting, Status, exposure_id
 from alerts.records.decision import checked_ground, checked_name, checked_note
 from alerts.records.document import QueryError
@@ -34,14 +35,12 @@ from ullage.audit import Trail
 from ullage.clock import Clock, behind, in_range
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
-from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}
 """What the data protection officer decides of telling the people in an incident; it stands in the place of a report's stage."""
 TOKEN_BYTES = 8
-MAX_REFERENCE = 64
 
 
 def said(decision: Decision) -> str:
@@ -115,11 +114,13 @@ class Decisions:
         note: str = "",
         reference: str = "",
         sent_at: datetime | None = None,
+        channel: str = "",
         token: str = "",
         roles: Collection[str] = (),
     ) -> Decision:
         """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent.
 
+        Of a report: the authority's `reference`, when it was `sent_at`, now by default, and by which of `reports.CHANNELS`.
         `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
         """
         if incident.part_of:
@@ -128,7 +129,9 @@ class Decisions:
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note must not be empty")
-        said = {"status": status, "regime": regime, "stage": stage, "reference": _reference(reference), "sent_at": sent_at}
+        said = {"status": status, "regime": regime, "stage": stage, "reference": checked_reference(reference), "sent_at": sent_at}
+        if regime and stage not in RULINGS:
+            said["value"] = checked_channel(channel)
         if stage == "waived":
             said["value"] = _half(regimes()[regime], former, checked_name(by), roles)
         return self._append(incident, former, by, note, token, said)
@@ -172,6 +175,8 @@ class Decisions:
         )
         if (made := self.store.get(Decision, decision.id)) is not None:
             return made
+        if decision.stage not in RULINGS:
+            require_reason(former, decision.regime, decision.stage, decision.note)
         if ends_deadlines(said):
             refuse_running(self.duties, incident)
         self._audit(decision)
@@ -223,16 +228,6 @@ def _stage(regime: str, stage: str) -> str:
     if stage not in known:
         raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)))
     return stage
-
-
-def _reference(reference: str) -> str:
-    if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
-        raise QueryError(
-            Phrase(
-                "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
-            )
-        )
-    return reference.strip()
 
 
 def last_words(store: IncidentStore) -> dict[str, Hold]:

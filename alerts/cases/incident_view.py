@@ -13,6 +13,7 @@ from alerts.cases.decisions import TELLING
 from alerts.cases.incident_list import IncidentDetails
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
+from alerts.deadlines.reports import CHANNELS
 from alerts.records import Decision, Exposure, Incident, Notification, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import translated
@@ -200,7 +201,10 @@ def _said(one: Decision) -> Phrase:
         applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s requires no report here", rule=rule)
         return applies[one.stage != "applies"]
     if one.regime:
-        return Phrase("report sent: %(what)s", what=reported(f"{one.regime} {one.stage}"))
+        what = reported(f"{one.regime} {one.stage}")
+        if one.value in CHANNELS:
+            return Phrase("report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[one.value][0]), what=what)
+        return Phrase("report sent: %(what)s", what=what)
     return WORDS.get(one.status.replace("_", " "), Phrase("reopened"))
 
 

@@ -17,8 +17,9 @@ from pydantic import RootModel
 
 from alerts.cases.incident_list import decisions_of, incident_named
 from alerts.deadlines import grade_of
-from alerts.deadlines.outstanding import Duty, Moments, sent_at
+from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
+from alerts.deadlines.reports import CHANNELS, sent_at
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Incident, IncidentReason, Sighting
 from alerts.records.document import Frozen
@@ -291,6 +292,7 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         due,
         state(duty, case.now)[language],
         moment(sent_at(report), case.zone) if report else "",
+        CHANNELS[report.value][language] if report and report.value in CHANNELS else "",
         report.reference if report else "",
         report.note if report and duty.late else "",
         duty.ruling.note if duty.ruling else "",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -24,12 +23,12 @@ from alerts.coverage import BELIEVED, looked
 from alerts.deadlines import regimes
 from alerts.deadlines.outstanding import ruled as decided
 from alerts.deadlines.render import SINCE, limit
+from alerts.deadlines.reports import CHANNELS, checked_sent_at
 from alerts.deadlines.schedule import duties_of
-from alerts.records import Decision, Incident
+from alerts.records import Decision
 from alerts.store import DocumentFilter, configured_store
 from alerts.store.queries import require_known
 from ullage.audit import current_user
-from ullage.clock import in_range
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
@@ -49,6 +48,7 @@ def deadline(
     stage: Annotated[str, typer.Option(help="Which report was sent: brief, first, written or final.")] = "first",
     reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
     sent_at: Annotated[str, typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default.")] = "",
+    channel: Annotated[str, typer.Option(help=f"How it was sent: {', '.join(CHANNELS)}.")] = "",
     note: Annotated[str, typer.Option(help="A remark, such as why it is late; on what ground a rule applies or is waived.")] = "",
     by: By = "",
     as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
@@ -61,19 +61,20 @@ def deadline(
     if sent == (applies is not None):
         raise ConfigError("say one of --sent, --applies and --waived")
     if sent:
-        _record_sent(context, incident, f"reported {regime} {stage}" if regime else "reported", sent_at, by, note, reference)
+        details = {"sent_at": sent_at, "note": note, "reference": reference, "channel": channel}
+        _record_sent(context, incident, f"reported {regime} {stage}" if regime else "reported", by, details)
         return
     if not (regime and note):
         raise ConfigError("--regime and --note are needed: which rule, and on what ground")
     _record_ruling(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note, as_)
 
 
-def _record_sent(context: Context, incident: str, chosen: str, sent_at: str, by: str, note: str, reference: str) -> None:
+def _record_sent(context: Context, incident: str, chosen: str, by: str, more: dict[str, str]) -> None:
     with deciding(context, by, "incident.decide") as (store, who):
         found = incident_named(store, incident)
-        sent = _sent(context, found, sent_at)
+        sent = checked_sent_at(more.pop("sent_at"), ZoneInfo(context.tenant(found.tenant).zone), context.clock.now())
         desk = Decisions(duties_of(context, store), context.trail())
-        made = desk.make(found, chosen, by=who.name, note=note, reference=reference, sent_at=sent)
+        made = desk.make(found, chosen, by=who.name, sent_at=sent, **more)
     typer.echo(f"recorded: {incident} {said(made)}")
 
 
@@ -97,23 +98,6 @@ def _list_regimes(context: Context) -> None:
         for stage in regime.stages:
             typer.echo(f"  {stage.id}: {limit(stage)[0]}, from when {SINCE[stage.since][0]}")
         typer.echo(f"  to {regime.to}\n  {'verified' if regime.verified else 'NOT VERIFIED'}: {regime.source}")
-
-
-def _sent(context: Context, incident: Incident, typed: str) -> datetime | None:
-    """The moment that was typed, as UTC; a report cannot have been sent after now."""
-    if not typed:
-        return None
-    try:
-        local = datetime.fromisoformat(typed)
-        aware = in_range(local if local.tzinfo else local.replace(tzinfo=ZoneInfo(context.tenant(incident.tenant).zone)))
-    except ValueError:
-        aware = None
-    if aware is None:
-        raise ConfigError("--sent-at is no time: use 2026-11-25T14:30")
-    now = context.clock.now()
-    if aware > now:
-        raise ConfigError("--sent-at is in the future: record a report when it is sent")
-    return aware.astimezone(now.tzinfo)
 
 
 def report(

@@ -22,6 +22,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from alerts.deadlines import Deadline, Regime, Since, Stage, deadline, half_of, regimes_of
+from alerts.deadlines.reports import report_of, sent_at
 from alerts.records import Decision, Incident, Notification, Status
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import CLOSED, status_of, statuses
@@ -132,11 +133,6 @@ class IncidentDeadlines:
 def status_with_report(status: Status) -> Literal["reported", "note"]:
     """The status of a decision that records a report: one that comes after the end changes nothing of the end."""
     return "note" if status in CLOSED else "reported"
-
-
-def sent_at(report: Decision) -> datetime:
-    """When a report was sent, as recorded; by default when it was recorded."""
-    return report.sent_at or report.at
 
 
 @dataclass(slots=True)
@@ -262,7 +258,7 @@ class Duties:
             ruling, half = ruled(regime, said)
             state = _state(regime, incident, tenant, status, ruling, decisions)
             for stage in regime.stages:
-                report = _report(regime, stage, said)
+                report = report_of(regime, stage, said)
                 shown = "met" if report else state
                 since = moments.at(stage.since) if learned else None  # no clock runs on what nobody was told of
                 if shown and since is None:  # a clock waits while the moment that it counts from has not come
@@ -328,17 +324,3 @@ def _decide(incident: Incident, decisions: Sequence[Decision], learned: datetime
     if not incident.decide_minutes or not _waits(incident, decisions):
         return None
     return Decide(incident.decide_minutes, learned + timedelta(minutes=incident.decide_minutes) if learned else None)
-
-
-def _report(regime: Regime, stage: Stage, decisions: Sequence[Decision]) -> Decision | None:
-    """The first report that meets `stage`: one of this stage or a later one, or one for every regime."""
-    if not decisions:
-        return None
-    order = [s.id for s in regime.stages]
-    later = set(order[order.index(stage.id) :])
-    meeting = [
-        d
-        for d in decisions
-        if (d.regime == regime.id and d.stage in later) or (d.status == "reported" and not d.regime and stage.id != "final")
-    ]
-    return min(meeting, key=lambda d: (sent_at(d), d.id), default=None)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.deadlines import Stage, regimes
-from alerts.deadlines.outstanding import Duty, sent_at
+from alerts.deadlines.outstanding import Duty
+from alerts.deadlines.reports import CHANNELS, sent_at
 from ullage.display import moment, safe
 from ullage.display.next_step import Decide
 from ullage.phrase import Phrase, marked
@@ -125,6 +126,7 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "due": _utc(duty.due),
         "left_seconds": duty.left(now),
         "sent_at": _utc(sent_at(report)) if report else None,
+        "channel": report.value if report else "",
         "reference": report.reference if report else "",
         "late": duty.late,
         "warning": warning(duty)[0],
@@ -157,6 +159,7 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "state": state(duty, now),
         "warning": warning(duty),
         "sent": moment(sent_at(duty.report), zone) if duty.report else "",
+        "channel": CHANNELS.get(duty.report.value) if duty.report else None,
         "urgent": duty.state == "running",
         "is_late": left is not None and left < 0,
         "is_soon": left is not None and 0 <= left < SOON,

@@ -43,9 +43,9 @@ def checked_ground(note: str) -> str:
 class Decision(Document):
     """What an analyst decided. The last one gives the status; a note changes none.
 
-    With a `regime` it says that a report was sent under it: which stage of it, when, and the authority's reference. With an `act`
-    it says what else was done: `value` is to whom it is assigned, which state a takedown has reached, why it is a false positive;
-    of a waiver (`stage`) as whom, lead or dpo, it was decided;
+    With a `regime` it says that a report was sent under it: which stage of it, when, by which channel (`value`), and the
+    authority's reference. With an `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has
+    reached, why it is a false positive; of a waiver (`stage`) as whom, lead or dpo, it was decided;
     `about` another incident, or a sighting of this one; `until` when it is due, or when a false positive comes back.
     """
 

@@ -53,6 +53,7 @@ from alerts.cases.screening import ExposureQuery, ExposureResult
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported
+from alerts.deadlines.reports import checked_sent_at
 from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BenignRules
 from alerts.records import Decision, Incident
@@ -453,7 +454,7 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     if status == "reported":
         raise QueryError("say under which rule it was reported, and which report it was")
     site.principal.require(ACTS.get(status) or needed_for(status))
-    cases, said = cases_of(site), {"by": by, "note": typed["note"], "token": token}
+    cases, said = cases_of(site), dict[str, Any](by=by, note=typed["note"], token=token)
     if status == "assigned":
         to = by if typed["to"].strip() in ("", "me") else typed["to"]
         cases.assign(id_, to, due=typed["due"], **said)
@@ -468,4 +469,13 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     elif status == "detached":
         cases.detach(id_, typed["sighting"], **said)
     else:
-        cases.decide(id_, status, roles=site.principal.roles, reference=typed.get("reference", ""), **said)
+        if status.startswith("reported "):
+            said |= _report_said(site, cases.incident(id_).tenant, typed)
+        cases.decide(id_, status, roles=site.principal.roles, **said)
+
+
+def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> dict[str, Any]:
+    """When, how and under which reference a report was sent; the time is in the tenant's zone unless it names its own."""
+    zone = ZoneInfo(site.duties.tenant(tenant).zone)
+    sent_at = checked_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
+    return {"sent_at": sent_at, "channel": typed.get("channel", ""), "reference": typed.get("reference", "")}

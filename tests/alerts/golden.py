@@ -73,6 +73,7 @@ STEP = timedelta(days=9)
 AFTER = timedelta(hours=30)
 """Until people begin to work: by then messages are repeated and escalated."""
 REFERENCE, TOKEN = "C-2026-1", "0123456789abcdef"
+SENT = {"sent_at": "2020-01-02T03:04", "channel": "portal"}
 LIMITS = {"dingtalk": MOST_OF_ROBOTS, "wecom": MOST_OF_ROBOTS}
 MINIMAL = ("slack", "wecom")
 TALK = ("今天天气很好，去公园散步。", "有没有人周末一起去爬山？", "The bus was late again.", "这本书写得真不错，推荐给大家。")
@@ -339,7 +340,7 @@ class Console:
             {"status": "assigned", "to": "Wang Fang", "due": "+4h"},
             {"status": "takedown", "state": "asked"},
             {"status": "note", "note": "called the host"},
-            {"status": "reported pipl-57 first", "note": "R-1"},
+            {"status": "reported pipl-57 first", "note": "R-1", **SENT},
             {"status": "linked", "other": ids[9]},
             {"status": "telling_approved", "note": "meeting 7"},
         )
@@ -347,7 +348,9 @@ class Console:
         free = self._ids("?tenant=demo&order=opened")  # where no clock keeps it open
         for id_, form in (*zip(ids, forms, strict=False), *zip(free, closing_, strict=False)):
             self._post(f"/incidents/{id_}/decisions", {**form, "token": TOKEN})
-        self._post(f"/incidents/{ids[1]}/decisions", {"status": "reported pipl-57 first", "note": "R-2", "token": TOKEN[::-1]})
+        self._post(
+            f"/incidents/{ids[1]}/decisions", {"status": "reported pipl-57 first", "note": "R-2", "token": TOKEN[::-1], **SENT}
+        )
         self._post(f"/incidents/{ids[10]}/silence", {"what": f"incident {ids[10]}", "reason": "a test of ours", "days": "7"})
         gap = {"place": "demo-forum", "since": "2d", "until": "1d", "reason": "they rebuilt the forum"}
         self._post("/coverage/explain", gap)

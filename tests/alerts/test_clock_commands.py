@@ -71,12 +71,14 @@ def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
 
 
 def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data):
-    words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7", "--sent-at", "2026-09-21T23:00")
+    words = ("--by", "Wang Fang", "--regime", "nfra-2024", "--reference", "NFRA/2026-7")
+    words += ("--sent-at", "2026-09-21T23:00", "--channel", "portal")
     assert run("deadline", A, "--sent", *words).stdout == f"recorded: {A} reported under nfra-2024, first report\n"
     shown = clocks(run)
     assert shown["nfra-2024", "first"]["state"] == "met"
     assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", "typed in the tenant's zone"
     assert (shown["nfra-2024", "first"]["reference"], shown["nfra-2024", "first"]["late"]) == ("NFRA/2026-7", False)
+    assert shown["nfra-2024", "first"]["channel"] == "portal"
     assert shown["nfra-2024", "written"]["state"] == "running"
     assert "NFRA/2026-7" in run("show", A).stdout
     assert json.loads(run("list", "--json").stdout)["status"] == "confirmed", "other reports are still owed"
@@ -157,7 +159,8 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
         (("--by", "13800138000"), "your name is missing"),
         (("--by", "Li", "--reference", "13800138000"), "a reference must have at most"),
         (("--by", "Li", "--note", "call 13800138000"), "seems to contain a phone number"),
-        (("--by", "Li", "--sent-at", "yesterday"), "--sent-at is no time"),
+        (("--by", "Li", "--sent-at", "yesterday"), "the time of the report is not valid"),
+        (("--by", "Li", "--regime", "pipl-57", "--channel", "pigeon"), "a report's channel must be one of portal"),
         (("--by", "Li", "--sent-at", "2099-01-01T00:00"), "in the future"),
     ],
 )
@@ -226,17 +229,18 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, c
     assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 1
 
 
+SENT = {"sent_at": "2026-09-21T22:00", "channel": "fax"}
+
+
 def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     text = browser.get(f"/incidents/{A}").text
     for part in ("Reporting deadlines", "not verified", ">09-21 22:43</time>", 'value="reported nfra-2024 first"'):
         assert part in text
     assert "未核对原文" in browser.get(f"/incidents/{A}", headers=CHINESE).text
-    answer = browser.post(
-        f"/incidents/{A}/decisions", {"status": "reported nfra-2024 first", "note": "by fax", "token": "0" * 16}
-    )
+    answer = browser.post(f"/incidents/{A}/decisions", {"status": "reported nfra-2024 first", "token": "0" * 16, **SENT})
     assert answer.status_code == 303
     after = browser.get(f"/incidents/{A}").text
-    assert 'value="reported nfra-2024 first"' not in after
+    assert after.count("Correct this report") == 1
     assert 'value="reported nfra-2024 written"' in after
     shown = browser.get(f"/v1/incidents/{A}").json()["clocks"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
@@ -264,7 +268,7 @@ def test_the_page_takes_what_two_people_decide_of_a_rule(ours, browser, log_in):
 def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
     at = clock.as_clock().now()
     store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
-    form = {"status": "reported nfra-2024 final", "token": "0" * 16}
+    form = {"status": "reported nfra-2024 final", "token": "0" * 16, **SENT}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
     shown = browser.get(f"/v1/incidents/{A}").json()
     assert shown["status"] == "resolved"
@@ -273,6 +277,6 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
 
 @pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])
 def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
-    answer = browser.post(f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16})
+    answer = browser.post(f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16, **SENT})
     assert answer.status_code == 400
     assert store.count(Decision, DocumentFilter()) == 1

@@ -275,6 +275,14 @@ def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(store, cl
     assert not duties_of(store, clock, incident, sent)["cac-2025", "first"].late
 
 
+def test_of_one_report_the_last_entry_counts(store, clock, incident, start):
+    told(store, start)
+    first = decision("reported", start + timedelta(hours=1), regime="cac-2025", stage="first", reference="1")
+    late = decision("reported", start + timedelta(hours=2), regime="cac-2025", stage="first", sent_at=start + timedelta(days=9))
+    duty = duties_of(store, clock, incident, late, first)["cac-2025", "first"]
+    assert (duty.report, duty.late) == (late, True)
+
+
 def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(store, clock, incident, start):
     told(store, start)
     duties = duties_of(store, clock, incident, decision("reported", start), decision("resolved", start + timedelta(days=1)))

@@ -23,6 +23,7 @@ from alerts.cases.takedown_letter import LANGUAGES, letter
 from alerts.deadlines import regimes_of
 from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.render import clock_words, reported
+from alerts.deadlines.reports import CHANNELS
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
 from alerts.records import Incident
 from alerts.records.document import QueryError
@@ -88,12 +89,18 @@ def routes() -> APIRouter:
         state: Typed = "",
         other: Typed = "",
         sighting: Typed = "",
+        sent_at: Typed = "",
+        channel: Typed = "",
+        reference: Typed = "",
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
         typed |= {"state": state, "other": other, "sighting": sighting}
+        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
+            if status.startswith("reported ") and not (sent_at and channel):
+                raise QueryError("enter when the report was sent, and by which channel")
             carry_out(site, id_, typed, site.actor())
         except QueryError as error:
             return _page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
@@ -172,7 +179,7 @@ def _token() -> str:
 def _field(status: str, error: QueryError) -> str:
     """The field that an error is about."""
     said = str(error)
-    about = {"note": "note", "date": "due", "days": "days"}
+    about = {"note": "note", "date": "due", "days": "days", "reference": "reference", "channel": "channel", "time": "sent_at"}
     return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
 
 
@@ -216,6 +223,7 @@ def _page(
         "kind": kind,
         "after": after,
         "now": now,
+        "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "running": [reported(named(duty)) for duty in owed.running],
         "starts": [reported(named(duty)) for duty in starts],
@@ -239,6 +247,7 @@ def _page(
         "states": STATES,
         "takedowns": TAKEDOWN,
         "languages_of": LANGUAGES,
+        "channels": CHANNELS,
         "sent_in": site.duties.tenant(incident.tenant).language,
     }
     return site.page("incident.html", status, **shown, **lists, most_days=MOST_DAYS, usual_days=USUAL_DAYS, token=_token)

@@ -104,13 +104,53 @@ def test_addresses_need_a_case_and_a_reason(browser, store):
     assert 'value="takedown"' in answer.text
 
 
+SENT = {"sent_at": "2020-01-02T03:04", "channel": "phone"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({}, "Enter when the report was sent, and by which channel"),
+        ({"sent_at": "2020-01-02T03:04"}, "Enter when the report was sent, and by which channel"),
+        ({**SENT, "channel": "pigeon"}, "A report&#39;s channel must be one of"),
+        ({**SENT, "sent_at": "2050-01-01T00:00"}, "The time of the report is in the future"),
+        ({**SENT, "sent_at": "tomorrow"}, "The time of the report is not valid"),
+        ({**SENT, "reference": "13800138000"}, "A reference must have at most"),
+    ],
+)
+def test_a_report_is_recorded_with_time_and_channel_or_not_at_all(browser, store, typed, said):
+    store.put([incident("INC-A", **CLOCKED)])
+    browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
+    answer = browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16, **typed})
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert "<details open><summary>Record this report as sent" in answer.text, "at the form that was refused"
+
+
+def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(browser, store):
+    store.put([incident("INC-A", **CLOCKED)])
+    browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
+    sent = {"status": "reported pipl-57 first", **SENT, "reference": "R-1"}
+    assert browser.post("/incidents/INC-A/decisions", {**sent, "token": "1" * 16}).status_code == 303
+    again = {**sent, "channel": "portal", "reference": "R-2"}
+    refused = browser.post("/incidents/INC-A/decisions", {**again, "token": "2" * 16})
+    assert refused.status_code == 400
+    assert "say in the note what you correct" in refused.text
+    corrected = browser.post("/incidents/INC-A/decisions", {**again, "note": "wrong number", "token": "3" * 16})
+    assert corrected.status_code == 303
+    clock = next(one for one in browser.get("/v1/incidents/INC-A").json()["clocks"] if one["regime"] == "pipl-57")
+    assert (clock["state"], clock["channel"], clock["reference"]) == ("met", "portal", "R-2")
+    shown = browser.get("/incidents/INC-A").text
+    assert shown.count("report sent, telephone: ") == shown.count("report sent, the authority&#39;s portal: ") == 1
+
+
 def test_rules_are_called_by_their_names_and_never_by_ids(browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
-    browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16})
+    browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16, **SENT})
     for language, called in (
-        ("en", "report sent: PIPL Art. 57 (first report)"),
-        ("zh", "已报送：个人信息保护法第五十七条（首次报告）"),
+        ("en", "report sent, telephone: PIPL Art. 57 (first report)"),
+        ("zh", "已报送（电话）：个人信息保护法第五十七条（首次报告）"),
     ):
         text = browser.get("/incidents/INC-A", headers={"accept-language": language}).text
         assert called in text
