@@ -141,7 +141,9 @@ MOST_TRIES = 1024
 LONGEST_HEAD = 8192
 Labels = tuple[FieldLabel | None, ...]
 NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
-INSERT = re.compile(rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*values?\s*")
+INSERT = re.compile(
+    rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*+values?\s*"
+)
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(
     rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
@@ -180,13 +182,15 @@ def statements_of(text: bytes, place: int = 0) -> tuple[tuple[int, Labels], ...]
 
     `place` is where `text` begins.
     """
-    tables = {
-        m[1].strip(b'`"[]'): _column_labels(text[m.end() : m.end() + LONGEST_HEAD]) for m in _heads(text, b"create ", CREATE)
-    }
-    return tuple(
-        (place + m.start(), labels_in(m[2]) if m[2] else tables.get(m[1].strip(b'`"[]'), ()))
-        for m in _heads(text, b"insert ", INSERT)
-    )
+    inserts = _heads(text, b"insert ", INSERT)
+    unlisted = {_table_of(insert) for insert in inserts if not insert[2]}
+    created = {_table_of(create): create.end() for create in _heads(text, b"create ", CREATE)} if unlisted else {}
+    tables = {name: _column_labels(text[end : end + LONGEST_HEAD]) for name, end in created.items() if name in unlisted}
+    return tuple((place + m.start(), labels_in(m[2]) if m[2] else tables.get(_table_of(m), ())) for m in inserts)
+
+
+def _table_of(head: re.Match[bytes]) -> bytes:
+    return head[1].strip(b'`"[]')
 
 
 def labels_in(names: bytes) -> Labels:
@@ -196,6 +200,8 @@ def labels_in(names: bytes) -> Labels:
 
 def _column_labels(body: bytes) -> Labels:
     """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column a line, up to the keys."""
+    first, *rest = body.split(b"\n")
+    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))  # a flood of line ends has no column
     lines = re.split(rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
     named = ((name.decode("utf-8", "replace"), comment.decode("utf-8", "replace")) for name, comment in COLUMN.findall(lines))
     return tuple(label_of(name) or (label_of(comment) if comment else None) for name, comment in named)
