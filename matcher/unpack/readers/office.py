@@ -178,17 +178,23 @@ class Paragraphs:
 
     def start(self, name: str, _: Attributes) -> None:
         """Words or a cell begin, or a line breaks."""
-        self._words += name in self.WORDS
-        self._cells += name == self.CELL
-        self._twice += name == self.TWICE
-        if name in self.BREAKS:
+        if name in self.WORDS:
+            self._words += 1
+        elif name in self.BREAKS:
             self.parts.append(self.BREAKS[name])
+        elif name == self.CELL:
+            self._cells += 1
+        elif name == self.TWICE:
+            self._twice += 1
 
     def end(self, name: str) -> None:
         """A paragraph in a cell ends in a blank, so that a row of cells stays one line."""
-        self._words -= name in self.WORDS
-        self._cells -= name == self.CELL
-        self._twice -= name == self.TWICE
+        if name in self.WORDS:
+            self._words -= 1
+        elif name == self.CELL:
+            self._cells -= 1
+        elif name == self.TWICE:
+            self._twice -= 1
         if name in self.ENDS:
             self.parts.append(" " if name == "p" and self._cells else self.ENDS[name])
 
