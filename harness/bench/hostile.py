@@ -53,7 +53,7 @@ LEAST_OWN = 1.0 * MB
 """Bytes a second of what names the tenant's own sites over and over: what stands beside each of them is read."""
 PATIENCE = 60.0
 """CPU seconds: a class of which one length takes longer is not measured any further."""
-ENOUGH, LEAST, MOST, AGAIN, TURNS, STARTS = 0.4, 2, 30, 3, 6, 5
+ENOUGH, LEAST, MOST, AGAIN, TURNS, STARTS = 1.0, 2, 30, 3, 6, 5
 """CPU seconds for the rounds of a regime, and rounds, at least and at most; how often in a turn what missed is measured; turns;
 starts."""
 YARDSTICK, USUAL, FRESH_SECONDS = b"13912345678 " * 40_000, 60.0, 0.05
