@@ -54,10 +54,11 @@ NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
 BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
 TOKEN = re.compile(
-    rf"((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]| ?[0-9(])|(?<![0-9A-Za-z+.]){NUMBER}"
-    r"|(?<![0-9A-Za-z.])\+?[1-9][0-9]{0,2}(?![0-9A-Za-z.]))"
-    r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+)".encode("latin-1")
+    rf"(?=[0-9A-Za-z+(\x80-\xff])(?:((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]| ?[0-9(])"
+    rf"|(?<![0-9A-Za-z+.]){NUMBER}|(?<![0-9A-Za-z.])\+?[1-9][0-9]{{0,2}}(?![0-9A-Za-z.]))"
+    r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+))".encode("latin-1")
 )
+"""Its first look passes over what begins none of them."""
 EDGE_BEFORE_SIGNS, EDGE_BEHIND_SIGNS = ",;|\t\n:=>(\"'`", " ,;|\t\n\"'`}<)"
 EDGE_BEFORE, EDGE_BEHIND = f"[{EDGE_BEFORE_SIGNS}]", f"[{EDGE_BEHIND_SIGNS}]"
 LETTERS = b"USA|CAN|DEU|GER|GBR|FRA|ESP|ITA|AUT|CHE|NLD|BEL|UAE|HKG|TWN|SGP|JPN|KOR|AUS|IND|RUS"

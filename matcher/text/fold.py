@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from importlib import resources
 from itertools import islice, pairwise, product
@@ -65,7 +65,7 @@ X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
 HAN = "".join(DIGITS)
 DIGIT = f"[0-9{HAN}]"
-RUN = re.compile(rf"{DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+")
+RUN = re.compile(rf"({DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+)")
 BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
 GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
 CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")
@@ -78,19 +78,40 @@ HAN_SIZE, STEP, SAMPLE = 3, 16, 6
 Codes = npt.NDArray[Any]
 
 
+class Memo(dict[str, str]):
+    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs more than a look-up."""
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, stretch: str) -> str:
+        self[stretch] = made = self._make(stretch)
+        return made
+
+
+def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
+    """`text` with what `make` says in the place of each match; `pattern` has one group, around all that it takes.
+
+    To split and join costs a third of what `sub` does, which calls Python for each match.
+    """
+    parts = pattern.split(text)
+    parts[1::2] = map(Memo(make).__getitem__, parts[1::2])
+    return "".join(parts)
+
+
 def read_numbers(text: str) -> str:
     """`text`, folded but for them, with Han digits and X look-alikes replaced where they stand in a number; as long as before."""
-    text = BEGINNING_PLUS.sub("+", RUN.sub(_read_run, text))
+    text = BEGINNING_PLUS.sub("+", replace_all(RUN, _read_run, text))
     return CHECK_CHARACTER.sub("X", text)
 
 
-def _read_run(run: re.Match[str]) -> str:
+def _read_run(text: str) -> str:
     """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
-    text = run[0]
     if text.isascii():  # as most are in a line that has one of the others
         return text
     core = text.strip(HAN + BETWEEN_HAN)
-    if core.isascii():  # the plain ones stand together
+    if len(core) >= SHORTEST_RUN and core.isascii():  # the plain ones stand together
         inner = _digits(core)
         if inner >= SHORTEST_RUN and not inner < WHOLE_NUMBER <= _digits(text):
             return text

@@ -17,7 +17,7 @@ import binascii
 import codecs
 import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -33,7 +33,7 @@ from matcher.text.cells import GATES, unfold
 from matcher.text.chains import ROOM, texts_with_chains
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
-from matcher.text.fold import FILL, GONE, fit
+from matcher.text.fold import FILL, GONE, Memo, fit, replace_all
 
 SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")
@@ -274,28 +274,6 @@ AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
 """The word before a domain."""
 
 
-class Memo(dict[str, str]):
-    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs more than a look-up."""
-
-    def __init__(self, make: Callable[[str], str]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, stretch: str) -> str:
-        self[stretch] = made = self._make(stretch)
-        return made
-
-
-def _replace(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
-    """`text` with what `make` says in the place of each match; `pattern` has one group, around all that it takes.
-
-    To split and join costs a third of what `sub` does, which calls Python for each match.
-    """
-    parts = pattern.split(text)
-    parts[1::2] = map(Memo(make).__getitem__, parts[1::2])
-    return "".join(parts)
-
-
 def unescape(text: str, *, markup: bool) -> str:
     """`text` with escapes, spelt signs and base64 blocks undone, as long as before; with `markup`, tags are taken out as well."""
     return unescape_all([text], markup=markup)[0]
@@ -366,17 +344,17 @@ def untag(text: str) -> str:
     """`text` with its tags taken out, as long as before."""
     if "<" not in text:
         return text
-    return _replace(ANY_TAG, _tag, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text))
+    return replace_all(ANY_TAG, _tag, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text))
 
 
 def _escapes(text: str) -> str:
     for _ in range(2):
         if "&" in text:
-            text = _replace(ENTITY, _entity, text)
+            text = replace_all(ENTITY, _entity, text)
         if "\\" in text:
-            text = _replace(BACKSLASHED, _backslashed, text)
+            text = replace_all(BACKSLASHED, _backslashed, text)
         if "%" in text:
-            text = _replace(OCTETS, _octets, text)
+            text = replace_all(OCTETS, _octets, text)
     return text
 
 

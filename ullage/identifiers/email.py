@@ -40,8 +40,10 @@ OTHER = r"\u00c0-\u024f\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
 WIDE = rf"[A-Za-z0-9\-{OTHER}]{{1,63}}"
 NOT_ASCII = rf"(?:xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z0-9\-]{{0,31}}[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,31}})"
 TOP = rf"(?:{'|'.join(TOP_LEVEL.split())}|xn--[A-Za-z0-9\-]{{2,59}}(?!\.?[A-Za-z0-9\-]))"
+MAY_BE_FOREIGN = rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)|[A-Za-z0-9.\-]*?xn--)"
+"""What every such domain has: its first letter of another script stands behind a dot, or in a label with a dot behind it."""
 FOREIGN = (
-    rf"{LOCAL}@(?:(?:{WIDE}\.){{1,4}}{TOP}"
+    rf"{LOCAL}@{MAY_BE_FOREIGN}(?:(?:{WIDE}\.){{1,4}}{TOP}"
     rf"|(?:{WIDE}\.){{0,2}}?{NOT_ASCII}\.(?:{WIDE}\.){{0,2}}[A-Za-z]{{2,24}}{END})"
 )
 """An address whose domain holds other scripts, or their ASCII form."""
