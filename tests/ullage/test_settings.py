@@ -122,8 +122,39 @@ def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, mon
     with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__CAPTURE_BYTES: "):
         load(tmp_path)
     monkeypatch.setenv("ULLAGE_TENANTS", "{")
-    with pytest.raises(ConfigError, match="tenants"):
+    with pytest.raises(ConfigError, match="ULLAGE_TENANTS: a list or a table is written as JSON"):
         load(tmp_path)
+
+
+def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "[tenants.bank]\ndomains = ['old.example']\nzone = 'Asia/Tokyo'\n")
+    monkeypatch.setenv("ULLAGE_TENANTS", '{"shop": {"domains": ["shop.example"]}}')
+    monkeypatch.setenv("ULLAGE_TENANTS__SHOP__ZONE", "Asia/Shanghai")
+    monkeypatch.setenv("ullage_tenants__bank__domains", '["bank.example", "b.example"]')
+    monkeypatch.setenv("ULLAGE_SOMEBODY_ELSES", "{")
+    found = {name: (tenant.domains, tenant.zone) for name, tenant in load(tmp_path).tenants.items()}
+    assert found == {"bank": (("bank.example", "b.example"), "Asia/Tokyo"), "shop": (("shop.example",), "Asia/Shanghai")}
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ULLAGE_MATCH__BATCHS": "3"}, "ULLAGE_MATCH__BATCHS: did you mean batch"),
+        (
+            {"ULLAGE_TENANTS__BANK__DOMAINS": "bank.example"},
+            "ULLAGE_TENANTS__BANK__DOMAINS: a list or a table is written as JSON",
+        ),
+        ({"ULLAGE_LOG_LEVEL": "info", "ULLAGE_LOG_LEVEL__X": "1"}, "ULLAGE_LOG_LEVEL__X: another variable sets the whole"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path)
+    assert str(refused.value).startswith(said)
 
 
 def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:

@@ -6,19 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from ullage.errors import ConfigError, FaultsError
 from ullage.files.ownership import read_trusted
 from ullage.files.validation import faults_of, quoted, read_toml
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.settings.environment import merged, read_environment, variable_of
 from ullage.settings.knobs import TENANT, Port, knob
 from ullage.settings.roles import (
     METRICS_PORTS,
@@ -42,14 +36,13 @@ from ullage.settings.storage import (
 from ullage.settings.tenant import Tenant
 
 FILE = "ullage.toml"
-PREFIX = "ULLAGE_"
 USUAL_PORTS = ", ".join(f"{role} {port}" for role, port in METRICS_PORTS.items())
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything, frozen."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = knob("info", "debug, info, warning or error")
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
@@ -97,35 +90,6 @@ class Settings(BaseSettings):
             raise ValueError("a tenant has evidence = true: evidence.officers must name two officers")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Neither secrets folders nor .env files are read."""
-        return (init_settings, env_settings)
-
-
-class _OfFile(Settings):
-    """Made with `file`, what the file says: the environment wins over it."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The file's own names are passed on as they are: none is taken for an argument of pydantic's."""
-        assert isinstance(init_settings, InitSettingsSource)
-        return (env_settings, InitSettingsSource(settings_cls, init_settings.init_kwargs["file"]))
-
 
 def load(data: Path) -> Settings:
     """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it.
@@ -143,17 +107,17 @@ def load(data: Path) -> Settings:
         content = b""
 
     try:
-        return _OfFile(file=read_toml(content.decode("utf-8")))  # type: ignore[call-arg]
-    except ValidationError as error:
-        raise FaultsError(_placed(fault, file) for fault in faults_of(error, Settings)) from None
-    except SettingsError as error:
-        raise ConfigError(f"a {PREFIX}… variable: {error}") from None
+        said = read_toml(content.decode("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
+    try:
+        return Settings.model_validate(merged(said, read_environment(Settings, os.environ)))
+    except ValidationError as error:
+        raise FaultsError(_placed(fault, file) for fault in faults_of(error, Settings)) from None
 
 
 def _placed(fault: str, file: Path) -> str:
     """A fault with where it is: in a variable, or in the file."""
     knob, _, said = fault.partition(": ")
-    variable = PREFIX + knob.replace(".", "__").upper()
+    variable = variable_of(knob)
     return f"{variable}: {said}" if variable in os.environ else f"{file}: {fault}"
