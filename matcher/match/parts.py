@@ -28,6 +28,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
+from matcher.text.deobfuscate import WIDE_COMMA
 from matcher.text.unescape import begins_escaped, needs_unescape
 from matcher.unpack.envelopes import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_taken, may_hold
 from matcher.unpack.kinds import is_html
@@ -132,7 +133,8 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
     batch, seen = _laid(texts, prescan)
     done = np.array([piece.markup for piece in pieces], bool)
     done[early] = True
-    needed = needs_unescape(batch.data, batch.starts, batch.ends, done, seen=len(seen.undone[0]) > 0)
+    with_wide = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
+    needed = needs_unescape(batch.data, batch.starts, batch.ends, done, with_wide, seen=len(seen.undone[0]) > 0)
     if again := np.flatnonzero(needed & ~done).tolist():
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)

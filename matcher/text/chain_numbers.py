@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from matcher.columns.batch import texts_holding
 from matcher.columns.bitset import (
     SPACE,
     Bytes,
@@ -34,6 +35,7 @@ from matcher.columns.bitset import (
 )
 from matcher.text.chains import (
     CODED,
+    COMMA,
     FEWEST,
     HAN_SEPARATORS,
     LAST_X,
@@ -41,6 +43,7 @@ from matcher.text.chains import (
     SMALL_X,
     ZERO,
     Chains,
+    chains_by_text,
     find_chains,
     last_of_id,
     signs_at,
@@ -134,13 +137,7 @@ def find_numbers(data: Bytes, labelled: Places) -> tuple[ChainNumbers, Places]:
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
     chains = find_chains(data, labelled)
-    x_room, before = _room_of_x(chains), chains.are_mobile()
-    prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
-    is_id, with_x = _are_ids(chains, x_room > 0)
-    end = chains.end + x_room
-    valid = is_id | (before == prefix) | _are_cards(chains)
-    own = np.flatnonzero(valid & ~_goes_on(chains, end) & ~_holds_number(chains, prefix))
-    own = own[_stand_apart(chains, own, with_x, prefix)]
+    own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
     text, width = (chains.value[own] + ZERO).tobytes().decode("ascii"), chains.value.shape[1]
@@ -149,6 +146,32 @@ def find_numbers(data: Bytes, labelled: Places) -> tuple[ChainNumbers, Places]:
     for at in np.flatnonzero(with_x[own]).tolist():
         plain[at] += "X"
     return ChainNumbers(chains.start[own], end[own], plain), chains.start[rest]
+
+
+def texts_with_numbers(data: Bytes, first: Places, known: Flags, wide: Flags) -> Flags:
+    """Which of the folded texts that begin at `first`, UTF-8 with ROOM around, may hold a number that `find_numbers` makes plain.
+
+    Those `known` are not looked at. In those that are `wide` a plain comma may be a wide one that was folded, which
+    `find_numbers` gets to see as another sign: there a chain with commas is enough.
+    """
+    held = known.copy()
+    for chains in chains_by_text(data, first, held):
+        has_comma = chains.sign & np.uint64(0xFF) == COMMA
+        may_be = chains.single | (has_comma & wide.take(np.searchsorted(first, chains.start, "right") - 1))
+        may_be[_numbers_among(chains)[0]] = True
+        held |= texts_holding(chains.start[may_be], first)
+    return held
+
+
+def _numbers_among(chains: Chains) -> tuple[Places, Places, Flags]:
+    """Which of the chains are a number that stands alone, where each chain ends, and which end with the X of a resident ID."""
+    x_room, before = _room_of_x(chains), chains.are_mobile()
+    prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
+    is_id, with_x = _are_ids(chains, x_room > 0)
+    end = chains.end + x_room
+    valid = is_id | (before == prefix) | _are_cards(chains)
+    own = np.flatnonzero(valid & ~_goes_on(chains, end) & ~_holds_number(chains, prefix))
+    return own[_stand_apart(chains, own, with_x, prefix)], end, with_x
 
 
 def _room_of_x(chains: Chains) -> Places:

@@ -6,12 +6,13 @@ columns; which of them are numbers is told by `chain_numbers`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from functools import cache
 
 import numpy as np
 
-from matcher.columns.batch import ranges, texts_holding
+from matcher.columns.batch import ranges
 from matcher.columns.bitset import (
     BITS,
     SPACE,
@@ -64,7 +65,7 @@ ZERO, LAST_X = np.uint8(ord("0")), 17
 """And before which digit of a resident ID an X may stand."""
 LEAST_SECOND = 3
 """Of the digits of a mobile number."""
-SMALL_X, COMMA, LINE_END, HYPHENS = ord("x"), ord(","), 10, 0x2D2D
+SMALL_X, COMMA, PLUS, LINE_END, HYPHENS = ord("x"), ord(","), ord("+"), 10, 0x2D2D
 
 
 @cache
@@ -91,12 +92,12 @@ def _may_follow() -> Flags:
     return table
 
 
-def texts_with_chains(data: Bytes, first: Places, known: Flags) -> Flags:
-    """Which of the folded texts that begin at `first`, UTF-8 with ROOM around, hold a chain of digits that may be one number.
+def chains_by_text(data: Bytes, first: Places, held: Flags) -> Iterator[Chains]:
+    """The chains of digits that may be one number, in folded texts that begin at `first`, UTF-8 with ROOM around, in batches.
 
-    Those `known` are not looked at. Of each text a part is looked at before the rest: one chain is enough.
+    Texts that are `held` by then are not looked at: of each a part is looked at before the rest.
     """
-    digit, held = where(data, is_digit), known.copy()
+    digit = where(data, is_digit)
     start, size = _usable_beginnings(data, digit)
     some = 0
     while len(start):
@@ -104,10 +105,8 @@ def texts_with_chains(data: Bytes, first: Places, known: Flags) -> Flags:
         left = np.flatnonzero(~held.take(text))
         some = max(SOME, 4 * some)
         own, left = left[:some], left[some:]
-        chains = _numbers(data, digit, start.take(own), size.take(own), np.zeros(len(own), bool))
-        held |= texts_holding(chains.start, first)
+        yield _numbers(data, digit, start.take(own), size.take(own), np.zeros(len(own), bool))
         start, size = start.take(left), size.take(left)
-    return held
 
 
 def find_chains(data: Bytes, labelled: Places) -> Chains:
@@ -186,6 +185,8 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     words = np.flatnonzero(~usable)
     usable[words] = np.isin(sign[words], _words())
     usable &= ~((gap == 1) & is_one_of(text[:, 0], BETWEEN_CELLS)) & (sign & np.uint64(0xFFFF) != HYPHENS)
+    last = text[np.arange(len(text)), np.minimum(gap, 8) - 1]
+    usable &= (gap == 1) | (last != PLUS)  # `,+86139…`: the next value begins
     return usable
 
 

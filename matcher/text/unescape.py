@@ -30,7 +30,8 @@ from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Plac
 from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
 from matcher.text.cells import GATES, unfold
-from matcher.text.chains import ROOM, texts_with_chains
+from matcher.text.chain_numbers import texts_with_numbers
+from matcher.text.chains import ROOM
 from matcher.text.decode import PLAINLY, common_share
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FILL, GONE, Memo, fit, replace_all
@@ -292,12 +293,12 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
 
-def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, *, seen: bool) -> npt.NDArray[np.bool_]:
+def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, wide: Flags, *, seen: bool) -> npt.NDArray[np.bool_]:
     """Which of the folded texts [first, last) of `data`, UTF-8, are to be unescaped: bool[texts]; of those `known` it is so.
 
-    `seen` says whether any of `patterns` was seen in `data`. Each asks for more than is undone, and folding hides none, since
-    ASCII stays. Base64 blocks, since digests and web addresses are as long, and chains of digits are looked for
-    by tests of their own, as is what has one among `deobfuscate.rules`.
+    `wide` says which had a full-width comma before they were folded, `seen` whether any of `patterns` was seen in `data`. Each
+    asks for more than is undone, and folding hides none, since ASCII stays. Base64 blocks, since digests and web addresses are as
+    long, and numbers in pieces are looked for by tests of their own, as is what has one among `deobfuscate.rules`.
     """
     held = known.copy()
     if seen and not held.all():
@@ -306,7 +307,7 @@ def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, *, se
     for starts in (base64_starts, *(rule.starts for rule in deobfuscate.rules() if rule.starts is not None)):
         if not held.all():  # each looks at all of them
             held |= texts_holding(starts(data), first)
-    return held if held.all() else texts_with_chains(data, first, held)
+    return held if held.all() else texts_with_numbers(data, first, held, wide)
 
 
 def begins_escaped(text: bytes) -> bool:
@@ -316,7 +317,8 @@ def begins_escaped(text: bytes) -> bool:
     if len(_to_undo().find(np.frombuffer(text[:HEAD], np.uint8))[0]):
         return True
     head = np.frombuffer(b"".join((ROOM, text[:HEAD], ROOM)), np.uint8)
-    return len(text) >= LONGER and bool(texts_with_chains(head, np.array([len(ROOM)]), np.zeros(1, bool))[0])
+    none = np.zeros(1, bool)
+    return len(text) >= LONGER and bool(texts_with_numbers(head, np.array([len(ROOM)]), none, none)[0])
 
 
 @cache
