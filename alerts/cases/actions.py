@@ -88,17 +88,17 @@ def moment_typed(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     try:
         local = datetime.fromisoformat(typed if len(typed) > 10 else f"{typed}T18:00")
     except ValueError:
-        raise QueryError("invalid date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none") from None
+        raise QueryError("invalid date: use 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for none", "due") from None
     aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
     if aware is None:
-        raise QueryError("this date is out of range: enter a future date before 2100")
+        raise QueryError("this date is out of range: enter a future date before 2100", "due")
     if aware < now:
-        raise QueryError("this date has passed: enter a future date")
+        raise QueryError("this date has passed: enter a future date", "due")
     return aware.astimezone(now.tzinfo)
 
 
-def moment_past(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """A time that has passed: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d` ago."""
+def moment_past(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
+    """A time that has passed: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d` ago; else QueryError about `members`."""
     if found := AHEAD.fullmatch(f"+{typed.strip()}"):
         amount = int(found["n"])
         return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
@@ -108,7 +108,7 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
     except ValueError:
         aware = None
     if aware is None:
-        raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d")
+        raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d", *members)
     return aware.astimezone(now.tzinfo)
 
 
@@ -162,7 +162,7 @@ class Cases:
     def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> ActionResult:
         """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
         incident = self.incident(id_)
-        whose = checked_name(to) if to.strip() not in ("", "-") else ""
+        whose = checked_name(to, "to") if to.strip() not in ("", "-") else ""
         until = self._until(incident, due) if due.strip() else None
         made = [self._decisions.act(incident, "assigned", by=by, value=whose, note=note, token=token)]
         if due.strip():
@@ -189,12 +189,13 @@ class Cases:
                 Phrase(
                     "give the reason for the false positive: %(known)s",
                     known=", ".join(REASONS) if reason else tuple(REASONS.values()),
-                )
+                ),
+                "reason",
             )
         if not 1 <= days <= MOST_DAYS:
-            raise QueryError(Phrase("a false positive must reopen after 1 to %(most)s days", most=MOST_DAYS))
+            raise QueryError(Phrase("a false positive must reopen after 1 to %(most)s days", most=MOST_DAYS), "days")
         if reason == "other" and not note.strip():
-            raise QueryError("give the other reason in the note")
+            raise QueryError("give the other reason in the note", "note")
         incident = self.incident(id_)
         until = self.work.duties.clock.now() + timedelta(days=days)
         made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
@@ -210,7 +211,7 @@ class Cases:
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say how far the takedown of what was posted has come."""
         if state not in TAKEDOWN:
-            raise QueryError(Phrase("the state of a takedown must be one of %(known)s", known=", ".join(TAKEDOWN)))
+            raise QueryError(Phrase("the state of a takedown must be one of %(known)s", known=", ".join(TAKEDOWN)), "state")
         incident = self.incident(id_)
         now = takedown_of(self.owed(incident).decisions)
         if now not in TAKEDOWN[state] and now != state:
@@ -221,7 +222,8 @@ class Cases:
                     state=STATES[state],
                     before=before,
                     now=STATES[now],
-                )
+                ),
+                "state",
             )
         self._renewed(incident, self._decisions.act(incident, "takedown", by=by, value=state, note=note, token=token))
         said, known = (
@@ -233,10 +235,10 @@ class Cases:
     def link(self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False) -> ActionResult:
         """Say that two incidents belong together, or, with `end`, that they do not; it is written of both."""
         if id_ == other:
-            raise QueryError("an incident cannot be linked with itself: choose another one")
+            raise QueryError("an incident cannot be linked with itself: choose another one", "other")
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
-            raise QueryError("the incidents belong to different tenants, which cannot see each other's data")
+            raise QueryError("the incidents belong to different tenants, which cannot see each other's data", "other")
         if end:
             for one in pair:
                 refuse_running(self.work.duties, one)
@@ -257,7 +259,8 @@ class Cases:
                 Phrase(
                     "%(count)s of its sightings begin with this: give one id, as listed by `incidents show --json`",
                     count=len(seen),
-                )
+                ),
+                "sighting",
             )
         if incident.sightings == 1:
             raise QueryError(

@@ -208,12 +208,12 @@ def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -
         return 0
     if tenants is None:
         if len(event) == ID_DIGITS:
-            raise QueryError(NO_MARK)
+            raise QueryError(NO_MARK, "after")
         return int(event)
     sql = "select seq from events where id = ? and tenant in (select value from json_each(?))"
     found = log.execute(sql, (event, json.dumps(sorted(tenants)))).get
     if found is None:
-        raise QueryError(NO_MARK)
+        raise QueryError(NO_MARK, "after")
     return int(found)
 
 
@@ -221,9 +221,9 @@ def _read_mark(name: str, after: str) -> str:
     """The event in a mark, "" for the beginning; QueryError for what is none, or of another log."""
     feed, _, event = after.partition(".")
     if after and not MARK.fullmatch(event):
-        raise QueryError(NO_MARK)
+        raise QueryError(NO_MARK, "after")
     if after and feed != name:
-        raise QueryError("the page mark belongs to another event log: start with the first page")
+        raise QueryError("the page mark belongs to another event log: start with the first page", "after")
     return event
 
 

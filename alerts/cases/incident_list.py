@@ -103,7 +103,9 @@ def tokens_of(text: str) -> tuple[str, ...]:
     """The tokens that a list is asked for, parted by commas; QueryError for what is none, which is not repeated."""
     if text and not TOKENS.fullmatch(text):
         raise QueryError(
-            "a seller in an address must be the pseudonym shown by an incident (@ and hex digits); use the form to search by name"
+            "a seller in an address must be the pseudonym shown by an incident (@ and hex digits);"
+            " use the form to search by name",
+            "seller",
         )
     return tuple(filter(None, text.split(",")))
 
@@ -128,16 +130,17 @@ class Filters:
     def where(self) -> DocumentFilter:
         """As a condition, without status and seller; QueryError says what cannot be asked, never repeating it."""
         if self.severity not in ("", *SEVERITIES):
-            raise QueryError(Phrase("severity must be one of %(known)s", known=", ".join(SEVERITIES)))
+            raise QueryError(Phrase("severity must be one of %(known)s", known=", ".join(SEVERITIES)), "severity")
         if self.status not in ("", *STATUSES):
-            raise QueryError(Phrase("status must be one of %(known)s", known=", ".join(STATUSES)))
-        for value in (self.text, self.tenant, self.site, self.kind):
+            raise QueryError(Phrase("status must be one of %(known)s", known=", ".join(STATUSES)), "status")
+        for name, value in (("q", self.text), ("tenant", self.tenant), ("site", self.site), ("kind", self.kind)):
             if what := identifier_in(value):
                 raise QueryError(
                     Phrase(
                         "this looks like %(what)s: look people up under 'Check a person', where it is not stored",
                         what=Phrase(what),
-                    )
+                    ),
+                    name,
                 )
         tokens_of(self.seller)
         chosen = {"tenant": self.tenant, "severity": self.severity, "sites": self.site, "kinds": self.kind}

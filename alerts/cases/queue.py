@@ -89,13 +89,13 @@ class QueueFilter:
         `who` asks; `shift` is when that person's last shift ended.
         """
         if self.tab not in TABS:
-            raise QueryError(Phrase("the tab must be one of %(known)s", known=", ".join(TABS)))
+            raise QueryError(Phrase("the tab must be one of %(known)s", known=", ".join(TABS)), "tab")
         if self.origin not in ("", *ORIGINS):
-            raise QueryError(Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)))
-        if what := identifier_in(f"{self.scenario} {self.assignee}", numbers=False):
-            raise QueryError(
-                Phrase("a filter seems to contain %(what)s: look people up under 'Check a person'", what=Phrase(what))
-            )
+            raise QueryError(Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)), "origin")
+        for name, value in (("scenario", self.scenario), ("assignee", self.assignee)):
+            if what := identifier_in(value, numbers=False):
+                said = Phrase("a filter seems to contain %(what)s: look people up under 'Check a person'", what=Phrase(what))
+                raise QueryError(said, name)
         where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
         tab = self.tab_where(who, now, shift)
         equals = {**where.equals, **self._chosen(), **tab.equals}
@@ -140,7 +140,7 @@ def store_order(order: str) -> str:
     """What a store orders by; QueryError for an order that there is none of."""
     known = ORDERS.get(order.removeprefix("-"))
     if known is None:
-        raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)))
+        raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)), "order")
     if not order.startswith("-"):
         return known
     return known.removeprefix("-") if known.startswith("-") else f"-{known}"

@@ -17,26 +17,27 @@ NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-
 MAX_NOTE = 500
 
 
-def checked_name(who: str) -> str:
-    """The name of the person at the page; QueryError if it is none."""
+def checked_name(who: str, *members: str) -> str:
+    """The name of the person at the page; QueryError about `members` if it is none."""
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
-        raise QueryError("your name is missing or invalid: it is needed for the record")
+        raise QueryError("your name is missing or invalid: it is needed for the record", *members)
     return who.strip()
 
 
 def checked_note(note: str) -> str:
     """A note without identifiers: it is stored for years."""
     if len(note) > MAX_NOTE:
-        raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE))
+        raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE), "note")
     if what := identifier_in(note):
-        raise QueryError(Phrase("the note seems to contain %(what)s: use the customer pseudonym instead", what=Phrase(what)))
+        said = Phrase("the note seems to contain %(what)s: use the customer pseudonym instead", what=Phrase(what))
+        raise QueryError(said, "note")
     return note.strip()
 
 
 def checked_ground(note: str) -> str:
     """A note that says why, for a decision that a law asks to be explained."""
     if not note.strip():
-        raise QueryError("give the grounds in the note: the decision may have to be explained")
+        raise QueryError("give the grounds in the note: the decision may have to be explained", "note")
     return checked_note(note)
 
 

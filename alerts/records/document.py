@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ullage.errors import CorruptError, Exit, UllageError
+from ullage.phrase import Phrase
 
 
 class Frozen(BaseModel):
@@ -77,6 +78,10 @@ def stored(kind: type[Document], id_: str, content: str | Mapping[str, Any], whe
 
 
 class QueryError(UllageError):
-    """A query that cannot be answered; the message says why and never repeats it."""
+    """A query that cannot be answered; the message says why and never repeats it. `members` are the fields that are wrong."""
 
     exit_code = Exit.USAGE
+
+    def __init__(self, message: str | Phrase, *members: str) -> None:
+        super().__init__(message)
+        self.members = members

@@ -296,7 +296,7 @@ def query_phrases(query: str) -> list[tuple[str, ...]]:
     [('银行',), ('客户', '户信', '信息'), ('vip',)]
     """
     if len(query) > MAX_QUERY:
-        raise QueryError(Phrase("the query is longer than %(most)s characters: use fewer words", most=MAX_QUERY))
+        raise QueryError(Phrase("the query is longer than %(most)s characters: use fewer words", most=MAX_QUERY), "q")
     return [
         (other,) if other else tuple(map("".join, pairwise(chinese))) if len(chinese) > 1 else (chinese,)
         for chinese, other in _runs(query)

@@ -99,7 +99,7 @@ def read_mark(after: str) -> tuple[int, str]:
     """The time and the id of a page mark."""
     time, dot, id_ = after.partition(".")
     if not dot or not time.lstrip("-").isdecimal() or not time.isascii() or len(time) > MARK_DIGITS:
-        raise QueryError("invalid page mark: start with the first page")
+        raise QueryError("invalid page mark: start with the first page", "after")
     return int(time), id_
 
 

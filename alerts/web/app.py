@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import tzinfo
 from functools import cache, partial
 from importlib import resources
@@ -10,7 +10,7 @@ from importlib import resources
 from argon2 import PasswordHasher
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
@@ -28,22 +28,21 @@ from alerts.deadlines.schedule import duties_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import KeyCheck
-from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.web import api, login, middleware, pages
+from alerts.web import api, login, middleware, pages, problems
 from alerts.web.auth import Authenticator, Reach
 from alerts.web.dependencies import Console, SearchMetrics, Turns, anybody, require_named, shown_in, templates
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
+from alerts.web.problems import ProblemError
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
 from ullage.phrase import Phrase
-from ullage.runtime.rate_limit import LimitedError
 from ullage.settings import Context
-from ullage.settings.tenants import UnknownTenantError, tenants_here
+from ullage.settings.tenants import tenants_here
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -159,54 +158,45 @@ def _operations() -> APIRouter:
 
 
 def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
-    """An answer a kind of error. None repeats what was sent: an error's text is ours, a validator's is not used."""
+    """An answer a kind of error: a problem for programs, a page for people. None repeats what was sent."""
 
-    def answer(request: Request, status: int, message: Phrase | Exception, headers: Mapping[str, str] | None = None) -> Response:
-        if request.url.path.startswith("/v1/"):
-            return JSONResponse({"error": str(message)}, status, headers)
+    def answer(request: Request, found: ProblemError, message: str | Phrase | Exception) -> Response:
+        if problems.is_of_api(request.url.path):
+            return found.response()
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
-            return PlainTextResponse(f"{message}\n", status)
+            return PlainTextResponse(f"{message}\n", found.status)
         title = Phrase("The action failed")
-        page = site.seen_by(request.state.principal).page("problem.html", status, title=title, message=message)
-        page.headers.update(headers or {})
+        page = site.seen_by(request.state.principal).page("problem.html", found.status, title=title, message=message)
+        page.headers.update(found.headers or {})
         return page
 
     def ours(request: Request, error: Exception) -> Response:
-        if isinstance(error, LimitedError):
-            return answer(request, 429, error, {"retry-after": str(error.retry_after)})
+        assert isinstance(error, UllageError)
         if isinstance(error, ForbiddenError) and request.url.path == "/" and (home := _home(request)):
             return RedirectResponse(home, 303)
-        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
-        return answer(request, status, UNREACHABLE if status == 503 else error)
+        is_away = isinstance(error, UnavailableError)
+        return answer(request, problems.of_error(error), problems.UNREACHABLE if is_away else error)
 
     def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        names = sorted({str(part) for fault in error.errors() for part in fault["loc"][1:2]} & _NAMES)
-        return answer(request, 400, Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body")))
+        found = problems.of_validation(error.errors(), request.scope["route"].dependant)
+        return answer(request, found, found.detail)
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == 404
-        return answer(request, error.status_code, Phrase("this page does not exist") if missing else Phrase("not allowed"))
+        found = problems.of_status(error.status_code, "this path does not exist" if missing else "", error.headers)
+        return answer(request, found, Phrase("this page does not exist") if missing else Phrase("not allowed"))
 
     def unexpected(request: Request, error: Exception) -> Response:
         log.get("search").error("request_failed", error=type(error).__name__)
-        return answer(request, 500, Phrase("internal error; see the log"))
+        found = ProblemError("internal_error", Phrase("internal error; see the log"))
+        return answer(request, found, found.detail)
 
     return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
-
-
-UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
 
 
 def _home(request: Request) -> str:
     """The first page in the navigation of whoever asks: not everybody sees incidents; "" for somebody who sees no page."""
     shown = menu(request.app.state.site.entries, request.state.principal)
     return shown[0][1][0].path if shown else ""
-
-
-_STATUS = {UnavailableError: 503, ForbiddenError: 403, QueryError: 400, UnknownTenantError: 400}
-_NAMES = frozenset(
-    "tenant severity status place kind q seller after limit value who purpose case by note token days reason what name decision"
-    " handles tags incident outcome handle amount band currency when sighting state stage".split()
-)

@@ -166,7 +166,7 @@ def known_query(request: Request) -> None:
         )
         raise QueryError(Phrase("unknown parameters in the address: %(count)s; %(taken)s", count=len(unknown), taken=taken))
     if twice := sorted({name for name in given if given.count(name) > 1 and not known[name]}):
-        raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)))
+        raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)), *twice)
 
 
 def _parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
@@ -257,11 +257,14 @@ class Console:
             untold=tuple(one for one in self.untold if not one or principal.sees(one)),
         )
 
-    def actor(self, typed: str = "") -> str:
-        """In whose name something is done: a person's own, whatever was typed; for a program that which it says, and its own."""
+    def actor(self, typed: str = "", *members: str) -> str:
+        """In whose name something is done: a person's own, whatever was typed; for a program that which it says, and its own.
+
+        QueryError about `members` for what is no name.
+        """
         if not self.principal.is_program or not typed:
             return self.principal.name
-        return f"{checked_name(typed)} via {self.principal.name}"
+        return f"{checked_name(typed, *members)} via {self.principal.name}"
 
     def known(self, tenant: str) -> None:
         """UnknownTenantError for a tenant that is none of ours, or none that may be seen; "" is any."""
@@ -286,10 +289,11 @@ class Console:
     def question(self, value: str, who: str, purpose: str, case: str) -> LookupRequest:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
-            raise QueryError(Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)))
+            raise QueryError(Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)), "purpose")
         if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
             raise QueryError(
-                "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card"
+                "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card",
+                "case",
             )
         return LookupRequest(Secret(value), checked_name(who), purpose, case.strip())
 

@@ -6,12 +6,13 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from alerts.accounts import NOBODY, sessions
 from alerts.web.auth import COOKIE, SECURE_COOKIE
 from alerts.web.dependencies import PLACE, Console, anybody, logged_in
+from alerts.web.problems import ProblemError, is_of_api, of_error
 from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
@@ -81,7 +82,7 @@ def entering(request: Request, session: str, answer: Response) -> Response:
 def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
     """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
-    if path.startswith("/v1/"):
+    if is_of_api(path):
         return _denied_program(error)
     if principal.must_change:
         return RedirectResponse("/password", 303)
@@ -102,12 +103,10 @@ def _is_to_be_vouched(site: Console, scope: Scope) -> bool:
 
 
 def _denied_program(error: UllageError | None) -> Response:
-    if isinstance(error, LimitedError):
-        return JSONResponse({"error": str(error)}, 429, {"retry-after": str(error.retry_after)})
     if error:
-        return JSONResponse({"error": str(error)}, _status(error))
+        return of_error(error).response()
     says = "send a token that is good now, of `ullage token add`, as `Authorization: Bearer TOKEN`"
-    return JSONResponse({"error": says}, 401, {"www-authenticate": "Bearer"})
+    return ProblemError("unauthenticated", says, headers={"www-authenticate": "Bearer"}).response()
 
 
 def _status(error: UllageError) -> int:

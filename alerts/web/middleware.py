@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from alerts.accounts import NOBODY, Principal
 from alerts.web.auth import MACHINES, Reach, RequestSource
 from alerts.web.dependencies import dependencies_of, routes_of
+from alerts.web.problems import MemberProblem, ProblemError, is_of_api
 from ullage.errors import UllageError
 from ullage.runtime.http_server import ANSWERED, MORE_TIME, MOST_REQUESTS
 
@@ -184,10 +185,10 @@ class Guard:
         elif refusal is None:
             most = self._most.get(scope["path"], MAX_BODY)
             body = await _body(receive, most)
-            refusal = (413, "too large") if len(body) > most else _unmeasured(scope, headers, body)
+            refusal = ProblemError("body_too_large") if len(body) > most else _unmeasured(scope, headers, body)
         if refusal:
-            allowed = {"allow": ", ".join(METHODS)} if refusal[0] == 405 else None
-            return PlainTextResponse(refusal[1] + "\n", refusal[0], allowed), receive
+            text = PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
+            return refusal.response() if is_of_api(scope["path"]) else text, receive
         try:
             principal = scope["state"]["principal"] = self._principal(headers, asked)
         except UllageError as error:
@@ -203,19 +204,21 @@ class Guard:
         """Whether the route reads the body itself."""
         return scope["method"] == "POST" and scope["path"] in self._streamed
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: RequestSource) -> tuple[int, str] | None:
-        """Status and reason, or None for a request that may pass."""
+    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: RequestSource) -> ProblemError | None:
+        """Why a request is refused, or None for one that may pass."""
         if not asked.host:
-            return 421, "not a name of this page: search.public in ullage.toml has those by which it is reached"
+            return ProblemError(
+                "unknown_host", "not a name of this page: search.public in ullage.toml has those by which it is reached"
+            )
         if scope["path"] in MACHINES and not asked.is_local:
-            return 404, "for this machine alone"
+            return ProblemError("not_found", "for this machine alone")
         if scope["method"] not in METHODS:
-            return 405, "GET and POST only"
+            return ProblemError("method_not_allowed", "GET and POST only", headers={"allow": ", ".join(METHODS)})
         if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
-            return 403, "sent from another site"
+            return ProblemError("foreign_origin", "sent from another site")
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign and scope["path"].startswith(KEPT):
-            return 403, "asked for by another site"
+            return ProblemError("foreign_origin", "asked for by another site")
         return _too_large(scope, headers, self._most.get(scope["path"], MAX_BODY))
 
     def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
@@ -243,14 +246,19 @@ def _no_clock(_seconds: float) -> None:
     """Where no server stands before the application, nothing is cut."""
 
 
-def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> tuple[int, str] | None:
+def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemError | None:
     """What the address and the length that is said tell of a request's size."""
     if len(scope["query_string"]) > (MAX_ANSWER if scope["path"] == BACK else MAX_QUERY):
-        return 414, "the address is too long"
+        return ProblemError("address_too_long", "the address is too long")
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
-        return 400, "length is no number"
-    return (413, "too large") if len(length) > len(str(most)) or int(length) > most else None
+        return _misstated("length is no number")
+    return ProblemError("body_too_large") if len(length) > len(str(most)) or int(length) > most else None
+
+
+def _misstated(why: str) -> ProblemError:
+    """The problem of a length that is not what it should be."""
+    return ProblemError("invalid_request", why, [MemberProblem(member="content-length", code="invalid", detail=why)])
 
 
 async def _body(receive: Receive, most: int) -> bytes:
@@ -263,17 +271,17 @@ async def _body(receive: Receive, most: int) -> bytes:
     return body
 
 
-def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> tuple[int, str] | None:
+def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> ProblemError | None:
     """Why a body that is small enough is refused: its length must be said once, and be what came."""
-    short = (400, "not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
+    short = _misstated("not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
     return _unframed(scope, headers) or short
 
 
-def _unframed(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+def _unframed(scope: Scope, headers: Mapping[str, str]) -> ProblemError | None:
     """Why a body whose length is not said once is refused."""
     if "transfer-encoding" in headers:
-        return (400, "length given twice") if "content-length" in headers else (411, "length missing")
-    return (411, "length missing") if scope["method"] == "POST" and "content-length" not in headers else None
+        return _misstated("length given twice") if "content-length" in headers else ProblemError("length_required")
+    return ProblemError("length_required") if scope["method"] == "POST" and "content-length" not in headers else None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -381,9 +381,9 @@ def test_a_program_gets_the_verdict_that_the_page_shows(page, match, token, cont
 
 def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
     answer = dropped_by(page, token, how="bought")
-    assert (answer.status_code, "offence" in answer.json()["error"]) == (400, True)
+    assert (answer.status_code, "offence" in answer.json()["detail"]) == (400, True)
     answer = dropped_by(page, token)
-    assert (answer.status_code, "match is not running" in answer.json()["error"]) == (503, True)
+    assert (answer.status_code, "match is not running" in answer.json()["detail"]) == (503, True)
     narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[1]
     assert dropped_by(page, narrow, "?customers=true").status_code == 403
     other = accounts.add_token("crm", ["person.check"], ["*"], purpose="asks", days=1, by="test")[1]

@@ -221,9 +221,9 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
         path.write_bytes(content)
     page, api = browser.post("/exposed", ASKED), browser.ask("POST", "/v1/exposed", json=ASKED)
     assert (page.status_code, api.status_code) == (500, 500)
-    assert set(api.json()) == {"error"}
-    assert "bank.enrolled" in api.json()["error"]
-    assert "\n" not in api.json()["error"]
+    assert api.json()["code"] == "internal_error"
+    assert "bank.enrolled" in api.json()["detail"]
+    assert "\n" not in api.json()["detail"]
     assert "record of this value" not in page.text
     assert "not answered" in "".join(p.read_text() for p in (context.data / "audit").rglob("*.jsonl"))
     leak(store, clock, context, "f")  # whoever is exposed hears of it all the same

@@ -56,7 +56,7 @@ def test_nobody_else_reads_anything(stranger, path) -> None:
     assert "content-security-policy" in answer.headers
     if path.startswith("/v1/"):
         assert answer.headers["www-authenticate"] == "Bearer"
-        assert set(answer.json()) == {"error"}
+        assert answer.json()["code"] == "unauthenticated"
     else:
         assert 'action="/login"' in answer.text
         assert "INC-" not in answer.text.replace(f'value="{path}"', "")
@@ -300,7 +300,7 @@ def test_a_program_sends_its_token_itself(stranger, token) -> None:
 def test_a_token_is_good_for_its_scope_alone(stranger, token, leaked) -> None:
     decided = {"by": "Li", "decision": "confirmed"}
     answer = stranger.ask("POST", f"/v1/incidents/{leaked}/decisions", json=decided, headers=bearer(token))
-    assert (answer.status_code, "incident.decide" in answer.json()["error"]) == (403, True)
+    assert (answer.status_code, "incident.decide" in answer.json()["detail"]) == (403, True)
 
 
 def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, token) -> None:
@@ -499,14 +499,14 @@ def test_a_form_is_posted_to_an_address_without_parameters(browser, leaked) -> N
 
 
 def test_the_parameters_that_are_known_are_named(browser) -> None:
-    assert "severity, since, status" in browser.get("/v1/incidents", params={"whose": "ours"}).json()["error"]
+    assert "severity, since, site, status" in browser.get("/v1/incidents", params={"whose": "ours"}).json()["detail"]
     assert "accepts none" in browser.get("/noise", params={"q": "x"}).text
 
 
 def test_one_of_two_values_is_not_ignored(browser) -> None:
     answer = browser.get("/v1/incidents?severity=high&severity=low")
-    assert (answer.status_code, answer.json()["error"]) == (400, "severity: given more than once")
-    named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["error"]  # of which there may be several
+    assert (answer.status_code, answer.json()["detail"]) == (400, "severity: given more than once")
+    named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["detail"]  # of which there may be several
     assert named.startswith("2 of these incidents do not exist")
 
 

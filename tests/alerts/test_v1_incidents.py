@@ -88,7 +88,7 @@ def test_of_two_that_change_one_version_one_does(leaked, soar, store) -> None:
 
 def test_a_change_says_which_version_it_is_of(leaked, soar, store) -> None:
     answer = soar.change(leaked, None, decision="acknowledged")
-    assert (answer.status_code, "If-Match" in answer.json()["error"]) == (428, True)
+    assert (answer.status_code, "If-Match" in answer.json()["detail"]) == (428, True)
     assert decided(store, leaked) == []
 
 

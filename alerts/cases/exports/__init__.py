@@ -154,7 +154,7 @@ def names() -> tuple[str, ...]:
 def format_named(name: str) -> ExportFormat:
     """The format of that name; QueryError lists them, ConfigError says what to install where a library is missing."""
     if name not in names():
-        raise QueryError(Phrase("unknown format: use %(known)s", known=", ".join(names())))
+        raise QueryError(Phrase("unknown format: use %(known)s", known=", ".join(names())), "form")
     try:
         return cast("ExportFormat", import_module(f"{__name__}.{name}"))
     except ModuleNotFoundError as error:

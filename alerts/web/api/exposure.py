@@ -111,7 +111,9 @@ def routes() -> APIRouter:
         if site.principal.purpose != PURPOSES["exposure.ask"]:
             raise ForbiddenError(Phrase("this requires a token with the purpose %(purpose)s", purpose=PURPOSES["exposure.ask"]))
         if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
-            raise QueryError(Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST))
+            raise QueryError(
+                Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST), "handles", "tags"
+            )
         question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor())
         found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
         now, life = site.clock.now(), site.context.settings.store.exposures_days

@@ -32,6 +32,7 @@ from alerts.store import MAX_PAGE
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import ACTS, Asked, Console, Text, carry_out, may, version_of
 from alerts.web.pages.incidents import QueueForm as AskedOfQueue
+from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
 
 
@@ -103,13 +104,6 @@ OF: Mapping[str, frozenset[str]] = {
 """What a decision has besides a note."""
 
 
-class ChangeRefusal(BaseModel):
-    """Why nothing was changed, and of an incident that is another by now the version."""
-
-    error: str
-    version: str = ""
-
-
 class ChangeResult(BaseModel):
     """What was recorded, and the incident's version after it."""
 
@@ -136,11 +130,6 @@ Reader = Annotated[Console, may("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 Version = Annotated[str, Header(alias="If-Match", max_length=64)]
-MISSING = {"error": "no such incident"}
-LATE: dict[int | str, dict[str, Any]] = {
-    412: {"description": "The incident is another by now", "model": ChangeRefusal},
-    428: {"description": "If-Match is missing", "model": ChangeRefusal},
-}
 UNREAD = "say in If-Match which version you decide on: the ETag of the incident as you read it"
 
 
@@ -166,7 +155,7 @@ def routes() -> APIRouter:
     def incident(site: Reader, id_: str) -> JSONResponse:
         found = whole(site.store, id_)
         if found is None:
-            return JSONResponse(MISSING, 404)
+            raise missing("incident")
         owed = site.duties.owed([found.incident])[id_]
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
         silence = suppressed(site.duties, [found.incident]).get(id_)
@@ -176,25 +165,25 @@ def routes() -> APIRouter:
         fraud = tally(site.store, found.incident).as_json()
         return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
 
-    @router.get("/incidents/{id_}/customers", response_model=CustomerList)
-    def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList | JSONResponse:
+    @router.get("/incidents/{id_}/customers")
+    def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList:
         incident = site.store.get(Incident, id_)
         if incident is None:
-            return JSONResponse(MISSING, 404)
+            raise missing("incident")
         found = customers_of(site.store, incident, limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
-    @router.post("/incidents/{id_}/decisions", response_model=ChangeResult, responses=LATE)
+    @router.post("/incidents/{id_}/decisions")
     def decide(
         site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
-    ) -> ChangeResult | JSONResponse:
+    ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
         found = site.store.get(Incident, id_)
         if found is None:
-            return JSONResponse(MISSING, 404)
+            raise missing("incident")
         site.principal.require(ACTS.get(_status(asked)) or needed_for(asked.decision))
         if not if_match:
-            return JSONResponse({"error": UNREAD}, 428)
+            raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
     @router.get("/export/{form}", response_class=Response, responses={200: {"content": {"*/*": {}}}})
@@ -222,20 +211,25 @@ def _status(asked: ChangeRequest) -> str:
     return "excused" if asked.decision == "false_positive" else asked.decision
 
 
-def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult | JSONResponse:
-    """Do what is asked for of that `version`, or find that it was done; 412 where it is another by now."""
+def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
+    """Do what is asked for of that `version`, or find that it was done; ProblemError where it is another by now."""
     given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
     if strange := sorted(given - OF.get(asked.decision, frozenset())):
-        raise QueryError(Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange)))
-    by = site.actor(asked.by)
+        said = Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange))
+        raise QueryError(said, *strange)
+    by = site.actor(asked.by, "by")
     now = version_of(found, decisions_of(site.store, found.id))
     if version == now:
         typed = {name: str(value) for name, value in asked.model_dump().items()}
         carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
     made = site.store.get(Decision, f"{found.id}:{version}")
     if made is None or not _is_that(made, asked, by):
-        said = {"error": "the incident is not as you read it: read it again, then decide", "version": now}
-        return JSONResponse(said, 412, {"etag": _etag(now)})
+        raise ProblemError(
+            "version_mismatch",
+            "the incident is not as you read it: read it again, then decide",
+            headers={"etag": _etag(now)},
+            version=now,
+        )
     after = version_of(site.store.get(Incident, found.id) or found, {*decisions_of(site.store, found.id), made})
     recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
     return ChangeResult(**recorded, version=after)

@@ -11,25 +11,10 @@ from fastapi.responses import JSONResponse
 from alerts.accounts import PERMISSIONS
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import ANYBODY, logged_in, needed, routes_of
+from alerts.web.problems import CODES, MEDIA_TYPE, Code, Problem
 
-REFUSALS = {
-    "400": "What was asked cannot be; the error says why and repeats nothing of it",
-    "401": "No token, or none that is good",
-    "403": "The token does not allow this, or another site's page has sent it",
-    "404": "There is no such thing, or it is another tenant's",
-    "405": "GET, HEAD and POST only",
-    "411": "The length of the body is missing",
-    "413": "The body is too large",
-    "414": "The address is too long",
-    "421": "Not a name of this console",
-    "429": "Too often; Retry-After has the seconds to wait",
-    "503": "The incident store cannot be reached; try again soon",
-}
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}, "version": {"type": "string", "description": "Of the incident as it stands now"}},
-}
+ON_CHANGES: frozenset[Code] = frozenset({"version_mismatch", "version_required"})
+"""Problems of routes that take `If-Match` alone."""
 
 
 def routes() -> APIRouter:
@@ -49,7 +34,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas["Error"] = ERROR
+    described = Problem.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas |= {**described.pop("$defs"), "Problem": described}
     found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     found["security"] = [{"token": []}]
     needs = {
@@ -62,11 +48,16 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], needs: frozenset[str]) -> None:
-    """What every route has: refusals, and the permission that it takes."""
+    """What every route has: problems, and the permission that it takes."""
     answers = operation["responses"]
-    answers.pop("422", None)  # what is not as declared is answered 400, without repeating it
-    json, text = {"schema": {"$ref": "#/components/schemas/Error"}}, {"schema": {"type": "string"}}
-    for status, why in REFUSALS.items():
-        answers.setdefault(status, {"description": why, "content": {"application/json": json, "text/plain": text}})
+    answers.pop("422", None)  # what is not as declared is answered 400
+    changes = any(one["name"] == "If-Match" for one in operation.get("parameters", ()))
+    for code, kind in CODES.items():
+        if code not in ON_CHANGES or changes:
+            told = answers.setdefault(str(kind.status), {"description": "", "content": {MEDIA_TYPE: PROBLEM}})
+            told["description"] = ". ".join(filter(None, (told["description"], f"`{code}`: {kind.title}")))
     words = [f"Needs `{one}`: {PERMISSIONS[one]}." for one in sorted(needs) if one in PERMISSIONS]
     operation["description"] = "\n\n".join(filter(None, (operation.get("description", ""), *words)))
+
+
+PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}

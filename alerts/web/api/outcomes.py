@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.cases.decisions import MOST_MINOR, Outcomes, tally
 from alerts.records import Band, Fraud, Incident
 from alerts.web.api import PREFIX
-from alerts.web.api.incidents import MISSING
 from alerts.web.dependencies import Console, may
+from alerts.web.problems import missing
 
 
 class OutcomeRequest(BaseModel):
@@ -40,12 +39,12 @@ def routes() -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix=PREFIX)
 
-    @router.post("/outcomes", response_model=OutcomeAnswer)
-    def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer | JSONResponse:
+    @router.post("/outcomes")
+    def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer:
         """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
         found = site.store.get(Incident, asked.incident)
         if found is None:
-            return JSONResponse(MISSING, 404)
+            raise missing("incident")
         news = Outcomes(site.store, site.trail).report(
             found,
             asked.handle,

@@ -78,7 +78,7 @@ def routes() -> APIRouter:
 
     @router.post("/exposed")
     def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
-        question = site.question(asked.value.get_secret_value(), site.actor(asked.who), asked.purpose, asked.case)
+        question = site.question(asked.value.get_secret_value(), site.actor(asked.who, "who"), asked.purpose, asked.case)
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
         now = looked(site.store, site.clock.now())

@@ -36,6 +36,7 @@ from alerts.web.dropped_files import (
     Upload,
 )
 from alerts.web.middleware import streams
+from alerts.web.problems import MemberProblem, ProblemError
 from alerts.web.templating import MenuEntry
 from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
@@ -143,9 +144,7 @@ async def _drop_by_program(site: Console, request: Request, *, to_open: bool, cu
     except ClientDisconnect:
         return Response(status_code=400)
     if refused:
-        status, headers = _refusal(refused)
-        said = "; ".join(f"{field}: {error}" for field, error in refused.items())
-        return JSONResponse({"error": said}, status, headers)
+        raise _problem(refused)
     dropped = site.held.get(name, site.principal)
     assert dropped is not None  # it was held just now
     opened = {tenant: one._asdict() for tenant, one in dropped.opened.items()}
@@ -175,6 +174,16 @@ def _refusal(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
     error = refused.get("file")
     headers = {"retry-after": str(error.retry_after)} if isinstance(error, BusyError) else {}
     return 503 if isinstance(error, BusyError | NotJudgedError) else 400, headers
+
+
+def _problem(refused: Mapping[str, object]) -> ProblemError:
+    """The same for a program."""
+    error, (_, headers) = refused.get("file"), _refusal(refused)
+    said = "; ".join(f"{field}: {why}" for field, why in refused.items())
+    if isinstance(error, BusyError | NotJudgedError):
+        return ProblemError("assessment_busy" if headers else "assessment_unavailable", said, headers=headers)
+    errors = [MemberProblem(member=field, code="invalid", detail=str(why)) for field, why in refused.items()]
+    return ProblemError("invalid_request", said, errors)
 
 
 async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, Any, str]) -> str:

@@ -63,13 +63,13 @@ class QueueForm:
 
     def view(self, site: Console) -> QueueFilter:
         """The same as a view of the queue; QueryError says what cannot be asked."""
-        since, until = (self._moment(site, one) if one else None for one in (self.since, self.until))
+        since, until = (self._moment(site, name) if getattr(self, name) else None for name in ("since", "until"))
         named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.place, self.kind, self.assignee)
         return QueueFilter(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
 
-    def _moment(self, site: Console, typed: str) -> datetime:
+    def _moment(self, site: Console, name: str) -> datetime:
         site.known(self.tenant)
-        return moment_past(typed, ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now())
+        return moment_past(getattr(self, name), ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now(), name)
 
     def query(self, **changes: str) -> str:
         """The address's query with some of it changed; what is as by default is left out."""

@@ -1,0 +1,215 @@
+"""Answer errors of the API as problem documents (RFC 9457): all of them are made here.
+
+A document repeats nothing that was sent: its texts are ours, and a member is named only where the API declares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from fastapi.dependencies.models import Dependant
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from alerts.accounts import ForbiddenError
+from alerts.records.document import QueryError
+from alerts.web.api import PREFIX
+from ullage.errors import UllageError, UnavailableError
+from ullage.phrase import Phrase
+from ullage.runtime.rate_limit import LimitedError
+from ullage.settings.tenants import UnknownTenantError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:problem-type:ullage:"
+"""What the type of every problem begins with; its code follows."""
+Code = Literal[
+    "invalid_request", "unauthenticated", "forbidden", "foreign_origin", "not_found", "method_not_allowed", "length_required",
+    "version_mismatch", "body_too_large", "address_too_long", "unknown_host", "version_required", "rate_limited",
+    "internal_error", "unavailable", "assessment_unavailable", "assessment_busy",
+]  # fmt: skip
+
+
+class Kind(NamedTuple):
+    """The status of a problem and its title."""
+
+    status: int
+    title: str
+
+
+CODES: Mapping[Code, Kind] = {
+    "invalid_request": Kind(400, "The request is invalid"),
+    "unauthenticated": Kind(401, "Authentication is required"),
+    "forbidden": Kind(403, "The token does not allow this"),
+    "foreign_origin": Kind(403, "The request comes from another site"),
+    "not_found": Kind(404, "There is no such thing"),
+    "method_not_allowed": Kind(405, "The path does not accept this method"),
+    "length_required": Kind(411, "The length of the body is missing"),
+    "version_mismatch": Kind(412, "The incident has changed"),
+    "body_too_large": Kind(413, "The body is too large"),
+    "address_too_long": Kind(414, "The address is too long"),
+    "unknown_host": Kind(421, "This is not a name of the console"),
+    "version_required": Kind(428, "If-Match is missing"),
+    "rate_limited": Kind(429, "There were too many requests"),
+    "internal_error": Kind(500, "An internal error occurred"),
+    "unavailable": Kind(503, "The console cannot answer now"),
+    "assessment_unavailable": Kind(503, "The file was not assessed"),
+    "assessment_busy": Kind(503, "Other files are assessed first"),
+}
+"""Every code. Codes are never renamed: programs compare them."""
+MemberCode = Literal["missing", "unknown", "too_long", "too_short", "out_of_range", "invalid"]
+MEMBER_CODES: Mapping[MemberCode, str] = {
+    "missing": "is required",
+    "unknown": "is not a member of this request",
+    "too_long": "is too long",
+    "too_short": "is too short",
+    "out_of_range": "is out of range",
+    "invalid": "has an invalid value",
+}
+"""What can be wrong with a member, as its `detail` begins."""
+_OF_PYDANTIC: Mapping[str, MemberCode] = {
+    "missing": "missing",
+    "extra_forbidden": "unknown",
+    "string_too_long": "too_long",
+    "too_long": "too_long",
+    "string_too_short": "too_short",
+    "too_short": "too_short",
+    "greater_than": "out_of_range",
+    "greater_than_equal": "out_of_range",
+    "less_than": "out_of_range",
+    "less_than_equal": "out_of_range",
+}
+_LIMITS: Mapping[str, str] = {
+    "expected": "expected",
+    "pattern": "expected",
+    "max_length": "length at most",
+    "min_length": "length at least",
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+}
+"""What a validator says of a member that the declaration says, too, in words: nothing of what was sent."""
+
+
+class MemberProblem(BaseModel):
+    """What is wrong with one member of the request.
+
+    `member` is a parameter, a header or a member of the body (`pseudonyms.1` is the second of a list), and empty where it is
+    the whole body or a name that the API does not know.
+    """
+
+    member: str
+    code: MemberCode
+    detail: str
+
+
+class Problem(BaseModel):
+    """Why a request failed (RFC 9457). `version` is that of an incident that has changed."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Code
+    errors: list[MemberProblem] = []
+    version: str = ""
+
+
+class ProblemError(UllageError):
+    """Answers a request with a problem: `detail` explains it, else the title does; `headers` are sent with it."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str | Phrase | Exception = "",
+        errors: Sequence[MemberProblem] = (),
+        *,
+        status: int = 0,
+        headers: Mapping[str, str] | None = None,
+        version: str = "",
+    ) -> None:
+        self.code, self.errors, self.headers, self.version = code, tuple(errors), headers, version
+        self.status = status or CODES[code].status
+        self.detail = detail or CODES[code].title
+        super().__init__(self.detail)
+
+    def response(self) -> JSONResponse:
+        """The document, without members that say nothing."""
+        found = Problem(
+            type=f"{TYPE}{self.code}",
+            title=CODES[self.code].title,
+            status=self.status,
+            detail=str(self.detail),
+            code=self.code,
+            errors=list(self.errors),
+            version=self.version,
+        )
+        return JSONResponse(found.model_dump(exclude_defaults=True), self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def is_of_api(path: str) -> bool:
+    """Whether a path belongs to the API, whose errors are problem documents."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+def missing(what: str) -> ProblemError:
+    """The problem of a route that finds nothing under an id, or only what another tenant owns."""
+    return ProblemError("not_found", f"no such {what}")
+
+
+def of_error(error: UllageError) -> ProblemError:
+    """The problem of an error of ours."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, LimitedError):
+        return ProblemError("rate_limited", error, headers={"retry-after": str(error.retry_after)})
+    if isinstance(error, UnavailableError):
+        return ProblemError("unavailable", UNREACHABLE)
+    if isinstance(error, QueryError):
+        named = [MemberProblem(member=one, code="invalid", detail=str(error)) for one in error.members]
+        return ProblemError("invalid_request", error, named)
+    if isinstance(error, UnknownTenantError):
+        known = error.args[0]  # a phrase, which names the tenant that was sent
+        said = Phrase(known.id, **{**known.values, "tenant": "that tenant"})
+        return ProblemError("invalid_request", said, [MemberProblem(member="tenant", code="invalid", detail=str(said))])
+    return ProblemError("forbidden" if isinstance(error, ForbiddenError) else "internal_error", error)
+
+
+UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
+
+
+def of_status(status: int, detail: str | Phrase, headers: Mapping[str, str] | None = None) -> ProblemError:
+    """The problem of a status that the framework answers with."""
+    code = next((code for code, kind in CODES.items() if kind.status == status), None)
+    return ProblemError(code or ("invalid_request" if status < 500 else "internal_error"), detail, status=status, headers=headers)
+
+
+def of_validation(faults: Sequence[Mapping[str, Any]], dependant: Dependant) -> ProblemError:
+    """The problem of a request that is not as its route declares it."""
+    known = frozenset(declared(dependant))
+    errors = [_of_fault(fault, known) for fault in faults]
+    names = sorted({one.member.partition(".")[0] for one in errors if one.member})
+    said = Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body"))
+    return ProblemError("invalid_request", said, errors)
+
+
+def declared(dependant: Dependant) -> Iterator[str]:
+    """The names of all that a route takes: parameters, headers and members of its body."""
+    for one in (*dependant.path_params, *dependant.query_params, *dependant.header_params, *dependant.body_params):
+        yield one.alias
+        if isinstance(kind := one.field_info.annotation, type) and issubclass(kind, BaseModel):
+            yield from kind.model_fields
+    for nested in dependant.dependencies:
+        yield from declared(nested)
+
+
+def _of_fault(fault: Mapping[str, Any], known: Collection[str]) -> MemberProblem:
+    """What a validator found, in our words: of what was sent only names that we declare are repeated."""
+    code = _OF_PYDANTIC.get(fault["type"], "invalid")
+    if fault["type"] == "json_invalid":
+        return MemberProblem(member="", code="invalid", detail="the body is not valid JSON")
+    path = [str(part) for part in fault["loc"][1:] if isinstance(part, int) or part in known]
+    limits = [f"{_LIMITS[name]} {value}" for name, value in fault.get("ctx", {}).items() if name in _LIMITS]
+    detail = f"{MEMBER_CODES[code]} ({', '.join(limits)})" if limits else MEMBER_CODES[code]
+    return MemberProblem(member=".".join(path), code=code, detail=detail)

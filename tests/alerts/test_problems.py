@@ -1,0 +1,185 @@
+"""Every error of the API is a problem document (RFC 9457) with a code, and repeats nothing that was sent."""
+
+import pytest
+
+from alerts.records import incident_id
+from alerts.web import auth, problems
+from alerts.web.problems import CODES, MEDIA_TYPE, TYPE
+from tests.alerts.browser import PHONE, Browser
+from ullage.errors import UnavailableError
+
+SENT = "Wang13800138000"
+"""What is sent where it does not belong, and may stand in no answer."""
+NONE = incident_id("0")
+OCTETS = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def program(desk, accounts):
+    """Asks as a program that may read, decide and look people up."""
+    scope = ["incident.read", "incident.decide", "incident.close", "incident.export", "person.check", "outcome.report"]
+    secret = accounts.add_token("soar", scope, ["bank"], purpose="test", days=1, by="test")[1]
+
+    def ask(method: str, path: str, headers=(), **more):
+        return Browser(desk.app).ask(method, path, headers={"authorization": f"Bearer {secret}", **dict(headers)}, **more)
+
+    return ask
+
+
+def said(answer, code: str) -> dict:
+    """The document of an answer, which is one of that code and repeats nothing."""
+    kind = CODES[code]
+    assert answer.headers["content-type"] == MEDIA_TYPE, answer.text
+    document = answer.json()
+    told = (document["code"], document["type"], document["status"], document["title"])
+    assert (*told, answer.status_code) == (code, TYPE + code, kind.status, kind.title, kind.status)
+    assert document["detail"]
+    for value in (SENT, PHONE):
+        assert value not in answer.text + str(answer.headers)
+    return document
+
+
+def members(document: dict) -> list[tuple[str, str]]:
+    return [(one["member"], one["code"]) for one in document.get("errors", ())]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (("GET", f"/v1/{SENT}"), "not_found"),
+        (("GET", "/v1"), "not_found"),
+        (("GET", f"/v1/incidents/{SENT}"), "not_found"),
+        (("GET", f"/v1/incidents/{NONE}/customers"), "not_found"),
+        (("POST", "/v1/incidents", OCTETS), "method_not_allowed"),
+        (("HEAD", "/v1/incidents"), "method_not_allowed"),
+        (("DELETE", "/v1/incidents"), "method_not_allowed"),
+        (("GET", f"/v1/incidents?q={'a' * 3_000}"), "address_too_long"),
+        (("GET", "/v1/incidents", {"host": SENT}), "unknown_host"),
+        (("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"}), "unauthenticated"),
+        (("GET", "/v1/incidents", {"authorization": ""}), "unauthenticated"),
+        (("POST", "/v1/outcomes", {"sec-fetch-site": "cross-site"}), "foreign_origin"),
+        (("GET", "/v1/export/csv", {"sec-fetch-site": "cross-site"}), "foreign_origin"),
+        (("POST", "/v1/exposure", OCTETS), "forbidden"),
+        (("POST", "/v1/outcomes", {**OCTETS, "content-length": "1000000"}), "body_too_large"),
+        (("POST", "/v1/outcomes", {**OCTETS, "content-length": SENT}), "invalid_request"),
+        (("POST", "/v1/outcomes", {**OCTETS, "transfer-encoding": "chunked"}), "length_required"),
+    ],
+    ids=lambda one: str(one)[:60],
+)
+def test_what_guard_framework_and_routes_refuse_is_a_problem(leaked, program, asked, code) -> None:
+    method, path, *headers = asked
+    answer = program(method, path, *headers)
+    if method == "HEAD":
+        assert (answer.status_code, answer.headers["content-type"]) == (405, MEDIA_TYPE)
+    else:
+        said(answer, code)
+    assert ("allow" in answer.headers) == (code == "method_not_allowed")
+    assert ("www-authenticate" in answer.headers) == (code == "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("limit=0", [("limit", "out_of_range")]),
+        (f"limit={SENT}", [("limit", "invalid")]),
+        (f"q={'a' * 1_001}", [("q", "too_long")]),
+        (f"{SENT}=1", []),
+        ("tab=open&tab=all", [("tab", "invalid")]),
+        (f"tab={SENT}", [("tab", "invalid")]),
+        (f"order={SENT}", [("order", "invalid")]),
+        (f"origin={SENT}", [("origin", "invalid")]),
+        (f"severity={SENT}", [("severity", "invalid")]),
+        (f"status={SENT}", [("status", "invalid")]),
+        (f"seller={SENT}", [("seller", "invalid")]),
+        (f"since={SENT}", [("since", "invalid")]),
+        (f"until={SENT}", [("until", "invalid")]),
+        (f"after={SENT}", [("after", "invalid")]),
+        (f"q={PHONE}", [("q", "invalid")]),
+        (f"assignee={PHONE}", [("assignee", "invalid")]),
+        (f"tenant={SENT}", [("tenant", "invalid")]),
+        ("tenant=otherbank", [("tenant", "invalid")]),
+    ],
+)
+def test_a_parameter_that_is_wrong_is_named(leaked, program, query, wrong) -> None:
+    assert members(said(program("GET", f"/v1/incidents?{query}"), "invalid_request")) == wrong
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"decision": SENT}, [("decision", "invalid")]),
+        ({}, [("decision", "missing")]),
+        ({"decision": "note", "note": "x" * 501}, [("note", "invalid")]),
+        ({"decision": "note", "note": PHONE}, [("note", "invalid")]),
+        ({"decision": "note", "note": "called", "by": PHONE}, [("by", "invalid")]),
+        ({"decision": "note", SENT: SENT}, [("", "unknown")]),
+        ({"decision": "false_positive", "days": 1_001}, [("days", "out_of_range")]),
+        ({"decision": "false_positive", "reason": SENT}, [("reason", "invalid")]),
+        ({"decision": "acknowledged", "state": "sent"}, [("state", "invalid")]),
+        ([SENT], [("", "invalid")]),
+    ],
+    ids=lambda one: str(one)[:40],
+)
+def test_a_member_of_the_body_that_is_wrong_is_named(leaked, program, body, wrong) -> None:
+    version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
+    answer = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": version}, json=body)
+    assert members(said(answer, "invalid_request")) == wrong
+
+
+def test_a_member_of_a_list_is_named_by_its_place(desk, accounts) -> None:
+    secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
+    asked = {"handles": ["0" * 32, SENT]}
+    answer = Browser(desk.app).ask("POST", "/v1/exposure", json=asked, headers={"authorization": f"Bearer {secret}"})
+    (wrong,) = said(answer, "invalid_request")["errors"]
+    assert (wrong["member"], wrong["code"]) == ("handles.1", "invalid")
+    assert "^[0-9a-f]{32}$" in wrong["detail"]
+
+
+@pytest.mark.parametrize("body", [f"{{{SENT}", "", SENT])
+def test_a_body_that_is_no_json_is_a_problem_of_the_whole(leaked, program, body) -> None:
+    document = said(program("POST", "/v1/outcomes", OCTETS, content=body), "invalid_request")
+    assert [member for member, _ in members(document)] == [""]
+
+
+def test_a_change_names_the_version_that_it_lacks_or_that_counts(leaked, program) -> None:
+    asked = {"decision": "acknowledged"}
+    without = said(program("POST", f"/v1/incidents/{leaked}/decisions", json=asked), "version_required")
+    assert members(without) == [("If-Match", "missing")]
+    late = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=asked)
+    assert f'"{said(late, "version_mismatch")["version"]}"' == late.headers["etag"]
+
+
+def test_a_permission_that_is_missing_is_named(leaked, program) -> None:
+    version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
+    answer = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": version}, json={"decision": "assigned"})
+    assert "incident.assign" in said(answer, "forbidden")["detail"]
+
+
+def test_too_many_wrong_tokens_are_told_to_wait(desk, program) -> None:
+    answers = [program("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"}) for _ in range(auth.WRONG_TOKENS + 1)]
+    said(answers[-1], "rate_limited")
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyError(SENT), "internal_error"), (UnavailableError(f"no {SENT}"), "unavailable")],
+    ids=["fault", "away"],
+)
+def test_what_breaks_inside_is_a_problem_and_tells_nothing(leaked, program, monkeypatch, error, code) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("alerts.web.api.incidents.whole", broken)
+    said(program("GET", f"/v1/incidents/{leaked}"), code)
+
+
+def test_a_page_stays_a_page(browser) -> None:
+    for path in ("/nowhere", "/?tab=none", "/?colour=red", f"/incidents/{NONE}"):
+        assert browser.get(path).headers["content-type"].startswith("text/html"), path
+
+
+def test_each_status_has_a_code_and_each_member_code_a_text() -> None:
+    assert {problems.of_status(status, "").code for status in (400, 404, 405, 422, 500, 503)} <= CODES.keys()
+    assert set(problems.MEMBER_CODES) == {"missing", "unknown", "too_long", "too_short", "out_of_range", "invalid"}
+    assert problems.of_status(422, "").status == 422
