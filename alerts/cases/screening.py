@@ -77,18 +77,20 @@ def decayed(points: int, age_days: float, life_days: float) -> int:
 
 
 class ExposureQuery(NamedTuple):
-    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of `who`."""
+    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of `who` by `request`."""
 
     lookup: Lookup
     handles: Sequence[str]
     tags: Sequence[str]
     who: str
+    request: str = ""
 
     def noted(self, said: str) -> PendingEntry:
         """Its entry in the audit log, with what came of it."""
         tenants = self.lookup.among or ()
         asked = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {said}"
-        return PendingEntry("exposure", asked, self.who, "".join(tenants) if len(tenants) == 1 else "")
+        tenant = "".join(tenants) if len(tenants) == 1 else ""
+        return PendingEntry("exposure", asked, self.who, tenant, request=self.request)
 
 
 class ExposureResult(NamedTuple):

@@ -37,6 +37,7 @@ from alerts.web.middleware import Guard, PathPrefix
 from alerts.web.problems import ProblemError
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
+from ullage.audit.trail import REQUEST
 from ullage.errors import UllageError, UnavailableError
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
@@ -189,7 +190,7 @@ def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exceptio
         return answer(request, found, Phrase("this page does not exist") if missing else Phrase("not allowed"))
 
     def unexpected(request: Request, error: Exception) -> Response:
-        log.get("search").error("request_failed", error=type(error).__name__)
+        log.get("search").error("request_failed", error=type(error).__name__, request=REQUEST.get())
         found = ProblemError("internal_error", Phrase("internal error; see the log"))
         return answer(request, found, found.detail)
 

@@ -14,8 +14,11 @@ rebinding gives its own name), nor hide where a form came from: `Sec-Fetch-Site`
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +31,9 @@ from alerts.accounts import NOBODY, Principal
 from alerts.web.auth import MACHINES, Reach, RequestSource
 from alerts.web.dependencies import dependencies_of, routes_of
 from alerts.web.problems import MemberProblem, ProblemError, is_of_api
+from ullage.audit.trail import REQUEST
 from ullage.errors import UllageError
+from ullage.lookup.values import identifier_in
 from ullage.runtime.http_server import ANSWERED, MORE_TIME, MOST_REQUESTS
 
 STREAM_SECONDS = 900.0
@@ -98,6 +103,21 @@ HSTS = {"strict-transport-security": "max-age=31536000"}
 """RFC 6797: for a year a browser asks this name over TLS alone. Where what its reader sent was not encrypted it means nothing."""
 
 
+REQUEST_HEADER = "x-request-id"
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""A caller's own id: too plain for a sentence, an address or a line of a log."""
+
+
+def request_id(given: str) -> str:
+    """The id of a request: the caller's own where it is short and holds no identifier, else 20 random letters.
+
+    Letters alone can never look like somebody's number.
+    """
+    if OWN_ID.fullmatch(given) and not identifier_in(given):
+        return given
+    return "".join(secrets.choice(ascii_lowercase) for _ in range(20))
+
+
 class PathPrefix:
     """Wraps the application where a public name has a path: takes it off what is asked for, and puts it before what redirects."""
 
@@ -159,7 +179,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state = scope.setdefault("state", {})
+        state, headers = scope.setdefault("state", {}), _headers(scope)
+        request = request_id(headers.get(REQUEST_HEADER, ""))
         closing = {"connection": "close"} if state.get(ANSWERED, 0) + 1 >= MOST_REQUESTS else {}
 
         async def dressed(message: Message) -> None:
@@ -167,17 +188,20 @@ class Guard:
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
                 own = {name.decode("latin-1").lower() for name, _ in message["headers"]}  # such as a policy for a page of its own
                 asked = state.get("asked")
-                wanted = {**HEADERS, **closing, **(HSTS if asked and asked.is_secure else {})}
+                wanted = {**HEADERS, REQUEST_HEADER: request, **closing, **(HSTS if asked and asked.is_secure else {})}
                 ours = [(n.encode(), value.encode()) for n, value in wanted.items() if n not in own]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
 
-        answer, receive = await self._answer(scope, receive)
-        await answer(scope, receive, dressed)
+        token = REQUEST.set(request)
+        try:
+            answer, receive = await self._answer(scope, headers, receive)
+            await answer(scope, receive, dressed)
+        finally:
+            REQUEST.reset(token)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[ASGIApp, Receive]:
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> tuple[ASGIApp, Receive]:
         """What answers a request: the application, or a refusal; and where its body is read from."""
-        headers = _headers(scope)
         asked = scope["state"]["asked"] = self._reach.asked(scope, headers)
         refusal, body, streams = self._refusal(scope, headers, asked), b"", self._streams(scope)
         if refusal is None and streams:

@@ -29,6 +29,8 @@ class SignedRecord(BaseModel):
     model_config = STRICT
     purpose: ClassVar[str]
     """Keeps the digest of one kind of record from standing for another."""
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """Left out where empty: lines that tell of other chains are found fast, and entries without a request stay as they were."""
 
     digest: str = ""
 
@@ -46,18 +48,21 @@ class SignedRecord(BaseModel):
         return self._json(set()).encode() + b"\n"
 
     def _json(self, without: set[str]) -> str:
-        """In one line, without `without`; an empty `seen` is left out, so that lines that tell of other chains are found fast."""
-        body = self.model_dump(mode="json", exclude=without | (set() if getattr(self, "seen", None) else {"seen"}))
+        """In one line, without `without` and without what is `optional` and empty."""
+        empty = {name for name in self.optional if not getattr(self, name)}
+        body = self.model_dump(mode="json", exclude=without | empty)
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 class AuditEntry(SignedRecord):
     """One change: `actor` did `action` to `object` (a kind of thing and its id) because of `reason`.
 
-    `previous` is the digest of the entry before it; `seen` is how far other chains had gone, where that is news.
+    `request` is the id of the request that caused it, "" where none did. `previous` is the digest of the entry before it; `seen`
+    is how far other chains had gone, where that is news.
     """
 
     purpose = "entry"
+    optional = frozenset({"seen", "request"})
 
     seq: int
     at: datetime
@@ -66,6 +71,7 @@ class AuditEntry(SignedRecord):
     object: str
     tenant: str = ""
     reason: str = ""
+    request: str = ""
     previous: str
     seen: Seen = Field(default_factory=dict)
 
@@ -78,6 +84,7 @@ class ChainHead(SignedRecord):
     """
 
     purpose = "head"
+    optional = frozenset({"seen"})
 
     begins: int = 1
     before: str = ORIGIN

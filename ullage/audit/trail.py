@@ -16,6 +16,7 @@ import os
 import pwd
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -126,14 +127,19 @@ def current_user() -> str:
         return f"uid {os.getuid()}"
 
 
+REQUEST: ContextVar[str] = ContextVar("request", default="")
+"""The id of the request in hand, which its entries carry; "" outside of one."""
+
+
 class PendingEntry(NamedTuple):
-    """What is to be recorded, as `Trail.append` takes it."""
+    """What is to be recorded, as `Trail.append` takes it; `request` is given where several requests are recorded together."""
 
     action: str
     object_: str
     actor: str
     tenant: str = ""
     reason: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +344,7 @@ def _following(head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: 
     for one in noted:
         entry = AuditEntry(
             seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
-            reason=one.reason[:MAX_TEXT], previous=last, seen={} if entries else news,
+            reason=one.reason[:MAX_TEXT], request=one.request or REQUEST.get(), previous=last, seen={} if entries else news,
         )  # fmt: skip
         entry = entry.model_copy(update={"digest": entry.signed(key)})
         entries.append(entry)

@@ -20,6 +20,7 @@ from alerts.web.api import PREFIX
 from alerts.web.api.person import BilingualText
 from alerts.web.dependencies import Console, may
 from alerts.web.middleware import holds
+from ullage.audit.trail import REQUEST
 from ullage.phrase import Phrase
 
 MOST_BYTES = 64 * 1024
@@ -114,7 +115,7 @@ def routes() -> APIRouter:
             raise QueryError(
                 Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST), "handles", "tags"
             )
-        question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor())
+        question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor(), REQUEST.get())
         found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
         terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))

@@ -142,7 +142,7 @@ def _found(site: Console, actor: str, action: str, words: str) -> list[list[Tabl
         if actor in ("", entry.actor)
         and (entry.action == action if action in DID else entry.action.startswith(action))
         and (site.principal.sees(entry.tenant) if entry.tenant else site.principal.sees_all)
-        and words.lower() in f"{entry.object} {entry.reason}".lower()
+        and words.lower() in f"{entry.object} {entry.reason} {entry.request}".lower()
     ]
     return [
         [
