@@ -159,6 +159,8 @@ class IncidentDetails:
     sellers: tuple[Seller, ...] = ()
     more: str = ""
     """Where the customers go on that are not among `exposures`, "" where all are."""
+    more_sightings: str = ""
+    """The same of `sightings`."""
 
 
 Statuses = Callable[[Iterable[str] | None], Mapping[str, Status]]
@@ -204,15 +206,21 @@ def whole(store: IncidentStore, id_: str, shown: int | None = CUSTOMERS_SHOWN, a
     incident = store.get(Incident, id_)
     if incident is None:
         return None
-    of_it = DocumentFilter({"incident": incident.family})
     decisions = decisions_of(store, id_)
-    seen = _newest(store, Sighting, of_it, shown)
     if shown is None:
-        page = DocumentPage(tuple(one_each(_newest(store, Exposure, of_it, None))), "")
+        of_it = DocumentFilter({"incident": incident.family})
+        seen = DocumentPage(_newest(store, Sighting, of_it), "")
+        page = DocumentPage(tuple(one_each(_newest(store, Exposure, of_it))), "")
     else:
+        seen = sightings_of(store, incident, shown)
         page = customers_of(store, incident, shown, after)
-    sellers = sellers_of(store, incident.tenant, seen)
-    return IncidentDetails(incident, status_of(decisions), seen, page.items, decisions, sellers, page.after)
+    sellers = sellers_of(store, incident.tenant, seen.items)
+    return IncidentDetails(incident, status_of(decisions), seen.items, page.items, decisions, sellers, page.after, seen.after)
+
+
+def sightings_of(store: IncidentStore, incident: Incident, limit: int, after: str = "") -> DocumentPage[Sighting]:
+    """A page of the sightings of an incident, newest first; QueryError for a mark that is none of ours."""
+    return store.search(Sighting, DocumentFilter({"incident": incident.family}), limit, after)
 
 
 def customers_of(store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = "") -> DocumentPage[Exposure]:
@@ -234,9 +242,7 @@ def other_customers(store: IncidentStore, found: IncidentDetails) -> Iterator[tu
         after = page.after
 
 
-def _newest(store: IncidentStore, kind: type[D], where: DocumentFilter, shown: int | None) -> tuple[D, ...]:
-    if shown is not None:
-        return store.search(kind, where, shown).items
+def _newest(store: IncidentStore, kind: type[D], where: DocumentFilter) -> tuple[D, ...]:
     return tuple(
         sorted(store.scroll(kind, where), key=lambda document: (getattr(document, kind.time), document.id), reverse=True)
     )

@@ -14,7 +14,7 @@ from alerts.cases.incident_list import IncidentDetails
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
 from alerts.deadlines.reports import CHANNELS
-from alerts.records import Decision, Exposure, Incident, Notification, Status, Suppression
+from alerts.records import Decision, Exposure, Incident, Notification, Sighting, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import translated
 from ullage.display import safe
@@ -110,8 +110,14 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 
 
 def customer(exposure: Exposure) -> dict[str, Any]:
-    """One customer in an incident as a JSON object, by the handle."""
-    return exposure.model_dump(mode="json", exclude={"index_tags"})
+    """One customer in an incident as a JSON object, by the pseudonym."""
+    shown = exposure.model_dump(mode="json", exclude={"index_tags", "subject"})
+    return {**shown, "pseudonym": exposure.subject}
+
+
+def sighting(one: Sighting) -> dict[str, Any]:
+    """One sighting of an incident as a JSON object."""
+    return one.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "sketch", "sketch_of"})
 
 
 def details(
@@ -126,13 +132,11 @@ def details(
         **_next(found.incident),
         "status": found.status,
         "suppressed": _silence(silence),
-        "clocks": list(clocks),
+        "deadlines": list(clocks),
         "decide": decide,
         "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
-        "seen": [
-            sighting.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "sketch", "sketch_of"})
-            for sighting in found.sightings
-        ],
+        "seen": [sighting(one) for one in found.sightings],
+        "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
         "decisions": [decision.model_dump(mode="json", exclude={"id"}) for decision in found.decisions],

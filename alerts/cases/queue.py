@@ -39,7 +39,7 @@ TABS: Mapping[Tab, Phrase] = {
 }
 ORIGINS: tuple[str, ...] = get_args(Origin)
 ORDERS: Mapping[str, str] = {
-    "burns": "burns",
+    "priority": "burns",
     "severity": "-grave",
     "customers": "-customers",
     "exposure": "-exposure",
@@ -63,7 +63,7 @@ class QueueFilter:
     """What somebody wants to see; "" is any. `assignee` "-" is nobody's, `flat` folds no series."""
 
     tab: str = "open"
-    order: str = "burns"
+    order: str = "priority"
     tenant: str = ""
     severity: str = ""
     status: str = ""
@@ -81,7 +81,7 @@ class QueueFilter:
     @property
     def is_narrowed(self) -> bool:
         """Whether it has a filter besides its tab."""
-        return replace(self, tab="open", order="burns", flat=False) != QueueFilter()
+        return replace(self, tab="open", order="priority", flat=False) != QueueFilter()
 
     def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """As a condition, without the seller; QueryError says what cannot be asked, never repeating it.
@@ -340,7 +340,7 @@ class Handover:
 
         Where only files were handed over there is no site to be blind on.
         """
-        return self.behind.worth in BELIEVED and (self.behind.worth == "handed" or not self.blind.unexplained())
+        return self.behind.worth in BELIEVED and (self.behind.worth == "imported" or not self.blind.unexplained())
 
     def parts(self) -> Mapping[Phrase, HandoverPart]:
         """Each part by its title."""

@@ -256,7 +256,7 @@ def handover_as_json(found: Handover) -> dict[str, Any]:
         "since": found.since.isoformat(),
         "until": found.until.isoformat(),
         **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
-        "looked": {"worth": found.behind.worth, "said": str(found.behind.said)},
+        "coverage": {"worth": found.behind.worth, "said": str(found.behind.said)},
         "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
     }
 
@@ -384,7 +384,7 @@ def incidents_list(
     *,
     as_json: AsJson = False,
     tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
-    order: Annotated[str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-burns` to reverse.")] = "",
+    order: Annotated[str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-priority` to reverse.")] = "",
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
@@ -405,7 +405,7 @@ def incidents_list(
     context: Context = ctx.obj
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
     opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
-    order = order or ("opened" if as_json else "burns")
+    order = order or ("opened" if as_json else "priority")
     view = QueueFilter(
         tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before
     )

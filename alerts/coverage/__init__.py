@@ -235,8 +235,8 @@ SILENT = timedelta(hours=1)
 """Without a heartbeat for so long nobody may say that he looked."""
 SEEN_STATES = ("ok", "quiet")
 """States of a site that is read."""
-Worth = Literal["looked", "handed", "partly", "silent", "nothing"]
-BELIEVED: tuple[Worth, ...] = ("looked", "handed")
+Worth = Literal["monitored", "imported", "partly", "silent", "nothing"]
+BELIEVED: tuple[Worth, ...] = ("monitored", "imported")
 """Where all was looked at that there was to look at."""
 
 
@@ -297,13 +297,13 @@ def looked(store: IncidentStore, now: datetime) -> MonitoringStatus:
     if faults := tuple(_faults(hosts, now, sites - read, sites)):
         return MonitoringStatus("partly", Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
     all_read = Phrase("all %(sites)s sites are being read", sites=sites) if sites > 1 else Phrase("the only site is being read")
-    return MonitoringStatus("looked", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
+    return MonitoringStatus("monitored", Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
 
 
 def _unheard(store: IncidentStore) -> MonitoringStatus:
     """Without any heartbeat: findings may have come from what was handed over."""
     if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
-        return MonitoringStatus("handed", Phrase("only imported files were examined; no crawler has reported yet"))
+        return MonitoringStatus("imported", Phrase("only imported files were examined; no crawler has reported yet"))
     return MonitoringStatus("nothing", Phrase("nothing was collected: alert has received no heartbeat from crawl and no finding"))
 
 

@@ -133,9 +133,9 @@ Text = Annotated[str, Query(max_length=1_000)]
 
 
 def _filters(
-    tenant: Text = "", severity: Text = "", status: Text = "", place: Text = "", kind: Text = "", q: Text = "", seller: Text = ""
+    tenant: Text = "", severity: Text = "", status: Text = "", site: Text = "", kind: Text = "", q: Text = "", seller: Text = ""
 ) -> Filters:
-    return Filters(tenant, severity, status, place, kind, q, seller)
+    return Filters(tenant, severity, status, site, kind, q, seller)
 
 
 Asked = Annotated[Filters, Depends(_filters)]

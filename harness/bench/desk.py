@@ -107,12 +107,12 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "by severity": "/?order=severity", "by customers": "/?order=customers", "oldest first": "/?order=-opened&tab=all",
         "severity": "/?severity=high", "severity and status": "/?severity=medium&status=acknowledged",
         "status": "/?status=acknowledged&tab=all", "status, none": "/?status=reported&tab=all",
-        "origin": "/?origin=unknown", "scenario": scenario, "place": "/?place=site007&tab=all", "kind, most": "/?kind=phone",
+        "origin": "/?origin=unknown", "scenario": scenario, "site": "/?site=site007&tab=all", "kind, most": "/?kind=phone",
         "kind, none": "/?kind=iban", "assignee": "/?assignee=analyst03", "tenant": "/?tenant=shop",
         "words, all": f"/?q={words}&tab=all", "words, some": f"/?q={quote('银行')}", "words, rare": "/?q=INC-00000000A1&tab=all",
         "since": "/?since=3d", "seller": f"/?seller={quote(seller)}&tab=all",
         "words, kind, status, since": f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",
-        "words, place, severity": f"/?q={words}&place=site007&severity=low&tab=all",
+        "words, site, severity": f"/?q={words}&site=site007&severity=low&tab=all",
     }  # fmt: skip
     others = {
         "incident": f"/incidents/{small}", "incident of 5,000": f"/incidents/{large()}",

@@ -86,7 +86,7 @@ def _bodies(known: list[str], size: int) -> Iterator[str]:
     """Requests of `size` handles: of each ten nine that nothing is known of, as with a bank's customers."""
     for n in itertools.count():
         some = [known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}" for i in range(size)]
-        yield json.dumps({"handles": some})
+        yield json.dumps({"pseudonyms": some})
 
 
 def asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:

@@ -365,10 +365,10 @@ class Console:
         for id_ in ids:
             self._ask("API incident", "GET", f"/v1/incidents/{id_}")
         customers = self._ask("API customers", "GET", f"/v1/incidents/{ids[0]}/customers").json()["items"]
-        told = {"incident": ids[0], "handle": customers[0]["subject"], "outcome": "loss", "when": "2026-03-05T00:00:00Z"}
-        handles = [one["subject"] for one in customers[:20]]
+        told = {"incident": ids[0], "pseudonym": customers[0]["pseudonym"], "outcome": "loss", "when": "2026-03-05T00:00:00Z"}
+        handles = [one["pseudonym"] for one in customers[:20]]
         engine = self._program("engine", ["exposure.ask"], "risk_engine")
-        self._keep("API exposure", engine("POST", "/v1/exposure", json={"handles": handles}))
+        self._keep("API exposure", engine("POST", "/v1/exposure", json={"pseudonyms": handles}))
         program = self._program("program", ["incident.read", "outcome.report"], "orchestration")
         self._keep("API outcomes", program("POST", "/v1/outcomes", json=told))
         self._keep("API events", program("GET", "/v1/events"))

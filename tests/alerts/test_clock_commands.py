@@ -51,7 +51,7 @@ def run(data):
 
 
 def clocks(run) -> dict[tuple[str, str], dict]:
-    shown = json.loads(run("show", A, "--json").stdout)["clocks"]
+    shown = json.loads(run("show", A, "--json").stdout)["deadlines"]
     return {(clock["regime"], clock["stage"]): clock for clock in shown}
 
 
@@ -242,7 +242,7 @@ def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     after = browser.get(f"/incidents/{A}").text
     assert after.count("Correct this report") == 1
     assert 'value="reported nfra-2024 written"' in after
-    shown = browser.get(f"/v1/incidents/{A}").json()["clocks"]
+    shown = browser.get(f"/v1/incidents/{A}").json()["deadlines"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
 
 
@@ -272,7 +272,7 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
     shown = browser.get(f"/v1/incidents/{A}").json()
     assert shown["status"] == "resolved"
-    assert [c["state"] for c in shown["clocks"] if c["stage"] == "final"] == ["met"]
+    assert [c["state"] for c in shown["deadlines"] if c["stage"] == "final"] == ["met"]
 
 
 @pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])

@@ -48,7 +48,7 @@ def entries(context, action: str):
 
 @on_server_too
 def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, engine, context, store) -> None:
-    answer = engine()(handles=[handle("a")], tags=[tag_of(context)])
+    answer = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)])
     assert answer.status_code == 200, answer.text
     by_handle, by_tag = answer.json()["items"]
     assert {**by_handle, "asked": ""} == {**by_tag, "asked": ""}
@@ -61,20 +61,20 @@ def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, e
 
 def test_no_site_no_case_and_no_number_of_others_is_told(leaked, engine, context, store) -> None:
     (exposure,) = store.scroll(Exposure, DocumentFilter())
-    text = engine()(handles=[handle("a")], tags=[tag_of(context)]).text
+    text = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)]).text
     for secret in (leaked, "paste", "四件套", "内料", *exposure.sites, "sighting", "tenant"):
         assert secret not in text
 
 
 def test_the_answer_says_what_it_is_for_and_until_when(leaked, engine, clock) -> None:
-    answer = engine()(handles=[handle("a")]).json()
+    answer = engine()(pseudonyms=[handle("a")]).json()
     terms = answer["terms"]
     assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (False, "risk_engine", ["credit", "marketing"])
     assert terms["holds_until"].startswith(f"{clock.as_clock().now() + timedelta(hours=24):%Y-%m-%dT%H:%M}")
     assert "PIPL Art. 24" in terms["said"]["en"]
     assert "第二十四条" in terms["said"]["zh"]
-    assert answer["covered"]["worth"] == "handed"
-    assert answer["covered"]["kept_days"] == answer["formula"]["life_days"] == 180
+    assert answer["coverage"]["worth"] == "imported"
+    assert answer["coverage"]["kept_days"] == answer["formula"]["life_days"] == 180
     assert "1803.11052" in answer["formula"]["source"]
 
 
@@ -82,7 +82,7 @@ def test_risk_falls_until_exposures_are_no_longer_kept(leaked, engine, clock) ->
     ask, risks = engine(), []
     for hours in (0, 20):
         clock.advance(hours * 3600)
-        risks.append(ask(handles=[handle("a")]).json()["items"][0]["risk"])
+        risks.append(ask(pseudonyms=[handle("a")]).json()["items"][0]["risk"])
     assert risks == [22, 22]
     assert [decayed(22, age, 180) for age in (0, 90, 170, 180, 999, -1)] == [22, 16, 2, 0, 0, 22]
     assert all(decayed(60, age, 180) >= decayed(60, age + 1, 180) for age in range(200))
@@ -94,7 +94,7 @@ def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) ->
     ask = engine()
 
     def states() -> list[str]:
-        return [one["state"] for one in ask(handles=[NOBODY], tags=[known, strange]).json()["items"]]
+        return [one["state"] for one in ask(pseudonyms=[NOBODY], keyed_hashes=[known, strange]).json()["items"]]
 
     assert states() == ["not_found"] * 3
     enrol(context, [known])
@@ -126,21 +126,21 @@ def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browse
         f"/incidents/{leaked}/decisions",
         {"status": "excused", "reason": "chance", "days": "30", "note": "", "token": "0" * 16},
     )
-    assert engine()(handles=[handle("a")]).json()["items"][0]["state"] == "not_found"
+    assert engine()(pseudonyms=[handle("a")]).json()["items"][0]["state"] == "not_found"
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        {"handles": [PHONE]},
-        {"tags": [PHONE]},
-        {"handles": ["11010519491231002X"]},
-        {"tags": ["test@example.com"]},
-        {"handles": [NOBODY, PHONE]},
-        {"handles": [NOBODY.upper().replace("0", "A")]},
+        {"pseudonyms": [PHONE]},
+        {"keyed_hashes": [PHONE]},
+        {"pseudonyms": ["11010519491231002X"]},
+        {"keyed_hashes": ["test@example.com"]},
+        {"pseudonyms": [NOBODY, PHONE]},
+        {"pseudonyms": [NOBODY.upper().replace("0", "A")]},
         {},
-        {"handles": [NOBODY] * 501, "tags": [NOBODY] * 500},
-        {"handles": [NOBODY], "value": PHONE},
+        {"pseudonyms": [NOBODY] * 501, "keyed_hashes": [NOBODY] * 500},
+        {"pseudonyms": [NOBODY], "value": PHONE},
     ],
 )
 def test_an_identifier_is_refused_and_not_repeated(desk, engine, context, asked) -> None:
@@ -154,13 +154,13 @@ def test_an_identifier_is_refused_and_not_repeated(desk, engine, context, asked)
 
 def test_a_thousand_are_asked_at_once_and_no_body_is_larger(leaked, engine, context) -> None:
     ask = engine()
-    answer = ask(handles=[f"{n:032x}" for n in range(999)] + [handle("a")])
+    answer = ask(pseudonyms=[f"{n:032x}" for n in range(999)] + [handle("a")])
     assert [one["state"] for one in answer.json()["items"]] == ["not_found"] * 999 + ["exposed"]
-    assert ask(handles=["0" * MOST_BYTES]).status_code == 413
+    assert ask(pseudonyms=["0" * MOST_BYTES]).status_code == 413
 
 
 def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, context) -> None:
-    engine()(handles=[handle("a"), NOBODY], tags=[tag_of(context)])
+    engine()(pseudonyms=[handle("a"), NOBODY], keyed_hashes=[tag_of(context)])
     (entry,) = entries(context, "exposure")
     assert (entry.actor, entry.tenant, entry.object) == ("engine", "bank", "2 pseudonyms, 1 keyed hashes: 2 exposed")
 
@@ -171,13 +171,13 @@ def test_another_tenants_customers_are_not_found(leaked, engine, context, store,
     tag = tag_of(context, tenant="zetalend")
     found = match(subject=handle("z"), index_tag=tag)
     fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    states = lambda ask: [one["state"] for one in ask(handles=[handle("z")], tags=[tag]).json()["items"]]  # noqa: E731
+    states = lambda ask: [one["state"] for one in ask(pseudonyms=[handle("z")], keyed_hashes=[tag]).json()["items"]]  # noqa: E731
     assert states(engine()) == ["not_found", "not_found"]
     assert states(engine(["zetalend"])) == states(engine(["*"])) == ["exposed", "exposed"]
 
 
 def test_nobody_else_may_ask(leaked, desk, browser, accounts) -> None:
-    assert browser.ask("POST", "/v1/exposure", json={"handles": [NOBODY]}).status_code == 403
+    assert browser.ask("POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}).status_code == 403
     for scope, purpose in (["exposure.ask"], "marketing"), (["exposure.ask", "incident.read"], "risk_engine"):
         with pytest.raises(ConfigError, match="risk_engine"):
             accounts.add_token("engine", scope, ["bank"], purpose=purpose, days=1, by="test")
@@ -189,7 +189,7 @@ def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk,
     secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
     accounts._connection.execute("update tokens set purpose = 'marketing'")
     answer = Browser(desk.app).ask(
-        "POST", "/v1/exposure", json={"handles": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
+        "POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 403
 

@@ -146,7 +146,7 @@ def test_every_page_shows_what_was_stored_before_and_takes_any_time_in_an_addres
 def test_no_program_and_no_form_has_such_a_time_stored(stored, browser, store, text):
     form = {"status": "due", "due": text, "token": "0" * 16}
     assert browser.post(f"/incidents/{stored}/decisions", form).status_code == 400
-    outcome = {"incident": stored, "handle": handle("a"), "outcome": "loss", "when": text}
+    outcome = {"incident": stored, "pseudonym": handle("a"), "outcome": "loss", "when": text}
     assert browser.ask("POST", "/v1/outcomes", json=outcome, headers={"sec-fetch-site": "same-origin"}).status_code in (400, 422)
     assert store.count(Decision, DocumentFilter()) == 0
 

@@ -42,14 +42,14 @@ def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, w
     clock.advance(1_200)
     listen(beat(1_200, ok=3, quiet=1))
     found = worth()
-    assert (found.worth, found.since, found.last) == ("looked", beat().inserted_at, beat(1_200).inserted_at)
+    assert (found.worth, found.since, found.last) == ("monitored", beat().inserted_at, beat(1_200).inserted_at)
     assert str(found.said).endswith("all 4 sites are being read")
 
 
 def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> None:
     listen(beat())
     clock.advance(SILENT.total_seconds())
-    assert worth().worth == "looked"
+    assert worth().worth == "monitored"
     clock.advance(1)
     assert worth().worth == "silent"
     assert str(worth().said).startswith("nothing was collected since 2026-")
@@ -97,7 +97,7 @@ def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
 
 def test_findings_without_a_heartbeat_are_what_was_handed_over(store, clock, worth) -> None:
     fold_all(store, clock, [finding("f", range(10), people="ab")])
-    assert worth().worth == "handed"
+    assert worth().worth == "imported"
     assert "imported" in str(worth().said)
 
 
@@ -141,21 +141,21 @@ def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
     page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
     assert 'class="result unsure"' in page
     assert "Nothing was collected: alert has received no heartbeat" in page
-    assert (api["exposed"], api["looked"]["worth"]) == (False, "nothing")
+    assert (api["exposed"], api["coverage"]["worth"]) == (False, "nothing")
     listen(beat())
     page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
     assert "No record of this value" in page
     assert "An empty answer" not in page
-    assert (api["exposed"], api["looked"]["worth"]) == (False, "looked")
+    assert (api["exposed"], api["coverage"]["worth"]) == (False, "monitored")
 
 
 def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
     page, api = browser.get("/").text, browser.get("/v1/incidents").json()
     assert "Nothing was collected: alert has received no heartbeat" in page
     assert "未采集到任何内容" in browser.get("/", headers={"accept-language": "zh"}).text
-    assert (api["items"], api["looked"]["worth"]) == ([], "nothing")
+    assert (api["items"], api["coverage"]["worth"]) == ([], "nothing")
     listen(beat())
     assert "This is everything within the coverage: monitoring since" in browser.get("/").text
     assert "This is everything" in browser.get("/?severity=high").text
-    api = browser.get("/v1/incidents").json()["looked"]
-    assert (api["worth"], api["since"]) == ("looked", "2026-09-21T14:13:20Z")
+    api = browser.get("/v1/incidents").json()["coverage"]
+    assert (api["worth"], api["since"]) == ("monitored", "2026-09-21T14:13:20Z")

@@ -28,7 +28,7 @@ def report(desk, accounts, leak):
     secret = accounts.add_token("cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test")[1]
 
     def told(who: str = "a", outcome: str = "loss", **more):
-        asked = {"incident": leak, "handle": handle(who), "outcome": outcome, "when": WHEN, **more}
+        asked = {"incident": leak, "pseudonym": handle(who), "outcome": outcome, "when": WHEN, **more}
         return Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
 
     return told
@@ -72,7 +72,7 @@ def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(leak, r
         {"outcome": "none", "band": "under_3000"},
         {"amount": -1, "currency": "CNY"},
         {"amount": 5, "currency": "yuan"},
-        {"handle": "13800138000"},
+        {"pseudonym": "13800138000"},
         {"note": "13800138000"},
     ],
 )
@@ -86,7 +86,7 @@ def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -
 def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
     assert report(incident="INC-AAAAAAAAAA").status_code == 404
     secret = accounts.add_token("theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test")[1]
-    asked = {"incident": leak, "handle": handle("a"), "outcome": "loss", "when": WHEN}
+    asked = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "when": WHEN}
     answer = Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
     assert answer.status_code == 404
 

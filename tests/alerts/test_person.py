@@ -90,7 +90,7 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
     for text in (page, said):
         for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
             assert never not in text
-    assert set(api) == {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "looked"}
+    assert set(api) == {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
     assert (api["listed_on"], api["script"]) == (None, None)
     assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
 
@@ -143,7 +143,7 @@ def test_no_record_says_what_is_not_seen(browser):
     page, api = both(browser)
     assert api["answer"] == "no_record"
     assert "closed groups" in page
-    assert "封闭群组" in api["looked"]["unseen"]["zh"]
+    assert "封闭群组" in api["coverage"]["unseen"]["zh"]
     assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
 
 
@@ -167,7 +167,7 @@ def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, 
     page, api = both(browser)
     assert (api["answer"], api["exposed"], api["found"]) == ("recorded", False, [])
     assert api["listed_on"].startswith(f"{context.clock.now():%Y-%m-%d}")
-    assert "closed groups" in api["looked"]["unseen"]["en"]
+    assert "closed groups" in api["coverage"]["unseen"]["en"]
     for words in ("Registered, not found anywhere", "closed groups", "No result does not mean"):
         assert words in page
     assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "recorded"}) == 2
@@ -235,10 +235,10 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
 
 def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
     answer = LookupResult(("phone",), (), recorded=True, listed_on=WHEN)
-    said = reply(answer, MonitoringStatus("looked", "", WHEN, WHEN)).script
+    said = reply(answer, MonitoringStatus("monitored", "", WHEN, WHEN)).script
     assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
     assert f"自{WHEN:%Y}年" in said.zh
-    assert "outside, and did not" in reply(answer, MonitoringStatus("handed", "")).script.en
+    assert "outside, and did not" in reply(answer, MonitoringStatus("imported", "")).script.en
     for worth in ("partly", "silent", "nothing"):
         unsure = reply(answer, MonitoringStatus(worth, "", WHEN, WHEN))
         assert (unsure.answer, "we cannot tell" in unsure.script.en, "looked" in unsure.script.en) == ("recorded", True, False)
@@ -247,7 +247,7 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
         )  # nor that there is no record
         not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
         assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en
-    none = reply(LookupResult(("phone",), ()), MonitoringStatus("looked", "")).script
+    none = reply(LookupResult(("phone",), ()), MonitoringStatus("monitored", "")).script
     for script in (said, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
         assert "96110" in script.en

@@ -128,10 +128,10 @@ def test_a_member_of_the_body_that_is_wrong_is_named(leaked, program, body, wron
 
 def test_a_member_of_a_list_is_named_by_its_place(desk, accounts) -> None:
     secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
-    asked = {"handles": ["0" * 32, SENT]}
+    asked = {"pseudonyms": ["0" * 32, SENT]}
     answer = Browser(desk.app).ask("POST", "/v1/exposure", json=asked, headers={"authorization": f"Bearer {secret}"})
     (wrong,) = said(answer, "invalid_request")["errors"]
-    assert (wrong["member"], wrong["code"]) == ("handles.1", "invalid")
+    assert (wrong["member"], wrong["code"]) == ("pseudonyms.1", "invalid")
     assert "^[0-9a-f]{32}$" in wrong["detail"]
 
 

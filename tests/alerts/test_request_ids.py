@@ -77,7 +77,7 @@ def test_what_a_request_changes_is_recorded_under_its_id(leaked, desk, accounts,
 
 def test_the_route_of_the_risk_engine_hands_its_request_on(leaked, desk, accounts, context) -> None:
     ask = asked_by(accounts, desk.app, ["exposure.ask"], "risk_engine")
-    assert ask("POST", "/v1/exposure", "engine-1", json={"handles": [handle("a")]}).status_code == 200
+    assert ask("POST", "/v1/exposure", "engine-1", json={"pseudonyms": [handle("a")]}).status_code == 200
     assert [one.request for one in entries(context) if one.action == "exposure"] == ["engine-1"]
 
 

@@ -185,7 +185,7 @@ def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
     "q", [PHONE, "１３８００１３８０００", "客户 110105 19491231 002X", "6200000000000005", "a@example.com", "a13800138000b"]
 )
 def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leaked, path, q):
-    for name in ("q", "place", "tenant"):
+    for name in ("q", "site", "tenant"):
         answer = browser.get(path, params={name: q})
         assert answer.status_code == 400
         assert "look people up" in answer.text
@@ -262,7 +262,7 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
         following = re.search(r'href="([^"]+)">More</a>', page)
         path = following[1].replace("&amp;", "&") if following else ""
     assert seen == [incident_id(f"f{n}") for n in range(1, 120, 2)]
-    got = browser.get("/v1/incidents", params={"place": "s1", "kind": "phone", "limit": 500}).json()
+    got = browser.get("/v1/incidents", params={"site": "s1", "kind": "phone", "limit": 500}).json()
     assert (len(got["items"]), got["after"]) == (40, "")
     assert browser.get("/v1/incidents", params={"limit": 501}).status_code == 400
     assert browser.get("/", params={"after": "nonsense"}).status_code == 400

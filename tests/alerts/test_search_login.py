@@ -314,17 +314,17 @@ def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, t
 
 
 def test_what_a_program_does_is_in_its_name_and_that_which_it_says(stranger, token, leaked, context) -> None:
-    for asked in ({**ASKED, "who": "Wang Fang"}, ASKED):
+    for asked in ({**ASKED, "by": "Wang Fang"}, ASKED):
         assert stranger.ask("POST", "/v1/exposed", json=asked, headers=bearer(token)).status_code == 200
     assert [one[1] for one in trail(context, "lookup")] == ["Wang Fang via crm", "crm"]
     for who in (PHONE, "x" * 65):
-        answer = stranger.ask("POST", "/v1/exposed", json={**ASKED, "who": who}, headers=bearer(token))
+        answer = stranger.ask("POST", "/v1/exposed", json={**ASKED, "by": who}, headers=bearer(token))
         assert answer.status_code == 400
         assert who not in answer.text
 
 
 def test_what_a_person_does_is_in_their_own_name_whatever_they_type(browser, leaked, context) -> None:
-    browser.ask("POST", "/v1/exposed", json={**ASKED, "who": "Wang Fang"})
+    browser.ask("POST", "/v1/exposed", json={**ASKED, "by": "Wang Fang"})
     assert [one[1] for one in trail(context, "lookup")] == [ASKER]
 
 

@@ -77,20 +77,35 @@ def test_the_page_pages_through_all_customers(large, browser) -> None:
 @pytest.mark.parametrize("limit", [None, 500, 467])
 def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
     whole_one = browser.get(f"/v1/incidents/{A}").json()
-    first = {one["subject"] for one in whole_one["exposures"]}
+    first = {one["pseudonym"] for one in whole_one["exposures"]}
     assert len(first) == CUSTOMERS_SHOWN
     seen, after, sizes = list[str](), "", []
     while after or not seen:
         asked = {"after": after, **({"limit": limit} if limit else {})}
         got = browser.get(f"/v1/incidents/{A}/customers", params=asked).json()
-        seen += [one["subject"] for one in got["items"]]
+        seen += [one["pseudonym"] for one in got["items"]]
         assert all("index_tags" not in one for one in got["items"])
         after, sizes = got["after"], [*sizes, len(got["items"])]
     assert set(seen) == {handle(n) for n in range(ALL)}
     assert len(seen) == ALL
     assert set(sizes[:-1]) == {limit or CUSTOMERS_SHOWN}
     rest = browser.get(f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
-    assert not first & {one["subject"] for one in rest["items"]}
+    assert not first & {one["pseudonym"] for one in rest["items"]}
+
+
+def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
+    fold_all(store, clock, [finding(f"f{n}", range(10), people=range(2), site=f"site-{n}") for n in range(205)])
+    path = f"/v1/incidents/{incident_id('f0')}"
+    first = browser.get(path).json()
+    rest = browser.get(f"{path}/sightings", params={"after": first["seen_after"]}).json()
+    assert (len(first["seen"]), len(rest["items"]), rest["after"]) == (CUSTOMERS_SHOWN, 5, "")
+    assert len({one["id"] for one in (*first["seen"], *rest["items"])}) == 205
+    assert rest["items"][0].keys() == first["seen"][0].keys()
+    seen, after = list[str](), ""
+    while after or not seen:
+        got = browser.get(f"{path}/sightings", params={"after": after, "limit": 100}).json()
+        seen, after = [*seen, *(one["id"] for one in got["items"])], got["after"]
+    assert len(seen) == len(set(seen)) == 205
 
 
 def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(large, browser) -> None:
@@ -99,7 +114,9 @@ def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(larg
         (f"/v1/incidents/{A}/customers?after=nonsense", 400),
         (f"/v1/incidents/{A}/customers?limit=501", 400),
         (f"/v1/incidents/{A}/customers?offset=3", 400),
+        (f"/v1/incidents/{A}/sightings?after=nonsense", 400),
         ("/v1/incidents/INC-NOBODY/customers", 404),
+        ("/v1/incidents/INC-NOBODY/sightings", 404),
     ):
         answer = browser.get(path)
         assert (answer.status_code, "nonsense" in answer.text) == (code, False), path

@@ -76,10 +76,11 @@ def typed(tenant: str) -> dict[str, list]:
     ids, names = [OURS["bank"], OURS["shop"], "INC-NONE"], ["Wang Fang", "Zhao Min", "Nobody"]
     paths = {"id_": ids, "form": [*exports.names()], "name": names}
     filters = {
-        "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"], "order": ["opened", "burns"],
+        "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"], "order": ["opened", "priority"],
         "tab": ["open", "all", "closed", "mine", "new", "due"], "seller": ["@0123456789ab", "x"], "q": ["四件套"],
         "severity": ["low"], "flat": ["", "1"],
-        "place": ["paste", "board", "elsewhere"], "since": ["3d", "7d"], "kind": ["", "phone"], "everything": ["1"],
+        "place": ["paste", "board", "elsewhere"], "site": ["paste", "board", "elsewhere"], "since": ["3d", "7d"],
+        "kind": ["", "phone"], "everything": ["1"],
         "actor": ["", "lead of shop"], "words": ["account", "shop"], "verify": ["", "1"],
     }  # fmt: skip
     forms = {
@@ -87,7 +88,7 @@ def typed(tenant: str) -> dict[str, list]:
         "act": ["acknowledged", "assigned"], "note": ["seen"], "reason": ["chance"], "days": ["30"], "to": ["me", "Wang Fang"],
         "incident": ids, "other": ids, "id": ids, "token": [tenant.encode().hex().ljust(16, "0")], "by": ["Li"], "who": ["Li"],
         "what": ["incident x", "site paste"], "value": [PHONE, "13900139000"], "purpose": ["fraud_case"], "case": ["C-1"],
-        "handles": [[handle("a"), handle("z"), handle("shop0")]], "handle": [handle("a"), handle("shop0")],
+        "pseudonyms": [[handle("a"), handle("z"), handle("shop0")]], "pseudonym": [handle("a"), handle("shop0")],
         "outcome": ["defrauded"], "when": ["2026-09-20T10:00:00+00:00"], "lang": ["", "zh"], "language": ["zh"], "then": ["/"],
         "role": ["analyst"], "permission": ["incident.read"], "subject": [""], "text": [""], "how": ["colleague"],
     }  # fmt: skip

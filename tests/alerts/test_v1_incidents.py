@@ -43,7 +43,7 @@ def test_a_page_has_the_filters_of_the_queue_and_knows_no_others(leaked, soar) -
         assert answer.status_code == 200, answer.text
         return [one["id"] for one in answer.json()["items"]]
 
-    assert ids("") == ids("tab=unassigned&order=-customers&limit=1") == ids("since=3d&place=paste") == [leaked]
+    assert ids("") == ids("tab=unassigned&order=-customers&limit=1") == ids("since=3d&site=paste") == [leaked]
     assert ids("tab=closed") == ids("tab=mine") == ids("assignee=Li") == ids("until=3d") == []
     for refused in ("colour=red", "tab=none", "order=luck", "origin=mars", "limit=0", "limit=501", "after=x", "tab=all&tab=open"):
         assert soar.get(f"/v1/incidents?{refused}").status_code == 400, refused

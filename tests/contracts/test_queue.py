@@ -58,7 +58,7 @@ def test_severity_then_age_orders_what_has_no_clock(store, queue):
 def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
     severities = ("noise", "low", "high")
     put(store, *(incident(f"INC-{n}", n % 4, severity=severities[n % 3], customers=n % 5, exposure=n) for n in range(23)))
-    for order in ("burns", "severity", "customers", "exposure", "opened"):
+    for order in ("priority", "severity", "customers", "exposure", "opened"):
         for turned in (order, f"-{order}"):
             whole = shown(queue, order=turned)
             assert sorted(whole) == sorted(f"INC-{n}" for n in range(23)), turned

@@ -164,7 +164,7 @@ class Daemon:
         for incident in self.incidents():
             for exposure in incident["exposures"]:
                 assert len(set(exposure["sightings"])) == len(exposure["sightings"])
-                counted[exposure["subject"]] += len(exposure["sightings"])
+                counted[exposure["pseudonym"]] += len(exposure["sightings"])
         return Counter(resolved(self.ask, counted))
 
     def incidents(self) -> Iterator[dict[str, Any]]:

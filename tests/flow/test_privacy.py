@@ -132,7 +132,7 @@ def run_everything(daemon: Daemon) -> int:
     daemon.kill()
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
-    question = {"value": VICTIM.phone, "who": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
+    question = {"value": VICTIM.phone, "by": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
     until(
         lambda: "INC-" in page(daemon, "/v1/incidents", token=token), "there is an incident, and every post is about the victim"
     )

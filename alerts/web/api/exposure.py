@@ -35,12 +35,12 @@ TERMS = Text(
 
 
 class ExposureRequest(BaseModel):
-    """Whom to look for: handles of customers, index tags, or both, 1 to 1,000 together, of 32 hex digits; all else is refused."""
+    """Whom to look for: pseudonyms, keyed hashes, or both, 1 to 1,000 together, of 32 hex digits; all else is refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    handles: Annotated[list[Token], Field(max_length=MOST)] = []
-    tags: Annotated[list[Token], Field(max_length=MOST)] = []
+    pseudonyms: Annotated[list[Token], Field(max_length=MOST)] = []
+    keyed_hashes: Annotated[list[Token], Field(max_length=MOST)] = []
 
 
 class Scam(BaseModel):
@@ -51,7 +51,7 @@ class Scam(BaseModel):
 
 
 class ExposureOf(BaseModel):
-    """One answer; `asked` is the handle or tag. Days are in UTC. Only where the state is `exposed` there is more than `why`."""
+    """One answer on what was `asked`. Days are in UTC. Only where the state is `exposed` there is more than `why`."""
 
     asked: str
     state: State
@@ -94,10 +94,10 @@ class Formula(BaseModel):
 
 
 class ExposureAnswer(BaseModel):
-    """One item for each that was asked, handles first, in order."""
+    """One item for each that was asked, pseudonyms first, in order."""
 
     items: list[ExposureOf]
-    covered: CoverageSpan
+    coverage: CoverageSpan
     formula: Formula
     terms: UsageTerms
 
@@ -108,20 +108,22 @@ def routes() -> APIRouter:
 
     @router.post("/exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
     async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
-        """Whether customers are exposed, by handle or index tag. For a token whose purpose is `risk_engine`."""
+        """Whether customers are exposed, by pseudonym or keyed hash. For a token whose purpose is `risk_engine`."""
         if site.principal.purpose != PURPOSES["exposure.ask"]:
             raise ForbiddenError(Phrase("this requires a token with the purpose %(purpose)s", purpose=PURPOSES["exposure.ask"]))
-        if not 1 <= len(asked.handles) + len(asked.tags) <= MOST:
+        if not 1 <= len(asked.pseudonyms) + len(asked.keyed_hashes) <= MOST:
             raise QueryError(
-                Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST), "handles", "tags"
+                Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST),
+                "pseudonyms",
+                "keyed_hashes",
             )
-        question = ExposureQuery(site.lookup, asked.handles, asked.tags, site.actor(), REQUEST.get())
-        found = await site.screenings.ask(question, len(asked.handles) + len(asked.tags))
+        question = ExposureQuery(site.lookup, asked.pseudonyms, asked.keyed_hashes, site.actor(), REQUEST.get())
+        found = await site.screenings.ask(question, len(asked.pseudonyms) + len(asked.keyed_hashes))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
         terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
         answer = ExposureAnswer(
             items=[_item(one) for one in found.items],
-            covered=_covered(found.looked, now, life),
+            coverage=_covered(found.looked, now, life),
             formula=Formula(life_days=life),
             terms=terms,
         )

@@ -1,4 +1,4 @@
-"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by handle, changes, exports.
+"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by pseudonym, changes, exports.
 
 A change names the version that it was decided on, as `If-Match`: of an incident that is another by now nothing is changed (412),
 and what is sent twice is done once.
@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.cases.actions import USUAL_DAYS
 from alerts.cases.decisions import needed_for, tally
 from alerts.cases.exports import chosen, format_named
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, whole
-from alerts.cases.incident_view import customer, details, summary
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, sightings_of, whole
+from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.suppressions import suppressed
 from alerts.coverage import Worth, looked
@@ -36,8 +36,8 @@ from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
 
 
-class LookedAt(BaseModel):
-    """What stands behind the list: only `looked` and `handed` let an empty one mean that there was nothing; `said` says why."""
+class ListCoverage(BaseModel):
+    """What an empty list is worth: only `monitored` and `imported` mean that nothing was found; `said` says why."""
 
     worth: Worth
     said: str
@@ -50,11 +50,18 @@ class IncidentList(BaseModel):
 
     items: list[dict[str, Any]]
     after: str
-    looked: LookedAt
+    coverage: ListCoverage
 
 
 class CustomerList(BaseModel):
-    """A page of the customers in an incident, by handle, newest first; give `after` back for the next page, "" is the end."""
+    """A page of the customers in an incident, by pseudonym, newest first; give `after` back for the next page, "" is the end."""
+
+    items: list[dict[str, Any]]
+    after: str
+
+
+class SightingList(BaseModel):
+    """A page of the sightings of an incident, newest first; give `after` back for the next page, "" is the end."""
 
     items: list[dict[str, Any]]
     after: str
@@ -147,9 +154,9 @@ def routes() -> APIRouter:
         found, now = queue.page(view, limit, after), site.clock.now()
         silent = suppressed(site.duties, [row.incident for row in found.rows])
         heard = looked(site.store, now)
-        behind = LookedAt(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
+        behind = ListCoverage(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
         items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
-        return IncidentList(items=items, after=found.after, looked=behind)
+        return IncidentList(items=items, after=found.after, coverage=behind)
 
     @router.get("/incidents/{id_}")
     def incident(site: Reader, id_: str) -> JSONResponse:
@@ -167,20 +174,22 @@ def routes() -> APIRouter:
 
     @router.get("/incidents/{id_}/customers")
     def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList:
-        incident = site.store.get(Incident, id_)
-        if incident is None:
-            raise missing("incident")
-        found = customers_of(site.store, incident, limit, after)
+        """The customers in an incident."""
+        found = customers_of(site.store, incident_of(site, id_), limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
+
+    @router.get("/incidents/{id_}/sightings")
+    def sightings(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> SightingList:
+        """Where an incident was seen."""
+        found = sightings_of(site.store, incident_of(site, id_), limit, after)
+        return SightingList(items=[sighting(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(
         site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
     ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
-        found = site.store.get(Incident, id_)
-        if found is None:
-            raise missing("incident")
+        found = incident_of(site, id_)
         site.principal.require(ACTS.get(_status(asked)) or needed_for(asked.decision))
         if not if_match:
             raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
@@ -198,6 +207,14 @@ def routes() -> APIRouter:
         return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
 
     return router
+
+
+def incident_of(site: Console, id_: str) -> Incident:
+    """The incident of that id; ProblemError where there is none that may be seen."""
+    found = site.store.get(Incident, id_)
+    if found is None:
+        raise missing("incident")
+    return found
 
 
 def _etag(version: str) -> str:

@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.cases.decisions import MOST_MINOR, Outcomes, tally
-from alerts.records import Band, Fraud, Incident
+from alerts.records import Band, Fraud
 from alerts.web.api import PREFIX
+from alerts.web.api.incidents import incident_of
 from alerts.web.dependencies import Console, may
-from alerts.web.problems import missing
 
 
 class OutcomeRequest(BaseModel):
@@ -20,7 +20,7 @@ class OutcomeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     incident: Annotated[str, Field(max_length=64)]
-    handle: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    pseudonym: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     outcome: Fraud
     when: AwareDatetime
     amount: Annotated[int, Field(ge=0, le=MOST_MINOR)] | None = None
@@ -42,12 +42,10 @@ def routes() -> APIRouter:
     @router.post("/outcomes")
     def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer:
         """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
-        found = site.store.get(Incident, asked.incident)
-        if found is None:
-            raise missing("incident")
+        found = incident_of(site, asked.incident)
         news = Outcomes(site.store, site.trail).report(
             found,
-            asked.handle,
+            asked.pseudonym,
             asked.outcome,
             asked.when,
             by=site.actor(),

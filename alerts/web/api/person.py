@@ -16,12 +16,12 @@ from alerts.web.pages.person import asked_of
 
 
 class ExposedRequest(BaseModel):
-    """Whom to look up, why, under which case number. `who` asks is for programs to say. Unknown members are refused."""
+    """Whom to look up, why, under which case number. `by` whom is for programs to say. Unknown members are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     value: SecretStr
-    who: str = ""
+    by: str = ""
     purpose: str
     case: str
 
@@ -69,7 +69,7 @@ class ExposedAnswer(BaseModel):
     listed_on: datetime | None
     script: BilingualText | None
     seen_alone: bool
-    looked: CoverageStatement
+    coverage: CoverageStatement
 
 
 def routes() -> APIRouter:
@@ -78,7 +78,7 @@ def routes() -> APIRouter:
 
     @router.post("/exposed")
     def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
-        question = site.question(asked.value.get_secret_value(), site.actor(asked.who, "who"), asked.purpose, asked.case)
+        question = site.question(asked.value.get_secret_value(), site.actor(asked.by, "by"), asked.purpose, asked.case)
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
         now = looked(site.store, site.clock.now())
@@ -92,7 +92,7 @@ def routes() -> APIRouter:
             listed_on=said.listed_on,
             script=BilingualText(**said.script._asdict()) if said.script else None,
             seen_alone=bool(answer.seen),
-            looked=behind,
+            coverage=behind,
         )
 
     return router

@@ -46,13 +46,13 @@ class QueueForm:
     """What the address asks for, as it was typed."""
 
     tab: Text = "open"
-    order: Text = "burns"
+    order: Text = "priority"
     tenant: Text = ""
     severity: Text = ""
     status: Text = ""
     origin: Text = ""
     scenario: Text = ""
-    place: Text = ""
+    site: Text = ""
     kind: Text = ""
     assignee: Text = ""
     q: Text = ""
@@ -64,7 +64,7 @@ class QueueForm:
     def view(self, site: Console) -> QueueFilter:
         """The same as a view of the queue; QueryError says what cannot be asked."""
         since, until = (self._moment(site, name) if getattr(self, name) else None for name in ("since", "until"))
-        named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.place, self.kind, self.assignee)
+        named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.site, self.kind, self.assignee)
         return QueueFilter(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
 
     def _moment(self, site: Console, name: str) -> datetime:
@@ -79,7 +79,7 @@ class QueueForm:
 
     def exported(self) -> str:
         """The query of an export of what is filtered; it knows fewer filters than the queue."""
-        known = {"tenant": self.tenant, "severity": self.severity, "status": self.status, "place": self.place, "kind": self.kind}
+        known = {"tenant": self.tenant, "severity": self.severity, "status": self.status, "site": self.site, "kind": self.kind}
         set_ones = {name: value for name, value in {**known, "q": self.q, "seller": self.seller}.items() if value}
         return f"?{urlencode(set_ones)}" if set_ones else ""
 

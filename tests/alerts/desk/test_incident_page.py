@@ -138,7 +138,7 @@ def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(bro
     assert "say in the note what you correct" in refused.text
     corrected = browser.post("/incidents/INC-A/decisions", {**again, "note": "wrong number", "token": "3" * 16})
     assert corrected.status_code == 303
-    clock = next(one for one in browser.get("/v1/incidents/INC-A").json()["clocks"] if one["regime"] == "pipl-57")
+    clock = next(one for one in browser.get("/v1/incidents/INC-A").json()["deadlines"] if one["regime"] == "pipl-57")
     assert (clock["state"], clock["channel"], clock["reference"]) == ("met", "portal", "R-2")
     shown = browser.get("/incidents/INC-A").text
     assert shown.count("report sent, telephone: ") == shown.count("report sent, the authority&#39;s portal: ") == 1

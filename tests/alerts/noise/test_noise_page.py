@@ -99,7 +99,7 @@ def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
 
 
 def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):
-    asked = {"value": PHONE, "who": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
+    asked = {"value": PHONE, "by": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
     page = browser.post("/exposed", asked).text
     assert "No record of this value" in page
     assert "Found on its own" in page
