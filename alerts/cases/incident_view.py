@@ -95,7 +95,7 @@ def joined(incident: Incident) -> str:
 
 def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
-    shown = incident.model_dump(mode="json", include=_SUMMARY)
+    shown = incident.model_dump(mode="json", include=SUMMARY)
     return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
 
 
@@ -111,13 +111,13 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 
 def customer(exposure: Exposure) -> dict[str, Any]:
     """One customer in an incident as a JSON object, by the pseudonym."""
-    shown = exposure.model_dump(mode="json", exclude={"index_tags", "subject"})
+    shown = exposure.model_dump(mode="json", exclude=HIDDEN["customer"])
     return {**shown, "pseudonym": exposure.subject}
 
 
 def sighting(one: Sighting) -> dict[str, Any]:
     """One sighting of an incident as a JSON object."""
-    return one.model_dump(mode="json", exclude={"subjects", "traits", "author_tag", "sketch", "sketch_of"})
+    return one.model_dump(mode="json", exclude=HIDDEN["sighting"])
 
 
 def details(
@@ -128,7 +128,7 @@ def details(
 ) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
-        **found.incident.model_dump(mode="json", exclude={"sketch", "sketch_of", "subjects"}),
+        **found.incident.model_dump(mode="json", exclude=HIDDEN["incident"]),
         **_next(found.incident),
         "status": found.status,
         "suppressed": _silence(silence),
@@ -143,13 +143,19 @@ def details(
     }
 
 
-_SUMMARY = set(
+SUMMARY = set(
     "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
     " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
     " newest_date joined series gone gone_at back".split()
 )
 
 
+HIDDEN: Mapping[str, set[str]] = {
+    "incident": {"sketch", "sketch_of", "subjects"},
+    "sighting": {"subjects", "traits", "author_tag", "sketch", "sketch_of"},
+    "customer": {"index_tags", "subject"},
+}
+"""Members of documents that are shown to nobody; of a customer the pseudonym stands under a name of its own."""
 OURSELVES = "ullage"
 RETURNED: Mapping[str, Phrase] = {
     "expired": Phrase("false positive period over: reopened"),

@@ -33,15 +33,15 @@ class PublicKey(BaseModel):
 
 def routes() -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=PREFIX, tags=["events"])
 
-    @router.get("/events")
+    @router.get("/events", operation_id="list_events")
     def events(site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> EventPage:
         """What became of incidents, in order: created, grew, acknowledged, assigned, decided, reported, closed and more."""
         tenants = None if site.principal.sees_all else site.principal.tenants
         return EventPage.model_validate(site.feed.page(tenants, after, limit)._asdict())
 
-    @router.get("/events/key")
+    @router.get("/events/key", operation_id="get_event_key")
     def key(site: Reader) -> PublicKey:
         """Fetch it once, compare its `kid` with `keys/signers/events` on the desk's machine, and keep it."""
         return PublicKey(**site.feed.public_key())

@@ -51,7 +51,11 @@ class Scam(BaseModel):
 
 
 class ExposureOf(BaseModel):
-    """One answer on what was `asked`. Days are in UTC. Only where the state is `exposed` there is more than `why`."""
+    """One answer on what was `asked`. Days are in UTC. Only where the state is `exposed` there is more than `why`.
+
+    `not_exposed`: registered, looked for everywhere, and not found, which takes a customer registry. `unknown`: by the registry
+    nobody has this keyed hash. `not_found`: nothing was found, and no more can be said.
+    """
 
     asked: str
     state: State
@@ -104,9 +108,9 @@ class ExposureAnswer(BaseModel):
 
 def routes() -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=PREFIX, tags=["people"])
 
-    @router.post("/exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
+    @router.post("/exposure", operation_id="screen_exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
     async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
         """Whether customers are exposed, by pseudonym or keyed hash. For a token whose purpose is `risk_engine`."""
         if site.principal.purpose != PURPOSES["exposure.ask"]:

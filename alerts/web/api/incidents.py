@@ -70,7 +70,7 @@ class SightingList(BaseModel):
 class ChangeRequest(BaseModel):
     """What is done of an incident; `by` whom is for programs to say. Members that are not of the decision are refused."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     by: str = ""
     decision: Literal[
@@ -133,6 +133,13 @@ class QueueQuery(AskedOfQueue):
     flat: Text = "1"
 
 
+EXPORTS = {
+    "text/csv": {"schema": {"type": "string"}},
+    "application/json": {},
+    "application/x-ndjson": {},
+    "application/stix+json": {},
+}
+"""What an export may be, by its format."""
 Reader = Annotated[Console, may("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
@@ -142,9 +149,9 @@ UNREAD = "say in If-Match which version you decide on: the ETag of the incident 
 
 def routes() -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=PREFIX, tags=["incidents"])
 
-    @router.get("/incidents")
+    @router.get("/incidents", operation_id="list_incidents")
     def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
         """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
         queue = IncidentQueue(Work(site.duties), site.principal.name)
@@ -158,8 +165,9 @@ def routes() -> APIRouter:
         items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
         return IncidentList(items=items, after=found.after, coverage=behind)
 
-    @router.get("/incidents/{id_}")
+    @router.get("/incidents/{id_}", operation_id="get_incident")
     def incident(site: Reader, id_: str) -> JSONResponse:
+        """An incident with all that belongs to it; its `ETag` is the version to decide on."""
         found = whole(site.store, id_)
         if found is None:
             raise missing("incident")
@@ -172,19 +180,19 @@ def routes() -> APIRouter:
         fraud = tally(site.store, found.incident).as_json()
         return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
 
-    @router.get("/incidents/{id_}/customers")
+    @router.get("/incidents/{id_}/customers", operation_id="list_customers")
     def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList:
         """The customers in an incident."""
         found = customers_of(site.store, incident_of(site, id_), limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
-    @router.get("/incidents/{id_}/sightings")
+    @router.get("/incidents/{id_}/sightings", operation_id="list_sightings")
     def sightings(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> SightingList:
         """Where an incident was seen."""
         found = sightings_of(site.store, incident_of(site, id_), limit, after)
         return SightingList(items=[sighting(one) for one in found.items], after=found.after)
 
-    @router.post("/incidents/{id_}/decisions")
+    @router.post("/incidents/{id_}/decisions", operation_id="decide_incident")
     def decide(
         site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
     ) -> ChangeResult:
@@ -195,7 +203,7 @@ def routes() -> APIRouter:
             raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
-    @router.get("/export/{form}", response_class=Response, responses={200: {"content": {"*/*": {}}}})
+    @router.get("/export/{form}", operation_id="export_incidents", response_class=Response, responses={200: {"content": EXPORTS}})
     def export(site: Annotated[Console, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)

@@ -37,9 +37,9 @@ class OutcomeAnswer(BaseModel):
 
 def routes() -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=PREFIX, tags=["people"])
 
-    @router.post("/outcomes")
+    @router.post("/outcomes", operation_id="report_outcome")
     def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer:
         """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
         found = incident_of(site, asked.incident)

@@ -74,10 +74,11 @@ class ExposedAnswer(BaseModel):
 
 def routes() -> APIRouter:
     """The routes of this file."""
-    router = APIRouter(prefix=PREFIX)
+    router = APIRouter(prefix=PREFIX, tags=["people"])
 
-    @router.post("/exposed")
+    @router.post("/exposed", operation_id="check_person")
     def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
+        """Whether the person on the phone is exposed, and what to say; recorded in the audit log under the case number."""
         question = site.question(asked.value.get_secret_value(), site.actor(asked.by, "by"), asked.purpose, asked.case)
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]

@@ -7,15 +7,13 @@ name may hold anything.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
 
 from alerts.cases.decisions import Decisions
@@ -36,7 +34,6 @@ from alerts.web.dropped_files import (
     Upload,
 )
 from alerts.web.middleware import streams
-from alerts.web.problems import MemberProblem, ProblemError
 from alerts.web.templating import MenuEntry
 from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
@@ -62,6 +59,7 @@ KINDS = frozenset("txt csv tsv log json sql xlsx xls docx pdf zip rar 7z gz tar 
 """Endings that the audit log may name."""
 MOST_GIVER = 200
 OPEN_SECONDS = 60.0
+BODY = streams(MOST_BYTES + MOST_FIELDS)
 NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response"}
 NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
 
@@ -69,7 +67,6 @@ NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
 def routes() -> APIRouter:
     """The routes of this page."""
     router = APIRouter(include_in_schema=False)
-    body = streams(MOST_BYTES + MOST_FIELDS)
 
     @router.get("/assess")
     async def form(site: Analyst) -> HTMLResponse:
@@ -78,20 +75,13 @@ def routes() -> APIRouter:
         except NotJudgedError as error:
             return _form(site, away=error)
 
-    @router.post("/assess", dependencies=[body])
+    @router.post("/assess", dependencies=[BODY])
     async def drop(request: Request, site: Analyst) -> Response:
         return await _drop(site, request, to_open=False)
 
-    @router.post("/assess/open", dependencies=[body])
+    @router.post("/assess/open", dependencies=[BODY])
     async def drop_and_open(request: Request, site: Analyst) -> Response:
         return await _drop(site, request, to_open=True)
-
-    @router.post("/v1/assess", dependencies=[body], include_in_schema=True)
-    async def assessed(
-        request: Request, site: Analyst, to_open: Annotated[bool, Query(alias="open")] = False, customers: bool = False
-    ) -> Response:
-        """A form (multipart/form-data): `how`, `giver`, `purpose`, last `file`; the verdict as `ullage assess --json`."""
-        return await _drop_by_program(site, request, to_open=to_open, customers=customers)
 
     @router.get("/assess/{name}")
     def result(name: str, site: Analyst) -> HTMLResponse:
@@ -124,38 +114,18 @@ async def _open_held(site: Console, name: str, dropped: DroppedFile) -> Response
 async def _drop(site: Console, request: Request, *, to_open: bool) -> Response:
     """Take a form with a file, and have that judged."""
     try:
-        name, asked, refused = await _taken(site, request, to_open=to_open)
+        name, asked, refused = await taken(site, request, to_open=to_open)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     if not refused:
         return RedirectResponse(f"/assess/{name}", 303)
-    status, headers = _refusal(refused)
+    status, headers = refusal_of(refused)
     page = _form(site, status, asked=asked, refused=refused)
     page.headers.update(headers)
     return page
 
 
-async def _drop_by_program(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
-    """The same form from a program, answered with the verdict as JSON; nothing is held for later."""
-    if customers:
-        site.principal.require("customers.export")
-    try:
-        name, _, refused = await _taken(site, request, to_open=to_open)
-    except ClientDisconnect:
-        return Response(status_code=400)
-    if refused:
-        raise _problem(refused)
-    dropped = site.held.get(name, site.principal)
-    assert dropped is not None  # it was held just now
-    opened = {tenant: one._asdict() for tenant, one in dropped.opened.items()}
-    told: dict[str, Any] = {"verdict": dropped.judged.verdict, "opened": opened}
-    if customers:
-        _note_customers(site, dropped)
-        told["customers"] = list(csv.DictReader(io.StringIO(dropped.judged.customers)))
-    return JSONResponse(told)
-
-
-async def _taken(site: Console, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
+async def taken(site: Console, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
     """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed."""
     upload = Upload(request, "file")
     asked = {**NOTHING, **await upload.fields()}
@@ -169,21 +139,11 @@ async def _taken(site: Console, request: Request, *, to_open: bool) -> tuple[str
         return "", asked, {"file": error}
 
 
-def _refusal(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
+def refusal_of(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
     """Status and headers of a refusal: a fault of the form, or match that is away or busy."""
     error = refused.get("file")
     headers = {"retry-after": str(error.retry_after)} if isinstance(error, BusyError) else {}
     return 503 if isinstance(error, BusyError | NotJudgedError) else 400, headers
-
-
-def _problem(refused: Mapping[str, object]) -> ProblemError:
-    """The same for a program."""
-    error, (_, headers) = refused.get("file"), _refusal(refused)
-    said = "; ".join(f"{field}: {why}" for field, why in refused.items())
-    if isinstance(error, BusyError | NotJudgedError):
-        return ProblemError("assessment_busy" if headers else "assessment_unavailable", said, headers=headers)
-    errors = [MemberProblem(member=field, code="invalid", detail=str(why)) for field, why in refused.items()]
-    return ProblemError("invalid_request", said, errors)
 
 
 async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, Any, str]) -> str:
@@ -211,12 +171,13 @@ def _tenants(site: Console) -> tuple[str, ...] | None:
 
 def _customers(site: Console, dropped: DroppedFile) -> Response:
     """The handles as a file, which the audit log notes."""
-    _note_customers(site, dropped)
+    note_customers(site, dropped)
     how = {"content-disposition": 'attachment; filename="customers.csv"'}
     return Response(dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how)
 
 
-def _note_customers(site: Console, dropped: DroppedFile) -> None:
+def note_customers(site: Console, dropped: DroppedFile) -> None:
+    """Record in the audit log that the customers in a file are told."""
     count = dropped.judged.customers.count("\n") - 1
     site.trail.append(
         "customers.export", f"{count} pseudonyms of an uploaded file", actor=site.principal.name, reason=_why(dropped)

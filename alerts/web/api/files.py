@@ -1,0 +1,110 @@
+"""A file assessed for a program: the form that the page has, answered with the verdict; nothing is held for later."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+
+from alerts.cases.lookup import PURPOSES
+from alerts.web.api import PREFIX
+from alerts.web.dependencies import Console, may
+from alerts.web.dropped_files import BusyError, NotJudgedError
+from alerts.web.pages.assess import BODY, HOW, MOST_GIVER, note_customers, refusal_of, taken
+from alerts.web.problems import MemberProblem, ProblemError
+
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "title": "FileForm",
+                    "type": "object",
+                    "required": ["how", "giver", "purpose", "file"],
+                    "properties": {
+                        "how": {"type": "string", "enum": [one for one in HOW if one != "bought"]},
+                        "giver": {"type": "string", "maxLength": MOST_GIVER, "description": "Who provided it; may be empty"},
+                        "purpose": {"type": "string", "enum": [*PURPOSES]},
+                        "file": {"type": "string", "format": "binary", "description": "The last part of the form"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""The form as the API's document has it: the route reads it as it streams.
+
+All members are required, so that clients send them in this order: what is known of a file has to come before it.
+"""
+
+
+class OpenedIncident(BaseModel):
+    """What became of a finding: the incident that it is in, `is_new` if it opened that, or why there is none."""
+
+    incident: str
+    is_new: bool
+    severity: str
+    why_not: str
+
+
+class AssessedFile(BaseModel):
+    """The verdict as `ullage assess --json` has it, incidents by tenant where it was to open some, and customers if asked for."""
+
+    verdict: dict[str, Any]
+    opened: dict[str, OpenedIncident]
+    customers: list[dict[str, str]] = []
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX, tags=["files"])
+
+    @router.post("/assess", operation_id="assess_file", dependencies=[BODY], response_model=AssessedFile, openapi_extra=FORM)
+    async def assessed(
+        request: Request,
+        site: Annotated[Console, may("file.assess")],
+        to_open: Annotated[bool, Query(alias="open")] = False,
+        customers: bool = False,
+    ) -> Response:
+        """Assess a file without storing it; `open` opens an incident, `customers` lists the affected customers."""
+        return await _assessed(site, request, to_open=to_open, customers=customers)
+
+    return router
+
+
+async def _assessed(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
+    """The verdict on the file in a form; ProblemError says why there is none."""
+    if customers:
+        site.principal.require("customers.export")
+    try:
+        name, _, refused = await taken(site, request, to_open=to_open)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    if refused:
+        raise _problem(refused)
+    dropped = site.held.get(name, site.principal)
+    assert dropped is not None  # it was held just now
+    opened = {tenant: one._asdict() for tenant, one in dropped.opened.items()}
+    told: dict[str, Any] = {"verdict": dropped.judged.verdict, "opened": opened}
+    if customers:
+        note_customers(site, dropped)
+        rows = csv.DictReader(io.StringIO(dropped.judged.customers))
+        told["customers"] = [{"pseudonym": row.pop("handle"), **row} for row in rows]
+    return JSONResponse(told)
+
+
+def _problem(refused: Mapping[str, object]) -> ProblemError:
+    """The problem of a form that was refused, or of match that is away or busy."""
+    error, (_, headers) = refused.get("file"), refusal_of(refused)
+    said = "; ".join(f"{field}: {why}" for field, why in refused.items())
+    if isinstance(error, BusyError | NotJudgedError):
+        return ProblemError("assessment_busy" if headers else "assessment_unavailable", said, headers=headers)
+    errors = [MemberProblem(member=field, code="invalid", detail=str(why)) for field, why in refused.items()]
+    return ProblemError("invalid_request", said, errors)

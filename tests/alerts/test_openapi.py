@@ -1,0 +1,86 @@
+"""The OpenAPI document is valid, complete, and illustrated with examples that fit its own schemas."""
+
+import importlib.util
+
+import pytest
+from jsonschema import Draft202012Validator
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from alerts.web.examples import EXAMPLES, PARAMETERS
+from alerts.web.problems import CODES, MEDIA_TYPE
+from tests.alerts.browser import HOST
+
+OPERATIONS = {
+    "list_incidents", "get_incident", "list_customers", "list_sightings", "decide_incident", "export_incidents", "list_events",
+    "get_event_key", "screen_exposure", "check_person", "report_outcome", "assess_file",
+}  # fmt: skip
+"""Their names are those of functions in generated clients: none is ever renamed."""
+
+
+@pytest.fixture
+def document(browser) -> dict:
+    return browser.get("/v1/openapi.json").json()
+
+
+def operations(document: dict):
+    return [(path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()]
+
+
+def validator(document: dict, schema: dict) -> Draft202012Validator:
+    """Of one schema within the document, whose components it may refer to."""
+    return Draft202012Validator({**schema, "components": document["components"]})
+
+
+def test_the_document_is_valid(document) -> None:
+    assert [str(error.message) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
+    if importlib.util.find_spec("openapi_spec_validator"):
+        importlib.import_module("openapi_spec_validator").validate(document)
+
+
+def test_every_operation_has_a_name_a_tag_with_words_and_a_description(document) -> None:
+    names = [one["operationId"] for _, _, one in operations(document)]
+    assert (len(names), set(names)) == (len(OPERATIONS), OPERATIONS)
+    tags = {one["name"]: one["description"] for one in document["tags"]}
+    assert all(tags.values())
+    assert {tag for _, _, one in operations(document) for tag in one["tags"]} == tags.keys()
+    assert all(one["description"] for _, _, one in operations(document))
+
+
+def test_the_server_is_the_address_that_was_asked(browser, document) -> None:
+    assert [one["url"] for one in document["servers"]] == [f"http://{HOST}"]
+    assert browser.get("/v1/openapi.json").json() == document
+
+
+def test_every_problem_is_described_where_it_can_occur(document) -> None:
+    for _, _, one in operations(document):
+        told = {status: answer for status, answer in one["responses"].items() if status != "200"}
+        changes, files = one["operationId"] == "decide_incident", one["tags"] == ["files"]
+        statuses = {str(kind.status) for kind in CODES.values()} - (set() if changes else {"412", "428"})
+        assert set(told) == statuses
+        assert all(answer["content"].keys() == {MEDIA_TYPE} for answer in told.values())
+        assert ("assessment_busy" in told["503"]["description"]) == files
+    assert all("X-Request-Id" in answer["headers"] for _, _, one in operations(document) for answer in one["responses"].values())
+
+
+def test_every_body_and_answer_has_an_example_that_fits(document) -> None:
+    assert EXAMPLES.keys() == OPERATIONS
+    for _, _, one in operations(document):
+        bodies = [one.get("requestBody", {"content": {}}), one["responses"]["200"], one["responses"]["400"]]
+        for media, content in [pair for body in bodies for pair in body["content"].items()]:
+            if media in ("application/json", MEDIA_TYPE, "multipart/form-data") and one["operationId"] != "export_incidents":
+                errors = validator(document, content["schema"]).iter_errors(content["example"])
+                assert [(one["operationId"], error.json_path, error.message) for error in errors] == []
+
+
+def test_every_parameter_has_words_and_an_example_that_fits(document) -> None:
+    named = {parameter["name"] for _, _, one in operations(document) for parameter in one.get("parameters", ())}
+    assert named == PARAMETERS.keys()
+    for _, _, one in operations(document):
+        for parameter in one.get("parameters", ()):
+            assert parameter["description"], parameter["name"]
+            validator(document, parameter["schema"]).validate(parameter["example"])
+
+
+def test_every_component_is_referred_to(document) -> None:
+    text = str(document)
+    assert [name for name in document["components"]["schemas"] if f"#/components/schemas/{name}'" not in text] == []
