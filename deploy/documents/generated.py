@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from alerts.web.problems import CODES, MEMBER_CODES
 from crawlers.collectors.channel import ChatChannel
 from crawlers.sites.site import Site
 from deploy.documents.metrics import with_metrics
@@ -54,6 +55,12 @@ def site_file() -> str:
     return _knobs(Site, without={"name"})
 
 
+def problems() -> str:
+    """Every code of a problem with its status, and every code of a member."""
+    known = ", ".join(f"`{code}` ({kind.status})" for code, kind in CODES.items())
+    return f"Codes: {known}. Codes of members: {', '.join(f'`{code}`' for code in MEMBER_CODES)}."
+
+
 def channel_file() -> str:
     """What a channel's file may say."""
     return _knobs(ChatChannel, without={"name"})
@@ -67,6 +74,7 @@ def records() -> str:
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "configuration.md": {"settings": settings, "site file": site_file, "channel file": channel_file},
     "data-formats.md": {"records": records},
+    "api.md": {"problems": problems},
 }
 
 

@@ -4,9 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from alerts.web.dependencies import routes_of
+from matcher.cli.assess_service import listening
 from tests.alerts.builders import handle
+from tests.alerts.test_table_of_roles import application
+from tests.matcher.bank import customer, enrol
+from ullage.settings import Context
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -23,35 +32,54 @@ def token(accounts, line: str) -> str:
     return accounts.add_token(name, permissions, ["bank"], purpose="".join(purpose), days=1, by="test")[1]
 
 
-def test_every_example_runs_as_it_stands(address, accounts, tmp_path: Path) -> None:
-    lines = [line for line in TEXT.splitlines() if " token add " in line]
-    soar, engine, cases = (token(accounts, line) for line in lines)
-    known = {"PATH": os.environ["PATH"], "DESK": address, "SOAR": soar, "ENGINE": engine, "CASES": cases, "HANDLE": handle("a")}
-    script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
-    done = subprocess.run(
-        ["bash", "-c", script], env=known, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+@pytest.fixture
+def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What the examples take for granted: the address and tokens in the environment, a file, and match that assesses it."""
+    people, real = [customer(n) for n in range(20)], Context(context.data)  # match goes by the real clock
+    enrol(real, "bank", people, "none")
+    rows = ["姓名,手机,身份证", *(",".join((one["name"], one["phone"], one["resident_id"])) for one in people)]
+    (tmp_path / "leak.csv").write_text("\n".join(rows), encoding="utf-8")
+    soar, engine, cases = (token(accounts, line) for line in TEXT.splitlines() if " token add " in line)
+    with listening(real, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        yield {
+            "PATH": os.environ["PATH"], "DESK": address, "SOAR": soar, "ENGINE": engine, "CASES": cases, "PSEUDONYM": handle("a"),
+        }  # fmt: skip
+
+
+def run(words: list[str], known: dict[str, str], folder: Path) -> str:
+    """What the examples print; they have to end well."""
+    done = subprocess.run(words, env=known, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_example_runs_as_it_is_printed(known, tmp_path: Path) -> None:
+    shown = run(["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks("sh"))], known, tmp_path)
     for said in (
         '"acknowledged"',
         '"exposed"',
         '"not_found"',
+        '"no_record"',
         '"risk_engine"',
         '"recorded":true',
         '"loss_rate":0.5',
         '"count": 3',
+        '"member": "tab"',
     ):
-        assert said in done.stdout, said
-    shown = subprocess.run(
-        [sys.executable, "-c", blocks("python")[0]], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert re.findall(r" (created|grew|acknowledged) INC-", shown.stdout) == ["created", "grew", "acknowledged"]
+        assert said in shown, said
+    shown = run([sys.executable, "-c", "\n".join(blocks("python"))], known, tmp_path)
+    for said in ("run-18 invalid_request [('limit', 'out_of_range')]", "confirmed version_mismatch True", "exposed\n", "True\n"):
+        assert said in shown, said
+    assert re.findall(r" (created|grew|acknowledged|decided) INC-", shown) == ["created", "grew", "acknowledged", "decided"]
+
+
+def test_each_example_is_printed_for_both() -> None:
+    """A section that shows how to ask with curl shows it in Python, too."""
+    for section in TEXT.split("\n## ")[1:]:
+        assert ("```sh" in section) == ("```python" in section), section.partition("\n")[0]
 
 
 def test_every_route_is_in_the_document(desk) -> None:
-    from alerts.web.dependencies import routes_of
-    from tests.alerts.test_table_of_roles import application
-
     paths = {route.path for route in routes_of(application(desk)) if route.path.startswith("/v1/")}
-    told = {re.sub(r"\{[^}]*\}|\$ID", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)}
+    told = {re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)}
     assert {re.sub(r"\{[^}]*\}", "X", path) for path in paths} <= told
