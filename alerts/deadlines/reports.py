@@ -43,16 +43,16 @@ def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     except ValueError:
         aware = None
     if aware is None:
-        raise QueryError("the time of the report is not valid: use 2026-11-25T14:30")
+        raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
     if aware > now:
-        raise QueryError("the time of the report is in the future: record a report when it is sent")
+        raise QueryError("the time of the report is in the future: record a report when it is sent", "sent_at")
     return aware.astimezone(now.tzinfo)
 
 
 def checked_channel(channel: str) -> str:
     """`channel` if it is one of `CHANNELS`, or empty; else QueryError."""
     if channel and channel not in CHANNELS:
-        raise QueryError(Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)))
+        raise QueryError(Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)), "channel")
     return channel
 
 
@@ -62,7 +62,8 @@ def checked_reference(reference: str) -> str:
         raise QueryError(
             Phrase(
                 "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
-            )
+            ),
+            "reference",
         )
     return reference.strip()
 
@@ -70,7 +71,7 @@ def checked_reference(reference: str) -> str:
 def require_reason(former: Iterable[Decision], regime: str, stage: str, note: str) -> None:
     """QueryError if this report was recorded before and `note` does not say what is corrected."""
     if regime and not note.strip() and any((one.regime, one.stage) == (regime, stage) for one in former):
-        raise QueryError("this report was recorded before: say in the note what you correct")
+        raise QueryError("this report was recorded before: say in the note what you correct", "note")
 
 
 def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:

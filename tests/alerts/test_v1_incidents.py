@@ -92,6 +92,9 @@ def test_a_change_says_which_version_it_is_of(leaked, soar, store) -> None:
     assert decided(store, leaked) == []
 
 
+REPORTED = {"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[0].id}
+
+
 @pytest.mark.parametrize(
     ("asked", "act", "value"),
     [
@@ -102,6 +105,7 @@ def test_a_change_says_which_version_it_is_of(leaked, soar, store) -> None:
         ({"decision": "false_positive", "reason": "chance", "days": 30}, "excused", "chance"),
         ({"decision": "note", "note": "called the host"}, "", ""),
         ({"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[0].id, "reference": "R-1"}, "", ""),
+        ({**REPORTED, "channel": "portal", "sent_at": "2020-01-02T03:04"}, "", "portal"),
     ],
 )
 def test_whatever_the_page_can_do_a_program_can(leaked, soar, store, asked, act, value) -> None:
@@ -112,8 +116,21 @@ def test_whatever_the_page_can_do_a_program_can(leaked, soar, store, asked, act,
     assert len([one for one in decided(store, leaked) if one.act == act]) == 1
 
 
+def test_a_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:
+    version, times = soar.version(leaked), ("2020-01-02T03:04", "2020-01-02T03:04", "2020-01-02T03:05")
+    answers = [soar.change(leaked, version, **REPORTED, sent_at=sent) for sent in times]
+    assert [one.status_code for one in answers] == [200, 200, 412]
+
+
 @pytest.mark.parametrize(
-    "asked", [{"decision": "acknowledged", "state": "sent"}, {"decision": "assigned", "reason": "chance"}, {"decision": "waived"}]
+    "asked",
+    [
+        {**REPORTED, "channel": "pigeon"},
+        {**REPORTED, "sent_at": "soon"},
+        {"decision": "acknowledged", "state": "sent"},
+        {"decision": "assigned", "reason": "chance"},
+        {"decision": "waived"},
+    ],
 )
 def test_what_is_no_part_of_a_decision_is_refused(leaked, soar, store, asked) -> None:
     assert soar.change(leaked, soar.version(leaked), **asked).status_code == 400

@@ -25,6 +25,7 @@ from alerts.cases.queue import IncidentQueue
 from alerts.cases.suppressions import suppressed
 from alerts.coverage import Worth, looked
 from alerts.deadlines.render import clocks_as_json, decide_as_json
+from alerts.deadlines.reports import checked_sent_at
 from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
@@ -96,11 +97,15 @@ class ChangeRequest(BaseModel):
     stage: str = ""
     reference: str = ""
     """Under which rule it was reported, which report that was, and the authority's reference."""
+    channel: str = ""
+    """How it was reported: portal, email, phone, fax, letter or person."""
+    sent_at: str = ""
+    """When it was reported: 2026-11-25T14:30, in the tenant's zone unless it names one; now by default."""
 
 
 OF: Mapping[str, frozenset[str]] = {
     "false_positive": frozenset({"reason", "days"}),
-    "reported": frozenset({"regime", "stage", "reference"}),
+    "reported": frozenset({"regime", "stage", "reference", "channel", "sent_at"}),
     "assigned": frozenset({"to", "due"}),
     "due": frozenset({"due"}),
     "takedown": frozenset({"state"}),
@@ -248,7 +253,8 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
         typed = {name: str(value) for name, value in asked.model_dump().items()}
         carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
     made = site.store.get(Decision, f"{found.id}:{version}")
-    if made is None or not _is_that(made, asked, by):
+    zone = ZoneInfo(site.duties.tenant(found.tenant).zone)
+    if made is None or not _is_that(made, asked, by) or made.sent_at != checked_sent_at(asked.sent_at, zone, site.clock.now()):
         raise ProblemError(
             "version_mismatch",
             "the incident is not as you read it: read it again, then decide",
@@ -265,7 +271,9 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
     to, decision = asked.to.strip(), asked.decision
     act = {"false_positive": "excused"}.get(decision, decision if decision in OF and decision != "reported" else "")
     whose = "" if to == "-" else by if to in ("", "me") else to
-    value = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason}.get(decision, "")
+    value = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason, "reported": asked.channel}.get(
+        decision, ""
+    )
     about = made.about if act == "detached" else asked.other.strip()
     told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
     wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
