@@ -159,17 +159,9 @@ def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
 
 def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(run, context) -> None:
     words = (
-        "--may",
-        "incident.read",
-        "--may",
-        "person.check",
-        "--tenant",
-        "bank",
-        "--purpose",
-        "asks for callers",
-        "--days",
+        "--may", "incident.read", "--may", "person.check", "--tenant", "bank", "--purpose", "asks for callers", "--days",
         "30",
-    )
+    )  # fmt: skip
     made = run(token, "add", "crm", *words)
     assert len(made.stdout.splitlines()) == 1
     assert "shown this once" in made.stderr

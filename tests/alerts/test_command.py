@@ -70,41 +70,14 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
     )
     rows = [json.loads(line) for line in run("incidents", "list", "--json").stdout.splitlines()]
     columns = {
-        "id",
-        "tenant",
-        "severity",
-        "exposure",
-        "scenario",
-        "scenario_title",
-        "scenario_title_zh",
-        "origin",
-        "origin_label",
-        "sites",
-        "customers",
-    }
+        "id", "tenant", "severity", "exposure", "scenario", "scenario_title", "scenario_title_zh", "origin", "origin_label",
+        "sites", "customers",
+    }  # fmt: skip
     columns |= {
-        "rows",
-        "sightings",
-        "kinds",
-        "titles",
-        "publish_seconds",
-        "published_at",
-        "opened_at",
-        "updated_at",
-        "alarm",
-        "linked",
-        "incomplete",
-        "sections",
-        "authors",
-        "claims",
-        "fields",
-        "newest_date",
-        "joined",
-        "series",
-        "gone",
-        "gone_at",
-        "back",
-    }
+        "rows", "sightings", "kinds", "titles", "publish_seconds", "published_at", "opened_at", "updated_at", "alarm",
+        "linked", "incomplete", "sections", "authors", "claims", "fields", "newest_date", "joined", "series", "gone",
+        "gone_at", "back",
+    }  # fmt: skip
     assert [set(row) for row in rows] == [columns | MORE] * 2
     assert {row["id"]: row["customers"] for row in rows} == {A: 2, incident_id("g"): 1}
     assert rows[0]["opened_at"].endswith("Z")

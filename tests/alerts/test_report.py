@@ -44,14 +44,9 @@ ENTITY = Entity(
     name="示例银行", name_en="Example Bank", contact="值班室", officer="个保办", regulators=("某局",), system="核心系统"
 )
 PLANTED = (
-    "13800138000",
-    "11010519491231002X",
-    "6222020000000000000",
-    "li.lei@example.com",
-    "李雷雷",
-    "hunter2secret",
+    "13800138000", "11010519491231002X", "6222020000000000000", "li.lei@example.com", "李雷雷", "hunter2secret",
     "seller-alias",
-)
+)  # fmt: skip
 WROTE = {
     "title": "低价出 13800138000 李雷雷", "author": "seller-alias", "url": "http://x.example/11010519491231002X/hunter2secret",
     "channel": "li.lei@example.com", "thread": "6222020000000000000",

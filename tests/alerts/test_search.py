@@ -15,13 +15,9 @@ from ullage.identifiers import kinds
 
 A = incident_id("f")
 HOSTILE = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "{{7*7}}",
-    "\u202egnp.exe",
-    "\x1b[31m",
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "\u202egnp.exe", "\x1b[31m",
     "=cmd|' /C calc'!A0",
-)
+)  # fmt: skip
 
 
 PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]

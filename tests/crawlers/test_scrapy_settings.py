@@ -35,15 +35,10 @@ def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> Non
 @pytest.mark.parametrize(
     "name",
     [
-        "REMOTE_CONTROL_ENABLED",
-        "TELNETCONSOLE_ENABLED",
-        "COOKIES_ENABLED",
-        "RETRY_ENABLED",
-        "METAREFRESH_ENABLED",
-        "HTTPPROXY_ENABLED",
-        "LOG_ENABLED",
+        "REMOTE_CONTROL_ENABLED", "TELNETCONSOLE_ENABLED", "COOKIES_ENABLED", "RETRY_ENABLED", "METAREFRESH_ENABLED",
+        "HTTPPROXY_ENABLED", "LOG_ENABLED",
     ],
-)
+)  # fmt: skip
 def test_off(made: Settings, name: str) -> None:
     assert made.getbool(name) is False
 

@@ -21,16 +21,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(enc
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 GIVEN = {
-    "ullage.toml",
-    "crawl",
-    "match",
-    "alert",
-    "search",
-    "tls/ca.crt",
-    "tls/console.crt",
-    "tls/elasticsearch.crt",
+    "ullage.toml", "crawl", "match", "alert", "search", "tls/ca.crt", "tls/console.crt", "tls/elasticsearch.crt",
     "alertmanager.yml",
-}
+}  # fmt: skip
 """What lies in ULLAGE_HOME, as docs/deploy.md has it made."""
 OURS = {name for name, service in SERVICES.items() if service.get("command", [None])[0] in ROLES}
 
@@ -64,17 +57,8 @@ def test_a_container_is_locked_in(name: str) -> None:
 def test_what_is_not_locked_in_is_seen() -> None:
     open_ = {"image": "debian:latest", "ports": ["8600:8600"], "privileged": True, "environment": {"ELASTIC_PASSWORD": "x"}}
     assert set(faults(open_)) >= {
-        "capabilities",
-        "writes",
-        "root",
-        "memory",
-        "health",
-        "version",
-        "digest",
-        "ports",
-        "privileged",
-        "secrets",
-    }
+        "capabilities", "writes", "root", "memory", "health", "version", "digest", "ports", "privileged", "secrets",
+    }  # fmt: skip
 
 
 def test_every_role_that_the_desk_needs_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> None:

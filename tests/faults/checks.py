@@ -20,14 +20,9 @@ from ullage.cli import main
 
 ROOT = Path(__file__).parents[2]
 LATER = (
-    "ullage.log",
-    "ullage.setup",
-    "crawlers.platforms.board",
-    "crawlers.trial.fetch",
-    "crawlers.fetching.scrapy_setup",
-    "crawlers.fetching.robots",
-    "scrapy.core.downloader.handlers.http11",
-)
+    "ullage.log", "ullage.setup", "crawlers.platforms.board", "crawlers.trial.fetch", "crawlers.fetching.scrapy_setup",
+    "crawlers.fetching.robots", "scrapy.core.downloader.handlers.http11",
+)  # fmt: skip
 """What `check` imports when it comes to it and takes long; Twisted's reactor is not among it, which each run needs for itself."""
 
 

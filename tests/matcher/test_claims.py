@@ -178,15 +178,9 @@ def test_a_text_without_jargon_claims_nothing(bank: Context) -> None:
 
 
 PLANTED = [
-    "13800138000",
-    "154 0000 0001",
-    "12345678901",
-    "zhuge1888",
-    "芝麻开门",
-    "wxid_zhuge",
-    "6200000000000005",
+    "13800138000", "154 0000 0001", "12345678901", "zhuge1888", "芝麻开门", "wxid_zhuge", "6200000000000005",
     "11010519491231002X",
-]
+]  # fmt: skip
 
 
 @given(

@@ -65,16 +65,13 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     "row",
     [
         *(
-            "{surname} {phone} {id}",
-            "{id},{phone},{surname}",
-            "{phone}----{id}----{name}",
-            "{name}|{id}|{phone}",
+            "{surname} {phone} {id}", "{id},{phone},{surname}", "{phone}----{id}----{name}", "{name}|{id}|{phone}",
             "{phone}\t{id}",
         ),
         *("姓名:{surname} 手机:{phone} 身份证:{id}", "{name}{phone}，{id}", '{{"name":"{name}","phone":"{phone}","id":"{id}"}}'),
         *("姓名：{surname}\n手机：{phone}\n身份证：{id}\n", "INSERT INTO t VALUES ('{surname}','{phone}','{id}');"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize(("sign", "head"), [("*", 6), ("x", 6), ("＊", 4), ("●", 4)])
 def test_a_row_of_masks_counts_as_one_customer_in_two_fields(bank: Context, row: str, sign: str, head: int) -> None:
     body = "\n".join(row.format(**masks_of(person, sign, head)) for person in (ONE, TWO))

@@ -18,15 +18,9 @@ PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005"
 NAME, LATIN, ADDRESS, PASSWORD = "诸葛文昭", "Zhuge Wenzhao", "北京市朝阳区建国路88号", "Passw0rd!"
 NUMBERS = [PHONE, ID, CARD, "110105194912310021", "6200000000000006"]
 OTHERS = [
-    "芝麻开门芝麻",
-    "correcthorse",
-    "42 Elm Street Apt 7",
-    "恒信达贸易有限公司",
-    "育才第三中学",
-    "沪A8K2Z9",
-    "wxid_zhuge1888",
+    "芝麻开门芝麻", "correcthorse", "42 Elm Street Apt 7", "恒信达贸易有限公司", "育才第三中学", "沪A8K2Z9", "wxid_zhuge1888",
     "1888",
-]
+]  # fmt: skip
 LEXICON = Lexicon({"bank": ("云杉银行", "yunshan.example"), "other": ("白桦银行",)}, {"bank": ("622848",)})
 SECTION = "https://forum.example/c/trade"
 TOKEN = re.compile(r"[@#]?[0-9a-f]{12}")

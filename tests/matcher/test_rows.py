@@ -177,13 +177,10 @@ def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "【某银行】验证码100207，您正在登录",
-        "您的验证码是 482913",
-        "482913 is your verification code",
-        "登录验证码：4829",
+        "【某银行】验证码100207，您正在登录", "您的验证码是 482913", "482913 is your verification code", "登录验证码：4829",
         "OTP: 482913",
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("sign", ["\t", " | "])
 def test_a_one_time_code_in_a_message_is_one(message: str, sign: str) -> None:
     assert fields("\n".join(f"{phone(n)}{sign}{message}" for n in range(4))) == [["OTP", "PHONE"]] * 4

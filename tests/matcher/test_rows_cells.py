@@ -16,52 +16,16 @@ SIGNS = ["|", ",", "----", "--", "\t", ";", " ", ":", ""]
 MARKS = st.tuples(st.integers(0, 3), st.booleans()).map(lambda pair: mark(pair[0], valid=pair[1]))
 SCRAPS = st.sampled_from(
     [
-        "张",
-        "某",
-        "省",
-        "x",
-        "A",
-        "n",
-        "7",
-        "-",
-        "*",
-        " ",
-        '"',
-        "'",
-        ":",
-        "=",
-        "(",
-        "é",
-        "。",
-        "𠀀",
-        "\\",
-        "龥",
-        "㐀",
-        "[",
-        "+",
-        "|",
+        "张", "某", "省", "x", "A", "n", "7", "-", "*", " ", '"', "'", ":", "=", "(", "é", "。", "𠀀", "\\", "龥", "㐀", "[",
+        "+", "|",
     ]
-)
+)  # fmt: skip
 WORDS = st.sampled_from(
     [
-        "",
-        "null",
-        "None",
-        "-",
-        "17",
-        "张三",
-        "'李四'",
-        '"17"',
-        "''",
-        "欧阳某某",
-        "李省",
-        "王",
-        "Zhang San",
-        "手机: ",
-        "借款",
-        "5000",
+        "", "null", "None", "-", "17", "张三", "'李四'", '"17"', "''", "欧阳某某", "李省", "王", "Zhang San", "手机: ",
+        "借款", "5000",
     ]
-)
+)  # fmt: skip
 TEXTS = st.one_of(WORDS, st.lists(SCRAPS, max_size=5).map("".join)).map(str.encode)
 CELLS = st.one_of(MARKS, TEXTS, st.tuples(TEXTS, MARKS).map(b"".join))
 

@@ -145,25 +145,10 @@ def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
 @pytest.mark.parametrize(
     "at",
     [
-        " @ ",
-        "@ ",
-        "(a)",
-        "#",
-        "艾特",
-        " 艾特 ",
-        "[a]",
-        "{at}",
-        "<at>",
-        "_at_",
-        "（艾特）",
-        "(@)",
-        "@@",
-        "*at*",
-        "(圈a)",
-        "＠",
-        " ＠ ",
+        " @ ", "@ ", "(a)", "#", "艾特", " 艾特 ", "[a]", "{at}", "<at>", "_at_", "（艾特）", "(@)", "@@", "*at*", "(圈a)",
+        "＠", " ＠ ",
     ],
-)
+)  # fmt: skip
 def test_an_address_is_read_with_another_at_sign(at: str) -> None:
     assert missed([(MAIL, MAIL.replace("@", at))]) == []
 
@@ -279,30 +264,9 @@ def test_a_number_beside_others_stays_what_it_is() -> None:
 
 
 PIECES = (
-    "1",
-    "13",
-    "138",
-    "0013",
-    "8000",
-    "x",
-    "·",
-    " ",
-    "-",
-    ",",
-    "、",
-    "，",
-    ".",
-    "/",
-    "\n",
-    "李",
-    "110105",
-    "19491231",
-    "002X",
-    "86",
-    "+49",
-    "(",
-    ")",
-)
+    "1", "13", "138", "0013", "8000", "x", "·", " ", "-", ",", "、", "，", ".", "/", "\n", "李", "110105", "19491231", "002X",
+    "86", "+49", "(", ")",
+)  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))

@@ -124,14 +124,10 @@ def test_a_poor_list_is_refused_whole_and_what_was_live_stays(ullage, context: C
 @pytest.mark.parametrize(
     "body",
     [
-        "",
-        "customer_ref,phone\n",
-        "customer_ref,name,phone\nC1,张某,\n",
-        "customer_ref,phone\nC1,\n,15400000001\n",
-        "phone\n1\n",
-        "customer_ref,phone\nC1\n",
+        "", "customer_ref,phone\n", "customer_ref,name,phone\nC1,张某,\n", "customer_ref,phone\nC1,\n,15400000001\n",
+        "phone\n1\n", "customer_ref,phone\nC1\n",
     ],
-)
+)  # fmt: skip
 def test_a_list_without_anyone_to_find_is_refused(ullage, context: Context, export: Path, body: str) -> None:
     export.write_text(body, encoding="utf-8")
     assert isinstance(ullage("watchlist", "load", export, "--tenant", "bank").exception, ConfigError)
