@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from matcher.cli import loading
+from matcher.cli import loading, scan
 from matcher.lexicon import Lexicon
+from matcher.match import pipeline
+from matcher.unpack.parent import ForkServer
 from tests.matcher.bank import command, customer, enrol
 from ullage.cli import app
 from ullage.settings import Context
@@ -32,6 +34,37 @@ def shared_lexicons() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "Lexicon", shared)
         yield
+
+
+class SharedServer:
+    """Stands for a `ForkServer` of one's own: to start one costs 0.15 s of CPU, a child of one that runs a hundredth."""
+
+    running = ForkServer()
+
+    def __enter__(self) -> ForkServer:
+        return self.running
+
+    def __exit__(self, *_: object) -> None:
+        """It goes with the tests."""
+
+
+WHO_UNPACKS = (pipeline, scan)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_server() -> Iterator[None]:
+    """Matchers and commands that run inside tests have their containers unpacked by children of one server."""
+    with pytest.MonkeyPatch.context() as patch, SharedServer.running:
+        for module in WHO_UNPACKS:
+            patch.setattr(module, "ForkServer", SharedServer)
+        yield
+
+
+@pytest.fixture
+def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what a server is started with, or how many there are."""
+    for module in WHO_UNPACKS:
+        monkeypatch.setattr(module, "ForkServer", ForkServer)
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,13 @@
 """Runs a container through its child and puts what comes out side by side."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pytest
-
 from matcher.unpack.limits import Limits
-from matcher.unpack.parent import ForkServer, unpack
+from matcher.unpack.parent import unpack
 from matcher.unpack.protocol import UnreadPart
+from tests.matcher.conftest import SharedServer
 
 QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
-shared: list[ForkServer] = []
-"""Where a module's children come from, as long as one of `ON_ONE_SERVER` runs; else each has a server of its own."""
-ON_ONE_SERVER = ("containers", "documents", "envelopes", "formats", "hostile", "letters", "nested", "tables")
-"""Modules that change nothing of how children are started: to start a server for each takes fifty times as long."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_server(request: pytest.FixtureRequest) -> Iterator[None]:
-    if request.path.stem.removeprefix("test_") not in ON_ONE_SERVER:
-        yield
-        return
-    with ForkServer() as server:
-        shared.append(server)
-        yield
-        shared.remove(server)
 
 
 @dataclass
@@ -42,9 +25,9 @@ class Came:
 
 
 def out_of(body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False) -> Came:
-    """What comes out of a container; `alone` starts a server for it, as where libraries are hidden from children."""
+    """What comes out of a container; `alone` starts a server for it, for tests of what servers are given and how they end."""
     came = Came()
-    with unpack(body, name, limits, server=None if alone or not shared else shared[0]) as unpacked:
+    with unpack(body, name, limits, server=None if alone else SharedServer.running) as unpacked:
         for item in unpacked:
             assert item.path.startswith(name)
             if isinstance(item, UnreadPart):

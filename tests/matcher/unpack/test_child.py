@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from matcher.unpack import parent, protocol
 from matcher.unpack.child import ALLOW, ANY_BIT, ARCHITECTURE, EQUAL, LOAD, MACHINES, NUMBER, PROT_EXEC, THIRD_ARGUMENT, program
 from matcher.unpack.protocol import HEADER, UnreadPart
 from tests.matcher.unpack import builders
-from tests.matcher.unpack.conftest import QUICK, out_of
+from tests.matcher.unpack.conftest import QUICK
+from tests.matcher.unpack.conftest import out_of as out_of_shared
 from ullage.errors import UnavailableError
 
+out_of = partial(out_of_shared, alone=True)
 BODY = builders.zip_of({"a.csv": b"15400000001"})
 PROBE = """
 import sys; sys.path.append(sys.argv.pop(1))

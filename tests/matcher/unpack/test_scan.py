@@ -56,7 +56,7 @@ def test_a_damaged_container_is_no_error(ullage, bank: Context, tmp_path: Path) 
 
 
 @pytest.fixture
-def started(monkeypatch) -> list[object]:
+def started(own_servers, monkeypatch) -> list[object]:
     """Each server that is started."""
     servers, start = [], ForkServer._start
     monkeypatch.setattr(ForkServer, "_start", lambda self: servers.append(self) or start(self))
