@@ -1,12 +1,16 @@
 """What every test stands on: no network but loopback, a clock that can be held still, a data folder, a bus."""
 
+import contextlib
 import functools
 import gc
 import importlib.metadata
+import io
 import os
 import secrets
 import shutil
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +22,8 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deploy.local.kafka import Broker, broker, ensure_libraries
 from tests.stores import Nodes, cannot_be_had, nodes
+from ullage import cli, setup
 from ullage import clock as time
-from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
 from ullage.errors import UnavailableError
 from ullage.settings import Context
@@ -92,10 +96,13 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled patterns are neither read from the user's cache nor left there."""
+def own_cache() -> Iterator[None]:
+    """Compiled patterns are neither read from the user's cache nor left there, but shared by all test runs of this checkout.
+
+    Each set of brands takes 3 s of CPU to compile; a file of the cache is named by the digest of what it was compiled from.
+    """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patched.setenv("XDG_CACHE_HOME", str(Path(__file__).parents[1] / ".test_cache"))
         yield
 
 
@@ -128,6 +135,23 @@ def no_log_left_behind() -> Iterator[None]:
     """A command that ran inside a test has sent logs to that test's captured output, which closes with it."""
     yield
     structlog.reset_defaults()
+
+
+def in_this_process(*words: str, **settings: str) -> tuple[object, str, str]:
+    """Run the whole command line here; returns exit code, output and errors."""
+    out, err, umask = io.StringIO(), io.StringIO(), os.umask(0o022)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for name, value in settings.items():
+            patch.setenv(f"ULLAGE_{name.upper()}", value)
+        patch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
+        patch.setattr(sys, "argv", ["ullage", *words])
+        for module in (sys, threading):
+            patch.setattr(module, "excepthook", module.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    os.umask(umask)
+    structlog.reset_defaults()
+    return ended.value.code, out.getvalue(), err.getvalue()
 
 
 @dataclass

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from alerts.accounts.accounts import Accounts
+from tests.conftest import in_this_process
 from ullage.clock import Clock
 from ullage.runtime.service import SUPERVISOR
 
@@ -58,8 +59,9 @@ def address(process: subprocess.Popen[str]) -> str:
     return re.fullmatch(r"search page: (http://127\.0\.0\.1:\d+/)\n", line)[1]
 
 
-def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_was_asked(process, data):
+def test_it_says_where_it_is_serves_there_alone_and_ends_on_sigterm_without_a_word_of_what_was_asked(process, data):
     url = address(process)
+    assert listeners(process.pid) == [f"0100007F:{int(url.rstrip('/').rpartition(':')[2]):04X}"]
     token = program(data)
     assert httpx.get(url, timeout=60).status_code == 401
     with httpx.Client(
@@ -84,33 +86,35 @@ def test_it_says_where_it_is_serves_and_ends_on_sigterm_without_a_word_of_what_w
     assert token not in out + err
 
 
-def test_it_listens_on_loopback_alone(process):
-    port = int(address(process).rstrip("/").rpartition(":")[2])
-    inodes = {str(fd.readlink()) for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+def listeners(pid: int) -> list[str]:
+    """Address and port of what a process listens on, as the kernel writes them."""
+    inodes = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
     listening = []
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{process.pid}/net/{table}").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
             local, state, inode = (line.split()[n] for n in (1, 3, 9))
             if state == "0A" and f"socket:[{inode}]" in inodes:
                 listening.append(local)
-    assert listening == [f"0100007F:{port:04X}"]
+    return listening
+
+
+def refused(data: Path, **settings: str) -> tuple[str, str]:
+    """What is printed, and the last line of what is said, where it does not start: for that no process is needed."""
+    code, out, err = in_this_process("--data", str(data), "search", **settings)
+    assert code == 2
+    assert "Traceback" not in err
+    return out, err.splitlines()[-1]
 
 
 def test_a_taken_port_is_one_line_and_exit_2(data):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with start(data, ULLAGE_SEARCH__PORT=str(port)) as process:
-            out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (2, "")
-    assert err.splitlines()[-1] == f"ullage: port {port} of search is taken (Address already in use): set search.port, 0 for any"
+        said = refused(data, search__port=str(port))
+    assert said == ("", f"ullage: port {port} of search is taken (Address already in use): set search.port, 0 for any")
 
 
 def test_a_host_that_is_not_loopback_is_refused(data):
-    with start(data, ULLAGE_SEARCH__HOST="0.0.0.0") as process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "is not loopback" in err
-    assert "Traceback" not in err
+    assert "is not loopback" in refused(data, search__host="0.0.0.0")[1]
 
 
 def test_it_does_not_outlive_a_supervisor_that_is_gone(data):
@@ -130,18 +134,11 @@ def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data)
             assert client.get("/login").status_code == 200
             assert client.get("/login", headers={"host": "evil.example"}).status_code == 421
             assert client.get("/readyz", headers={"host": "localhost"}).text == "ready\n"
-        assert start_refused(data) == f"ullage: {path} is served by another process: end that one"
+        assert refused(data)[1] == f"ullage: {path} is served by another process: end that one"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0
     assert not path.exists()
-
-
-def start_refused(data: Path) -> str:
-    with start(data) as process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    return err.splitlines()[-1]
 
 
 def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
@@ -157,7 +154,7 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
         process.communicate(timeout=60)
     assert process.returncode == 0
     key.chmod(0o640)
-    assert "0600" in start_refused(data)
+    assert "0600" in refused(data)[1]
 
 
 def own_certificate(folder: Path) -> tuple[Path, Path]:

@@ -1,23 +1,19 @@
 """A frontier, a local server, and a data folder whose sites a test writes and whose captures it opens."""
 
 import contextlib
-import io
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import structlog
 
 from crawlers.frontier.database import Frontier
-from tests.conftest import HeldClock
+from tests.conftest import HeldClock, in_this_process
 from tests.crawlers.support import KEY, Answers, serving
 from tests.warm import WarmProcess
-from ullage import cli
 from ullage.bus import CAPTURES
 from ullage.records import Capture
 from ullage.security import keys
@@ -43,23 +39,6 @@ KNOBS = (("allow_private", "true"), ("delay_seconds", "0"), ("watch", "true"))
 
 LOOKS = ("sites",)
 """Commands that look at a folder and neither crawl nor stay: for them no process is started, which takes a second of CPU."""
-
-
-def in_this_process(*words: str, **settings: str) -> tuple[object, str, str]:
-    """Run the whole command line here; returns exit code, output and errors."""
-    out, err, umask = io.StringIO(), io.StringIO(), os.umask(0o022)
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        for name, value in {**settings, "crawl__heartbeat_seconds": settings.get("crawl__heartbeat_seconds", "0")}.items():
-            patch.setenv(f"ULLAGE_{name.upper()}", value)
-        patch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
-        patch.setattr(sys, "argv", ["ullage", *words])
-        for module in (sys, threading):
-            patch.setattr(module, "excepthook", module.excepthook)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    os.umask(umask)
-    structlog.reset_defaults()
-    return ended.value.code, out.getvalue(), err.getvalue()
 
 
 def environment_with(**settings: str) -> dict[str, str]:
@@ -109,7 +88,7 @@ class Station:
     def run(self, *words: str, exits: int = 0, **settings: str) -> str:
         """Run a command to its end; returns what it printed, errors and log included."""
         if not self.names and words[0] in LOOKS and "try" not in words:
-            code, out, err = in_this_process("--data", str(self.data), *words, **settings)
+            code, out, err = in_this_process("--data", str(self.data), *words, **{"crawl__heartbeat_seconds": "0", **settings})
         elif self.warm and not self.names:
             code, out, err = self.warm.run("ullage", ["--data", str(self.data), *words], environment_with(**settings))
         else:

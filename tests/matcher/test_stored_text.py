@@ -106,10 +106,10 @@ def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
 
 def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> None:
     enrol(bank, "other", [ONE])
-    matcher = matcher_of(bank, brands={"bank": ["云杉银行"], "other": ["白桦银行"]})
-    made = capture(body=ONE["phone"].encode(), title="云杉银行 白桦银行 内料", author="zhuge")
+    matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
+    made = capture(body=ONE["phone"].encode(), title="某某银行 另一银行 内料", author="zhuge")
     first, second = findings(matcher, [made], made.fetched_at)
-    assert [f.capture.title for f in (first, second)] == ["云杉银行 … 内料", "… 白桦银行 内料"]
+    assert [f.capture.title for f in (first, second)] == ["某某银行 … 内料", "… 另一银行 内料"]
     assert first.capture.author == second.capture.author
     assert first.capture.author_tag != second.capture.author_tag
 

@@ -147,7 +147,7 @@ def test_beside_customers_it_is_counted_in_the_finding(bank: Context) -> None:
 
 def test_beside_the_brand_it_makes_a_finding(bank: Context) -> None:
     rows = "\n".join(digest("sha512", value) for value in NUMBERS)
-    [finding] = found(matcher_of(bank, brands={"bank": ["示例银行"]}), f"示例银行客户\n{rows}")
+    [finding] = found(matcher_of(bank, brands={"bank": ["某某银行"]}), f"某某银行客户\n{rows}")
     assert (finding.total_subjects, finding.statistics.unread) == (0, {"digests": 60})
 
 
