@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from alerts.web.dropped_files import MOST, MOST_BYTES, MOST_FIELDS, SECONDS, Ass
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol
+from tests.matcher.test_assess_service import assessed
 from ullage import audit
 from ullage.runtime import assessing
 from ullage.settings import Context
@@ -54,6 +56,27 @@ def match(page: Browser, context: Context) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> list[dict]:
+    """What match's real service says of `LEAK`, asked once."""
+    data = shutil.copytree(initialised, tmp_path_factory.mktemp("judged") / "data")
+    enrol(Context(data), "bank", CUSTOMERS, "none")
+    with listening(Context(data), Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        return assessed(data, LEAK, hold_bytes=2**26)
+
+
+@pytest.fixture
+def answers(page: Browser, context: Context, real_answer: list[dict]) -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """A match that says of so many files what the real one says of `LEAK`."""
+
+    def answer(connection: socket.socket, file: io.BufferedReader) -> None:
+        said(connection, {"go": True})
+        take(file)
+        said(connection, *real_answer)
+
+    return lambda times: scripted(context.data, *[answer] * times)
+
+
 def drop(page: Browser, body: bytes = LEAK, name: str = "13800138000 名单.csv", path: str = "/assess", **fields: str):
     return page.ask("POST", path, data={**FIELDS, **fields}, files={"file": (name, body)}, headers=OURS)
 
@@ -64,6 +87,11 @@ def entries(context: Context) -> list[tuple[str, str, str]]:
 
 def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match, store, context):
     answer = drop(page)
+    [(action, what, reason)] = entries(context)
+    assert (action, what) == ("file.assess", f"{len(LEAK)} bytes, csv: exposed")
+    assert reason == "incident_response; a colleague found it and sent it (Wang, branch 12)"
+    written = b"".join(path.read_bytes() for path in context.data.rglob("*") if path.is_file())
+    assert b"13800138000" not in written, "neither its name nor a value"
     assert (answer.status_code, answer.headers["location"].startswith("/assess/")) == (303, True)
     place = answer.headers["location"]
     shown = page.get(place).text
@@ -113,15 +141,6 @@ def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
     assert f"<b>{incident.id}</b>" in page.get(place).text
 
 
-def test_the_audit_log_says_who_and_how_and_neither_the_name_nor_a_value(page, match, context):
-    drop(page)
-    [(action, what, reason)] = entries(context)
-    assert (action, what) == ("file.assess", f"{len(LEAK)} bytes, csv: exposed")
-    assert reason == "incident_response; a colleague found it and sent it (Wang, branch 12)"
-    written = b"".join(path.read_bytes() for path in context.data.rglob("*") if path.is_file())
-    assert b"13800138000" not in written
-
-
 def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in):
     enrol(context, "other", [customer(9000)])
     shown = (other := log_in("lead", tenants=["other"])).get(place := drop(other).headers["location"]).text
@@ -131,9 +150,10 @@ def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in)
     assert page.get(place).status_code == 404, "a result is for whoever dropped the file"
 
 
-def test_the_handles_are_for_those_who_may_take_them_out(page, match, log_in):
+def test_the_handles_are_for_those_who_may_take_them_out(page, answers, log_in):
     analyst = log_in("analyst")
-    place = drop(analyst).headers["location"]
+    with answers(1):
+        place = drop(analyst).headers["location"]
     assert "customers.csv" not in analyst.get(place).text
     assert analyst.get(f"{place}/customers.csv").status_code == 403
     assert log_in("agent").get("/assess").status_code == 403
@@ -359,18 +379,19 @@ def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, *
     return program.ask("POST", f"/v1/assess{query}", data={**FIELDS, **fields}, files={"file": ("x.csv", body)}, headers=headers)
 
 
-def test_a_program_gets_the_verdict_that_the_page_shows(page, match, token, context) -> None:
-    answer = dropped_by(page, token)
+def test_a_program_gets_the_verdict_that_the_page_shows(page, answers, token, context) -> None:
+    with answers(3):
+        answer = dropped_by(page, token)
+        name = drop(page, name="x.csv").headers["location"].rpartition("/")[2]
+        with_customers = dropped_by(page, token, "?customers=true").json()["customers"]
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert set(told) == {"verdict", "opened"}
-    name = drop(page, name="x.csv").headers["location"].rpartition("/")[2]
     app = page.app
     while not hasattr(app, "state"):
         app = app._app
     (held,) = [one.dropped for key, one in app.state.site.held._kept.items() if key == name]
     assert told["verdict"] == json.loads(json.dumps(held.judged.verdict))
-    with_customers = dropped_by(page, token, "?customers=true").json()["customers"]
     assert len(with_customers) == 50
     assert CUSTOMERS[0]["phone"] not in json.dumps(with_customers)
     actions = [(one.action, one.actor) for _, one in audit.entries(context.data / "audit")]

@@ -92,15 +92,14 @@ def test_what_held_nothing_before_its_leak_was_written_into_it_is_not_back(store
 
 def test_the_order_in_which_it_comes_does_not_matter(store, clock, tmp_path):
     news = [shown(), withdrawn(10), shown("g", 20, edited=True), withdrawn(30, edited=True), withdrawn(40)]
-    seen = {}
     for number, order in enumerate(itertools.permutations(range(5))):
         post = f"p{number}"
         named = [one.model_copy(update={"id": f"{one.id}-{number}"}) for one in news]
         named = [one.model_copy(update={"capture": one.capture.model_copy(update={"post": post})}) for one in named]
         fold_all(store, clock, [named[place] for place in order], batch=1 + number % 3)
-        stands = told(store)
-        seen[order] = (stands[f"f-{number}"], stands[f"g-{number}"])
-    assert set(seen.values()) == {((at(30), "edited", None), (at(30), "edited", None))}
+    stands = told(store)
+    assert len(stands) == 2 * 120
+    assert set(stands.values()) == {(at(30), "edited", None)}
 
 
 def test_once_more_changes_nothing_and_other_posts_and_tenants_are_not_touched(store, clock):
