@@ -8,6 +8,8 @@ STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-
 UNITS := not flow and not servers and not faults and not live and not deploy and not image
 # Units that mostly wait, for processes and sites of their own: they run beside the others.
 WAITING := tests/crawlers tests/state tests/ullage tests/local tests/deploy tests/rules
+# Where tests with that mark lie; `tests/rules/test_lanes.py` looks for it elsewhere.
+FLOW := tests/flow tests/crawlers tests/local
 # Every file of a data folder damaged at each place: it computes, while servers and processes are killed beside it.
 DAMAGE := tests/faults/test_damage.py
 # Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.
@@ -58,7 +60,7 @@ units-waiting: env
 	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m "$(UNITS)" $(WAITING)
 
 flow: env ## tests with real processes and real site software
-	$(BIN)/pytest -q -m flow
+	$(BIN)/pytest -q -m flow $(FLOW)
 
 coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
 	$(BIN)/pytest -q -m "not servers and not faults and not live and not deploy and not image" --cov

@@ -113,8 +113,7 @@ def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("role", SERVICES)
-@pytest.mark.parametrize("output", WAYS)
+@pytest.mark.parametrize(("role", "output"), [*zip(SERVICES, [*WAYS, full], strict=True)])
 def test_each_service_goes_on_by_itself(
     tmp_path: Path, ports: dict[str, int], role: str, output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
 ) -> None:

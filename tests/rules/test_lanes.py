@@ -1,6 +1,7 @@
 """Lanes of the Makefile that run side by side: what one leaves out another takes, so no test is dropped or run twice."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -37,3 +38,12 @@ def test_two_lanes_together_take_every_test_once(rest: str, part: str) -> None:
 def test_every_lane_is_run_once() -> None:
     lanes = ("contracts", "units-alone", "flow", "units-waiting", "faults-damage", "faults-kills")
     assert sorted(runs("test", "test-faults")) == sorted(arguments(lane) for lane in lanes)
+
+
+def test_no_flow_test_lies_where_make_flow_does_not_look() -> None:
+    """However it gets the mark, its file has the word."""
+    folders = [word for word in arguments("flow") if word.startswith("tests/")]
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if re.search(r"mark\.flow|\"flow\"", path.read_text("utf-8"))]
+    own = [Path(__file__), *(path for path in marked if str(path.relative_to(ROOT)).startswith(tuple(folders)))]
+    assert sorted({*marked} - {*own}) == []
+    assert len(own) > 15
