@@ -53,7 +53,7 @@ class Station:
 
     data: Path
     warm: WarmProcess | None = None
-    """What commands that are run to their end are forked from; without it, or with `names`, they are started."""
+    """What commands that are run to their end are forked from; without it they are started."""
 
     def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
         """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
@@ -89,8 +89,9 @@ class Station:
         """Run a command to its end; returns what it printed, errors and log included."""
         if not self.names and words[0] in LOOKS and "try" not in words:
             code, out, err = in_this_process("--data", str(self.data), *words, **{"crawl__heartbeat_seconds": "0", **settings})
-        elif self.warm and not self.names:
-            code, out, err = self.warm.run("ullage", ["--data", str(self.data), *words], environment_with(**settings))
+        elif self.warm:
+            _, _, program, *given = self.words(*words)
+            code, out, err = self.warm.run(program, given, environment_with(**settings))
         else:
             with self.start(*words, **settings) as process:
                 out, err = process.communicate(timeout=240)
@@ -120,6 +121,7 @@ def warm() -> Iterator[WarmProcess]:
     """A process that has loaded what crawls."""
     with contextlib.closing(
         WarmProcess(
+            "tests.crawlers.lookups",
             "ullage.cli",
             "crawlers.cli",
             "crawlers.fetching.scrapy_setup",

@@ -13,7 +13,6 @@ from itertools import chain, repeat
 
 PUBLIC = "127.0.0.2"
 HANG = "hang"
-_original = socket.getaddrinfo
 
 
 def _answers(addresses: str) -> Iterator[str]:
@@ -22,22 +21,26 @@ def _answers(addresses: str) -> Iterator[str]:
 
 
 def main() -> None:
+    from tests.crawlers import lookups  # before anything that keeps the real one
+
+    original = lookups.answer
     cut = sys.argv.index("--")
     names = {name: _answers(addresses) for name, _, addresses in (word.partition("=") for word in sys.argv[1:cut])}
 
     def resolve(host: object, port: object, *_: object, **__: object) -> object:
         name = host.decode() if isinstance(host, bytes) else str(host)
         if name not in names:
-            return _original(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            return original(name, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         if (address := next(names[name])) == HANG:
             threading.Event().wait()
-        return _original(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return original(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
-    socket.getaddrinfo = resolve  # before anything that keeps the real one is imported
-    from crawlers.fetching import address_pin
+    lookups.answer = resolve
+    from crawlers.fetching import address_guard, address_pin
     from ullage.cli import main as ullage
 
-    address_pin.is_public = lambda found: str(found) == PUBLIC
+    for module in (address_pin, address_guard):
+        module.is_public = lambda found: str(found) == PUBLIC
     sys.argv[1:] = sys.argv[cut + 1 :]
     ullage()
 

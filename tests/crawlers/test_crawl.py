@@ -130,7 +130,7 @@ def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(station: Station
 def test_kill_9_loses_nothing_whenever_it_comes(station: Station, server: Answers, pastes: Pastes) -> None:
     texts = pastes(60)
     station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1")
-    for number in (1, 7, 20, 33, 50):
+    for number in (1, 20, 50):
         reached, answer = threading.Event(), server.pages[f"/raw/paste{number:03}"]
 
         def hang(handler: BaseHTTPRequestHandler, reached: threading.Event = reached) -> None:
@@ -146,9 +146,9 @@ def test_kill_9_loses_nothing_whenever_it_comes(station: Station, server: Answer
     station.run("crawl", "--once")
     captured = [capture.post_id for capture in station.captures()]
     waiting = 61 - states(station)["done"]
-    assert waiting <= 5  # a page whose connection broke just before a kill waits a minute for its next try
+    assert waiting <= 3  # a page whose connection broke just before a kill waits a minute for its next try
     assert len(set(captured)) == len(texts) - waiting
-    assert len(captured) - len(set(captured)) <= 4 * 5  # at most what was in hand at each kill is captured twice
+    assert len(captured) - len(set(captured)) <= 4 * 3  # at most what was in hand at each kill is captured twice
 
 
 def test_two_processes_never_hold_one_site(station: Station, server: Answers, pastes: Pastes) -> None:

@@ -19,6 +19,7 @@ from tests.crawlers.conftest import Station
 from tests.crawlers.faults import FAULTS, HANGING, LIMIT, SECRET, TEXT, Fault, Tls, label, serving
 from tests.crawlers.proxies import Http, Socks, proxying
 from tests.crawlers.resolving import PUBLIC
+from tests.warm import WarmProcess
 from ullage import setup
 from ullage.records import Capture
 from ullage.settings import Context
@@ -58,11 +59,11 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture(scope="module", params=[DIRECT, TLS, PROXY, TUNNEL, SOCKS])
-def crawled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Crawled:
+def crawled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls, warm: WarmProcess) -> Crawled:
     """All sites, visited twice by that way."""
     way, data = request.param, tmp_path_factory.mktemp("data") / "data"
     list(setup.initialise(Context(data)))
-    station, secure = Station(data), way in (TLS, TUNNEL)
+    station, secure = Station(data, warm), way in (TLS, TUNNEL)
     faults = {name: fault for name, fault in ALL.items() if secure or way == SOCKS or not fault.tls}
     with serving(faults, tls, secure=secure) as ports, pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         hosts = {name: f"{label(name)}.site.{'onion' if way == SOCKS else 'example'}" for name in faults}

@@ -14,6 +14,8 @@ from typing import IO, NoReturn
 
 import pytest
 
+from alerts.records import SiteDay
+from alerts.store import DocumentFilter, configured_store
 from deploy.demo.drive import configuration, write_customers
 from deploy.demo.people import Person, people
 from tests.flow import sweep
@@ -177,6 +179,12 @@ def exposures(inner: Zone) -> dict[str, int]:
     return daemon.exposures()
 
 
+def hours_seen(inner: Zone) -> dict[str, set[str]]:
+    """By site, what its heartbeat said of it, as alert wrote it into the ledger of coverage."""
+    with contextlib.closing(configured_store(Context(inner.data))) as store:
+        return {row.site: set(row.told()) - {".", "-"} for row in store.scroll(SiteDay, DocumentFilter())}
+
+
 def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
     """No value, and nothing of a key that opens."""
     paths = [path for path in (outer.data / "keys").rglob("*") if path.is_file() and path.suffix != ".kcv"]
@@ -211,5 +219,6 @@ def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(oute
     assert "spool_gap" not in said
     inner.ullage("alert", "--once")
     assert exposures(inner) == held
+    assert hours_seen(inner) == {"pastes": {"o"}}, "the heartbeat came the same way"
     assert Context(outer.data).bus().lag(CAPTURES, "match").records == 0
     check_outer(outer, inner, tmp_path / "site")

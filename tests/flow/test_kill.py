@@ -16,7 +16,7 @@ from deploy.local.programs import bepasty
 from tests.flow.daemon import Daemon, is_alive, until, write_site
 
 CUSTOMERS = 200
-LENGTHS = [pytest.param(300, 20, marks=pytest.mark.flow), pytest.param(2_000, 50, marks=pytest.mark.faults)]
+LENGTHS = [pytest.param(200, 8, marks=pytest.mark.flow), pytest.param(2_000, 50, marks=pytest.mark.faults)]
 """Pages and kills: a short form for every run, the whole for `make test-faults`."""
 SEED = 20_260_703
 PACE = 0.05

@@ -1,18 +1,14 @@
-"""A post that kills match, under the real `ullage run` and `match --once`: it is set aside, and what waits behind it goes on."""
+"""A post that kills match, under the real `ullage run`: it is set aside, and what waits behind it goes on."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy.demo.people import people
 from tests.flow.daemon import Daemon, until
-from ullage.runtime.supervisor import command
 
 pytestmark = pytest.mark.flow
 POISON = """
@@ -50,16 +46,6 @@ def exposed(daemon: Daemon) -> int:
 
 def letters(daemon: Daemon) -> list[str]:
     return [line for line in daemon.ask("dead-letters").splitlines() if "quarantined" in line]
-
-
-def test_match_once_dies_three_times_at_it_and_then_goes_on(daemon: Daemon) -> None:
-    codes = [
-        subprocess.run(command(daemon.data, "match", "--once"), env=os.environ, capture_output=True, check=False).returncode
-        for _ in range(4)
-    ]
-    assert codes == [-signal.SIGSEGV] * 3 + [0]
-    daemon.ask("alert", "--once")
-    assert (exposed(daemon), len(letters(daemon))) == (11, 1)
 
 
 def test_the_daemon_goes_on_within_seconds(daemon: Daemon) -> None:

@@ -1,4 +1,4 @@
-"""R13: each file of the data folder with a flipped byte and cut short, at twenty places each, empty, and another's content.
+"""R13: each file of the data folder with a flipped byte and cut short, at ten places each, empty, and another's content.
 
 What is read is what was written, or it is refused or said, with the file's name; no other error, nothing of what stood there.
 """
@@ -18,7 +18,7 @@ from tests.state import folder
 from tests.state.folder import CHANGEABLE, Told, files, is_one_of, opened, reader_of
 from ullage.errors import ConfigError, CorruptError
 
-TIMES = 20
+TIMES = 10
 FOREIGN = b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 40
 DATABASE = ("", "-wal", "-shm", ".commits")
 NAMES = (
