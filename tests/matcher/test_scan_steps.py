@@ -1,7 +1,6 @@
 """The steps of the vectorised search, each against plain Python."""
 
 import random
-import re
 from datetime import date
 from itertools import pairwise
 
@@ -11,67 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.bitset import Classes, is_one_of
-from matcher.detect.candidates import Segment, anywhere, cut, every, lower
+from matcher.columns.bitset import Classes
 from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
-from matcher.detect.kinds import uscc
-from matcher.detect.numbers import DigitRuns, NumberShape, WordRuns, find_digests, find_words
+from matcher.detect.numbers import NumberShape
 from matcher.detect.search import SHAPES, find_by_pattern, search
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id
 
-TEXTS = st.lists(st.text("0123456789aFgX -.@张\n", max_size=90), max_size=4)
-RUNS = st.lists(
-    st.tuples(st.sampled_from(["1", "20", "a", "F", "g", "9x"]), st.integers(1, 40), st.sampled_from(["", "-", "张"])),
-    max_size=12,
-)
-EIGHT = st.integers(1, 4).map(lambda n: n * 8)
-
 
 def rows(texts: list[str], width: int = 24) -> np.ndarray:
     return np.frombuffer(b"".join(t.encode().ljust(width, b"\0") for t in texts), np.uint8).reshape(-1, width)
-
-
-def words_of(batch: Batch) -> tuple[DigitRuns, WordRuns]:
-    seen = Classes.of(batch.data)
-    runs = DigitRuns(batch, seen)
-    return runs, find_words(seen, runs.led)
-
-
-@given(EIGHT, st.lists(st.lists(st.booleans(), min_size=32, max_size=32), max_size=6))
-def test_rows_that_are_true_throughout_or_somewhere(width: int, flags: list[list[bool]]) -> None:
-    table = np.array(flags, bool).reshape(-1, 32)[:, :width].copy()
-    table[::3], table[1::3] = True, False
-    assert every(table).tolist() == [all(row) for row in table.tolist()]
-    assert anywhere(table).tolist() == [any(row) for row in table.tolist()]
-
-
-@given(EIGHT, st.integers(0, 32))
-def test_what_stands_behind_a_length_is_wiped(width: int, length: int) -> None:
-    text = cut(np.full((3, width), 7, np.uint8), length)
-    assert text.tolist() == [[7] * min(length, width) + [0] * (width - min(length, width))] * 3
-
-
-@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=5))
-def test_letters_become_lower_case_and_nothing_else_does(texts: list[bytes]) -> None:
-    table = np.frombuffer(b"".join(texts), np.uint8).reshape(-1, 16).copy()
-    assert [bytes(row) for row in lower(table)] == [text.lower() for text in texts]
-
-
-@given(st.binary(max_size=40), st.binary(max_size=5))
-def test_bytes_are_among_signs(data: bytes, signs: bytes) -> None:
-    assert is_one_of(np.frombuffer(data, np.uint8), signs).tolist() == [byte in signs for byte in data]
-
-
-@given(st.lists(st.booleans(), min_size=3, max_size=3))
-def test_a_segment_gives_those_that_are_chosen(chosen: list[bool]) -> None:
-    places = np.arange(3)
-    some = Segment("phone", "plain", places, places + 11, rows(["a", "b", "c"]), places, places > 0).where(np.array(chosen))
-    assert some.start.tolist() == [i for i in range(3) if chosen[i]]
-    assert [bytes(row).rstrip(b"\0").decode() for row in some.normal] == ["abc"[i] for i in range(3) if chosen[i]]
 
 
 @pytest.mark.parametrize("length", card.LENGTHS)
@@ -100,39 +51,6 @@ def test_a_birthday_is_a_day_of_the_calendar(year: int, month: int, day: int) ->
 @pytest.mark.parametrize("region", ["00", "11", "16", "44", "83", "99"])
 def test_a_region_is_one_of_the_kinds(region: str) -> None:
     assert ids.is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
-
-
-@given(RUNS)
-def test_words_are_runs_of_letters_and_digits_that_are_not_all_digits(parts: list[tuple[str, int, str]]) -> None:
-    text = "".join(piece * count + end for piece, count, end in parts).encode()
-    batch = Batch.of([text])
-    found = words_of(batch)[1]
-    wanted = [(m.start(), min(len(m.group()), 129)) for m in re.finditer(rb"[0-9A-Za-z]{16,}", text) if not m.group().isdigit()]
-    begin = int(batch.starts[0])
-    assert sorted(zip((found.start - begin).tolist(), found.length.tolist(), strict=True)) == wanted
-
-
-@given(RUNS)
-def test_whole_numbers_are_runs_of_digits_that_nothing_is_glued_to(parts: list[tuple[str, int, str]]) -> None:
-    text = "".join(piece * count + end for piece, count, end in parts).encode()
-    batch = Batch.of([text])
-    runs, begin = words_of(batch)[0], int(batch.starts[0])
-    found = list(re.finditer(rb"(?<![0-9A-Za-z])[0-9]{11,19}(?![0-9A-Za-z])", text))
-    for length in range(11, 20):
-        own = runs.of(length)
-        assert (own.start - begin).tolist() == [m.start() for m in found if len(m.group()) == length]
-        assert [bytes(row[:length]) for row in own.text] == [m.group() for m in found if len(m.group()) == length]
-
-
-@given(TEXTS)
-def test_digests_and_codes_are_among_the_words(texts: list[str]) -> None:
-    batch = Batch.of([text.encode() for text in texts])
-    runs, words = words_of(batch)
-    for segment in find_digests(batch, words):
-        for start, end in zip(segment.start.tolist(), segment.end.tolist(), strict=True):
-            assert re.fullmatch(rb"[0-9a-fA-F]+", batch.text(start, end))
-            assert not batch.text(start, end).isdigit()
-    assert all(set((segment.end - segment.start).tolist()) == {18} for segment in uscc.find(batch, runs, words))
 
 
 def number_of(shape: NumberShape) -> str:
