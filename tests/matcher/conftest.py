@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from matcher.cli import loading, scan
 from matcher.lexicon import Lexicon
 from matcher.match import pipeline
+from matcher.unpack import parent
 from matcher.unpack.parent import ForkServer
 from tests.matcher.bank import command, customer, enrol
 from ullage.cli import app
@@ -48,7 +49,7 @@ class SharedServer:
         """It goes with the tests."""
 
 
-WHO_UNPACKS = (pipeline, scan)
+WHO_UNPACKS = (parent, pipeline, scan)
 
 
 @pytest.fixture(autouse=True, scope="session")

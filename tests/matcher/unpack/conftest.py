@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from matcher.unpack.limits import Limits
-from matcher.unpack.parent import unpack
+from matcher.unpack.parent import ForkServer, unpack
 from matcher.unpack.protocol import UnreadPart
 from tests.matcher.conftest import SharedServer
 
@@ -27,7 +27,7 @@ class Came:
 def out_of(body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False) -> Came:
     """What comes out of a container; `alone` starts a server for it, for tests of what servers are given and how they end."""
     came = Came()
-    with unpack(body, name, limits, server=None if alone else SharedServer.running) as unpacked:
+    with ForkServer() if alone else SharedServer() as server, unpack(body, name, limits, server=server) as unpacked:
         for item in unpacked:
             assert item.path.startswith(name)
             if isinstance(item, UnreadPart):

@@ -19,6 +19,7 @@ from tests.matcher.unpack.conftest import QUICK
 from tests.matcher.unpack.conftest import out_of as out_of_shared
 from ullage.errors import UnavailableError
 
+pytestmark = pytest.mark.usefixtures("own_servers")
 out_of = partial(out_of_shared, alone=True)
 BODY = builders.zip_of({"a.csv": b"15400000001"})
 PROBE = """
