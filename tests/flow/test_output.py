@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,17 +29,24 @@ def free_ports(count: int) -> list[int]:
         return [int(listener.getsockname()[1]) for listener in listeners]
 
 
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with customers, to be copied."""
+    folder = tmp_path_factory.mktemp("bank")
+    return Daemon.of_bank(folder / "data", folder, list(people(12, 5))).data
+
+
 @pytest.fixture
-def ports(tmp_path: Path) -> dict[str, int]:
-    """A data folder, whose services serve these ports."""
-    daemon = Daemon.of_bank(tmp_path / "data", tmp_path, list(people(12, 5)))
+def ports(tmp_path: Path, bank: Path) -> dict[str, int]:
+    """A data folder of the test's own, whose services serve these ports."""
+    data = shutil.copytree(bank, tmp_path / "data")
     ports = dict(zip(SERVICES, free_ports(4), strict=True))
-    settings = (daemon.data / "ullage.toml").read_text()
+    settings = (data / "ullage.toml").read_text()
     for role, port in ports.items():
         name = "port" if role == "search" else role
         settings, count = re.subn(rf"(?m)^{name} = 0$", f"{name} = {port}", settings)
         assert count == 1, role
-    (daemon.data / "ullage.toml").write_text(settings)
+    (data / "ullage.toml").write_text(settings)
     return ports
 
 
