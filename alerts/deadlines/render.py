@@ -159,7 +159,6 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
         "state": state(duty, now),
         "warning": warning(duty),
         "sent": moment(sent_at(duty.report), zone) if duty.report else "",
-        "sent_local": sent_at(duty.report).astimezone(zone).strftime("%Y-%m-%dT%H:%M") if duty.report else "",
         "channel": CHANNELS.get(duty.report.value) if duty.report else None,
         "urgent": duty.state == "running",
         "is_late": left is not None and left < 0,

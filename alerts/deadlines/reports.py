@@ -85,4 +85,4 @@ def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> De
         if (one.regime == regime.id and one.stage in later)
         or (one.status == "reported" and not one.regime and stage.id != "final")
     ]
-    return min(meeting, key=lambda one: (sent_at(one), one.id), default=None)
+    return min(meeting, key=lambda one: (sent_at(one), one.stage != stage.id, one.id), default=None)

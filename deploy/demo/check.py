@@ -20,8 +20,8 @@ def found_exposures(run: Run, incidents: Sequence[Mapping[str, Any]]) -> dict[st
     sites: dict[str, set[str]] = {}
     for incident in incidents:
         for exposure in json.loads(run("incidents", "show", incident["id"], "--json"))["exposures"]:
-            kinds.setdefault(exposure["subject"], set()).update(exposure["kinds"])
-            sites.setdefault(exposure["subject"], set()).update(exposure["sites"])
+            kinds.setdefault(exposure["pseudonym"], set()).update(exposure["kinds"])
+            sites.setdefault(exposure["pseudonym"], set()).update(exposure["sites"])
     words = ("subjects", "resolve", "-", "--case", "DEMO-1", "--reason", "the demo checks itself")
     table = csv.DictReader(run(*words, text="\n".join(kinds)).splitlines()) if kinds else ()
     reference = {row["handle"]: row["customer_ref"] for row in table}

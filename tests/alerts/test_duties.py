@@ -283,6 +283,17 @@ def test_of_one_report_the_last_entry_counts(store, clock, incident, start):
     assert (duty.report, duty.late) == (late, True)
 
 
+def test_of_two_reports_of_one_minute_each_stage_shows_its_own(store, clock, incident, start):
+    told(store, start)
+    at = start + timedelta(hours=1)
+    sent = [
+        decision("reported", at + timedelta(seconds=n), regime="pboc-2025", stage=stage, sent_at=at)
+        for n, stage in enumerate(("first", "brief"))
+    ]
+    duties = duties_of(store, clock, incident, *sent)
+    assert [duties["pboc-2025", stage].report.stage for stage in ("brief", "first")] == ["brief", "first"]
+
+
 def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(store, clock, incident, start):
     told(store, start)
     duties = duties_of(store, clock, incident, decision("reported", start), decision("resolved", start + timedelta(days=1)))

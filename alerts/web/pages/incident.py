@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from alerts.cases.takedown_letter import LANGUAGES, letter
 from alerts.deadlines import regimes_of
 from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.render import clock_words, reported
-from alerts.deadlines.reports import CHANNELS
+from alerts.deadlines.reports import CHANNELS, sent_at
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
 from alerts.records import Incident
 from alerts.records.document import QueryError
@@ -183,6 +184,11 @@ def _field(status: str, error: QueryError) -> str:
     return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
 
 
+def _typed(when: datetime, zone: ZoneInfo) -> str:
+    """A moment as a field of time and date has it."""
+    return when.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+
+
 def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
     """What may be decided of the regimes of an incident's tenant, by the value of the form."""
     asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
@@ -225,6 +231,8 @@ def _page(
         "now": now,
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
+        "recorded": {f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone)) for one in owed.decisions if one.regime},
+        "now_typed": _typed(now, zone),
         "running": [reported(named(duty)) for duty in owed.running],
         "starts": [reported(named(duty)) for duty in starts],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
