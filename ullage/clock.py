@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -52,6 +52,15 @@ def in_range(moment: datetime | None) -> datetime | None:
         return aware if EARLIEST <= aware.astimezone(UTC) < LATEST else None
     except OverflowError:
         return None
+
+
+def moment_in(typed: str, zone: tzinfo) -> datetime | None:
+    """The moment that a person typed by ISO 8601, in `zone` unless it names one; None for what is none, or is out of range."""
+    try:
+        local = datetime.fromisoformat(typed)
+    except ValueError:
+        return None
+    return in_range(local if local.tzinfo else local.replace(tzinfo=zone))
 
 
 def behind(now: datetime, earlier: Iterable[datetime]) -> datetime:

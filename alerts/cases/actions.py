@@ -21,7 +21,7 @@ from alerts.records.decision import checked_name
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from ullage.audit import Trail
-from ullage.clock import in_range
+from ullage.clock import in_range, moment_in
 from ullage.phrase import Phrase
 
 REASONS: Mapping[str, Phrase] = {
@@ -102,11 +102,7 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> dat
     if found := AHEAD.fullmatch(f"+{typed.strip()}"):
         amount = int(found["n"])
         return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
-    try:
-        local = datetime.fromisoformat(typed.strip())
-        aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
-    except ValueError:
-        aware = None
+    aware = moment_in(typed.strip(), zone)
     if aware is None:
         raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d", *members)
     return aware.astimezone(now.tzinfo)

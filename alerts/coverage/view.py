@@ -17,7 +17,7 @@ from rich.text import Text
 
 from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
-from ullage.clock import in_range
+from ullage.clock import moment_in
 from ullage.display import moment, safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -46,11 +46,7 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) 
     if len(words) == 1 and (at := _time(words[0])) is not None:
         there = datetime.combine(local.date(), at, zone)
         return (there if there <= local else datetime.combine(local.date() - timedelta(days=1), at, zone)).astimezone(now.tzinfo)
-    try:
-        given = datetime.fromisoformat(" ".join(words))
-        aware = in_range(given if given.tzinfo else given.replace(tzinfo=zone))
-    except ValueError:
-        aware = None
+    aware = moment_in(" ".join(words), zone)
     if aware is None:
         raise ConfigError(NO_END if ends else NO_BEGINNING)
     return aware.astimezone(now.tzinfo)

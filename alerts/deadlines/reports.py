@@ -12,7 +12,7 @@ from datetime import datetime, tzinfo
 from alerts.deadlines import Regime, Stage
 from alerts.records import Decision
 from alerts.records.document import QueryError
-from ullage.clock import in_range
+from ullage.clock import moment_in
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase, marked
 
@@ -37,11 +37,7 @@ def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     """Read a time as people type it, in `zone` unless it names one; None if empty. QueryError if it is none, or after `now`."""
     if not typed.strip():
         return None
-    try:
-        local = datetime.fromisoformat(typed.strip())
-        aware = in_range(local if local.tzinfo else local.replace(tzinfo=zone))
-    except ValueError:
-        aware = None
+    aware = moment_in(typed.strip(), zone)
     if aware is None:
         raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
     if aware > now:
