@@ -47,7 +47,7 @@ AT: Mapping[str, str] = {
     "linked": "other",
     "detached": "sighting",
 }
-"""The field at which a form is refused, unless the error speaks of another."""
+"""The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
@@ -101,7 +101,7 @@ def routes() -> APIRouter:
             return site.missing(GONE)
         try:
             if status.startswith("reported ") and not (sent_at and channel):
-                raise QueryError("enter when the report was sent, and by which channel")
+                raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
             carry_out(site, id_, typed, site.actor())
         except QueryError as error:
             return _page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
@@ -179,9 +179,7 @@ def _token() -> str:
 
 def _field(status: str, error: QueryError) -> str:
     """The field that an error is about."""
-    said = str(error)
-    about = {"note": "note", "date": "due", "days": "days", "reference": "reference", "channel": "channel", "time": "sent_at"}
-    return next((name for word, name in about.items() if word in said), AT.get(status, "note"))
+    return error.members[0] if error.members else AT.get(status, "note")
 
 
 def _typed(when: datetime, zone: ZoneInfo) -> str:
