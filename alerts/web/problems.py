@@ -30,31 +30,31 @@ Code = Literal[
 ]  # fmt: skip
 
 
-class Kind(NamedTuple):
+class ProblemKind(NamedTuple):
     """The status of a problem and its title."""
 
     status: int
     title: str
 
 
-CODES: Mapping[Code, Kind] = {
-    "invalid_request": Kind(400, "The request is invalid"),
-    "unauthenticated": Kind(401, "Authentication is required"),
-    "forbidden": Kind(403, "The token does not allow this"),
-    "foreign_origin": Kind(403, "The request comes from another site"),
-    "not_found": Kind(404, "There is no such thing"),
-    "method_not_allowed": Kind(405, "The path does not accept this method"),
-    "length_required": Kind(411, "The length of the body is missing"),
-    "version_mismatch": Kind(412, "The incident has changed"),
-    "body_too_large": Kind(413, "The body is too large"),
-    "address_too_long": Kind(414, "The address is too long"),
-    "unknown_host": Kind(421, "This is not a name of the console"),
-    "version_required": Kind(428, "If-Match is missing"),
-    "rate_limited": Kind(429, "There were too many requests"),
-    "internal_error": Kind(500, "An internal error occurred"),
-    "unavailable": Kind(503, "The console cannot answer now"),
-    "assessment_unavailable": Kind(503, "The file was not assessed"),
-    "assessment_busy": Kind(503, "Other files are assessed first"),
+CODES: Mapping[Code, ProblemKind] = {
+    "invalid_request": ProblemKind(400, "The request is invalid"),
+    "unauthenticated": ProblemKind(401, "Authentication is required"),
+    "forbidden": ProblemKind(403, "The token does not allow this"),
+    "foreign_origin": ProblemKind(403, "The request comes from another site"),
+    "not_found": ProblemKind(404, "There is no such thing"),
+    "method_not_allowed": ProblemKind(405, "The path does not accept this method"),
+    "length_required": ProblemKind(411, "The length of the body is missing"),
+    "version_mismatch": ProblemKind(412, "The incident has changed"),
+    "body_too_large": ProblemKind(413, "The body is too large"),
+    "address_too_long": ProblemKind(414, "The address is too long"),
+    "unknown_host": ProblemKind(421, "This is not a name of the console"),
+    "version_required": ProblemKind(428, "If-Match is missing"),
+    "rate_limited": ProblemKind(429, "There were too many requests"),
+    "internal_error": ProblemKind(500, "An internal error occurred"),
+    "unavailable": ProblemKind(503, "The console cannot answer now"),
+    "assessment_unavailable": ProblemKind(503, "The file was not assessed"),
+    "assessment_busy": ProblemKind(503, "Other files are assessed first"),
 }
 """Every code. Codes are never renamed: programs compare them."""
 MemberCode = Literal["missing", "unknown", "too_long", "too_short", "out_of_range", "invalid"]
