@@ -31,8 +31,7 @@ from harness.bench import engines
 from harness.bench.corpus_list import enrol_people
 from harness.bench.corpus_people import Person
 from harness.bench.detect import captures, ours
-from harness.bench.hostile_files import FILES, TEXTS
-from harness.bench.hostile_inputs import DOMAIN, INPUTS, MEMBERS, OWN, PAGES, repeated
+from harness.bench.hostile_inputs import DOMAIN, FILES, INPUTS, MEMBERS, OWN, PAGES, TEXTS, repeated
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.pipeline import Matcher
