@@ -183,8 +183,8 @@ class Matcher:
         counted = {n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread}
         if counted:
             count_values(searched, lambda number: readings[number].values if number in counted else None)
-        for number in counted:
-            readings[number].tell_values(self._forms)
+        for reading in dict.fromkeys(readings[number] for number in counted):
+            reading.tell_values(self._forms)
 
     def _find(
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, step: Steps

@@ -69,6 +69,8 @@ class HeaderColumns:
         typed |= {
             column: by_kind[kind] for column, kind in many if kind in by_kind and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
+        if not typed and doubted == self.doubted:  # as in most short texts
+            return self
         return replace(self, doubted=doubted, typed={**typed, **self.typed})
 
 
@@ -90,7 +92,8 @@ class DocumentColumns:
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> DocumentColumns:
         """The same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
-        return DocumentColumns(self.columns.judged(seen, said, rows), self.statements)
+        columns = self.columns.judged(seen, said, rows)
+        return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
         """The same for a document that goes on in a later batch: the last statement holds from its beginning."""

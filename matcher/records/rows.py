@@ -245,25 +245,27 @@ class RowTable(RowBatch):
         self._judge(new, samples, count)
         number, described = self._described(samples.rows, self._by_now)
         read = [described[own] for own in number.tolist()]
-        ends = np.cumsum(count)
-        columns = (new.tolist(), samples.each(), first.tolist(), (ends - count).tolist(), ends.tolist())
-        done = 0
-        for document, sample, begin, low, high in zip(*columns, strict=True):
+        done, common, rows, numbers = 0, list[int](), list[int](), list[int]()
+        for document, sample in zip(new.tolist(), samples.each(), strict=True):
             own = read[done : done + len(sample.rows)]
             done += len(sample.rows)
             layouts = self._layouts[document] = layouts_of(sample, own, self.labels)
-            self._layout[begin : begin + high - low] = self._met(layouts.common)[found.group[low:high]]
-            self._layout[[*layouts.own]] = self._met(layouts.own.values())
+            common += self._met(layouts.common)
+            rows += layouts.own
+            numbers += self._met(layouts.own.values())
+        group = found.group + np.repeat(np.array(samples.groups[:-1], np.int64), count)
+        self._layout[ranges(first, count)] = np.array(common, np.int64)[group]
+        self._layout[rows] = numbers
 
-    def _met(self, layouts: Iterable[RowLayout]) -> Numbers:
+    def _met(self, layouts: Iterable[RowLayout]) -> list[int]:
         """The number of each layout."""
-        found = []
+        found = list[int]()
         for layout in layouts:
             number = self._layout_numbers.setdefault(layout, len(self._layouts_met))
             if number == len(self._layouts_met):
                 self._layouts_met.append(layout)
             found.append(number)
-        return np.array(found, np.int64)
+        return found
 
     def _judge(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
         """Have all that is known of the columns of `documents`, of `count` rows each, when `samples` of those are read."""

@@ -104,6 +104,8 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
 
     Windows are best cut at line ends; a last character that was cut off is dropped.
     """
+    if declared in ("", "utf-8") and body.isascii() and 0 not in body:
+        return body.decode("ascii"), "utf-8"
     for mark, encoding in MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace"), encoding
@@ -376,6 +378,8 @@ def wide(head: bytes) -> str:
     It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of every second pair of them.
     """
     sample = head[:100]
+    if 0 not in sample and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return ""
     if sample[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32-le" if sample[0] else "utf-32-be"
     if len(sample) >= WIDEST and len(sample) % WIDEST == 0 and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):

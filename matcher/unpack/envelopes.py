@@ -107,7 +107,7 @@ def _begins_file(text: bytes) -> bool:
 
 def has_line(text: bytes) -> bool:
     """Whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
-    return any(True for _ in _long_lines(text.replace(DASHES, b" ")))
+    return len(text) >= RUN and any(True for _ in _long_lines(text.replace(DASHES, b" ")))
 
 
 def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:

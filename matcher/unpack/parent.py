@@ -241,7 +241,7 @@ class UnpackRun:
         self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
         self._stack, self._server = contextlib.ExitStack(), server
         self._clock, self._waited = clock, 0.0
-        self._held, self._frames = bytearray(), _ChildProtocol(limits)
+        self._held, self._taken, self._frames = bytearray(), 0, _ChildProtocol(limits)
         self._child: Child | None = None
         self._is_inner = False
         self._ocr_left = float(limits.ocr_seconds)
@@ -351,20 +351,23 @@ class UnpackRun:
         """The next frame, checked."""
         if self._frames.broken:
             raise self._frames.broken
-        head = self._take(protocol.HEADER.size)
-        kind, size = protocol.HEADER.unpack(head)
+        at = self._wait_for(protocol.HEADER.size)
+        kind, size = protocol.HEADER.unpack_from(self._held, at)
         self._frames.expect(kind, size)
-        payload = self._take(size)
+        at = self._wait_for(size)
+        payload = bytes(self._held[at : at + size])
         self._frames.check(kind, payload)
         return kind, payload
 
-    def _take(self, size: int) -> bytes:
-        """Bytes from the child, within its time."""
-        while len(self._held) < size:
-            self._held += self._some()
-        taken = bytes(self._held[:size])
-        del self._held[:size]
-        return taken
+    def _wait_for(self, size: int) -> int:
+        """Where so many bytes of the child begin in what is held, which are then taken; within its time."""
+        if len(self._held) - self._taken < size:
+            del self._held[: self._taken]
+            self._taken = 0
+            while len(self._held) < size:
+                self._held += self._some()
+        self._taken += size
+        return self._taken - size
 
     def _some(self) -> bytes:
         child = self._child
@@ -405,9 +408,13 @@ class _ChildProtocol:
         protocol.DATA: {protocol.DATA, protocol.END},
     }
     BETWEEN = frozenset((protocol.MEMBER, protocol.OUTCOME, protocol.DONE))
+    MOST = {  # noqa: RUF012  a constant: how many values the first byte of a payload has
+        protocol.OUTCOME: len(protocol.REASON),
+        protocol.HELLO: 4,
+    }
 
     def __init__(self, limits: Limits) -> None:
-        self._before = 0
+        self._before, self._members = 0, len(protocol.MEDIA) * len(protocol.containers())
         self._said_left = 4 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Broken | None = None
@@ -438,11 +445,10 @@ class _ChildProtocol:
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
-        members = len(protocol.MEDIA) * len(protocol.containers())
-        most = {protocol.MEMBER: members, protocol.OUTCOME: len(protocol.REASON), protocol.HELLO: 4}
-        if kind in most and (not payload or payload[0] >= most[kind]):
-            raise Broken("damaged")
-        if kind == protocol.DATA and not payload:
+        if kind in (protocol.END, protocol.DONE):
+            return
+        most = self.MOST.get(kind, self._members if kind == protocol.MEMBER else 256)
+        if not payload or payload[0] >= most:
             raise Broken("damaged")
 
 
@@ -459,4 +465,7 @@ def shown(path: str) -> str:
     >>> shown("!/\x1b[2J.csv")
     '!/�[2J.csv'
     """
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in path[-LONGEST_PATH:])
+    last = path[-LONGEST_PATH:]
+    if last.isprintable():
+        return last
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in last)
