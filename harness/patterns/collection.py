@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from ullage import regex
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ullage", "matcher", "crawlers", "alerts")
 SEARCH = "search"
@@ -66,11 +68,13 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
 
     def noted(pattern: Any, flags: Any = 0) -> Any:
         compiled, frame = own(pattern, flags), sys._getframe(2)
+        while frame.f_back and frame.f_code.co_filename == regex.__file__:
+            frame = frame.f_back
         if frame.f_code.co_filename.startswith(ours) and isinstance(compiled, re.Pattern):
             made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append((frame.f_lineno, compiled))
         return compiled
 
-    with mock.patch.object(re, "_compile", noted):
+    with mock.patch.object(re, "_compile", noted), mock.patch.object(regex, "_LatePattern", re.compile):
         for package in PACKAGES:
             for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
                 if not module.name.endswith("__main__"):

@@ -27,6 +27,7 @@ from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns
 from matcher.text.fold import written
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP
+from ullage.regex import compile_later
 
 COUNTRY_HEADERS = tuple(
     (
@@ -53,7 +54,7 @@ FIRST = rf"(?:[2-9]{SIGN}|0[1-9 ()./\-]|1[02 ().\-])"
 NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
 BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
-TOKEN = re.compile(
+TOKEN = compile_later(
     rf"(?=[0-9A-Za-z+(\x80-\xff])(?:((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]| ?[0-9(])"
     rf"|(?<![0-9A-Za-z+.]){NUMBER}|(?<![0-9A-Za-z.])\+?[1-9][0-9]{{0,2}}(?![0-9A-Za-z.]))"
     r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+))".encode("latin-1")

@@ -27,6 +27,7 @@ from matcher.detect.fragments import FEWEST, count_fragments
 from matcher.detect.numbers import DIGEST
 from matcher.text.chain_numbers import is_valid
 from ullage.identifiers.masked_value import FORM as MASKED
+from ullage.regex import compile_later
 
 SPELT = "spelt"
 """What is counted, beside MASKED and the forms of digests."""
@@ -85,7 +86,7 @@ MOST_LOOKED_AT = 256
 LINE = 1024
 """Bytes before a digest in which its label, or the cells before it, are looked for."""
 LABEL = re.compile(rb"""([A-Za-z_][\w. -]{0,40})["'`]? ?[:=]>? ?["'`({\[]*\Z""")
-THING = re.compile(
+THING = compile_later(
     rb"""(?:\A|.*[\W_])(?:u?u?id|guid|oid|etag|commit|tree|parent|object|blob|rev|revision|sha|sha\d+|sha\d*sums?|md5sums?|checksums?
     |crc|integrity|tokens?|session|sid|csrf|nonce|trace|span|request|transaction|tx|txid|block|order|file|path|image|layer|build
     |version|cache|cookie|key|secret|signature|sign|salt|passw(?:or)?d|pwd|pass|hmac|content|resolved|ref|url|node)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ullage.regex import compile_later
+
 _SIGN_IN = ("登录", "登陆", "登錄", "登入")
 ADDRESS = (
     *"origin[_ ]?url,signon[_ ]?realm,login[_ ]?ur[il],url address,url,ur1,uri,host ?name,host,origin,server,site".split(","),
@@ -73,12 +75,12 @@ def any_label(words: Iterable[str]) -> bytes:
 
 
 ALONE = rb"(?<![A-Za-z0-9_].)"
-ADDRESS_LABEL = re.compile(_label(ADDRESS) + JOIN + rb"$")
-NEXT_ADDRESS = re.compile(rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN))
+ADDRESS_LABEL = compile_later(_label(ADDRESS) + JOIN + rb"$")
+NEXT_ADDRESS = compile_later(rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN))
 """The beginning of an address, or its label."""
-LOGIN_LABEL = re.compile(_label(LOGIN) + JOIN + rb"([^\s\"'<>|,;{}]{2,128})")
-PASSWORD_LABEL = re.compile(_label(PASSWORD) + JOIN + rb"(?!" + NOT_SAVED + rb")[^\s\"'<>]")
-LABELS = re.compile(
+LOGIN_LABEL = compile_later(_label(LOGIN) + JOIN + rb"([^\s\"'<>|,;{}]{2,128})")
+PASSWORD_LABEL = compile_later(_label(PASSWORD) + JOIN + rb"(?!" + NOT_SAVED + rb")[^\s\"'<>]")
+LABELS = compile_later(
     b"[%b]%b(?:%b|(%b))%b"
     % (
         _first((*ADDRESS, *LOGIN, *PASSWORD)),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from matcher.records.login_labels import ADDRESS, LABELS, LOGIN, PASSWORD, PASSWORD_LABEL, PASSWORD_SIGNS, any_label
 from matcher.records.own_sites import Host
+from ullage.regex import compile_later
 
 LONGEST_OBJECT = 2048
 """Bytes of an object around an address."""
@@ -22,12 +23,12 @@ BETWEEN = re.compile(rb"\n[ \t]{0,8}(?=\n)|\n[-=_*#~+.]{3}")
 ELEMENT = re.compile(rb"<(?i:(entry|login|logins|item|row|record|credential|account|server|site|password))(?:\s[^<>]{0,256})?>")
 INSERT = re.compile(rb"(?i)insert (?:ignore )?into [^()\s]{1,128}\s{0,4}\(([^()]{1,512})\)\s{0,8}values")
 HEADINGS = tuple(
-    (name, re.compile(any_label(words) + rb"(?![a-z0-9_])"))
+    (name, compile_later(any_label(words) + rb"(?![a-z0-9_])"))
     for name, words in (("url", (*ADDRESS, "web ?site")), ("login", LOGIN), ("password", PASSWORD))
 )
 DASHES = re.compile(rb"-{3,}")
 QUOTED = {
-    sign: re.compile(
+    sign: compile_later(
         rb"(?:^|SIGN)([ \n]*+(?:\"(?:[^\"\\]|\"\"|\\.)*+\"|'(?:[^'\\]|''|\\.)*+')[ \n]*+(?=SIGN|$)|[^SIGN]*+)".replace(
             b"SIGN", re.escape(sign)
         ),

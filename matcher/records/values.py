@@ -12,6 +12,7 @@ from importlib import resources
 
 from matcher.detect.field_labels import label_of
 from matcher.text.fold import written
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 LONGEST = 32
@@ -26,14 +27,14 @@ AMOUNT = (
     r"(?:人民币|港币|元|块|rmb|cny|hkd|usd|天|期|个月|days?)?(?:整|左右)?"
 )
 _WORD = r"([\u4e00-\u9fff]{1,8}?|[A-Za-z][A-Za-z_ ]{2,24}?)"
-BEFORE = re.compile(rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE)
+BEFORE = compile_later(rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE)
 """`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps what became of it."""
-BEHIND = re.compile(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
+BEHIND = compile_later(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
 """`8万借款`, `3000元未还`."""
 _FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
-TERMS = re.compile(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
+TERMS = compile_later(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
 """`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
-CODE_SENT = re.compile(
+CODE_SENT = compile_later(
     r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。,;；]{0,8}[0-9]{4,8}(?![0-9])"
     r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。,;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
     re.IGNORECASE,
@@ -138,7 +139,7 @@ POSSIBLE = re.compile(r"[!-~]{4,64}")
 _LETTER, _DIGIT, _SIGN = "(?=[^A-Za-z]*[A-Za-z])", "(?=[^0-9]*[0-9])", "(?=[^!@#$%^&*?+~]*[!@#$%^&*?+~])"
 MADE = re.compile(f"{_LETTER}(?:{_DIGIT}|{_SIGN})|{_DIGIT}{_SIGN}")
 """Letters with digits or signs, or digits with signs."""
-SOMETHING_ELSE = re.compile(
+SOMETHING_ELSE = compile_later(
     r"[0-9]{1,4}[-/.:xX~][0-9]{1,4}(?:[-/.:~][0-9:.\-/~T]{0,32})?"  # dates, times, ranges, ratios, addresses of machines
     r"|[-+]?[$][0-9.,]{1,16}|[-+]?[0-9][0-9,]{0,15}(?:\.[0-9]{1,4})?"
     r"(?:%|[wkmxhsd]|[kmgt]b|rmb|cny|usdt?|hkd|days?|hours?|min|months?|years?|yuan|km|kg|px|pcs)"  # amounts with their unit
@@ -180,7 +181,7 @@ SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
     "尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳司徒"
 )
-NAME = re.compile(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
+NAME = compile_later(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
 NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
 HAN_BYTES = 3
 """Bytes of a Han character in it."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from matcher.text.fold import fit
+from ullage.regex import compile_later
 
 CARD = re.compile(r"^(?:BEGIN:V(?:CARD|CALENDAR)|dn::? ?\w+=)", re.IGNORECASE | re.MULTILINE)
 FOLDED = re.compile(r"^[^\r\n]*(?:\r?\n[ \t](?=\S)[^\r\n]*)+", re.MULTILINE)
@@ -136,7 +137,7 @@ def forms() -> Iterator[Form]:
         yield (
             f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
             + (f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""),
-            re.compile(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
+            compile_later(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
             partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
         )
     quoted = "=[2-7][0-9A-Fa-f]"

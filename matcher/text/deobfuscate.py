@@ -28,6 +28,7 @@ from matcher.text.fold import FILL, fit, fold_all
 from matcher.text.spellings import LABELLED, LONGEST_BETWEEN, SpellingRule, mixed_number
 from ullage.identifiers import phone
 from ullage.identifiers.base import BEFORE
+from ullage.regex import compile_later
 
 WORD = "[0-9A-Za-z]"
 BEFORE_GATE, BEHIND_GATE = 192, 160
@@ -206,7 +207,7 @@ def _spelt() -> Iterable[SpellingRule]:
     beginnings = [f"(?:{of[first]})(?: |-|, ?)?(?:{of[second]})" for first, second in (("1", "3456789"), ("2", "0"))]
     yield SpellingRule(
         tuple(beginnings),
-        re.compile(rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"),
+        compile_later(rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"),
         _spelt_plain,
     )
 
@@ -250,7 +251,7 @@ def _morse_plain(match: re.Match[str]) -> str:
 OPENING, CLOSING = "[({（【［", "])}）】］"
 JOINED = rf"[\w+\-{FILL}]"
 """What may stand beside a sign of an address."""
-SIGN = re.compile(
+SIGN = compile_later(
     rf"([{re.escape(OPENING)}](?:(?<={JOINED}.)|(?<={JOINED} .))"
     rf" ?(?:dot|Dot|DOT|at|At|AT|[@＠]) ?[{re.escape(CLOSING)}] ?(?={JOINED}))"
 )
@@ -295,7 +296,7 @@ _DOMAIN = (
     r"(?![0-9A-Za-z\-]|[.][0-9A-Za-z])"
 )
 _AT = rf"(?:{_APART}{_NAME_BEGINS}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SIGNS_OF_AT}] ?)"
-WRITTEN_MAIL = re.compile(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}")
+WRITTEN_MAIL = compile_later(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
 UNDERSCORED_DOT = re.compile("(?i)_dot_")

@@ -47,6 +47,7 @@ from matcher.columns.bitset import (
     places,
     where,
 )
+from ullage.regex import compile_later
 
 WRITTEN = (
     *("零〇洞○◯", "一壹壱弌幺么〡", "二贰貳弍弐两兩〢", "三叁參叄弎〣", "四肆〤"),
@@ -65,7 +66,7 @@ X_ALIKE = "ХхΧχ×✕✖✗✘╳⨉⨯"
 """Cyrillic, Greek, multiplication and ballot signs that pass for an X."""
 HAN = "".join(DIGITS)
 DIGIT = f"[0-9{HAN}]"
-RUN = re.compile(rf"({DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+)")
+RUN = compile_later(rf"({DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+)")
 BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
 GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
 CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")

@@ -24,6 +24,7 @@ from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
 from ullage.identifiers import iban, phone
 from ullage.identifiers.base import BEFORE, GAP
+from ullage.regex import compile_later
 
 BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
 
@@ -57,7 +58,7 @@ LONGEST_BETWEEN = 8
 NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
 LAST_X = r"[xX](?![0-9A-Za-z])"
 LOOSE = r"[ \-./·_*]{1,3}"
-MIXED = re.compile(rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})")
+MIXED = compile_later(rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})")
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
 LABELLED = f"(?:{'|'.join(map(re.escape, LABELS))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
@@ -73,7 +74,7 @@ def mixed_number(text: str, start: int) -> tuple[int, str]:
 
 OPEN, CLOSE = r"[(\[{【（〔［｛「『<《〈]", r"[)\]}】）〕］｝」』>》〉]"
 LINK = rf"{CLOSE}?[ \-.·:：/]{{0,2}}{OPEN}?"
-BRACKETED = re.compile(
+BRACKETED = compile_later(
     rf"{NOT_GLUED}(?P<value>{OPEN}?(?:1{LINK}[3-9](?:{LINK}\d){{9}}(?!\d)|[1-8](?:{LINK}\d){{12,18}}(?:{LINK}{LAST_X})?){CLOSE}?)"
     r"(?![0-9A-Za-z])"
 )
@@ -123,7 +124,7 @@ def _formulas() -> Iterable[SpellingRule]:
     listed = rf"(?:[ ]?[,;][ ]?{QUOTE}?\d{{1,17}}[xX]?{QUOTE}?){{1,17}}"
     yield SpellingRule(
         (rf"[0-9]{QUOTE}?[ ]?(?:&|\+|\|\||\.)[ ]?{QUOTE}[0-9]", rf"concat(?:enate)?\([ ]?{QUOTE}?[0-9]"),
-        re.compile(
+        compile_later(
             rf"(?i){BEFORE}(?P<value>=?(?:{QUOTE}?\d{{1,17}}{QUOTE}?(?:{joined}{more}){{1,17}}"
             rf"|concat(?:enate)?\([ ]?{QUOTE}?\d{{1,17}}{QUOTE}?{listed}[ ]?\)))"
         ),
@@ -194,7 +195,7 @@ def _glued() -> Iterable[SpellingRule]:
     )
     yield SpellingRule(
         X_SIGNS,
-        re.compile(
+        compile_later(
             rf"(?i){BEFORE}(?P<value>[A-Z]{IBAN_APART}?[A-Z](?:{IBAN_APART}?[0-9]){{2}}(?:{IBAN_APART}?[0-9A-Z]){{11,70}})"
             r"(?![0-9A-Za-z])"
         ),

@@ -21,6 +21,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from ullage.regex import compile_later
 from ullage.security.tags import Tags
 
 KIND = "witness"
@@ -48,7 +49,7 @@ _DAY = (
 )
 DATE = re.compile(_DAY + _TIME)
 DATE_IN_TEXT = re.compile(rf"(?<![0-9a-z.,/_\-]){_DAY}(?![0-9])(?![\-/.,][0-9])")
-WORD = re.compile(r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$")
+WORD = compile_later(r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$")
 BEFORE = 36
 """Characters before a value in which the word that names it stands."""
 

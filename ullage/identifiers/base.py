@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+from ullage.regex import compile_later
 from ullage.security.masking import MASK
 from ullage.vocabulary.fields import FieldLabel
 
@@ -157,7 +158,7 @@ def labelled(labels: Iterable[str], value: str, *, required: bool = True) -> re.
     """
     words = "|".join(sorted(map(_as_word, labels), key=len, reverse=True))
     optional = "" if required else "?"
-    return re.compile(rf"(?i)(?P<label>(?:{words}){GAP}){optional}(?P<value>{value})")
+    return compile_later(rf"(?i)(?P<label>(?:{words}){GAP}){optional}(?P<value>{value})")
 
 
 def _as_word(label: str) -> str:

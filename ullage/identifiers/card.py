@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import Kind, digits
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 LENGTHS = range(13, 20)
@@ -31,7 +32,7 @@ GROUPED = (
     r"(?:([ .\-])\d{4}\1\d{4}\1(?:\d{4}(?:\1?\d{1,3})?|\d{1,3})|([ .\-])\d{6}\2\d{4,5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
     r"(?![ \-]\d{1,4}(?!\d))"  # a further short group: a longer number, not a card
 )
-PATTERN = re.compile(
+PATTERN = compile_later(
     rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-])(?<!\A\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])"
 )
 RANGES = (
@@ -44,7 +45,7 @@ RANGES = (
     (re.compile(r"(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{9,15}"), "maestro"),
     (re.compile(r"(?:6011|64[4-9]\d|65\d\d)\d{12,15}"), "discover"),
 )
-ISSUER = re.compile("|".join(f"(?P<{name}>{pattern.pattern})" for pattern, name in RANGES))
+ISSUER = compile_later("|".join(f"(?P<{name}>{pattern.pattern})" for pattern, name in RANGES))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 SINGLE_VALUES, DOUBLED_VALUES = (bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED))
 """What each digit adds to a Luhn sum."""

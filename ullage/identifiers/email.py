@@ -14,6 +14,7 @@ import re
 from functools import lru_cache
 
 from ullage.identifiers.base import Kind
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 AT = r"(?:@|[ ]?[\[(](?:at|AT|At)[\])][ ]?)"
@@ -47,10 +48,10 @@ FOREIGN = (
     rf"|(?:{WIDE}\.){{0,2}}?{NOT_ASCII}\.(?:{WIDE}\.){{0,2}}[A-Za-z]{{2,24}}{END})"
 )
 """An address whose domain holds other scripts, or their ASCII form."""
-PATTERN = re.compile(rf"{START}(?P<value>{PLAIN}|{FOREIGN})")
+PATTERN = compile_later(rf"{START}(?P<value>{PLAIN}|{FOREIGN})")
 AT_SIGN = re.compile(AT)
 DOT_SIGN = re.compile(DOT)
-ADDRESS = re.compile(
+ADDRESS = compile_later(
     r"[a-z0-9][a-z0-9._%+\-]{0,63}(?<!\.)@(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24}|xn--[a-z0-9\-]{1,58}[a-z0-9])"
 )
 HAN = re.compile("[\u4e00-\u9fff]+")

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 COUNTRIES = {
@@ -63,7 +64,7 @@ def _of_letter(first: str) -> str:
 
 
 FIRST = sorted({country[0] for country in LENGTHS})
-PATTERN = re.compile(rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}")
+PATTERN = compile_later(rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}")
 
 
 def normalise(text: str) -> str:
@@ -114,7 +115,7 @@ def _normalise_spaced(text: str) -> str:
 
 SPACED = replace(
     KIND,
-    pattern=re.compile(rf"(?a){BEFORE}(?=(?P<value>{_WAYS}){AFTER})[A-Z]{{2}}"),
+    pattern=compile_later(rf"(?a){BEFORE}(?=(?P<value>{_WAYS}){AFTER})[A-Z]{{2}}"),
     normalise=_normalise_spaced,
     examples=(("NO 93 86011117947", "NO9386011117947"), ("MK072 5012 0000 0589 84", "MK07250120000058984")),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from ullage.identifiers.base import AFTER, BEFORE, Candidate
+from ullage.regex import compile_later
 
 FORM = "masked"
 HIDDEN = "*xX●•×"
@@ -21,7 +22,7 @@ SHOWN = {
     ("resident_id", 6): ("[1-9][0-9]{5}", 8, "[0-9]{3}[0-9Xx]"),
 }
 """By kind and characters shown first: these, how many are hidden, and those shown last."""
-PATTERN = re.compile(
+PATTERN = compile_later(
     rf"{BEFORE}(?<![*●•×])(?:"
     + "|".join(
         rf"(?P<{kind}_{head}>{begin}([{HIDDEN}])\{2 * n}{{{hidden - 1}}}{end})"

@@ -19,6 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ABROAD = (
     rf"|\d{{0,2}}[.\-]\d{{1,12}}(?:[ .\-]\d{{2,8}}){{0,5}}"
     rf"|\d{{0,2}}[ ]?(?:\(\d{{1,4}}\)[ ]?)?\d{{1,12}}(?:[ .\-]\d{{2,8}}){{0,5}}){AFTER}"
 )
-PATTERN = re.compile(rf"{MAINLAND}|{ABROAD}", re.ASCII)
+PATTERN = compile_later(rf"{MAINLAND}|{ABROAD}", re.ASCII)
 PREFIXED = re.compile(r"^(?:\+?86|0086|\(\+?86\)|0)(?=1[3-9]\d{9}$)", re.ASCII)
 SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
@@ -135,7 +136,7 @@ KIND = Kind(
         "+1-415-555--2671",
     ),
 )
-FROM_ABROAD = replace(KIND, pattern=re.compile(ABROAD, re.ASCII))
+FROM_ABROAD = replace(KIND, pattern=compile_later(ABROAD, re.ASCII))
 """The same, where only numbers from abroad are asked for."""
 
 
