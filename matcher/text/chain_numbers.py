@@ -18,6 +18,7 @@ import numpy as np
 
 from matcher.columns.batch import texts_holding
 from matcher.columns.bitset import (
+    BITS,
     SPACE,
     Bytes,
     Flags,
@@ -30,6 +31,7 @@ from matcher.columns.bitset import (
     is_word,
     lowest,
     places,
+    under,
     where,
     windows,
 )
@@ -39,6 +41,7 @@ from matcher.text.chains import (
     FEWEST,
     HAN_SEPARATORS,
     LAST_X,
+    LINE_END,
     OCTETS,
     SMALL_X,
     ZERO,
@@ -54,6 +57,7 @@ from ullage.identifiers import card, iban, phone, resident_id
 LONGEST_GAP = 8
 """Bytes between two pieces."""
 PAIR, GROUP = 2, 4
+SHORTEST_IBAN = min(iban.LENGTHS.values())
 UPPER = 0xDF
 """The bits of a letter without that of its case."""
 X_SIGNS = (
@@ -96,7 +100,15 @@ def _of_size(data: Bytes, word: Words, pieces: Words, size: int) -> Places:
     fits &= is_word(data.take(behind_last)) & ~is_word(data.take(last + 1))
     if size == GROUP:  # the search reads those with a space between
         fits &= (gap > 1) | (data.take(start + size) != SPACE)
-    return start[fits]
+    start = start[fits]
+    return start[_may_be_whole(data, word, start, size)] if len(start) else start
+
+
+def _may_be_whole(data: Bytes, word: Words, start: Places, size: int) -> Flags:
+    """In which lines as many letters and digits follow as the shortest IBAN has, as far as is seen: not behind `li18@a.cn`."""
+    line = under(lowest(windows(where(data, lambda part: part == LINE_END), start)))
+    fewest = min(SHORTEST_IBAN, BITS // (size + LONGEST_GAP) * size)
+    return np.asarray(np.bitwise_count(windows(word, start) & line) >= fewest)
 
 
 ROUND = "○◯"

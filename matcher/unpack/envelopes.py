@@ -69,6 +69,8 @@ DASHES = b"----"
 """What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
 SECOND_LINES = (b"00000010", b"\n0010: ")
 """Address of the second line of a dump."""
+SECOND_STARTS = (b"\n000000", b"\n0010: ")
+"""With what such a line begins: told at once, while eight digits are looked for slowly among the zeros of a table."""
 DUMP_BEGUN = re.compile(rb"^(?:0{0,8}00000010:?|0010:)[ \t]{1,3}" + OCTETS, re.MULTILINE)
 """That line: a phone and a card in groups of four look like one of another address."""
 Found = tuple[str, bytes]
@@ -80,7 +82,7 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
     `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
     """
-    if any(second in text for second in SECOND_LINES) and DUMP_BEGUN.search(text):
+    if any(start in text for start in SECOND_STARTS) and any(line in text for line in SECOND_LINES) and DUMP_BEGUN.search(text):
         return True
     if b"begin " in text and UU_START.search(text):
         return True
