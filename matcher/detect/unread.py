@@ -222,7 +222,7 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
     """Those of the digests [start, end) that may stand for people; of those of a text in which many do not, as many fewer."""
     if not len(start):
         return start
-    kept = np.zeros(len(start), bool)
+    kept, names_person = np.zeros(len(start), bool), cache(_names_person)  # most digests of a text have the same name
     document = batch.documents(start)
     for each, first, count in zip(
         *(column.tolist() for column in np.unique(document, return_index=True, return_counts=True)), strict=True
@@ -230,26 +230,24 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
         step = -(-count // MOST_LOOKED_AT)
         begin = int(batch.starts[each])
         head = bytes(text[begin : begin + LINE]).partition(b"\n")[0]
+        delimiter = max(DELIMITERS, key=head.count)
+        columns = head.split(delimiter)
         for place in range(first, first + count, step):
-            kept[place : place + step] = _is_person(
-                text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place]), head
-            )
+            line = _line_before(text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place]))
+            if line is not None:
+                label, number = LABEL.search(line[-64:]), line.count(delimiter)
+                above = columns[number].strip(b" \"'`") if number < len(columns) else b""
+                kept[place : place + step] = names_person(label[1] if label else above)
     return start[kept]
 
 
-def _is_person(text: memoryview, first: int, start: int, end: int, head: bytes) -> bool:
-    """Whether a digest is a cell of a row, and no label before it or name above it says that it is of a thing."""
+def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | None:
+    """What stands before a digest in its line, as far as [first, start) goes; None where it is no cell of a row."""
     before, behind = bytes(text[first:start]), bytes(text[end : end + 8])
-    line = before.rpartition(b"\n")[2]
-    if not CELL_BEHIND.match(behind) or GLUED.search(before[-16:]) or not CELL_BEFORE.search(b"\n" + before[-8:]):
-        return False
-    label = LABEL.search(line[-64:])
-    if label:
-        return _names_person(label[1])
-    delimiter = max(DELIMITERS, key=head.count)
-    cells, number = head.split(delimiter), line.count(delimiter)
-    return number >= len(cells) or _names_person(cells[number].strip(b" \"'`"))
+    is_cell = CELL_BEHIND.match(behind) and not GLUED.search(before[-16:]) and CELL_BEFORE.search(b"\n" + before[-8:])
+    return before.rpartition(b"\n")[2] if is_cell else None
 
 
 def _names_person(name: bytes) -> bool:
+    """Whether a name is none of a thing that has digests or random ids of its own."""
     return PERSON.search(name) is not None or THING.fullmatch(name) is None
