@@ -11,8 +11,6 @@ alone, since decimals look so) 4 or 6 and the rest. One random number in ten pas
 
 from __future__ import annotations
 
-import re
-
 from ullage.identifiers.base import Kind, digits
 from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
@@ -35,17 +33,18 @@ GROUPED = (
 PATTERN = compile_later(
     rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-])(?<!\A\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])"
 )
-RANGES = (
-    (re.compile(r"(?:62|81)\d{12,17}"), "unionpay"),
-    (re.compile(r"4(?:\d{12}|\d{15}|\d{17}|\d{18})"), "visa"),
-    (re.compile(r"5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}"), "mastercard"),
-    (re.compile(r"3[47]\d{13}"), "amex"),
-    (re.compile(r"35(?:2[89]|[3-8]\d)\d{12,15}"), "jcb"),
-    (re.compile(r"3(?:0[0-5]|[689]\d)\d(?:\d{10}|\d{12}|\d{15})"), "diners"),
-    (re.compile(r"(?:5018|5020|5038|5[678]\d\d|6304|67\d\d)\d{9,15}"), "maestro"),
-    (re.compile(r"(?:6011|64[4-9]\d|65\d\d)\d{12,15}"), "discover"),
-)
-ISSUER = compile_later("|".join(f"(?P<{name}>{pattern.pattern})" for pattern, name in RANGES))
+SCHEMES = {
+    "unionpay": (r"62\d\d|81\d\d", range(14, 20)),
+    "visa": (r"4\d\d\d", (13, 16, 18, 19)),
+    "mastercard": (r"5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720", (16,)),
+    "amex": (r"3[47]\d\d", (15,)),
+    "jcb": (r"35(?:2[89]|[3-8]\d)", range(16, 20)),
+    "diners": (r"3(?:0[0-5]|[689]\d)\d", (14, 16, 19)),
+    "maestro": (r"5018|5020|5038|5[678]\d\d|6304|67\d\d", LENGTHS),
+    "discover": (r"6011|64[4-9]\d|65\d\d", range(16, 20)),
+}
+"""The first four digits of each scheme's numbers, no two schemes' the same, and how long these are."""
+ISSUER = compile_later("|".join(f"(?P<{name}>{first})" for name, (first, _) in SCHEMES.items()))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 SINGLE_VALUES, DOUBLED_VALUES = (bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED))
 """What each digit adds to a Luhn sum."""
@@ -67,8 +66,9 @@ GLUED = tuple(
 
 def issuer(number: str) -> str:
     """The scheme whose range and length fit, or ""."""
-    match = ISSUER.fullmatch(number)
-    return str(match.lastgroup) if match else ""
+    match = ISSUER.match(number)
+    scheme = str(match.lastgroup) if match else ""
+    return scheme if scheme and number.isascii() and number.isdigit() and len(number) in SCHEMES[scheme][1] else ""
 
 
 def luhn(number: str) -> bool:

@@ -23,14 +23,19 @@ FIRST = 4
 
 
 @cache
+def _schemes() -> Bytes:
+    """u8[10000]: the scheme of the first four digits, counted from 1; 0 for none."""
+    table = np.zeros(10_000, np.uint8)
+    numbers = " ".join(f"{first:04}" for first in range(len(table)))  # in one text: ten times faster than to ask for each
+    for scheme, (first, _) in enumerate(card.SCHEMES.values(), 1):
+        table[[match.start() // (FIRST + 1) for match in re.finditer(rf"\b(?:{first})", numbers)]] = scheme
+    return table
+
+
+@cache
 def _ranges(length: int) -> Flags:
     """bool[10000]: by the first four digits, whether a card scheme has numbers of that length there."""
-    table = np.zeros(10_000, bool)
-    known = re.compile(rf"\b(?:{'|'.join(pattern.pattern for pattern, _ in card.RANGES)})\b")
-    rest = "0" * (length - FIRST)
-    numbers = " ".join(f"{first:04}{rest}" for first in range(len(table)))  # in one text: ten times faster than to ask for each
-    table[[match.start() // (length + 1) for match in known.finditer(numbers)]] = True
-    return table
+    return np.array([False, *(length in lengths for _, lengths in card.SCHEMES.values())]).take(_schemes())
 
 
 def in_range(text: Bytes, length: int) -> Flags:
