@@ -111,7 +111,7 @@ class _Stages(TyperGroup):
         try:
             with _uncollected():
                 loaded = entry.load()
-            return _with_exit_codes(cmd_name, _as_command(cmd_name, loaded))
+            return _with_plain_help(cmd_name, _as_command(cmd_name, loaded))
         except ModuleNotFoundError as error:
             return _missing(cmd_name, _extra_with(error.name or "", _extra_of(entry)), error.name or "a module")
 
@@ -119,8 +119,9 @@ class _Stages(TyperGroup):
         """Print the help with a line a command, and import only those that HELP does not know."""
         commands: dict[str, Any] = {}
         for name, entry in _entry_points().items():
-            commands[name] = TyperCommand(name, help=_line_of(entry) or self.get_command(ctx, name).help)
+            commands[name] = TyperCommand(name, short_help=_line_of(entry) or self.get_command(ctx, name).help)
         page = TyperGroup(name=self.name, commands=commands, params=self.params, help=self.help, epilog=self.epilog)
+        page.rich_markup_mode = None
         page.format_help(ctx, formatter)
 
 
@@ -171,11 +172,15 @@ def _not_installed(extra: str) -> str:
     return f"(not installed: needs the extra `{extra}`)"
 
 
-def _with_exit_codes(path: str, command: Any) -> Any:
-    """The command, and what is under it, with its exit codes at the end of its help."""
-    command.epilog = errors.table_of(path) or None
+def _with_plain_help(path: str, command: Any) -> Any:
+    """The command, and what is under it, with its exit codes at the end of its help, and without boxes.
+
+    What draws these takes longer to import than all the help.
+    """
+    command.epilog, command.rich_markup_mode = errors.table_of(path) or None, None
     for name, nested in getattr(command, "commands", {}).items():
-        _with_exit_codes(f"{path} {name}", nested)
+        nested.short_help = " ".join((nested.help or "").partition("\n\n")[0].split())  # in full: else it is cut at the margin
+        _with_plain_help(f"{path} {name}", nested)
     return command
 
 
@@ -201,7 +206,7 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Stages, no_args_is_help=True, pretty_exceptions_enable=False, epilog=errors.table())
+app = typer.Typer(cls=_Stages, no_args_is_help=True, pretty_exceptions_enable=False, epilog=errors.table(), rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)

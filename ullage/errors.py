@@ -16,6 +16,7 @@ ends with that such an error ended.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, IntEnum
 from typing import TypeVar
@@ -98,8 +99,9 @@ def table_of(command: str) -> str:
 
 
 def _lines(codes: Mapping[Exit, str]) -> str:
-    """A paragraph a code: help text is wrapped by paragraphs."""
-    return "\n\n".join(["Exit codes:", *(f"{code:d}  {says}" for code, says in codes.items())]) if codes else ""
+    """Lines as they are to be printed, which the backspace says (click's mark of such a paragraph)."""
+    lines = [textwrap.fill(f"{code:d}  {says}", 74, subsequent_indent="   ") for code, says in codes.items()]
+    return "\n".join(["\b", "Exit codes:", *lines]) if codes else ""
 
 
 T = TypeVar("T")

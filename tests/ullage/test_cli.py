@@ -168,7 +168,7 @@ def test_help_lists_a_command_that_it_has_no_line_for(ullage, stages: dict[str, 
 
 def test_help_imports_no_stage() -> None:
     script = "import sys\nfrom ullage import cli\nsys.argv = ['ullage', '--help']\ntry: cli.main()\nexcept SystemExit: pass\n"
-    heavy = ("numpy", "hyperscan", "scrapy", "pydantic", "cryptography", "structlog", "matcher", "alerts", "crawlers")
+    heavy = ("numpy", "hyperscan", "scrapy", "pydantic", "cryptography", "structlog", "rich", "matcher", "alerts", "crawlers")
     script += f"print('loaded:', *(sys.modules.keys() & {{*{heavy}}}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "watchlist" in done.stdout
