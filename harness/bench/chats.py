@@ -100,7 +100,7 @@ class Chain:
 
 
 @dataclass
-class Came:
+class MessageReader:
     """The numbers of messages that came to the bus, read as match would."""
 
     chain: Chain
@@ -137,7 +137,7 @@ def memory(process: subprocess.Popen[bytes]) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def through(chain: Chain, came: Came, total: int, kills: list[int], at: Callable[[int, float], None]) -> None:
+def through(chain: Chain, came: MessageReader, total: int, kills: list[int], at: Callable[[int, float], None]) -> None:
     """Collect until all has come and is noted, or nothing comes any more; at each of `kills` messages the collector is killed."""
     left, now, moved = sorted(kills), 0, time.monotonic()
     while time.monotonic() - moved < STUCK_SECONDS:
@@ -153,7 +153,7 @@ def through(chain: Chain, came: Came, total: int, kills: list[int], at: Callable
                     break
 
 
-def told(what: str, chain: Chain, came: Came, total: int, seconds: float) -> list[str]:
+def told(what: str, chain: Chain, came: MessageReader, total: int, seconds: float) -> list[str]:
     """Lines of the table; names what was missed."""
     said = chain.standing()
     lost = total - len(came.numbers)
@@ -176,7 +176,7 @@ def replay(folder: Path) -> list[str]:
         try:
             assert server.stdout
             chain.channel("#room:stub", f"http://127.0.0.1:{int(server.stdout.readline())}", "@reader:stub", "token")
-            came, began = Came(chain), time.monotonic()
+            came, began = MessageReader(chain), time.monotonic()
             through(chain, came, STUB, dice.sample(range(STUB // 2), KILLS), note)
             seconds = time.monotonic() - began
         finally:
@@ -194,7 +194,7 @@ def through_synapse(folder: Path) -> list[str]:
         (_, token), (reader, secret) = server.user("seller"), server.user("reader")
         made = server.ask("POST", "/_matrix/client/v3/createRoom", token, {"room_alias_name": "room", "preset": "public_chat"})
         chain.channel("#room:localhost", server.url, reader, secret)
-        came, began = Came(chain), time.monotonic()
+        came, began = MessageReader(chain), time.monotonic()
         with ThreadPoolExecutor(1) as hand:
             saying = hand.submit(_say, chain, server, made["room_id"], token)
             through(chain, came, REAL, dice.sample(range(REAL), REAL_KILLS), lambda *_: None)

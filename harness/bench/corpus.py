@@ -35,7 +35,7 @@ SEPARATORS = (",", "|", "----", "\t")
 
 
 @dataclass
-class Planted:
+class CorpusCounts:
     """What a corpus holds of customers: by (kind, form) how many, and how many identifiers of anybody."""
 
     hits: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Planted:
             self.hits[kind, form] += 1
 
 
-Lines = Callable[[random.Random, Planted], Iterator[str]]
+Lines = Callable[[random.Random, CorpusCounts], Iterator[str]]
 
 
 def anybody(rng: random.Random, share: float = OWN_SHARE) -> Person:
@@ -75,7 +75,7 @@ def digest(rng: random.Random, person: Person, kind: str) -> tuple[str, str]:
     return form, made.upper() if rng.random() < 0.3 else made
 
 
-def sparse(rng: random.Random, planted: Planted) -> Iterator[str]:
+def sparse(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
     """Lines of prose."""
     pool, terms = prose(1), [form for form in lexicon_forms() if len(form) > 1]
     since = 0
@@ -91,7 +91,7 @@ def sparse(rng: random.Random, planted: Planted) -> Iterator[str]:
         yield line
 
 
-def dense(rng: random.Random, planted: Planted) -> Iterator[str]:
+def dense(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
     """Dumps of 50 to 400 lines, each with its separator and columns."""
     number = 0
     while True:
@@ -113,7 +113,7 @@ def _columns(rng: random.Random) -> list[str]:
     return columns
 
 
-def _cell(rng: random.Random, planted: Planted, person: Person, column: str) -> str:
+def _cell(rng: random.Random, planted: CorpusCounts, person: Person, column: str) -> str:
     if column == "digest":
         kind = ("phone", "email", "resident_id")[rng.randrange(3)]
         form, text = digest(rng, person, kind)
@@ -126,7 +126,7 @@ def _cell(rng: random.Random, planted: Planted, person: Person, column: str) -> 
     return surface(rng, column, getattr(person, column))
 
 
-def digests(rng: random.Random, planted: Planted) -> Iterator[str]:
+def digests(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
     """One digest a line, some behind a user's name."""
     while True:
         person, kind = anybody(rng), ("phone", "email", "resident_id")[rng.randrange(3)]
@@ -139,7 +139,7 @@ def digests(rng: random.Random, planted: Planted) -> Iterator[str]:
         yield f"user{person.number % 99991}:{text}" if rng.random() < 0.3 else text
 
 
-def disguised(rng: random.Random, planted: Planted) -> Iterator[str]:
+def disguised(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
     """Values in a disguise each, between words; what needs a page of HTML is left to the recall table."""
     names = list(IN_TEXT)
     while True:
@@ -160,7 +160,7 @@ class Corpus:
 
     name: str
     documents: list[bytes]
-    planted: Planted
+    planted: CorpusCounts
 
     @property
     def megabytes(self) -> float:
@@ -168,7 +168,7 @@ class Corpus:
         return sum(map(len, self.documents)) / 1e6
 
 
-def stream(name: str, size: float, seed: int, planted: Planted) -> Iterator[bytes]:
+def stream(name: str, size: float, seed: int, planted: CorpusCounts) -> Iterator[bytes]:
     """Documents of corpus `name` until `size` million bytes have been made; each ends in a line end."""
     lines, made = CORPORA[name](random.Random(f"{name} {seed}"), planted), 0
     while made < size * 1e6:
@@ -183,5 +183,5 @@ def stream(name: str, size: float, seed: int, planted: Planted) -> Iterator[byte
 
 def corpus(name: str, size: float, seed: int = 20261124) -> Corpus:
     """`size` MB of corpus `name` in memory."""
-    planted = Planted()
+    planted = CorpusCounts()
     return Corpus(name, list(stream(name, size, seed, planted)), planted)

@@ -25,7 +25,7 @@ from alerts.deadlines.schedule import Book, Work, known
 from alerts.records import VERSION, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.web.app import create_app
-from harness.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, Filling, large
+from harness.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, StoreFiller, large
 from harness.bench.table import row
 from tests.alerts.browser import ASKER, CHEAP, OURS, PASSWORD, PHONE, add_account
 from tests.conftest import HeldClock
@@ -41,7 +41,7 @@ ROLES = ("lead", "dpo", "fraud", "auditor")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FilledStore:
     """A filled store with the data folder that it is served from."""
 
     context: Context
@@ -50,7 +50,7 @@ class Made:
 
 
 @contextlib.contextmanager
-def filled(count: int = INCIDENTS) -> Iterator[Made]:
+def filled(count: int = INCIDENTS) -> Iterator[FilledStore]:
     """The embedded store that is kept, filled where it is empty."""
     data, clock = CACHE / f"desk-{count}-v{VERSION}", HeldClock()
     if not (data / "ullage.toml").exists():
@@ -64,18 +64,18 @@ def filled(count: int = INCIDENTS) -> Iterator[Made]:
         duties = Duties(store, context.tenant, context.clock)
         if store.count(Incident, DocumentFilter()) < count:
             start = time.process_time()
-            Filling(store, Work(duties)).fill(count, clock)
+            StoreFiller(store, Work(duties)).fill(count, clock)
             row("filled, s (CPU)", f"{time.process_time() - start:.0f}")
         clock.seconds = NOW.timestamp()
         if known(store) is None:
             start = time.process_time()
             Book(duties).complete()
             row("duties worked out, s (CPU)", f"{time.process_time() - start:.0f}")
-        yield Made(context, store, clock)
+        yield FilledStore(context, store, clock)
 
 
 @contextlib.contextmanager
-def client(made: Made) -> Iterator[httpx.Client]:
+def client(made: FilledStore) -> Iterator[httpx.Client]:
     """Logged in to the application, which is served on loopback."""
     accounts, stop = Accounts(made.context.data, made.context.clock), threading.Event()
     with contextlib.closing(accounts), listening("search", "127.0.0.1", 0) as (listener, port):
@@ -127,7 +127,7 @@ def paths(store: IncidentStore) -> dict[str, str]:
     return queue | others
 
 
-def pages(made: Made, what: str, server: Callable[[], float] = lambda: 0.0) -> list[str]:
+def pages(made: FilledStore, what: str, server: Callable[[], float] = lambda: 0.0) -> list[str]:
     """A line a page; which of them take longer than they may. `server` tells the CPU-seconds of a server so far."""
     missed = []
     only = os.environ.get("ULLAGE_BENCH_PAGES", "")

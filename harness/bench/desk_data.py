@@ -95,7 +95,7 @@ def found(n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", 
 
 
 @dataclass(slots=True)
-class Filling:
+class StoreFiller:
     """Fills one store."""
 
     store: IncidentStore

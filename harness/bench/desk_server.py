@@ -20,7 +20,7 @@ from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
-from harness.bench.desk import Made, filled, pages
+from harness.bench.desk import FilledStore, filled, pages
 from harness.bench.desk_data import batches
 from harness.bench.folding import PEOPLE, fold, line
 from harness.bench.table import row
@@ -44,7 +44,7 @@ def distributed(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def copied(embedded: Made, server: Server, folder: Path) -> Iterator[Made]:
+def copied(embedded: FilledStore, server: Server, folder: Path) -> Iterator[FilledStore]:
     """The same documents in indexes of this server."""
     keep(folder / "keys", server.password)
     keep(folder / "admin", server.admin_password, ADMIN)

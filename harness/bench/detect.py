@@ -160,7 +160,7 @@ def assess(folder: Path) -> None:
     for size in ASSESS:
         path = folder / f"{size}.txt"
         with path.open("wb") as file:
-            for document in corpus.stream("DENSE", size, 1, corpus.Planted()):
+            for document in corpus.stream("DENSE", size, 1, corpus.CorpusCounts()):
                 file.write(document)
         words = [sys.executable, "-m", "ullage", "--data", str(context.data), "assess", str(path), "--json"]
         start, most, own = time.monotonic(), 0, 0

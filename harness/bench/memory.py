@@ -29,7 +29,7 @@ MOST = 1.1
 MIB = 1 << 20
 
 
-class Lists(Server):
+class LinkedLists(Server):
     """Lists, each of which leads to the next, and pastes."""
 
     def _body(self, path: str) -> tuple[str, str]:
@@ -94,4 +94,4 @@ def memory() -> list[str]:
 
 if __name__ == "__main__":
     act, *rest = sys.argv[1:]
-    asyncio.run(crawl.serve(Lists)) if act == "serve" else ours(*rest)
+    asyncio.run(crawl.serve(LinkedLists)) if act == "serve" else ours(*rest)

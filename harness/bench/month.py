@@ -59,7 +59,7 @@ NOTIFY = NotifySettings(
 
 
 @dataclass
-class Now:
+class PlayClock:
     """The moment of the play."""
 
     seconds: float = BEGIN.timestamp()
@@ -76,7 +76,7 @@ class Now:
 def month(folder: Path, context: Context) -> list[str]:
     """Play it, and print how it went; returns the targets that were missed."""
     _enrol(context)
-    now = Now()
+    now = PlayClock()
     played = Context(context.data, now.clock())
     play = Play(build_matcher(played), open_store("sqlite:///month.sqlite", folder), now)
     for batch in _batches(_posts(int(os.environ.get("POSTS", POSTS)))):
@@ -126,7 +126,7 @@ class Play:
 
     matcher: Matcher
     store: IncidentStore
-    now: Now
+    now: PlayClock
     posts: Counter[str] = field(default_factory=Counter)
     first_post: dict[str, datetime] = field(default_factory=dict)
     """Of each leak."""

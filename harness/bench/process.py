@@ -96,7 +96,7 @@ def process(folder: Path) -> None:
 def _dump(path: Path) -> Path:
     """A file of DENSE lines."""
     with path.open("wb") as file:
-        for document in corpus.stream("DENSE", DUMP_MIB * MIB / MB, 2, corpus.Planted()):
+        for document in corpus.stream("DENSE", DUMP_MIB * MIB / MB, 2, corpus.CorpusCounts()):
             file.write(document)
     return path
 
@@ -115,7 +115,7 @@ def _mixed(folder: Path) -> Path:
     """Prose, dumps, digests and disguised values of 1 to 400 KB, one file in ten in a container."""
     folder.mkdir()
     rng = random.Random(20261126)
-    texts: dict[str, Iterator[bytes]] = {name: corpus.stream(name, 10**6, 3, corpus.Planted()) for name in corpus.CORPORA}
+    texts: dict[str, Iterator[bytes]] = {name: corpus.stream(name, 10**6, 3, corpus.CorpusCounts()) for name in corpus.CORPORA}
     packed = [*OF_BYTES.values(), *((ending, _of_bytes(write)) for ending, write in OF_TEXT.values())]
     for number in range(FILES):
         name = rng.choices([*texts], (6, 3, 0.5, 0.5))[0]

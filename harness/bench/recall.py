@@ -37,7 +37,7 @@ PAGE = "page"
 
 
 @dataclass(frozen=True)
-class Planned:
+class CorpusFile:
     """A file of the corpus: how it is written, and the cases that are in it."""
 
     container: str
@@ -66,7 +66,7 @@ def _fits(encoding: str, text: str) -> bool:
     return True
 
 
-def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()) -> Iterator[Planned]:
+def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()) -> Iterator[CorpusFile]:
     """The files: each container in each encoding that it can have; all of them unless some are named."""
     wanted, coded = set(containers), set(encodings)
     plain = [case for case in made if not case.markup]
@@ -76,15 +76,15 @@ def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterab
         here = tuple(case for case in plain if _fits(encoding, case.text))
         for container, (ending, pack) in OF_BYTES.items():
             if not wanted or container in wanted:
-                yield Planned(container, encoding, ending, partial(_packed, encode, pack), here)
+                yield CorpusFile(container, encoding, ending, partial(_packed, encode, pack), here)
         marked = tuple(case for case in made if _fits(encoding, case.text))
         for container, pack in ((PAGE, bytes), (f"{PAGE} in zip", partial(zipped, name="list.html"))):
             if not wanted or container in wanted:
                 ending = "html" if container == PAGE else "zip"
-                yield Planned(container, encoding, ending, partial(_packed, encode, pack), marked)
+                yield CorpusFile(container, encoding, ending, partial(_packed, encode, pack), marked)
     for container, (ending, write) in OF_TEXT.items():
         if not wanted or container in wanted:
-            yield Planned(container, OWN, ending, write, tuple(plain))
+            yield CorpusFile(container, OWN, ending, write, tuple(plain))
 
 
 def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text: str) -> bytes:
@@ -95,13 +95,13 @@ def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text
 class Outcome:
     """What a scan found: planted and found by (container, encoding, case), and what it should not have found."""
 
-    planted: list[tuple[Planned, Case]] = field(default_factory=list)
+    planted: list[tuple[CorpusFile, Case]] = field(default_factory=list)
     found: set[tuple[str, str, str]] = field(default_factory=set)
     """(file name, kind, reference)."""
     wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(file name, kind) of lines that name nobody who was planted there."""
 
-    def missed(self) -> list[tuple[Planned, Case]]:
+    def missed(self) -> list[tuple[CorpusFile, Case]]:
         """What was planted and not found."""
         return [(file, case) for file, case in self.planted if (file.name, case.kind, case.reference) not in self.found]
 
@@ -121,9 +121,9 @@ def scan(context: Context, paths: Iterable[Path]) -> list[dict[str, str]]:
     return [json.loads(line) for line in ullage(context.data, "scan", *paths).stdout.splitlines()]
 
 
-def measure(context: Context, subjects: dict[str, str], files: Iterable[Planned], folder: Path) -> Outcome:
+def measure(context: Context, subjects: dict[str, str], files: Iterable[CorpusFile], folder: Path) -> Outcome:
     """Write the files, scan them, and compare."""
-    outcome, by_name = Outcome(), dict[str, Planned]()
+    outcome, by_name = Outcome(), dict[str, CorpusFile]()
     for file in files:
         (folder / file.name).write_bytes(file.write(file.text()))
         by_name[file.name] = file

@@ -93,7 +93,7 @@ def others(count: int) -> Iterator[list[Document]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryRound:
     """What one round asks about, drawn anew each time."""
 
     incident: str
@@ -102,7 +102,7 @@ class Asked:
     claims: Sequence[str]
 
     @classmethod
-    def draw(cls, rng: random.Random) -> Asked:
+    def draw(cls, rng: random.Random) -> QueryRound:
         """Some incident, a page of 50 of them, twelve tags as a look-up makes, and a finding's claims."""
         n = rng.randrange(max(1, COUNT // PEOPLE))
         claims = [f"bank:candidates:{n:08x}{i:08x}" for i in range(256)]
@@ -110,7 +110,7 @@ class Asked:
         return cls(f"INC-{n:010d}", page, [_tag(rng.randrange(COUNT), i) for i in range(12)], claims)
 
 
-QUESTIONS: dict[str, Callable[[IncidentStore, Asked], object]] = {
+QUESTIONS: dict[str, Callable[[IncidentStore, QueryRound], object]] = {
     "page of incidents": lambda s, _: s.search(Incident, DocumentFilter(), 50),
     "page by filter": lambda s, _: s.search(Incident, DocumentFilter({"tenant": ("bank",), "severity": ("high",)}), 50),
     "page by words": lambda s, _: s.search(Incident, DocumentFilter(text="银行 客户"), 50),
@@ -129,9 +129,9 @@ def ask(url: str, data: Path, seed: int) -> list[tuple[str, float]]:
     rng, times = random.Random(seed), list[tuple[str, float]]()
     with contextlib.closing(open_store(url, data)) as store:
         for question in QUESTIONS.values():
-            question(store, Asked.draw(rng))  # the connection, and what a client loads on first use
+            question(store, QueryRound.draw(rng))  # the connection, and what a client loads on first use
         for _ in range(ROUNDS):
-            asked = Asked.draw(rng)
+            asked = QueryRound.draw(rng)
             for name, question in QUESTIONS.items():
                 start = time.monotonic()
                 question(store, asked)

@@ -20,7 +20,7 @@ COVERED = re.compile(r"cov: (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class SearchSummary:
     """How many inputs of a target were tried, how many branches they reached, and what was said of a fault, "" for none."""
 
     inputs: int
@@ -46,13 +46,13 @@ def search(name: str, target: Target, seconds: float, kept: Path) -> None:
     atheris.Fuzz()
 
 
-def searched(name: str, seconds: float) -> Searched:
+def searched(name: str, seconds: float) -> SearchSummary:
     """A search of target `name` in a process of its own."""
     words = [sys.executable, "-m", "harness.fuzz.search", name, str(seconds)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, errors="replace")
     tried, covered = DONE.findall(done.stderr), COVERED.findall(done.stderr)
     fault = (done.stdout + done.stderr)[-3000:] if done.returncode else ""
-    return Searched(int(tried[-1]) if tried else 0, int(covered[-1]) if covered else 0, fault)
+    return SearchSummary(int(tried[-1]) if tried else 0, int(covered[-1]) if covered else 0, fault)
 
 
 def all_targets(seconds: float) -> int:

@@ -66,7 +66,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Hand:
+class ActionCounter:
     """Counts what a person does."""
 
     def __init__(self, page: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_file_is_judged_and_opened_in_four_actions(
     page: Any, opened: Desk, file: Path, record_property: Callable[[str, object], None]
 ) -> None:
     page.goto(f"{opened.url}/assess")
-    hand = Hand(page)
+    hand = ActionCounter(page)
     hand.does(page.set_input_files, "input[name=file]", file)
     hand.does(page.select_option, "select[name=how]", "colleague")
     hand.does(page.click, "button.second")

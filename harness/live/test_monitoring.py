@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.demo.people import people
 from deploy.demo.plant import SEED
 from deploy.grafana.__main__ import DASHBOARDS
+from harness.live.received_alerts import alerts
 from harness.live.station import ROLES, Station
-from harness.live.told import alerts
 from tests.deploy.test_metrics import SPECIFICATION
 from tests.deploy.tools import run
 from tests.flow.daemon import until

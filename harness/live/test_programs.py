@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from deploy.local.programs import ensure_environment
-from harness.reach.live import CHATS, DEEP, DEMO, FIRST, LATER, PROGRAMS, UNCHANGED, Program, Seen, crawled, told
+from harness.reach.live import CHATS, DEEP, DEMO, FIRST, LATER, PROGRAMS, UNCHANGED, Program, ProgramResult, crawled, told
 from harness.servers import boards, pastes
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
@@ -44,7 +44,7 @@ def missing(error: UnavailableError) -> NoReturn:
     pytest.skip(str(error))
 
 
-def had(act: Callable[[], Seen]) -> Seen:
+def had(act: Callable[[], ProgramResult]) -> ProgramResult:
     """What a program gives; skipped where it cannot be had."""
     try:
         return act()
@@ -52,7 +52,7 @@ def had(act: Callable[[], Seen]) -> Seen:
         missing(error)
 
 
-def all_is_reached(seen: Seen) -> None:
+def all_is_reached(seen: ProgramResult) -> None:
     texts = Counter(text for text in seen.texts if not text.startswith(GREETING))
     assert texts == Counter(seen.planned.texts)
     assert seen.exposed == {person.reference for person in seen.planned.customers}

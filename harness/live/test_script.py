@@ -12,7 +12,7 @@ import pytest
 
 from crawlers.fetching.rendering import MEMORY_BYTES
 from harness.reach.boards import boards
-from harness.reach.by_script import ByScript
+from harness.reach.by_script import ScriptBoard
 from harness.reach.content import Content
 from harness.reach.planted import plan
 from harness.reach.shape import serve
@@ -102,7 +102,7 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(stat
 
 
 def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(station: Station, server: Answers) -> None:
-    shape, content = ByScript(next(shape for shape in boards() if shape.preset == "phpbb")), Content()
+    shape, content = ScriptBoard(next(shape for shape in boards() if shape.preset == "phpbb")), Content()
     content.write(plan().first)
     serve(shape, content, server)
     words = ("--name", "filled", "--legal-basis", "test", "--owner", "test", "--allow-private")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 
 from harness.patterns.ambiguity import faults
-from harness.patterns.collection import Found, collected
+from harness.patterns.collection import PatternUse, collected
 from harness.patterns.exempt import BOUNDED, OURS, PROVEN
 from harness.patterns.growth import growth
 
 
-def unsafe(found: list[Found]) -> list[str]:
+def unsafe(found: list[PatternUse]) -> list[str]:
     """A line for each fault."""
     said, needed = list[str](), set[str]()
     exempt = {*BOUNDED, *OURS, *PROVEN}

@@ -27,7 +27,7 @@ AT_ONE_PLACE = frozenset(("match", "fullmatch", "pattern", "flags", "groupindex"
 
 
 @dataclass(frozen=True)
-class Found:
+class PatternUse:
     """A pattern, its name or place (`matcher.reference.HEX`, `matcher/reference.py:17`), and how it is used."""
 
     pattern: re.Pattern[Any]
@@ -36,7 +36,7 @@ class Found:
     is_whole: bool = False
 
 
-def collected() -> list[Found]:
+def collected() -> list[PatternUse]:
     """All of them; a pattern that stands under two names stands here twice."""
     made = _made_at_import()
     trees = {
@@ -44,15 +44,15 @@ def collected() -> list[Found]:
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
     }
-    found, known = list[Found](), Uses.within(trees)
+    found, known = list[PatternUse](), Uses.within(trees)
     for path, tree in trees.items():
         names = dict(_named(tree))
         for line, pattern in made.get(str(path), []):
             name = next((name for name, lines in names.items() if line in lines), "")
             uses = known.of.get((_module(path), name), {SEARCH})
             place = f"{_module(path)}.{name}" if name else f"{path}:{line}"
-            found.append(Found(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"}))
-        found += [Found(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)]
+            found.append(PatternUse(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"}))
+        found += [PatternUse(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)]
     return list(dict.fromkeys(found))
 
 

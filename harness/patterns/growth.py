@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from harness.patterns.ambiguity import Ambiguity
 from harness.patterns.automaton import Automaton
-from harness.patterns.collection import Found
+from harness.patterns.collection import PatternUse
 from harness.patterns.exempt import BOUNDED
 
 SHORT, LONG = 2 << 10, 32 << 10
@@ -19,7 +19,7 @@ MOST_GROWTH = 64
 MOST_WORDS, TRIES = 12, 3
 
 
-def growth(one: Found) -> Iterator[str]:
+def growth(one: PatternUse) -> Iterator[str]:
     """A line for each text that takes too long, with the beginning of it."""
     if one.name in BOUNDED:
         module, _, _ = one.name.rpartition(".")
@@ -38,7 +38,7 @@ def growth(one: Found) -> Iterator[str]:
             yield f"{LONG // SHORT} times the text takes {grown:.0f} times as long: {long[:80]!r}"
 
 
-def worst(one: Found, *lengths: int) -> Iterator[tuple[str | bytes, ...]]:
+def worst(one: PatternUse, *lengths: int) -> Iterator[tuple[str | bytes, ...]]:
     """Texts of about those lengths: what leads to a repetition, then that over and over; and both over and over."""
     made = Automaton(one.pattern, one.is_searched, one.is_whole)
     empty = made.letters[0][:0]
@@ -49,7 +49,7 @@ def worst(one: Found, *lengths: int) -> Iterator[tuple[str | bytes, ...]]:
         yield tuple((led + turned * 30) * (length // len(led + turned * 30) + 1) for length in lengths)
 
 
-def seconds(one: Found, text: str | bytes) -> float:
+def seconds(one: PatternUse, text: str | bytes) -> float:
     """CPU seconds that it takes for the text, used as it is in the program."""
     began = time.thread_time()
     if one.is_searched:

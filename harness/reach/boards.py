@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness.reach import content as moments
 from harness.reach.content import Content, Thread, Written
-from harness.reach.shape import Elsewhere, Head, Made, count_of, page_of
+from harness.reach.shape import Head, Made, Redirect, count_of, page_of
 
 FOLDER = Path(__file__).with_name("boards.d")
 
@@ -66,8 +66,8 @@ class Board(Head):
     def _moved_from(self, thread: Thread) -> str:
         return self.moved_from.format(thread=thread.id)
 
-    def _moved(self, thread: Thread) -> Elsewhere:
-        return Elsewhere(self._read(thread, 1))
+    def _moved(self, thread: Thread) -> Redirect:
+        return Redirect(self._read(thread, 1))
 
     def _list(self, content: Content, page: int) -> str:
         found = content.listed()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from harness.reach.content import Content
-from harness.reach.shape import Elsewhere, Made, Shape
+from harness.reach.shape import Made, Redirect, Shape
 
 EMPTY = '<html><head><script src="/fill.js"></script></head><body><div id="app">…</div></body></html>'
 FILL = """
@@ -21,7 +21,7 @@ addEventListener("DOMContentLoaded", async () => {
 
 
 @dataclass(frozen=True)
-class ByScript:
+class ScriptBoard:
     """`board`, of which nothing is to be seen without a script."""
 
     board: Shape
@@ -54,7 +54,7 @@ class ByScript:
         """For each page of the board an empty one, and what fills it."""
         yield "/fill.js", lambda: FILL
         for path, made in self.board.pages(content, url):
-            if isinstance(made(), Elsewhere):
+            if isinstance(made(), Redirect):
                 yield path, made
             else:
                 yield path, lambda: EMPTY

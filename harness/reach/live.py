@@ -18,9 +18,9 @@ from deploy.local.posting import Bepasty, Spirit
 from deploy.local.server import HOST
 from harness.live.chats import Poster, Talker, account, channel, collecting
 from harness.reach.boards import boards as boards_of_pages
-from harness.reach.by_script import ByScript
+from harness.reach.by_script import ScriptBoard
 from harness.reach.content import Content
-from harness.reach.measured import Measured, Reach
+from harness.reach.measured import CrawlFolder, Reach
 from harness.reach.planted import Plan, Threads, plan
 from harness.reach.shape import serve
 from harness.reach.shapes import Visits, said
@@ -56,7 +56,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProgramResult:
     """What came of a program; `visits` are what the log says of each, none of a chat."""
 
     reach: Reach
@@ -151,7 +151,7 @@ def _dpaste(work: Path) -> AbstractContextManager[Site]:
 def _by_script(_: Path) -> Iterator[Site]:
     asyncio.run(version(Path(CrawlSettings().browser)))  # says what to install where there is none
     board, content = next(board for board in boards_of_pages() if board.preset == "phpbb"), Content()
-    shape = ByScript(replace(board, entries=20, posts=20))
+    shape = ScriptBoard(replace(board, entries=20, posts=20))
     with serving() as answers:
 
         def write(threads: Threads) -> None:
@@ -173,10 +173,10 @@ PROGRAMS = (
 )
 
 
-def crawled(program: Program, station: Station, work: Path) -> Seen:
+def crawled(program: Program, station: Station, work: Path) -> ProgramResult:
     """Write, crawl in four visits, and match. Nothing real can be dated back: that round is written as it comes."""
     planned = plan()
-    measured = Measured(station, planned.customers)
+    measured = CrawlFolder(station, planned.customers)
     with program.running(work) as site:
         site.write(planned.first)
         measured.site(program.preset, program.preset, site.start, *site.more)
@@ -187,7 +187,7 @@ def crawled(program: Program, station: Station, work: Path) -> Seen:
     exposed = measured.exposed()[program.preset]
     texts = [said(capture) for capture in measured.captures[program.preset]]
     reach = _row(program, site.version, measured.lines[program.preset], planned, texts, exposed)
-    return Seen(reach, planned, texts, exposed, tuple(visits))
+    return ProgramResult(reach, planned, texts, exposed, tuple(visits))
 
 
 def _row(of: Program | str, version: str, lines: int, planned: Plan, texts: list[str], exposed: set[str]) -> Reach:
@@ -199,10 +199,10 @@ CHATS = ("Synapse", "Prosody")
 CHANNEL = "loans"
 
 
-def told(chat: str, station: Station, work: Path) -> Seen:
+def told(chat: str, station: Station, work: Path) -> ProgramResult:
     """Say the same in a chat room, half of it before anybody listens, and match what the collector hands in."""
     planned = plan()
-    measured = Measured(station, planned.customers)
+    measured = CrawlFolder(station, planned.customers)
     running = _in_matrix if chat == "Synapse" else _in_xmpp
     with running(station, work) as (service, version, say):
         measured.captures[CHANNEL] = []
@@ -218,7 +218,7 @@ def told(chat: str, station: Station, work: Path) -> Seen:
             measured.wait(CHANNEL, planned.texts)
     exposed = measured.exposed()[CHANNEL]
     found = [said(capture) for capture in measured.captures[CHANNEL] if capture.kind == "message"]
-    return Seen(_row(chat, version, measured.lines[CHANNEL], planned, found, exposed), planned, found, exposed)
+    return ProgramResult(_row(chat, version, measured.lines[CHANNEL], planned, found, exposed), planned, found, exposed)
 
 
 Saying = tuple[str, str, Callable[[list[str]], None]]

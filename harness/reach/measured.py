@@ -45,7 +45,7 @@ HEAD = f"{'program':<20} {'version':<12} {'how':<10} {'lines':>5} {'planted':>8}
 
 
 @dataclass
-class Measured:
+class CrawlFolder:
     """A data folder with a list of customers, whose sites are crawled in as many visits as somebody asks for."""
 
     station: Station

@@ -14,14 +14,14 @@ from harness.reach.content import Content
 from tests.crawlers.support import Answers
 
 Made = Callable[[], Any]
-"""A page: a text, what becomes JSON, or an address to which it redirects, as `Elsewhere`."""
+"""A page: a text, what becomes JSON, or an address to which it redirects, as `Redirect`."""
 T = TypeVar("T")
 SHORT = timedelta(minutes=1)
 TOKEN = "Bearer made-up"
 WITH_TOKEN = 'cookies = "forge"'
 
 
-class Elsewhere(str):
+class Redirect(str):
     """Where a page redirects to."""
 
     __slots__ = ()
@@ -102,8 +102,8 @@ def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHa
         is_html = isinstance(said, str) and said.lstrip().startswith("<")
         kind = "text/html" if is_html else "text/plain" if isinstance(said, str) else "application/json"
         body = (said if isinstance(said, str) else json.dumps(said)).encode(charset if isinstance(said, str) else "utf-8")
-        handler.send_response(302 if isinstance(said, Elsewhere) else 200)
-        if isinstance(said, Elsewhere):
+        handler.send_response(302 if isinstance(said, Redirect) else 200)
+        if isinstance(said, Redirect):
             handler.send_header("Location", said)
         handler.send_header("Content-Type", f"{kind}; charset={charset if isinstance(said, str) else 'utf-8'}")
         handler.send_header("Content-Length", str(len(body)))

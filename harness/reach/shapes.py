@@ -12,7 +12,7 @@ from typing import Any
 from harness.reach.boards import boards
 from harness.reach.content import Content, Post
 from harness.reach.feeds import FEEDS
-from harness.reach.measured import Measured, Reach
+from harness.reach.measured import CrawlFolder, Reach
 from harness.reach.pastes import PASTES
 from harness.reach.planted import plan
 from harness.reach.searches import SEARCHES
@@ -39,10 +39,10 @@ def said(capture: Capture) -> str:
 
 
 @dataclass
-class Crawled:
+class ShapeVisits:
     """All shapes after their visits: at first, unchanged, with replies to old threads, and with threads of an earlier date."""
 
-    measured: Measured
+    measured: CrawlFolder
     contents: dict[str, Content]
     first: Visits
     unchanged: Visits
@@ -66,10 +66,10 @@ class Crawled:
         return Reach(shape.name, shape.version, OWN, lines, len(planted), captured, len(self.exposed[name]))
 
 
-def crawled(station: Station) -> Crawled:
+def crawled(station: Station) -> ShapeVisits:
     """Write, crawl and match."""
     planned = plan()
-    measured = Measured(station, planned.customers)
+    measured = CrawlFolder(station, planned.customers)
     contents = {shape.name: Content() for shape in SHAPES}
     with contextlib.ExitStack() as stack:
         servers = {shape.name: stack.enter_context(serving()) for shape in SHAPES}
@@ -90,4 +90,4 @@ def crawled(station: Station) -> Crawled:
         for content in contents.values():
             content.back_date(planned.back_dated)
         deep = visit()
-    return Crawled(measured, contents, first, unchanged, later, deep, measured.exposed())
+    return ShapeVisits(measured, contents, first, unchanged, later, deep, measured.exposed())

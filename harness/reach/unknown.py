@@ -28,7 +28,7 @@ BOARDS = ("Trade of data", "Talk of the day", "Rules and news", "Off topic thing
 
 
 @dataclass(frozen=True)
-class Told:
+class PlantedPost:
     """A post as it is planted."""
 
     thread: int
@@ -50,7 +50,7 @@ class Told:
         }
 
 
-def told() -> list[list[Told]]:
+def told() -> list[list[PlantedPost]]:
     """All posts by thread."""
     texts = [
         [" ".join(WORDS[(n * 7 + k * 3 + w) % len(WORDS)] for w in range(6 + (n + k) % 9)) for k in range((n * 5) % 13 + 1)]
@@ -59,7 +59,7 @@ def told() -> list[list[Told]]:
     places = sorted(((k, n) for n, thread in enumerate(texts) for k in range(len(thread))), reverse=True)
     for person, (k, n) in zip(PEOPLE, places[:: len(places) // len(PEOPLE)], strict=False):
         texts[n][k] += f" Wang Xiaoming {person} {WORDS[k % 9]}"
-    return [[Told(n, k, text) for k, text in enumerate(thread)] for n, thread in enumerate(texts)]
+    return [[PlantedPost(n, k, text) for k, text in enumerate(thread)] for n, thread in enumerate(texts)]
 
 
 def title(n: int) -> str:
@@ -133,7 +133,7 @@ class Program:
             found = dict.fromkeys((*places.values(), *empty.values()), nothing) | found
         return found
 
-    def _list(self, board: str, threads: Sequence[tuple[int, Sequence[Told]]], found: dict[str, str]) -> None:
+    def _list(self, board: str, threads: Sequence[tuple[int, Sequence[PlantedPost]]], found: dict[str, str]) -> None:
         """All pages of a board."""
         if self.is_book or self.is_archive:
             rows = [self._post([one]) if self.is_book else self._row(n, [one]) for n, all_ in threads for one in all_]
@@ -145,7 +145,7 @@ class Program:
             body = f"<h1>{board}</h1>{self.list.format(''.join(rows[(number - 1) * LISTED : number * LISTED]))}{links}"
             found[self._list_at(board, number)] = AROUND.format(title=board, body=body)
 
-    def _write(self, n: int, thread: Sequence[Told], found: dict[str, str]) -> None:
+    def _write(self, n: int, thread: Sequence[PlantedPost], found: dict[str, str]) -> None:
         size = 1 if self.is_archive else ON_PAGE
         last = -(-len(thread) // size)
         for number in range(1, last + 1):
@@ -156,7 +156,7 @@ class Program:
             body = f"<h1>{title(n)}</h1>{head}{self.thread.format(self._post(some))}{links}"
             found[place] = AROUND.format(title=title(n), body=body)
 
-    def _post(self, posts: Sequence[Told]) -> str:
+    def _post(self, posts: Sequence[PlantedPost]) -> str:
         """Some posts, one after the other, or each in that before it."""
         made, inner = list[str](), ""
         for one in reversed(posts):
@@ -165,13 +165,13 @@ class Program:
             inner = made.pop() if self.nested and one is not posts[0] else ""
         return "".join(made)
 
-    def _around(self, one: Told) -> dict[str, str]:
+    def _around(self, one: PlantedPost) -> dict[str, str]:
         """Where the posts before and behind one are, of an archive."""
         size = len(told()[one.thread]) if self.is_archive else 0
         near = {"before": max(0, one.number - 1), "behind": min(size - 1, one.number + 1)} if size else {}
-        return {name: self._post_at(Told(one.thread, number, "")) for name, number in near.items()}
+        return {name: self._post_at(PlantedPost(one.thread, number, "")) for name, number in near.items()}
 
-    def _row(self, n: int, posts: Sequence[Told], row: str = "") -> str:
+    def _row(self, n: int, posts: Sequence[PlantedPost], row: str = "") -> str:
         fields = {**posts[-1].fields(), "author": posts[0].fields()["author"], "first": posts[0].text}
         url = self._post_at(posts[0]) if self.is_archive else self._thread_at(n, 1)
         more = {"url": escape(url), "title": title(n), "replies": len(posts) - 1, "posts": len(posts)}
@@ -181,7 +181,7 @@ class Program:
         named = self.list_at[0].format(board=board.partition(" ")[0].lower(), b=BOARDS.index(board) + 2)
         return named + (self.list_at[1].format(page=page, offset=(page - 1) * LISTED) if page > 1 else "")
 
-    def _post_at(self, one: Told) -> str:
+    def _post_at(self, one: PlantedPost) -> str:
         return self.thread_at[0].format(n=1000 + one.thread * 40 + one.number)
 
     def _thread_at(self, n: int, page: int) -> str:

@@ -35,7 +35,7 @@ super.users=User:ANONYMOUS;User:localhost;{users}
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
+class CertificateGuard:
     """A `Guard`: TLS with clients' certificates of `authority`; `users` may do everything, others nothing."""
 
     authority: Authority

@@ -64,7 +64,7 @@ ssl.truststore.location={work}/ca.pem
 
 
 @dataclass(frozen=True, slots=True)
-class Secured:
+class ScramGuard:
     """A `Guard`: TLS, `users` (name to password, by SCRAM-SHA-512), and no right but what access rules give; `ADMIN` has all.
 
     With a `realm` the main listener lets in by ticket as well, as Kerberos' service `SERVICE`.

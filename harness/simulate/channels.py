@@ -13,7 +13,7 @@ from harness.simulate.timeline import Timeline
 
 
 @dataclass(frozen=True)
-class Arrived:
+class Delivery:
     """One incident in one message that came through, at a virtual time."""
 
     at: float
@@ -23,7 +23,7 @@ class Arrived:
 
 
 @dataclass
-class Written:
+class NotificationLog:
     """What stands in the log of notifications, watched from outside at every write: a line in `broken` for what must not be.
 
     A message goes out under an id that was written before, else it goes out as another one after a crash; and nothing is written
@@ -59,9 +59,9 @@ class ScriptedChannel:
     tell: Callable[[str, str], None]
     step: Callable[[str], None]
     """Told "before" and "after" a message goes out: its process may die there."""
-    written: Written
+    written: NotificationLog
     moods: list[tuple[float, float, str]] = field(default_factory=list)
-    arrived: list[Arrived] = field(default_factory=list)
+    arrived: list[Delivery] = field(default_factory=list)
     lost: bool = False
     """Whether the last attempt may have arrived."""
 
@@ -77,7 +77,7 @@ class ScriptedChannel:
         self.timeline.wait(self.rng.uniform(5.0, 9.0) if mood == "slow" else 0.2)
         self.step("before")
         self.written.sent(self.name, message)
-        self.arrived += [Arrived(self.timeline.now, message.id, entry.incident, entry.why) for entry in message.entries]
+        self.arrived += [Delivery(self.timeline.now, message.id, entry.incident, entry.why) for entry in message.entries]
         self.tell("channel", f"{self.name} has {message.id}: {', '.join(f'{one.incident} {one.why}' for one in message.entries)}")
         self.step("after")
         self.timeline.wait(0.1)

@@ -17,7 +17,7 @@ from functools import partial
 import apsw
 
 from harness.simulate.aims import Aim, aims
-from harness.simulate.channels import Written
+from harness.simulate.channels import NotificationLog
 from harness.simulate.disk import Disk
 from harness.simulate.process import RESTART_SECONDS, Process, Supervisor
 from harness.simulate.timeline import Timeline, VirtualClock
@@ -65,7 +65,7 @@ class Faults:
     calm: bool = False
     broken: dict[str, str] = field(default_factory=dict)
     """The first of each kind that was seen to go wrong on the way."""
-    notices: Written = field(default_factory=Written)
+    notices: NotificationLog = field(default_factory=NotificationLog)
     steps: Counter[str] = field(default_factory=Counter)
     """Durable steps that were made, by role and what it was."""
     struck: Counter[str] = field(default_factory=Counter)

@@ -133,7 +133,7 @@ def night(seed: int, prepared: Path, folder: Path) -> Told:
     context = Context(folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot))
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
     told.steps, told.struck = faults.steps, faults.struck
-    hands = Hands()
+    hands = UnfinishedVisits()
     with _logs(tell, hands), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
         for role, main in roles.mains().items():
             supervisor.start(role, main)
@@ -170,7 +170,7 @@ def _drain(timeline: Timeline, supervisor: Supervisor, sites: dict[str, Site]) -
 
 
 @dataclass
-class Hands:
+class UnfinishedVisits:
     """Which sites a visit left with pages in hand although it was not broken off, by what crawl logs."""
 
     kept: set[str] = field(default_factory=set)
@@ -187,7 +187,7 @@ class Hands:
 
 
 @contextlib.contextmanager
-def _logs(tell: Any, hands: Hands) -> Iterator[None]:
+def _logs(tell: Any, hands: UnfinishedVisits) -> Iterator[None]:
     """What the product logs is told."""
 
     def told(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -31,7 +31,7 @@ CALLS = frozenset(name for name in vars(IncidentStore) if not name.startswith("_
 
 
 @dataclass
-class Appended:
+class AppendCounter:
     """How much was appended to each topic: what lets those who wait for it go on."""
 
     count: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Appended:
 class SimulatedContext(Context):
     """A process's own context: what it opens is behind the faults."""
 
-    def __init__(self, given: Context, process: Process, faults: Faults, appended: Appended) -> None:
+    def __init__(self, given: Context, process: Process, faults: Faults, appended: AppendCounter) -> None:
         super().__init__(given.data, given.clock, given.settings)
         self._process, self._faults, self._appended = process, faults, appended  # `faults` are those of the settings
 
@@ -63,7 +63,7 @@ class _Bus:
     inner: Bus
     process: Process
     faults: Faults
-    appended: Appended
+    appended: AppendCounter
 
     def publisher(self, topic: str) -> Publisher:
         self.faults.call(self.process, BUS, "open")

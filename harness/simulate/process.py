@@ -17,7 +17,7 @@ from pathlib import Path
 
 import apsw
 
-from harness.simulate.timeline import Killed, Loop, Timeline
+from harness.simulate.timeline import Loop, ProcessDeath, Timeline
 from ullage.errors import CorruptError, UllageError
 
 RESTART_SECONDS = 2.0
@@ -90,12 +90,12 @@ class Supervisor:
     def die(self, process: Process) -> None:
         """A power cut, for one process: raises in it if it is its turn."""
         if process.dead:
-            raise Killed
+            raise ProcessDeath
         process.dead = True
         self._tell(process.role, "died")
         self._timeline.kill(process)
         if self.current is process:
-            raise Killed
+            raise ProcessDeath
 
     def double(self, role: str) -> None:
         """Begin a second process of a role beside the first, as a person might; it has to see that, and end."""
@@ -153,7 +153,7 @@ class Supervisor:
     def _run(self, process: Process) -> None:
         try:
             self._roles[process.role](process)
-        except Killed:
+        except ProcessDeath:
             process.dead = True
         except (UllageError, OSError) as error:  # `ullage.cli` makes one line of either
             self._tell(process.role, f"ended: {type(error).__name__} {error}")

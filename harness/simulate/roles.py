@@ -12,7 +12,7 @@ from crawlers.cli import crawl
 from crawlers.intake.feed import IntakeWriter
 from crawlers.intake.submission import CaptureLine
 from harness.simulate.faults import Faults
-from harness.simulate.parts import Appended, SimulatedContext
+from harness.simulate.parts import AppendCounter, SimulatedContext
 from harness.simulate.process import Process
 from harness.simulate.sites import Post
 from matcher.cli.match import match
@@ -24,7 +24,7 @@ class Roles:
 
     def __init__(self, context: Context, faults: Faults, said: dict[str, list[Post]]) -> None:
         self._context, self._faults, self._said = context, faults, said
-        self._appended = Appended()
+        self._appended = AppendCounter()
         self.offsets = self._appended.offsets
         self.taken: set[str] = set()
         """Messages of chats that were acknowledged to who hands them in."""

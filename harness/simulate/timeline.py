@@ -22,7 +22,7 @@ MOST_TURNS = 20_000
 Ready = Callable[[], bool]
 
 
-class Killed(SystemExit):
+class ProcessDeath(SystemExit):
     """A task's process is dead. No `except Exception` holds it, and asyncio lets it through."""
 
 
@@ -77,7 +77,7 @@ class Timeline:
         task = self.current
         assert task is not None, "nobody waits outside a task"
         if task.killed:
-            raise Killed
+            raise ProcessDeath
         task.wake = float("inf") if seconds is None else self.now + max(0.0, seconds)
         task.ready = ready
         running = asyncio._get_running_loop()
@@ -85,7 +85,7 @@ class Timeline:
         self._hub.switch()
         asyncio._set_running_loop(running)
         if task.killed:
-            raise Killed
+            raise ProcessDeath
 
     def kill(self, owner: Any) -> None:
         """End all tasks of `owner`: where each of them waits, it finds itself dead."""
@@ -134,7 +134,7 @@ class Timeline:
         try:
             if not task.killed:
                 act()
-        except (Killed, GreenletExit):
+        except (ProcessDeath, GreenletExit):
             pass
         finally:
             then()
@@ -185,7 +185,7 @@ class Loop(asyncio.SelectorEventLoop):
                 task.cancel()
             try:
                 self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-            except (Killed, RuntimeError):  # one that dies once more stops the loop
+            except (ProcessDeath, RuntimeError):  # one that dies once more stops the loop
                 continue
         self.close()
 

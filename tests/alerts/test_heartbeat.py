@@ -20,7 +20,7 @@ def beat(seconds: float = 0.0, schema: str = "1") -> Record:
     return Record(FINDINGS, 0, 1, NOON, made.id, {**made.headers(), "schema": schema}, made.encode())
 
 
-class Folded:
+class FakeGrouping:
     """Stands where findings are folded; down when told so."""
 
     def __init__(self) -> None:
@@ -34,17 +34,17 @@ class Folded:
 
 
 @pytest.fixture
-def folded() -> Folded:
-    return Folded()
+def folded() -> FakeGrouping:
+    return FakeGrouping()
 
 
 @pytest.fixture
-def canaries() -> Folded:
-    return Folded()
+def canaries() -> FakeGrouping:
+    return FakeGrouping()
 
 
 @pytest.fixture
-def handle(folded: Folded, canaries: Folded, registry: CollectorRegistry, clock: HeldClock) -> Dispatch:
+def handle(folded: FakeGrouping, canaries: FakeGrouping, registry: CollectorRegistry, clock: HeldClock) -> Dispatch:
     clock.advance(9)
     return Dispatch(folded, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None)
 
@@ -53,7 +53,7 @@ def arrived(registry: CollectorRegistry) -> float | None:
     return registry.get_sample_value("ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"})
 
 
-def test_findings_are_folded_and_heartbeats_noted(handle: Dispatch, folded: Folded, registry: CollectorRegistry) -> None:
+def test_findings_are_folded_and_heartbeats_noted(handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry) -> None:
     first, second = record(finding("f")), record(finding("g"))
     handle([first, beat(3), second])
     assert folded.records == [first, second]
@@ -62,7 +62,7 @@ def test_findings_are_folded_and_heartbeats_noted(handle: Dispatch, folded: Fold
 
 
 def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
-    handle: Dispatch, folded: Folded, registry: CollectorRegistry
+    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
 ) -> None:
     for _ in range(3):
         handle([beat(3), beat(1)])
@@ -71,7 +71,7 @@ def test_heartbeats_alone_fold_nothing_and_a_replay_counts_none_twice(
 
 
 def test_a_heartbeat_has_not_arrived_while_the_findings_before_it_wait(
-    handle: Dispatch, folded: Folded, registry: CollectorRegistry
+    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
 ) -> None:
     folded.down = True
     with pytest.raises(UnavailableError):

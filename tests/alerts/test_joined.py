@@ -315,7 +315,7 @@ def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, cl
 
 
 @dataclass(frozen=True)
-class Said:
+class ModelPost:
     """A post of the model: who, where, when, in a channel or a thread, with which words of the trade; or a lone number."""
 
     author: int
@@ -337,7 +337,7 @@ class Said:
 
 posts = st.lists(
     st.builds(
-        Said, st.integers(0, 1), st.integers(0, 1), st.booleans(), st.sampled_from([*range(0, 100, 7), 50_000, 90_000]),
+        ModelPost, st.integers(0, 1), st.integers(0, 1), st.booleans(), st.sampled_from([*range(0, 100, 7), 50_000, 90_000]),
         st.integers(0, 2), st.booleans(),
     ),
     min_size=1, max_size=9, unique=True,

@@ -24,7 +24,7 @@ from ullage.running_time import RunningTime
 from ullage.settings import StoreSettings
 
 
-class Asked(SqliteStore):
+class RecordingStore(SqliteStore):
     """The embedded store, which remembers what it was asked to let go."""
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class Asked(SqliteStore):
 
 
 def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path, clock):
-    with contextlib.closing(Asked(tmp_path / "i.sqlite")) as store:
+    with contextlib.closing(RecordingStore(tmp_path / "i.sqlite")) as store:
         fold_all(store, clock, [finding("f", range(10), people="ab")])
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
         maintenance = Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0))

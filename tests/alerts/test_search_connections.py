@@ -104,7 +104,7 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-class Noting(http_server.BoundedProtocol):
+class RecordingProtocol(http_server.BoundedProtocol):
     """Notes what is given to the socket, in the pieces in which it is."""
 
     sent: ClassVar[list[bytes]]
@@ -125,17 +125,17 @@ async def two_parts(_scope, _receive, send) -> None:
 
 
 def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(Noting, "sent", [], raising=False)
+    monkeypatch.setattr(RecordingProtocol, "sent", [], raising=False)
     stop = threading.Event()
     with listening("search", "127.0.0.1", 0) as (listener, port):
-        server = threading.Thread(target=serve, args=(two_parts, listener, stop, Noting), daemon=True)
+        server = threading.Thread(target=serve, args=(two_parts, listener, stop, RecordingProtocol), daemon=True)
         server.start()
         with connect(port) as peer:
             peer.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             answer(peer)
         stop.set()
         server.join()
-    head, *rest = Noting.sent
+    head, *rest = RecordingProtocol.sent
     assert head.startswith(b"HTTP/1.1 200 ")
     assert head.endswith(b"\r\n\r\n7\r\nat once\r\n")
     assert rest == [b"5\r\nalone\r\n", b"0\r\n\r\n"]

@@ -61,7 +61,7 @@ ENDING = {"/logout", "/password", "/login"}
 """What is everybody's own, and would end the session with which the others are tried."""
 
 
-class Thing(NamedTuple):
+class SampleId(NamedTuple):
     """What stands for an id: of the tenant that may be seen, of another one ("" for what is no tenant's), of nobody."""
 
     ours: str
@@ -70,7 +70,7 @@ class Thing(NamedTuple):
 
 
 @pytest.fixture
-def things(desk, store, clock, context) -> dict[str, Thing]:
+def things(desk, store, clock, context) -> dict[str, SampleId]:
     """An incident and a suppression of two tenants each, with a customer of the same phone."""
     keys.make_tenant(context.keys, "zetalend")
     for name, tenant, values in (("fa", "bank", range(10)), ("fb", "zetalend", range(20, 30))):
@@ -83,10 +83,10 @@ def things(desk, store, clock, context) -> dict[str, Thing]:
         noise.suppress(t, SuppressionConditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "zetalend")
     ]
     return {
-        "incidents": Thing(A, B, NONE),
-        "suppressions": Thing(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
-        "export": Thing("csv", "", "docx"),
-        "assess": Thing("", "", "0" * 32),  # whoever dropped a file has its verdict: tests of that page
+        "incidents": SampleId(A, B, NONE),
+        "suppressions": SampleId(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
+        "export": SampleId("csv", "", "docx"),
+        "assess": SampleId("", "", "0" * 32),  # whoever dropped a file has its verdict: tests of that page
     }
 
 
@@ -126,7 +126,7 @@ def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(role,
     who, tried = log_in(role, tenants=["bank"]), 0
     for route, method, kind in calls(desk):
         assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
-        thing = things.get(kind, Thing("", "", ""))
+        thing = things.get(kind, SampleId("", "", ""))
         allowed, at = needed(route) <= ROLES[role], f"{role}: {method} {route.path}"
         if not allowed:
             refusal = 303 if route.path == "/" else 403
@@ -159,7 +159,7 @@ def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
         role = next((role for role in ROLES if needed(route) <= ROLES[role]), None)
         if role is None:  # for programs alone: tests of the API
             continue
-        thing = things.get(kind, Thing("", "", ""))
+        thing = things.get(kind, SampleId("", "", ""))
         answer = ask(log_in(role, tenants=["bank"]), route, method, thing.ours or thing.none)
         if answer.status_code in (403, 500, 503) or "denies a right" in answer.text:
             faults.append(f"{role}: {method} {route.path}: {answer.status_code} {answer.text[:300]}")

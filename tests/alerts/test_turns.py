@@ -11,7 +11,7 @@ from ullage.audit.trail import PendingEntry
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 
 
-class Slow:
+class SlowHandler:
     """Gives the letters of each question in capitals. Its first turn waits until it is let go; it notes what came at once."""
 
     def __init__(self, error: Exception | None = None):
@@ -27,7 +27,7 @@ class Slow:
         return [ConfigError("none of ours") if one == "odd" else one.upper() for one in questions]
 
 
-def asked(slow: Slow, *questions: str | tuple[str, int], most: int = 1_000) -> list:
+def asked(slow: SlowHandler, *questions: str | tuple[str, int], most: int = 1_000) -> list:
     """The first is being answered while the others come; what became of each."""
 
     async def all_of_them():
@@ -47,37 +47,37 @@ async def _ask(turns: Turns, question):
 
 
 def test_who_comes_during_a_turn_is_answered_in_the_next_with_all_that_came() -> None:
-    slow = Slow()
+    slow = SlowHandler()
     assert asked(slow, "a", "b", "c", "d") == ["A", "B", "C", "D"]
     assert slow.turns == [["a"], ["b", "c", "d"]]
 
 
 def test_an_error_of_one_is_not_that_of_those_beside() -> None:
-    first, second, odd = asked(Slow(), "a", "b", "odd")
+    first, second, odd = asked(SlowHandler(), "a", "b", "odd")
     assert (first, second, type(odd)) == ("A", "B", ConfigError)
 
 
 @pytest.mark.parametrize("error", [CorruptError("damaged"), UnavailableError("down")])
 def test_an_error_of_a_turn_is_that_of_each_in_it_and_the_next_turn_is_free(error) -> None:
-    slow = Slow(error)
+    slow = SlowHandler(error)
     answers = asked(slow, "a", ("b", 1), ("c", 1), ("d", 1), most=2)
     assert answers == ["A", error, error, "D"]
 
 
 def test_a_fault_of_ours_leaves_nobody_waiting() -> None:
-    first, *others = asked(Slow(ValueError("a fault")), "a", "b", "c")
+    first, *others = asked(SlowHandler(ValueError("a fault")), "a", "b", "c")
     assert first == "A"
     assert [type(one) for one in others] == [ValueError, UnavailableError]
 
 
 def test_a_turn_takes_so_much_in_order_and_a_larger_question_alone() -> None:
-    slow = Slow()
+    slow = SlowHandler()
     asked(slow, "a", ("b", 600), ("c", 400), ("d", 1), ("e", 2_000), ("f", 1))
     assert slow.turns == [["a"], ["b", "c"], ["d"], ["e"], ["f"]]
 
 
 def test_one_who_has_gone_is_answered_all_the_same_and_holds_nobody_up() -> None:
-    slow = Slow()
+    slow = SlowHandler()
 
     async def gone():
         turns = Turns(slow, 1_000)

@@ -100,13 +100,13 @@ def test_what_others_wrote_meanwhile_is_not_written_over(two, store):
     assert two.get(Incident, A) == newer
 
 
-class Whose(Excerpt):
+class TenantExcerpt(Excerpt):
     tenant: str
 
 
 def test_excerpts_are_of_its_own(two):
-    assert {one.tenant for one in two.excerpts(Exposure, DocumentFilter(), Whose)} == {"bank"}
-    assert [*two.excerpts(Exposure, DocumentFilter({"tenant": ("shop",)}), Whose)] == []
+    assert {one.tenant for one in two.excerpts(Exposure, DocumentFilter(), TenantExcerpt)} == {"bank"}
+    assert [*two.excerpts(Exposure, DocumentFilter({"tenant": ("shop",)}), TenantExcerpt)] == []
 
 
 def test_nobody_sees_anything(store, clock):

@@ -470,7 +470,7 @@ def test_scroll_gives_each_document_once(store):
     assert len(seen) == len(set(seen)) == 2203
 
 
-class Short(Excerpt):
+class ExposureExcerpt(Excerpt):
     """What the tests take out of an exposure."""
 
     subject: str
@@ -478,7 +478,7 @@ class Short(Excerpt):
     groups: tuple[tuple[str, ...], ...]
 
 
-class Other(Excerpt):
+class MissingField(Excerpt):
     """What no exposure has."""
 
     heading: str
@@ -498,12 +498,12 @@ def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
     store.put([exposure(f"s{n:04}", minutes=n, **(kinds if n % 3 else {})) for n in range(many)])
     store.refresh()
     whole = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.scroll(Exposure, where))
-    short = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.excerpts(Exposure, where, Short))
+    short = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.excerpts(Exposure, where, ExposureExcerpt))
     assert short == whole
     assert len(whole) > 1
 
 
-class Opened(Excerpt):
+class IncidentExcerpt(Excerpt):
     """What the tests take out of an incident."""
 
     publish_seconds: float | None
@@ -520,7 +520,9 @@ def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeyp
     long = incident("INC-LONG", incomplete=("size" * 10_000,))
     store.put([*made[2:], long])
     store.refresh()
-    excerpts = [(one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, DocumentFilter(), Opened)]
+    excerpts = [
+        (one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, DocumentFilter(), IncidentExcerpt)
+    ]
     assert sorted(excerpts) == [(one.id, one.publish_seconds, one.incomplete) for one in (*made, long)]
 
 
@@ -528,7 +530,7 @@ def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
     store.put([exposure("s1")])
     store.refresh()
     with pytest.raises(CorruptError, match=r"Exposure INC-A:s1 is damaged"):
-        list(store.excerpts(Exposure, DocumentFilter(), Other))
+        list(store.excerpts(Exposure, DocumentFilter(), MissingField))
 
 
 def test_a_filter_that_a_class_does_not_have_is_an_error(store):

@@ -167,7 +167,7 @@ def test_a_class_without_that_number_cannot_be_ordered_by_it(store):
         store.search(WorkItem, DocumentFilter(at_most={"doc": 1}))
 
 
-class Reading:
+class QueueReads:
     """A store that notes how it is read; everything goes to the one behind it."""
 
     def __init__(self, store: IncidentStore) -> None:
@@ -190,7 +190,7 @@ def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(
     put(store, *(incident(f"INC-{n}", n) for n in range(9)))
     assert queue.work.complete() == 9
     put(store, incident("INC-9", 9))
-    watched: Any = Reading(store)
+    watched: Any = QueueReads(store)
     assert Work(Duties(watched, lambda _: Tenant(), queue.work.duties.clock)).complete() == 1
     assert watched.read == ["search"]
     assert store.count(WorkItem, DocumentFilter()) == 10

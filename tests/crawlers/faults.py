@@ -30,7 +30,7 @@ TEXT = f"客户 王小明 {SECRET}".encode()
 LIST, BAD, GOOD, ROBOTS = "/archive", "/raw/bad0", "/raw/good0", "/robots.txt"
 
 
-class Talk:
+class ClientConnection:
     """One connection of a client: what it asked for, how often that was asked for `before`, and the means to answer."""
 
     def __init__(self, handler: _Handler, path: str) -> None:
@@ -57,7 +57,7 @@ class Talk:
             self.send(data)
 
 
-Answer = bytes | Callable[[Talk], None]
+Answer = bytes | Callable[[ClientConnection], None]
 
 
 def page(body: bytes | str, kind: str = "text/html", status: str = "200 OK", **more: str) -> bytes:
@@ -101,7 +101,7 @@ class Fault:
     cut: bool = False
     left: int = 1
     more: str = ""
-    tls: Callable[[Tls], ssl.SSLContext | Callable[[Talk], None]] | None = None
+    tls: Callable[[Tls], ssl.SSLContext | Callable[[ClientConnection], None]] | None = None
     """Of faults of TLS: the means to speak it, or what is said instead."""
     rest: tuple[float, float] | None = None
     """Seconds until the next visit, at least and at most."""
@@ -130,15 +130,15 @@ def cut(row: str, answer: Answer, body: bytes) -> Fault:
     return Fault(row, {BAD: answer}, read={"bad0": body, "good0": None}, cut=True, left=0)
 
 
-def then(*answers: bytes) -> Callable[[Talk], None]:
+def then(*answers: bytes) -> Callable[[ClientConnection], None]:
     """One after the other, a request each, and the last for ever."""
     return lambda talk: talk.send(answers[min(talk.before, len(answers) - 1)])
 
 
-def begun(head: bytes, go_on: Callable[[Talk], None]) -> Callable[[Talk], None]:
+def begun(head: bytes, go_on: Callable[[ClientConnection], None]) -> Callable[[ClientConnection], None]:
     """Begins like an answer."""
 
-    def answer(talk: Talk) -> None:
+    def answer(talk: ClientConnection) -> None:
         talk.send(head)
         go_on(talk)
 
@@ -162,7 +162,7 @@ def packed(encoding: bytes, body: bytes) -> bytes:
 BOMB = packed(b"gzip", gzip.compress(bytes(50_000_000)))
 
 
-def chain(talk: Talk) -> None:
+def chain(talk: ClientConnection) -> None:
     """Fifty hops to the list."""
     number = int(talk.path.rpartition("/")[2] or "0") if "hop" in talk.path else 0
     talk.send(led(f"/hop/{number + 1}") if number < 50 else NORMAL[LIST])  # type: ignore[arg-type]
@@ -320,7 +320,9 @@ class Tls:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads, block_on_close, allow_reuse_address = True, False, True
 
-    def __init__(self, fault: Fault, tls: ssl.SSLContext | Callable[[Talk], None] | None, released: threading.Event) -> None:
+    def __init__(
+        self, fault: Fault, tls: ssl.SSLContext | Callable[[ClientConnection], None] | None, released: threading.Event
+    ) -> None:
         self.answers, self.tls, self.released = {**NORMAL, **fault.answers}, tls, released
         self.asked = Counter[str]()
         super().__init__((PUBLIC, 0), _Handler)
@@ -345,7 +347,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         if callable(self.server.tls):
-            self.server.tls(Talk(self, ""))
+            self.server.tls(ClientConnection(self, ""))
             return
         line, *_ = [*self.rfile.readline().split(b" ")[1:2], b""]
         while self.rfile.readline().strip():
@@ -353,7 +355,7 @@ class _Handler(socketserver.StreamRequestHandler):
         path = line.decode()
         answer = self.server.answers.get(path, page("", status="404 Not Found"))
         if callable(answer):
-            answer(Talk(self, path))
+            answer(ClientConnection(self, path))
         else:
             self.wfile.write(answer)
 

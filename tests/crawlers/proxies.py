@@ -12,7 +12,7 @@ Place = tuple[str, int]
 
 
 @dataclass
-class Way:
+class LocalProxy:
     """A proxy: `names` it can reach, `secret` it asks for; `asked` are places that it was asked for, as it was told."""
 
     port: int = 0
@@ -45,7 +45,7 @@ class Socks(socketserver.BaseRequestHandler):
         return data
 
     def handle(self) -> None:
-        way: Way = self.server.way
+        way: LocalProxy = self.server.way
         way.begun.set()
         if way.silent:
             way.silent.wait(60)
@@ -79,7 +79,7 @@ class Http(socketserver.BaseRequestHandler):
     """CONNECT, and pages that are asked for by their whole address."""
 
     def handle(self) -> None:
-        way: Way = self.server.way
+        way: LocalProxy = self.server.way
         head = b""
         while b"\r\n\r\n" not in head:
             data = self.request.recv(65536)
@@ -104,17 +104,17 @@ class Http(socketserver.BaseRequestHandler):
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads, block_on_close, way = True, False, Way()
+    daemon_threads, block_on_close, way = True, False, LocalProxy()
 
     def handle_error(self, *_: object) -> None:
         """Who hangs up is what some tests are about."""
 
 
 @contextlib.contextmanager
-def proxying(kind: type[socketserver.BaseRequestHandler]) -> Iterator[Way]:
+def proxying(kind: type[socketserver.BaseRequestHandler]) -> Iterator[LocalProxy]:
     """A proxy of that kind."""
     with _Server(("127.0.0.1", 0), kind) as server:
-        server.way = Way(port=server.server_address[1])
+        server.way = LocalProxy(port=server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server.way

@@ -35,7 +35,7 @@ PROXIES = {PROXY: ("http", Http), TUNNEL: ("http", Http), SOCKS: ("socks5h", Soc
 
 
 @dataclass
-class Crawled:
+class VisitOutcome:
     """What came of a way: rows of `ullage sites`, captures by site and name, all that was said."""
 
     rows: dict[str, dict[str, Any]]
@@ -59,7 +59,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 @pytest.fixture(scope="module", params=[DIRECT, TLS, PROXY, TUNNEL, SOCKS])
-def crawled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls, warm: WarmProcess) -> Crawled:
+def crawled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls, warm: WarmProcess
+) -> VisitOutcome:
     """All sites, visited twice by that way."""
     way, data = request.param, tmp_path_factory.mktemp("data") / "data"
     list(setup.initialise(Context(data)))
@@ -82,11 +84,11 @@ def crawled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             scheme = "https" if secure or fault.tls else "http"
             more = 'proxy = "out"\n' if way in PROXIES else ""
             station.site(label(name), f"{scheme}://{place}/archive", more=f"allow_private = false\n{more}{fault.more}")
-        return Crawled(*crawl(station))
+        return VisitOutcome(*crawl(station))
 
 
 def crawl(station: Station) -> Iterator[Any]:
-    """The four parts of `Crawled`."""
+    """The four parts of `VisitOutcome`."""
     there = {path.stem for path in (station.data / "sites.d").glob("*.toml")}
     hanging = sorted(there & set(map(label, [*HANGING, *HEALTHY[1:]])))
     limits = {"crawl__download_bytes": str(LIMIT), "crawl__concurrency": "16", "log_level": "debug"}
@@ -108,7 +110,7 @@ def crawl(station: Station) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_fault_is_said_and_costs_nobody_else(crawled: Crawled, name: str) -> None:
+def test_a_fault_is_said_and_costs_nobody_else(crawled: VisitOutcome, name: str) -> None:
     site, fault = label(name), ALL[name]
     if site not in crawled.rows:
         pytest.skip("of TLS, and this way has none")
@@ -124,6 +126,6 @@ def test_a_fault_is_said_and_costs_nobody_else(crawled: Crawled, name: str) -> N
         assert fault.rest[0] <= crawled.rests[site] <= fault.rest[1]
 
 
-def test_nothing_of_a_page_and_no_traceback_is_said(crawled: Crawled) -> None:
+def test_nothing_of_a_page_and_no_traceback_is_said(crawled: VisitOutcome) -> None:
     assert "Traceback" not in crawled.said
     assert SECRET not in crawled.said

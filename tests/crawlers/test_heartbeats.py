@@ -44,7 +44,7 @@ class Bus:
 
 
 @dataclass
-class Sending:
+class HeartbeatSender:
     """What sends, what it sends to, and how to read it."""
 
     beats: Heartbeats
@@ -64,19 +64,19 @@ class Sending:
 
 
 @pytest.fixture
-def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Sending:
+def sending(context: Context, frontier: Frontier, clock: HeldClock) -> HeartbeatSender:
     site_states = SiteStates(frontier, Egress(), clock.as_clock())
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
     sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")
-    return Sending(Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once), bus, context, registry)
+    return HeartbeatSender(Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once), bus, context, registry)
 
 
-def turn(sending: Sending, sites: list[Site]) -> None:
+def turn(sending: HeartbeatSender, sites: list[Site]) -> None:
     asyncio.run(sending.beats.turn(sites))
 
 
-def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending, clock: HeldClock) -> None:
+def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: HeartbeatSender, clock: HeldClock) -> None:
     waits = []
     for _ in range(10):
         turn(sending, [WATCHED])
@@ -88,13 +88,13 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: Sending
     assert len({beat.id for beat in sending.sent()}) == 4
 
 
-def test_none_goes_out_where_none_is_wanted(sending: Sending) -> None:
+def test_none_goes_out_where_none_is_wanted(sending: HeartbeatSender) -> None:
     sending.beats.crawl = CrawlSettings(heartbeat_seconds=0)
     turn(sending, [WATCHED])
     assert (sending.bus.records, sending.beats.wait()) == ([], float("inf"))
 
 
-def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Sending) -> None:
+def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: HeartbeatSender) -> None:
     turn(sending, [WATCHED])
     (record,) = sending.bus.records
     assert b"board" not in record.value
@@ -106,7 +106,9 @@ def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Sending
     assert sending.sent()[0].origin == "north"
 
 
-def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(sending: Sending, clock: HeldClock) -> None:
+def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
+    sending: HeartbeatSender, clock: HeldClock
+) -> None:
     seen = Evidence()
     seen.note("blocked", head=True)
     for site in (WATCHED, OTHER):
@@ -128,7 +130,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     assert not any("site" in count.labels for count in beat.counts)
 
 
-def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: Sending, clock: HeldClock) -> None:
+def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: HeartbeatSender, clock: HeldClock) -> None:
     sending.bus.down = True
     turn(sending, [WATCHED])
     assert sending.beats.site_states.frontier.history.beats(0, clock.wall() + 1) == 0
@@ -138,7 +140,7 @@ def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sendin
     assert [beat.inserted_at.timestamp() for beat in sending.sent()] == [NOON + 60]
 
 
-def test_this_process_shows_what_it_sends(sending: Sending) -> None:
+def test_this_process_shows_what_it_sends(sending: HeartbeatSender) -> None:
     seen = Evidence()
     seen.note("ok", head=True)
     sending.beats.site_states.settle(WATCHED, seen, UNKNOWN)
@@ -149,7 +151,7 @@ def test_this_process_shows_what_it_sends(sending: Sending) -> None:
     assert sending.registry.get_sample_value("ullage_crawl_sites", {"state": "ok"}) == 1
 
 
-def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: Sending, clock: HeldClock) -> None:
+def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: HeartbeatSender, clock: HeldClock) -> None:
     beats = sending.beats
     beats.unwatched = lambda: {"old": "d", "broken": "f"}
     beats.hours.known = {"board", "removed"}
@@ -174,7 +176,7 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: Se
     assert sending.sent()[1].gone == ()
 
 
-def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: Sending, clock: HeldClock) -> None:
+def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: HeartbeatSender, clock: HeldClock) -> None:
     sending.bus.down = True
     for _ in range(10):
         turn(sending, [WATCHED])

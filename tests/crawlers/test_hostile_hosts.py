@@ -83,7 +83,7 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up_in_time(station: Station)
     assert (row["state"], row["reason"]) == ("unreachable", "dns")
 
 
-class Counted(list[str]):
+class RequestLog(list[str]):
     """Paths that were asked for; `reached` is set when there are `mark` of them."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Counted(list[str]):
 @pytest.mark.timeout(1800)
 def test_kill_9_at_any_moment_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
     kills, pages = 50, 2000
-    texts, rng, asked = pastes(pages), random.Random(SEED), Counted()
+    texts, rng, asked = pastes(pages), random.Random(SEED), RequestLog()
     server.asked = asked
     station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1\nmax_pages = 100000")
     for _ in range(kills):

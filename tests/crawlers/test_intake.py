@@ -149,7 +149,7 @@ def test_other_requests_are_refused_by_what_they_are(house: House, method: str, 
     assert answer.status_code == status
 
 
-class Down:
+class BrokenPublisher:
     """A publisher that is down until it is told otherwise."""
 
     def __init__(self, real) -> None:
@@ -166,7 +166,7 @@ class Down:
 
 
 def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, station: Station) -> None:
-    down = house.feed.publisher = Down(house.feed.publisher)
+    down = house.feed.publisher = BrokenPublisher(house.feed.publisher)
     size = len(json.dumps(POST).encode())
     house.service.most_waiting = size + 1
     headers = {"content-type": "application/json"}
@@ -193,7 +193,7 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, sta
 
 def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crawlers.intake.requests.WAIT_SECONDS", 0.05)
-    house.feed.publisher = Down(house.feed.publisher)
+    house.feed.publisher = BrokenPublisher(house.feed.publisher)
     answer = house.post(idempotency_key="k")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert not house.service.captures._kept

@@ -15,7 +15,7 @@ SAID = [Said("seller", f"text {number}", 1_790_000_000.0 + number) for number in
 
 
 @dataclass
-class Kept:
+class SessionState:
     """What a runner keeps of a session: cursors, and messages by their ids."""
 
     cursors: dict[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def no_wait_for_news(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kill_after", [1, FIRST, FIRST + 1, FIRST + PAGE, FIRST + 2 * PAGE])
 def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> None:
-    kept = Kept()
+    kept = SessionState()
     with matrix_room(SAID) as room:
         asyncio.run(kept.read(room, history=10_000, kill_after=kill_after))
         before = len(kept.texts)
@@ -76,7 +76,7 @@ def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> N
 
 
 def test_no_more_of_it_is_read_than_the_file_says_and_then_never_again() -> None:
-    kept = Kept()
+    kept = SessionState()
     with matrix_room(SAID) as room:
         asyncio.run(kept.read(room, history=PAGE))
         asyncio.run(kept.read(room, history=PAGE))

@@ -17,7 +17,7 @@ from crawlers.fetching.address_pin import is_inward
 from crawlers.fetching.proxy import Proxy, proxies_of
 from deploy.local.certificates import make_certificates
 from tests.crawlers.conftest import Station
-from tests.crawlers.proxies import Http, Socks, Way, proxying
+from tests.crawlers.proxies import Http, LocalProxy, Socks, proxying
 from tests.crawlers.support import Answers, make_site, serving
 from tests.crawlers.test_crawl import visited
 from ullage.errors import ConfigError
@@ -27,13 +27,13 @@ ONION = "ullagetestullagetest.onion"
 
 
 @pytest.fixture
-def socks() -> Iterator[Way]:
+def socks() -> Iterator[LocalProxy]:
     with proxying(Socks) as way:
         yield way
 
 
 @pytest.fixture
-def http() -> Iterator[Way]:
+def http() -> Iterator[LocalProxy]:
     with proxying(Http) as way:
         yield way
 
@@ -65,7 +65,7 @@ def reason(station: Station) -> str:
 
 
 def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
-    station: Station, socks: Way, server: Answers
+    station: Station, socks: LocalProxy, server: Answers
 ) -> None:
     """The machine's resolver answers that name with an address of this house: whoever asked it would be refused."""
     fill(server)
@@ -95,7 +95,7 @@ def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(station: Station,
 
 
 @pytest.mark.parametrize("fault", ["secret", "name"])
-def test_a_proxy_that_refuses_is_said_to(station: Station, socks: Way, server: Answers, fault: str) -> None:
+def test_a_proxy_that_refuses_is_said_to(station: Station, socks: LocalProxy, server: Answers, fault: str) -> None:
     socks.names = {} if fault == "name" else {"site.example": ("127.0.0.1", server.port)}
     socks.secret = (b"user", b"other") if fault == "secret" else None
     configure(station, f"socks5h://127.0.0.1:{socks.port}", "user:word")
@@ -103,7 +103,7 @@ def test_a_proxy_that_refuses_is_said_to(station: Station, socks: Way, server: A
     assert (server.asked, reason(station)) == ([], "proxy")
 
 
-def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: Station, socks: Way) -> None:
+def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: Station, socks: LocalProxy) -> None:
     socks.silent = threading.Event()
     configure(station, f"socks5h://127.0.0.1:{socks.port}")
     with station.start("crawl", "--once", crawl__download_seconds="2") as process:
@@ -116,7 +116,7 @@ def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: St
     assert reason(station) == "timeout"
 
 
-def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(station: Station, http: Way, server: Answers) -> None:
+def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(station: Station, http: LocalProxy, server: Answers) -> None:
     fill(server)
     http.names = {"site.example": ("127.0.0.1", server.port)}
     configure(station, f"http://127.0.0.1:{http.port}", "user:word")
@@ -125,7 +125,7 @@ def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(station: Station
     assert all(b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in request for request in http.requests)
 
 
-def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(station: Station, http: Way, tmp_path: Path) -> None:
+def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(station: Station, http: LocalProxy, tmp_path: Path) -> None:
     made, tls = make_certificates(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name in ("certificate", "key", "authority"):
         (tmp_path / name).write_bytes(getattr(made, name))

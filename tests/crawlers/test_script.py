@@ -33,7 +33,7 @@ Show = Callable[[Ask], Awaitable[RenderedPage]]
 Answer = Response | BaseException
 
 
-class Scripted:
+class FakeBrowsers:
     """Stands for the browsers: a page's script is `show`, a function that asks."""
 
     def __init__(self, show: Show) -> None:
@@ -50,7 +50,7 @@ class Crawler:
 
     def __init__(self, show: Show, answers: dict[str, Answer], limit: int = 10_000) -> None:
         self.spider = self.engine = self.visit = self
-        self.browsers, self.answers, self.asked = Scripted(show), answers, list[Request]()
+        self.browsers, self.answers, self.asked = FakeBrowsers(show), answers, list[Request]()
         self.limit = limit
         self.settings = self
 

@@ -5,7 +5,7 @@ import pytest
 from crawlers.sites.presets import Presets
 from harness.reach.planted import CUSTOMERS, plan
 from harness.reach.shape import Shape
-from harness.reach.shapes import SHAPES, Crawled, crawled, name_of, said
+from harness.reach.shapes import SHAPES, ShapeVisits, crawled, name_of, said
 from tests.crawlers.conftest import Station
 from ullage import setup
 from ullage.settings import Context
@@ -18,7 +18,7 @@ LEAST = 4
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Crawled:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> ShapeVisits:
     data = tmp_path_factory.mktemp("reach") / "data"
     list(setup.initialise(Context(data)))
     return crawled(Station(data))
@@ -29,20 +29,20 @@ def shape(request: pytest.FixtureRequest) -> Shape:
     return request.param
 
 
-def test_every_post_comes_once(seen: Crawled, shape: Shape) -> None:
+def test_every_post_comes_once(seen: ShapeVisits, shape: Shape) -> None:
     captures, planted = seen.captures(shape), seen.planted(shape)
     assert sorted(map(said, captures)) == sorted(planted)
     assert len({capture.post_id for capture in captures}) == len(planted) == plan().posts
     assert {visits[name_of(shape)]["status"] for visits in (seen.first, seen.unchanged, seen.later, seen.deep)} == {"ok"}
 
 
-def test_every_customer_is_exposed_and_nobody_else(seen: Crawled, shape: Shape) -> None:
+def test_every_customer_is_exposed_and_nobody_else(seen: ShapeVisits, shape: Shape) -> None:
     assert seen.exposed[name_of(shape)] == {person.reference for person in plan().customers}
     row = seen.reach(shape)
     assert (row.lines, row.captured, row.exposed) == (LEAST + len(shape.more), row.planted, CUSTOMERS)
 
 
-def test_what_its_pages_tell_of_a_post_is_read(seen: Crawled, shape: Shape) -> None:
+def test_what_its_pages_tell_of_a_post_is_read(seen: ShapeVisits, shape: Shape) -> None:
     planted, untold = seen.planted(shape), UNTOLD.get(shape.preset, set())
     for capture in seen.captures(shape):
         post = planted[said(capture)]
@@ -53,7 +53,7 @@ def test_what_its_pages_tell_of_a_post_is_read(seen: Crawled, shape: Shape) -> N
             assert abs(capture.published_at - post.at) <= shape.precision, (capture.published_at, post.at)
 
 
-def test_a_revisit_reads_what_is_new_and_little_more(seen: Crawled, shape: Shape) -> None:
+def test_a_revisit_reads_what_is_new_and_little_more(seen: ShapeVisits, shape: Shape) -> None:
     name = name_of(shape)
     assert (seen.unchanged[name]["pages"], seen.unchanged[name]["captures"]) == (1, 0)
     assert seen.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2  # of a pinned thread it may not tell

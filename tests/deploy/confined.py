@@ -48,7 +48,7 @@ def reachable(kernel: ctypes.CDLL, folders: list[str]) -> None:
         os.close(held)
 
 
-class Compared(ctypes.Structure):
+class ArgumentComparison(ctypes.Structure):
     """An argument of a call, as libseccomp compares it."""
 
     _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
@@ -60,9 +60,9 @@ def filtered(calls: list[str], families: list[str], namespaces: list[str]) -> No
     library.seccomp_init.restype = ctypes.c_void_p
     filter_ = ctypes.c_void_p(library.seccomp_init(REFUSE))
 
-    def allow(name: str, *compared: Compared, how: int = ALLOW) -> None:
+    def allow(name: str, *compared: ArgumentComparison, how: int = ALLOW) -> None:
         number = library.seccomp_syscall_resolve_name(name.encode())
-        array = (Compared * max(1, len(compared)))(*compared)
+        array = (ArgumentComparison * max(1, len(compared)))(*compared)
         if number >= 0 and (code := library.seccomp_rule_add_array(filter_, how, number, len(compared), array)):
             sys.exit(f"no rule for {name}: {os.strerror(-code)}")
 
@@ -70,9 +70,9 @@ def filtered(calls: list[str], families: list[str], namespaces: list[str]) -> No
     for name in set(calls) - {"socket", "unshare", "clone", "setns", "clone3"}:
         allow(name)
     for family in families:
-        allow("socket", Compared(0, EQUAL, int(getattr(socket, family)), 0))
+        allow("socket", ArgumentComparison(0, EQUAL, int(getattr(socket, family)), 0))
     for name in ("unshare", "clone"):
-        allow(name, Compared(0, MASKED, refused & ~0x80 if name == "clone" else refused, 0))
+        allow(name, ArgumentComparison(0, MASKED, refused & ~0x80 if name == "clone" else refused, 0))
     allow("clone3", how=NO_SUCH_CALL)  # its flags lie in memory, where no filter sees them: the library then takes clone
     if code := library.seccomp_load(filter_):
         sys.exit(f"no filter: {os.strerror(-code)}")

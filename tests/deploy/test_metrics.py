@@ -80,7 +80,7 @@ def test_tenants_cost_what_the_specification_says() -> None:
     assert each["alert"] <= 260
 
 
-class Nowhere:
+class EmptyFrontier:
     """A frontier that remembers nothing."""
 
     history = SimpleNamespace(tally=lambda *_: None)
@@ -103,7 +103,9 @@ def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Vis
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])
         permits = asyncio.Semaphore(1)
-        yield Visit(site, platform, Nowhere(), None, None, metrics, clock.as_clock(), permits, lambda: True, Appends(at_once))
+        yield Visit(
+            site, platform, EmptyFrontier(), None, None, metrics, clock.as_clock(), permits, lambda: True, Appends(at_once)
+        )
 
 
 def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(clock: HeldClock) -> None:

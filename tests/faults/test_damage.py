@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checks import Checks
-from tests.state.test_damage import MORE, NAMES, Damaged, cuts, flips, whole
+from tests.state.test_damage import MORE, NAMES, DamagedCopies, cuts, flips, whole
 from ullage.errors import Exit
 
 pytestmark = pytest.mark.faults
@@ -22,14 +22,14 @@ __all__ = ["whole"]
 
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
 def test_each_file_at_two_hundred_places(whole: Path, name: str) -> None:
-    damaged = Damaged(whole, name)
+    damaged = DamagedCopies(whole, name)
     made = {content: what for kind in (flips, cuts) for what, content in kind(damaged.name, damaged.content, TIMES)}
     for content, what in made.items():  # each once: a key of 32 bytes has fewer places than that
         damaged.judge(content, what)
 
 
 @dataclass(frozen=True)
-class Sound:
+class CheckReport:
     """What `check` says of the whole folder: of its sites and channel nothing is there any more."""
 
     checks: Checks
@@ -37,11 +37,11 @@ class Sound:
 
 
 @pytest.fixture(scope="module")
-def sound(whole: Path) -> Iterator[Sound]:
+def sound(whole: Path) -> Iterator[CheckReport]:
     data = whole.parent / "sound"
     shutil.copytree(whole, data)  # check opens databases, and the tests want them as a killed process left them
     with Checks() as checks:
-        yield Sound(checks, faults_in(checks.check(data).stdout) | faults_in(checks.check(data, **CARRIED).stdout))
+        yield CheckReport(checks, faults_in(checks.check(data).stdout) | faults_in(checks.check(data, **CARRIED).stdout))
 
 
 def faults_in(said: str) -> set[str]:
@@ -50,8 +50,8 @@ def faults_in(said: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
-def test_check_finds_what_a_reader_refuses(whole: Path, sound: Sound, name: str, tmp_path: Path) -> None:
-    damaged = Damaged(whole, name)
+def test_check_finds_what_a_reader_refuses(whole: Path, sound: CheckReport, name: str, tmp_path: Path) -> None:
+    damaged = DamagedCopies(whole, name)
     for kind in (flips, cuts):
         for what, content in kind(damaged.name, damaged.content, COMMANDS):
             dealt = damaged.judge(content, what)

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.flow
 
 
 @dataclass(frozen=True)
-class Watched(Board):
+class RecordingBoard(Board):
     """A board that notes which versions of its posts were shown, in their order."""
 
     told: dict[int, list[str]] = field(default_factory=dict)
@@ -47,10 +47,10 @@ class Watched(Board):
 
 
 @dataclass
-class Busy:
+class ChangingBoard:
     """A board on which people do something behind every answer, always the same, until all is done: while it is first read."""
 
-    board: Watched
+    board: RecordingBoard
     answers: Answers
     content: Content = field(default_factory=Content)
     deleted: set[int] = field(default_factory=set)
@@ -131,16 +131,16 @@ def visits(process: subprocess.Popen[str]) -> Iterator[dict[str, int]]:
 
 
 @pytest.fixture
-def board() -> Iterator[Busy]:
+def board() -> Iterator[ChangingBoard]:
     with serving() as answers:
         discuz = next(one for one in boards() if one.preset == "discuz")
         told = {one.name: getattr(discuz, one.name) for one in fields(discuz)}
-        made = Busy(Watched(**{**told, "entries": THREADS // PAGES, "posts": 15}), answers)
+        made = ChangingBoard(RecordingBoard(**{**told, "entries": THREADS // PAGES, "posts": 15}), answers)
         made.begin()
         yield made
 
 
-def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(data: Path, board: Busy) -> None:
+def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(data: Path, board: ChangingBoard) -> None:
     station = Station(data)
     station.site("board", board.answers.url + board.board.start, board.board.preset, DEEP)
     seen = Counter[str]()

@@ -40,7 +40,7 @@ BALLAST = 16 * 1024
 SOON = 90.0
 
 
-class Failing:
+class FailingDisk:
     """This machine's disk, of which one kind of call fails with an error while `broken`."""
 
     def __init__(self, tmp_path: Path, what: int, number: int) -> None:
@@ -69,7 +69,7 @@ class Failing:
         self._control.close()
 
 
-class Small:
+class FullDisk:
     """A tmpfs that has no byte left while it `breaks`."""
 
     def __init__(self, tmp_path: Path) -> None:
@@ -95,13 +95,13 @@ class Small:
         subprocess.run(["umount", "-l", self.folder], check=True)
 
 
-Disk = Failing | Small
+Disk = FailingDisk | FullDisk
 CASES: dict[str, Callable[[Path], Disk]] = {
-    "full": Small,
-    "a sync fails": lambda tmp_path: Failing(tmp_path, SYNCS, errno.EIO),
-    "a write fails": lambda tmp_path: Failing(tmp_path, WRITES, errno.EIO),
-    "read-only": lambda tmp_path: Failing(tmp_path, WRITES, errno.EROFS),
-    "no space, by the call": lambda tmp_path: Failing(tmp_path, WRITES, errno.ENOSPC),
+    "full": FullDisk,
+    "a sync fails": lambda tmp_path: FailingDisk(tmp_path, SYNCS, errno.EIO),
+    "a write fails": lambda tmp_path: FailingDisk(tmp_path, WRITES, errno.EIO),
+    "read-only": lambda tmp_path: FailingDisk(tmp_path, WRITES, errno.EROFS),
+    "no space, by the call": lambda tmp_path: FailingDisk(tmp_path, WRITES, errno.ENOSPC),
 }
 SHORT = ("full", "a sync fails")
 """Tried by every run; the others by `make test-faults`."""

@@ -6,7 +6,7 @@ import pytest
 
 from crawlers.sites import dates
 from harness.patterns.ambiguity import faults
-from harness.patterns.collection import Found
+from harness.patterns.collection import PatternUse
 from harness.patterns.growth import growth
 
 SLOW = (
@@ -32,16 +32,16 @@ def test_of_what_takes_as_long_as_its_text_nothing_is_told(pattern: str) -> None
 
 
 def test_the_square_is_measured() -> None:
-    assert next(growth(Found(re.compile(r"<\?[^>]*>"), "quadratic")), "")
+    assert next(growth(PatternUse(re.compile(r"<\?[^>]*>"), "quadratic")), "")
 
 
 @pytest.mark.parametrize("pattern", [r"<[^<>]*>", rb"(?<![a-z])[a-z]++@", r"(?:ab)*"])
 def test_of_what_is_linear_nothing_is_measured(pattern: str | bytes) -> None:
-    assert [*growth(Found(re.compile(pattern), "linear"))] == []
+    assert [*growth(PatternUse(re.compile(pattern), "linear"))] == []
 
 
 def test_what_is_bounded_is_held_to_its_longest_text() -> None:
     """Its name says where the bound is; a pattern in its place that is slow within it is told."""
     name = "crawlers.sites.dates.AGO"
-    assert [*growth(Found(dates.AGO, name))] == []
-    assert next(growth(Found(re.compile(r"a*a*a*b"), name)), "")
+    assert [*growth(PatternUse(dates.AGO, name))] == []
+    assert next(growth(PatternUse(re.compile(r"a*a*a*b"), name)), "")

@@ -14,7 +14,7 @@ import pytest
 from matcher.watchlist.index import Index
 from matcher.watchlist.tagging import TagKeys
 from tests.matcher.bank import command, customer, enrol, listed, phone
-from tests.matcher.test_stage import DAY, Running, match_of
+from tests.matcher.test_stage import DAY, MatchProcess, match_of
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import RecordError
 from ullage.records import FINDING_SCHEMA, Finding
@@ -29,7 +29,7 @@ ROTATIONS = 2
 
 
 @pytest.fixture
-def match(context: Context) -> Iterator[Running]:
+def match(context: Context) -> Iterator[MatchProcess]:
     enrol(context, "bank", BANK)
     with match_of(context) as running:
         yield running
@@ -47,7 +47,7 @@ def run(data: Path, words: tuple[str, ...], meanwhile: Callable[[], None] = lamb
         assert process.returncode == 0
 
 
-def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: Running) -> None:
+def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess) -> None:
     """Match works all the time, so that some posts are in hand in every part of every step."""
     planted = Counter[str]()
 
@@ -74,7 +74,7 @@ def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: Running) -> N
     assert keys.epochs(match.context.keys, "bank", "match") == [1 + ROTATIONS]
 
 
-def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(match: Running, tmp_path: Path) -> None:
+def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(match: MatchProcess, tmp_path: Path) -> None:
     """The drill for a match key: rotate, load, retire. What was copied before fits nothing that is made since."""
     data, stolen = match.context.data, KeyStore(tmp_path / "stolen")
     stolen.write("bank/match-2.key", match.context.keys.read("bank/match-1.key"))  # tried as the key of the new epoch
@@ -88,7 +88,7 @@ def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(ma
     assert keys.epochs(match.context.keys, "bank", "match") == [2]
 
 
-def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(match: Running, clock) -> None:
+def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(match: MatchProcess, clock) -> None:
     """The segment is kept aside, as a thief or a backup would; an image of the disk from before is out of scope."""
     store = match.context.keys
     match.put(f"{BANK[1]['name']}----{phone(1)}")
@@ -116,7 +116,7 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     assert [path for path, body in written.items() if private in body or private.hex().encode() in body] == []
 
 
-def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(match: Running, clock) -> None:
+def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(match: MatchProcess, clock) -> None:
     store = match.context.keys
     match.put("", value=CaptureSealer(keys.sealer(store), keys.signer(store, "crawl")).seal(b"x"), headers={"key_id": "20200101"})
     assert match.drain() == []

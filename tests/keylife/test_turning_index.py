@@ -20,7 +20,7 @@ from tests.alerts.builders import fold_all
 from tests.factories import clocks_at
 from tests.keylife.test_turning import run
 from tests.matcher.bank import customer, enrol, phone
-from tests.matcher.test_stage import Running, match_of
+from tests.matcher.test_stage import MatchProcess, match_of
 from ullage import clock as time_
 from ullage.errors import ConfigError
 from ullage.lookup.list_index import EnrolledLists
@@ -40,7 +40,7 @@ KEPT = 180.0
 class Desk:
     """Match, alert and the desk over one data folder, all in this process and at a held time."""
 
-    def __init__(self, match: Running, store: IncidentStore, clock) -> None:
+    def __init__(self, match: MatchProcess, store: IncidentStore, clock) -> None:
         self.match, self.store, self.clock, self.context = match, store, clock, match.context
         lists = EnrolledLists(self.context.data, self.context.keys)
         self.lookup = Lookup(store, self.context.keys, ("bank",), self.context.clock, self.context.trail("search"), lists)

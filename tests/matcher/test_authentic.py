@@ -10,7 +10,7 @@ from matcher.cli.canary import enrol as enrol_canaries
 from tests.factories import capture
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
-from tests.matcher.test_stage import Running, passed_on
+from tests.matcher.test_stage import MatchProcess, passed_on
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.monitoring.canary import SITE, TENANT, proof, text
 from ullage.records import CAPTURE_SCHEMA, Capture
@@ -24,13 +24,13 @@ match = test_stage.match
 STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))
 
 
-def put(match: Running, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA) -> None:
+def put(match: MatchProcess, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA) -> None:
     sealer = keys.sealer(match.context.keys)
-    sealed = CaptureSealer(sealer, signer or Unsigned()).seal(captured.encode())  # type: ignore[arg-type]
+    sealed = CaptureSealer(sealer, signer or NullSigner()).seal(captured.encode())  # type: ignore[arg-type]
     match.captures.append([Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})])
 
 
-class Unsigned:
+class NullSigner:
     """Signs nothing."""
 
     def enclose(self, plain: bytes, _purpose: str) -> bytes:
@@ -41,25 +41,25 @@ def leak(number: int) -> Capture:
     return capture(body=phone(number).encode(), post_id=str(number), site="paste", category="forum")
 
 
-def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(match: Running) -> None:
+def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(match: MatchProcess) -> None:
     put(match, leak(1), keys.signer(match.context.keys, "crawl"))
     put(match, leak(2), STRANGER)
     assert [(f.capture.site, f.capture.category) for f in match.drain()] == [("paste", "forum"), ("other", "")]
     assert (match.value("unknown_signers_total"), match.reasons()) == (1, [])
 
 
-def test_a_capture_without_a_signature_is_a_dead_letter(match: Running) -> None:
+def test_a_capture_without_a_signature_is_a_dead_letter(match: MatchProcess) -> None:
     put(match, leak(3), None)
     assert (match.drain(), match.reasons()) == ([], ["malformed"])
 
 
 @pytest.mark.parametrize("schema", [CAPTURE_SCHEMA - 1, CAPTURE_SCHEMA + 1])
-def test_a_capture_of_another_schema_is_a_dead_letter(match: Running, schema: int) -> None:
+def test_a_capture_of_another_schema_is_a_dead_letter(match: MatchProcess, schema: int) -> None:
     put(match, leak(3), keys.signer(match.context.keys, "crawl"), schema=schema)
     assert (match.drain(), match.reasons()) == ([], ["schema"])
 
 
-def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: Running) -> None:
+def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchProcess) -> None:
     sealer = keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, keys.signer(match.context.keys, "crawl"))
     sealed = [visit.seal(leak(number).encode()) for number in range(1, 4)]
@@ -70,7 +70,7 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: Running
     assert opener.open(sealed[1], sealer.key_id) == (leak(2).encode(), True)
 
 
-def test_a_signer_that_becomes_known_is_believed_from_then_on(match: Running) -> None:
+def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProcess) -> None:
     known: dict[str, Ed25519PublicKey] = {}
     sealer = keys.sealer(match.context.keys)
     sealed = CaptureSealer(sealer, STRANGER).seal(b"x")
@@ -80,7 +80,7 @@ def test_a_signer_that_becomes_known_is_believed_from_then_on(match: Running) ->
     assert opener.open(sealed, sealer.key_id) == (b"x", True)
 
 
-def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(match: Running) -> None:
+def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(match: MatchProcess) -> None:
     known = {STRANGER.name: STRANGER.private.public_key()}
     sealer = keys.sealer(match.context.keys)
     visit, other = CaptureSealer(sealer, STRANGER), CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
@@ -92,7 +92,7 @@ def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_grante
 
 
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])
-def test_a_capture_that_was_changed_is_a_dead_letter(match: Running, place: int | str) -> None:
+def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place: int | str) -> None:
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     one, other = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
     (grant, box), (of_other, _) = unframed(one.seal(leak(1).encode())), unframed(other.seal(leak(1).encode()))
@@ -103,7 +103,7 @@ def test_a_capture_that_was_changed_is_a_dead_letter(match: Running, place: int 
     assert (match.drain(), match.reasons()) == ([], ["not_authentic"])
 
 
-def test_findings_and_heartbeats_are_signed_by_match(match: Running) -> None:
+def test_findings_and_heartbeats_are_signed_by_match(match: MatchProcess) -> None:
     put(match, leak(1), keys.signer(match.context.keys, "crawl"))
     match.work()
     (record,) = match.out.poll(9, 0.0)
@@ -114,7 +114,7 @@ def test_findings_and_heartbeats_are_signed_by_match(match: Running) -> None:
 
 
 @pytest.mark.parametrize(("signer", "reason"), [(STRANGER, "unknown_signer"), (None, "malformed")])
-def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None, reason: str) -> None:
+def test_a_heartbeat_of_a_stranger_is_none(match: MatchProcess, signer: Signer | None, reason: str) -> None:
     sealer = keys.sealer(match.context.keys)
     beat = Heartbeat(id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now())
     plain = signer.enclose(beat.encode(), "heartbeat") if signer else beat.encode()
@@ -124,14 +124,14 @@ def test_a_heartbeat_of_a_stranger_is_none(match: Running, signer: Signer | None
     assert (passed_on(match), match.reasons()) == ([], [reason])
 
 
-def canary_post(match: Running, signer: Signer, nonce: str = "abcdefghijkl", **changes: object) -> Capture:
+def canary_post(match: MatchProcess, signer: Signer, nonce: str = "abcdefghijkl", **changes: object) -> Capture:
     now = match.context.clock.now()
     body = text(nonce, proof(signer, nonce, now.timestamp())).encode()
     post = {"site": SITE, "platform": "canary", "post_id": nonce, "published_at": now, "title": "", "body": body}
     return capture(**{**post, **changes})
 
 
-def test_only_the_canary_post_that_crawl_signed_counts(match: Running) -> None:
+def test_only_the_canary_post_that_crawl_signed_counts(match: MatchProcess) -> None:
     crawl = keys.signer(match.context.keys, "crawl")
     assert enrol_canaries(match.context)
     good = canary_post(match, crawl)

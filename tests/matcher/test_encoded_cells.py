@@ -136,14 +136,14 @@ def test_texts_stay_as_long(how: str) -> None:
     assert len(unescape(text, markup=False)) == len(text)
 
 
-class Numbered:
+class IbanOwner:
     """Whom `harness.bench.recall_cases.iban` makes a number for."""
 
     number = 4711
 
 
 def test_a_statement_of_account_shows_its_subfields() -> None:
-    number = british(Numbered())  # type: ignore[arg-type]  # of a person it wants the number alone
+    number = british(IbanOwner())  # type: ignore[arg-type]  # of a person it wants the number alone
     field = f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n?33MUSTER\r\n:62F:C240101EUR1,00"
     shown = unescape(field, markup=False)
     assert number in shown.split()

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from matcher.cli.evidence_vault import Keeper, check
 from matcher.cli.metrics import EvidenceMetrics
 from tests.matcher.bank import customer, enrol
-from tests.matcher.test_stage import Running
+from tests.matcher.test_stage import MatchProcess
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.custody import decode, digest, open_sealed, private_key
 from ullage.custody.vault import Vault
@@ -34,17 +34,17 @@ def enrolled(tmp_path_factory):
     return folder
 
 
-def running(enrolled: Path, tmp_path: Path, evidence: bool = True, **changes) -> Running:
+def running(enrolled: Path, tmp_path: Path, evidence: bool = True, **changes) -> MatchProcess:
     """Match over that folder, with a bus and evidence of the test's own."""
     settings = Settings(
         bus={"url": f"sqlite:///{tmp_path}/bus"},
         evidence=EvidenceSettings(officers=OFFICERS, folder=str(tmp_path / "evidence"), **changes),
         tenants={"bank": Tenant(evidence=evidence)},
     )
-    return Running(Context(enrolled / "data", settings=settings))
+    return MatchProcess(Context(enrolled / "data", settings=settings))
 
 
-def count(one: Running, outcome: str) -> float:
+def count(one: MatchProcess, outcome: str) -> float:
     return one.registry.get_sample_value("ullage_match_evidence_total", {"outcome": outcome})
 
 

@@ -16,7 +16,7 @@ from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
-from tests.matcher.test_stage import Running, match  # noqa: F401  the fixture
+from tests.matcher.test_stage import MatchProcess, match  # noqa: F401  the fixture
 from ullage.bus import DEAD_LETTERS
 from ullage.records import FINDING_SCHEMA, Capture, Finding
 from ullage.records.incomplete import BUDGETS, FAULTS
@@ -124,7 +124,7 @@ def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_wh
 # The stage: published, counted, and a dead letter that makes it whole when it is replayed.
 
 
-def settle(running: Running, **limits: int) -> None:
+def settle(running: MatchProcess, **limits: int) -> None:
     """Start match again with these limits."""
     (running.context.data / "ullage.toml").write_text("[match]\n" + "".join(f"{k} = {v}\n" for k, v in limits.items()))
     context = Context(running.context.data, running.context.clock)
@@ -132,7 +132,7 @@ def settle(running: Running, **limits: int) -> None:
 
 
 def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(
-    match: Running,  # noqa: F811
+    match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(capture_result, "CANDIDATES", 2)
@@ -157,7 +157,7 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     assert match.reasons() == []
 
 
-def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(match: Running) -> None:  # noqa: F811
+def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(match: MatchProcess) -> None:  # noqa: F811
     settle(match, capture_bytes=1)
     match.put(LINE * (5 * MIB // len(LINE)))
     assert match.drain() == []
@@ -194,7 +194,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
 
 @pytest.mark.parametrize(("where", "what", "reasons"), FAULT, ids=[what for _, what, _ in FAULT])
 def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
-    match: Running,  # noqa: F811
+    match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     where: str,
     what: str,
@@ -234,7 +234,10 @@ def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
     return tried
 
 
-def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import matcher.match.batches as where
 
     monkeypatch.setattr(where, "rows_of", faulty_at(where.rows_of, POISON.encode()))
@@ -246,7 +249,7 @@ def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(match: Run
     assert match.reasons() == ["internal"]
 
 
-def test_a_fault_in_one_part_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_one_part_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import matcher.match.batches as where
 
     monkeypatch.setattr(where, "search", faulty_at(where.search, POISON.encode()))
@@ -256,7 +259,7 @@ def test_a_fault_in_one_part_costs_the_others_nothing(match: Running, monkeypatc
     assert {m.member for m in found.matches} == {2, 3, 5, 6}
 
 
-def test_a_fault_in_one_member_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_one_member_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import matcher.match.parts as where
 
     original = where.windows
@@ -273,7 +276,7 @@ def test_a_fault_in_one_member_costs_the_others_nothing(match: Running, monkeypa
     assert (found.total_subjects, found.incomplete) == (4, ("unpack",))
 
 
-def test_a_fault_for_one_tenant_costs_the_others_nothing(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_for_one_tenant_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import matcher.match.findings as where
 
     enrol(match.context, "other", [customer(n) for n in range(5)])
@@ -303,17 +306,17 @@ def test_memory_that_ran_out_is_no_fault_of_a_step(bank: Context, monkeypatch: p
         matcher.salvage(capture(body=phone(1).encode()), AMPLE)
 
 
-def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: Running, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr("matcher.cli.evidence_vault.exposure_of", failing)
     match.stage._keeper._pair = object()
-    monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _Wants())
+    monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _EvidenceRequest())
     match.put(phone(1))
     [found] = match.drain()
     assert (found.incomplete, match.reasons()) == ((), [])
     assert match.value("evidence_total", outcome="failed") == 1
 
 
-class _Wants:
+class _EvidenceRequest:
     evidence = True
 
 

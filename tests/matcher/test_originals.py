@@ -6,7 +6,7 @@ import zipfile
 from matcher.cli.canary import enrol as enrol_canaries
 from tests.matcher import test_stage
 from tests.matcher.bank import phone
-from tests.matcher.test_stage import Running
+from tests.matcher.test_stage import MatchProcess
 from ullage import custody
 from ullage.records import Finding
 from ullage.security import keys
@@ -14,12 +14,12 @@ from ullage.security import keys
 match = test_stage.match
 
 
-def opened(match: Running, found: Finding) -> custody.SealedPost:
+def opened(match: MatchProcess, found: Finding) -> custody.SealedPost:
     opener = keys.desk_opener(match.context.keys, found.tenant)
     return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
 
-def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(match: Running) -> None:
+def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(match: MatchProcess) -> None:
     match.put("", title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="1")
     match.work()  # of which nothing is found
     match.put(phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2")
@@ -28,7 +28,7 @@ def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(mat
     assert "诸葛" not in plain.encode().decode()
 
 
-def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Running) -> None:
+def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: MatchProcess) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("readme.txt", "nothing")
@@ -43,7 +43,7 @@ def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Runni
     assert "诸葛" not in found.encode().decode()
 
 
-def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Running) -> None:
+def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: MatchProcess) -> None:
     for path in (match.context.keys.root / "bank").glob("console.*"):
         path.unlink()
     match.stage._stamp = None  # as at a start
@@ -53,6 +53,6 @@ def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Runni
     assert (found.original, found.original_key) == ("", "")
 
 
-def test_the_canaries_own_tenant_has_a_desk_like_any(match: Running) -> None:
+def test_the_canaries_own_tenant_has_a_desk_like_any(match: MatchProcess) -> None:
     assert enrol_canaries(match.context)
     assert keys.desk_sealer(match.context.keys, "ullage-canary") is not None

@@ -15,8 +15,8 @@ from harness.bench.recall import (
     DECOY_PEOPLE,
     FIRST_OF_DECOYS,
     PAGE,
+    CorpusFile,
     Outcome,
-    Planned,
     measure,
     measure_decoys,
     plan,
@@ -53,7 +53,7 @@ def params(names: list, why) -> list:
     ]
 
 
-class Measured(NamedTuple):
+class RecallResult(NamedTuple):
     """`planted` and `lost` are the texts of the cases that are judged by themselves, by kind and disguise."""
 
     context: Context
@@ -63,7 +63,7 @@ class Measured(NamedTuple):
     lost: dict[tuple[str, str], list[str]]
 
 
-def by_pair(planted: Iterable[tuple[Planned, Case]]) -> dict[tuple[str, str], list[str]]:
+def by_pair(planted: Iterable[tuple[CorpusFile, Case]]) -> dict[tuple[str, str], list[str]]:
     """The texts of the cases that are judged by themselves, by kind and disguise."""
     found: dict[tuple[str, str], list[str]] = {}
     for file, case in planted:
@@ -73,7 +73,7 @@ def by_pair(planted: Iterable[tuple[Planned, Case]]) -> dict[tuple[str, str], li
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
     """All containers in UTF-8, all encodings of a plain file; the decoys."""
     folder = tmp_path_factory.mktemp("recall")
     context = Context(folder / "data")
@@ -82,7 +82,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     (folder / "files").mkdir()
     outcome = measure(context, subjects, files.values(), folder / "files")
     decoys = measure_decoys(context, TOKENS, folder)
-    return Measured(context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed()))
+    return RecallResult(context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed()))
 
 
 def missed(outcome: Outcome, **wanted: str) -> list[str]:
@@ -95,33 +95,33 @@ def missed(outcome: Outcome, **wanted: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("kind", "disguise"), params(PAIRS, gap))
-def test_every_kind_is_found_in_every_disguise(measured: Measured, kind: str, disguise: str) -> None:
+def test_every_kind_is_found_in_every_disguise(measured: RecallResult, kind: str, disguise: str) -> None:
     assert measured.planted[kind, disguise]
     assert measured.lost.get((kind, disguise), []) == []
 
 
 @pytest.mark.parametrize("container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, "")))
-def test_every_container_is_opened(measured: Measured, container: str) -> None:
+def test_every_container_is_opened(measured: RecallResult, container: str) -> None:
     assert any(file.container == container for file, _ in measured.outcome.planted)
     assert missed(measured.outcome, container=container) == []
 
 
 @pytest.mark.parametrize("encoding", params([(e,) for e in ENCODINGS], lambda e: ENCODING_GAPS.get(e, "")))
-def test_every_encoding_is_read(measured: Measured, encoding: str) -> None:
+def test_every_encoding_is_read(measured: RecallResult, encoding: str) -> None:
     assert any(file.encoding == encoding for file, _ in measured.outcome.planted)
     assert missed(measured.outcome, encoding=encoding, container="plain") == []
 
 
-def test_nobody_is_found_who_is_not_there(measured: Measured) -> None:
+def test_nobody_is_found_who_is_not_there(measured: RecallResult) -> None:
     assert measured.outcome.wrong == Counter()
 
 
 @pytest.mark.parametrize("name", DECOYS)
-def test_no_decoy_is_anybody(measured: Measured, name: str) -> None:
+def test_no_decoy_is_anybody(measured: RecallResult, name: str) -> None:
     assert measured.decoys[name] == 0
 
 
-def test_whom_the_decoys_resemble_would_be_found(measured: Measured, tmp_path: Path) -> None:
+def test_whom_the_decoys_resemble_would_be_found(measured: RecallResult, tmp_path: Path) -> None:
     people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
     text = "\n".join(VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email"))
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
@@ -150,7 +150,7 @@ def composed(number: int, prefix: str, separator: str, script: str, marks: str, 
         max_size=50,
     )
 )
-def test_disguises_compose(measured: Measured, lines: list[str]) -> None:
+def test_disguises_compose(measured: RecallResult, lines: list[str]) -> None:
     path = measured.context.data / "composed.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     text = "\n".join(lines)

@@ -39,7 +39,7 @@ from ullage.vocabulary.lexicon import themes
 DAY = 86_400.0
 
 
-class Running:
+class MatchProcess:
     """A match process: put captures in, let it drain, read what came out."""
 
     def __init__(self, context: Context) -> None:
@@ -86,12 +86,12 @@ class Running:
 
 
 @contextmanager
-def match_of(context: Context) -> Iterator[Running]:
+def match_of(context: Context) -> Iterator[MatchProcess]:
     """A match process whose seal keys are of the held clock's day."""
     for key in (context.keys.root / "seal").iterdir():  # made by the real clock
         key.unlink()
     rotate_seal_keys(context)
-    running = Running(context)
+    running = MatchProcess(context)
     yield running
     running.close()
 
@@ -102,7 +102,7 @@ def match(bank: Context):
         yield running
 
 
-def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) -> None:
+def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: MatchProcess) -> None:
     match.put(f"{BANK[1]['name']}----{phone(1)}")
     match.put("内料 担保 nothing of ours", post_id="43")
     [finding] = match.drain()
@@ -119,7 +119,7 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: Running) 
     assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == lists.expires.timestamp()
 
 
-def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match: Running) -> None:
+def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match: MatchProcess) -> None:
     match.put(b"\x89PNG\r\n\x1a\n" + bytes(99), title="出售 内料")
     match.put(bytes(range(256)) * 9, title="holiday", post_id="43")
     match.put("内料", title="出售 内料", post_id="44")
@@ -128,7 +128,7 @@ def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match
     assert (match.value("jargon_only_total"), match.value("unread_offers_total")) == (2, 1)
 
 
-def test_what_was_drained_is_not_matched_again(match: Running) -> None:
+def test_what_was_drained_is_not_matched_again(match: MatchProcess) -> None:
     match.put(phone(1))
     assert len(match.drain()) == 1
     assert match.drain() == []
@@ -145,7 +145,7 @@ def test_what_was_drained_is_not_matched_again(match: Running) -> None:
     ],
 )
 def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
-    match: Running, headers: dict[str, str], value: bytes | None, reason: str
+    match: MatchProcess, headers: dict[str, str], value: bytes | None, reason: str
 ) -> None:
     match.put(phone(1), post_id="1")
     match.put(phone(2), headers, value)
@@ -154,7 +154,7 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
     assert match.reasons() == [reason]
 
 
-def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: Running) -> None:
+def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
     sealer, signer = keys.sealer(match.context.keys), keys.signer(match.context.keys, "crawl")
     grant = sealer.seal(signer.enclose(b"too short a key", PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
     elsewhere = sealer.seal(signer.enclose(b"k" * 32, PURPOSE), purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA)
@@ -166,7 +166,7 @@ def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: Running) 
     assert sorted(match.reasons()) == ["malformed", "malformed", "malformed", "not_authentic"]
 
 
-def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
+def test_a_new_watchlist_is_used_from_the_next_batch_on(match: MatchProcess) -> None:
     match.put(phone(50))
     assert match.drain() == []
     enrol(match.context, "bank", [*BANK, customer(50)])
@@ -178,7 +178,7 @@ def test_a_new_watchlist_is_used_from_the_next_batch_on(match: Running) -> None:
 
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is_told(
-    match: Running, tmp_path: Path, is_gone: bool
+    match: MatchProcess, tmp_path: Path, is_gone: bool
 ) -> None:
     context, folder = match.context, match.context.data / installation.FOLDER
     assert match.stage.ready()
@@ -233,7 +233,7 @@ def test_match_is_not_ready_while_a_tenant_of_the_settings_has_no_list(bank: Con
         assert match.value("watchlist_customers", tenant="shop") == 0
 
 
-def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running) -> None:
+def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: MatchProcess) -> None:
     path = installation.path_of(match.context.data, "bank", 1)
     whole = path.read_bytes()
     broken = path.with_suffix(".new")
@@ -248,7 +248,7 @@ def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: Running
     assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(match: Running) -> None:
+def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(match: MatchProcess) -> None:
     key = match.context.keys.root / "bank" / "match-1.key"
     held = key.read_bytes()
     for second, damaged in enumerate((held[:31], bytes([held[0] ^ 1]) + held[1:])):
@@ -263,7 +263,7 @@ def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(ma
         assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: Running) -> None:
+def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: MatchProcess) -> None:
     jargon, data = themes()["jargon"], match.context.data
     jargon.put(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
     match.put("葫芦娃 nothing of ours")
@@ -280,10 +280,10 @@ def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
     path = installation.path_of(bank.data, "bank", 1)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptError):
-        Running(bank)
+        MatchProcess(bank)
 
 
-def test_lag_is_told_at_every_turn(match: Running, clock) -> None:
+def test_lag_is_told_at_every_turn(match: MatchProcess, clock) -> None:
     match.put(phone(1))
     clock.advance(60.0)
     match.stage.alive()
@@ -293,7 +293,7 @@ def test_lag_is_told_at_every_turn(match: Running, clock) -> None:
     assert (match.value("lag_records"), match.value("lag_seconds")) == (0, 0.0)
 
 
-def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(match: Running, clock) -> None:
+def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(match: MatchProcess, clock) -> None:
     match.put(phone(1))
     first = keys.sealer(match.context.keys).key_id
     clock.advance(DAY)
@@ -305,7 +305,7 @@ def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(match: Runnin
     assert match.reasons() == []
 
 
-def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: Running, clock) -> None:
+def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProcess, clock) -> None:
     store = match.context.keys
     sealer = keys.sealer(store)
     sealed = sealer.seal(b"x", purpose=PURPOSE, topic=CAPTURES, schema=1)
@@ -322,7 +322,7 @@ def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: Running, 
 
 
 @pytest.mark.parametrize("jump", [2, 200, -30])
-def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: Running, clock, jump: float) -> None:
+def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: MatchProcess, clock, jump: float) -> None:
     store = match.context.keys
     posts = [phone(number) for number in range(3)]
     for number, text in enumerate(posts):
@@ -340,7 +340,7 @@ def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: Runn
     assert match.reasons() == []
 
 
-def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match: Running, clock) -> None:
+def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match: MatchProcess, clock) -> None:
     store, first = match.context.keys, keys.sealer(match.context.keys).key_id
     clock.advance(DAY)
     rotate_seal_keys(match.context)
@@ -355,7 +355,7 @@ def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match
     assert not store.exists(f"seal/{first}.key")
 
 
-def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(match: Running, clock) -> None:
+def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(match: MatchProcess, clock) -> None:
     clock.advance(30 * DAY)
     match.put(phone(1))
     match.stage.alive()
@@ -387,7 +387,7 @@ def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
     assert len(bank.keys.names("seal", ".key")) - len(before) == turned
 
 
-def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = None) -> Heartbeat:
+def put_beat(match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None = None) -> Heartbeat:
     """A heartbeat as crawl sends it."""
     sealer = keys.sealer(match.context.keys)
     report = SiteReport(site="board", state="blocked", since=1.0)
@@ -404,7 +404,7 @@ def put_beat(match: Running, seconds_ago: float = 5.0, value: bytes | None = Non
     return beat
 
 
-def passed_on(match: Running) -> list[Heartbeat | str]:
+def passed_on(match: MatchProcess) -> list[Heartbeat | str]:
     """What match published: heartbeats, and of findings the post."""
     match.work()
     return [
@@ -415,7 +415,7 @@ def passed_on(match: Running) -> list[Heartbeat | str]:
     ]
 
 
-def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: Running) -> None:
+def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: MatchProcess) -> None:
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
@@ -426,7 +426,7 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: R
     assert (match.value("captures_total"), match.reasons()) == (2, [])
 
 
-def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: Running, clock) -> None:
+def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: MatchProcess, clock) -> None:
     first = put_beat(match)
     again = match.captures
     record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
@@ -439,13 +439,13 @@ def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: Running, cl
     assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
 
 
-def test_heartbeats_alone_are_no_captures_that_were_dealt_with(match: Running) -> None:
+def test_heartbeats_alone_are_no_captures_that_were_dealt_with(match: MatchProcess) -> None:
     put_beat(match)
     assert len(passed_on(match)) == 1
     assert (match.value("captures_total"), match.value("last_success_timestamp_seconds")) == (0, 0)
 
 
-def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: Running) -> None:
+def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchProcess) -> None:
     match.put(phone(1), post_id="1")
     put_beat(match, value=b"not sealed")
     match.put(phone(2), post_id="2")
@@ -453,14 +453,14 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: Runnin
     assert match.reasons() == ["not_authentic"]
 
 
-def test_a_capture_sealed_as_one_is_no_heartbeat(match: Running) -> None:
+def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
     sealer = keys.sealer(match.context.keys)
     put_beat(match, value=sealer.seal(capture().encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
     assert passed_on(match) == []
     assert match.reasons() == ["not_authentic"]
 
 
-def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: Running, clock) -> None:
+def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: MatchProcess, clock) -> None:
     put_beat(match)
     passed_on(match)
     name, labels = "ullage_crawl_site_state", {"site": "board", "state": "blocked"}
@@ -489,7 +489,7 @@ def test_where_a_gap_is(bus: dict[str, str], behind: bool) -> None:
     assert is_behind_gap(Settings(bus=BusSettings(**bus))) is behind
 
 
-def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: Running) -> None:
+def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: MatchProcess) -> None:
     row, post = f"{BANK[1]['name']}----{phone(1)}", {"post_name": "ab" * 16}
     match.put(row, **post)
     match.put("nothing any more", post_id="43", edited=True, **post)
@@ -509,6 +509,6 @@ def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: 
     [{"edited": True}, {"deleted": True}, {"post_name": "ab" * 16}, {"post_name": "ab" * 16, "edited": True, "truncated": True}],
     ids=["edited, no name", "deleted, no name", "a post like any", "the rest was cut off"],
 )
-def test_nothing_is_told_of_what_nobody_knows_to_be_gone(match: Running, changes: dict[str, Any]) -> None:
+def test_nothing_is_told_of_what_nobody_knows_to_be_gone(match: MatchProcess, changes: dict[str, Any]) -> None:
     match.put("nothing of ours", **changes)
     assert match.drain() == []

@@ -60,14 +60,14 @@ ENDS = {
 """With which code a command ends here, where that is not 0."""
 
 
-class Shown(NamedTuple):
+class DocumentedCommand(NamedTuple):
     """A command, and what stands between its marks."""
 
     line: str
     words: tuple[str, ...]
 
 
-def commands(text: str) -> Iterator[Shown]:
+def commands(text: str) -> Iterator[DocumentedCommand]:
     """What the blocks of a document show, without remarks; in a session (`$ …`) what was typed."""
     for language, block in BLOCK.findall(text):
         lines = block.replace("\\\n", " ").splitlines()
@@ -77,14 +77,14 @@ def commands(text: str) -> Iterator[Shown]:
         for line in typed:
             if line.partition(" ")[0] in PROGRAMS:
                 bare = OPTIONAL.sub(r"\1", re.sub(r"\s+#\s.*$", "", line)).strip()
-                yield Shown(bare, tuple(shlex.split(bare)))
+                yield DocumentedCommand(bare, tuple(shlex.split(bare)))
 
 
-def why_not(command: Shown) -> str:
+def why_not(command: DocumentedCommand) -> str:
     return next((why for pattern, why in NOT_RUN.items() if re.match(pattern, command.line)), "")
 
 
-def code_of(command: Shown) -> int:
+def code_of(command: DocumentedCommand) -> int:
     return next((code for pattern, code in ENDS.items() if re.match(pattern, command.line)), 0)
 
 
@@ -94,7 +94,7 @@ class World(NamedTuple):
     folder: Path
     names: dict[str, str]
 
-    def words(self, command: Shown) -> list[str]:
+    def words(self, command: DocumentedCommand) -> list[str]:
         names = (
             {**self.names, "ID": json.loads(ran("user", "list", "--tokens", "--json")[1])["id"]}
             if "revoke" in command.words
@@ -183,7 +183,7 @@ def world(made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
     return World(tmp_path / "world", made.names)
 
 
-def typed(command: Shown, world: World) -> str:
+def typed(command: DocumentedCommand, world: World) -> str:
     """What is typed where it asks: a customer's handle, or a new password, twice."""
     if "--subject" not in command.words:
         return "correct horse battery staple\n" * 2
@@ -210,7 +210,7 @@ def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequ
             assert (command.line, done.returncode) == (command.line, 0), done.stderr
 
 
-def every() -> list[Shown]:
+def every() -> list[DocumentedCommand]:
     return [command for document in DOCUMENTS for command in commands(document.read_text(encoding="utf-8"))]
 
 

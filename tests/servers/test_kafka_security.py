@@ -24,7 +24,7 @@ from deploy.local.kafka import Broker, broker
 from deploy.local.server import free_ports
 from deploy.local.webhook import receiving
 from harness.servers.kafka_kerberos import Realm, find_programs, realm
-from harness.servers.kafka_secured import OTHER_HOST, SERVICE, Secured, Tools
+from harness.servers.kafka_secured import OTHER_HOST, SERVICE, ScramGuard, Tools
 from tests.factories import outgoing
 from ullage import setup
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, TOPICS, Bus, Record, Subscription
@@ -56,7 +56,7 @@ class Cluster:
 
     folder: Path
     broker: Broker
-    guard: Secured
+    guard: ScramGuard
     tools: Tools
 
     def data(self, role: str, password: str = "", url: str = "") -> Path:
@@ -108,7 +108,7 @@ def running_realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm | 
 def cluster(tmp_path_factory: pytest.TempPathFactory, running_realm: Realm | str) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("guarded")
     users = {f"ullage-{role}": secrets.token_hex(8) for role in ROLES}
-    guard = Secured(users, realm=running_realm if isinstance(running_realm, Realm) else None)
+    guard = ScramGuard(users, realm=running_realm if isinstance(running_realm, Realm) else None)
     list(setup.initialise(Context(folder)))
     (folder / "customers.csv").write_text("customer_ref,phone\nA1,13800138000\n")
     assert ullage(folder, "watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank").returncode == 0
@@ -124,7 +124,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, running_realm: Realm | str
 
 
 @dataclass
-class Opened:
+class BusFactory:
     """Opens buses as a role, and closes them with the test."""
 
     cluster: Cluster
@@ -136,8 +136,8 @@ class Opened:
 
 
 @pytest.fixture
-def opened(cluster: Cluster) -> Iterator[Opened]:
-    made = Opened(cluster)
+def opened(cluster: Cluster) -> Iterator[BusFactory]:
+    made = BusFactory(cluster)
     yield made
     for bus in made.buses:
         bus.close()
@@ -163,7 +163,7 @@ def work_off(bus: Bus, topic: str, group: str, count: int) -> Record:
         return records[-1]
 
 
-def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(opened: Opened) -> None:
+def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(opened: BusFactory) -> None:
     store = Context(opened.cluster.folder).keys
     sealer, opener = keys.sealer(store), keys.opener(store)
     crawl = opened.bus("crawl")
@@ -221,7 +221,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("role", "act"), FOREIGN.values(), ids=FOREIGN)
-def test_no_role_does_anothers_work(opened: Opened, role: str, act: Callable[[Bus], None]) -> None:
+def test_no_role_does_anothers_work(opened: BusFactory, role: str, act: Callable[[Bus], None]) -> None:
     bus = opened.bus(role)
     with pytest.raises(ConfigError, match=r"Kafka (refuses|has no topic)") as refused:
         act(bus)

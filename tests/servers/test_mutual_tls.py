@@ -22,7 +22,7 @@ from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.certificates import Authority
 from deploy.local.elasticsearch import ADMIN, CERTIFIED_USER, Server, elasticsearch
 from deploy.local.kafka import Broker, broker, ensure_libraries
-from harness.servers.kafka_certified import Certified
+from harness.servers.kafka_certified import CertificateGuard
 from harness.servers.kafka_secured import OTHER_HOST
 from tests.factories import outgoing
 from tests.stores import SERVERS, cannot_be_had, keep, require
@@ -86,7 +86,7 @@ class Kafka:
 
     data: Path
     running: Broker
-    guard: Certified
+    guard: CertificateGuard
 
     def url(self, certificate: str = "operator.pem", cafile: str = "ca.pem", server: str = "") -> str:
         where, shown = server or f"127.0.0.1:{self.running.port}", f"&certificate={certificate}" if certificate else ""
@@ -146,7 +146,7 @@ def kafka(data: Path, authority: Authority) -> Iterator[Kafka]:
         ensure_libraries()
     except UnavailableError as error:
         cannot_be_had(error)
-    guard = Certified(authority, (OPERATOR,))
+    guard = CertificateGuard(authority, (OPERATOR,))
     with broker(data.parent / "kafka", guard) as running:
         yield Kafka(data, running, guard)
 

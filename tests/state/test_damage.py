@@ -90,7 +90,7 @@ class Outcome:
     said: str = ""
 
 
-class Damaged:
+class DamagedCopies:
     """Copies of the folder with one file changed; what was read of the whole one."""
 
     def __init__(self, whole: Path, name: str) -> None:
@@ -168,18 +168,18 @@ def test_every_file_of_the_folder_is_looked_at(whole: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_flipped_bit_is_not_read_as_content(whole: Path, name: str) -> None:
-    damaged = Damaged(whole, name)
+    damaged = DamagedCopies(whole, name)
     for what, content in flips(name, damaged.content, TIMES):
         damaged.judge(content, what)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_cut_is_not_read_as_whole(whole: Path, name: str) -> None:
-    damaged = Damaged(whole, name)
+    damaged = DamagedCopies(whole, name)
     for what, content in cuts(name, damaged.content, TIMES):
         damaged.judge(content, what)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_files_content_is_refused(whole: Path, name: str) -> None:
-    assert Damaged(whole, name).judge(FOREIGN, "foreign") in ("refused", "said", "the same")
+    assert DamagedCopies(whole, name).judge(FOREIGN, "foreign") in ("refused", "said", "the same")

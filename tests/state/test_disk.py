@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.test_disk import CONTROL, SYNCS, WRITES, Failing
+from tests.flow.test_disk import CONTROL, SYNCS, WRITES, FailingDisk
 
 ROOT = Path(__file__).parents[2]
 FILES = {"frontier": "frontier.sqlite", "store": "incidents.sqlite"}
@@ -43,7 +43,7 @@ def test_a_step_that_the_disk_does_not_take_is_refused_whole_and_passes_afterwar
     whole: dict[str, str], part: str, fault: str, tmp_path: Path
 ) -> None:
     what, number = FAULTS[fault]
-    with closing(Failing(tmp_path, what, number)) as disk:
+    with closing(FailingDisk(tmp_path, what, number)) as disk:
         found = run(part, disk.folder / "data", CONTROL.pack(what, number, 0, 0), disk.environment)
     not_met = {step for step, said in found["said"].items() if said == "done"}
     assert not_met == (NOT_WAITED_FOR if (part, fault) == ("frontier", "syncs fail") else set())

@@ -35,7 +35,7 @@ POSTS = st.dictionaries(st.integers(1, 4), st.sampled_from(["said", "edited"]), 
 
 
 @dataclass
-class Known:
+class PageState:
     """A page as the frontier must know it; times in Unix seconds."""
 
     page: PageAddress
@@ -51,7 +51,7 @@ class Known:
 
 
 @dataclass
-class Said:
+class PostVersion:
     """A version of a post: when it was first read, and on which page it stood last."""
 
     at: float
@@ -62,15 +62,15 @@ class Said:
 class Site:
     """All of a site; posts by id and wording."""
 
-    pages: dict[str, Known] = field(default_factory=dict)
-    posts: dict[tuple[int, str], Said] = field(default_factory=dict)
+    pages: dict[str, PageState] = field(default_factory=dict)
+    posts: dict[tuple[int, str], PostVersion] = field(default_factory=dict)
     held: list[PageLease] = field(default_factory=list)
     began: float = 0.0
 
     def names(self) -> set[str]:
         return {leased.page.name for leased in self.held}
 
-    def can_be_leased(self, now: float) -> list[Known]:
+    def can_be_leased(self, now: float) -> list[PageState]:
         """What is due and not in hand, of the best class: heads of lists before all else."""
         due = [k for name, k in self.pages.items() if k.state == "due" and name not in self.names() and k.due_at <= now]
         return [known for known in due if known.is_head] or due
@@ -103,7 +103,7 @@ class FrontierModel(RuleBasedStateMachine):
         if known and now - known.shown_at > SHOWN_SECONDS:
             known.shown_at = now
         if known is None:
-            site.pages[page.name] = Known(page, now, now)
+            site.pages[page.name] = PageState(page, now, now)
         return known is None
 
     @rule(name=SITE)
@@ -133,7 +133,7 @@ class FrontierModel(RuleBasedStateMachine):
         assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [(*p, p[0] in ids) for p in unseen]
         done = self.frontier.finish(leased, PageContent(tuple(shown), tuple(pages)), site.began)
         for pair in posts.items():
-            site.posts.setdefault(pair, Said(now, leased.page.name))
+            site.posts.setdefault(pair, PostVersion(now, leased.page.name))
         for (number, _), said in site.posts.items():
             said.page = leased.page.name if number in posts else said.page
         new = sum(self._show(site, page, now) for page in pages)
@@ -222,7 +222,7 @@ class FrontierModel(RuleBasedStateMachine):
         assert self.frontier.forgetting.all() == gone
 
     @staticmethod
-    def _is_forgotten(known: Known, before: float) -> bool:
+    def _is_forgotten(known: PageState, before: float) -> bool:
         """Neither shown, read nor due for long; no visit ever ended here, so that what is due is no reason to stay."""
         return not known.is_head and max(known.shown_at, known.done_at, known.due_at) < before
 

@@ -51,7 +51,7 @@ def deaths(tmp_path: Path) -> Iterator[Deaths]:
     apsw.connection_hooks.remove(made.watch)
 
 
-class OnBus:
+class BusRun:
     def __init__(self, folder: Path) -> None:
         self.bus = open_bus("sqlite:///bus", folder, KEEP, HeldClock().as_clock())
         self.publisher = self.bus.publisher(CAPTURES)
@@ -70,7 +70,7 @@ class OnBus:
         self.publisher.close()
 
 
-class OnStore:
+class StoreRun:
     def __init__(self, folder: Path) -> None:
         self.store = open_store("sqlite:///incidents.sqlite", folder)
 
@@ -97,7 +97,7 @@ class OnStore:
         self.store.close()
 
 
-class OnFrontier:
+class FrontierRun:
     def __init__(self, folder: Path) -> None:
         self.kept = Frontier(folder, KEY, HeldClock().as_clock())
 
@@ -127,8 +127,8 @@ class OnFrontier:
 
 
 PARTS: list[tuple[type[Any], str]] = [
-    (OnBus, "append"), (OnStore, "put"), (OnStore, "create"), (OnStore, "delete"),
-    (OnFrontier, "finish"), (OnFrontier, "end"), (OnFrontier, "beat"),
+    (BusRun, "append"), (StoreRun, "put"), (StoreRun, "create"), (StoreRun, "delete"),
+    (FrontierRun, "finish"), (FrontierRun, "end"), (FrontierRun, "beat"),
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> 
     assert noon + timedelta(hours=8) < behind(noon, [noon, noon + timedelta(hours=8)]) < noon + timedelta(hours=9)
 
 
-class Highest(random.Random):
+class MaximumRandom(random.Random):
     def uniform(self, a: float, b: float) -> float:
         return b
 
@@ -39,7 +39,7 @@ def test_a_start_that_the_kernel_does_not_name_has_no_name(monkeypatch, tmp_path
 
 
 def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:
-    backoff = Backoff(first=1.0, cap=5.0, random=Highest())
+    backoff = Backoff(first=1.0, cap=5.0, random=MaximumRandom())
     assert [backoff.next() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
     backoff.reset()
     assert backoff.next() == 1.0

@@ -120,7 +120,7 @@ def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context, 
     assert letters(filled) == ["quarantined"]
 
 
-class Killed:
+class PoisonedConsumer:
     """A consumer with the poison in hand, under a supervisor that lives on (this process), or under one that can be killed."""
 
     def __init__(self, context: Context, *more: str) -> None:
@@ -151,7 +151,7 @@ def _gone(handle: int) -> None:
 
 def test_deaths_with_the_supervisor_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
     for _ in range(4):
-        killed = Killed(filled, sys.executable, "-c", UNDER)
+        killed = PoisonedConsumer(filled, sys.executable, "-c", UNDER)
         killed.end(killed.supervisor.pid)
     assert run(filled, "harmless") == 0
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
@@ -159,7 +159,7 @@ def test_deaths_with_the_supervisor_condemn_nobody(filled: Context, run: Callabl
 
 def test_kills_of_the_role_alone_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
     for _ in range(4):
-        killed = Killed(filled)
+        killed = PoisonedConsumer(filled)
         killed.end(killed.pid)
     assert run(filled, "harmless") == 0
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
@@ -169,7 +169,7 @@ def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_n
     filled: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(3):
-        killed = Killed(filled)
+        killed = PoisonedConsumer(filled)
         os.kill(killed.pid, signal.SIGTERM)
         [note] = (filled.data / FOLDER).glob("*.note")
         _until(lambda note=note: b'"stopping"' in note.read_bytes())

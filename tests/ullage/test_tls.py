@@ -194,14 +194,14 @@ def test_what_is_no_refusal_may_pass(folder: Path) -> None:
         trust(folder).reject("server", ssl.SSLEOFError(), "h")
 
 
-class LooksConnected(socket.socket):
+class ResetSocket(socket.socket):
     """As one that is reset right after it was looked at."""
 
     def getpeername(self) -> tuple[str, int]:
         return "127.0.0.1", 1
 
 
-@pytest.mark.parametrize("kind", [socket.socket, LooksConnected])
+@pytest.mark.parametrize("kind", [socket.socket, ResetSocket])
 def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder: Path, kind: type[socket.socket]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connected:
         gone, _ = server.accept()
@@ -216,6 +216,6 @@ def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder:
                 context.wrap_socket(client, server_hostname="localhost")
             assert raised.value.__traceback__, "holds what was lost, so that it is not collected before it is looked for"
             assert (client.fileno() >= 0) == (kind is socket.socket), "of what was not taken over whoever made it closes it"
-            if kind is LooksConnected:
+            if kind is ResetSocket:
                 with pytest.raises(OSError, match="Bad file descriptor"):
                     os.fstat(number)

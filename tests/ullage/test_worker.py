@@ -296,7 +296,7 @@ def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None
         reach("match", lambda: (_ for _ in ()).throw(ConfigError("no topic")), Stop(), once=False)
 
 
-class Hand:
+class SuspiciousHandler:
     """Suspects every batch, and condemns records by their offset."""
 
     def __init__(self, condemned: set[int]) -> None:
@@ -316,13 +316,13 @@ class Hand:
         return nullcontext()
 
 
-def worker_with(bench: Bench, hand: Hand) -> Worker:
+def worker_with(bench: Bench, hand: SuspiciousHandler) -> Worker:
     metrics = WorkerMetrics(bench.counted.append, bench.dropped.append)
     return Worker("match", bench.feed, bench.handle, bench.letters, bench.stop, 4, metrics=metrics, in_hand=hand)  # type: ignore[arg-type]
 
 
 def test_records_at_which_a_process_died_are_handled_one_by_one_and_what_killed_it_is_set_aside() -> None:
-    bench, hand = Bench(count=6), Hand({1, 4})
+    bench, hand = Bench(count=6), SuspiciousHandler({1, 4})
     assert worker_with(bench, hand).run(once=True) == 6
     assert bench.calls == hand.held == [[0], [2], [3], [5]]
     assert bench.letters.put_aside == [(1, "quarantined"), (4, "quarantined")]
@@ -330,7 +330,7 @@ def test_records_at_which_a_process_died_are_handled_one_by_one_and_what_killed_
 
 
 def test_a_suspect_that_is_not_dealt_with_stays_one_and_nothing_behind_it_is_taken() -> None:
-    bench, hand = Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)), Hand(set())
+    bench, hand = Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)), SuspiciousHandler(set())
     assert worker_with(bench, hand).run(once=True) == 1
     assert (hand.forgotten, bench.feed.committed, bench.handled) == ([0], [0], [0])
 

@@ -58,7 +58,7 @@ def run(configured_data, monkeypatch):
     return ran
 
 
-class Held(Recorded):
+class HangingChannel(Recorded):
     """A channel that hangs until it is let go."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Prompt(Recorded):
 
 
 def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notifier, store, clock):
-    held, prompt = Held(), Prompt()
+    held, prompt = HangingChannel(), Prompt()
     running = notifier(
         {"held": held, "prompt": prompt}, group_seconds=0, route={"channels": ["held", "prompt"], "escalate_to": []}
     )

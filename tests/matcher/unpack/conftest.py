@@ -11,7 +11,7 @@ QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)
 
 
 @dataclass
-class Came:
+class UnpackResult:
     """Members by path below the container, outcomes likewise."""
 
     members: dict[str, bytes] = field(default_factory=dict)
@@ -24,9 +24,9 @@ class Came:
         return {path: body.decode() for path, body in self.members.items() if not path.endswith("!/")}
 
 
-def out_of(body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False) -> Came:
+def out_of(body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False) -> UnpackResult:
     """What comes out of a container; `alone` starts a server for it, for tests of what servers are given and how they end."""
-    came = Came()
+    came = UnpackResult()
     with ForkServer() if alone else SharedServer() as server, unpack(body, name, limits, server=server) as unpacked:
         for item in unpacked:
             assert item.path.startswith(name)
