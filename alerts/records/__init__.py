@@ -30,7 +30,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
 from alerts.records.decision import Audit, Decision, FraudOutcome, Hold, Notification, Suppression
-from alerts.records.document import Document
+from alerts.records.document import SEVERITIES, STATUSES, Act, Band, Document, Fraud, News, Sketched, Status
 from alerts.records.incident import HEARD, DutiesKnown, DutyRecord, Incident, IncidentReason, WorkItem, clock_of, incident_id
 from alerts.records.sighting import (
     Background,
@@ -48,7 +48,7 @@ from alerts.records.sighting import (
     holding_of,
     presence_id,
 )
-from alerts.records.words import SEVERITIES, STATUSES, Act, Band, ClockWord, Fraud, News, Origin, Severity, Sketched, Status, Told
+from ullage.verdict.rules import ClockWord, Origin, Severity, Told
 
 __all__ = [
     "CLASSES",

@@ -6,11 +6,11 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from alerts.records.document import Document, QueryError
-from alerts.records.words import Act, Band, Fraud, News, Severity, Sketched, Status
+from alerts.records.document import Act, Band, Document, Fraud, News, QueryError, Sketched, Status
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
+from ullage.verdict.rules import Severity
 
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?")
 """With the program behind it that says it, if one does."""

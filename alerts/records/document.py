@@ -1,14 +1,30 @@
-"""What every document of the store is: values that do not change, and what a store must know to index them."""
+"""What every document of the store is: values that do not change, what a store must know to index them, and closed lists.
+
+The words of a list stand in the order in which they are shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ullage.errors import CorruptError, Exit, UllageError
 from ullage.phrase import Phrase
+from ullage.verdict.rules import Severity
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+Act = Literal["", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned"]
+"""What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return."""
+News = Literal["new", "raised", "grown", "unacknowledged", "escalated"]
+Sketched = Literal["candidates", "shingles"]
+Fraud = Literal["loss", "prevented", "none"]
+"""What came of a fraud case: money was lost, somebody stopped it, or there was no fraud."""
+Band = Literal["under_3000", "3000_to_30000", "30000_to_500000", "from_500000"]
+"""Of an amount in CNY, by the steps of 法释〔2011〕7 art. 1."""
 
 
 class Frozen(BaseModel):

@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from alerts.records.document import Document, Frozen
-from alerts.records.words import SEVERITIES, ClockWord, Origin, Severity, Sketched, Status, Told
+from alerts.records.document import SEVERITIES, Document, Frozen, Sketched, Status
 from ullage.display.next_step import NextStep, next_step
 from ullage.records import Claims
 from ullage.records.base import MaybeMoment
+from ullage.verdict.rules import ClockWord, Origin, Severity, Told
 from ullage.verdict.severity import decide_minutes
 
 PART = "part"

@@ -16,8 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from alerts.records.document import Document, Frozen
-from alerts.records.words import Sketched
+from alerts.records.document import Document, Frozen, Sketched
 from ullage.identifiers import field_by_kind
 from ullage.records import Bait, CaptureCounts, Claims, Cohort, Finding, Statistics
 from ullage.records.base import MaybeMoment

@@ -9,11 +9,11 @@ from typing import get_args
 
 import pytest
 
-from alerts.records.words import Origin
 from harness.bench.month_leaks import LEAKS, RIVALS, leak_posts
 from harness.bench.month_report import HEADINGS, PAGED_WITHIN, Month
 from harness.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, Judged, Verdict, confusion, read
 from ullage.verdict import own_rules
+from ullage.verdict.rules import Origin
 
 PAGE = Path(__file__).parents[2] / "harness" / "bench" / "detection-month.md"
 HIGH = "7 ours high X7"
