@@ -3,7 +3,7 @@
 Customers are counted over exposures, so overlapping slices and re-posts count nobody twice. What is counted in rows (shares,
 checksum failures, chance) comes from the largest sighting alone: it is one document that a person can check, and adding
 overlapping ones up would count its rows again. Different posts of one seller are judged as if they were one
-(`alerts.grouping.combination`), and each by itself as well: the worse stands.
+(`alerts.grouping.sightings`), and each by itself as well: the worse stands.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from alerts.grouping.combination import different, judged_apart, size, together
 from alerts.grouping.exposures import Replay, is_verified, one_each
 from alerts.grouping.placement import Placement, subjects_digest
+from alerts.grouping.sightings import different, judged_apart, size, together
 from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, IncidentReason, Sighting, Sketched
 from alerts.records.sighting import Traits
 from alerts.store import IncidentStore

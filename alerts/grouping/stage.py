@@ -19,9 +19,18 @@ from typing import Protocol
 from alerts.grouping import exposures, placement, projection
 from alerts.grouping.benign import BenignRules, fact_of, shipped
 from alerts.grouping.exposures import exposures_of, merged
-from alerts.grouping.facts import FactsOf, NewFacts, read_facts
 from alerts.grouping.placement import KnownIncident, Placement, held
-from alerts.grouping.sightings import Presences, claim_of, current, remove_replaced, without_replaced, without_sightings
+from alerts.grouping.sightings import (
+    FactsOf,
+    NewFacts,
+    Presences,
+    claim_of,
+    current,
+    read_facts,
+    remove_replaced,
+    without_replaced,
+    without_sightings,
+)
 from alerts.records import (
     SEVERITIES,
     Background,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.grouping import facts as read
+from alerts.grouping import sightings as read
 from alerts.grouping.stage import decode
 from alerts.records import Exposure, Holding, Incident, Sighting, incident_id
 from alerts.service.upkeep import expire

@@ -13,8 +13,8 @@ from alerts.cases.actions import Cases
 from alerts.cases.reopening import Returns
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.grouping.facts import NewFacts, read_facts
 from alerts.grouping.placement import claims_of, held
+from alerts.grouping.sightings import NewFacts, read_facts
 from alerts.records import Exposure, Holding, Incident, Presence, Sighting, incident_id
 from alerts.records.document import D, Document
 from alerts.service.upkeep import expire
