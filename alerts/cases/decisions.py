@@ -22,10 +22,9 @@ from datetime import datetime
 from typing import Any
 
 from alerts.cases.incident_list import incident_named
-from alerts.deadlines import Regime, regimes
+from alerts.deadlines import Regime, checked_channel, checked_reference, regimes, require_reason
 from alerts.deadlines.outstanding import HALVES, RULINGS, Duties, ruled, status_with_report
 from alerts.deadlines.render import reported
-from alerts.deadlines.reports import checked_channel, checked_reference, require_reason
 from alerts.records import Act, Band, Decision, Exposure, Fraud, FraudOutcome, Hold, Incident, Sighting, Status, exposure_id
 from alerts.records.decision import checked_ground, checked_name, checked_note
 from alerts.records.document import QueryError

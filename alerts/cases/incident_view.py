@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from alerts.cases.actions import REASONS, STATES, WORDS
 from alerts.cases.decisions import TELLING
 from alerts.cases.incident_list import IncidentDetails
+from alerts.deadlines import CHANNELS
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
-from alerts.deadlines.reports import CHANNELS
 from alerts.records import Decision, Exposure, Incident, Notification, Sighting, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import translated

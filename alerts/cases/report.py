@@ -16,10 +16,9 @@ from zoneinfo import ZoneInfo
 from pydantic import RootModel
 
 from alerts.cases.incident_list import decisions_of, incident_named
-from alerts.deadlines import grade_of
+from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
-from alerts.deadlines.reports import CHANNELS, sent_at
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Incident, IncidentReason, Sighting
 from alerts.records.document import Frozen

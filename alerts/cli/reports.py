@@ -20,10 +20,9 @@ from alerts.cases.incident_list import Filters, handles, incident_named
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
 from alerts.cli import By, Severity, Status, Tenant, Words, deciding
 from alerts.coverage import BELIEVED, looked
-from alerts.deadlines import regimes
+from alerts.deadlines import CHANNELS, checked_sent_at, regimes
 from alerts.deadlines.outstanding import ruled as decided
 from alerts.deadlines.render import SINCE, limit
-from alerts.deadlines.reports import CHANNELS, checked_sent_at
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision
 from alerts.store import DocumentFilter, configured_store

@@ -1,4 +1,4 @@
-"""Read the notification regimes, and compute due dates.
+"""Read the notification regimes, compute due dates, and check what is recorded of a report.
 
 A leak starts several deadlines, each from its own moment: when somebody learned of it, when a person confirmed it, when the
 handling ended. A score never starts one: the row of the severity table must say `run`, or a person must have confirmed the leak.
@@ -8,12 +8,15 @@ decides counts already.
 Hours are counted from the moment on, in absolute time: a change to or from daylight saving neither adds nor takes one. Days are
 counted from the next day on and end at 24:00 of the last (民法典 201, 203), in the tenant's zone. A last day that is a holiday is
 not moved, as the code would allow: the earlier answer is the safe one. All times are returned in UTC.
+
+A report is a legal record: when it was sent, by which channel and under which reference never changes. A correction is a second
+entry for the same report, with a note that says what was wrong, and from then on it counts instead of the first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -22,12 +25,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from alerts.records import SEVERITIES, Incident, Severity
-from alerts.records.document import Frozen
+from alerts.records import SEVERITIES, Decision, Incident, Severity
+from alerts.records.document import Frozen, QueryError
 from ullage.calendar import Calendar
+from ullage.clock import moment_in
 from ullage.errors import ConfigError
 from ullage.files.rule_files import shipped
 from ullage.files.validation import quoted
+from ullage.lookup.values import identifier_in
+from ullage.phrase import Phrase, marked
 from ullage.settings import Tenant
 
 
@@ -192,3 +198,71 @@ def check_regimes(tenants: Mapping[str, Tenant]) -> None:
     """ConfigError when a tenant names a regime that is not known."""
     for name, tenant in tenants.items():
         regimes_of(name, tenant)
+
+
+MAX_REFERENCE = 64
+CHANNELS: Mapping[str, tuple[str, str]] = {
+    "portal": (marked("the authority's portal"), "监管报送系统"),
+    "email": (marked("email"), "电子邮件"),
+    "phone": (marked("telephone"), "电话"),
+    "fax": (marked("fax"), "传真"),
+    "letter": (marked("letter"), "书面函件"),
+    "person": (marked("in person"), "当面"),
+}
+"""How a report may have been sent, in English and Chinese."""
+
+
+def sent_at(report: Decision) -> datetime:
+    """When a report was sent, as recorded; by default when it was recorded."""
+    return report.sent_at or report.at
+
+
+def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
+    """Read a time as people type it, in `zone` unless it names one; None if empty. QueryError if it is none, or after `now`."""
+    if not typed.strip():
+        return None
+    aware = moment_in(typed.strip(), zone)
+    if aware is None:
+        raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
+    if aware > now:
+        raise QueryError("the time of the report is in the future: record a report when it is sent", "sent_at")
+    return aware.astimezone(now.tzinfo)
+
+
+def checked_channel(channel: str) -> str:
+    """`channel` if it is one of `CHANNELS`, or empty; else QueryError."""
+    if channel and channel not in CHANNELS:
+        raise QueryError(Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)), "channel")
+    return channel
+
+
+def checked_reference(reference: str) -> str:
+    """The authority's reference, stripped; QueryError if it is too long or looks like an identifier of a person."""
+    if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
+        raise QueryError(
+            Phrase(
+                "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
+            ),
+            "reference",
+        )
+    return reference.strip()
+
+
+def require_reason(former: Iterable[Decision], regime: str, stage: str, note: str) -> None:
+    """QueryError if this report was recorded before and `note` does not say what is corrected."""
+    if regime and not note.strip() and any((one.regime, one.stage) == (regime, stage) for one in former):
+        raise QueryError("this report was recorded before: say in the note what you correct", "note")
+
+
+def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
+    """The first report that meets `stage`: one of this stage or a later one, or one for every regime; each as last corrected."""
+    recorded = {(one.incident, one.regime, one.stage): one for one in sorted(decisions, key=lambda one: (one.at, one.id))}
+    order = [one.id for one in regime.stages]
+    later = set(order[order.index(stage.id) :])
+    meeting = [
+        one
+        for one in recorded.values()
+        if (one.regime == regime.id and one.stage in later)
+        or (one.status == "reported" and not one.regime and stage.id != "final")
+    ]
+    return min(meeting, key=lambda one: (sent_at(one), one.stage != stage.id, one.id), default=None)

@@ -21,8 +21,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.deadlines import Deadline, Regime, Since, Stage, deadline, half_of, regimes_of
-from alerts.deadlines.reports import report_of, sent_at
+from alerts.deadlines import Deadline, Regime, Since, Stage, deadline, half_of, regimes_of, report_of, sent_at
 from alerts.records import Decision, Incident, Notification, Status
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import CLOSED, status_of, statuses

@@ -9,9 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from alerts.deadlines import Stage, regimes
+from alerts.deadlines import CHANNELS, Stage, regimes, sent_at
 from alerts.deadlines.outstanding import Duty
-from alerts.deadlines.reports import CHANNELS, sent_at
 from ullage.display import moment, safe
 from ullage.display.next_step import Decide
 from ullage.phrase import Phrase, marked

@@ -24,9 +24,8 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from alerts.deadlines import check_regimes
+from alerts.deadlines import check_regimes, sent_at
 from alerts.deadlines.outstanding import Duties, Duty, IncidentDeadlines
-from alerts.deadlines.reports import sent_at
 from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, WorkItem, clock_of
 from alerts.records.document import Excerpt
 from alerts.records.incident import TASK

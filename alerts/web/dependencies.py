@@ -50,10 +50,9 @@ from alerts.cases.incident_list import Filters
 from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest, Lookups, Occasions, Sweeps
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
-from alerts.deadlines import render
+from alerts.deadlines import checked_sent_at, render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported
-from alerts.deadlines.reports import checked_sent_at
 from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BenignRules
 from alerts.records import Decision, Incident

@@ -24,8 +24,8 @@ from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.suppressions import suppressed
 from alerts.coverage import Worth, looked
+from alerts.deadlines import checked_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
-from alerts.deadlines.reports import checked_sent_at
 from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident
 from alerts.records.document import QueryError

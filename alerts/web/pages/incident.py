@@ -21,10 +21,9 @@ from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.suppressions import suppressed
 from alerts.cases.takedown_letter import LANGUAGES, letter
-from alerts.deadlines import regimes_of
+from alerts.deadlines import CHANNELS, regimes_of, sent_at
 from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.render import clock_words, reported
-from alerts.deadlines.reports import CHANNELS, sent_at
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
 from alerts.records import Incident
 from alerts.records.document import QueryError
