@@ -425,12 +425,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
 
 
 def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
-    """The page in its form; a library is loaded only for the form that needs it."""
-    if form is ReportForm.WORD:
-        from alerts.cases.report_word import word  # noqa: PLC0415  python-docx takes a while to load
+    """The page in its form."""
+    from alerts.cases.report_files import markdown, word  # noqa: PLC0415  python-docx takes a while to load
 
-        return word(drafted, case.now)
-
-    from alerts.cases.report_markdown import markdown  # noqa: PLC0415  as above
-
-    return markdown(drafted).encode()
+    return word(drafted, case.now) if form is ReportForm.WORD else markdown(drafted).encode()

@@ -17,7 +17,7 @@ from rich.console import Console
 from alerts.cases.decisions import Decisions
 from alerts.cases.incident_list import whole
 from alerts.cases.report import Case, ReportLanguage, page
-from alerts.cases.report_markdown import literal, markdown
+from alerts.cases.report_files import literal, markdown
 from alerts.cli.incidents import incidents_show
 from alerts.cli.tables import incident_in_full
 from alerts.deadlines.outstanding import Duties, Moments

@@ -19,8 +19,7 @@ from markdown_it import MarkdownIt
 from alerts.cases.exports import ExportedIncident, ExportedSighting, _seen, format_named, names
 from alerts.cases.exports.csv import COLUMNS
 from alerts.cases.report import Case, ReportLanguage, page
-from alerts.cases.report_markdown import literal, markdown
-from alerts.cases.report_word import word
+from alerts.cases.report_files import literal, markdown, word
 from alerts.deadlines.outstanding import Moments
 from alerts.records import STATUSES, Incident, IncidentReason, Sighting
 from alerts.store import DocumentFilter, open_store

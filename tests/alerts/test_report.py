@@ -24,7 +24,7 @@ from alerts.cases.report import (
     sections,
     values,
 )
-from alerts.cases.report_markdown import literal
+from alerts.cases.report_files import literal
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
 from alerts.store import DocumentFilter
 from alerts.translation import ORIGIN

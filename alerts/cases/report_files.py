@@ -1,8 +1,9 @@
-"""The draft as a document for a word processor. The same page gives the same bytes."""
+"""Write the draft of a report as Markdown, or as a document for a word processor. The same page gives the same bytes."""
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from datetime import UTC, datetime
 
@@ -15,8 +16,37 @@ from docx.shared import Cm, Pt, RGBColor
 from docx.table import _Cell
 from docx.text.paragraph import Paragraph
 from docx.text.run import Run
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from alerts.cases.report import DraftField, ReportDraft
+
+SIGNS = re.compile(r"[\\`*<>|#\[\]]")
+BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
+"""What a line begins with that would make it an item of a list, a heading or a rule; of a number the sign behind it."""
+
+
+def literal(text: str) -> str:
+    r"""`text` with the signs escaped that Markdown or HTML would read.
+
+    >>> literal("# <b> *x*")
+    '\\# \\<b\\> \\*x\\*'
+    """
+    return BEGINNING.sub(r"\1\3\\\2\4", SIGNS.sub(lambda found: "\\" + found[0], text))
+
+
+def markdown(page: ReportDraft) -> str:
+    """The page as Markdown, ending in a newline."""
+    templates = Environment(
+        loader=PackageLoader("alerts.cases"),
+        autoescape=False,  # noqa: S701  Markdown, not HTML: `literal` escapes
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["literal"] = literal
+    return templates.get_template("draft.md.j2").render(page=page)
+
 
 FONT, CHINESE_FONT = "Calibri", "SimSun"
 RED, GREY = RGBColor(0xB0, 0x1E, 0x1E), RGBColor(0x70, 0x70, 0x70)
