@@ -23,7 +23,7 @@ from alerts.accounts.accounts import (
     key_of,
     named_in,
 )
-from alerts.accounts.passwords import Passwords, checked, made
+from alerts.accounts.sessions import Passwords, checked, made
 from ullage.audit import Trail
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase

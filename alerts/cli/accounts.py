@@ -15,7 +15,7 @@ from rich.table import Table
 from alerts.accounts import ALL, PERMISSIONS, ROLES
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.management import AccountDesk
-from alerts.accounts.passwords import Passwords, made
+from alerts.accounts.sessions import Passwords, made
 from alerts.accounts.sign_on import checked_subject
 from ullage.audit import current_user
 from ullage.display import moment

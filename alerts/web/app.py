@@ -17,8 +17,7 @@ from starlette.routing import BaseRoute
 
 from alerts.accounts import ForbiddenError
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.passwords import Passwords
-from alerts.accounts.sessions import Sessions
+from alerts.accounts.sessions import Passwords, Sessions
 from alerts.accounts.sign_on import configured
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookup import Lookup, Lookups, Occasions, Sweeps

@@ -23,8 +23,7 @@ from starlette.types import Scope
 
 from alerts.accounts import NOBODY, Principal
 from alerts.accounts.accounts import Accounts, User, key_of
-from alerts.accounts.passwords import PasswordError, Passwords, checked
-from alerts.accounts.sessions import Attempt, Attempts, Sessions, device_in, new_device
+from alerts.accounts.sessions import Attempt, Attempts, PasswordError, Passwords, Sessions, checked, device_in, new_device
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.phrase import Phrase

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.accounts.accounts import Accounts
-from alerts.accounts.passwords import PasswordError
+from alerts.accounts.sessions import PasswordError
 from alerts.cli.accounts import token, user
 from tests.alerts.browser import PASSWORD
 from ullage import audit

@@ -4,7 +4,7 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
 
-from alerts.accounts.passwords import Passwords
+from alerts.accounts.sessions import Passwords
 from tests.alerts.browser import CHEAP, PASSWORD
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from alerts.accounts import ALL, PEOPLE_ALONE, PERMISSIONS, ROLES
 from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, User
 from alerts.accounts.management import AccountDesk
-from alerts.accounts.passwords import PasswordError, made
+from alerts.accounts.sessions import PasswordError, made
 from alerts.accounts.sign_on import checked_subject
 from alerts.web.dependencies import Console, may, repeatable
 from alerts.web.templating import MenuEntry

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from alerts.accounts.passwords import SHORTEST, PasswordError
+from alerts.accounts.sessions import SHORTEST, PasswordError
 from alerts.web.dependencies import Console, logged_in
 from alerts.web.login import entered
 from ullage.phrase import Phrase
