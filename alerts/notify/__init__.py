@@ -10,7 +10,7 @@ again, or a restart, tells nobody twice; a crash in the middle of an attempt rep
 
 By default nothing leaves the house but severity, incident number and the page's address. A channel is one table of the settings
 and one text file in the key folder, `keys/notify/CHANNEL` (0600): the address on the first line, and on the second what signs,
-where the kind has it. A kind is one file in `channels/`, which registers by being there.
+where the kind has it. A file in `channels/` registers its kinds by being there.
 
 A message is in one language, that of the tenant of the worst incident in it.
 """

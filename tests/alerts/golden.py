@@ -37,8 +37,8 @@ from alerts.accounts.accounts import Accounts
 from alerts.cases.decisions import Holds
 from alerts.cases.exports import names as formats
 from alerts.notify import MOST_BYTES, Message
-from alerts.notify.channels import MOST_TEXT_BYTES as MOST_OF_ROBOTS
-from alerts.notify.channels import names as kinds_of_channel
+from alerts.notify.channels import kinds as kinds_of_channel
+from alerts.notify.channels.robots import MOST_TEXT_BYTES as MOST_OF_ROBOTS
 from alerts.records import CLASSES, Incident
 from alerts.service.process import run_alert
 from alerts.store import DocumentFilter, configured_store
@@ -280,7 +280,7 @@ def settings() -> str:
     made = SETTINGS.format(
         brand=month_posts.BRAND, domain=month_posts.DOMAIN, bin=month_posts.CARD_RANGE, phones=month_posts.PHONES
     )
-    kinds = kinds_of_channel()
+    kinds = [*kinds_of_channel()]
     for name in kinds:
         detail = "minimal" if name in MINIMAL else "facts"
         made += f'\n[notify.channels.{name}]\nkind = "{name}"\ndetail = "{detail}"\n'

@@ -77,4 +77,4 @@ def _open(given: Opening) -> Channel:
     return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
 
 
-KIND = ChannelKind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)
+KINDS = {"webhook": ChannelKind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)}

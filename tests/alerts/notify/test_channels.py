@@ -16,9 +16,9 @@ import pytest
 
 from alerts.http_post import UndeliveredError, post
 from alerts.notify import MessageEntry, message
-from alerts.notify.by_apprise import ByApprise
-from alerts.notify.channels import names, open_channel
-from alerts.notify.channels.dingtalk import sign
+from alerts.notify.channels import kinds, open_channel
+from alerts.notify.channels.by_apprise import ByApprise
+from alerts.notify.channels.robots import sign
 from alerts.notify.channels.webhook import read_key, signature
 from deploy.local.certificates import make_certificates
 from deploy.local.webhook import Receiver, new_key
@@ -388,7 +388,7 @@ def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
 
 
 def test_every_file_in_the_folder_is_a_kind(tmp_path):
-    assert names() == ["dingtalk", "feishu", "mail", "slack", "teams", "webhook", "wecom"]
+    assert [*kinds()] == ["dingtalk", "feishu", "mail", "slack", "teams", "webhook", "wecom"]
     with pytest.raises(ConfigError, match="kind 'pigeon' is none of dingtalk"):
         opened(tmp_path, "pigeon", "x")
 
