@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
-from alerts.web.examples import EXAMPLES, PARAMETERS
+from alerts.web.api.openapi import EXAMPLES, PARAMETERS
 from alerts.web.problems import CODES, MEDIA_TYPE
 from tests.alerts.browser import HOST
 

@@ -1,27 +1,119 @@
-"""Tell a risk engine as JSON which of many customers are exposed."""
+"""Tell who is exposed, as JSON: one person on the phone, asked for by the CRM, or many customers, asked for by a risk engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from alerts.accounts import PURPOSES, ForbiddenError
-from alerts.cases.lookup import UNSEEN
+from alerts.cases.lookup import UNSEEN, CallerAnswer, reply, told
 from alerts.cases.report import Text
 from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
-from alerts.coverage import MonitoringStatus, Worth
+from alerts.coverage import MonitoringStatus, Worth, looked
 from alerts.records.document import QueryError
 from alerts.web.api import PREFIX
-from alerts.web.api.person import BilingualText
 from alerts.web.dependencies import Console, may
 from alerts.web.middleware import holds
+from alerts.web.pages.person import asked_of
 from ullage.audit.trail import REQUEST
 from ullage.phrase import Phrase
+
+
+class ExposedRequest(BaseModel):
+    """Whom to look up, why, under which case number. `by` whom is for programs to say. Unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    value: SecretStr
+    by: str = ""
+    purpose: str
+    case: str
+
+
+class BilingualText(BaseModel):
+    """The same in English and Chinese."""
+
+    en: str
+    zh: str
+
+
+class ExposedBy(BaseModel):
+    """One exposure as the caller may hear of it; `script` is a warning that says nothing of them until telling is `approved`."""
+
+    kinds: list[BilingualText]
+    month: str
+    scam: BilingualText
+    protects: list[BilingualText]
+    approved: bool
+    script: BilingualText
+
+
+class CoverageStatement(BaseModel):
+    """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks of."""
+
+    worth: Worth
+    since: datetime | None
+    last: datetime | None
+    unseen: BilingualText
+
+
+class ExposedAnswer(BaseModel):
+    """`kinds` is what the value was read as; none means that it is no identifier that is known here, and `answer` is `refused`.
+
+    `recorded` says that somebody is recorded with the value and that it was found nowhere; `listed_on` is the day of the list
+    that says so, or that nobody is. Without such a list it is null, and `no_record` does not say whether its owner is a customer.
+    `script` is what is read to the caller where nothing was found. `seen_alone` says that the value stood somewhere without
+    anything that a leak has, which is no exposure by itself.
+    """
+
+    kinds: tuple[str, ...]
+    answer: Literal["exposed", "recorded", "no_record", "refused"]
+    exposed: bool
+    found: list[ExposedBy]
+    listed_on: datetime | None
+    script: BilingualText | None
+    seen_alone: bool
+    coverage: CoverageStatement
+
+
+def _person(router: APIRouter) -> None:
+    @router.post("/exposed", operation_id="check_person")
+    def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
+        """Whether the person on the phone is exposed, and what to say; recorded in the audit log under the case number."""
+        question = site.question(asked.value.get_secret_value(), site.actor(asked.by, "by"), asked.purpose, asked.case)
+        answer = asked_of(site, question)
+        found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
+        now = looked(site.store, site.clock.now())
+        behind = CoverageStatement(worth=now.worth, since=now.since, last=now.last, unseen=BilingualText(**UNSEEN._asdict()))
+        said = reply(answer, now)
+        return ExposedAnswer(
+            kinds=answer.kinds,
+            answer=said.answer,
+            exposed=bool(found),
+            found=found,
+            listed_on=said.listed_on,
+            script=BilingualText(**said.script._asdict()) if said.script else None,
+            seen_alone=bool(answer.seen),
+            coverage=behind,
+        )
+
+
+def _said(one: CallerAnswer) -> dict[str, Any]:
+    """An exposure with its texts as members, not as pairs."""
+    return {
+        "kinds": [text._asdict() for text in one.kinds],
+        "month": one.month,
+        "scam": one.scam._asdict(),
+        "protects": [text._asdict() for text in one.protects],
+        "approved": one.approved,
+        "script": one.script._asdict(),
+    }
+
 
 MOST_BYTES = 64 * 1024
 """A thousand of 32 hex digits each, with room for the JSON around them."""
@@ -106,10 +198,7 @@ class ExposureAnswer(BaseModel):
     terms: UsageTerms
 
 
-def routes() -> APIRouter:
-    """The routes of this file."""
-    router = APIRouter(prefix=PREFIX, tags=["people"])
-
+def _screening(router: APIRouter) -> None:
     @router.post("/exposure", operation_id="screen_exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
     async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
         """Whether customers are exposed, by pseudonym or keyed hash. For a token whose purpose is `risk_engine`."""
@@ -124,7 +213,7 @@ def routes() -> APIRouter:
         question = ExposureQuery(site.lookup, asked.pseudonyms, asked.keyed_hashes, site.actor(), REQUEST.get())
         found = await site.screenings.ask(question, len(asked.pseudonyms) + len(asked.keyed_hashes))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
-        terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_said(TERMS))
+        terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_bilingual(TERMS))
         answer = ExposureAnswer(
             items=[_item(one) for one in found.items],
             coverage=_covered(found.looked, now, life),
@@ -133,14 +222,12 @@ def routes() -> APIRouter:
         )
         return Response(answer.model_dump_json(), media_type="application/json")  # else it would be validated a second time
 
-    return router
-
 
 def _covered(heard: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
     """What was found before exposures are kept is in no answer, however long somebody has looked."""
     since = max(heard.since, now - timedelta(days=life)) if heard.since else None
     return CoverageSpan(
-        worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_said(UNSEEN)
+        worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_bilingual(UNSEEN)
     )
 
 
@@ -159,8 +246,16 @@ def _item(one: CustomerRisk) -> ExposureOf:
 
 
 def _all(texts: Sequence[Text]) -> list[BilingualText]:
-    return [_said(text) for text in texts]
+    return [_bilingual(text) for text in texts]
 
 
-def _said(text: Text) -> BilingualText:
+def _bilingual(text: Text) -> BilingualText:
     return BilingualText(en=text.en, zh=text.zh)
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX, tags=["people"])
+    _person(router)
+    _screening(router)
+    return router

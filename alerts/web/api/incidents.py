@@ -2,6 +2,9 @@
 
 A change names the version that it was decided on, as `If-Match`: of an incident that is another by now nothing is changed (412),
 and what is sent twice is done once.
+
+What became of incidents comes as signed events, in order, behind a mark that a program keeps (`alerts.cases.feed`). What came of
+fraud cases is sent back by who handles them: an incident then shows how many of its customers were defrauded.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.cases.actions import USUAL_DAYS
-from alerts.cases.decisions import needed_for, tally
+from alerts.cases.decisions import MOST_MINOR, Outcomes, needed_for, tally
 from alerts.cases.exports import chosen, format_named
+from alerts.cases.feed import MOST
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, sightings_of, whole
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
@@ -27,7 +31,7 @@ from alerts.coverage import Worth, looked
 from alerts.deadlines import checked_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
 from alerts.deadlines.schedule import Work
-from alerts.records import Decision, Incident
+from alerts.records import Band, Decision, Fraud, Incident
 from alerts.records.document import QueryError
 from alerts.store import MAX_PAGE
 from alerts.web.api import PREFIX
@@ -152,11 +156,8 @@ Version = Annotated[str, Header(alias="If-Match", max_length=64)]
 UNREAD = "say in If-Match which version you decide on: the ETag of the incident as you read it"
 
 
-def routes() -> APIRouter:
-    """The routes of this file."""
-    router = APIRouter(prefix=PREFIX, tags=["incidents"])
-
-    @router.get("/incidents", operation_id="list_incidents")
+def _incidents(router: APIRouter) -> None:
+    @router.get("/incidents", operation_id="list_incidents", tags=["incidents"])
     def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
         """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
         queue = IncidentQueue(Work(site.duties), site.principal.name)
@@ -170,7 +171,7 @@ def routes() -> APIRouter:
         items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
         return IncidentList(items=items, after=found.after, coverage=behind)
 
-    @router.get("/incidents/{id_}", operation_id="get_incident")
+    @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
     def incident(site: Reader, id_: str) -> JSONResponse:
         """An incident with all that belongs to it; its `ETag` is the version to decide on."""
         found = whole(site.store, id_)
@@ -185,19 +186,19 @@ def routes() -> APIRouter:
         fraud = tally(site.store, found.incident).as_json()
         return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
 
-    @router.get("/incidents/{id_}/customers", operation_id="list_customers")
+    @router.get("/incidents/{id_}/customers", operation_id="list_customers", tags=["incidents"])
     def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList:
         """The customers in an incident."""
         found = customers_of(site.store, incident_of(site, id_), limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
-    @router.get("/incidents/{id_}/sightings", operation_id="list_sightings")
+    @router.get("/incidents/{id_}/sightings", operation_id="list_sightings", tags=["incidents"])
     def sightings(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> SightingList:
         """Where an incident was seen."""
         found = sightings_of(site.store, incident_of(site, id_), limit, after)
         return SightingList(items=[sighting(one) for one in found.items], after=found.after)
 
-    @router.post("/incidents/{id_}/decisions", operation_id="decide_incident")
+    @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
     def decide(
         site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
     ) -> ChangeResult:
@@ -208,7 +209,13 @@ def routes() -> APIRouter:
             raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
-    @router.get("/export/{form}", operation_id="export_incidents", response_class=Response, responses={200: {"content": EXPORTS}})
+    @router.get(
+        "/export/{form}",
+        operation_id="export_incidents",
+        tags=["incidents"],
+        response_class=Response,
+        responses={200: {"content": EXPORTS}},
+    )
     def export(site: Annotated[Console, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
@@ -218,8 +225,6 @@ def routes() -> APIRouter:
         site.trail.append("incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant)
         name = f'attachment; filename="incidents.{wanted.ENDING}"'
         return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
-
-    return router
 
 
 def incident_of(site: Console, id_: str) -> Incident:
@@ -278,3 +283,80 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
     told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
     wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
     return told == wanted and (bool(act) or decision in ("reported", made.status))
+
+
+class OutcomeRequest(BaseModel):
+    """One customer's case; how much was lost, or would have been, as an amount in minor units with its currency, or as a band."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    incident: Annotated[str, Field(max_length=64)]
+    pseudonym: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    outcome: Fraud
+    when: AwareDatetime
+    amount: Annotated[int, Field(ge=0, le=MOST_MINOR)] | None = None
+    currency: Annotated[str, Field(pattern="^([A-Z]{3})?$")] = ""
+    band: Band | None = None
+
+
+class OutcomeAnswer(BaseModel):
+    """Whether it was news, and what is known of the incident's customers now."""
+
+    recorded: bool
+    fraud: dict[str, Any]
+
+
+def _outcomes(router: APIRouter) -> None:
+    @router.post("/outcomes", operation_id="report_outcome", tags=["people"])
+    def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer:
+        """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
+        found = incident_of(site, asked.incident)
+        news = Outcomes(site.store, site.trail).report(
+            found,
+            asked.pseudonym,
+            asked.outcome,
+            asked.when,
+            by=site.actor(),
+            amount=asked.amount,
+            currency=asked.currency,
+            band=asked.band,
+        )
+        return OutcomeAnswer(recorded=news, fraud=tally(site.store, found).as_json())
+
+
+class EventPage(BaseModel):
+    """Events as JSON Web Signatures; keep `after` once they are dealt with, and give it back for those behind it."""
+
+    items: list[str]
+    after: str
+    more: bool
+
+
+class PublicKey(BaseModel):
+    """What events are verified with, as a JSON Web Key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    kid: str
+    x: str
+
+
+def _events(router: APIRouter) -> None:
+    @router.get("/events", operation_id="list_events", tags=["events"])
+    def events(site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> EventPage:
+        """What became of incidents, in order: created, grew, acknowledged, assigned, decided, reported, closed and more."""
+        tenants = None if site.principal.sees_all else site.principal.tenants
+        return EventPage.model_validate(site.feed.page(tenants, after, limit)._asdict())
+
+    @router.get("/events/key", operation_id="get_event_key", tags=["events"])
+    def key(site: Reader) -> PublicKey:
+        """Fetch it once, compare its `kid` with `keys/signers/events` on the desk's machine, and keep it."""
+        return PublicKey(**site.feed.public_key())
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(prefix=PREFIX)
+    for add in (_incidents, _outcomes, _events):
+        add(router)
+    return router

@@ -1,10 +1,14 @@
-"""What `/v1` can be asked, as an OpenAPI document: what programs are made from, for whoever may log in or has a token."""
+"""What `/v1` can be asked, as an OpenAPI document with examples: what programs are made from.
+
+Whoever may log in or has a token reads it. No value in the examples is anybody's.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -12,12 +16,178 @@ from pydantic import BaseModel
 
 from alerts.accounts import PERMISSIONS
 from alerts.cases import incident_view
-from alerts.records import STATUSES, Decision, Exposure, Incident, Sighting
-from alerts.web import examples
+from alerts.cases.queue import ORDERS, ORIGINS, TABS
+from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import ANYBODY, logged_in, needed, routes_of
-from alerts.web.examples import EXAMPLES, PARAMETERS
 from alerts.web.problems import CODES, MEDIA_TYPE, Code, Problem
+
+PSEUDONYM, NOBODY = "3f0c9a52b7d84e16a1c57e90d2b64f38", "0" * 32
+INCIDENT, OTHER = "INC-4TQ2M6ZKXA", "INC-7R3BWPL5DY"
+ETAG = "9b1f04c6e7a2d358"
+
+
+class Parameter(NamedTuple):
+    """What a parameter is, and one value of it."""
+
+    means: str
+    example: Any
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "tab": Parameter(f"One of {_one_of(TABS)}", "open"),
+    "order": Parameter(f"One of {_one_of(ORDERS)}; a `-` before it reverses", "priority"),
+    "tenant": Parameter("Of this tenant alone", "bank"),
+    "severity": Parameter(f"One of {_one_of(SEVERITIES)}", "high"),
+    "status": Parameter(f"One of {_one_of(STATUSES)}", "open"),
+    "origin": Parameter(f"The leak source, one of {_one_of(ORIGINS)}", "unknown"),
+    "scenario": Parameter("The id of a scenario", "X17"),
+    "site": Parameter("Seen on this site", "paste"),
+    "kind": Parameter("With an identifier of this kind", "phone"),
+    "assignee": Parameter("Assigned to this person; `-` for nobody", "Wang Fang"),
+    "q": Parameter("Words in titles, sites, terms and ids; never an identifier of a person", "VIP"),
+    "seller": Parameter("The pseudonym of a seller", "@0a1b2c3d4e5f"),
+    "since": Parameter("Opened from then on: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d`", "3d"),
+    "until": Parameter("Opened before: as `since`", "12h"),
+    "flat": Parameter("`1` lists each incident; empty lists one of each seller", "1"),
+    "after": Parameter("The `after` of the page before; empty for the first page", ""),
+    "limit": Parameter("Items on a page", 50),
+    "id_": Parameter("The id of the incident", INCIDENT),
+    "id": Parameter("These incidents alone; may be repeated", [INCIDENT]),
+    "form": Parameter("The format", "csv"),
+    "If-Match": Parameter("The `ETag` of the incident as it was read", f'"{ETAG}"'),
+    "open": Parameter("Open an incident for what is found", False),
+    "customers": Parameter("List the affected customers; needs `customers.export`", False),
+}
+
+
+class Example(NamedTuple):
+    """One request and its answer; None where there is no body, or no JSON."""
+
+    request: Any = None
+    response: Any = None
+
+
+SUMMARY = json.loads("""
+{"id": "INC-4TQ2M6ZKXA", "tenant": "bank", "opened_at": "2026-09-21T14:13:20Z", "updated_at": "2026-09-21T14:13:20Z",
+"published_at": null, "publish_seconds": null, "severity": "medium", "exposure": 23, "scenario": "X17", "scenario_title":
+"Broad calling", "scenario_title_zh": "广撒网电话", "origin": "unknown", "origin_label": "", "customers": 1, "fields":
+["NAME", "PHONE"], "rows": 0, "sightings": 1, "kinds": ["phone"], "sites": ["paste"], "titles": ["四件套"], "authors": [],
+"alarm": false, "incomplete": [], "linked": [], "sections": [], "claims": {"volume": null, "price": null, "currency": "",
+"contacts": [], "files": [], "size": null}, "newest_date": null, "joined": 0, "series": [], "gone": 0, "gone_at": null,
+"back": 0, "next_step": "Nothing to do now: it is kept and counted. Look again if more of it turns up.", "next_step_zh":
+"暂无需处置：已留存并计数。如出现更多内容再行查看。", "status": "open", "suppressed": null}
+""")
+SIGHTING = json.loads("""
+{"rows": 0, "candidates": {"phone": 0}, "failures": {}, "longest_run": 0, "newest_date": null, "groups": [{"fields":
+["NAME", "PHONE"], "rows": 0, "matched": 0, "corroborated": 0}], "logins": 0, "staff_logins": 0, "stealer_rows": 0,
+"cookies": 0, "staff_cookies": 0, "live_cookies": 0, "live_staff_cookies": 0, "session_cookies": 0, "cookies_until": null,
+"device_rows": 0, "own_cards": 0, "known_cards": 0, "own_card_rows": 0, "rows_of_others": 0, "unread": {}, "id":
+"c81e5b07d94f3a62", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "folded_at": "2026-09-21T14:13:20Z", "linked": [],
+"site": "paste", "platform": "raw_paste", "kind": "paste", "category": "", "post_id": "c81e5b07d94f3a62", "capture":
+"5d1e7a90c3b24f68", "url": "https://paste.example/1", "title": "四件套", "author": "", "channel": "", "thread": "",
+"published_at": null, "fetched_at": "2026-09-21T12:00:00Z", "matched_at": "2026-09-21T12:00:00Z", "truncated": false,
+"alarm": false, "wanted": false, "epoch": 1, "index_epoch": 1, "watchlist": 2000, "parts": 1, "matches": 0, "customers": 0,
+"matched_rows": 0, "corroborated_rows": 0, "skeleton": "", "terms": {}, "written": {}, "brands": [], "bytes": 0,
+"suspicion": false, "minors": 0, "cohorts": [], "cohort_labels": 0, "canaries": [], "canaries_enrolled": 0,
+"cards_enrolled": 0, "witnesses_comparable": 0, "witnesses_agreeing": 0, "replayed": 0.0, "replay_of": "", "incomplete": [],
+"served": "", "claims": {"volume": null, "price": null, "currency": "", "contacts": [], "files": [], "size": null},
+"parts_tied": [], "tied": false, "detached_from": "", "gone_at": null, "gone_how": "", "back_at": null}
+""")
+CUSTOMER = json.loads("""
+{"id": "INC-4TQ2M6ZKXA:3f0c9a52b7d84e16a1c57e90d2b64f38", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "kinds":
+["phone"], "forms": ["plain"], "fields": ["NAME", "PHONE"], "own_fields": ["PHONE"], "groups": [["NAME", "PHONE"]], "sites":
+["paste"], "sightings": ["c81e5b07d94f3a62"], "index_epoch": 1, "first_seen": "2026-09-21T12:00:00Z", "last_seen":
+"2026-09-21T12:00:00Z", "confidence": 80, "corroborated": false, "pseudonym": "3f0c9a52b7d84e16a1c57e90d2b64f38"}
+""")
+DECISION = json.loads("""
+{"tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z", "by": "Wang Fang via soar", "status":
+"acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "", "sent_at": null, "act": "", "value": "",
+"about": "", "until": null}
+""")
+FRAUD = json.loads("""
+{"customers": 1, "reported": 1, "loss": 1, "prevented": 0, "none": 0, "loss_rate": 1.0, "lost_minor_units": {"CNY":
+1250000}, "lost_bands": {}}
+""")
+DETAILS = json.loads("""
+{"opened_by": "c81e5b07d94f3a62", "first_seen": "2026-09-21T12:00:00Z", "last_seen": "2026-09-21T12:00:00Z", "row": 1,
+"told": "nobody", "clock": "none", "minutes": 0, "reasons": [{"code": "X17", "points": 22, "evidence":
+"Broad calling: NAME PHONE", "evidence_zh": "广撒网电话：姓名、手机号"}], "unit": 0.0, "replay_of": "", "origin_p": 1.0,
+"origin_reasons": [], "verified": 0, "agreeing": 0, "people_by_class": {"C": 1}, "sensitive": 0, "minors": 0, "terms": [],
+"written": [], "brands": [], "skeleton": "", "part_of": "", "parts": [], "apart": [], "frozen_at": null, "deadlines": [],
+"decide": null, "sellers": [], "seen_after": "", "exposures_after": ""}
+""")
+PERSON = json.loads("""
+{"kinds": ["phone"], "answer": "exposed", "exposed": true, "found": [{"kinds": [{"en": "name", "zh": "姓名"}, {"en":
+"telephone number", "zh": "电话号码"}], "month": "2026-09", "scam": {"en": "Broad calling", "zh": "广撒网电话"}, "protects":
+[{"en": "A caller who knows your name is not thereby true.", "zh": "对方知道姓名不代表身份真实。"}], "approved": false,
+"script": {"en": "At present we warn our customers of callers who know your name.", "zh":
+"近期我们提醒客户警惕能叫出您姓名的陌生来电。"}}], "listed_on": null, "script": null, "seen_alone": false, "coverage":
+{"worth": "imported", "since": null, "last": null, "unseen": {"en": "Not seen by it: closed groups and masked numbers.",
+"zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}}}
+""")
+EXPOSURE = json.loads("""
+{"items": [{"asked": "3f0c9a52b7d84e16a1c57e90d2b64f38", "state": "exposed", "risk": 19, "kinds": [{"en": "name", "zh":
+"姓名"}, {"en": "telephone number", "zh": "电话号码"}], "scenario": {"id": "X17", "title": {"en": "Broad calling", "zh":
+"广撒网电话"}}, "first_seen": "2026-09-21T12:00:00Z", "last_seen": "2026-09-21T12:00:00Z", "why": [{"en":
+"stood together: name and phone", "zh": "同时出现：姓名、手机号"}, {"en": "allows: Broad calling", "zh":
+"可用于：广撒网电话"}, {"en": "one value agrees, which can be chance", "zh": "仅一项信息吻合，可能为偶然"}, {"en":
+"seen last on 2026-09-21", "zh": "最近出现：2026-09-21"}]}, {"asked": "00000000000000000000000000000000", "state":
+"not_found", "risk": 0, "kinds": [], "scenario": null, "first_seen": null, "last_seen": null, "why": [{"en":
+"not found; it is not known whether it is a customer's, or whether everything was examined", "zh":
+"未发现；无法确认是否登记有客户，或是否已全部查看"}]}], "coverage": {"worth": "imported", "said":
+"only imported files were examined; no crawler has reported yet", "since": null, "last": null, "kept_days": 180.0, "unseen":
+{"en": "Not seen by it: closed groups and masked numbers.", "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}},
+"formula": {"risk": "base points of the scenario times 1 - (days since last seen / life_days) ** (1 / speed)", "life_days":
+180.0, "speed": 0.5, "source": "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP)"}, "terms":
+{"decides_alone": false, "purpose": "risk_engine", "not_for": ["credit", "marketing"], "holds_until":
+"2026-09-22T15:02:11Z", "said": {"en": "This may not decide alone (PIPL Art. 24).", "zh":
+"本结果不得作为自动化决策的唯一依据。"}}}
+""")
+EVENTS = json.loads("""
+{"items":
+["eyJhbGciOiJFZERTQSIsImtpZCI6IjQ1Y2UwZWJlYjE4ZDc5ZDMifQ.eyJmZWVkIjoiZWFjODE5OWMiLCJuIjoxfQ.-yxnQCYtXXfBXDC9AtBVSou7eZATRcLo"],
+"after": "eac8199c.ba10632447ded1985303d6127814ee70", "more": false}
+""")
+COVERAGE = {"worth": "monitored", "said": "monitored since 2026-09-01, and every site was read", "since": None, "last": None}
+DETAILED = {"fraud": FRAUD, "seen": [SIGHTING], "exposures": [CUSTOMER], "decisions": [DECISION], "version": ETAG}
+CHANGE = {"decision": "acknowledged", "by": "Wang Fang", "note": "seen by orchestration"}
+CHANGED = {"incident": INCIDENT, "at": DECISION["at"], "by": "Wang Fang via soar", "status": "acknowledged", "version": ETAG}
+OUTCOME = {"outcome": "loss", "when": "2020-01-05T09:00:00+08:00", "amount": 1_250_000, "currency": "CNY"}
+VERDICT = {"verdict": "exposed", "rows": 9, "tenants": [{"tenant": "bank", "customers": 9, "corroborated_rows": 9}]}
+EXAMPLES: Mapping[str, Example] = {
+    "list_incidents": Example(None, {"items": [SUMMARY], "after": "", "coverage": COVERAGE}),
+    "get_incident": Example(None, {**SUMMARY, **DETAILS, **DETAILED, "status": "acknowledged"}),
+    "list_customers": Example(None, {"items": [CUSTOMER], "after": ""}),
+    "list_sightings": Example(None, {"items": [SIGHTING], "after": ""}),
+    "decide_incident": Example(CHANGE, {**CHANGED, "act": "", "value": "", "note": "seen by orchestration"}),
+    "export_incidents": Example(),
+    "list_events": Example(None, EVENTS),
+    "get_event_key": Example(None, {"kty": "OKP", "crv": "Ed25519", "kid": "45ce0ebeb18d79d3", "x": "NCSP4RzhSpKd0BNsXkGNPlE7"}),
+    "screen_exposure": Example({"pseudonyms": [PSEUDONYM, NOBODY]}, EXPOSURE),
+    "check_person": Example(
+        {"value": "13800138000", "by": "Wang Fang", "purpose": "customer_enquiry", "case": "C-2026-1"}, PERSON
+    ),
+    "report_outcome": Example({"incident": INCIDENT, "pseudonym": PSEUDONYM, **OUTCOME}, {"recorded": True, "fraud": FRAUD}),
+    "assess_file": Example(
+        {"how": "colleague", "giver": "branch 12", "purpose": "incident_response", "file": "leak.csv"},
+        {"verdict": VERDICT, "opened": {}},
+    ),
+}
+"""By operation id."""
+PROBLEM_EXAMPLE = {
+    "type": "urn:problem-type:ullage:invalid_request",
+    "title": "The request is invalid",
+    "status": 400,
+    "detail": "missing or invalid: limit",
+    "code": "invalid_request",
+    "errors": [{"member": "limit", "code": "out_of_range", "detail": "is out of range (at least 1)"}],
+}
+
 
 TAGS: Mapping[str, str] = {
     "incidents": "List incidents with their customers and sightings, decide on them, export them.",
@@ -149,4 +319,4 @@ def _illustrate(operation: dict[str, Any]) -> None:
         for media in body.get("content", {}).values():
             if example is not None:
                 media["example"] = example
-    operation["responses"]["400"]["content"][MEDIA_TYPE] = {**PROBLEM, "example": examples.PROBLEM}
+    operation["responses"]["400"]["content"][MEDIA_TYPE] = {**PROBLEM, "example": PROBLEM_EXAMPLE}
