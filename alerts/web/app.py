@@ -28,11 +28,12 @@ from alerts.grouping.benign import BACKGROUND
 from alerts.notify.plan import channels_for
 from alerts.records import KeyCheck
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.web import api, login, middleware, pages, problems
+from alerts.web import api, middleware, pages, problems
 from alerts.web.auth import Authenticator, Reach
 from alerts.web.dependencies import Console, SearchMetrics, Turns, anybody, require_named, shown_in, templates
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
+from alerts.web.pages.login import denied
 from alerts.web.problems import ProblemError
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
@@ -109,7 +110,7 @@ def create_app(
         reach,
         metrics.requests,
         site.door.principal,
-        partial(login.denied, site),
+        partial(denied, site),
         require_named(app),
         middleware.streamed(app),
         middleware.held(app),
@@ -124,7 +125,7 @@ def _routes() -> tuple[BaseRoute, ...]:
     A route finds its site in what is asked (`alerts.web.dependencies`), so that they are worked out once, which takes longest
     of all.
     """
-    routers = (*api.routers(), *pages.routers(), login.routes(), _operations())
+    routers = (*api.routers(), *pages.routers(), _operations())
     return tuple(route for router in routers for route in router.routes)  # included, each would be worked out a second time
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from alerts.accounts import sign_on
 from alerts.accounts.sign_on import BEGUN, JOURNEY_SECONDS
 from alerts.web.app import create_app
-from alerts.web.pages.provider import COOKIE
+from alerts.web.pages.login import JOURNEY_COOKIE
 from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
 from tests.alerts.issuer import CLIENT, SECRET, SUBJECT, Issuer, by_another_key, by_public_key, serving, unsigned
 from ullage import audit
@@ -240,14 +240,14 @@ def test_an_issuer_that_promises_to_name_itself_must(opened, issuer, context) ->
 def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, clock, context) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)
-    journey = who.cookies[COOKIE]
+    journey = who.cookies[JOURNEY_COOKIE]
     assert back(who, sent).status_code == 200
-    who.cookies = {COOKIE: journey}
+    who.cookies = {JOURNEY_COOKIE: journey}
     assert back(who, sent).status_code == 403, "replayed"
     thief = Browser(who.app)
     assert back(thief, begin(who, issuer)).status_code == 403, "in a browser that did not begin it"
     other = begin(thief, issuer)
-    thief.cookies = {COOKIE: "x" * 43}
+    thief.cookies = {JOURNEY_COOKIE: "x" * 43}
     assert back(thief, other).status_code == 403, "with a cookie of nobody's"
     late = begin(who, issuer)
     clock.advance(JOURNEY_SECONDS)

@@ -1,4 +1,7 @@
-"""The queue: rows one line high, tabs, filters that stay, and what can be done with several at once."""
+"""The queue: rows one line high, tabs, filters that stay, what can be done with several at once, and a search for a seller.
+
+The name of a seller travels in the body of a POST, is tagged here, and never shown, noted or kept.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused
-from alerts.cases.incident_list import history, tokens_of
+from alerts.cases.incident_list import history, named, tokens_of
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
 from alerts.coverage import looked
@@ -23,6 +26,7 @@ from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
+from ullage.security.masking import Secret
 from ullage.settings.tenants import UnknownTenantError
 from ullage.verdict import own_rules
 
@@ -119,6 +123,16 @@ def routes() -> APIRouter:
         left = {**repeatable(typed), "ids": tuple(one.incident for one in refused(said))}
         return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
 
+    @router.post("/sellers")
+    def seller(site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
+        try:
+            tokens = tokens_of_name(site, Secret(name))
+        except QueryError as error:
+            return queue_page(site, QueueForm(), refused_=error)
+        if not tokens:
+            return queue_page(site, QueueForm(), refused_=Phrase("No posts by this seller are stored."), status=200)
+        return RedirectResponse(f"/{QueueForm().query(tab='all', seller=','.join(tokens))}", 303)
+
     return router
 
 
@@ -203,3 +217,11 @@ def queue_page(
 def _scenarios() -> dict[str, tuple[str, str]]:
     """Scenarios that can be asked for, by id: their titles in English and Chinese."""
     return {scenario.id: (scenario.title, scenario.title_zh) for scenario in own_rules().scenario}
+
+
+def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:
+    """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
+    site.allowed.take(site.principal)
+    tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
+    site.trail.append("lookup.seller", f"{len(tokens)} found", actor=site.actor())
+    return tokens

@@ -1,18 +1,27 @@
-"""The way in and out: a form for name and password, shown in the place of whatever was asked for."""
+"""The way in and out: by a form for name and password, shown in the place of whatever was asked for, or by the identity provider.
+
+Beside it stands what everybody has: changing one's own password, which is the only page there is for somebody whose password
+somebody else made, and the switch between the languages, which is on the page that one logs in on as well.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from alerts.accounts import NOBODY, sessions
+from alerts.accounts.sessions import SHORTEST, PasswordError
+from alerts.accounts.sign_on import JOURNEY_SECONDS, LoginRefusedError
+from alerts.translation import LANGUAGES
 from alerts.web.auth import COOKIE, SECURE_COOKIE
-from alerts.web.dependencies import PLACE, Console, anybody, logged_in
+from alerts.web.dependencies import PLACE, Console, any_query, anybody, logged_in
+from alerts.web.middleware import BACK
 from alerts.web.problems import ProblemError, is_of_api, of_error
+from alerts.web.templating import COOKIE as LANGUAGE_COOKIE
 from ullage.errors import UllageError, UnavailableError
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
@@ -26,10 +35,7 @@ VOUCHED = "provider"
 WRONG = Phrase("The name or password is wrong, or the account is disabled.")
 
 
-def routes() -> APIRouter:
-    """The routes of this module."""
-    router = APIRouter(include_in_schema=False)
-
+def _form(router: APIRouter) -> None:
     @router.get("/login")
     def form(site: Everybody, left: str = "") -> HTMLResponse:
         return login_form(site, 200, has_left=left == VOUCHED)
@@ -51,8 +57,6 @@ def routes() -> APIRouter:
         for name in (COOKIE, SECURE_COOKIE):
             answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE)
         return answer
-
-    return router
 
 
 def entered(request: Request, session: str, place: str, device: str) -> Response:
@@ -130,3 +134,100 @@ def limited(site: Console, error: LimitedError, place: str) -> HTMLResponse:
     answer = login_form(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer
+
+
+JOURNEY_COOKIE, SECURE_JOURNEY_COOKIE = "ullage_journey", "__Host-ullage_journey"
+NO_PROVIDER = Phrase("this page does not exist")
+
+
+def _provider(router: APIRouter) -> None:
+    @router.get("/login/provider")
+    def to_it(request: Request, site: Everybody, then: str = "/") -> Response:
+        if site.sign_on is None:
+            return site.missing(NO_PROVIDER)
+        place, asked = then if PLACE.fullmatch(then) else "/", request.state.asked
+        try:
+            address, browser = site.sign_on.begin(f"{asked.origin}{asked.base}{BACK}", place, asked.source)
+        except LimitedError as error:
+            return limited(site, error, place)
+        except LoginRefusedError as error:
+            return _refused(site, error, place)
+        answer = RedirectResponse(address, 303)
+        # The way back begins at another site, with which browsers send no cookie that is Strict.
+        secure, age = asked.is_secure, int(JOURNEY_SECONDS)
+        answer.set_cookie(_journey_cookie(secure=secure), browser, max_age=age, httponly=True, samesite="lax", secure=secure)
+        return answer
+
+    @router.get(BACK, dependencies=[Depends(any_query)])
+    def back(request: Request, site: Everybody) -> Response:
+        if site.sign_on is None:
+            return site.missing(NO_PROVIDER)
+        name = _journey_cookie(secure=request.state.asked.is_secure)
+        try:
+            user, place = site.sign_on.finish(request.query_params, request.cookies.get(name, ""))
+        except LoginRefusedError as error:
+            answer = _refused(site, error, "/")
+        else:
+            session = site.door.open(user, "the identity provider")
+            answer = entering(request, session, site.page("entered.html", then=place))
+        answer.delete_cookie(name, httponly=True, samesite="lax", secure=request.state.asked.is_secure)
+        return answer
+
+    @router.get("/login/away")
+    def out_of_it(request: Request, site: Everybody) -> Response:
+        address = site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login") if site.sign_on else ""
+        return RedirectResponse(address, 303) if address else site.missing(Phrase("The identity provider has no logout page."))
+
+
+def _journey_cookie(*, secure: bool) -> str:
+    return SECURE_JOURNEY_COOKIE if secure else JOURNEY_COOKIE
+
+
+def _refused(site: Console, error: LoginRefusedError, place: str) -> Response:
+    down = isinstance(error.__cause__, UnavailableError)
+    site.door.logins.labels("unavailable" if down else "refused").inc()
+    return login_form(site, 503 if down else 403, place, error)
+
+
+def _password(router: APIRouter) -> None:
+    @router.get("/password")
+    def other_password(site: Known) -> HTMLResponse:
+        return _password_page(site, 200)
+
+    @router.post("/password")
+    def change(request: Request, site: Known, old: Typed = "", new: Typed = "", again: Typed = "") -> Response:
+        if new != again:
+            return _password_page(site, 400, Phrase("The two new passwords differ."))
+        try:
+            session = site.door.change(site.principal, old, new, request.state.asked.source)
+        except PasswordError as error:
+            return _password_page(site, 400, error)
+        except LimitedError as error:
+            return _password_page(site, 429, error)
+        if not session:
+            return _password_page(site, 401, Phrase("The current password is wrong."))
+        return entered(request, session, "/", site.door.device(site.principal.name))
+
+
+def _password_page(site: Console, status: int, refused: object = "") -> HTMLResponse:
+    return site.page("password.html", status, refused=refused, shortest=SHORTEST)
+
+
+YEAR_SECONDS = 365 * 86_400
+
+
+def _language(router: APIRouter) -> None:
+    @router.post("/language", dependencies=[anybody()])
+    def switch(language: Annotated[str, Form()] = "", then: Annotated[str, Form(max_length=4_000)] = "/") -> RedirectResponse:
+        answer = RedirectResponse(then if PLACE.fullmatch(then) else "/", 303)
+        if language in LANGUAGES:
+            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/", httponly=True, samesite="strict")
+        return answer
+
+
+def routes() -> APIRouter:
+    """The routes of this file."""
+    router = APIRouter(include_in_schema=False)
+    for add in (_form, _provider, _password, _language):
+        add(router)
+    return router
