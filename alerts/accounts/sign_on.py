@@ -240,11 +240,6 @@ class SignOn:
     begun: Allowance
     trail: Trail
 
-    @property
-    def label(self) -> str:
-        """What it is called on the login page."""
-        return self.provider.settings.label
-
     def begin(self, redirect: str, then: str, source: str) -> tuple[str, str]:
         """Where to send the browser, and the secret by which it is known when it is back at `redirect`.
 

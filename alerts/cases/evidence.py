@@ -1,7 +1,7 @@
 """Open sealed evidence and sealed addresses, in the audit log first.
 
 The addresses of an incident are opened in one step, since a takedown needs them all; a title, an author or members' names one
-sighting at a time. Alert watches the log: more reveals by one person in a shift than `originals.alarm_after` raise an alarm.
+sighting at a time. Alert watches the log: more reveals by one person in a shift than `REVEALS_ALLOWED` raise an alarm.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import entries
 from ullage.custody import NEEDED, Ask, Manifest, decode, digest, open_sealed, private_key
-from ullage.custody.vault import Vault, VaultItem
+from ullage.custody.vault import FOLDER, Vault, VaultItem
 from ullage.display import moment, safe
 from ullage.display.screen import cell, table
 from ullage.errors import ConfigError, CorruptError, RecordError
@@ -132,6 +132,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 ACTION = "original.reveal"
+REVEALS_ALLOWED = 20
+"""Reveals by one person in a shift before an alarm."""
 
 
 def addresses(
@@ -141,8 +143,8 @@ def addresses(
 
     ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
     """
-    if not context.settings.originals.keep:
-        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
+    if not context.settings.originals.days:
+        raise ConfigError(Phrase("originals.days is 0: no originals are stored, and none can be revealed"))
     found, sealed = _sealed(store, incident, "")
     opened = _opened_addresses(context, found.tenant, sealed)
     said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
@@ -196,7 +198,7 @@ class Reveals:
 
     @classmethod
     def of(cls, context: Context) -> Reveals:
-        """Of the settings."""
+        """Of the data folder."""
         return cls(context.data / AUDIT)
 
     def most(self, now: datetime) -> int:
@@ -263,4 +265,4 @@ def text_lines(one: OpenedEvidence) -> Iterator[str]:
 
 def vault_of(context: Context) -> Vault:
     """The folder of the settings."""
-    return Vault(context.data / context.settings.evidence.folder)
+    return Vault(context.data / FOLDER)

@@ -352,12 +352,10 @@ class Handover:
         }
 
 
-def handover(
-    queue: IncidentQueue, gap_minutes: float, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
-) -> Handover:
+def handover(queue: IncidentQueue, tenant: str = "", since: datetime | None = None, shown: int = SHOWN) -> Handover:
     """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown` incidents of each part.
 
-    Unread for more than `gap_minutes`, a site is blind. QueryError for a time that is to come or too long ago.
+    QueryError for a time that is to come or too long ago.
     """
     start, now = since or queue.shift, queue.work.duties.clock.now()
     if not timedelta(0) < now - start <= MOST:
@@ -378,5 +376,5 @@ def handover(
         due=due,
         unassigned=unassigned,
         behind=looked(queue.work.store, now),
-        blind=coverage(queue.work.store, start, now, now, gap_minutes),
+        blind=coverage(queue.work.store, start, now, now),
     )

@@ -43,8 +43,8 @@ def reveal(
     context: Context, incident: str, wanted: Sequence[tuple[str, str]], *, case: str, reason: str, as_json: bool, by: str
 ) -> None:
     """Show the addresses of an incident's posts in clear, each behind its sighting; or the `wanted` field of one sighting."""
-    if not context.settings.originals.keep:
-        raise ConfigError(Phrase("originals.keep is false: no originals are stored, and none can be revealed"))
+    if not context.settings.originals.days:
+        raise ConfigError(Phrase("originals.days is 0: no originals are stored, and none can be revealed"))
     if len(wanted) > 1:
         raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
     field_, of = wanted[0] if wanted else ("url", "")

@@ -240,7 +240,7 @@ def hand_over(
         zone = ZoneInfo(context.tenant(tenant).zone)
         queue = IncidentQueue(work_of(context, store), name_of(by))
         start = moment_past(since, zone, context.clock.now()) if since else None
-        found = handover(queue, context.settings.coverage.gap_minutes, tenant, start)
+        found = handover(queue, tenant, start)
     if as_json:
         print_row(handover_as_json(found))
     else:

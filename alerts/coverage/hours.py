@@ -1,6 +1,6 @@
 """The ledger read back: cells of an hour, gaps, and what of them somebody explained.
 
-A gap is a time of `gap_minutes` or more in which a site that was to be read was not, or the hour in which shorter times add up to
+A gap is a time of `GAP_MINUTES` or more in which a site that was to be read was not, or the hour in which shorter times add up to
 that. A time is judged when its heartbeats have had `GRACE` to arrive. Before its first heartbeat the ledger knows nothing, and
 that is a gap as well: of all sites.
 """
@@ -32,6 +32,7 @@ DAYS_AT_ONCE = 4
 BLIND = re.compile(f"[{re.escape(''.join(WHY))}]+")
 EVERYWHERE = ""
 MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
+GAP_MINUTES = 10
 DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
 State = Literal["seen", "blind", "partly", "off", "open"]
 """`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
@@ -157,7 +158,6 @@ def coverage(
     since: datetime,
     until: datetime,
     now: datetime,
-    gap_minutes: float,
     site: str = "",
     *,
     cells: bool = True,
@@ -172,7 +172,7 @@ def coverage(
     canary, rows, hours = found.pop(CANARY, None), list[SiteCoverage](), list(_hours(since, until)) if cells else []
     cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
-        row = _row(name, slots, (since, until, judged, hours), gap_minutes, reasons, cell)
+        row = _row(name, slots, (since, until, judged, hours), reasons, cell)
         if not cells or row.unwatched or row.was_read or row.pending or not slots.is_over(judged):
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
@@ -190,7 +190,6 @@ class Recount:
 
     store: IncidentStore
     clock: Clock
-    gap_minutes: float
     tell: Callable[[float], object]
     _due: float = float("-inf")
 
@@ -200,7 +199,7 @@ class Recount:
             return
         self._due = self.clock.monotonic() + RECOUNT_SECONDS
         now = self.clock.now()
-        seen = coverage(self.store, now - DAY, now, now, self.gap_minutes, cells=False)
+        seen = coverage(self.store, now - DAY, now, now, cells=False)
         self.tell(sum(any(gap.explained is None for gap in row.gaps) for row in seen.rows))
 
 
@@ -243,14 +242,13 @@ def _row(
     name: str,
     slots: _Slots,
     window: tuple[datetime, datetime, datetime, list[datetime]],
-    gap_minutes: float,
     reasons: Sequence[GapReason],
     cell: Callable[[datetime, str, int, bool, bool], CoverageHour],
 ) -> SiteCoverage:
     since, until, judged, hours = window
     until_slot = _slot(judged) - slots.first
     letters = slots.letters[: max(0, until_slot)]
-    marked = _marked(letters, slots.first, gap_minutes)
+    marked = _marked(letters, slots.first)
     gaps = tuple(
         explained
         for gap in _gaps(name, letters, marked, slots.first)
@@ -303,9 +301,9 @@ def _minutes(told: str) -> tuple[int, Mapping[str, int]]:
     return told.count(SEEN) * MINUTES, {letter: count * MINUTES for letter, count in why.most_common()}
 
 
-def _marked(letters: str, first: int, gap_minutes: float) -> set[int]:
+def _marked(letters: str, first: int) -> set[int]:
     """The slots that belong to a gap."""
-    marked, least, hours = set[int](), gap_minutes / MINUTES, dict[int, list[int]]()
+    marked, least, hours = set[int](), GAP_MINUTES / MINUTES, dict[int, list[int]]()
     for run in BLIND.finditer(letters):
         if run.end() - run.start() >= least:
             marked.update(range(*run.span()))

@@ -230,7 +230,7 @@ class CoverageReader:
             raise ConfigError(Phrase("at most %(days)s days at once: choose a shorter period", days=MOST_DAYS))
         if site:
             self._require(site)
-        return coverage(self.store, began, min(ended, now), now, self.context.settings.coverage.gap_minutes, site)
+        return coverage(self.store, began, min(ended, now), now, site)
 
     def standings(self, seen: CoverageWindow) -> list[DayCheck]:
         """How each day of it stands against what alert signed."""

@@ -7,7 +7,7 @@ A sketch is the 256 lowest of a set's keyed tags. With fewer than 256 it is the 
 above its highest, so two sketches are compared only up to the lower of their limits; beyond it a missing value is not evidence.
 
     talk       one author in one channel, or on one site of a chat that names none, within the same or neighbouring stretches of
-               15 minutes (`alert.together_minutes`)
+               15 minutes (`APART`)
     thread     one author in one thread
     template   one author with the same words of the trade, two or more; in channels, on the same day
 

@@ -250,7 +250,6 @@ def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, jo
         canaries=_bait(sightings),
         circulation=setting.tenant.circulation,
         own_fields=frozenset(setting.tenant.own_fields),
-        own_cohorts=frozenset(setting.tenant.own_cohorts),
         sites=len({s.site for s in sightings}),
         free=any(s.kind == "paste" for s in sightings),
         brand=any(s.brands for s in sightings),

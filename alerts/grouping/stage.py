@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -90,8 +89,6 @@ class Alert:
     """Of keys under which stored facts were made, as far as they came up."""
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which facts are written."""
-    together: timedelta = placement.APART
-    """Within so long what one author says in one channel belongs together."""
 
     def handle(self, records: Sequence[Record]) -> None:
         """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
@@ -128,7 +125,7 @@ class Alert:
         return [*opened.values()]
 
     def _ties(self, finding: Finding) -> placement.Ties:
-        return placement.ties_of(finding, self.together)
+        return placement.ties_of(finding)
 
     def _held(self, findings: Collection[Finding]) -> dict[str, Holding]:
         """Of all that these findings look for what incidents hold."""

@@ -79,9 +79,7 @@ class AlertMetrics:
             "Originals revealed by the busiest person within a shift.",
             registry=registry,
         )
-        self.reveals_allowed = Gauge(
-            "ullage_alert_originals_allowed", "Reveals per shift before an alarm (originals.alarm_after).", registry=registry
-        )
+        self.reveals_allowed = Gauge("ullage_alert_originals_allowed", "Reveals per shift before an alarm.", registry=registry)
         self.unexplained = Gauge(
             "ullage_coverage_unexplained_sites",
             "Sites with an unexplained coverage gap in the last 24 hours.",

@@ -7,12 +7,12 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.evidence import vault_of, watching
+from alerts.cases.evidence import REVEALS_ALLOWED, vault_of, watching
 from alerts.cases.reopening import Returns
 from alerts.cases.suppressions import muted, silent_clocks
 from alerts.coverage import CoverageLog, Listener
@@ -113,7 +113,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         book, release = book_of(context, store)
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
-        metrics.reveals_allowed.set(settings.originals.alarm_after)
+        metrics.reveals_allowed.set(REVEALS_ALLOWED)
         believed = context.running_time.believed()
         notifier = configured(context, store, registry, muted(replace(book.duties, clock=believed)), book.changed)
         stack.callback(notifier.close)
@@ -145,14 +145,13 @@ def run_alert(context: Context, *, once: bool) -> None:
             notifier.plan,
             returns.filed,
             writing=in_hand.writing,
-            together=timedelta(minutes=settings.alert.together_minutes),
         )
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
         sheets, listener = sheets_of(context, store), Listener(store, context.clock)
         ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
-        gaps = Recount(store, context.clock, settings.coverage.gap_minutes, metrics.unexplained.set)
+        gaps = Recount(store, context.clock, metrics.unexplained.set)
         maintenance.step = book.step
         maintenance.late = lambda: remove_late(store, context.trail(), context.running_time.read())
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)

@@ -52,7 +52,7 @@ from alerts.store.queries import Tombstone, awaited, bury, grave_id, marker_id, 
 from ullage import log
 from ullage.audit import Trail
 from ullage.bus import FINDINGS, Lag
-from ullage.custody.vault import Vault
+from ullage.custody.vault import FOLDER, Vault
 from ullage.erasure import ErasureReport, ErasureStage, Order
 from ullage.errors import UnavailableError
 from ullage.lookup.erased_customers import EVERYBODY, SETTLED, tombstone
@@ -62,6 +62,8 @@ from ullage.settings import Context, OriginalSettings, StoreSettings
 
 BATCH = 1_000
 WAITING_DAYS = 15
+COVERAGE_DAYS = 400.0
+"""Of the coverage log, which names nobody: a year's proof and a month to ask for it."""
 """That a post is gone is kept for so long without a sighting of it: a finding may lie on the bus for a week, and as a dead letter
 for another."""
 NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Background, FraudOutcome)
@@ -99,7 +101,7 @@ def expire(
         removed[Background] += store.delete(Background, [document.id for document in background])
     for presences in old(Presence, WAITING_DAYS, state=("waiting",)):
         removed[Presence] += store.delete(Presence, [presence.id for presence in presences])
-    days = [*((kind, keep.coverage_days) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
+    days = [*((kind, COVERAGE_DAYS) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
     for kind, kept_days in days:
         for documents in old(kind, kept_days, kept):
             removed[kind] += store.delete(kind, [document.id for document in documents])
@@ -181,7 +183,7 @@ def _opened(context: Context) -> contextlib.AbstractContextManager[IncidentStore
 
 
 def _vault(context: Context) -> Vault:
-    return Vault(context.data / context.settings.evidence.folder)
+    return Vault(context.data / FOLDER)
 
 
 def _hinders(context: Context, order: Order) -> Iterator[str]:

@@ -86,7 +86,6 @@ def create_app(
             context.clock,
             trail,
             metrics.logins,
-            settings.oidc.minutes * 60,
         ),
         allowed=Lookups(settings.lookups_per_minute, settings.lookups_per_day, context.clock),
         held=AssessmentCache(context.clock, len(tenants)),

@@ -31,6 +31,8 @@ from ullage.settings import Context, CrawlSettings
 
 Read = Callable[[CrawlSettings, Visit], Awaitable[None]]
 """Reads what a visit that has begun leases, to its end."""
+ROBOTS_SECONDS = 3600.0
+"""How often robots.txt is read again."""
 
 
 async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
@@ -61,7 +63,7 @@ class Visitor:
         self._presets, self._read = presets, read
         self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
-        self._robots = RobotsCache(context.clock.monotonic, context.settings.crawl.robots_seconds)
+        self._robots = RobotsCache(context.clock.monotonic, ROBOTS_SECONDS)
         self._proxies = proxies_of(context)
         self._browsers = browsers_of(context.settings.crawl)
         self._sessions: dict[str, SiteLogin] = {}

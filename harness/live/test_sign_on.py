@@ -23,7 +23,6 @@ CONFIGURED = """
 [search.oidc]
 issuer = "http://127.0.0.1:{port}"
 client_id = "desk"
-label = "the bank's login"
 
 [search.oidc.grants.fraud]
 value = "fraud-desk"
@@ -86,7 +85,7 @@ def page(opened: Any) -> Iterator[Any]:
 def log_in_by_provider(page: Any, made: Desk, place: str, login: str) -> None:
     made.clock.seconds = time.time()  # the provider's tokens are of now
     page.goto(f"{made.url}{place}")
-    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_role("link", name="Log in with single sign-on").click()
     page.get_by_placeholder("Enter any login").fill(login)
     page.get_by_placeholder("and password").fill("any")
     page.get_by_role("button", name="Sign-in").click()
@@ -109,7 +108,7 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any,
     page.get_by_role("button", name="Yes, sign me out").click()
     page.wait_for_url(f"{made.url}/login*")
     page.goto(made.url)
-    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_role("link", name="Log in with single sign-on").click()
     assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
 
 
@@ -124,7 +123,7 @@ def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened:
 def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, page: Any) -> None:
     made, _ = opened
     page.goto(made.url)
-    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_role("link", name="Log in with single sign-on").click()
     page.get_by_role("link", name="[ Cancel ]").click()
     page.wait_for_url(f"{made.url}/login/back*")
     assert "did not log you in" in page.get_by_role("alert").inner_text()
@@ -136,7 +135,7 @@ def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(ope
     process.kill()
     process.wait()
     made.clock.advance(3601)  # what was discovered is not believed for ever
-    page.get_by_role("link", name="Log in with the bank's login").click()
+    page.get_by_role("link", name="Log in with single sign-on").click()
     assert "cannot be reached" in page.get_by_role("alert").inner_text()
     page.get_by_label("Name").fill(made.name)
     page.get_by_label("Password").fill(made.password)

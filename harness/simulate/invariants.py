@@ -274,7 +274,7 @@ def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
     """An hour in which a site was not read stands in the ledger as blind with a reason; those of a wrong clock are not judged."""
     timeline, began = night.faults.timeline, night.faults.clock.began
     now = night.context.clock.now()
-    seen = coverage(store, datetime.fromtimestamp(began, UTC), now, now, night.context.settings.coverage.gap_minutes)
+    seen = coverage(store, datetime.fromtimestamp(began, UTC), now, now)
     rows = {row.site: row for row in seen.rows}
     for name, site in sorted(night.sites.items()):
         cells = {cell.at.timestamp() - began: cell for cell in rows[name].cells} if name in rows else {}

@@ -19,7 +19,7 @@ from ullage import log
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.custody import OPENED, Pair, encode, manifest, pair_of
-from ullage.custody.vault import Vault, VaultHeader
+from ullage.custody.vault import FOLDER, Vault, VaultHeader
 from ullage.errors import UllageError
 from ullage.records import Finding
 from ullage.runtime.worker import Bug, attempt
@@ -43,7 +43,7 @@ class Keeper:
 
     def __post_init__(self) -> None:
         settings = self.context.settings
-        self.vault = Vault(self.context.data / settings.evidence.folder)
+        self.vault = Vault(self.context.data / FOLDER)
         wanted = any(tenant.evidence for tenant in settings.tenants.values())
         self._pair = pair_of(self.context.keys, settings.evidence.officers) if wanted else None
         self._size = self.vault.size()
@@ -106,7 +106,7 @@ def check(context: Context) -> str:
     ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is damaged.
     """
     on = sorted(name for name, tenant in context.settings.tenants.items() if tenant.evidence)
-    kept = f"{Vault(context.data / context.settings.evidence.folder).check()} kept"
+    kept = f"{Vault(context.data / FOLDER).check()} kept"
     if not on:
         return f"off, {kept}"
     pair = pair_of(context.keys, context.settings.evidence.officers)

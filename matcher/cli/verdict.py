@@ -269,6 +269,5 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         medium_deadline=tenant.medium_deadline,
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
-        own_cohorts=frozenset(tenant.own_cohorts),
         **whole.counted() | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},
     )

@@ -261,7 +261,7 @@ def _finding(
 
 def desks(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
     """What seals to each tenant's desk; without those that have no key here, and none where originals are not kept."""
-    if not context.settings.originals.keep:
+    if not context.settings.originals.days:
         return {}
     return {tenant: sealer for tenant in tenants if (sealer := keys.desk_sealer(context.keys, tenant))}
 

@@ -114,8 +114,8 @@ def test_without_the_desks_key_nothing_is_shown(desk: Context, leak: str) -> Non
 
 
 def test_it_can_be_switched_off(desk: Context, leak: str) -> None:
-    (desk.data / "ullage.toml").write_text("[originals]\nkeep = false\n")
-    assert "originals.keep is false" in run(desk, leak, refused=ConfigError)
+    (desk.data / "ullage.toml").write_text("[originals]\ndays = 0\n")
+    assert "originals.days is 0" in run(desk, leak, refused=ConfigError)
 
 
 def test_nothing_in_the_store_shows_it(desk: Context, leak: str) -> None:

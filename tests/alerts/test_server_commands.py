@@ -27,15 +27,13 @@ backend = each_backend(ON_SERVERS[-1])
 
 @pytest.fixture
 def folder(backend: Backend, tmp_path: Path):
-    """A data folder whose keys, and with them the store's password, are not in the usual place."""
+    """A data folder with the store's password among its keys."""
     with backend.url(tmp_path / "made", CLASSES) as url:
         data = tmp_path / "data"
         data.mkdir()
-        (data / "ullage.toml").write_text(
-            f'metrics = false\n[store]\nurl = "{url}"\n[keys]\nfolder = "elsewhere"\n[tenants.bank]\n', encoding="utf-8"
-        )
+        (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
         list(setup.initialise(Context(data)))
-        keep(data / "elsewhere", backend.server.password)
+        keep(data / "keys", backend.server.password)
         yield data
 
 
@@ -62,11 +60,11 @@ def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(fold
 
 
 def test_without_the_password_each_command_says_where_to_put_it(folder, run):
-    (folder / "elsewhere" / "store.password").unlink()
+    (folder / "keys" / "store.password").unlink()
     for words in (("alert", "--once"), ("search",), ("incidents", "list"), ("incidents", "show", "INC-A")):
         error = run(*words, code=1).exception
         assert error.exit_code == 2
-        assert str(folder / "elsewhere" / "store.password") in str(error)
+        assert str(folder / "keys" / "store.password") in str(error)
     assert f"FAULT  incident store: the store's password is missing: put it into {folder}" in run("check", code=1).stdout
 
 

@@ -138,7 +138,7 @@ def heard(context: Context) -> None:
 def seen(context: Context, hours: float = 6) -> Iterator[CoverageWindow]:
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
-        yield coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now, 10.0)
+        yield coverage(store, datetime.fromtimestamp(EIGHT, UTC), now, now)
 
 
 def states(found: CoverageWindow, site: str) -> dict[int, str]:

@@ -106,24 +106,6 @@ def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(ul
     assert hand_in(ullage, lines) == [found], "what is handed in again changes nothing"
 
 
-def test_how_long_belongs_together_is_a_setting(ullage: Run, data: Path) -> None:
-    lines = [
-        {
-            "site": "chat",
-            "channel": "-1001",
-            "message_id": str(number),
-            "author": "seller",
-            "text": f"{customer(number)['name']} {phone(number)} 已放款",
-            "published_at": (START + timedelta(minutes=40 * number)).isoformat(),
-        }
-        for number in range(4)
-    ]
-    assert len(hand_in(ullage, lines[:2])) == 2
-    with (data / "ullage.toml").open("a", encoding="utf-8") as settings:
-        settings.write("[alert]\ntogether_minutes = 60\n")
-    assert sorted(one["sightings"] for one in hand_in(ullage, lines[2:])) == [1, 1, 2]
-
-
 def board_lines() -> list[dict[str, Any]]:
     """Each seller posts one offer over and over, in threads of all kinds, each time with another customer."""
     rng = random.Random(97)

@@ -196,8 +196,8 @@ def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path
 
 def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
-    context = Context(write(tmp_path, "[keys]\nfolder = 'elsewhere'\ncommand = ['kms']"))
-    assert (context.keys.root, context.keys.command) == (tmp_path / "elsewhere", ("kms",))
+    context = Context(write(tmp_path, "[keys]\ncommand = ['kms']"))
+    assert (context.keys.root, context.keys.command) == (tmp_path / "keys", ("kms",))
     assert context.keys.credentials == Path("/run/credentials/x")
     assert context.tenant("nobody") == Tenant()
 

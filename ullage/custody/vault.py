@@ -25,6 +25,10 @@ MAX_HEAD = 4096
 UNFINISHED_SECONDS = 3600.0
 
 
+FOLDER = "evidence"
+"""Of the data folder."""
+
+
 class VaultHeader(BaseModel):
     """The line in clear."""
 

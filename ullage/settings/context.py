@@ -17,7 +17,9 @@ from ullage.settings.root import Settings, load
 from ullage.settings.tenant import Tenant
 from ullage.verdict import VERDICT, VerdictRules
 
-MADE = ("ullage.toml", "keys", AUDIT, "bus", "watchlists", "incidents.sqlite")
+KEYS = "keys"
+"""The folder of keys in the data folder, one file (0600) a key."""
+MADE = ("ullage.toml", KEYS, AUDIT, "bus", "watchlists", "incidents.sqlite")
 """What stands in a data folder, one or another by what runs on its machine."""
 
 
@@ -33,7 +35,7 @@ class Context:
         self.clock = clock or Clock()
         self.running_time = RunningTime(data, self.clock)
         self.settings = settings or load(data)
-        self.keys = KeyStore(data / self.settings.keys.folder, self.settings.keys.command, credentials_folder())
+        self.keys = KeyStore(data / KEYS, self.settings.keys.command, credentials_folder())
 
     def require_data(self) -> None:
         """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""

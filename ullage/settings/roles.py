@@ -45,7 +45,6 @@ class CrawlSettings(SettingsTable):
     browser: str = knob(
         "/usr/lib/chromium/chromium", "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script"
     )
-    robots_seconds: Seconds = knob(3600.0, "how often robots.txt is read again", "seconds")
     origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob("crawl", "name of this crawl host, unique")
     heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         60.0, "time between heartbeats; 0 sends none", "seconds"
@@ -72,9 +71,6 @@ class AlertSettings(SettingsTable):
     """How findings become incidents."""
 
     batch: Count = knob(64, "findings grouped between two commits")
-    together_minutes: Annotated[float, Field(ge=1, le=1440)] = knob(
-        15.0, "pause that ends a talk of one author in one channel", "minutes"
-    )
 
 
 BENEATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
@@ -102,10 +98,8 @@ class OidcSettings(SettingsTable):
     scopes: tuple[str, ...] = knob(("profile",), "scopes beside openid")
     claim: str = knob("groups", "the claim with the groups")
     name: str = knob("preferred_username", "the claim with the account name, up to an @")
-    label: str = knob("", "its name on the login page")
     ca: str = knob("", "its certificate authorities (PEM file); the system's by default")
     proxy: str = knob("", "http://HOST:PORT of a proxy; the environment's are not used")
-    minutes: Annotated[float, Field(gt=0, le=720)] = knob(15.0, "how often sessions and groups are checked again", "minutes")
     grants: dict[str, GrantSettings] = knob({}, "one table a group; otherwise only accounts made by `user add --subject`")
 
     @model_validator(mode="after")

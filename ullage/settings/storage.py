@@ -42,14 +42,12 @@ class StoreSettings(SettingsTable):
     url: str = knob("sqlite:///incidents.sqlite", "sqlite:///FILE or elasticsearch://HOST:PORT")
     exposures_days: Seconds = knob(180.0, "retention of exposures (PIPL 19)", "days")
     incidents_days: Seconds = knob(1095.0, "retention of incidents: three years (PIPL 56)", "days")
-    coverage_days: Seconds = knob(400.0, "retention of coverage", "days")
 
 
 class CoverageSettings(SettingsTable):
     """The coverage log."""
 
     zone: str = knob("Asia/Shanghai", "time zone for people; data is in UTC")
-    gap_minutes: Annotated[float, Field(ge=5, le=60, allow_inf_nan=False)] = knob(10.0, "shortest coverage gap", "minutes")
     timestamp_url: str = knob("", "time-stamping authority (RFC 3161) for signed days")
     timestamp_ca: str = knob("", "its root certificate (PEM file)")
 
@@ -68,9 +66,11 @@ class CoverageSettings(SettingsTable):
 class OriginalSettings(SettingsTable):
     """Addresses, titles, authors and member names of posts, encrypted for the console."""
 
-    keep: bool = knob(True, "keep them: needed to find a post again, for a takedown or a court")
-    days: Seconds = knob(30.0, "retention; `ullage incidents hold` keeps longer", "days")
-    alarm_after: Count = knob(20, "reveals in a shift before an alarm", "reveals")
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
+        30.0,
+        "retention, to find a post again for a takedown or a court; `ullage incidents hold` keeps longer; 0 stores none",
+        "days",
+    )
 
 
 class AuditSettings(SettingsTable):
@@ -82,16 +82,14 @@ class AuditSettings(SettingsTable):
 
 
 class KeySettings(SettingsTable):
-    """Where keys are."""
+    """Where keys come from, besides the folder `keys` with one file (0600) a key."""
 
-    folder: str = knob("keys", "one file (0600) a key")
     command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
 
 
 class EvidenceSettings(SettingsTable):
     """Encrypted evidence of `high` or above, for tenants with `evidence = true`."""
 
-    folder: str = knob("evidence", "folder of the encrypted files")
     officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
     max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")

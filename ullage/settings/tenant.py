@@ -55,9 +55,6 @@ class Tenant(SettingsTable):
     own_fields: tuple[Label, ...] = knob(
         (), "labels of fields that nobody else holds, such as POLICY: they say whose rows they are"
     )
-    own_cohorts: tuple[str, ...] = knob(
-        ("export",), "cohorts that nobody outside can know, such as the export that a customer stands in"
-    )
     staff: tuple[str, ...] = knob(
         (),
         "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and mail domains that are theirs,"

@@ -54,7 +54,7 @@ class VerdictFacts(CaptureCounts):
 
     `people` are all matched customers, M; `verified` those whom chance cannot have matched; `agreeing` those who agree in two or
     more fields of a row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how many customers
-    it has enrolled. `own_fields` and `own_cohorts` are what the tenant says nobody else can know.
+    it has enrolled. `own_fields` are those that nobody else holds, as the tenant says.
     """
 
     today: date
@@ -104,7 +104,6 @@ class VerdictFacts(CaptureCounts):
     replay_told: bool = False
     """Whether a person acknowledged the incident that it was known from."""
     own_fields: frozenset[str] = frozenset()
-    own_cohorts: frozenset[str] = frozenset()
     medium_deadline: ClockWord = "if confirmed"
     """Which clock a medium starts that starts one, as the tenant has set."""
 

@@ -32,6 +32,8 @@ from ullage.verdict.statistics import agrees, binomial_tail, hypergeometric_tail
 from ullage.verdict.words import cookies_in_words, counted
 
 SHOWN_COHORTS = 3
+OWN_COHORTS = frozenset({"export"})
+"""Dimensions that nobody outside can know: the export that a customer stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def _is_ours(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> bool:
     """Whether a cohort that nobody outside can know is so frequent among the matched that the list was cut by it."""
     among, whole = odds(cohort.matched / max(1, facts.matched)), odds(cohort.enrolled / max(1, facts.watchlist))
     many = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
-    return cohort.dimension in facts.own_cohorts and many
+    return cohort.dimension in OWN_COHORTS and many
 
 
 def _counted(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:

@@ -238,9 +238,9 @@ def routes() -> APIRouter:
 def _page(
     site: Console, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
 ) -> HTMLResponse:
-    settings, ledger = site.context.settings, CoverageReader(site.context, site.store)
+    ledger = CoverageReader(site.context, site.store)
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
-    found = handover(queue, settings.coverage.gap_minutes, tenant, since, INCIDENTS_SHOWN)
+    found = handover(queue, tenant, since, INCIDENTS_SHOWN)
     gaps = view.together(found.blind.gaps(), ledger.zone)
     return site.page(
         "handover.html",

@@ -124,7 +124,7 @@ def login_form(
 
     `has_left` is somebody who has logged out here, and perhaps not of the identity provider.
     """
-    provider = site.sign_on and (site.sign_on.label or SINGLE)
+    provider = SINGLE if site.sign_on else None
     values = {"crossed": crossed, "provider": provider, "has_left": has_left and bool(provider)}
     return site.page("login.html", status, then=place, refused=refused, **values)
 

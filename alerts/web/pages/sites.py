@@ -29,7 +29,7 @@ def routes() -> APIRouter:
     @router.get("/sites")
     def shown(site: Annotated[Console, may("coverage.read")]) -> HTMLResponse:
         ledger, now = CoverageReader(site.context, site.store), site.clock.now()
-        seen = coverage(site.store, now - WEEK, now, now, site.context.settings.coverage.gap_minutes)
+        seen = coverage(site.store, now - WEEK, now, now)
         rows = sorted(((_state(row), row) for row in seen.rows), key=lambda pair: (pair[0].tone != "bad", pair[1].site))
         bad = sum(state.tone == "bad" for state, _ in rows)
         heads = (

@@ -40,9 +40,9 @@ class Alert:
             self.hear(beat(since, *words, **more))
             since += timedelta(minutes=5)
 
-    def seen(self, since: datetime = NINE, site: str = "", minutes: float = 10.0) -> CoverageWindow:
+    def seen(self, since: datetime = NINE, site: str = "") -> CoverageWindow:
         now = self.clock.as_clock().now()
-        return coverage(self.store, since, now, now, minutes, site)
+        return coverage(self.store, since, now, now, site)
 
     def at(self, when: datetime) -> None:
         self.clock.seconds = when.timestamp()

@@ -6,7 +6,7 @@ import pytest
 
 from alerts.coverage.hours import CoverageWindow
 from alerts.records import GapReason, SiteDay
-from alerts.service.upkeep import expire
+from alerts.service import upkeep
 from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from tests.factories import clocks_at
@@ -175,12 +175,12 @@ def test_a_site_whose_posts_live_shorter_than_its_revisit_is_said(alert: Alert) 
         assert [row.is_short_lived for row in alert.seen().rows] == [short]
 
 
-def test_days_go_when_their_retention_has_passed(alert: Alert) -> None:
+def test_days_go_when_their_retention_has_passed(alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "COVERAGE_DAYS", 1.2)
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + 2 * DAY)
     alert.ledger.turn()
-    keep = StoreSettings(coverage_days=1.2)
-    assert expire(alert.store, keep, clocks_at(alert.clock.as_clock().now()))[SiteDay] == 2
+    assert upkeep.expire(alert.store, StoreSettings(), clocks_at(alert.clock.as_clock().now()))[SiteDay] == 2
     assert [day.day for day in alert.store.scroll(SiteDay, DocumentFilter())] == ["2026-09-23"]
     alert.at(NINE + 2 * DAY + HOUR)
     assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}

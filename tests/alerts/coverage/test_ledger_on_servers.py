@@ -7,7 +7,7 @@ import pytest
 
 from alerts.coverage.signed_days import Sheets, standings
 from alerts.records import CLASSES, DaySheet, GapReason, SiteDay
-from alerts.service.upkeep import expire
+from alerts.service import upkeep
 from alerts.store import DocumentFilter, open_store
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert
 from tests.conftest import HeldClock
@@ -22,7 +22,7 @@ url = empty_store(CLASSES)
 
 
 @pytest.mark.servers
-def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Context, clock: HeldClock) -> None:
+def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Context, clock: HeldClock, monkeypatch) -> None:
     with contextlib.closing(open_store(url, tmp_path)) as store:
         alert = Alert(store, clock)
         sheets = Sheets(store, clock.as_clock(), keys.signer(context.keys, "alert"))
@@ -44,5 +44,6 @@ def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Co
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)
         store.refresh()
         assert store.count(DaySheet, DocumentFilter()) == 2
-        removed = expire(store, StoreSettings(coverage_days=1.0), clocks_at(NINE + 2 * DAY))
+        monkeypatch.setattr(upkeep, "COVERAGE_DAYS", 1.0)
+        removed = upkeep.expire(store, StoreSettings(), clocks_at(NINE + 2 * DAY))
         assert removed[SiteDay] == 4

@@ -246,7 +246,7 @@ def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
 
 def cohort(dimension: str, matched: int, enrolled: int, label: str = "E17") -> dict:
     found = Cohort(dimension=dimension, label=label, matched=matched, enrolled=enrolled)
-    return {"cohorts": (found,), "cohort_labels": 40, "own_cohorts": frozenset(("export",))}
+    return {"cohorts": (found,), "cohort_labels": 40}
 
 
 PADDED = {"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1500}, "rows": 10**5, "matched_rows": 1500, "matched": 1500}
