@@ -352,7 +352,7 @@ class Console:
             f"/incidents/{ids[1]}/decisions", {"status": "reported pipl-57 first", "note": "R-2", "token": TOKEN[::-1], **SENT}
         )
         self._post(f"/incidents/{ids[10]}/silence", {"what": f"incident {ids[10]}", "reason": "a test of ours", "days": "7"})
-        gap = {"place": "demo-forum", "since": "2d", "until": "1d", "reason": "they rebuilt the forum"}
+        gap = {"site": "demo-forum", "since": "2d", "until": "1d", "reason": "they rebuilt the forum"}
         self._post("/coverage/explain", gap)
 
     def _post(self, path: str, form: dict[str, str]) -> None:

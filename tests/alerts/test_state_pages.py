@@ -109,5 +109,5 @@ def test_every_action_that_the_log_is_given_is_called_something():
 
 
 def test_after_a_form_the_navigation_says_where_one_is(browser):
-    answer = browser.post("/coverage/explain", {"place": "paste", "since": "never"})
+    answer = browser.post("/coverage/explain", {"site": "paste", "since": "never"})
     assert (answer.status_code, re.findall(r'<a href="(/\w+)" aria-current="page">', answer.text)) == (400, ["/coverage"])

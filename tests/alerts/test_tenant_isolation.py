@@ -79,7 +79,7 @@ def typed(tenant: str) -> dict[str, list]:
         "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"], "order": ["opened", "priority"],
         "tab": ["open", "all", "closed", "mine", "new", "due"], "seller": ["@0123456789ab", "x"], "q": ["四件套"],
         "severity": ["low"], "flat": ["", "1"],
-        "place": ["paste", "board", "elsewhere"], "site": ["paste", "board", "elsewhere"], "since": ["3d", "7d"],
+        "site": ["paste", "board", "elsewhere"], "since": ["3d", "7d"],
         "kind": ["", "phone"], "everything": ["1"],
         "actor": ["", "lead of shop"], "words": ["account", "shop"], "verify": ["", "1"],
     }  # fmt: skip

@@ -117,43 +117,45 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/coverage")
-    def shown(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", everything: Text = "") -> HTMLResponse:
+    def shown(
+        console: Reader, since: Text = LAST_NIGHT, until: Text = "", site: Text = "", everything: Text = ""
+    ) -> HTMLResponse:
         try:
-            return _page(site, since, until, place, everything=bool(everything))
+            return _page(console, since, until, site, everything=bool(everything))
         except (ConfigError, QueryError) as error:
             return _page(
-                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+                console, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "site": site}
             )
 
     @router.get("/coverage/sheet")
-    def sheet(site: Reader, since: Text = LAST_NIGHT, until: Text = "", place: Text = "", save: Text = "") -> Response:
-        ledger = CoverageReader(site.context, site.store)
+    def sheet(console: Reader, since: Text = LAST_NIGHT, until: Text = "", site: Text = "", save: Text = "") -> Response:
+        ledger = CoverageReader(console.context, console.store)
         try:
-            seen = ledger.seen(since, until, place)
+            seen = ledger.seen(since, until, site)
         except ConfigError as error:
             return _page(
-                site, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "place": place}
+                console, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "site": site}
             )
-        text, _ = ledger.sheet(seen, ledger.standings(seen), site.principal.name, READER.get().language)
+        text, _ = ledger.sheet(seen, ledger.standings(seen), console.principal.name, READER.get().language)
         return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
 
     @router.post("/coverage/explain")
     def explain(
-        site: Explainer,
-        place: Annotated[list[str], Form()],
+        console: Explainer,
+        site: Annotated[list[str], Form()],
         since: Typed = "",
         until: Typed = "",
         reason: Typed = "",
         window: Typed = LAST_NIGHT,
     ) -> Response:
-        ledger = CoverageReader(site.context, site.store)
-        whose = () if site.principal.sees_all else site.principal.tenants
+        ledger = CoverageReader(console.context, console.store)
+        whose = () if console.principal.sees_all else console.principal.tenants
         try:
-            for one in place:
-                ledger.explain(site.trail, since, until, site=one, reason=reason, by=site.principal.name, tenants=whose)
+            for one in site:
+                ledger.explain(console.trail, since, until, site=one, reason=reason, by=console.principal.name, tenants=whose)
         except (ConfigError, QueryError) as error:
-            kept = {"since": since, "until": until, "places": place, "reason": reason}
-            return _page(site, window, "", "", refused={"reason": error}, explaining=kept)
+            kept = {"since": since, "until": until, "site_names": site, "reason": reason}
+            return _page(console, window, "", "", refused={"reason": error}, explaining=kept)
         return RedirectResponse(f"/coverage?{urlencode({'since': window})}#gaps", 303)
 
     return router
@@ -173,26 +175,26 @@ def _as_it_is(text: str, save_as: str) -> Response:
 
 
 def _page(
-    site: Console,
+    console: Console,
     since: str,
     until: str,
-    place: str,
+    site: str,
     *,
     everything: bool = False,
     refused: dict[str, Exception] | None = None,
     typed: dict[str, str] | None = None,
     explaining: dict[str, Any] | None = None,
 ) -> HTMLResponse:
-    ledger = CoverageReader(site.context, site.store)
-    seen = ledger.seen(since, until, place)
+    ledger = CoverageReader(console.context, console.store)
+    seen = ledger.seen(since, until, site)
     sheets, zone = ledger.standings(seen), ledger.zone
     rows = view.shown(seen, everything)
     say = speaker()
-    asked = {name: value for name, value in (("since", since), ("until", until), ("place", place)) if value}
+    asked = {name: value for name, value in (("since", since), ("until", until), ("site", site)) if value}
     shown = {
         "verdict": verdict(seen, sheets),
         "totals": view.totals(seen),
-        "night": night(site.store, seen.since, seen.until, site.context.clock.now()),
+        "night": night(console.store, seen.since, seen.until, console.context.clock.now()),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
         "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
         "pictures": [*_pictures(seen, rows, say, ledger)],
@@ -204,7 +206,7 @@ def _page(
         "left_out": len(seen.rows) - len(rows),
         "windows": WINDOWS,
         "since": since,
-        "typed": typed or {"since": local(seen.since, zone).replace("T", " "), "until": until, "place": place},
+        "typed": typed or {"since": local(seen.since, zone).replace("T", " "), "until": until, "site": site},
         "explaining": explaining,
         "from_": local(seen.since, zone).replace("T", " "),
         "to": local(seen.until, zone).replace("T", " "),
@@ -212,7 +214,7 @@ def _page(
         "query": urlencode(asked),
     }
     faults = {"window": None, "reason": None, **(refused or {})}
-    return site.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
+    return console.page("coverage.html", 400 if refused else 200, **shown, refused=faults)
 
 
 def _hours(seen: CoverageWindow) -> list[Any]:
@@ -235,7 +237,7 @@ def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader)
         "explained": gap.explained,
         "since": local(gap.since, ledger.zone),
         "until": local(gap.until, ledger.zone),
-        "places": gap.sites,
+        "site_names": gap.sites,
     }
 
 

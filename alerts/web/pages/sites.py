@@ -77,7 +77,7 @@ def _line(row: SiteCoverage, state: TableCell, ledger: CoverageReader) -> list[T
     day = [cell for cell in row.cells[-DAY_HOURS - 1 :] if cell.at >= yesterday]
     states = [cell.state for cell in row.cells]
     return [
-        TableCell(row.site, f"/coverage?since=7d&place={quote_plus(row.site)}"),
+        TableCell(row.site, f"/coverage?since=7d&site={quote_plus(row.site)}"),
         state,
         TableCell(read or Phrase("not in these 7 days")),
         TableCell(sum([cell.posts for cell in day])),

@@ -68,7 +68,7 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     form = {
         "since": "2026-09-21T18:00",
         "until": "2026-09-21T20:15",
-        "place": "board",
+        "site": "board",
         "reason": "the board moved",
         "window": "17:00",
     }
@@ -86,7 +86,7 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     [
         {"reason": "call 13800138000"},
         {"reason": ""},
-        {"place": "nowhere", "reason": "kept"},
+        {"site": "nowhere", "reason": "kept"},
         {"until": "2026-01-01", "reason": "kept"},
     ],
     ids=str,
@@ -95,7 +95,7 @@ def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(brow
     form = {
         "since": "2026-09-21T18:00",
         "until": "2026-09-21T20:00",
-        "place": "board",
+        "site": "board",
         "reason": "x",
         "window": "17:00",
         **change,
@@ -136,4 +136,4 @@ def test_no_key_is_made_to_sign_with(browser, night, context):
 def test_a_ledger_that_knows_nothing_does_not_say_that_all_is_well(browser):
     page = browser.get("/coverage").text
     assert "We were not blind" not in page
-    assert browser.post("/coverage/explain", {"place": "x"}, OURS).status_code == 400
+    assert browser.post("/coverage/explain", {"site": "x"}, OURS).status_code == 400
