@@ -127,7 +127,7 @@ class Decisions:
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status, regime, stage = _read(chosen.split(" "), status_of(former))
         if status == "note" and not regime and not note.strip():
-            raise QueryError("a note must not be empty")
+            raise QueryError("a note must not be empty", "note")
         said = {"status": status, "regime": regime, "stage": stage, "reference": checked_reference(reference), "sent_at": sent_at}
         if regime and stage not in RULINGS:
             said["value"] = checked_channel(channel)
@@ -199,9 +199,11 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
     if action != "reported" or len(about) not in (0, 2):
-        raise QueryError(Phrase("a decision must be one of %(known)s, or a report under a regime", known=", ".join(PLAIN)))
+        raise QueryError(
+            Phrase("a decision must be one of %(known)s, or a report under a regime", known=", ".join(PLAIN)), "decision"
+        )
     if not about and now in CLOSED:
-        raise QueryError("the incident is closed: use --regime to say which report was sent")
+        raise QueryError("the incident is closed: use --regime to say which report was sent", "regime")
     regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
     return status_with_report(now), regime, stage
 
@@ -218,14 +220,14 @@ def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection
 
 def _regime(id_: str) -> Regime:
     if id_ not in regimes():
-        raise QueryError(Phrase("no regime with that id: use %(known)s", known=", ".join(regimes())))
+        raise QueryError(Phrase("no regime with that id: use %(known)s", known=", ".join(regimes())), "regime")
     return regimes()[id_]
 
 
 def _stage(regime: str, stage: str) -> str:
     known = [s.id for s in regimes()[regime].stages]
     if stage not in known:
-        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)))
+        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)), "stage")
     return stage
 
 
@@ -385,9 +387,11 @@ class Outcomes:
         """Append an outcome, in the audit log first; whether it is news: the same again is not."""
         self._require(incident, subject, happened_at)
         if outcome == "none" and (amount is not None or band):
-            raise QueryError("without fraud there is no amount")
+            raise QueryError("without fraud there is no amount", "amount" if amount is not None else "band")
         if (amount is None) != (not currency) or (amount is not None and band):
-            raise QueryError("enter an amount in minor units with its currency, or a band, or neither")
+            raise QueryError(
+                "enter an amount in minor units with its currency, or a band, or neither", "amount", "currency", "band"
+            )
         said = {"outcome": outcome, "happened_at": happened_at, "amount": amount, "currency": currency, "band": band or ""}
         former = list(self.store.scroll(FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})))
         last = _last(former).get(subject)
@@ -402,11 +406,11 @@ class Outcomes:
 
     def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
         if incident.part_of:
-            raise QueryError(Phrase("it is part of %(other)s: report on that one instead", other=incident.part_of))
+            raise QueryError(Phrase("it is part of %(other)s: report on that one instead", other=incident.part_of), "incident")
         if in_range(happened_at) is None:
-            raise QueryError("invalid time: enter when it happened")
+            raise QueryError("invalid time: enter when it happened", "when")
         if happened_at > self.trail.clock.now():
-            raise QueryError("this time is in the future: enter when it happened")
+            raise QueryError("this time is in the future: enter when it happened", "when")
         there = self.store.mget(Exposure, [exposure_id(one, subject) for one in incident.family])
         if not there:  # somebody who was erased, or is not kept any longer, does not come back this way
-            raise QueryError("no customer with that pseudonym is in this incident, or the data has expired")
+            raise QueryError("no customer with that pseudonym is in this incident, or the data has expired", "pseudonym")

@@ -83,6 +83,19 @@ def test_what_cannot_be_is_refused_and_not_repeated(leak, report, store, more) -
     assert list(store.scroll(FraudOutcome, DocumentFilter())) == []
 
 
+@pytest.mark.parametrize(
+    ("more", "members"),
+    [
+        ({"who": "z"}, ["pseudonym"]),
+        ({"when": "2999-01-01T00:00:00Z"}, ["when"]),
+        ({"amount": 5}, ["amount", "currency", "band"]),
+        ({"outcome": "none", "band": "under_3000"}, ["band"]),
+    ],
+)
+def test_what_is_refused_names_its_members(leak, report, more, members) -> None:
+    assert [one["member"] for one in report(**more).json()["errors"]] == members
+
+
 def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
     assert report(incident="INC-AAAAAAAAAA").status_code == 404
     secret = accounts.add_token("theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test")[1]

@@ -219,6 +219,23 @@ def test_the_only_sighting_cannot_be_detached(store, cases, clock):
         cases.detach(incident_id("f"), "zz", by="Li Wei", note="x")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "members"),
+    [
+        ("note", ("note",)),
+        ("sold", ("decision",)),
+        ("reported sox first", ("regime",)),
+        ("waived sox", ("regime",)),
+        ("reported pboc-2025 last", ("stage",)),
+    ],
+)
+def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases, chosen, members):
+    store.put([incident("INC-A")])
+    with pytest.raises(QueryError) as caught:
+        cases.decide("INC-A", chosen, by="Li Wei")
+    assert caught.value.members == members
+
+
 def test_a_shift_ends_with_the_last_decision_before_a_pause(store, clock):
     now, shift = clock.as_clock().now(), timedelta(hours=8)
     for hours in (1, 2, 3, 15, 16):
