@@ -1,4 +1,4 @@
-"""Assign, acknowledge, close, link and detach incidents.
+"""Assign, acknowledge, close, link, merge and split incidents, and undo what has no legal effect.
 
 Texts are message ids with parameters, which page and terminal put into words (`ActionResult`).
 """
@@ -17,9 +17,10 @@ from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import reported
 from alerts.deadlines.schedule import Work, named, takedown_of
 from alerts.records import Decision, Incident, Sighting, WorkItem
-from alerts.records.decision import checked_name
+from alerts.records.decision import checked_name, in_force
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
+from alerts.store.queries import CLOSED
 from ullage.audit import Trail
 from ullage.clock import in_range, moment_in
 from ullage.phrase import Phrase
@@ -59,6 +60,8 @@ WORDS: Mapping[str, Phrase] = {
 }
 AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
 Closing = Literal["resolved", "false_positive"]
+UNDOABLE = ("assigned", "due", "linked", "unlinked")
+"""Acts without legal effect."""
 
 
 class ActionResult(NamedTuple):
@@ -246,6 +249,70 @@ class Cases:
             return ActionResult(id_, Phrase("%(id)s: no longer linked with %(to)s", id=id_, to=other))
         return ActionResult(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
 
+    def entry(self, id_: str, entry: str) -> Decision:
+        """The decision `entry` of an incident, if it can be undone; QueryError says why not."""
+        decisions = in_force(self.owed(self.incident(id_)).decisions)
+        found = next((one for one in decisions if one.id == entry), None)
+        if found is None:
+            raise QueryError("this entry is not in the history, or was already undone", "entry")
+        if found.act not in UNDOABLE:
+            raise QueryError("only assignments, due dates and links can be undone", "entry")
+        if _latest_alike(found, decisions) != found:
+            raise QueryError("a later entry replaced it: undo that one first", "entry")
+        return found
+
+    def undo(self, id_: str, entry: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
+        """Undo the decision `entry`, so that the one before it counts again; a link is undone on both sides."""
+        pairs = [(self.incident(id_), self.entry(id_, entry))]
+        found = pairs[0][1]
+        if found.act in ("linked", "unlinked"):
+            other = self.incident(found.about)
+            twin = found.model_copy(update={"about": id_})
+            mirrored = _latest_alike(twin, in_force(self.owed(other).decisions))
+            if mirrored is not None and mirrored.act == found.act:
+                pairs.append((other, mirrored))
+        if found.act == "linked":
+            for incident, _ in pairs:
+                refuse_running(self.work.duties, incident)
+        for incident, one in pairs:
+            made = self._decisions.act(incident, "undone", by=by, value=one.act, about=one.id, note=note, token=token)
+            self._renewed(incident, made)
+        return ActionResult(id_, Phrase("%(id)s: undone", id=id_))
+
+    def merge(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
+        """Ask that `other` becomes part of an incident, which then answers for both; alert does so within a minute."""
+        if id_ == other:
+            raise QueryError("an incident cannot be merged with itself: choose another one", "other")
+        head, part = self.incident(id_), self._other(other)
+        if head.tenant != part.tenant:
+            raise QueryError("the incidents belong to different tenants, which cannot see each other's data", "other")
+        if self.owed(head).status in CLOSED:
+            raise QueryError("this incident is closed: merge it into one that is open")
+        for one in (head, part):
+            if one.part_of:
+                raise QueryError(Phrase("%(id)s is part of %(other)s: use that one", id=one.id, other=one.part_of), "other")
+            if one.frozen_at is not None:
+                raise QueryError(Phrase("the data of %(id)s has passed its retention", id=one.id), "other")
+            refuse_running(self.work.duties, one)  # of either: all of it is judged anew
+        self._renewed(part, self._decisions.act(part, "merged_into", by=by, about=head.id, note=note, token=token))
+        self._renewed(head, self._decisions.act(head, "merged", by=by, about=part.id, note=note, token=token))
+        return ActionResult(id_, Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other))
+
+    def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
+        """Ask that `other`, which was merged into an incident, is one of its own again; alert does so within a minute."""
+        head, part = self.incident(id_), self._other(other)
+        if other not in merged_into(self.owed(head).decisions):
+            raise QueryError("this incident was not merged into it: split off a sighting instead", "other")
+        self._renewed(head, self._decisions.act(head, "split", by=by, about=other, note=note, token=token))
+        self._renewed(part, self._decisions.act(part, "split_from", by=by, about=id_, note=note, token=token))
+        return ActionResult(id_, Phrase("%(id)s: %(to)s is split off within a minute", id=id_, to=other))
+
+    def _other(self, id_: str) -> Incident:
+        found = self.work.store.get(Incident, id_)
+        if found is None:
+            raise QueryError("no incident with that id: see the list", "other")
+        return found
+
     def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert does so within a minute."""
         incident = self.incident(id_)
@@ -333,12 +400,31 @@ def presence_of(incident: Incident, zone: tzinfo | None = None) -> Phrase | None
 def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:
     """The incidents that it is linked with: those that share posts with it, and those that people linked."""
     found = dict.fromkeys(incident.linked)
-    for one in sorted(decisions, key=lambda one: (one.at, one.id)):
+    for one in sorted(in_force(decisions), key=lambda one: (one.at, one.id)):
         if one.act == "linked":
             found[one.about] = None
         elif one.act == "unlinked":
             found.pop(one.about, None)
     return tuple(found)
+
+
+def merged_into(decisions: Iterable[Decision]) -> tuple[str, ...]:
+    """The incidents that people have merged into this one, of whose `decisions` these are."""
+    last = {one.about: one.act for one in sorted(decisions, key=lambda one: one.at) if one.act in ("merged", "split")}
+    return tuple(other for other, act in last.items() if act == "merged")
+
+
+def undoable(decisions: Iterable[Decision]) -> set[str]:
+    """The ids of the decisions that can be undone now."""
+    left = in_force(decisions)
+    return {one.id for one in left if one.act in UNDOABLE and _latest_alike(one, left) == one}
+
+
+def _latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
+    """The last of `decisions` that says of the same thing what `entry` does: whose it is, when due, whether linked with one."""
+    kinds = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
+    alike = (one for one in decisions if one.act in kinds and one.about == entry.about)
+    return max(alike, key=lambda one: (one.at, one.id), default=None)
 
 
 def refused(said: Sequence[ActionResult]) -> list[ActionResult]:

@@ -39,6 +39,8 @@ from ullage.phrase import Phrase
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}
 """What the data protection officer decides of telling the people in an incident; it stands in the place of a report's stage."""
+EXPLAINED = ("detached", "merged", "merged_into", "split", "split_from")
+"""Acts that change what an incident consists of: each needs a reason."""
 TOKEN_BYTES = 8
 
 
@@ -70,8 +72,13 @@ def may_be_told(decisions: Iterable[Decision]) -> bool:
 
 
 def ends_deadlines(said: Mapping[str, Any]) -> bool:
-    """Whether a decision would end or hide the deadlines of its incident: it closes it, or takes something out of it."""
-    return said.get("status") in CLOSED or said.get("act") in ("detached", "unlinked")
+    """Whether a decision could end or hide the deadlines of its incident: it closes it, or changes what it consists of."""
+    undoes_link = (said.get("act"), said.get("value")) == ("undone", "linked")
+    return (
+        said.get("status") in CLOSED
+        or said.get("act") in ("detached", "unlinked", "merged", "merged_into", "split")
+        or undoes_link
+    )
 
 
 def refuse_running(duties: Duties, incident: Incident) -> None:
@@ -148,7 +155,7 @@ class Decisions:
         token: str = "",
     ) -> Decision:
         """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
-        if incident.part_of:
+        if incident.part_of and act != "split_from":
             raise QueryError(Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of))
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
@@ -160,7 +167,7 @@ class Decisions:
         self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: dict[str, Any]
     ) -> Decision:
         """Append what was `said`, in the audit log first; what was sent before under the same `token` is given back."""
-        explained = said.get("stage") in (*RULINGS, *TELLING)
+        explained = said.get("stage") in (*RULINGS, *TELLING) or said.get("act") in EXPLAINED
         decision = Decision.model_validate(
             {
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",

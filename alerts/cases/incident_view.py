@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.cases.actions import REASONS, STATES, WORDS
+from alerts.cases.actions import REASONS, STATES, WORDS, undoable
 from alerts.cases.decisions import TELLING
 from alerts.cases.incident_list import IncidentDetails
 from alerts.deadlines import CHANNELS
@@ -161,6 +161,15 @@ RETURNED: Mapping[str, Phrase] = {
     "expired": Phrase("false positive period over: reopened"),
     "grown": Phrase("new findings: reopened"),
 }
+BETWEEN: Mapping[str, Phrase] = {
+    "linked": Phrase("linked with %(to)s"),
+    "unlinked": Phrase("no longer linked with %(to)s"),
+    "merged": Phrase("%(to)s merged into this incident"),
+    "merged_into": Phrase("merged into %(to)s"),
+    "split": Phrase("%(to)s split off"),
+    "split_from": Phrase("split from %(to)s"),
+}
+"""What is done of two incidents."""
 TOLD: Mapping[str, Phrase] = {
     "new": Phrase("notified on %(channel)s"),
     "raised": Phrase("notified on %(channel)s: severity raised"),
@@ -179,12 +188,16 @@ class HistoryEntry:
     what: Phrase
     note: str = ""
     until: datetime | None = None
+    entry: str = ""
+    """The id of a decision that can be undone."""
 
 
 def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
     """Everything, the newest first."""
     sent = store.scroll(Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")}))
-    found = [*map(_decided, decisions), *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
+    known, open_ = {one.id: one for one in decisions}, undoable(decisions)
+    made = (_decided(one, known, is_undoable=one.id in open_) for one in decisions)
+    found = [*made, *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
     return sorted(found, key=lambda event: event.at, reverse=True)
 
 
@@ -195,8 +208,11 @@ def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
         yield HistoryEntry(one.sent_at or one.due, OURSELVES, what)
 
 
-def _decided(one: Decision) -> HistoryEntry:
-    return HistoryEntry(one.at, one.by, _said(one), one.note, one.until if one.act in ("due", "excused") else None)
+def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool) -> HistoryEntry:
+    until = one.until if one.act in ("due", "excused") else None
+    if one.act == "undone" and one.about in known:
+        return HistoryEntry(one.at, one.by, Phrase("undone: %(what)s", what=_said(known[one.about])), one.note)
+    return HistoryEntry(one.at, one.by, _said(one), one.note, until, one.id if is_undoable else "")
 
 
 def _said(one: Decision) -> Phrase:
@@ -231,8 +247,4 @@ def _acted(one: Decision) -> Phrase:
         return RETURNED.get(one.value, Phrase("reopened"))
     if one.act == "detached":
         return Phrase("sighting %(id)s split off", id=one.about)
-    return (
-        Phrase("linked with %(to)s", to=one.about)
-        if one.act == "linked"
-        else Phrase("no longer linked with %(to)s", to=one.about)
-    )
+    return Phrase(BETWEEN[one.act].id, to=one.about) if one.act in BETWEEN else Phrase("undone")

@@ -1,9 +1,11 @@
-"""What alert does for the desk: it brings false positives back, and detaches sightings where a person asked for that.
+"""What alert does for the desk: it brings false positives back, and detaches sightings and merges incidents where people ask.
 
 A false positive comes back when its time is over, and before that when its incident is seen on another site, with more customers
 or other kinds, or grows graver: `ullage` then appends a decision that opens it again, with the reason. A sighting that is
 detached becomes an incident of its own, with the exposures that are its own; what is posted again of the same people goes there
-from then on. Both can be done again at no harm.
+from then on. An incident that is merged into another becomes its part: it keeps its id, its posts and what was decided of it, and
+the other is judged with all of it and takes what comes, until a person splits them: what came meanwhile stays with it. All can be
+done again at no harm.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from alerts.cases.decisions import Decisions
 from alerts.deadlines.schedule import Work
 from alerts.grouping import projection
 from alerts.grouping.placement import held
+from alerts.grouping.placement import merge as known_values
 from alerts.grouping.sightings import without_replaced, without_sightings
 from alerts.records import (
     SEVERITIES,
@@ -38,7 +41,7 @@ from ullage.verdict import VerdictRules
 
 OURSELVES = "ullage"
 LATELY = timedelta(days=2)
-"""A detachment is looked for as long: alert may have been down."""
+"""What people ask for is looked for as long: alert may have been down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,13 @@ class Returns:
                 continue  # another incident answers for it
             self.work.write([incident], [self._open(incident, "expired")])
         lately = list(self._store.scroll(Decision, DocumentFilter(since=now - LATELY)))
-        for one in sorted(lately, key=lambda one: (one.at, one.id)):
+        in_order = sorted(lately, key=lambda one: (one.at, one.id))
+        for one in in_order:
             if one.act == "detached":
                 self._detach(one)
+        regrouped = {(one.incident, one.about): one for one in in_order if one.act in ("merged", "split")}
+        for one in regrouped.values():  # the last that was said of two incidents counts
+            self._regroup(one)
         self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
 
     def _excuses(self) -> list[Decision]:
@@ -122,6 +129,36 @@ class Returns:
         merging.put([rest] if rest else [])
         merging.put([own] if own else [])
         return [incident for incident in (own, rest) if incident]
+
+    def _regroup(self, asked: Decision) -> None:
+        """Carry a merge or a split out, unless that was done, a deadline hinders it, or one of both is gone."""
+        found, is_merge = self._store.mget(Incident, [asked.incident, asked.about]), asked.act == "merged"
+        head, part = found.get(asked.incident), found.get(asked.about)
+        if head is None or part is None or (part.part_of == head.id) == is_merge:
+            return
+        if head.part_of or (part.part_of and is_merge) or self.work.duties.running([head, part]):
+            return  # another incident answers for it, or a deadline began after it was asked for
+        written = merge(self._store, partial(self._regrouped, asked))
+        self.work.write(written)
+        self.tell([one for one in written if not one.part_of])
+        self.changed([one.id for one in written])
+
+    def _regrouped(self, asked: Decision, merging: Merge) -> list[Incident]:
+        """Write both incidents, of which one is the other's part now, or no longer."""
+        found = merging.mget(Incident, [asked.incident, asked.about])
+        head, part, is_merge = found[asked.incident], found[asked.about], asked.act == "merged"
+        parts = tuple(sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family}))
+        self._store.refresh()
+        sketch = head.sketch
+        if part.sketch_of == head.sketch_of:  # what both of them had goes with the part: what is left still tells a re-post
+            sketch = known_values(sketch, part.sketch) if is_merge else tuple(v for v in sketch if v not in {*part.sketch})
+        linked = {*head.linked} - {*part.family}
+        whole = self._projected(head.id, (sketch, head.sketch_of), linked, parts)
+        whole = whole or head.model_copy(update={"parts": parts})
+        part = part.model_copy(update={"part_of": head.id if is_merge else ""})
+        merging.put([whole])
+        merging.put([part])  # last: by it this is known to be done
+        return [whole, part]
 
     def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
         """The exposures of a sighting go to its new incident, and so does what is posted of the same people."""

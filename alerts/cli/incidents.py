@@ -181,6 +181,10 @@ def link(
     other: Annotated[str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")] = "",
     *,
     end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="OTHER becomes part of INCIDENT.")] = False,
+    split: Annotated[
+        bool, typer.Option("--split", help="OTHER, which was merged into INCIDENT, is one of its own again.")
+    ] = False,
     detach: Annotated[
         str,
         typer.Option(
@@ -191,15 +195,17 @@ def link(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Link two incidents, or detach a sighting, with the reason in --note; both show it."""
-    if bool(other) == bool(detach) or (end and detach):
+    """Link, merge or split two incidents, or detach a sighting, with the reason in --note; both show it."""
+    if bool(other) == bool(detach) or sum((end, merge, split, bool(detach))) > 1:
         raise ConfigError("name the other incident, or a sighting with --detach")
-    if detach and not note.strip():
-        raise ConfigError("--note is needed: why the sighting does not belong here")
+    if (detach or merge or split) and not note.strip():
+        raise ConfigError("--note is needed: why they belong together, or do not")
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if detach:
             return cases.detach(id_, detach, by=who, note=note)
+        if merge or split:
+            return (cases.merge if merge else cases.split)(id_, other, by=who, note=note)
         return cases.link(id_, other, by=who, note=note, end=end)
 
     _each(ctx.obj, [incident], by, act)

@@ -27,6 +27,7 @@ from typing import NamedTuple, TypeVar
 from alerts.deadlines import check_regimes, sent_at
 from alerts.deadlines.outstanding import Duties, Duty, IncidentDeadlines
 from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, WorkItem, clock_of
+from alerts.records.decision import in_force
 from alerts.records.document import Excerpt
 from alerts.records.incident import TASK
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
@@ -72,7 +73,7 @@ def takedown_of(decisions: Iterable[Decision]) -> str:
 
 
 def _last(decisions: Iterable[Decision], act: str) -> Decision | None:
-    return max((one for one in decisions if one.act == act), key=lambda one: (one.at, one.id), default=None)
+    return max((one for one in in_force(decisions) if one.act == act), key=lambda one: (one.at, one.id), default=None)
 
 
 def next_due(owed: IncidentDeadlines) -> Due | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -46,8 +47,9 @@ class Decision(Document):
 
     With a `regime` it says that a report was sent under it: which stage of it, when, by which channel (`value`), and the
     authority's reference. With an `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has
-    reached, why it is a false positive; of a waiver (`stage`) as whom, lead or dpo, it was decided;
-    `about` another incident, or a sighting of this one; `until` when it is due, or when a false positive comes back.
+    reached, why it is a false positive, which act is undone; of a waiver (`stage`) as whom, lead or dpo, it was decided;
+    `about` another incident, a sighting of this one, or the decision that is undone; `until` when it is due, or when a false
+    positive comes back.
     """
 
     columns = ("tenant", "incident", "status")
@@ -67,6 +69,13 @@ class Decision(Document):
     value: str = ""
     about: str = ""
     until: MaybeMoment = None
+
+
+def in_force(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return those that nobody has undone, in the same order."""
+    given = list(decisions)
+    undone = {one.about for one in given if one.act == "undone"}
+    return [one for one in given if one.id not in undone]
 
 
 class Suppression(Document):

@@ -17,7 +17,10 @@ from ullage.verdict.rules import Severity
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "false_positive"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-Act = Literal["", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned"]
+Act = Literal[
+    "", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned",
+    "merged", "merged_into", "split", "split_from", "undone",
+]  # fmt: skip
 """What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return."""
 News = Literal["new", "raised", "grown", "unacknowledged", "escalated"]
 Sketched = Literal["candidates", "shingles"]

@@ -43,7 +43,7 @@ from alerts import translation
 from alerts.accounts import NOBODY, PERMISSIONS, Principal
 from alerts.accounts.sign_on import SignOn
 from alerts.cases import exports, incident_view
-from alerts.cases.actions import Cases
+from alerts.cases.actions import ActionResult, Cases
 from alerts.cases.decisions import TOKEN_BYTES, needed_for
 from alerts.cases.feed import EventFeed
 from alerts.cases.incident_list import Filters
@@ -430,6 +430,9 @@ ACTS: Mapping[str, str] = {
     "linked": "incident.decide",
     "unlinked": "incident.decide",
     "detached": "incident.decide",
+    "merged": "incident.decide",
+    "split": "incident.decide",
+    "undone": "incident.decide",
 }
 """What is done besides decisions, and the permission that it needs."""
 
@@ -458,23 +461,39 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
         raise QueryError("say under which rule it was reported, and which report it was")
     site.principal.require(ACTS.get(status) or needed_for(status))
     cases, said = cases_of(site), dict[str, Any](by=by, note=typed["note"], token=token)
-    if status == "assigned":
-        to = by if typed["to"].strip() in ("", "me") else typed["to"]
-        cases.assign(id_, to, due=typed["due"], **said)
-    elif status == "due":
-        cases.set_due(id_, typed["due"], **said)
-    elif status == "excused":
-        cases.excuse(id_, typed["reason"], days=int(typed["days"]) if typed["days"].isdecimal() else 0, **said)
-    elif status == "takedown":
-        cases.takedown(id_, typed["state"], **said)
-    elif status in ("linked", "unlinked"):
-        cases.link(id_, typed["other"].strip(), end=status == "unlinked", **said)
-    elif status == "detached":
-        cases.detach(id_, typed["sighting"], **said)
+    if status == "undone":
+        site.principal.require(ACTS[cases.entry(id_, typed["entry"]).act])
+    if status in ACTS:
+        _ACTIONS[status](cases, id_, typed, said)
     else:
         if status.startswith("reported "):
             said |= _report_said(site, cases.incident(id_).tenant, typed)
         cases.decide(id_, status, roles=site.principal.roles, **said)
+
+
+def _assign(cases: Cases, id_: str, typed: Mapping[str, str], said: dict[str, Any]) -> ActionResult:
+    to = said["by"] if typed["to"].strip() in ("", "me") else typed["to"]
+    return cases.assign(id_, to, due=typed["due"], **said)
+
+
+def _excuse(cases: Cases, id_: str, typed: Mapping[str, str], said: dict[str, Any]) -> ActionResult:
+    days = int(typed["days"]) if typed["days"].isdecimal() else 0
+    return cases.excuse(id_, typed["reason"], days=days, **said)
+
+
+_ACTIONS: Mapping[str, Callable[[Cases, str, Mapping[str, str], dict[str, Any]], ActionResult]] = {
+    "assigned": _assign,
+    "due": lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said),
+    "excused": _excuse,
+    "takedown": lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said),
+    "linked": lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said),
+    "unlinked": lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said),
+    "detached": lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said),
+    "merged": lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said),
+    "split": lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said),
+    "undone": lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said),
+}
+"""How each of `ACTS` is carried out."""
 
 
 def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> dict[str, Any]:

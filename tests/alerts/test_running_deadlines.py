@@ -38,6 +38,9 @@ FORMS = {
     "note": {"status": "note", "note": "seen"},
     "takedown": {"status": "takedown", "state": "asked"},
     "linked": {"status": "linked", "other": B},
+    "merged": {"status": "merged", "other": B, "note": "one seller"},
+    "split": {"status": "split", "other": B, "note": "two sellers"},
+    "undone": {"status": "undone", "entry": "0"},
 }
 """What each action sends with the form of an incident's page."""
 BULK = {
@@ -59,6 +62,8 @@ WORDS = {
     "note": (("note", A, "seen"),),
     "takedown": (("takedown", A, "asked"),),
     "linked": (("link", A, B),),
+    "merged": tuple(("link", *pair, "--merge", "--note", "one seller") for pair in ((A, B), (B, A))),
+    "split": tuple(("link", A, B, way, "--note", "said") for way in ("--merge", "--split")),
 }
 WAYS = [
     *((action, place) for action in (*FORMS, "silenced") for place in ("page", "terminal") if place == "page" or action in WORDS),

@@ -2,17 +2,20 @@
 
 from contextlib import closing
 
+from alerts.cases.actions import Cases
 from alerts.cases.incident_list import Filters, page_of
+from alerts.cases.reopening import Returns
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import Background, Incident, incident_id
 from alerts.store import DocumentFilter, open_store
 from alerts.store.queries import tally
-from tests.alerts.builders import everything, fold_all
+from tests.alerts.builders import everything, finding, fold_all
 from tests.alerts.test_joined import facts, own_number, said
 from tests.alerts.test_presence import at, shown, told, withdrawn
 from tests.stores import ON_SERVERS, each_backend, emptied_store
 from ullage.settings import Tenant
+from ullage.verdict import own_rules
 
 backend = each_backend("sqlite", *ON_SERVERS)
 url = emptied_store()
@@ -42,6 +45,24 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
         fold_all(other, clock, posts[::-1], batch=2)
         assert facts(other) == facts(store)
     changes_nothing_again(store, clock, posts)
+
+
+def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, clock, context) -> None:
+    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(30, 40), people="de", site="forum")])
+    a, b = incident_id("f"), incident_id("g")
+    work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
+    cases, returns = Cases(work, context.trail()), Returns(work, context.trail(), own_rules)
+    cases.merge(a, b, by="Li Wei", note="one seller")
+    returns.turn()
+    store.refresh()
+    (whole,) = page_of(store, Filters(), 50).items
+    assert (whole.id, whole.customers, whole.parts, sum(tally(store).values())) == (a, 5, (b,), 1)
+    clock.advance(60)
+    cases.split(a, b, by="Li Wei", note="two sellers")
+    returns.turn()
+    store.refresh()
+    assert {one.id: one.customers for one in page_of(store, Filters(), 50).items} == {a: 3, b: 2}
+    assert sum(tally(store).values()) == 2
 
 
 def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:

@@ -80,7 +80,7 @@ class ChangeRequest(BaseModel):
     by: str = ""
     decision: Literal[
         "acknowledged", "confirmed", "resolved", "false_positive", "note",
-        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached",
+        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged", "split",
     ]  # fmt: skip
     note: str = ""
     reason: str = ""
@@ -94,7 +94,7 @@ class ChangeRequest(BaseModel):
     state: str = ""
     """Of a takedown: asked, sent, gone or back."""
     other: str = ""
-    """The incident that it is linked with, or no longer."""
+    """The incident that it is linked with, or no longer; that is merged into it, or split off again."""
     sighting: str = ""
     """How the id of the sighting begins that becomes an incident of its own."""
     regime: str = ""
@@ -115,6 +115,8 @@ OF: Mapping[str, frozenset[str]] = {
     "takedown": frozenset({"state"}),
     "linked": frozenset({"other"}),
     "unlinked": frozenset({"other"}),
+    "merged": frozenset({"other"}),
+    "split": frozenset({"other"}),
     "detached": frozenset({"sighting"}),
 }
 """What a decision has besides a note."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
+from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, handles, whole
@@ -44,6 +44,8 @@ AT: Mapping[str, str] = {
     "excused": "reason",
     "takedown": "state",
     "linked": "other",
+    "merged": "other",
+    "split": "other",
     "detached": "sighting",
 }
 """The field at which a form is refused, unless the error names one."""
@@ -89,12 +91,13 @@ def routes() -> APIRouter:
         state: Typed = "",
         other: Typed = "",
         sighting: Typed = "",
+        entry: Typed = "",
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
-        typed |= {"state": state, "other": other, "sighting": sighting}
+        typed |= {"state": state, "other": other, "sighting": sighting, "entry": entry}
         typed |= {"sent_at": sent_at, "channel": channel, "reference": reference}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
@@ -242,6 +245,7 @@ def _page(
         "presence": presence_of(incident, zone),
         "fraud": tally(site.store, incident),
         "links": links_of(incident, owed.decisions),
+        "merged": merged_into(owed.decisions),
         "revealed": revealed or {},
         "sent": sent,
     }

@@ -40,12 +40,13 @@ def routes() -> APIRouter:
         return RedirectResponse(f"/incidents/{found.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
-    def lift(site: Changer, id_: str, reason: Typed = "") -> Response:
+    def lift(site: Changer, id_: str, reason: Typed = "", incident: Typed = "") -> Response:
         try:
             _desk(site).lift(id_, by=site.actor(), reason=reason)
         except QueryError as error:
             return _page(site, error)
-        return RedirectResponse("/noise", 303)
+        came = site.store.get(Incident, incident) if incident else None
+        return RedirectResponse(f"/incidents/{came.id}" if came else "/noise", 303)
 
     return router
 

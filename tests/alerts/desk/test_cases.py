@@ -236,6 +236,134 @@ def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases,
     assert caught.value.members == members
 
 
+def last(cases, id_: str, act: str) -> str:
+    """The id of the last entry of that kind."""
+    one = cases.incident(id_)
+    return max((d for d in cases.owed(one).decisions if d.act == act), key=lambda d: d.at).id
+
+
+def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue, context, clock):
+    store.put([incident("INC-A")])
+    cases.assign("INC-A", "Li Wei", by="Wang Fang")
+    first = last(cases, "INC-A", "assigned")
+    clock.advance(1)
+    cases.assign("INC-A", "Zhao Min", by="Wang Fang", due="+3d")
+    with pytest.raises(QueryError, match="a later entry replaced it") as caught:
+        cases.undo("INC-A", first, by="Wang Fang")
+    assert caught.value.members == ("entry",)
+    assert cases.undo("INC-A", last(cases, "INC-A", "assigned"), by="Wang Fang").words() == "INC-A: undone"
+    assert ids(queue, tab="mine") == ["INC-A"]
+    cases.undo("INC-A", last(cases, "INC-A", "due"), by="Wang Fang")
+    assert queue.page(QueueFilter()).rows[0].item.due_for != "task"
+    with pytest.raises(QueryError, match="already undone"):
+        cases.undo("INC-A", last(cases, "INC-A", "due"), by="Wang Fang")
+    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    assert actions[-2:] == ["incident.undone", "incident.undone"]
+
+
+def test_a_link_is_undone_on_both_sides(store, cases):
+    pair = incident("INC-A"), incident("INC-B")
+    store.put(pair)
+    cases.link("INC-A", "INC-B", by="Li Wei")
+    cases.undo("INC-B", last(cases, "INC-B", "linked"), by="Li Wei")
+    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [(), ()]
+    cases.link("INC-A", "INC-B", by="Li Wei")
+    cases.link("INC-A", "INC-B", by="Li Wei", end=True)
+    cases.undo("INC-A", last(cases, "INC-A", "unlinked"), by="Li Wei")
+    assert [links_of(one, cases.owed(one).decisions) for one in pair] == [("INC-B",), ("INC-A",)]
+
+
+def test_what_has_legal_effect_is_not_undone(store, cases, clock):
+    store.put([incident("INC-A"), one := incident("INC-B", **CLOCKED)])
+    cases.decide("INC-A", "confirmed", by="Li Wei")
+    entry = next(iter(store.scroll(Decision, DocumentFilter()))).id
+    for id_ in (entry, "INC-A:nothing"):
+        with pytest.raises(QueryError):
+            cases.undo("INC-A", id_, by="Li Wei")
+    cases.link("INC-A", "INC-B", by="Li Wei")
+    told(store, "INC-B", clock.as_clock().now())
+    for id_ in ("INC-A", "INC-B"):
+        with pytest.raises(QueryError, match="reporting deadlines are open"):
+            cases.undo(id_, last(cases, id_, "linked"), by="Li Wei")
+    assert links_of(one, cases.owed(one).decisions) == ("INC-A",)
+
+
+def apart(store, clock) -> tuple[str, str]:
+    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(30, 40), people="de", site="forum")])
+    return incident_id("f"), incident_id("g")
+
+
+def test_incidents_are_merged_and_split_again_with_a_reason(store, cases, returns, queue, clock, context):
+    a, b = apart(store, clock)
+    before = store.get(Incident, a)
+    with pytest.raises(QueryError, match="grounds"):
+        cases.merge(a, b, by="Li Wei", note=" ")
+    assert store.count(Decision, DocumentFilter()) == 0
+    assert "within a minute" in cases.merge(a, b, by="Li Wei", note="one seller").words()
+    returns.turn()
+    returns.turn()
+    whole = store.get(Incident, a)
+    assert (whole.customers, whole.sightings, whole.sites, whole.parts) == (5, 2, ("forum", "paste"), (b,))
+    assert (store.get(Incident, b).part_of, ids(queue)) == (a, [a])
+    clock.advance(60)
+    with pytest.raises(QueryError, match="grounds"):
+        cases.split(a, b, by="Li Wei", note="")
+    assert cases.split(a, b, by="Li Wei", note="another seller after all").words() == f"{a}: {b} is split off within a minute"
+    returns.turn()
+    returns.turn()
+    after, other = store.get(Incident, a), store.get(Incident, b)
+    assert after == before
+    assert (other.part_of, other.customers, other.sightings, sorted(ids(queue))) == ("", 2, 1, sorted([a, b]))
+    actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
+    assert actions == ["incident.merged_into", "incident.merged", "incident.split", "incident.split_from"]
+
+
+def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(store, cases, returns, clock):
+    a, b = apart(store, clock)
+    cases.merge(a, b, by="Li Wei", note="one seller")
+    returns.turn()
+    fold_all(store, clock, [finding("h", range(30, 40), people="de", site="other")])
+    assert (store.get(Sighting, "h").incident, store.get(Incident, a).sightings) == (a, 3)
+    clock.advance(60)
+    cases.split(a, b, by="Li Wei", note="another seller after all")
+    returns.turn()
+    fold_all(store, clock, [finding("i", range(30, 40), people="de", site="fifth")])
+    assert store.get(Sighting, "i").incident == b
+    assert [store.get(Incident, one).sightings for one in (a, b)] == [2, 2]
+
+
+def test_what_is_merged_must_be_open_of_one_tenant_and_without_deadlines_that_run(store, cases, clock):
+    store.put([incident("INC-A"), incident("INC-B", **CLOCKED), incident("INC-C", tenant="shop"), incident("INC-D")])
+    store.put([incident("INC-E", part_of="INC-A"), incident("INC-F", frozen_at=clock.as_clock().now())])
+    told(store, "INC-B", clock.as_clock().now())
+    cases.decide("INC-D", "resolved", by="Li Wei")
+    before = store.count(Decision, DocumentFilter())
+    for pair in "AA AB BA AC DA AE EA AF FA AZ".split():
+        head, part = (f"INC-{letter}" for letter in pair)
+        with pytest.raises(QueryError):
+            cases.merge(head, part, by="Li Wei", note="one seller")
+    with pytest.raises(QueryError, match="was not merged"):
+        cases.split("INC-A", "INC-E", by="Li Wei", note="x")
+    assert store.count(Decision, DocumentFilter()) == before
+
+
+def test_what_is_merged_stays_while_a_deadline_of_the_whole_runs(store, cases, returns, clock):
+    store.put([incident("INC-A"), incident("INC-B")])
+    cases.merge("INC-A", "INC-B", by="Li Wei", note="one seller")
+    returns.turn()
+    store.put([store.get(Incident, "INC-A").model_copy(update=CLOCKED)])
+    told(store, "INC-A", clock.as_clock().now())
+    with pytest.raises(QueryError, match="reporting deadlines are open"):
+        cases.split("INC-A", "INC-B", by="Li Wei", note="another's")
+    assert store.get(Incident, "INC-B").part_of == "INC-A"
+
+
+def test_a_sighting_is_split_off_with_a_reason(store, cases, clock):
+    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(10), people="bcd", site="forum")])
+    with pytest.raises(QueryError, match="grounds"):
+        cases.detach(incident_id("f"), "g", by="Li Wei", note="")
+
+
 def test_a_shift_ends_with_the_last_decision_before_a_pause(store, clock):
     now, shift = clock.as_clock().now(), timedelta(hours=8)
     for hours in (1, 2, 3, 15, 16):

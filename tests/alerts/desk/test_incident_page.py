@@ -156,3 +156,49 @@ def test_rules_are_called_by_their_names_and_never_by_ids(browser, store):
         assert called in text
         shown = re.sub(r'value="[^"]*"', "", text)
         assert "pipl-57" not in shown
+
+
+def entries(text: str) -> list[str]:
+    """What the history offers to undo."""
+    return re.findall(r'name="entry" value="([^"]+)"', text)
+
+
+def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
+    store.put([incident("INC-A"), incident("INC-B")])
+    for number, form in enumerate((
+        {"status": "assigned", "to": "Wang Fang"}, {"status": "linked", "other": "INC-B"}, {"status": "note", "note": "seen"},
+    )):  # fmt: skip
+        browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"})
+    assert entries(browser.get("/incidents/INC-A").text) == ["INC-A:0000000000000001", "INC-A:0000000000000000"]
+    for number, entry in enumerate(entries(browser.get("/incidents/INC-A").text), 7):
+        sent = {"status": "undone", "entry": entry, "token": f"{number:016x}"}
+        assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
+    text = browser.get("/incidents/INC-A").text
+    assert ("undone: assigned to Wang Fang" in text, "undone: linked with INC-B" in text, entries(text)) == (True, True, [])
+    assert "assigned to <b>nobody" in text
+    again = browser.post("/incidents/INC-A/decisions", {"status": "undone", "entry": "INC-A:x", "token": "f" * 16})
+    assert (again.status_code, "already undone" in again.text) == (400, True)
+
+
+def test_a_suppression_is_undone_where_it_was_made(browser, store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    link = f"/incidents/{incident_id('f')}"
+    browser.post(f"{link}/silence", {"what": "incident", "days": "9", "reason": "seen before"})
+    (id_,) = re.findall(r"/suppressions/(SUP-\w+)/lift", browser.get(link).text)
+    answer = browser.post(f"/suppressions/{id_}/lift", {"reason": "undone", "incident": incident_id("f")})
+    assert (answer.status_code, answer.headers["location"]) == (303, link)
+    assert "Suppressed" not in browser.get(link).text
+
+
+def test_incidents_are_merged_and_split_on_the_page(browser, store):
+    store.put([incident("INC-A"), incident("INC-B")])
+    refused = browser.post("/incidents/INC-A/decisions", {"status": "merged", "other": "INC-B", "note": "", **TOKEN})
+    assert (refused.status_code, 'value="INC-B"' in refused.text, refused.text.count('id="fault"')) == (400, True, 1)
+    sent = {"status": "merged", "other": "INC-B", "note": "one seller", **TOKEN}
+    assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
+    assert "INC-B merged into this incident" in browser.get("/incidents/INC-A").text
+    assert "merged into INC-A" in browser.get("/incidents/INC-B").text
+    sent = {"status": "split", "other": "INC-B", "note": "two sellers", "token": "1" * 16}
+    assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
+    assert "INC-B split off" in browser.get("/incidents/INC-A").text
+    assert "split from INC-A" in browser.get("/incidents/INC-B").text
