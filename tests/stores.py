@@ -232,7 +232,7 @@ def empty_store(kinds: Sequence[type[Document]]) -> Any:
     return url
 
 
-class Between:
+class InterruptedStore:
     """The store of a process, with whom something happens just before its first write of one class, or before it removes any."""
 
     def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
@@ -254,7 +254,7 @@ class Between:
         return self._inner.delete(kind, ids, over)
 
 
-class Stalled:
+class StallingStore:
     """The store of a process that stalls at its n-th write, which is on its way and arrives when it is told to."""
 
     def __init__(self, inner: IncidentStore, at: int) -> None:

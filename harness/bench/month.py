@@ -31,7 +31,7 @@ from harness.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
 from harness.bench.month_leaks import ABOUT_US, CANARIES, FULL, LEAKS, Leak, leak_posts
 from harness.bench.month_posts import BEGIN, BRAND, CARD_RANGE, DAYS, DOMAIN, PHONES, Post, ordinary
 from harness.bench.month_report import Month
-from harness.bench.month_truth import NO_INCIDENT, NO_SCAM, Judged, Verdict
+from harness.bench.month_truth import NO_INCIDENT, NO_SCAM, LeakOutcome, Verdict
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher
@@ -206,13 +206,13 @@ class Play:
 
     def _judge(
         self, leak: Leak, incidents: dict[str, Incident], of_finding: dict[str, str], notifications: Sequence[Notification]
-    ) -> Judged:
+    ) -> LeakOutcome:
         """What became of it: the incident of its first post, and the first page for any of its posts."""
         ids = [of_finding[finding] for finding in self.of_leak.get(leak.name, ()) if finding in of_finding]
         first = incidents[ids[0]] if ids else None
         pages = [one.due for one in notifications if one.channel == PAGE and one.incident in ids]
         paged = (min(pages) - self.first_post[leak.name]).total_seconds() if pages else None
-        return Judged(leak.name, leak.kind, leak.truth, _verdict(first, leak), paged, _counts(first))
+        return LeakOutcome(leak.name, leak.kind, leak.truth, _verdict(first, leak), paged, _counts(first))
 
 
 def _verdict(incident: Incident | None, leak: Leak) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from harness.bench.month_truth import Judged, tables
+from harness.bench.month_truth import LeakOutcome, tables
 
 PAGED_WITHIN = 300
 """Seconds from the post within which whoever must be woken is told."""
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 class Month:
     """What is counted of a month of `days`; `items` and `pages` are notifications by what opened the incident."""
 
-    judged: Sequence[Judged]
+    judged: Sequence[LeakOutcome]
     days: int
     posts: int
     customers: int
@@ -95,22 +95,22 @@ class Month:
         return _table([head, *rows])
 
 
-def _differences(one: Judged) -> Iterator[tuple[str, str, str, str]]:
+def _differences(one: LeakOutcome) -> Iterator[tuple[str, str, str, str]]:
     for what in ("origin", "severity", "scam"):
         if not getattr(one, f"{what}_holds"):
             answers = dict.fromkeys(str(getattr(answer, what)) for answer in one.label)
             yield one.name, what, " or ".join(answers), str(getattr(one.got, what))
 
 
-def _answers(one: Judged) -> str:
+def _answers(one: LeakOutcome) -> str:
     return "; or ".join(f"{a.row}: {a.origin}, {a.severity}, {'any' if a.scam == '*' else a.scam}" for a in one.label)
 
 
-def _said(one: Judged) -> str:
+def _said(one: LeakOutcome) -> str:
     return f"{', '.join(one.got[:3])} ({one.detail})" if one.detail else one.got.origin
 
 
-def _paged(one: Judged) -> str:
+def _paged(one: LeakOutcome) -> str:
     return "" if one.paged is None else f"{one.paged:.0f} s"
 
 

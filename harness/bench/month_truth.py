@@ -42,7 +42,7 @@ def read(text: str) -> tuple[Verdict, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LeakOutcome:
     """One planted leak: its label, what it got, and in how many seconds from its first post somebody was paged."""
 
     name: str
@@ -102,7 +102,7 @@ def confusion(pairs: Sequence[tuple[str, str]], order: Sequence[str]) -> Iterato
         yield (row, *(str(counts[row, column] or "·") for column in columns))
 
 
-def tables(judged: Sequence[Judged]) -> Mapping[str, list[tuple[str, ...]]]:
+def tables(judged: Sequence[LeakOutcome]) -> Mapping[str, list[tuple[str, ...]]]:
     """The tables of confusion by what is confused."""
     scams = sorted({one.got.scam for one in judged} | {one.nearest().scam for one in judged}, key=_by_number)
     return {
@@ -112,7 +112,7 @@ def tables(judged: Sequence[Judged]) -> Mapping[str, list[tuple[str, ...]]]:
     }
 
 
-def _like(judged: Judged, what: str) -> str:
+def _like(judged: LeakOutcome, what: str) -> str:
     """What a table compares with: the same as it got where the label allows that, else the label's nearest."""
     holds = {"severity": judged.severity_holds, "origin": judged.origin_holds, "scam": judged.scam_holds}[what]
     return str(getattr(judged.got if holds else judged.nearest(), what))

@@ -152,7 +152,7 @@ def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(tmp_path_factor
             assert incident.customers == len({e.subject for e in exposures if e.incident == incident.id}) > 0
 
 
-class Crashing(SqliteStore):
+class CrashingStore(SqliteStore):
     """Goes down at its n-th write, after it was made or before."""
 
     def __init__(self, path, at, after):
@@ -185,7 +185,7 @@ def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock,
     """Five writes a batch, two batches; the batch comes again as the bus would bring it."""
     findings = [*sliding(4), finding("bridge", [*range(8), *range(100, 108)], people="xy"), *sliding(7)[4:]]
     fold_all(store, clock, findings, batch=4)
-    with closing(Crashing(tmp_path / "crashing.sqlite", at, after)) as crashing:
+    with closing(CrashingStore(tmp_path / "crashing.sqlite", at, after)) as crashing:
         crashed = 0
         for start in (0, 4):
             batch = [record(f) for f in findings[start : start + 4]]

@@ -13,7 +13,7 @@ from alerts.store import DocumentFilter
 from alerts.store.queries import LATE, Tombstone, awaited, bury, wait_for
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
-from tests.stores import Stalled, on_server_too
+from tests.stores import StallingStore, on_server_too
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import Order
@@ -132,7 +132,7 @@ LATE_WRITES = [*((GRAVE, at) for at in range(1, 6)), (PLAIN, 1)]
 
 def killed_at(store, clock, late, at):
     """The store with the write at which folding `late` was killed still on its way."""
-    stalled = Stalled(store, at)
+    stalled = StallingStore(store, at)
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(stalled, clock, [late])
     return stalled
@@ -177,7 +177,7 @@ def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context
 
 @on_server_too
 def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_else_goes(store, clock, context) -> None:
-    stalled, now = Stalled(store, 3), clock.as_clock().now()
+    stalled, now = StallingStore(store, 3), clock.as_clock().now()
     fold_all(store, clock, [finding("f", range(10), "bc")])
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(stalled, clock, [finding("g", range(30, 50), "abd")])

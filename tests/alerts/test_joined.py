@@ -20,7 +20,7 @@ from alerts.records import SEVERITIES, Background, Decision, DutyRecord, Exposur
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
-from tests.alerts.test_alert import Crashing
+from tests.alerts.test_alert import CrashingStore
 from tests.conftest import HeldClock
 from tests.factories import WHEN
 from ullage.errors import UnavailableError
@@ -300,7 +300,7 @@ def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, cl
     batches = [[own_number("a", 0), said("f"), said("g", 40)], [own_number("b", 45), said("h", 20)]]
     fold_all(store, clock, batches[0])
     fold_all(store, clock, batches[1])
-    with closing(Crashing(tmp_path / "crashing.sqlite", at, after)) as crashing:
+    with closing(CrashingStore(tmp_path / "crashing.sqlite", at, after)) as crashing:
         for batch in batches:
             records = [record(one) for one in batch]
             try:

@@ -28,7 +28,7 @@ from alerts.notify.sender import Notifier, Sender, Setup
 from alerts.records import SEVERITIES, Origin
 from tests.alerts.browser import ASKER
 from tests.alerts.builders import incident
-from tests.alerts.notify.support import Recorded, notify_settings
+from tests.alerts.notify.support import RecordingChannel, notify_settings
 from ullage.display.next_step import next_step
 from ullage.settings import Tenant
 from ullage.verdict.rules import own_rules
@@ -90,7 +90,7 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
         incidents_show(SimpleNamespace(obj=context), one.id)
     browser.log_in(ASKER)  # hours may have passed
     shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/v1/incidents/{one.id}").json()["decide"]
-    soc = Recorded()
+    soc = RecordingChannel()
     settings = notify_settings(detail={"soc": "facts"})
     duties = Duties(store, lambda _: Tenant(), clock.as_clock())
     metrics = NotifyMetrics(CollectorRegistry(), ["soc"], ["bank"])

@@ -22,14 +22,14 @@ from alerts.store import TRIES, ConflictError, DocumentFilter, IncidentStore, Me
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.conftest import HeldClock
 from tests.factories import clocks_at
-from tests.stores import Between, Stalled, on_server_too
+from tests.stores import InterruptedStore, StallingStore, on_server_too
 from ullage.errors import Action, UnavailableError
 from ullage.records import Finding
 from ullage.settings import Context, StoreSettings, Tenant
 from ullage.verdict import own_rules
 
 
-class Listened:
+class ReadRecorder:
     """A store that remembers of which incidents customers were read."""
 
     def __init__(self, inner: IncidentStore) -> None:
@@ -75,7 +75,7 @@ def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
 ) -> None:
     first, mine, theirs = shown("f"), shown("g", "abc"), shown("h", "abd")
     fold_all(store, clock, [first])
-    between = Between(store, kind, lambda: fold_all(store, clock, [theirs]))
+    between = InterruptedStore(store, kind, lambda: fold_all(store, clock, [theirs]))
     fold_all(between, clock, [mine])  # type: ignore[arg-type]
     agree(store, [first, mine, theirs])
     (presence,) = store.scroll(Presence, DocumentFilter())
@@ -83,7 +83,7 @@ def test_what_another_process_wrote_between_reading_and_writing_is_not_lost(
 
 
 def test_customers_are_read_of_incidents_that_were_there_before_and_of_no_other(store: IncidentStore, clock: HeldClock) -> None:
-    listened, first = Listened(store), [shown("f"), finding("alone", (), "z"), finding("nobody", alarm=True)]
+    listened, first = ReadRecorder(store), [shown("f"), finding("alone", (), "z"), finding("nobody", alarm=True)]
     fold_all(listened, clock, first)  # type: ignore[arg-type]
     assert listened.asked == set()
     fold_all(listened, clock, [shown("g", "abc"), finding("other", (), "y")])  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_customers_are_read_of_incidents_that_were_there_before_and_of_no_other(
 
 
 def test_an_incident_of_which_a_crash_left_a_sighting_is_read(store: IncidentStore, clock: HeldClock) -> None:
-    killed, listened, batch = Stalled(store, 3), Listened(store), [shown("f"), shown("g", "abc", "forum")]
+    killed, listened, batch = StallingStore(store, 3), ReadRecorder(store), [shown("f"), shown("g", "abc", "forum")]
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(killed, clock, batch)  # type: ignore[arg-type]
     fold_all(listened, clock, batch)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_two_that_own_the_same_findings_end_as_one_would(
 ) -> None:
     findings = [shown("f"), shown("g", "abc", "forum")]
     batch = [record(one) for one in findings]
-    stage(Between(store, kind, lambda: fold_all(store, clock, findings)), clock, registry).handle(batch)  # type: ignore[arg-type]
+    stage(InterruptedStore(store, kind, lambda: fold_all(store, clock, findings)), clock, registry).handle(batch)  # type: ignore[arg-type]
     twice = everything(store)
     agree(store, findings)
     fold_all(store, clock, findings)
@@ -136,7 +136,7 @@ def test_two_that_open_the_same_incident_lose_nothing_of_what_one_of_them_adds(
 ) -> None:
     """What a batch opens it works out from what it holds itself: not so where another process knew more of it."""
     mine, theirs = shown("f"), shown("g", "abc", "forum")
-    fold_all(Between(store, kind, lambda: fold_all(store, clock, [mine, theirs])), clock, [mine])  # type: ignore[arg-type]
+    fold_all(InterruptedStore(store, kind, lambda: fold_all(store, clock, [mine, theirs])), clock, [mine])  # type: ignore[arg-type]
     agree(store, [mine, theirs])
     (incident,) = store.scroll(Incident, DocumentFilter())
     assert (incident.id, incident.customers, incident.sightings) == (incident_id("f"), 3, 2)
@@ -150,7 +150,7 @@ def test_a_write_that_arrives_after_its_process_was_killed_takes_nothing_away(
     """Whichever of its writes it was: who took over has folded the batch, and more, in between."""
     first, batch, more = shown("f"), [shown("g", "abc"), shown("h", "d", "forum")], shown("i", "abcd")
     fold_all(store, clock, [first])
-    stalled = Stalled(store, at)
+    stalled = StallingStore(store, at)
     with pytest.raises(UnavailableError, match="killed"):
         fold_all(stalled, clock, batch)  # type: ignore[arg-type]
     fold_all(store, clock, [*batch, more])
@@ -166,7 +166,7 @@ def test_what_is_always_overtaken_is_tried_so_often_and_then_later(store: Incide
     first, others = shown("first"), [shown(f"other {n}") for n in range(TRIES + 1)]
     left = iter(others)
     fold_all(store, clock, [first])
-    between = Between(store, Exposure, lambda: fold_all(store, clock, [next(left)]), times=TRIES)
+    between = InterruptedStore(store, Exposure, lambda: fold_all(store, clock, [next(left)]), times=TRIES)
     with pytest.raises(ConflictError, match="another process writes the same exposure documents") as caught:
         fold_all(between, clock, [shown("f")])  # type: ignore[arg-type]
     assert caught.value.action is Action.RETRY
@@ -179,7 +179,7 @@ def test_the_delay_of_an_incident_is_counted_once_however_often_its_batch_is_don
     store: IncidentStore, clock: HeldClock, registry: CollectorRegistry
 ) -> None:
     published = finding("f", range(10), "a", capture={"published_at": clock.as_clock().now()})
-    between = Between(store, Exposure, lambda: fold_all(store, clock, [finding("g", range(10), "a")]))
+    between = InterruptedStore(store, Exposure, lambda: fold_all(store, clock, [finding("g", range(10), "a")]))
     stage(between, clock, registry).handle([record(published)])  # type: ignore[arg-type]
     assert registry.get_sample_value("ullage_alert_publish_to_incident_seconds_count", {"tenant": "bank"}) == 1
 
@@ -189,7 +189,7 @@ def test_the_customer_of_an_exposure_that_was_erased_meanwhile_is_not_brought_ba
 ) -> None:
     fold_all(store, clock, [shown("f")])
     gone = [one.id for one in store.scroll(Exposure, DocumentFilter({"subject": (handle("a"),)}))]
-    fold_all(Between(store, Exposure, lambda: store.delete(Exposure, gone)), clock, [shown("g")])  # type: ignore[arg-type]
+    fold_all(InterruptedStore(store, Exposure, lambda: store.delete(Exposure, gone)), clock, [shown("g")])  # type: ignore[arg-type]
     assert facts(store) == {(handle("a"), "g"), (handle("b"), "f"), (handle("b"), "g")}
 
 
@@ -206,7 +206,7 @@ def test_what_somebody_else_has_taken_over_is_theirs(store: IncidentStore, clock
         fold_all(store, clock, [theirs])
         clock.seconds = first
 
-    fold_all(Between(store, Holding, between), clock, [mine])  # type: ignore[arg-type]
+    fold_all(InterruptedStore(store, Holding, between), clock, [mine])  # type: ignore[arg-type]
     assert store.count(Holding, DocumentFilter()) == 3
     assert {one.incident for one in held(store, claims_of(mine)[:20]).values()} == {incident_id("h")}
 
@@ -231,7 +231,7 @@ def test_what_is_merged_while_a_sighting_is_detached_is_not_lost(
 ) -> None:
     first, own, later = shown("f", "abc"), shown("g", "bcd", "forum"), shown("h", "abc", "board")
     fold_all(store, clock, [first, own])
-    between: Any = Between(store, kind, lambda: fold_all(store, clock, [later]))
+    between: Any = InterruptedStore(store, kind, lambda: fold_all(store, clock, [later]))
     here, there = (Work(Duties(one, lambda _: Tenant(), clock.as_clock())) for one in (store, between))
     source, new = incident_id("f"), incident_id("g")
     Cases(here, context.trail()).detach(source, "g", by="Li Wei", note="another list")
@@ -245,7 +245,7 @@ def test_what_is_merged_while_a_sighting_is_detached_is_not_lost(
 def test_an_exposure_into_which_a_finding_is_merged_while_it_expires_stays(store: IncidentStore, clock: HeldClock) -> None:
     fold_all(store, clock, [shown("f", "ab")])
     late = finding("g", range(20), "a", capture={"fetched_at": shown("f").capture.fetched_at + timedelta(days=40)})
-    between: Any = Between(store, Incident, lambda: fold_all(store, clock, [late]))
+    between: Any = InterruptedStore(store, Incident, lambda: fold_all(store, clock, [late]))
     now = shown("f").capture.fetched_at + timedelta(days=41)
     assert expire(between, StoreSettings(exposures_days=30), clocks_at(now)) == {Exposure: 1}
     assert (handle("a"), "g") in facts(store)

@@ -21,7 +21,7 @@ from alerts.service.upkeep import WAITING_DAYS, expire
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import everything, finding, fold_all, record, stage
-from tests.alerts.test_alert import Crashing
+from tests.alerts.test_alert import CrashingStore
 from tests.factories import WHEN, clocks_at
 from ullage.errors import UnavailableError
 from ullage.records import Finding
@@ -126,7 +126,7 @@ def test_a_crash_in_the_middle_is_made_good_by_the_same_record(clock, tmp_path, 
         fold_all(store, clock, [shown()])
     while crashed:
         step, crashed, news = step + 1, False, [record(withdrawn(10 + step))]
-        with closing(Crashing(path, step, after)) as store:
+        with closing(CrashingStore(path, step, after)) as store:
             try:
                 stage(store, clock).handle(news)
             except UnavailableError:

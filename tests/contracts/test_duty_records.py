@@ -15,7 +15,7 @@ from alerts.store.queries import bury
 from alerts.store.tenant_view import StoreWithin
 from tests.alerts import builders
 from tests.conftest import HeldClock
-from tests.stores import ON_SERVERS, Between, each_backend, emptied_store
+from tests.stores import ON_SERVERS, InterruptedStore, each_backend, emptied_store
 from ullage.errors import UnavailableError
 from ullage.lookup.erased_customers import EVERYBODY
 from ullage.settings import Tenant
@@ -204,7 +204,7 @@ def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_
         other.changed(["INC-0", "INC-1"])
         drain(other)
 
-    slow = Book(Duties(Between(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()), lambda: False)
+    slow = Book(Duties(InterruptedStore(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()), lambda: False)
     slow.changed(["INC-0", "INC-1"])
     drain(slow)
     assert stored(store) == owed(duties)

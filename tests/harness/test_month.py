@@ -11,7 +11,7 @@ import pytest
 
 from harness.bench.month_leaks import LEAKS, RIVALS, leak_posts
 from harness.bench.month_report import HEADINGS, PAGED_WITHIN, Month
-from harness.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, Judged, Verdict, confusion, read
+from harness.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, LeakOutcome, Verdict, confusion, read
 from ullage.verdict import own_rules
 from ullage.verdict.rules import Origin
 
@@ -19,11 +19,13 @@ PAGE = Path(__file__).parents[2] / "harness" / "bench" / "detection-month.md"
 HIGH = "7 ours high X7"
 
 
-def judged(label: str, origin: str, severity: str, scam: str = "X7", paged: float | None = None, kind: str = "ours") -> Judged:
-    return Judged("a list", kind, read(label), Verdict(origin, severity, scam), paged)
+def judged(
+    label: str, origin: str, severity: str, scam: str = "X7", paged: float | None = None, kind: str = "ours"
+) -> LeakOutcome:
+    return LeakOutcome("a list", kind, read(label), Verdict(origin, severity, scam), paged)
 
 
-def holding(*some: Judged) -> dict[str, bool]:
+def holding(*some: LeakOutcome) -> dict[str, bool]:
     return {target.name: target.holds for target in Month(some, days=30, posts=1, customers=1).targets()}
 
 

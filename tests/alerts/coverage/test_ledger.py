@@ -10,7 +10,7 @@ from alerts.service import upkeep
 from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
 from tests.factories import clocks_at
-from tests.stores import Between, Stalled
+from tests.stores import InterruptedStore, StallingStore
 from ullage.errors import UnavailableError
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records.heartbeat import HOUR_SECONDS, SLOTS, SiteHour
@@ -197,7 +197,7 @@ def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(a
     alert.hears(NINE, NINE + minutes(5), site)
     other = Alert(alert.store, alert.clock)
     alert.at(NINE + minutes(15))
-    alert.ledger.store = Between(alert.store, SiteDay, lambda: other.ledger(beat(NINE + minutes(5), site)))
+    alert.ledger.store = InterruptedStore(alert.store, SiteDay, lambda: other.ledger(beat(NINE + minutes(5), site)))
     if what == "canary":
         alert.ledger.canary(NINE + minutes(10))
     elif what == "told":
@@ -210,7 +210,7 @@ def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(a
 
 def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arrives(alert: Alert) -> None:
     alert.hears(NINE, NINE + minutes(5))
-    other, stalled = Alert(alert.store, alert.clock), Stalled(alert.store, 1)
+    other, stalled = Alert(alert.store, alert.clock), StallingStore(alert.store, 1)
     alert.at(NINE + minutes(15))
     alert.ledger.store = stalled
     with pytest.raises(UnavailableError, match="killed"):
@@ -231,7 +231,7 @@ def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does
         alert.at(NINE + days * DAY)
         alert.ledger.turn()
     told = beat(NINE + minutes(5), "board pastes", "d")
-    alert.ledger.store = Stalled(alert.store, at)
+    alert.ledger.store = StallingStore(alert.store, at)
     with pytest.raises(UnavailableError, match="killed"):
         alert.ledger(told)
     alert.start()

@@ -12,7 +12,7 @@ from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted
 from alerts.notify.sender import Notifier, Sender, Setup
 from deploy.local.webhook import Receiver, receiving
-from tests.alerts.notify.support import Recorded, notify_settings
+from tests.alerts.notify.support import RecordingChannel, notify_settings
 from ullage.settings import Tenant
 
 
@@ -48,5 +48,5 @@ def notifier(store, clock, registry, context) -> Callable[..., Notifier]:
 
 
 @pytest.fixture
-def soc() -> Recorded:
-    return Recorded()
+def soc() -> RecordingChannel:
+    return RecordingChannel()

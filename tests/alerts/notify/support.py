@@ -18,7 +18,7 @@ T0 = datetime.fromtimestamp(NOON, UTC)
 
 
 @dataclass
-class Recorded:
+class RecordingChannel:
     """Takes every message, unless told to fail: then with the errors of `failing`, the last of them for ever."""
 
     sent: list[Message] = field(default_factory=list)

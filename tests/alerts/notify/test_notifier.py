@@ -15,7 +15,7 @@ from alerts.records import Incident, Notification
 from alerts.service.process import waiting
 from deploy.local.webhook import new_key
 from tests.alerts.builders import finding, record, stage
-from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
+from tests.alerts.notify.support import T0, RecordingChannel, incident, log_of, store_all
 from tests.alerts.test_command import publish
 from ullage.cli import app
 from ullage.errors import ConfigError
@@ -58,7 +58,7 @@ def run(configured_data, monkeypatch):
     return ran
 
 
-class HangingChannel(Recorded):
+class HangingChannel(RecordingChannel):
     """A channel that hangs until it is let go."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class HangingChannel(Recorded):
         super().send(message)
 
 
-class Prompt(Recorded):
+class Prompt(RecordingChannel):
     def __init__(self) -> None:
         super().__init__()
         self.done = threading.Event()
@@ -100,7 +100,7 @@ def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notif
 
 
 def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monkeypatch):
-    running = notifier({"soc": Recorded()})
+    running = notifier({"soc": RecordingChannel()})
     failed = threading.Event()
 
     def denied(*_):
@@ -117,7 +117,7 @@ def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monk
 
 
 def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeypatch, logged):
-    running = notifier({"soc": Recorded()})
+    running = notifier({"soc": RecordingChannel()})
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     monkeypatch.setattr(store, "scroll", lambda *_: 1 / 0)
     running.start()

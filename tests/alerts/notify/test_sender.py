@@ -9,7 +9,7 @@ from alerts.notify.sender import Notifier, Sender
 from alerts.records import Decision, Incident, Notification, WorkItem
 from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
-from tests.alerts.notify.support import T0, Recorded, incident, log_of, store_all
+from tests.alerts.notify.support import T0, RecordingChannel, incident, log_of, store_all
 from ullage.errors import UnavailableError
 
 DOWN = UndeliveredError("answers 503")
@@ -128,7 +128,7 @@ def test_nothing_is_repeated_below_high_or_where_a_route_says_never(notifier, st
 
 
 def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
-    boss = Recorded()
+    boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 0})
     tell(running, store, incident("A"), incident("B"))
     turn(running, clock, 20)
@@ -143,7 +143,7 @@ def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
 
 @pytest.mark.parametrize("changes", [{"clock": "run"}, {"clock": "if confirmed", "minutes": 60}])
 def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowledges_it(notifier, store, clock, soc, changes):
-    boss = Recorded()
+    boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
     tell(running, store, incident("A", "medium", **changes), incident("B", "medium", **changes))
     turn(running, clock, 20)
@@ -161,7 +161,7 @@ def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowle
 
 def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store, clock, soc, registry):
     soc.failing = [DOWN]
-    other = Recorded()
+    other = RecordingChannel()
     running = notifier({"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []})
     for minute in range(10):
         tell(running, store, *(incident(f"{minute}{n:02}") for n in range(20)))
@@ -376,7 +376,7 @@ def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, so
 
 @pytest.mark.parametrize("closed", ["resolved", "false_positive"])
 def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebody_looks(notifier, store, clock, soc, closed):
-    boss = Recorded()
+    boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
     tell(running, store, incident(severity="medium"))
     turn(running, clock, 20)
@@ -398,7 +398,7 @@ def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebod
 
 
 def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(notifier, store, clock, soc):
-    boss = Recorded()
+    boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss})
     turn(running, clock, 0)
     clock.advance(8 * 3600)
@@ -429,7 +429,7 @@ def test_publish_to_notification_is_measured_for_first_messages(notifier, store,
 
 
 def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, clock, soc):
-    other = Recorded()
+    other = RecordingChannel()
     running = notifier(
         {"soc": soc, "other": other}, detail={"soc": "facts"}, route={"channels": ["soc", "other"], "escalate_to": []}
     )
@@ -442,7 +442,7 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
 
 def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(notifier, store, clock, soc, monkeypatch):
     monkeypatch.setattr(store, "scroll", lambda kind, where: iter(()))
-    running = notifier({"soc": soc, "boss": Recorded()})
+    running = notifier({"soc": soc, "boss": RecordingChannel()})
     tell(running, store, incident("A"))
     for _ in range(3):
         turn(running, clock, 20)
