@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deploy.grafana.__main__ import DASHBOARDS, write
 from deploy.grafana.board import BOARDS, Board, read_boards
-from deploy.grafana.generate import generate
+from deploy.grafana.generate import CONSOLE, RUNBOOKS, generate
 from tests.deploy.test_rules import known_series, metrics_of
 from ullage.records.heartbeat import STATES
 from ullage.verdict import own_rules
@@ -38,7 +38,7 @@ def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
     write(tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in COMMITTED}, "run: python -m deploy.grafana"
-    assert len(COMMITTED) == len(list(BOARDS.glob("*.toml"))) == 3
+    assert len(COMMITTED) == len(list(BOARDS.glob("*.toml"))) == 4
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
@@ -87,6 +87,20 @@ def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
             assert letters == list("ABCDEF"[: len(letters)])
 
 
+def test_the_boards_have_as_many_panels_as_people_read() -> None:
+    assert sum(len(pictures(loaded(path))) for path in COMMITTED) <= 30
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Path) -> None:
+    board = loaded(path)
+    links = {link["title"]: link.get("url", "") for link in board["links"]}
+    assert links == {"Incidents": f"{CONSOLE}/", "Runbooks": f"{RUNBOOKS}/runbooks.html", "Boards": ""}
+    [mark] = board["annotations"]["list"]
+    assert metrics_of(mark["expr"]) <= known_series()
+    assert (mark["name"], mark["enable"], mark["datasource"]["uid"]) == ("Deployments", True, "${datasource}")
+
+
 def panel(board: str, title: str) -> dict[str, Any]:
     [found] = [panel for panel in pictures(loaded(DASHBOARDS / f"{board}.json")) if panel["title"] == title]
     return found
@@ -108,7 +122,7 @@ def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
     assert {number: state.replace("_", " ") for state, number in numbers.items()} | {"0": "not visited yet"} == words(shown)
 
 
-@pytest.mark.parametrize(("board", "title"), [("coverage", "Egress"), ("pipeline", "Dependencies"), ("coverage", "Paused")])
+@pytest.mark.parametrize(("board", "title"), [("coverage", "Egress"), ("overview", "Dependencies"), ("coverage", "Paused")])
 def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: str) -> None:
     shown = panel(board, title)
     colours = {told["text"]: told["color"] for told in shown["fieldConfig"]["defaults"]["mappings"][0]["options"].values()}
@@ -124,7 +138,7 @@ def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
 
 
 def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
-    shown = panel("exposure", "Next reporting deadline")
+    shown = panel("overview", "Next reporting deadline")
     assert shown["fieldConfig"]["defaults"]["noValue"] == "no open deadline"
     assert "> 0) - time()" in shown["targets"][0]["expr"]
 

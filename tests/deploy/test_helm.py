@@ -15,7 +15,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Gauge
 
-from deploy.helm import RULES
+from deploy.grafana.generate import CONSOLE, RUNBOOKS
+from deploy.helm import BOARDS, RULES
 from deploy.helm.__main__ import ROOT, lay_out
 from deploy.local.certificates import make_certificates
 from deploy.local.server import free_ports, running
@@ -79,6 +80,21 @@ def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) ->
     assert [fault for one in made if one["apiVersion"] != OPERATOR for fault in helm.faults(one, version)] == []
 
 
+@pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
+def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path: Path) -> None:
+    done = helm.conform(made, version, tmp_path, "ServiceMonitor", "PrometheusRule")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Valid: {sum(one['apiVersion'] != OPERATOR for one in made)}, Invalid: 0, Errors: 0" in done.stdout
+
+
+def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(made: list[Manifest], tmp_path: Path) -> None:
+    one = next(iter(of_kind(made, "StatefulSet").values()))
+    wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
+    done = helm.conform([wrong], helm.NEWEST, tmp_path)
+    assert done.returncode == 1
+    assert "Invalid: 1, Errors: 0" in done.stdout
+
+
 def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> None:
     one = next(iter(of_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
@@ -123,6 +139,44 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
             assert not one["image"].endswith(":latest")
 
 
+def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    alert = of_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
+    assert alert["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    [term] = alert["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": "zone", "operator": "In", "values": ["inner"]}]
+    assert {"name": "ULLAGE_LOG_LEVEL", "value": "warning"} in pods(made)["match"]["containers"][0]["env"]
+    assert "affinity" not in pods(made)["match"]
+
+
+def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    [ingress] = of_kind(made, "Ingress").values()
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    service = of_kind(made, "Service")[path["backend"]["service"]["name"]]
+    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == {"https": 8443}
+    assert service["spec"]["selector"]["app.kubernetes.io/component"] == "search"
+    assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "console-tls"}]
+    assert f'public = ["https://{rule["host"]}"]' in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
+    alone = ("--set", "roles.search.enabled=false")
+    done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *alone)
+    assert done.returncode != 0
+    assert "enable roles.search" in done.stderr
+
+
+def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path) -> None:
+    made = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")
+    shipped = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")}
+    assert len(shipped) == 4
+    for name, text in shipped.items():
+        one = made[f"leaks-board-{name}"]
+        here = text.replace(RUNBOOKS, "https://wiki.bank.example/ullage").replace(CONSOLE, "https://ullage.bank.example")
+        assert one["data"] == {f"ullage-{name}.json": here}
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert one["metadata"]["annotations"] == {"grafana_folder": "Ullage"}
+
+
 def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
     assert not of_kind(made, "Secret")
     for pod in pods(made).values():
@@ -132,7 +186,7 @@ def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
 
 
 def test_probes_ask_where_the_role_listens_and_configuration_is_understood(made: list[Manifest], tmp_path: Path) -> None:
-    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values()}
+    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values() if "ullage.toml" in one["data"]}
     (tmp_path / "ullage.toml").write_text(texts.pop(), encoding="utf-8")
     settings = load(tmp_path)
     assert not texts, "all roles read the same"
@@ -224,6 +278,10 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
         ("network.readers.peers[0].cidr=0.0.0.0/0", "peers"),
         ("monitoring.enabled=true", "monitoring/secret"),
         ("networks.bus=x", "networks"),
+        ("ingress.enabled=true", "ingress/host"),
+        ("roles.crawl.env[0].name=CREDENTIALS_DIRECTORY,roles.crawl.env[0].value=x", "env"),
+        ("roles.crawl.affinity=here", "affinity"),
+        ("dashboards.enabled=yes", "dashboards"),
     ],
 )
 def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) -> None:
