@@ -116,7 +116,7 @@ services-stop: env ## end them; their data stay for the next start
 bench: env ## measure throughput and latency
 	$(if $(wildcard harness/bench),$(BIN)/python -m harness.bench,@echo "no benchmarks")
 
-boards: env ## the three boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
+boards: env ## the boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
 	@$(BIN)/python -m harness.live.boards $(or $(TO),docs)
 
 bundle: env ## wheel, sdist and, with KEY=release.key, one signed archive that installs without network, into dist/ (docs/release.md)

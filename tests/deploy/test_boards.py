@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from pydantic import ValidationError
 
 from deploy.grafana.__main__ import DASHBOARDS, write
@@ -85,6 +88,24 @@ def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
             assert metrics_of(target["expr"]) <= known_series(), panel["title"]
             letters = [target["refId"] for target in panel["targets"]]
             assert letters == list("ABCDEF"[: len(letters)])
+
+
+def known_of(board: dict[str, Any]) -> dict[str, Any]:
+    """What Grafana's schema, from which its SDK is made, knows of a board; the SDK adds how a state timeline is drawn."""
+    known: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(board)))
+    for panel in known["panels"]:
+        if panel["type"] == "state-timeline":
+            del panel["fieldConfig"]["defaults"]["custom"]
+    return known
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_each_field_of_a_board_is_one_of_grafanas_schema(path: Path) -> None:
+    register_default_plugins()
+    board = loaded(path)
+    assert known_of(board) == board
+    pictures(board)[0]["titel"] = "misspelt"
+    assert known_of(board) != board
 
 
 def test_the_boards_have_as_many_panels_as_people_read() -> None:
