@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from deploy.grafana.__main__ import DASHBOARDS, write
 from deploy.grafana.board import BOARDS, Board, read_boards
-from deploy.grafana.generate import CONSOLE, RUNBOOKS, generate
+from deploy.grafana.generate import CONSOLE, RUNBOOKS, STARTED, generate
 from tests.deploy.test_rules import known_series, metrics_of
+from tests.deploy.tools import run as tool
 from ullage.records.heartbeat import STATES
 from ullage.verdict import own_rules
 
@@ -120,6 +121,13 @@ def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Pat
     [mark] = board["annotations"]["list"]
     assert metrics_of(mark["expr"]) <= known_series()
     assert (mark["name"], mark["enable"], mark["datasource"]["uid"]) == ("Deployments", True, "${datasource}")
+
+
+def test_prometheus_understands_where_deployments_are_marked(tmp_path: Path) -> None:
+    rule = {"groups": [{"name": "x", "rules": [{"record": "x:y:z", "expr": STARTED}]}]}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(rule), encoding="utf-8")
+    done = tool("promtool", "check", "rules", tmp_path / "x.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def panel(board: str, title: str) -> dict[str, Any]:
