@@ -160,7 +160,7 @@ def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
     assert service["spec"]["selector"]["app.kubernetes.io/component"] == "search"
     assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "console-tls"}]
     assert f'public = ["https://{rule["host"]}"]' in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
-    alone = ("--set", "roles.search.enabled=false")
+    alone = ("--set", "roles.search.enabled=false,assess.enabled=false")
     done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *alone)
     assert done.returncode != 0
     assert "enable roles.search" in done.stderr
