@@ -93,7 +93,7 @@ faults-kills: env
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
 	$(BIN)/pytest -q -m live harness/live
 
-test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light; Helm 3, or Go that builds it)
+test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light, libnginx-mod-stream, etcd-server; Helm 3 and kubeconform, or Go that builds them; an API server of python -m tests.deploy.api_server)
 	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
 
 test-image: env ## the container's image, built and run without a registry (needs root; Debian: buildah, debootstrap; its base is kept in ULLAGE_DEPLOY_CACHE)
@@ -116,7 +116,7 @@ services-stop: env ## end them; their data stay for the next start
 bench: env ## measure throughput and latency
 	$(if $(wildcard harness/bench),$(BIN)/python -m harness.bench,@echo "no benchmarks")
 
-boards: env ## the three boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
+boards: env ## the boards as pictures, of what a real Prometheus answers while the demo runs (TO=folder; Debian: prometheus, prometheus-alertmanager)
 	@$(BIN)/python -m harness.live.boards $(or $(TO),docs)
 
 bundle: env ## wheel, sdist and, with KEY=release.key, one signed archive that installs without network, into dist/ (docs/release.md)

@@ -27,6 +27,7 @@ from ullage import __version__
 from ullage.audit import current_user
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
+from ullage.display.progress import Progress, progress_bar
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, sync_folder, turn, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
@@ -43,6 +44,8 @@ PRIVATE_KEY = re.compile(rb"-----BEGIN [^-\n]{0,40}PRIVATE KEY(?: BLOCK)?-----[ 
 """As PEM and OpenPGP have it, or in a string of JSON; a term of a lexicon has its other columns behind it."""
 KEY_ENDINGS = {".key", ".p8", ".pk8", ".p12", ".pfx", ".jks", ".keystore", ".keytab"}
 """Of files that may hold keys in other forms."""
+READS = 2
+"""How often each byte is read: to copy it, and for its digest."""
 CHUNK, LONGEST = 1 << 20, 100
 """Bytes that are looked at together, and of what is looked for, at most."""
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
@@ -66,9 +69,11 @@ def backup(
         context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
         with _replaying_nothing(context), contextlib.ExitStack() as still:
             sources, left_out = _sources(context)
-            count, size = _copy(context.data, folder, _stilled(sources, context.data / AUDIT, still), context)
-            keys = [path for path in _files(context.keys.root) if not path.is_symlink()]
-            keys_count = _copy(context.keys.root, key_folder, keys, context)[0] if key_folder else 0
+            keys = [path for path in _files(context.keys.root) if key_folder and not path.is_symlink()]
+            with progress_bar(READS * sum(map(_size, (*sources, *keys)))) as progress:
+                stilled = _stilled(sources, context.data / AUDIT, still)
+                count, size = _copy(context.data, folder, stilled, context, progress)
+                keys_count = _copy(context.keys.root, key_folder, keys, context, progress)[0] if key_folder else 0
         said = f"{count} files, {size / 2**20:.1f} MiB"
         if key_folder:
             said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
@@ -87,18 +92,23 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(f"{context.data} is not empty: restore into a new folder, `ullage --data NEW restore …`")
     manifests = [(folder, _manifest(folder)) for folder in (source, keys_from) if folder]
-    for folder, manifest in manifests:
-        for name, told in manifest["files"].items():
-            if _digest(folder / name) != told:
-                raise CorruptError(f"{folder / name} is damaged: nothing was restored; use another backup")
-    for (folder, manifest), target in zip(manifests, (context.data, context.keys.root), strict=False):
-        target.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in manifest["files"]:
-            place = target / name
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _copy_file(folder / name, place)
-            _sync(place)
-        _sync_folders(target)
+    with progress_bar(
+        READS * sum(_size(folder / name) for folder, manifest in manifests for name in manifest["files"])
+    ) as progress:
+        for folder, manifest in manifests:
+            for name, told in manifest["files"].items():
+                if _digest(folder / name, progress) != told:
+                    raise CorruptError(f"{folder / name} is damaged: nothing was restored; use another backup")
+        for (folder, manifest), target in zip(manifests, (context.data, context.keys.root), strict=False):
+            target.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name in manifest["files"]:
+                place = target / name
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with progress.growth(place, _size(folder / name)):
+                    _copy_file(folder / name, place)
+                    _sync(place)
+            _sync_folders(target)
+    for (_, manifest), target in zip(manifests, (context.data, context.keys.root), strict=False):
         yield f"{target}: {len(manifest['files'])} files of {manifest['at']}, by ullage {manifest['ullage']}"
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
@@ -202,20 +212,23 @@ def _holds_private_key(path: Path) -> bool:
     return False
 
 
-def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context) -> tuple[int, int]:
+def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, progress: Progress) -> tuple[int, int]:
     """Copy files and write the manifest last: a backup without one is none. How many files and bytes."""
     files: dict[str, str] = {}
     size = 0
     for path in sources:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileNotFoundError):  # what went meanwhile, as expired evidence does
+        with (
+            contextlib.suppress(FileNotFoundError),
+            progress.growth(copy, _size(path)),
+        ):  # what went meanwhile, as expired evidence does
             back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
             size += copy.stat().st_size
         for made in (copy, copy.with_name(copy.name + COUNTED)):
             if made.is_file():
                 _sync(made)
-                files[str(made.relative_to(target))] = _digest(made)
+                files[str(made.relative_to(target))] = _digest(made, progress)
     _sync_folders(target)
     manifest = {
         "version": VERSION,
@@ -265,10 +278,21 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, progress: Progress) -> str:
     """SHA-256 of a file, "" where it is not there."""
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                progress.add(len(chunk))
     except FileNotFoundError:
         return ""
+    return digest.hexdigest()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, 0 where it went meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ import typer
 from ullage.audit import current_user, entries
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import DEAD_LETTERS, FINDINGS, TOPICS, Bus
+from ullage.display.progress import progress_bar
 from ullage.errors import ConfigError, FaultsError, RecordError
 from ullage.files.atomic_write import write_whole
 from ullage.lookup import list_index as recorded
@@ -175,9 +177,14 @@ def carry_out(context: Context, order: Order, parts: Iterable[ErasureStage], why
     keys.signer(context.keys, ROLE)  # what cannot be proved is not begun
     action = "tenant.erase" if order.is_whole else "subject.erase"
     context.trail().append(action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why)
-    looked = [one for part in parts for one in part.erase(order)]
-    own = (_recorded, _keys, _bus, _audit, _settings)
-    return [*looked, *(one for look in own for one in look(context, order))]
+    own = (partial(look, context) for look in (_recorded, _keys, _bus, _audit, _settings))
+    work: list[Callable[[Order], Iterable[ErasureReport]]] = [*(part.erase for part in parts), *own]
+    looked = list[ErasureReport]()
+    with progress_bar(len(work), "parts") as progress:
+        for look in work:
+            looked += look(order)
+            progress.add(text=looked[-1].place if looked else "")
+    return looked
 
 
 def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:

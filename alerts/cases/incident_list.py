@@ -174,6 +174,11 @@ def page_of(
 
     `known` gives the statuses, by default those that decisions in the store add up to.
     """
+    return store.search(Incident, where_of(store, filters, known), limit, after)
+
+
+def where_of(store: IncidentStore, filters: Filters, known: Statuses | None = None) -> DocumentFilter:
+    """What `page_of` asks the store for."""
     where = filters.where()
     if filters.status:
         where = narrowed(where, filters.status, (known or partial(statuses, store))(None))
@@ -182,7 +187,7 @@ def page_of(
         sold = {seen.incident for seen in store.scroll(Sighting, DocumentFilter({"seller": tokens_of(filters.seller)}))}
         sold |= {parts[id_].part_of for id_ in sold & parts.keys()}
         where = where.but(ids=sold if where.ids is None else sold.intersection(where.ids))
-    return store.search(Incident, where.but(without={*where.without, *parts}), limit, after)
+    return where.but(without={*where.without, *parts})
 
 
 def incident_named(store: IncidentStore, id_: str) -> Incident:

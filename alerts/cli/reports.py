@@ -16,7 +16,7 @@ import typer
 
 from alerts.cases.decisions import Decisions, needed_for, said
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
-from alerts.cases.incident_list import Filters, handles, incident_named
+from alerts.cases.incident_list import Filters, handles, incident_named, where_of
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
 from alerts.cli import By, Severity, Status, Tenant, Words, deciding
 from alerts.coverage import BELIEVED, looked
@@ -24,10 +24,11 @@ from alerts.deadlines import CHANNELS, checked_sent_at, regimes
 from alerts.deadlines.outstanding import ruled as decided
 from alerts.deadlines.render import SINCE, limit
 from alerts.deadlines.schedule import duties_of
-from alerts.records import Decision
+from alerts.records import Decision, Incident
 from alerts.store import DocumentFilter, configured_store
 from alerts.store.queries import require_known
 from ullage.audit import current_user
+from ullage.display.progress import Progress, progress_bar
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
@@ -152,8 +153,11 @@ def export(
         filters = Filters(tenant=tenant, severity=severity, status=status, text=text)
         filters.where()  # what cannot be asked is said first
         require_known(context, store, tenant)
-        counted = _CountingIterator(chosen(store, incidents or [], filters, duties_of(context, store).statuses))
-        content = "".join(wanted.write(counted))
+        known = duties_of(context, store).statuses
+        total = len(incidents) if incidents else store.count(Incident, where_of(store, filters, known))
+        with progress_bar(total, "incidents") as progress:
+            counted = _CountingIterator(chosen(store, incidents or [], filters, known), progress)
+            content = "".join(wanted.write(counted))
         behind = looked(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
@@ -179,10 +183,11 @@ def _export_customers(context: Context, incidents: Sequence[str], kind: str, by:
 class _CountingIterator:
     """Incidents that are counted as they go by."""
 
-    def __init__(self, incidents: Iterable[ExportedIncident]) -> None:
-        self._incidents, self.count = incidents, 0
+    def __init__(self, incidents: Iterable[ExportedIncident], progress: Progress) -> None:
+        self._incidents, self._progress, self.count = incidents, progress, 0
 
     def __iter__(self) -> Iterator[ExportedIncident]:
         for one in self._incidents:
             self.count += 1
+            self._progress.add()
             yield one

@@ -34,6 +34,8 @@ UNNAMED = "site"
 UNSAID = "-"
 """Stands for ground and owner of a site that has no file yet; it is written nowhere."""
 NAME_SIGNS = re.compile(r"[^a-z0-9._-]+")
+HOST = re.compile(r"[\w.:%-]+")
+"""A name in any script, or an address of IPv4 or IPv6."""
 
 
 def try_site(
@@ -150,10 +152,10 @@ def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey
 
 def _site_of(url: str, name: str, allow_private: bool) -> Site:
     """The site that an address would be; ConfigError where it is none."""
-    url = url if "://" in url else f"https://{url}"
+    url = url if ":/" in url else f"https://{url}"
     parts = address(url)
-    if parts is None or parts.scheme not in {"http", "https"}:
-        raise ConfigError("that is no http:// or https:// address")
+    if parts is None or parts.scheme not in {"http", "https"} or not HOST.fullmatch(parts.hostname or ""):
+        raise ConfigError("that is no web address: write https://HOST/PATH or http://HOST/PATH")
     if parts.username or parts.password:
         raise ConfigError("the address holds a user name or password: a site is read as anybody reads it")
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))

@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
+    DashboardLinkType,
     DataSourceRef,
     DynamicConfigValue,
     GridPos,
@@ -41,6 +42,10 @@ VALUES = {
     "tenant": 'label_values(ullage_alert_findings_total{job="ullage"}, tenant)',
     "site": 'label_values(ullage_crawl_captures_total{job="ullage"}, site)',
 }
+CONSOLE, RUNBOOKS = "https://localhost:8443", "https://runbooks.example.com/ullage"
+"""Where both are served, until whoever deploys the boards puts other addresses there."""
+LINKS = {"Incidents": f"{CONSOLE}/", "Runbooks": f"{RUNBOOKS}/runbooks.html"}
+STARTED = 'time() - max by (role, instance) (process_start_time_seconds{job="ullage"}) < 60'
 Builder = timeseries.Panel | stat.Panel | bargauge.Panel | statetimeline.Panel
 
 
@@ -59,6 +64,10 @@ def generate(board: Board) -> str:
     )
     for name in board.variables:
         made.with_variable(_variable(name))
+    for title, url in LINKS.items():
+        made.link(dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True))
+    made.link(dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).tags(["ullage"]).keep_time(True))
+    made.annotation(_starts())
     top, number = 0, 0
     for row in board.rows:
         number += 1
@@ -69,6 +78,11 @@ def generate(board: Board) -> str:
             made.with_panel(_panel(panel, number).grid_pos(place))
             top = max(top, place.y + place.h)
     return JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(made.build()) + "\n"
+
+
+def _starts() -> dashboard.AnnotationQuery:
+    """A mark wherever a process was started, as in each deployment."""
+    return dashboard.AnnotationQuery().name("Deployments").datasource(DATASOURCE).enable(True).icon_color("blue").expr(STARTED)
 
 
 def _variable(name: str) -> dashboard.QueryVariable:

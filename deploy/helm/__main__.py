@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy import into_a_folder
-from deploy.helm import CHART, RULES, laid_out
+from deploy.helm import BOARDS, CHART, RULES, laid_out
 from ullage import __version__
 from ullage.errors import ConfigError
 
@@ -21,7 +21,7 @@ def lay_out(folder: Path) -> Path:
     chart = folder / "ullage"
     if chart.exists():
         raise ConfigError(f"{chart} is there already: remove it, or name another folder")
-    for path in sorted(path for part in (CHART, RULES) for path in (ROOT / part).rglob("*") if path.is_file()):
+    for path in sorted(path for part in (CHART, RULES, BOARDS) for path in (ROOT / part).rglob("*") if path.is_file()):
         for name, content in laid_out(path.relative_to(ROOT).as_posix(), path.read_bytes(), __version__):
             if name.startswith(CHART):
                 target = chart / name.removeprefix(CHART)

@@ -1,4 +1,4 @@
-"""The three boards as pictures of a running demo: `make boards` writes `boards-NAME.png` into TO (docs).
+"""The boards as pictures of a running demo: `make boards` writes `boards-NAME.png` into TO (docs).
 
 The demo's sites, the roles and a real Prometheus run for some minutes while leaks are posted; then every panel's query is asked
 for all of that time. It fails where a panel has no series and no word for that.

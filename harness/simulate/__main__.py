@@ -14,41 +14,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from harness.simulate.bugs import BUGS, planted
 from harness.simulate.night import Told, night, prepare
+from ullage.display.progress import progress_bar
 
 MEMORY = Path("/dev/shm")  # what is synced there is synced at once
-TOLD_SECONDS, TOLD_NIGHTS = 10.0, 50
-"""How often it is told how far the nights are: to a person by time, to a log by nights."""
-
-
-@dataclass
-class Progress:
-    """Tells how far so many nights are: of many, a line at a time, and none of the last, which the summary follows."""
-
-    nights: int
-    to: TextIO
-    now: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self._began = self._told = self.now()
-
-    def a_minute(self, count: int) -> float:
-        """Nights a minute, of `count` since the beginning."""
-        return 60 * count / (self.now() - self._began)
-
-    def after(self, count: int, failed: int) -> None:
-        """After `count` nights, of which so many failed: a line where one is due."""
-        due = self.now() - self._told >= TOLD_SECONDS if self.to.isatty() else count % TOLD_NIGHTS == 0
-        if due and count < self.nights:
-            self._told = self.now()
-            said = f"{count} of {self.nights} nights, {self.a_minute(count):.1f} a minute, {failed} failed"
-            print(said, file=self.to, flush=True)
 
 
 def seeds(text: str) -> list[int]:
@@ -86,19 +59,21 @@ def main(words: list[str]) -> int:
     parser.add_argument("--bug", type=bugs, default=(), help="plant bugs, with commas between, and stop where one is found")
     asked = parser.parse_args(words)
     count, failed, steps, struck = 0, list[int](), Counter[str](), Counter[str]()
-    progress = Progress(len(asked.seeds), sys.stderr)
-    for told in nights(asked.seeds, asked.bug):
-        count, steps, struck = count + 1, steps + told.steps, struck + told.struck
-        if len(asked.seeds) == 1:
-            print("\n".join(told.trace))
-        if told.broken or len(asked.seeds) == 1:
-            print(f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace {told.digest()})", flush=True)
-        if told.broken:
-            failed.append(told.seed)
-            if asked.bug:
-                break
-        progress.after(count, len(failed))
-    print(f"{count} nights, {progress.a_minute(count):.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
+    began = time.monotonic()
+    with progress_bar(len(asked.seeds), "nights") as progress:
+        for told in nights(asked.seeds, asked.bug):
+            count, steps, struck = count + 1, steps + told.steps, struck + told.struck
+            if len(asked.seeds) == 1:
+                print("\n".join(told.trace))
+            if told.broken or len(asked.seeds) == 1:
+                print(f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace {told.digest()})", flush=True)
+            if told.broken:
+                failed.append(told.seed)
+                if asked.bug:
+                    break
+            progress.add(text=f"{len(failed)} failed")
+    a_minute = 60 * count / (time.monotonic() - began)
+    print(f"{count} nights, {a_minute:.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
     print(f"faults: {', '.join(f'{number} {kind}' for kind, number in sorted(struck.items()))}")
     if failed:
         print(f"failed: SEEDS={','.join(map(str, failed))}")

@@ -20,9 +20,9 @@ from rich.text import Text
 
 from matcher.cli.assess_one import serve_one
 from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents
-from matcher.cli.progress import read_progress
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size_of
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
+from ullage.display.progress import read_progress
 from ullage.display.screen import next_line
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_whole
@@ -67,7 +67,7 @@ def assess(
         _check_target(customers, file)
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=open_)
-        with read_progress([size_of(file)], shown=sys.stderr.isatty()) as progress:
+        with read_progress([size_of(file)]) as progress:
             progress.begin()
             wanted = ExaminationRequest(
                 limits_here(ocr=ocr), tenant, customers=customers is not None, to_open=open_, heard=progress.read

@@ -193,7 +193,8 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             log.get("match").info("assess_served_elsewhere")
             yield
             return
-        listener = stack.enter_context(_bound(context.data, shared=bool(settings.assess_users)))
+        folder = assessing.folder_of(context)
+        listener = stack.enter_context(_bound(folder, shared=bool(settings.assess_users)))
         program = _program(context.data)
         service = AssessmentService(_users(settings.assess_users), ASSESS_SECONDS, context.clock, outcomes, program)
         accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
@@ -203,7 +204,7 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join()
-            (context.data / assessing.NAME).unlink(missing_ok=True)
+            (folder / assessing.NAME).unlink(missing_ok=True)
 
 
 def _program(data: Path) -> Callable[[int, int], Sequence[str]]:
@@ -221,19 +222,19 @@ def _accept(listener: socket.socket, service: AssessmentService) -> None:
 
 
 @contextlib.contextmanager
-def _bound(data: Path, *, shared: bool) -> Iterator[socket.socket]:
+def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
     """The socket, listening; one that a dead process left goes."""
-    (data / assessing.NAME).unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, assessing.address(data) as address:
+    (folder / assessing.NAME).unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, assessing.address(folder) as address:
         listener.bind(address)  # whoever gets in before the next line is refused for who he is
-        (data / assessing.NAME).chmod(0o660 if shared else 0o600)
+        (folder / assessing.NAME).chmod(0o660 if shared else 0o600)
         listener.listen(MOST_OF_ALL)
         yield listener
 
 
 def _users(names: Iterable[str]) -> frozenset[int]:
-    """Our own user and those; ConfigError for a name that nobody has here."""
+    """Our own user and those, of whom containers know numbers alone; ConfigError for a name that nobody has here."""
     try:
-        return frozenset({os.getuid(), *(pwd.getpwnam(name).pw_uid for name in names)})
+        return frozenset({os.getuid(), *(int(one) if one.isdecimal() else pwd.getpwnam(one).pw_uid for one in names)})
     except KeyError as error:
         raise ConfigError(f"match.assess_users names {error.args[0]}: there is no such user here") from None

@@ -15,7 +15,6 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.cli.progress import ReadProgress, read_progress
 from matcher.match.batches import SearchResult, UnreadValues, batches, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
@@ -25,6 +24,7 @@ from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.unpack.protocol import UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists
+from ullage.display.progress import ReadProgress, read_progress
 from ullage.errors import ConfigError, Exit
 from ullage.records import Capture
 from ullage.verdict.words import counted

@@ -19,7 +19,7 @@ import typer
 from rich.table import Table
 
 from matcher.cli.erasing import say_erased
-from matcher.cli.scan import body_of
+from matcher.cli.scan import body_of, size_of
 from matcher.cli.turning import Early, OfIndex, Retire, Turn
 from matcher.cli.watchlist_options import (
     Columns,
@@ -54,6 +54,7 @@ from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import of_watchlists
 from ullage.display import moment
+from ullage.display.progress import read_progress
 from ullage.display.screen import cell, print_list, table
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import put_in_place
@@ -100,7 +101,8 @@ def load(
         installation.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests, listed=enrolled)
-        header = builder.build(source, target, context.clock.now(), Control(control) if control else None)
+        with _read(source) as list_:
+            header = builder.build(list_, target, context.clock.now(), Control(control) if control else None)
         installation.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
         extras = f", {builder.report.witnesses} witnesses" if witness else ""
         extras += ", and the list of what is recorded" if enrolled else ""
@@ -222,7 +224,8 @@ def build(
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
     with enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place), _draft_folder(out) as folder:
         builder = _builder(keys, tenant, digests, listed=enrolled)
-        made_now = builder.build(source, folder / target.name, context.clock.now(), Control(control) if control else None)
+        with _read(source) as list_:
+            made_now = builder.build(list_, folder / target.name, context.clock.now(), Control(control) if control else None)
         if target.is_file():
             before = installation.customers_of(target, target.with_suffix(installation.DELTA), verify_key(keys, tenant))
             require(f"the list of {tenant}", made_now.customers, before, shrink=shrink)
@@ -239,6 +242,13 @@ def build(
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
     """A builder for the newest epoch."""
     return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests, listed=listed)
+
+
+@contextlib.contextmanager
+def _read(source: Source) -> Iterator[Source]:
+    """`source`, with how far it is read shown to a person at a terminal."""
+    with read_progress([size_of(path) for path in source.paths]) as progress:
+        yield replace(source, progress=progress)
 
 
 @contextlib.contextmanager

@@ -196,6 +196,7 @@ class Builder:
                 codes.write(self._batch(batch, entries, customers, way_back).astype("<u4").data)
                 for tags, rows in self.index_tags():
                     listed.add(tags, (first + rows).astype(np.uint32))
+            source.progress.end("sorting and writing")
             if control:
                 control.reconcile(source)
             self.report.refuse_a_poor_list(source)

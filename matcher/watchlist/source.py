@@ -27,6 +27,7 @@ import numpy as np
 from matcher.columns.batch import Texts
 from matcher.detect.field_labels import label_of
 from matcher.text.fold import written
+from ullage.display.progress import ReadProgress
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.values import identifier_in
@@ -107,6 +108,7 @@ class Source:
     witness: Sequence[str] = ()
     suggestions: dict[str, str] = field(default_factory=dict, compare=False)
     """Columns that were passed over, with the kind that their names suggest; known once they were read."""
+    progress: ReadProgress = field(default_factory=ReadProgress, compare=False)
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -120,7 +122,8 @@ class Source:
     def batches(self) -> Iterator[ColumnBatch]:
         """The rows, up to 50,000 a batch."""
         for path in self.paths:
-            for table in tables(path, self.columns, self.delimiter, self._wanted):
+            self.progress.begin()
+            for table in tables(path, self.columns, self.delimiter, self._wanted, self.progress.read):
                 if self.long:
                     yield from self._by_kind(path, table)
                 else:
@@ -273,12 +276,17 @@ class SourceTable(NamedTuple):
     columns: list[Texts]
 
 
-def tables(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[SourceTable]:
-    """The rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header."""
+def tables(
+    path: Path, names: Sequence[str], delimiter: str, wanted: Wanted, heard: Callable[[int], object] = bool
+) -> Iterator[SourceTable]:
+    """The rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header.
+
+    `heard` is told of the bytes that were read, as often as some were.
+    """
     if path.suffix == ".parquet":
-        yield from _parquet(path, wanted)
+        yield from _parquet(path, wanted, heard)
     else:
-        yield from _csv(path, names, delimiter, wanted)
+        yield from _csv(path, names, delimiter, wanted, heard)
 
 
 class _Rows:
@@ -300,8 +308,10 @@ class _Rows:
                 self.line += 1
 
 
-def _csv(path: Path, names: Sequence[str], delimiter: str, wanted: Wanted) -> Iterator[SourceTable]:
-    with _open(path) as raw:
+def _csv(
+    path: Path, names: Sequence[str], delimiter: str, wanted: Wanted, heard: Callable[[int], object]
+) -> Iterator[SourceTable]:
+    with _open(path, heard) as raw:
         line = _Rows(io.StringIO(), ",")
         try:
             sample = raw.peek(SAMPLE)[:SAMPLE]
@@ -330,7 +340,7 @@ def _filled(path: Path, line: _Rows, rows: Iterator[list[str]], width: int) -> I
             yield line.line, row
 
 
-def _parquet(path: Path, wanted: Wanted) -> Iterator[SourceTable]:
+def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iterator[SourceTable]:
     try:
         from pyarrow import ArrowException, parquet  # noqa: PLC0415  an extra of its own
     except ModuleNotFoundError:
@@ -339,10 +349,11 @@ def _parquet(path: Path, wanted: Wanted) -> Iterator[SourceTable]:
         file = parquet.ParquetFile(path, pre_buffer=False)  # else all of it comes to be in memory
         header = file.schema_arrow.names
         names = [header[i] for i in wanted(path, header)]
-        first = 1
+        first, a_row = 1, path.stat().st_size / max(1, file.metadata.num_rows)
         for table in file.iter_batches(ROWS, columns=names):
             yield SourceTable(range(first, first + table.num_rows), names, [_cells(table.column(name)) for name in names])
             first += table.num_rows
+            heard(int(table.num_rows * a_row))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
     except ArrowException as error:
@@ -366,16 +377,31 @@ def _cells(array: Any) -> Texts:
     return Texts.cut(piece, places[:-1] - places[0], lengths)
 
 
+class _Counted(io.RawIOBase):
+    """The bytes of a file, of which `heard` is told as they are read."""
+
+    def __init__(self, file: Any, heard: Callable[[int], object]) -> None:
+        self._file, self._heard = file, heard
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes; 0 at the end."""
+        size = int(self._file.readinto(buffer))
+        self._heard(size)
+        return size
+
+
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(path: Path, heard: Callable[[int], object]) -> Iterator[Any]:
     """The bytes of the list, unzipped, as a buffered reader; gzip files that were joined end to end are read to the last."""
     file: Any
     with contextlib.ExitStack() as stack:
         try:
-            if str(path) == "-":
-                file = io.BufferedReader(sys.stdin.buffer, SAMPLE)
-            else:
-                file = stack.enter_context(path.open("rb", SAMPLE))
+            raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb", 0))
+            file = stack.enter_context(io.BufferedReader(_Counted(raw, heard), SAMPLE))
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
         if file.peek(2)[:2] == b"\x1f\x8b":

@@ -20,6 +20,7 @@ from crawlers.sites.presets import Presets, shipped
 from crawlers.sites.site import Site, read_site
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbeResponse, Robots
+from crawlers.trial.cli import _site_of
 from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import file_of, mends, rate
 from crawlers.trial.report import lines, shape, table
@@ -30,6 +31,7 @@ from harness.reach.unknown import programs
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
 from ullage.display.screen import console
+from ullage.errors import ConfigError
 
 BOARD = "http://board.example/"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -632,3 +634,11 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
         with pytest.raises(RequestRefusal, match="address"):
             asyncio.run(guard.process_request(Request(f"http://{host}/")))
     assert all(map(is_anybodys, literal("127.0.0.1")))
+
+
+@pytest.mark.parametrize(
+    "url", ["http:/x.org", "htp:/x", "https://", "https://exa mple.org/", "ftp://x.org/", "http://x.org:99999/"]
+)
+def test_what_is_no_web_address_is_told_before_anything_is_asked(url: str) -> None:
+    with pytest.raises(ConfigError, match="that is no web address"):
+        _site_of(url, "", allow_private=True)

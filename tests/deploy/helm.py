@@ -21,7 +21,10 @@ from tests.deploy.units import unable
 from ullage.files.atomic_write import turn
 
 CACHE = Path(os.environ.get("ULLAGE_DEPLOY_CACHE") or Path.home() / ".cache" / "ullage-deploy")
-HELM, MODULE = "v3.22.0", "helm.sh/helm/v3/cmd/helm"
+MODULES = {
+    "helm": "helm.sh/helm/v3/cmd/helm@v3.22.0",
+    "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0",
+}
 REQUIREMENTS = Path(__file__).with_name("requirements-helm.txt")
 OLDEST, NEWEST = "1.29.0", "1.37.0"
 """The versions of Kubernetes that the chart is held against; the first is what its Chart.yaml asks for."""
@@ -39,29 +42,29 @@ def once(what: str) -> Iterator[None]:
 
 
 @cache
-def helm() -> str:
-    """The program: the system's, or one built by Go, once (some minutes)."""
-    if found := shutil.which("helm"):
+def built(name: str) -> str:
+    """A program: the system's, or one built by Go, once (some minutes)."""
+    if found := shutil.which(name):
         return found
-    made = CACHE / "bin" / "helm"
-    with once("helm"):
+    made = CACHE / "bin" / name
+    with once(name):
         if not made.exists():
             go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
             if go is None:
-                unable("helm is not there: install Helm 3, or Go, which builds it")
+                unable(f"{name} is not there: install it, or Go, which builds it")
             done = subprocess.run(
-                [str(go), "install", f"{MODULE}@{HELM}"],
+                [str(go), "install", MODULES[name]],
                 env={**os.environ, "GOBIN": str(made.parent), "GOFLAGS": ""}, capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:
-                unable(f"helm could not be built: {done.stderr.strip().splitlines()[-1]}")
+                unable(f"{name} could not be built: {done.stderr.strip().splitlines()[-1]}")
     return str(made)
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     """Helm, without what anybody has configured for it."""
     home = {"PATH": os.environ["PATH"], "HOME": str(CACHE)}
-    return subprocess.run([helm(), *map(str, words)], capture_output=True, text=True, check=False, env=home)
+    return subprocess.run([built("helm"), *map(str, words)], capture_output=True, text=True, check=False, env=home)
 
 
 def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
@@ -93,14 +96,34 @@ def schemas() -> Path:
 def validator(version: str, kind: str, group: str) -> Draft7Validator:
     """By the strict schema, which knows no field that Kubernetes does not."""
     folder = schemas() / f"v{version}-local-strict"
-    api, _, release = group.rpartition("/")
-    name = "-".join(part for part in (kind.lower(), api.partition(".")[0], release) if part)
-    schema = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    schema = json.loads((folder / f"{name_of(kind, group)}.json").read_text(encoding="utf-8"))
     schema.pop("$id", None)
     shared = json.loads((folder / "_definitions.json").read_text(encoding="utf-8"))
     shared.pop("$id", None)
     registry = Registry().with_resource("/api/_definitions.json", Resource.from_contents(shared, default_specification=DRAFT7))
     return Draft7Validator(schema, registry=registry)
+
+
+def conform(manifests: list[Manifest], version: str, folder: Path, *skip: str) -> subprocess.CompletedProcess[str]:
+    """What kubeconform says of objects, by the strict schemas of this version; kinds to `skip` have none.
+
+    The schemas are put into `folder` under names of files, as kubeconform looks for what one says of another.
+    """
+    of_version = schemas() / f"v{version}-local-strict"
+    wanted = {f"{name_of(one['kind'], one['apiVersion'])}.json" for one in manifests if one["kind"] not in skip}
+    for name in ("_definitions.json", *wanted):
+        schema = json.loads((of_version / name).read_text(encoding="utf-8"))
+        schema.pop("$id", None)
+        (folder / name).write_text(json.dumps(schema).replace('"/api/_definitions.json', '"_definitions.json'), encoding="utf-8")
+    words = [built("kubeconform"), "-strict", "-summary", "-kubernetes-version", version, "-skip", ",".join(skip)]
+    words += ["-schema-location", f"{folder}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"]
+    return subprocess.run(words, input=yaml.safe_dump_all(manifests), capture_output=True, text=True, check=False)
+
+
+def name_of(kind: str, group: str) -> str:
+    """How the schema of a kind is called."""
+    api, _, release = group.rpartition("/")
+    return "-".join(part for part in (kind.lower(), api.partition(".")[0], release) if part)
 
 
 def faults(manifest: Manifest, version: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import yaml
 
 from deploy.local.certificates import make_certificates
 from tests.deploy.units import need
-from ullage.runtime.service import ROLES
-from ullage.settings import load
+from ullage.runtime.service import ROLES, port_of
+from ullage.settings import Settings, load
 
 pytestmark = pytest.mark.deploy
 
@@ -21,7 +22,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(enc
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 GIVEN = {
-    "ullage.toml", "crawl", "match", "alert", "search", "tls/ca.crt", "tls/console.crt", "tls/elasticsearch.crt",
+    "ullage.toml", "crawl", "match", "alert", "search", "assess", "tls/ca.crt", "tls/console.crt", "tls/elasticsearch.crt",
     "alertmanager.yml",
 }  # fmt: skip
 """What lies in ULLAGE_HOME, as docs/deploy.md has it made."""
@@ -63,15 +64,53 @@ def test_what_is_not_locked_in_is_seen() -> None:
 
 def test_every_role_that_the_desk_needs_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> None:
     assert {"crawl", "match", "alert", "search"} == OURS
-    assert len({service["user"] for service in SERVICES.values() if "ullage" in service["image"]}) == len(OURS) + 1
+    assert len({SERVICES[name]["user"] for name in OURS} | {SERVICES["crawl-net"]["user"]}) == len(OURS) + 1
     for name in OURS:
         assert SERVICES[name]["volumes"][0].endswith(f"/{name}:/var/lib/ullage")
         assert SERVICES[name]["healthcheck"]["test"][1:] == ["/opt/ullage/bin/ullage", "status", name]
 
 
-def test_all_is_within_one_network_and_only_its_owner_is_reached() -> None:
-    (owner,) = {name for name, service in SERVICES.items() if "ports" in service}
-    assert {service["network_mode"] for name, service in SERVICES.items() if name != owner} == {f"service:{owner}"}
+MEETS = {
+    "crawl": {"crawl", "kafka", "prometheus"},
+    "match": {"match", "kafka", "prometheus"},
+    "alert": {"alert", "kafka", "elasticsearch", "prometheus"},
+    "search": {"search", "elasticsearch", "prometheus"},
+    "monitoring": {"prometheus", "alertmanager", "grafana"},
+}
+"""Whom each network joins: a role is there with nginx beside it."""
+
+
+def networks_of(name: str) -> list[str]:
+    """Those of a service, or of the one whose network it shares."""
+    service = SERVICES[name]
+    owner = service.get("network_mode", "").removeprefix("service:")
+    return list(SERVICES[owner]["networks"] if owner else service["networks"])
+
+
+def test_each_role_has_a_network_of_its_own_with_those_alone_whom_it_needs() -> None:
+    assert COMPOSE["networks"].keys() == MEETS.keys()
+    assert [name for name, told in COMPOSE["networks"].items() if told.get("internal")] == ["match"]
+    for network, wanted in MEETS.items():
+        found = {name for name in SERVICES if network in networks_of(name)}
+        assert found - {f"{network}-net", f"{network}-metrics", "proxy"} == wanted
+        assert ("proxy" in found) == (network == "search")
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "search-net": ["127.0.0.1:8443:8443"], "grafana": ["127.0.0.1:3000:3000"],
+    }  # fmt: skip
+
+
+def test_who_is_started_again_keeps_the_network() -> None:
+    """A container whose network another one shares is none that ends: what shares it would be cut off."""
+    shared = {service["network_mode"].removeprefix("service:") for service in SERVICES.values() if "network_mode" in service}
+    assert shared == {f"{role}-net" for role in OURS}
+
+
+def test_match_and_search_alone_share_the_socket_of_dropped_files() -> None:
+    told = load_settings().match
+    shared = {name for name, one in SERVICES.items() if f"${{ULLAGE_HOME}}/assess:{told.assess_folder}" in one.get("volumes", ())}
+    assert shared == {"match", "search"}
+    assert (SERVICES["search"]["user"].partition(":")[0],) == told.assess_users
+    assert SERVICES["search"]["group_add"] == ["10010"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -97,14 +136,19 @@ def test_no_secret_or_volume_is_for_nobody() -> None:
     assert COMPOSE["volumes"].keys() <= mounted
 
 
-def test_the_roles_understand_their_configuration(tmp_path: Path) -> None:
-    shutil.copy(FOLDER / "ullage.toml", tmp_path)
-    tmp_path.chmod(0o700)
-    (tmp_path / "ullage.toml").chmod(0o644)
-    settings = load(tmp_path)
+def load_settings() -> Settings:
+    """What the roles read."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(FOLDER / "ullage.toml", folder)
+        Path(folder, "ullage.toml").chmod(0o644)
+        return load(Path(folder))
+
+
+def test_the_roles_understand_their_configuration() -> None:
+    settings = load_settings()
     kafka = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://")
     assert settings.bus.url == f"kafka://{kafka}?create=1"
-    assert settings.store.url.startswith("elasticsearch://127.0.0.1:9200?")
+    assert settings.store.url.startswith("elasticsearch://elasticsearch:9200?")
     assert f"proxy_pass http://{settings.search.host}:{settings.search.port};" in nginx()
     assert set(settings.notify.routes["desk"].channels) == {"desk"}
 
@@ -113,27 +157,40 @@ def nginx() -> str:
     return (FOLDER / "nginx.conf").read_text(encoding="utf-8")
 
 
+def test_prometheus_asks_each_role_by_nginx_beside_it() -> None:
+    prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
+    conf, asked = (FOLDER / "metrics.conf").read_text(encoding="utf-8") + nginx(), set()
+    for told in prometheus["scrape_configs"][0]["static_configs"]:
+        (target,), role = told["targets"], told["labels"]["role"]
+        host, port = target.split(":")
+        assert host == f"{role}-net"
+        assert set(networks_of(host)) & set(networks_of("prometheus"))
+        there = port_of(load_settings(), role)
+        found = rf"listen {port};\s+location = /metrics {{ proxy_pass http://127\.0\.0\.1:{there}; "
+        assert re.search(found, conf), role
+        asked.add(role)
+    assert asked == OURS
+
+
 def test_monitoring_is_asked_where_it_listens() -> None:
-    """The files of deploy/prometheus and deploy/grafana are mounted as they are: containers listen where these ask."""
-    root = FOLDER.parent
-    prometheus = yaml.safe_load((root / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
     (alertmanager,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
-    assert f"--web.listen-address={alertmanager}" in SERVICES["alertmanager"]["command"]
-    source = yaml.safe_load((root / "grafana" / "provisioning" / "datasources" / "prometheus.yaml").read_text(encoding="utf-8"))
-    listens = source["datasources"][0]["url"].removeprefix("http://")
-    assert f"--web.listen-address={listens}" in SERVICES["prometheus"]["command"]
-    boards = yaml.safe_load((root / "grafana" / "provisioning" / "dashboards" / "ullage.yaml").read_text(encoding="utf-8"))
+    source = yaml.safe_load((FOLDER / "datasource.yaml").read_text(encoding="utf-8"))["datasources"][0]["url"]
+    for name, place in (("alertmanager", alertmanager), ("prometheus", source.removeprefix("http://"))):
+        host, port = place.split(":")
+        assert host == name
+        assert f"--web.listen-address=0.0.0.0:{port}" in SERVICES[name]["command"]
+    provisioning = FOLDER.parent / "grafana" / "provisioning" / "dashboards" / "ullage.yaml"
+    boards = yaml.safe_load(provisioning.read_text(encoding="utf-8"))
     assert any(v.endswith(f":{boards['providers'][0]['options']['path']}:ro") for v in SERVICES["grafana"]["volumes"])
-    ports = [target.rpartition(":")[2] for one in prometheus["scrape_configs"][0]["static_configs"] for target in one["targets"]]
-    taken = re.findall(r"127\.0\.0\.1:(\d+)", str({n: SERVICES[n] for n in ("kafka", "prometheus", "alertmanager")}))
-    assert not {*ports} & {*taken}, "two would listen on one port"
 
 
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nginx.conf", "metrics.conf"])
+def test_nginx_takes_its_configuration(tmp_path: Path, name: str) -> None:
     made = make_certificates()
     (tmp_path / "console.crt").write_bytes(made.certificate)
     (tmp_path / "console.key").write_bytes(made.key)
-    text = nginx()
+    text = (FOLDER / name).read_text(encoding="utf-8")
     for folder in ("/tmp/", "/etc/nginx/", "/run/secrets/"):
         text = text.replace(folder, f"{tmp_path}/")
     (tmp_path / "nginx.conf").write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import urllib.request
@@ -15,13 +16,14 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, Gauge
 
-from deploy.helm import RULES
+from deploy.grafana.generate import CONSOLE, RUNBOOKS
+from deploy.helm import BOARDS, RULES
 from deploy.helm.__main__ import ROOT, lay_out
-from deploy.local.certificates import make_certificates
-from deploy.local.server import free_ports, running
+from deploy.local.certificates import Authority, Certificates, make_certificates
+from deploy.local.server import HOST, free_ports, running
 from tests.deploy import helm
 from tests.deploy.tools import run as tool
-from tests.deploy.units import need
+from tests.deploy.units import need, unable
 from ullage import __version__
 from ullage.errors import ConfigError
 from ullage.monitoring.metrics import metrics_server
@@ -79,6 +81,21 @@ def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) ->
     assert [fault for one in made if one["apiVersion"] != OPERATOR for fault in helm.faults(one, version)] == []
 
 
+@pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
+def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path: Path) -> None:
+    done = helm.conform(made, version, tmp_path, "ServiceMonitor", "PrometheusRule")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Valid: {sum(one['apiVersion'] != OPERATOR for one in made)}, Invalid: 0, Errors: 0" in done.stdout
+
+
+def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(made: list[Manifest], tmp_path: Path) -> None:
+    one = next(iter(of_kind(made, "StatefulSet").values()))
+    wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
+    done = helm.conform([wrong], helm.NEWEST, tmp_path)
+    assert done.returncode == 1
+    assert "Invalid: 1, Errors: 0" in done.stdout
+
+
 def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> None:
     one = next(iter(of_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
@@ -123,6 +140,44 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
             assert not one["image"].endswith(":latest")
 
 
+def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    alert = of_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
+    assert alert["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    [term] = alert["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": "zone", "operator": "In", "values": ["inner"]}]
+    assert {"name": "ULLAGE_LOG_LEVEL", "value": "warning"} in pods(made)["match"]["containers"][0]["env"]
+    assert "affinity" not in pods(made)["match"]
+
+
+def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
+    made = helm.rendered(chart, values_of("inner"))
+    [ingress] = of_kind(made, "Ingress").values()
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    service = of_kind(made, "Service")[path["backend"]["service"]["name"]]
+    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == {"https": 8443}
+    assert service["spec"]["selector"]["app.kubernetes.io/component"] == "search"
+    assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "console-tls"}]
+    assert f'public = ["https://{rule["host"]}"]' in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
+    alone = ("--set", "roles.search.enabled=false,assess.enabled=false")
+    done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *alone)
+    assert done.returncode != 0
+    assert "enable roles.search" in done.stderr
+
+
+def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path) -> None:
+    made = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")
+    shipped = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")}
+    assert len(shipped) == 4
+    for name, text in shipped.items():
+        one = made[f"leaks-board-{name}"]
+        here = text.replace(RUNBOOKS, "https://wiki.bank.example/ullage").replace(CONSOLE, "https://ullage.bank.example")
+        assert one["data"] == {f"ullage-{name}.json": here}
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert one["metadata"]["annotations"] == {"grafana_folder": "Ullage"}
+
+
 def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
     assert not of_kind(made, "Secret")
     for pod in pods(made).values():
@@ -132,7 +187,7 @@ def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
 
 
 def test_probes_ask_where_the_role_listens_and_configuration_is_understood(made: list[Manifest], tmp_path: Path) -> None:
-    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values()}
+    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values() if "ullage.toml" in one["data"]}
     (tmp_path / "ullage.toml").write_text(texts.pop(), encoding="utf-8")
     settings = load(tmp_path)
     assert not texts, "all roles read the same"
@@ -191,14 +246,18 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
     def said(peer: object, *ports: int) -> str:
         return f"{json.dumps(peer, sort_keys=True)} {list(ports)}"
 
+    def pods_of(role: str) -> object:
+        chosen = {"name": "ullage", "instance": "leaks", "component": role}
+        return {"podSelector": {"matchLabels": {f"app.kubernetes.io/{key}": value for key, value in chosen.items()}}}
+
     asked = said(dns, 53, 53)
     out = {
         "match": {asked, said(bus, 9093)},
         "alert": {asked, said(bus, 9093), said(store, 9200), said(channel, 443)},
-        "search": {asked, said(store, 9200)},
+        "search": {asked, said(store, 9200), said(pods_of("match"), 9444)},
     }
     assert {role: reached(made, role)[1] for role in out} == out
-    [prometheus] = reached(made, "match")[0]
+    [prometheus] = reached(made, "match")[0] - {said(pods_of("search"), 9444)}
     assert prometheus.endswith("[9443]")
     assert reached(made, "alert")[0] == {prometheus}
     assert reached(made, "search")[0] == {prometheus, said(people, 8443)}
@@ -224,6 +283,10 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
         ("network.readers.peers[0].cidr=0.0.0.0/0", "peers"),
         ("monitoring.enabled=true", "monitoring/secret"),
         ("networks.bus=x", "networks"),
+        ("ingress.enabled=true", "ingress/host"),
+        ("roles.crawl.env[0].name=CREDENTIALS_DIRECTORY,roles.crawl.env[0].value=x", "env"),
+        ("roles.crawl.affinity=here", "affinity"),
+        ("dashboards.enabled=yes", "dashboards"),
     ],
 )
 def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) -> None:
@@ -272,21 +335,14 @@ def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Pa
 
 
 def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(chart: Path, tmp_path: Path) -> None:
-    text = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")["leaks-search"]["data"]["nginx.conf"]
-    ours, others = make_certificates(), make_certificates()
-    (tmp_path / "tls.crt").write_bytes(ours.certificate)
-    (tmp_path / "tls.key").write_bytes(ours.key)
-    (tmp_path / "ca.crt").write_bytes(ours.authority)
+    made, ours, others = helm.rendered(chart, values_of("inner")), make_certificates(), make_certificates()
     (tmp_path / "theirs.pem").write_bytes(others.certificate + others.key)
     registry = CollectorRegistry()
     Gauge("ullage_seen", "x", registry=registry).set(1)
-    watched, desk = free_ports(2)
+    watched, desk, far = free_ports(3)
+    folder = tmp_path / "search"
     with metrics_server(registry, 0, lambda: True) as served:
-        for old, new in (("/tmp/", f"{tmp_path}/"), ("/etc/ullage-tls", tmp_path), ("listen 9443", f"listen {watched}"),
-                         ("listen 8443", f"listen {desk}"), ("127.0.0.1:8600", f"127.0.0.1:{served.port}")):  # fmt: skip
-            text = text.replace(old, str(new))
-        (tmp_path / "nginx.conf").write_text(text, encoding="utf-8")
-        program = [need("nginx", "nginx-light"), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
+        program = nginx_of(made, "search", folder, ours, served.port, _9443=watched, _8443=desk, _9444=far)
 
         def asked(port: int, path: str, *shown: Path) -> tuple[int, str]:
             context = ssl.create_default_context(cadata=ours.authority.decode("ascii"))
@@ -299,14 +355,76 @@ def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(chart: Pa
                 error.close()
                 return error.code, ""
 
-        with running("nginx", program, tmp_path / "nginx.log", {}, watched):
-            shown = (tmp_path / "tls.crt", tmp_path / "tls.key")
+        with running("nginx", program, folder / "nginx.log", {}, watched):
+            shown = (folder / "tls.crt", folder / "tls.key")
             status, body = asked(watched, "/metrics", *shown)
             assert (status, "ullage_seen 1.0" in body) == (200, True)
             assert asked(watched, "/readyz", *shown)[0] == 404
             assert asked(watched, "/metrics")[0] == 400
             assert asked(watched, "/metrics", tmp_path / "theirs.pem")[0] == 400
             assert asked(desk, "/metrics", *shown)[0] == 404
+
+
+def nginx_of(made: list[Manifest], role: str, folder: Path, held: Certificates, served: int = 8600, **ports: int) -> list[str]:
+    """How nginx of a role is started here: with a folder of its own, as root, and with the module that its image has built in."""
+    folder.mkdir()
+    for name, content in (("tls.crt", held.certificate), ("tls.key", held.key), ("ca.crt", held.authority)):
+        (folder / name).write_bytes(content)
+    text = of_kind(made, "ConfigMap")[f"leaks-{role}"]["data"]["nginx.conf"]
+    changes = {"/tmp/": f"{folder}/", "127.0.0.1:8600": f"{HOST}:{served}", "leaks-match-assess:9444": f"{HOST}:{ports['_9444']}"}
+    changes |= dict.fromkeys(("/etc/ullage-tls", "/etc/ullage-assess", "/run/ullage-assess"), str(folder))
+    changes |= {f"listen {old[1:]}": f"listen {HOST}:{new}" for old, new in ports.items()}
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    (folder / "nginx.conf").write_text(f"user root;\n{text}", encoding="utf-8")
+    module = "/usr/lib/nginx/modules/ngx_stream_module.so"
+    if not Path(module).exists():
+        unable("nginx has no streams: apt install libnginx-mod-stream")
+    return [need("nginx", "nginx-light"), "-c", str(folder / "nginx.conf"), "-g", f"daemon off; load_module {module};"]
+
+
+def test_files_come_from_search_to_match_by_certificates_of_both(chart: Path, tmp_path: Path) -> None:
+    made, authority = helm.rendered(chart, values_of("inner")), Authority()
+    ports = dict(zip(("_9443", "_9444", "_8443", "far"), free_ports(4), strict=True))
+    served = nginx_of(made, "match", tmp_path / "match", authority.server("ullage-assess"), **ports)
+    asks = {**ports, "_9443": ports["far"]}
+    ours = nginx_of(made, "search", tmp_path / "search", authority.client("ullage-assess"), **asks)
+    with socket.socket(socket.AF_UNIX) as match, running("match", served, tmp_path / "match" / "log", {}, ports["_9444"]):
+        match.bind(str(tmp_path / "match" / "assess.sock"))
+        match.listen()
+        match.settimeout(20)
+        with running("search", ours, tmp_path / "search" / "log", {}, ports["far"]), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(tmp_path / "search" / "assess.sock"))
+            client.sendall(b"a file")
+            connection, _ = match.accept()
+            with connection:
+                connection.settimeout(20)
+                assert connection.recv(100) == b"a file"
+                connection.sendall(b"its verdict")
+                assert client.recv(100) == b"its verdict"
+                client.close()
+                assert connection.recv(1) == b"", "who hangs up has ended the work"
+        bare = ssl.create_default_context(cadata=authority.server().authority.decode("ascii"))
+        bare.check_hostname = False
+        with socket.create_connection((HOST, ports["_9444"]), timeout=20) as far, bare.wrap_socket(far) as stranger:
+            assert refused(stranger), "without a certificate nobody has a file assessed"
+
+
+def refused(connection: ssl.SSLSocket) -> bool:
+    """Whether the other side ends it; of TLS 1.3 that is seen when something is read."""
+    try:
+        connection.sendall(b"a file")
+        return connection.recv(1) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+def test_assessing_needs_both_in_one_release(chart: Path) -> None:
+    wrong = ("--set", "roles.match.enabled=false")
+    done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *wrong)
+    assert done.returncode != 0
+    assert "between match and search" in done.stderr
 
 
 def mounted(folder: Path, files: dict[str, bytes]) -> None:

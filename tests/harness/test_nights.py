@@ -3,7 +3,6 @@
 Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the disk for all of its process.
 """
 
-import io
 import os
 import subprocess
 import sys
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.simulate.__main__ import Progress, main
-from tests.conftest import HeldClock
+from harness.simulate.__main__ import main
 
 pytestmark = pytest.mark.timeout(1800)  # some seconds a night, and minutes on a machine that is busy
 ROOT = Path(__file__).parents[2]
@@ -60,32 +58,3 @@ def test_a_bug_of_no_name_is_refused_in_one_line(capsys: pytest.CaptureFixture[s
         main(["1", "--bug", "none-such"])
     assert ended.value.code == 2
     assert "there is no bug 'none-such'" in capsys.readouterr().err.splitlines()[-1]
-
-
-class Terminal(io.StringIO):
-    """Where a person reads."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def told(to: io.StringIO, nights: int, seconds: float) -> list[str]:
-    """What is told of so many nights, each of which takes so long; every fortieth fails."""
-    clock = HeldClock()
-    progress = Progress(nights, to, clock.wall)
-    for count in range(1, nights + 1):
-        clock.advance(seconds)
-        progress.after(count, count // 40)
-    return to.getvalue().splitlines()
-
-
-def test_a_person_is_told_every_ten_seconds_how_far_it_is() -> None:
-    assert told(Terminal(), 9, 4.0) == ["3 of 9 nights, 15.0 a minute, 0 failed", "6 of 9 nights, 15.0 a minute, 0 failed"]
-    assert told(Terminal(), 1, 60.0) == []
-
-
-def test_a_log_is_told_every_fifty_nights() -> None:
-    assert told(io.StringIO(), 150, 30.0) == [
-        "50 of 150 nights, 2.0 a minute, 1 failed",
-        "100 of 150 nights, 2.0 a minute, 2 failed",
-    ]

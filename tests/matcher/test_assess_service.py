@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from matcher.cli import assess_queue
 from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
-from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, listening
+from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, _users, listening
 from tests.matcher.bank import customer
 from tests.matcher.unpack import builders
 from ullage.bus import FINDINGS
@@ -355,6 +356,21 @@ def test_what_takes_too_long_is_ended_and_told(outcomes: Counter) -> None:
 def test_another_user_hears_nothing(outcomes: Counter) -> None:
     assert answered(service(outcomes, "", users=frozenset({os.getuid() + 1}))) == b""
     assert outcomes.labels("refused")._value.get() == 1
+
+
+def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
+    bank: Context, outcomes: Counter, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    chosen = {"assess_folder": str(shared), "assess_users": (str(os.getuid() + 1),)}
+    bank.settings = bank.settings.model_copy(update={"match": bank.settings.match.model_copy(update=chosen)})
+    with listening(bank, outcomes):
+        assert stat.S_IMODE((shared / assessing.NAME).stat().st_mode) == 0o660
+        assert not (bank.data / assessing.NAME).exists()
+        assert told(assessed(assessing.folder_of(bank), LEAK), "done")
+    assert list(shared.iterdir()) == []
+    assert _users(("10004",)) == {os.getuid(), 10004}
 
 
 @pytest.mark.parametrize("said", [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'])

@@ -199,7 +199,7 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(conte
     assert "epoch 1, whose key is not here" in refusal(context, built)
     context.keys.write("bank/match-1.key", held)
     body = built.read_bytes()
-    (tmp_path / "bad.watchlist").write_bytes(body[:-9] + b"\xff" + body[-8:])
+    (tmp_path / "bad.watchlist").write_bytes(body[:-9] + bytes([body[-9] ^ 255]) + body[-8:])
     assert "is not what was signed" in refusal(context, tmp_path / "bad.watchlist")
     assert "cannot be read" in refusal(context, tmp_path / "gone.watchlist")
     assert "expired on" in refusal(Context(context.data, Clock(wall=lambda: time.time() + 105 * 86_400)), built)

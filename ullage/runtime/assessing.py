@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ullage.errors import RecordError, UnavailableError
+from ullage.settings import Context
 
 NAME = "assess.sock"
 MOST_BYTES = 1 << 30
@@ -50,6 +51,11 @@ class AssessmentRequest(BaseModel):
     tenants: tuple[str, ...] | None = None
     to_open: bool = False
     hold_bytes: Annotated[int, Field(ge=0)] = 0
+
+
+def folder_of(context: Context) -> Path:
+    """Where the socket is: a folder that match and search share, or the data folder."""
+    return Path(context.settings.match.assess_folder or context.data)
 
 
 def framed(payload: bytes) -> bytes:
@@ -91,13 +97,13 @@ def _exactly(file: RawIOBase, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def address(data: Path) -> Iterator[str]:
-    """Where the socket is, as an address that is short enough however long the path of the data folder."""
-    path = str(data / NAME)
+def address(parent: Path) -> Iterator[str]:
+    """Where the socket is, as an address that is short enough however long the path of its folder."""
+    path = str(parent / NAME)
     if len(os.fsencode(path)) <= LONGEST_ADDRESS:
         yield path
         return
-    folder = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{NAME}"
     finally:

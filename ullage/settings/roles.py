@@ -64,7 +64,8 @@ class MatchSettings(SettingsTable):
         1_000_000, "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted", "identifiers"
     )
     ocr: bool = knob(False, "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'")
-    assess_users: tuple[str, ...] = knob((), "other users who may have files assessed, such as search's")
+    assess_users: tuple[str, ...] = knob((), "other users, by name or number, who may have files assessed, such as search's")
+    assess_folder: str = knob("", "folder of the socket on which search has files assessed; the data folder without it")
 
 
 class AlertSettings(SettingsTable):

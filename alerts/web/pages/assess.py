@@ -37,7 +37,7 @@ from alerts.web.middleware import streams
 from alerts.web.templating import MenuEntry
 from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
-from ullage.runtime.assessing import MOST_BYTES, AssessmentRequest
+from ullage.runtime.assessing import MOST_BYTES, AssessmentRequest, folder_of
 
 Analyst = Annotated[Console, may("file.assess")]
 MENU = MenuEntry("/assess", Phrase("Assess a file"), "file.assess", "work", 4)
@@ -71,7 +71,7 @@ def routes() -> APIRouter:
     @router.get("/assess")
     async def form(site: Analyst) -> HTMLResponse:
         try:
-            return _form(site, waiting=await Judge(site.context.data).waiting(_tenants(site)))
+            return _form(site, waiting=await Judge(folder_of(site.context)).waiting(_tenants(site)))
         except NotJudgedError as error:
             return _form(site, away=error)
 
@@ -105,7 +105,7 @@ async def _open_held(site: Console, name: str, dropped: DroppedFile) -> Response
     """Make an incident of what was judged before, unless that was done."""
     if dropped.judged.findings and not dropped.opened:
         try:
-            await _open(site, dropped, await Judge(site.context.data).open(dropped.judged.findings, _tenants(site)))
+            await _open(site, dropped, await Judge(folder_of(site.context)).open(dropped.judged.findings, _tenants(site)))
         except (BusyError, NotJudgedError) as error:
             return _result(site, name, dropped, error, 503)
     return RedirectResponse(f"/assess/{name}#incidents", 303)
@@ -203,7 +203,7 @@ async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to
     )
     dropped = DroppedFile(question.name, asked["how"], asked["giver"].strip(), FileAssessment())
     try:
-        dropped.judged = await Judge(site.context.data).judge(question, counted())
+        dropped.judged = await Judge(folder_of(site.context)).judge(question, counted())
         said = dropped.judged.verdict["verdict"]
     finally:
         kind = PurePath(question.name).suffix.lower().lstrip(".")

@@ -40,6 +40,16 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* "yes" where this role takes part in assessing files that are dropped on the console. */}}
+{{- define "ullage.assesses" -}}
+{{- if .Values.assess.enabled }}
+{{- if not (and .Values.roles.match.enabled .Values.roles.search.enabled) }}
+{{- fail "assess.enabled is between match and search: enable both in this release" }}
+{{- end }}
+{{- if has .role (list "match" "search") }}yes{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* Asks the role on its own loopback: neither /healthz nor /readyz is served to the network. */}}
 {{- define "ullage.ask" -}}
 exec:

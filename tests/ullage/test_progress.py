@@ -1,0 +1,129 @@
+"""Whoever waits for a file to be read sees how far that is, and nobody else sees anything."""
+
+import io
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from ullage.display.progress import BETWEEN_SECONDS, Progress, ReadProgress, progress_bar, read_progress
+
+Shown = list[tuple[int, int | None, str]]
+
+
+def progress(*sizes: int | None) -> tuple[ReadProgress, Shown]:
+    """Progress of files of these sizes, a second between two looks at the clock, and what it shows."""
+    shown: Shown = []
+    seconds = iter(range(1000))
+    return ReadProgress(sizes, Progress(None, lambda *what: shown.append(what), lambda: float(next(seconds)))), shown
+
+
+def test_bytes_files_and_customers_are_shown() -> None:
+    made, shown = progress(100, 300)
+    made.begin()
+    made.read(60, lambda: 0)
+    made.begin()
+    made.read(100, lambda: 1)
+    made.read(100, lambda: 1200)
+    assert shown == [
+        (60, 400, "file 1 of 2, 0 customers so far"),
+        (200, 400, "file 2 of 2, 1 customer so far"),
+        (300, 400, "file 2 of 2, 1,200 customers so far"),
+    ]
+
+
+def test_where_more_comes_out_of_a_file_than_is_in_it_nothing_is_said_of_what_is_left() -> None:
+    made, shown = progress(100)
+    made.begin()
+    made.read(90, lambda: 0)
+    made.read(90, lambda: 0)
+    assert [(done, total) for done, total, _ in shown] == [(90, 100), (180, None)]
+
+
+def test_of_standard_input_the_size_is_not_known() -> None:
+    made, shown = progress(None)
+    made.begin()
+    made.read(90, lambda: 2)
+    assert shown == [(90, None, "2 customers so far")]
+
+
+def test_what_follows_takes_nobody_knows_how_long() -> None:
+    made, shown = progress(100)
+    made.begin()
+    made.read(100)
+    made.end("sorting and writing")
+    assert shown[-1] == (100, None, "sorting and writing")
+
+
+def test_it_is_shown_now_and_then_and_customers_are_counted_only_then() -> None:
+    times = iter([0.0, BETWEEN_SECONDS / 2, BETWEEN_SECONDS])
+    shown: Shown = []
+    counts = iter(range(9))
+    made = ReadProgress([1000], Progress(None, lambda *what: shown.append(what), lambda: next(times)))
+    made.begin()
+    for _ in range(3):
+        made.read(10, lambda: next(counts))
+    assert [(done, text) for done, _, text in shown] == [(10, "0 customers so far"), (30, "1 customer so far")]
+
+
+class Terminal(io.StringIO):
+    """Says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_nothing_is_written_but_to_a_terminal(monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", screen := Terminal())
+    with read_progress([1000], shown=shown) as made:
+        made.begin()
+        made.read(400, lambda: 7)
+    assert ("7 customers so far" in screen.getvalue()) == shown
+
+
+def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown() -> None:
+    shown: Shown = []
+    made = Progress(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
+    for number in range(3):
+        made.add(text=f"{number} failed")
+    assert shown == [(1, 2, "0 failed"), (2, 2, "1 failed"), (3, None, "2 failed")]
+
+
+def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
+    seen = threading.Event()
+    shown: Shown = []
+
+    def show(done: int, total: int | None, text: str) -> None:
+        shown.append((done, total, text))
+        if done == 140:
+            seen.set()
+
+    made = Progress(300, show)
+    made.add(100)
+    with made.growth(path := tmp_path / "copy", 80):
+        path.write_bytes(bytes(40))
+        assert seen.wait(20)
+    made.monotonic = lambda: float("inf")
+    made.add(20)
+    assert [done for done, _, _ in shown][-2:] == [140, 200]
+
+
+@pytest.mark.parametrize(("done", "said"), [(4, "4 of 9 nights"), (13, "13 of ? nights")])
+def test_a_bar_says_how_many_of_which(monkeypatch: pytest.MonkeyPatch, done: int, said: str) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", screen := Terminal())
+    with progress_bar(9, "nights") as made:
+        made.add(done, "1 failed")
+    frame = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).split("━ ")[-1]
+    assert frame.startswith(said)
+    assert "1 failed" in frame
+
+
+def test_nobody_at_a_terminal_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", screen := io.StringIO())
+    with progress_bar(9, "nights") as made:
+        made.add(4)
+    assert screen.getvalue() == ""

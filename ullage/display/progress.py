@@ -1,0 +1,144 @@
+"""Show how far a command is, with the time that remains, to whoever waits at a terminal; elsewhere nothing is written."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ullage.verdict.words import counted
+
+BETWEEN_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts what is done of `total` bytes or things, None where that is not known.
+
+    `show` gets what is done, of how much, and a text, at most five times a second; None where nobody waits.
+    """
+
+    total: int | None = None
+    show: Callable[[int, int | None, str], None] | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    _done: int = 0
+    _shown_at: float = float("-inf")
+
+    def add(self, amount: int = 1, text: str = "") -> None:
+        """Count so much more as done."""
+        self.reach(self._done + amount, self.total, lambda: text)
+
+    def reach(self, done: int, total: int | None, text: Callable[[], str] = str) -> None:
+        """Count all up to `done`, of `total`, as done; `text` is asked only when that is shown."""
+        self._done = done
+        if self.show is None or (now := self.monotonic()) - self._shown_at < BETWEEN_SECONDS:
+            return
+        self._shown_at = now
+        self.show(done, None if total is None or done > total else total, text())
+
+    @contextlib.contextmanager
+    def growth(self, path: Path, size: int) -> Iterator[None]:
+        """Count the bytes of a file that the block writes, while it does; `size` of them when it ends."""
+        before, ended = self._done, threading.Event()
+
+        def look() -> None:
+            while not ended.wait(BETWEEN_SECONDS):
+                with contextlib.suppress(OSError):  # it may not be there yet
+                    self.reach(before + min(size, path.stat().st_size), self.total)
+
+        thread = threading.Thread(target=look, daemon=True)
+        if self.show is not None:
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if self.show is not None:
+                thread.join()
+        self.reach(before + size, self.total)
+
+
+@dataclass(slots=True)
+class ReadProgress:
+    """Is told of each file as it begins and of what was read of it.
+
+    Where more comes out of a file than is in it, as of an archive, nobody knows how much is left.
+    """
+
+    sizes: Sequence[int | None] = ()
+    """Bytes of each file, in the order in which they are read; None where that is not known."""
+    progress: Progress = field(default_factory=Progress)
+    _begun: int = 0
+    _before: int = 0
+    _read: int = 0
+    _whole: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = [size for size in self.sizes if size is not None]
+        self._whole = sum(known) if len(known) == len(self.sizes) else None
+
+    def begin(self) -> None:
+        """The next file is read."""
+        if self.progress.show is None:
+            return
+        self._before += (self.sizes[self._begun - 1] or self._read) if self._begun else 0
+        self._begun, self._read = self._begun + 1, 0
+
+    def read(self, size: int, customers: Callable[[], int] | None = None) -> None:
+        """So many bytes more were read; `customers` counts those found so far, and is asked only where that is shown."""
+        self._read += size
+        if self.progress.show is None:
+            return
+        size_now, count = self.sizes[self._begun - 1], len(self.sizes)
+        is_within = size_now is not None and self._read <= size_now
+
+        def text() -> str:
+            file = [f"file {self._begun:,} of {count:,}"] if count > 1 else []
+            return ", ".join([*file, *([f"{counted(customers(), 'customer')} so far"] if customers else [])])
+
+        self.progress.reach(self._before + self._read, self._whole if is_within else None, text)
+
+    def end(self, text: str) -> None:
+        """All is read, and what follows, as `text` says, takes nobody knows how long."""
+        if self.progress.show is not None:
+            self.progress.show(self._before + self._read, None, text)
+
+
+@contextlib.contextmanager
+def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None) -> Iterator[Progress]:
+    """Shows a bar on standard error until the block ends: of `total` things, of which `noun` is the plural, or else of bytes.
+
+    It is shown on a terminal, if `shown` does not say otherwise.
+    """
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield Progress(total)
+        return
+    from rich import progress  # noqa: PLC0415  takes 50 ms, and a program that reads the output sees none of it
+    from rich.console import Console  # noqa: PLC0415
+
+    amounts = (progress.MofNCompleteColumn(" of "), progress.TextColumn(noun)) if noun else (progress.DownloadColumn(True),)
+    columns = (
+        progress.BarColumn(),
+        *amounts,
+        progress.TimeRemainingColumn(compact=True),
+        progress.TextColumn("{task.description}"),
+    )
+    with progress.Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(done: int, total: int | None, text: str) -> None:
+            bar.tasks[0].total = total  # `update` takes None for no change
+            bar.update(task, completed=done, description=text)
+
+        yield Progress(total, show)
+
+
+@contextlib.contextmanager
+def read_progress(sizes: Sequence[int | None], *, shown: bool | None = None) -> Iterator[ReadProgress]:
+    """Shows how files of these sizes are read, as `progress_bar` does."""
+    with progress_bar(None, shown=shown) as progress:
+        yield ReadProgress(sizes, progress)
