@@ -265,8 +265,11 @@ def main() -> None:
             raise
         _fail(f"this needs {error.name}: {_to_install(extra)}", exit_code=Exit.USAGE)
     except TyperException as error:  # wrong usage: an unknown option, a missing argument
-        where = getattr(getattr(error, "ctx", None), "command_path", "")
         said = error.format_message()
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: what it says is the help
+            typer.echo(said)
+            sys.exit(Exit.USAGE)
+        where = getattr(getattr(error, "ctx", None), "command_path", "")
         _fail(f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said, exit_code=Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         _fail("stopped", exit_code=Exit.FAILED)

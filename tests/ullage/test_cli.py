@@ -359,3 +359,10 @@ def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_group_without_a_command_shows_its_help(ullage) -> None:
+    code, printed, errors = ullage("config")
+    assert (code, errors) == (2, "")
+    assert printed.startswith("Usage: ullage config [OPTIONS] COMMAND [ARGS]...\n")
+    assert "\n  show  Print every setting: its value, default, unit and reason.\n" in printed
