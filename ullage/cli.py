@@ -264,13 +264,8 @@ def main() -> None:
         if not (extra := _extra_with(error.name or "", "")):
             raise
         _fail(f"this needs {error.name}: {_to_install(extra)}", exit_code=Exit.USAGE)
-    except TyperException as error:  # wrong usage: an unknown option, a missing argument
-        said = error.format_message()
-        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: what it says is the help
-            typer.echo(said)
-            sys.exit(Exit.USAGE)
-        where = getattr(getattr(error, "ctx", None), "command_path", "")
-        _fail(f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said, exit_code=Exit.USAGE)
+    except TyperException as error:
+        _refuse(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail("stopped", exit_code=Exit.FAILED)
     except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it
@@ -278,6 +273,16 @@ def main() -> None:
         sys.exit(Exit.FAILED)
     except OSError as error:
         _fail(f"{error.filename or 'a file or socket'}: {error.strerror}", exit_code=Exit.FAILED)
+
+
+def _refuse(error: TyperException) -> NoReturn:
+    """Say what is wrong with the command line; of a group without a command, show its help."""
+    said = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(said)
+        sys.exit(Exit.USAGE)
+    where = getattr(getattr(error, "ctx", None), "command_path", "")
+    _fail(f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said, exit_code=Exit.USAGE)
 
 
 def _fail(*messages: str, exit_code: int) -> NoReturn:

@@ -244,15 +244,18 @@ def kind_named(name: str) -> str:
 def suggestion(name: str) -> str:
     """The kind that a column of this name may hold, for a message; "" where nothing is like it, or it may be a value.
 
-    >>> [suggestion(name) for name in ("mobile", "手机号2", "custmer_ref", "remark", "13800138000")]
-    ['phone', 'phone', 'customer_ref', '', '']
+    >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref", "remark", "13800138000")]
+    ['phone', 'phone', 'taiwan_permit', 'customer_ref', '', '']
     """
     word = name.strip().lower()
     if not may_be_shown(word):
         return ""
+    headers = {header: kind.name for kind in reversed(kinds().values()) for header in kind.headers}
+    if word in headers:  # several kinds may share a field
+        return headers[word]
     label = label_of(word)
     by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == FieldLabel.NAME else "")
-    spelt = {word: kind.name for kind in kinds().values() for word in kind.headers if len(word) > MOST_DIGITS} | _words()
+    spelt = {header: kind for header, kind in headers.items() if len(header) > MOST_DIGITS} | _words()
     close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
     return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
 

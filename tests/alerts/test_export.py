@@ -255,6 +255,8 @@ def test_the_api_hands_out_the_same(store, incidents, browser, form):
     assert answer.status_code == 200
     assert answer.text == exported(store, form, A)
     assert answer.headers["content-type"] == format_named(form).MEDIA
+    document = browser.get("/v1/openapi.json").json()["paths"]["/v1/export/{form}"]["get"]
+    assert format_named(form).MEDIA.partition(";")[0] in document["responses"]["200"]["content"]
     assert answer.headers["content-disposition"].startswith('attachment; filename="incidents.')
 
 

@@ -101,7 +101,7 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
 
 
 def test_every_action_that_the_log_is_given_is_called_something():
-    given = re.compile(r"""append\(\s*f?["']([a-z]+\.[a-z_-]+)["']""")
+    given = re.compile(r"""(?:append\(\s*f?|^ACTION = )["']([a-z]+\.[a-z_-]+)["']""", re.MULTILINE)
     files = [path for folder in ("alerts", "matcher", "ullage") for path in (ROOT / folder).rglob("*.py")]
     actions = {found for path in files for found in given.findall(path.read_text(encoding="utf-8"))}
     assert len(actions) > 15

@@ -70,8 +70,6 @@ class Kind:
     pattern: re.Pattern[str]
     normalise: Callable[[str], str]
     check: Callable[[str], bool] = no_check
-    random_pass: float = 1.0
-    """Share of random values of this shape that pass `check`: how little the checksum proves."""
     by_chance: bool = False
     """Whether so many values are in use that one made up at random is often somebody's."""
     headers: tuple[str, ...] = ()

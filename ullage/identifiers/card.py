@@ -96,7 +96,6 @@ KIND = Kind(
     pattern=PATTERN,
     normalise=normalise,
     check=luhn,
-    random_pass=0.1,
     headers=HEADERS,
     glued=GLUED,
     examples=(

@@ -91,7 +91,6 @@ KIND = Kind(
     pattern=PATTERN,
     normalise=normalise,
     check=check,
-    random_pass=1 / 97,
     headers=HEADERS,
     examples=(
         ("GB82 WEST 1234 5698 7654 32", "GB82WEST12345698765432"),

@@ -89,7 +89,6 @@ KIND = Kind(
     rank=5,
     pattern=PATTERN,
     normalise=normalise,
-    random_pass=0.07,
     by_chance=True,
     headers=HEADERS,
     glued=GLUED,

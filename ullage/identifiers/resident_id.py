@@ -83,7 +83,6 @@ KIND = Kind(
     pattern=PATTERN,
     normalise=normalise,
     check=check,
-    random_pass=3.3e-5,
     headers=HEADERS,
     glued=GLUED,
     examples=(

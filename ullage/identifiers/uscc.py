@@ -43,7 +43,6 @@ KIND = Kind(
     pattern=PATTERN,
     normalise=normalise,
     check=check,
-    random_pass=1 / 31,
     headers=HEADERS,
     examples=(
         ("91110000600037341L", "91110000600037341L"),
