@@ -1,5 +1,6 @@
 """Match seals what is high for tenants that want it, before it is published, and nothing else ever."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,16 @@ def enrolled(tmp_path_factory):
 
 
 def running(enrolled: Path, tmp_path: Path, evidence: bool = True, **changes) -> MatchProcess:
-    """Match over that folder, with a bus and evidence of the test's own."""
+    """Match over a copy of that folder, with a bus of the test's own."""
+    data = tmp_path / "data"
+    if not data.exists():
+        shutil.copytree(enrolled / "data", data)
     settings = Settings(
         bus={"url": f"sqlite:///{tmp_path}/bus"},
-        evidence=EvidenceSettings(officers=OFFICERS, folder=str(tmp_path / "evidence"), **changes),
+        evidence=EvidenceSettings(officers=OFFICERS, **changes),
         tenants={"bank": Tenant(evidence=evidence)},
     )
-    return MatchProcess(Context(enrolled / "data", settings=settings))
+    return MatchProcess(Context(data, settings=settings))
 
 
 def count(one: MatchProcess, outcome: str) -> float:
@@ -53,7 +57,7 @@ def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
     one.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
     one.put(LOW, post_id="43")
     high, low = one.drain()
-    vault = Vault(tmp_path / "evidence")
+    vault = Vault(tmp_path / "data" / "evidence")
     [item] = vault.items()
     assert (item.head.tenant, item.head.finding) == ("bank", high.id)
     assert low.id != high.id
@@ -72,7 +76,7 @@ def test_nothing_is_written_where_no_tenant_turned_it_on(enrolled, tmp_path):
     one.put(HIGH)
     assert len(one.drain()) == 1
     one.stage.alive()
-    assert not (tmp_path / "evidence").exists()
+    assert not (tmp_path / "data" / "evidence").exists()
 
 
 def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
@@ -80,7 +84,7 @@ def test_the_same_capture_again_seals_nothing_anew(enrolled, tmp_path):
     one.put(HIGH)
     one.put(HIGH)
     assert len({finding.id for finding in one.drain()}) == 1
-    assert len(list(Vault(tmp_path / "evidence").items())) == 1
+    assert len(list(Vault(tmp_path / "data" / "evidence").items())) == 1
     assert count(one, "sealed") == 1.0
 
 
