@@ -27,7 +27,7 @@ from ullage import __version__
 from ullage.audit import current_user
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
-from ullage.display.progress import Progress, progress_bar
+from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, sync_folder, turn, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
@@ -212,7 +212,7 @@ def _holds_private_key(path: Path) -> bool:
     return False
 
 
-def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, progress: Progress) -> tuple[int, int]:
+def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, progress: ProgressBar) -> tuple[int, int]:
     """Copy files and write the manifest last: a backup without one is none. How many files and bytes."""
     files: dict[str, str] = {}
     size = 0
@@ -278,7 +278,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _digest(path: Path, progress: Progress) -> str:
+def _digest(path: Path, progress: ProgressBar) -> str:
     """SHA-256 of a file, "" where it is not there."""
     digest = hashlib.sha256()
     try:

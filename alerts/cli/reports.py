@@ -28,7 +28,7 @@ from alerts.records import Decision, Incident
 from alerts.store import DocumentFilter, configured_store
 from alerts.store.queries import require_known
 from ullage.audit import current_user
-from ullage.display.progress import Progress, progress_bar
+from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context
@@ -183,7 +183,7 @@ def _export_customers(context: Context, incidents: Sequence[str], kind: str, by:
 class _CountingIterator:
     """Incidents that are counted as they go by."""
 
-    def __init__(self, incidents: Iterable[ExportedIncident], progress: Progress) -> None:
+    def __init__(self, incidents: Iterable[ExportedIncident], progress: ProgressBar) -> None:
         self._incidents, self._progress, self.count = incidents, progress, 0
 
     def __iter__(self) -> Iterator[ExportedIncident]:

@@ -35,10 +35,6 @@ alert = 0
 [crawl]
 user_agent = "ullage demo (loopback only)"
 
-[match]
-
-[alert]
-
 [search]
 port = {port}
 

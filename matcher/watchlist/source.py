@@ -380,7 +380,7 @@ def _cells(array: Any) -> Texts:
     return Texts.cut(piece, places[:-1] - places[0], lengths)
 
 
-class _Counted(io.RawIOBase):
+class _CountingFile(io.RawIOBase):
     """The bytes of a file, of which `heard` is told as they are read."""
 
     def __init__(self, file: Any, heard: Callable[[int], object]) -> None:
@@ -404,7 +404,7 @@ def _open(path: Path, heard: Callable[[int], object]) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         try:
             raw = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb", 0))
-            file = stack.enter_context(io.BufferedReader(_Counted(raw, heard), SAMPLE))
+            file = stack.enter_context(io.BufferedReader(_CountingFile(raw, heard), SAMPLE))
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
         if file.peek(2)[:2] == b"\x1f\x8b":

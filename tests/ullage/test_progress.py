@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ullage.display.progress import BETWEEN_SECONDS, Progress, ReadProgress, progress_bar, read_progress
+from ullage.display.progress import BETWEEN_SECONDS, ProgressBar, ReadProgress, progress_bar, read_progress
 
 Shown = list[tuple[int, int | None, str]]
 
 
 def progress(*sizes: int | None) -> tuple[ReadProgress, Shown]:
-    """Progress of files of these sizes, a second between two looks at the clock, and what it shows."""
+    """The progress of files of these sizes, a second between two looks at the clock, and what it shows."""
     shown: Shown = []
     seconds = iter(range(1000))
-    return ReadProgress(sizes, Progress(None, lambda *what: shown.append(what), lambda: float(next(seconds)))), shown
+    return ReadProgress(sizes, ProgressBar(None, lambda *what: shown.append(what), lambda: float(next(seconds)))), shown
 
 
 def test_bytes_files_and_customers_are_shown() -> None:
@@ -60,7 +60,7 @@ def test_it_is_shown_now_and_then_and_customers_are_counted_only_then() -> None:
     times = iter([0.0, BETWEEN_SECONDS / 2, BETWEEN_SECONDS])
     shown: Shown = []
     counts = iter(range(9))
-    made = ReadProgress([1000], Progress(None, lambda *what: shown.append(what), lambda: next(times)))
+    made = ReadProgress([1000], ProgressBar(None, lambda *what: shown.append(what), lambda: next(times)))
     made.begin()
     for _ in range(3):
         made.read(10, lambda: next(counts))
@@ -86,7 +86,7 @@ def test_nothing_is_written_but_to_a_terminal(monkeypatch: pytest.MonkeyPatch, s
 
 def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown() -> None:
     shown: Shown = []
-    made = Progress(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
+    made = ProgressBar(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
     for number in range(3):
         made.add(text=f"{number} failed")
     assert shown == [(1, 2, "0 failed"), (2, 2, "1 failed"), (3, None, "2 failed")]
@@ -101,7 +101,7 @@ def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
         if done == 140:
             seen.set()
 
-    made = Progress(300, show)
+    made = ProgressBar(300, show)
     made.add(100)
     with made.growth(path := tmp_path / "copy", 80):
         path.write_bytes(bytes(40))

@@ -16,7 +16,7 @@ BETWEEN_SECONDS = 0.2
 
 
 @dataclass(slots=True)
-class Progress:
+class ProgressBar:
     """Counts what is done of `total` bytes or things, None where that is not known.
 
     `show` gets what is done, of how much, and a text, at most five times a second; None where nobody waits.
@@ -71,7 +71,7 @@ class ReadProgress:
 
     sizes: Sequence[int | None] = ()
     """Bytes of each file, in the order in which they are read; None where that is not known."""
-    progress: Progress = field(default_factory=Progress)
+    progress: ProgressBar = field(default_factory=ProgressBar)
     _begun: int = 0
     _before: int = 0
     _read: int = 0
@@ -109,13 +109,13 @@ class ReadProgress:
 
 
 @contextlib.contextmanager
-def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None) -> Iterator[Progress]:
+def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None) -> Iterator[ProgressBar]:
     """Shows a bar on standard error until the block ends: of `total` things, of which `noun` is the plural, or else of bytes.
 
     It is shown on a terminal, if `shown` does not say otherwise.
     """
     if not (sys.stderr.isatty() if shown is None else shown):
-        yield Progress(total)
+        yield ProgressBar(total)
         return
     from rich import progress  # noqa: PLC0415  takes 50 ms, and a program that reads the output sees none of it
     from rich.console import Console  # noqa: PLC0415
@@ -134,7 +134,7 @@ def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None
             bar.tasks[0].total = total  # `update` takes None for no change
             bar.update(task, completed=done, description=text)
 
-        yield Progress(total, show)
+        yield ProgressBar(total, show)
 
 
 @contextlib.contextmanager
