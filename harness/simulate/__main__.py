@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.simulate.bugs import BUGS, planted
-from harness.simulate.night import Told, night, prepare
+from harness.simulate.night import NightReport, night, prepare
 from ullage.display.progress import progress_bar
 
 MEMORY = Path("/dev/shm")  # what is synced there is synced at once
@@ -41,7 +41,7 @@ def bugs(text: str) -> list[str]:
     return names
 
 
-def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[Told]:
+def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[NightReport]:
     """One night after the other, each in a folder of its own that goes with it."""
     with tempfile.TemporaryDirectory(prefix="night-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         root = Path(folder)

@@ -70,7 +70,7 @@ severity = "medium"
 
 
 @dataclass
-class Told:
+class NightReport:
     """What came of a night: a line for each thing that happened, what does not hold, and how much was tried."""
 
     seed: int
@@ -101,10 +101,10 @@ def prepare(folder: Path) -> None:
             (folder / "sites.d" / f"{name}.toml").write_text(CHAT)
 
 
-def night(seed: int, prepared: Path, folder: Path) -> Told:
+def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     """Simulate the night of `seed` in `folder`, which is made from what was `prepared`."""
     shutil.copytree(prepared, folder)
-    rng, told = random.Random(seed), Told(seed)
+    rng, told = random.Random(seed), NightReport(seed)
     timeline = Timeline(random.Random(rng.random()))
 
     def tell(who: str, what: str) -> None:

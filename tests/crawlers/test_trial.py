@@ -38,18 +38,18 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 OPEN = Robots(200, True, 0.0)
 
 
-class Told:
+class StaticSite:
     """A site of pages by address; what is not there is gone."""
 
     def __init__(self, pages: Mapping[str, str | ProbeResponse], robots: Robots = OPEN) -> None:
         self.pages, self.said, self.asked = pages, robots, list[str]()
-        self.rendered: Told | None = None
+        self.rendered: StaticSite | None = None
 
     async def robots(self, url: str) -> Robots:
         return self.said
 
-    def by_script(self) -> "Told":
-        self.rendered = self.rendered or Told({})
+    def by_script(self) -> "StaticSite":
+        self.rendered = self.rendered or StaticSite({})
         return self.rendered
 
     async def is_outside(self, host: str) -> bool:
@@ -71,7 +71,7 @@ def response(url: str, body: str) -> Response:
     return kind(url, body=body.encode(), headers=headers, request=Request(url))
 
 
-def looked(told: Told, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> SiteSurvey:
+def looked(told: StaticSite, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> SiteSurvey:
     found = SiteSurvey(site or make_site(platform="board", start=[start]), is_known=known)
     asyncio.run(look(found, told, Presets()))
     return found
@@ -86,12 +86,12 @@ def said(found: SiteSurvey) -> dict[str, tuple[str, str]]:
     return {line.part: (line.mark, line.said) for line in lines(found, NOW, UTC)}
 
 
-def spirit(**more: str | ProbeResponse) -> Told:
+def spirit(**more: str | ProbeResponse) -> StaticSite:
     """A front page that leads to a board, a list, a thread, and a next page of the list."""
     rows = sample("spirit", "list")
     thread = "http://board.example/topic/7/ke-hu-%E5%90%8D/"
     pages = {BOARD: rows, f"{BOARD}?page=2": rows.replace("/topic/7/", "/topic/8/"), thread: sample("spirit", "thread")}
-    return Told({**pages, **{f"{BOARD}{path}": page for path, page in more.items()}})
+    return StaticSite({**pages, **{f"{BOARD}{path}": page for path, page in more.items()}})
 
 
 def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
@@ -111,7 +111,7 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     """Machina: categories, then boards, then threads."""
     index, topics, thread = (sample("machina", "list"), sample("machina", "list", 1), sample("machina", "thread"))
     empty = re.sub(r"<div class=\"row m-0 px-3 py-2 border-bottom\">.*", "</div>", topics, flags=re.DOTALL)
-    told = Told(
+    told = StaticSite(
         {
             BOARD: index,
             f"{BOARD}forum/main-category-1/": index,
@@ -129,17 +129,17 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
 @pytest.mark.parametrize(
     ("told", "word", "part"),
     [
-        (Told({BOARD: "<p>x</p>"}, Robots(200, False, 0.0)), "robots", "robots.txt"),
-        (Told({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")), "timeout", "robots.txt"),
-        (Told({BOARD: ProbeResponse(BOARD, "dns")}), "dns", "answer"),
-        (Told({BOARD: ProbeResponse(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
-        (Told({BOARD: "<p>challenges.cloudflare.com/turnstile</p>"}), "challenge", "wall"),
-        (Told({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}), "login", "login"),
-        (Told({BOARD: "<p>a page of text</p>" * 99}), "empty", "list"),
-        (Told({}), "gone", "answer"),
+        (StaticSite({BOARD: "<p>x</p>"}, Robots(200, False, 0.0)), "robots", "robots.txt"),
+        (StaticSite({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")), "timeout", "robots.txt"),
+        (StaticSite({BOARD: ProbeResponse(BOARD, "dns")}), "dns", "answer"),
+        (StaticSite({BOARD: ProbeResponse(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
+        (StaticSite({BOARD: "<p>challenges.cloudflare.com/turnstile</p>"}), "challenge", "wall"),
+        (StaticSite({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}), "login", "login"),
+        (StaticSite({BOARD: "<p>a page of text</p>" * 99}), "empty", "list"),
+        (StaticSite({}), "gone", "answer"),
     ],
 )
-def test_what_speaks_against_a_site_is_said_at_its_part(told: Told, word: str, part: str) -> None:
+def test_what_speaks_against_a_site_is_said_at_its_part(told: StaticSite, word: str, part: str) -> None:
     found = looked(told)
     assert found.word == word
     assert said(found)[part][0] == "FAULT"
@@ -157,7 +157,7 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
 
 def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
     listing = "".join(f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7))
-    found = looked(Told({BOARD: f"<html><body>{listing}</body></html>"}))
+    found = looked(StaticSite({BOARD: f"<html><body>{listing}</body></html>"}))
     assert said(found)["list"][1].endswith("it leads to 7 to /show/*/a-title")
     assert said(found)["software"][0] == "FAULT"
 
@@ -169,7 +169,7 @@ def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
     }
     lists = {f"{BOARD}forum/": told.pages.pop(BOARD)}
     home = '<html><body><nav><a href="/forum/">Forum</a> <a href="/about">about</a></nav>' + "<p>welcome</p>" * 99
-    found = looked(Told({**told.pages, **lists, BOARD: home}))
+    found = looked(StaticSite({**told.pages, **lists, BOARD: home}))
     assert (found.site.start, len(found.posts)) == ((f"{BOARD}forum/",), 1)
     assert said(found)["address"] == ("WARN", "no list is on it; it leads to /forum/, at which all below was found")
 
@@ -183,23 +183,23 @@ def test_software_that_is_known_behind_a_front_page_goes_before_what_the_front_p
     }
     lists = {f"{BOARD}forum/": told.pages[BOARD]}
     home = f'<html><body><nav><a href="/forum/">Forum</a></nav>{home}</body></html>'
-    found = looked(Told({**told.pages, **news, **lists, BOARD: home}))
+    found = looked(StaticSite({**told.pages, **news, **lists, BOARD: home}))
     assert (found.site.start, found.read_as and found.read_as.platform) == ((f"{BOARD}forum/",), "spirit")
 
 
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
-    found = looked(Told({BOARD: sample("spirit", "thread")}))
+    found = looked(StaticSite({BOARD: sample("spirit", "thread")}))
     assert (said(found)["software"][0], said(found)["list"][0]) == ("ok", "FAULT")
     assert said(found)["list"][1].startswith("it is one thread: give the address of the list")
     index = sample("machina", "list")
-    empty = looked(Told({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
+    empty = looked(StaticSite({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
     assert said(empty)["software"] == ("ok", "machina: 2 marks of it")
     assert said(empty)["list"][1] == "it leads to 3 other lists; of those that were opened none leads to a post"
     assert not list(mends(empty, Presets()))
 
 
 def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> None:
-    told = Told({BOARD: sample("privatebin", "list")})
+    told = StaticSite({BOARD: sample("privatebin", "list")})
     found = looked(told)
     assert said(found)["software"][0] == "FAULT"
     assert "encrypted" in said(found)["software"][1]
@@ -208,7 +208,7 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
 
 def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
     front = "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>" + "<p>about</p>" * 99
-    found = looked(Told({BOARD: front}))
+    found = looked(StaticSite({BOARD: front}))
     assert "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list" in said(found)["software"][1]
     (mend,) = mends(found, Presets())
     assert "page that links to them" in mend.why
@@ -219,7 +219,7 @@ def test_a_paste_of_several_files_is_read_to_a_file() -> None:
     start = f"{BOARD}links.html"
     pages = {start: f"<html><body>{links}</body></html>", "http://paste.example/K3": sample("pinnwand", "thread")}
     site = make_site(platform="pinnwand", start=[start], hosts=["paste.example"])
-    found = looked(Told({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
+    found = looked(StaticSite({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
     assert [post.body for post in found.posts] == [b"text"]
 
 
@@ -229,7 +229,7 @@ def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None
     for one in shipped(name).sample:
         if one.role == "list" and one.recognised:
             here = ProbeResponse(one.url, "ok", one.response())
-            found = looked(Told({one.url: here}), start=one.url)
+            found = looked(StaticSite({one.url: here}), start=one.url)
             assert next(iter(found.recognised)).name == name
             assert (found.read_as or found.site).platform in (name, "board"), found.read_as
             assert found.list is not None or found.lists or not one.pages
@@ -240,12 +240,12 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     start = "http://paste.example/archive"
     pages: dict[str, str | ProbeResponse] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
     raw = {f"http://paste.example/raw/Paste{n}": "a text" for n in range(5)}
-    found = looked(Told({**pages, **raw}), start=start)
+    found = looked(StaticSite({**pages, **raw}), start=start)
     assert (found.word, found.read_as and found.read_as.platform) == ("", "raw_paste")
     assert said(found)["software"] == ("WARN", "raw_paste, by what reads its pages: no mark of it is there")
     assert said(found)["paste"] == ("ok", "1 post")
     pages_of_its_own = dict.fromkeys(raw, "<html><body>please log in</body></html>")
-    assert looked(Told({**pages, **pages_of_its_own}), start=start).word
+    assert looked(StaticSite({**pages, **pages_of_its_own}), start=start).word
 
 
 def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> None:
@@ -277,7 +277,7 @@ def items(times: list[datetime]) -> str:
 )
 def test_how_much_comes_is_told_by_the_times_of_a_list(ages: list[timedelta], an_hour: float, again: float) -> None:
     start = "http://paste.example/apis/rest/items"
-    told = Told({start: items([NOW - age for age in ages]), "http://paste.example/Abcd0000/+inline": "a text"})
+    told = StaticSite({start: items([NOW - age for age in ages]), "http://paste.example/Abcd0000/+inline": "a text"})
     comes = rate(looked(told, start=start), NOW)
     assert comes
     assert (comes.what, comes.at_least, comes.revisit_seconds) == ("pastes", False, again)
@@ -288,7 +288,7 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
     topics = sample("machina", "list", 1)
     row = topics[topics.index('<div class="row m-0 px-3 py-2 border-bottom">') : topics.index("</div></body>")]
     more = "".join(row.replace("-27/", f"-{n}/").replace("9:58", f"9:{n}") for n in range(30, 34))
-    told = Told(
+    told = StaticSite(
         {
             f"{BOARD}forum/general-2/": topics.replace("</div></body>", more + "</div></body>"),
             f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": sample("machina", "thread"),
@@ -318,7 +318,7 @@ def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks()
     menu = '<a class="forumtitle" href="./viewforum.php?f=9">another</a>'
     for old, new in (("topic", "thema"), ('class="content"', 'class="inhalt"'), ('id="p', 'id="beitrag')):
         pages = {url: page.replace(old, new).replace("viewthema", "viewtopic") for url, page in pages.items()}
-    told = Told({url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()})
+    told = StaticSite({url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()})
     found = looked(told, make_site(platform="phpbb", start=[start]), known=True)
     assert (found.lists, found.word) == (1, "")
     assert {'- platform = "phpbb"', '+ platform = "board"', '+ links = "a.thematitle"'} <= set(mended(found))
@@ -329,7 +329,7 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
     assert mended(looked(spirit(), site, known=True)) == ["- [options]", '- rows = "tr.topic"', '- next = "a.next"']
     own = {"rows": "tr.topic", "links": "a.t", "pattern": r"/t/(?P<id>\d+)$", "post": "p", "body": "i"}
     alone = make_site(platform="board", start=[BOARD], options=own)
-    found = looked(Told({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True)
+    found = looked(StaticSite({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True)
     assert found.word == "empty"
     assert mended(found)[:3] == ['- rows = "tr.topic"', '- links = "a.t"', '- pattern = "/t/(?P<id>\\\\d+)$"']
 
@@ -349,7 +349,7 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
     ],
 )
 def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: ProbeResponse, words: str, change: str) -> None:
-    found = looked(Told({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True)
+    found = looked(StaticSite({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True)
     (mend,) = mends(found, Presets())
     assert words in mend.why
     assert change in ("", *mend.lines)
@@ -371,7 +371,7 @@ def test_a_list_that_leads_to_other_hosts_has_them_proposed(hosts: list[str], li
     page = "".join(f'<a class="p" href="{link}">x</a>' for link in links)
     told = {BOARD: f"<html>{page}</html>"} | {f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)}
     told |= {link: ProbeResponse(link, "host") for link in links if link.startswith("http")}
-    assert mended(looked(Told(told), site, known=True)) == change
+    assert mended(looked(StaticSite(told), site, known=True)) == change
 
 
 def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
@@ -379,7 +379,7 @@ def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
     assert mended(looked(spirit(), site, known=True)) == [
         f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]', '+ platform = "spirit"',
     ]  # fmt: skip
-    (mend,) = mends(looked(Told({}), site, known=True), Presets())
+    (mend,) = mends(looked(StaticSite({}), site, known=True), Presets())
     assert "sites try" in mend.why
 
 
@@ -408,7 +408,7 @@ def test_nothing_that_stands_on_a_page_is_shown() -> None:
 def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -> None:
     on = console()
     on.width = width
-    found = replace(looked(Told({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
+    found = replace(looked(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
     with on.capture() as shown:
         on.print(table(lines(found, NOW, UTC)))
     rows = shown.get().splitlines()
@@ -452,7 +452,7 @@ def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -
 @pytest.mark.parametrize("shape", ["/t/{n}/slug-{n}/", "/view.php?area=3&thread={n}", "/t/slug-of-{n}/"])
 @pytest.mark.parametrize("start", [BOARD, f"{BOARD}area/3/"])
 def test_a_board_that_no_preset_knows_is_read_as_it_looks(start: str, shape: str, posts: int) -> None:
-    found = looked(Told(unknown(posts=posts, shape=shape)), start=start)
+    found = looked(StaticSite(unknown(posts=posts, shape=shape)), start=start)
     assert said(found)["software"] == ("WARN", "none that is known: it is read as it looks, so see whether all below is right")
     assert len(found.list.entries) == 6 if found.list else None
     texts = sorted(post.body.decode() for post in found.posts)
@@ -470,14 +470,14 @@ def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_t
     for n in range(5):
         pages[f"{BOARD}p/Ab{n}cdef"] = f'<html><body><pre>text</pre><a href="/p/Ab{n}cdef/plain.txt">view raw</a></body></html>'
         pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
-    found = looked(Told(pages), start=f"{BOARD}all")
+    found = looked(StaticSite(pages), start=f"{BOARD}all")
     assert [post.body for post in found.posts] == [b"text 0"]
     assert tomllib.loads(file_of(found, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
 
 
 @pytest.mark.parametrize("body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""])
 def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
-    told = Told({BOARD: body})
+    told = StaticSite({BOARD: body})
     assert not looked(told).posts
     assert told.asked == [BOARD]
 
@@ -543,7 +543,7 @@ STATE = '{"props": {"threads": [' + ",".join(f'{{"id": {number}, "title": "threa
     ],
 )
 def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> None:
-    found = looked(Told({BOARD: page}))
+    found = looked(StaticSite({BOARD: page}))
     assert words in said(found)["script"][1]
     assert not found.posts
 
@@ -551,10 +551,10 @@ def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> 
 EMPTY = SHELL.format("", "")
 
 
-def filled(rendered: Mapping[str, str | ProbeResponse]) -> Told:
+def filled(rendered: Mapping[str, str | ProbeResponse]) -> StaticSite:
     """A site whose pages are empty without scripts."""
-    told = Told(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
-    told.rendered = Told(rendered)
+    told = StaticSite(dict.fromkeys(rendered, EMPTY) | {BOARD: EMPTY})
+    told.rendered = StaticSite(rendered)
     return told
 
 
@@ -597,7 +597,7 @@ def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
 def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:
     assert "script" not in said(looked(spirit()))
     plain = "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
-    assert "script" not in said(looked(Told({BOARD: plain})))
+    assert "script" not in said(looked(StaticSite({BOARD: plain})))
 
 
 WITHIN = [
@@ -610,13 +610,13 @@ WITHIN = [
 def test_no_address_of_this_house_is_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
-        (mend,) = mends(looked(Told({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True), Presets())
+        (mend,) = mends(looked(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True), Presets())
         assert mend.lines == ()
         assert "this house" in mend.why
     options = {"links": "a.p", "pattern": r"/(?P<id>\\d+)$", "match": "address", "post": "p", "body": "i"}
     page = "".join(f'<a class="p" href="{url}{n}">x</a>' for n in range(5))
     own = make_site(platform="board", start=[BOARD], options=options)
-    listed = looked(Told({BOARD: f"<html>{page}</html>"}), own, known=True)
+    listed = looked(StaticSite({BOARD: f"<html>{page}</html>"}), own, known=True)
     assert not [line for mend in mends(listed, Presets()) for line in mend.lines if "hosts" in line]
 
 

@@ -14,7 +14,7 @@ from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.look import SiteSurvey
 from harness.reach.unknown import PEOPLE, Program, programs, told
 from tests.crawlers.support import make_site
-from tests.crawlers.test_trial import Told, looked, response, said
+from tests.crawlers.test_trial import StaticSite, looked, response, said
 
 HOST = "http://board.example"
 PROGRAMS = programs()
@@ -47,7 +47,7 @@ def walked(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageCo
 @pytest.mark.parametrize("program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name)
 def test_an_unknown_program_is_read_whole(program: Program) -> None:
     pages = {HOST + path: answer(HOST + path, page, program.charset) for path, page in program.site().items()}
-    asks = Told(pages)
+    asks = StaticSite(pages)
     found = looked(asks, start=HOST + program.start)
     assert found.doubts == ()
     assert len(asks.asked) < MOST_ASKED
@@ -62,7 +62,7 @@ def test_an_unknown_program_is_read_whole(program: Program) -> None:
 @pytest.mark.parametrize("program", [one for one in PROGRAMS if one.short], ids=lambda one: one.name)
 def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_incomplete(program: Program) -> None:
     pages = {HOST + path: page for path, page in program.site().items()}
-    found = looked(Told(pages), start=HOST + program.start)
+    found = looked(StaticSite(pages), start=HOST + program.start)
     assert found.doubts
     assert found.doubts[0].startswith(program.short)
     assert said(found)["incomplete"] == ("FAULT", found.doubts[0])
