@@ -85,8 +85,6 @@ def waiting(store: IncidentStore, channel: str, context: Context) -> int:
 
 
 GROUP = "alert"
-BATCH = 64
-"""Findings that are grouped between two commits."""
 WATCHDOG_SECONDS = 900.0
 """A batch that takes longer ends the process."""
 DUTIES, DUTIES_SECONDS = "-duties", 90.0
@@ -161,7 +159,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         spare_what_stands(YOUNG)
-        Worker("alert", subscription, handle, letters, stop, BATCH, metrics=told, sink=STORE, in_hand=in_hand).run(once)
+        Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE, in_hand=in_hand).run(
+            once
+        )
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()

@@ -35,6 +35,10 @@ alert = 0
 [crawl]
 user_agent = "ullage demo (loopback only)"
 
+[match]
+
+[alert]
+
 [search]
 port = {port}
 

@@ -68,6 +68,12 @@ class MatchSettings(SettingsTable):
     assess_folder: str = knob("", "folder of the socket on which search has files assessed; the data folder without it")
 
 
+class AlertSettings(SettingsTable):
+    """How findings become incidents."""
+
+    batch: Count = knob(64, "findings grouped between two commits")
+
+
 BENEATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
 """Paths below which a proxy may have the desk."""
 UNIX = "unix"

@@ -16,6 +16,7 @@ from ullage.settings.environment import merged, read_environment, variable_of
 from ullage.settings.knobs import TENANT, Port, knob
 from ullage.settings.roles import (
     METRICS_PORTS,
+    AlertSettings,
     CanarySettings,
     CrawlSettings,
     IntakeSettings,
@@ -54,6 +55,7 @@ class Settings(BaseModel):
     keys: KeySettings = KeySettings()
     crawl: CrawlSettings = CrawlSettings()
     match: MatchSettings = MatchSettings()
+    alert: AlertSettings = AlertSettings()
     search: SearchSettings = SearchSettings()
     intake: IntakeSettings = IntakeSettings()
     canary: CanarySettings = CanarySettings()
