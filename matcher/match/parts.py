@@ -221,7 +221,7 @@ def pieces_of_member(
     charset, offset = member.charset or charset, 0
     for window in windows(itertools.chain((head,), chunks), wide(head[:HEAD])):
         text, charset = decode_as(window, charset)
-        if not is_known and is_opaque(window if window.isascii() else text):
+        if not is_known and is_opaque(text):
             on_skipped(UnreadPart(member.path, "unrecognised"))
             is_known = True
         body, size, goes_on = utf8_of(window, text, charset), len(text), offset > 0

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.lexicon import Lexicon
-from matcher.match.parts import Piece, TextPart, pieces_of_capture
+from matcher.match.parts import Piece, TextPart, pieces_of_capture, pieces_of_member
 from matcher.match.parts import read as read_with
 from matcher.text import decode, fold, unescape
 from matcher.text.decode import WINDOW
+from matcher.unpack.protocol import Member, UnreadPart
 from tests.factories import capture
 
 PRESCAN = Lexicon({}).prescan
@@ -96,3 +97,10 @@ BROKEN = st.lists(st.sampled_from([*WHOLE, b"\xef\xbc", b"\xe5", b"\xf0\x9f", b"
 def test_what_is_no_utf8_harms_no_text_beside_it(bodies: list[bytes]) -> None:
     parts = read([piece for body in bodies for piece in pieces(body)])
     assert [part.text.text for part in parts] == [fold(unescape(decode(body), markup=False)).text for body in bodies]
+
+
+def test_text_whose_bytes_look_like_ascii_is_judged_as_it_reads() -> None:
+    text = "儁儂儃億儅儆儇儈" * 8  # U+5101 to U+5108: each byte of UTF-16 is below 128, and every second a control character
+    chunks, said = iter([text.encode("utf-16-le")]), list[UnreadPart]()
+    [piece] = pieces_of_member(0, Member("a.txt", "text/plain", "utf-16-le", lambda: next(chunks, b"")), said.append)
+    assert (piece.decoded, said) == (text, [])
