@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from alerts.records import CollectorHeartbeat, Notification
+from alerts.records.document import Act
 from alerts.web.pages.audit import DID
 from tests.alerts.browser import ASKER
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
@@ -106,6 +108,7 @@ def test_every_action_that_the_log_is_given_is_called_something():
     actions = {found for path in files for found in given.findall(path.read_text(encoding="utf-8"))}
     assert len(actions) > 15
     assert actions <= set(DID)
+    assert {f"incident.{act}" for act in get_args(Act) if act} <= set(DID)
 
 
 def test_after_a_form_the_navigation_says_where_one_is(browser):
