@@ -11,19 +11,14 @@ comes during a turn waits for its end and is answered in the next with all that 
 A route that names nothing is refused when the application is made (`require_named`), so none can be forgotten. `anybody()` is for
 what needs no login, `logged_in()` for what is everybody's who has one. Where it depends on what is asked, a route needs the least
 here and asks for the rest by `site.principal.require`.
-
-A program says which version of the incident it has read. The decision is kept under an id that follows from that version, and a
-store creates an id once: of all that change the same version one is done, and the same sent again is the same decision. Whoever
-decides on the page says no version: what they do comes before or after.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from functools import cache
@@ -43,19 +38,15 @@ from alerts import translation
 from alerts.accounts import NOBODY, PERMISSIONS, Principal
 from alerts.accounts.sign_on import SignOn
 from alerts.cases import exports, incident_view
-from alerts.cases.actions import ActionResult, Cases
-from alerts.cases.decisions import TOKEN_BYTES, needed_for
 from alerts.cases.feed import EventFeed
 from alerts.cases.incident_list import Filters
 from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest, Lookups, Occasions, Sweeps
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
-from alerts.deadlines import checked_sent_at, render
+from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported
-from alerts.deadlines.schedule import Work
 from alerts.grouping.benign import BenignRules
-from alerts.records import Decision, Incident
 from alerts.records.decision import MAX_NOTE, checked_name
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
@@ -420,84 +411,3 @@ def dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
     for nested in dependant.dependencies:
         yield nested
         yield from dependencies_of(nested)
-
-
-ACTS: Mapping[str, str] = {
-    "assigned": "incident.assign",
-    "due": "incident.assign",
-    "excused": "incident.close",
-    "takedown": "incident.decide",
-    "linked": "incident.decide",
-    "unlinked": "incident.decide",
-    "detached": "incident.decide",
-    "merged": "incident.decide",
-    "split": "incident.decide",
-    "undone": "incident.decide",
-}
-"""What is done besides decisions, and the permission that it needs."""
-
-
-def cases_of(site: Console) -> Cases:
-    """Where people work, as whoever asks may."""
-    return Cases(Work(site.duties), site.trail)
-
-
-def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
-    """16 hex digits that are others once anything of the incident, or of what was decided of it, is."""
-    parts = (incident.model_dump_json(), *sorted(one.id for one in decisions))
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
-
-
-def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
-    """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
-
-    `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends
-    on the status.
-    """
-    status, token = typed["status"], typed["token"]
-    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
-        raise QueryError("invalid form: open the incident again")
-    if status == "reported":
-        raise QueryError("say under which rule it was reported, and which report it was")
-    site.principal.require(ACTS.get(status) or needed_for(status))
-    cases, said = cases_of(site), dict[str, Any](by=by, note=typed["note"], token=token)
-    if status == "undone":
-        site.principal.require(ACTS[cases.entry(id_, typed["entry"]).act])
-    if status in ACTS:
-        _ACTIONS[status](cases, id_, typed, said)
-    else:
-        if status.startswith("reported "):
-            said |= _report_said(site, cases.incident(id_).tenant, typed)
-        cases.decide(id_, status, roles=site.principal.roles, **said)
-
-
-def _assign(cases: Cases, id_: str, typed: Mapping[str, str], said: dict[str, Any]) -> ActionResult:
-    to = said["by"] if typed["to"].strip() in ("", "me") else typed["to"]
-    return cases.assign(id_, to, due=typed["due"], **said)
-
-
-def _excuse(cases: Cases, id_: str, typed: Mapping[str, str], said: dict[str, Any]) -> ActionResult:
-    days = int(typed["days"]) if typed["days"].isdecimal() else 0
-    return cases.excuse(id_, typed["reason"], days=days, **said)
-
-
-_ACTIONS: Mapping[str, Callable[[Cases, str, Mapping[str, str], dict[str, Any]], ActionResult]] = {
-    "assigned": _assign,
-    "due": lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said),
-    "excused": _excuse,
-    "takedown": lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said),
-    "linked": lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said),
-    "unlinked": lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said),
-    "detached": lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said),
-    "merged": lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said),
-    "split": lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said),
-    "undone": lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said),
-}
-"""How each of `ACTS` is carried out."""
-
-
-def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> dict[str, Any]:
-    """When, how and under which reference a report was sent; the time is in the tenant's zone unless it names its own."""
-    zone = ZoneInfo(site.duties.tenant(tenant).zone)
-    sent_at = checked_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
-    return {"sent_at": sent_at, "channel": typed.get("channel", ""), "reference": typed.get("reference", "")}

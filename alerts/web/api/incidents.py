@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.cases.actions import USUAL_DAYS
-from alerts.cases.decisions import MOST_MINOR, Outcomes, needed_for, tally
+from alerts.cases.decisions import MOST_MINOR, Outcomes, tally
 from alerts.cases.exports import chosen, format_named
 from alerts.cases.feed import MOST
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, sightings_of, whole
@@ -35,7 +35,8 @@ from alerts.records import Band, Decision, Fraud, Incident
 from alerts.records.document import QueryError
 from alerts.store import MAX_PAGE
 from alerts.web.api import PREFIX
-from alerts.web.dependencies import ACTS, Asked, Console, Text, carry_out, may, version_of
+from alerts.web.dependencies import Asked, Console, Text, may
+from alerts.web.incident_changes import carry_out, permission_of, version_of
 from alerts.web.pages.incidents import QueueForm as AskedOfQueue
 from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
@@ -206,7 +207,7 @@ def _incidents(router: APIRouter) -> None:
     ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
         found = incident_of(site, id_)
-        site.principal.require(ACTS.get(_status(asked)) or needed_for(asked.decision))
+        site.principal.require(permission_of(_status(asked)))
         if not if_match:
             raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))

@@ -27,7 +27,8 @@ from alerts.deadlines.render import clock_words, reported
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
 from alerts.records import Incident
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, Text, carry_out, cases_of, may, repeatable
+from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.incident_changes import carry_out, cases_of
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 

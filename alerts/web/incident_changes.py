@@ -1,0 +1,104 @@
+"""Change an incident as a person asks on its page, or a program through `/v1`.
+
+A program says which version of the incident it has read. The decision is kept under an id that follows from that version, and a
+store creates an id once: of all that change the same version one is done, and the same sent again is the same decision. Whoever
+decides on the page says no version: what they do comes before or after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from alerts.cases.actions import ActionResult, Cases
+from alerts.cases.decisions import TOKEN_BYTES, needed_for
+from alerts.deadlines import checked_sent_at
+from alerts.deadlines.schedule import Work
+from alerts.records import Decision, Incident
+from alerts.records.document import QueryError
+from alerts.web.dependencies import Console
+
+Said = dict[str, Any]
+"""By whom, with which note, under which token."""
+
+
+class Change(NamedTuple):
+    """The permission that a change needs, and how it is made of an incident by what was `typed`."""
+
+    permission: str
+    make: Callable[[Cases, str, Mapping[str, str], Said], ActionResult]
+
+
+def _assign(cases: Cases, id_: str, typed: Mapping[str, str], said: Said) -> ActionResult:
+    to = said["by"] if typed["to"].strip() in ("", "me") else typed["to"]
+    return cases.assign(id_, to, due=typed["due"], **said)
+
+
+def _excuse(cases: Cases, id_: str, typed: Mapping[str, str], said: Said) -> ActionResult:
+    days = int(typed["days"]) if typed["days"].isdecimal() else 0
+    return cases.excuse(id_, typed["reason"], days=days, **said)
+
+
+CHANGES: Mapping[str, Change] = {
+    "assigned": Change("incident.assign", _assign),
+    "due": Change("incident.assign", lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said)),
+    "excused": Change("incident.close", _excuse),
+    "takedown": Change("incident.decide", lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said)),
+    "linked": Change("incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said)),
+    "unlinked": Change(
+        "incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said)
+    ),
+    "detached": Change("incident.decide", lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said)),
+    "merged": Change("incident.decide", lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said)),
+    "split": Change("incident.decide", lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said)),
+    "undone": Change("incident.decide", lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said)),
+}
+"""What is done besides decisions."""
+
+
+def permission_of(status: str) -> str:
+    """The permission that a change or a decision needs."""
+    return CHANGES[status].permission if status in CHANGES else needed_for(status)
+
+
+def cases_of(site: Console) -> Cases:
+    """Where people work, as whoever asks may."""
+    return Cases(Work(site.duties), site.trail)
+
+
+def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
+    """16 hex digits that are others once anything of the incident, or of what was decided of it, is."""
+    parts = (incident.model_dump_json(), *sorted(one.id for one in decisions))
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
+
+
+def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
+    """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
+
+    `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends
+    on the status.
+    """
+    status, token = typed["status"], typed["token"]
+    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
+        raise QueryError("invalid form: open the incident again")
+    if status == "reported":
+        raise QueryError("say under which rule it was reported, and which report it was")
+    site.principal.require(permission_of(status))
+    cases, said = cases_of(site), Said(by=by, note=typed["note"], token=token)
+    if status == "undone":
+        site.principal.require(permission_of(cases.entry(id_, typed["entry"]).act))
+    if status in CHANGES:
+        CHANGES[status].make(cases, id_, typed, said)
+        return
+    if status.startswith("reported "):
+        said |= _report_said(site, cases.incident(id_).tenant, typed)
+    cases.decide(id_, status, roles=site.principal.roles, **said)
+
+
+def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
+    """When, how and under which reference a report was sent; the time is in the tenant's zone unless it names its own."""
+    zone = ZoneInfo(site.duties.tenant(tenant).zone)
+    sent_at = checked_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
+    return {"sent_at": sent_at, "channel": typed.get("channel", ""), "reference": typed.get("reference", "")}
