@@ -219,10 +219,8 @@ def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, p
     for path in sources:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (
-            contextlib.suppress(FileNotFoundError),
-            progress.growth(copy, _size(path)),
-        ):  # what went meanwhile, as expired evidence does
+        gone = contextlib.suppress(FileNotFoundError)  # what went meanwhile, as expired evidence does
+        with gone, progress.growth(copy, _size(path)):
             back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
             size += copy.stat().st_size
         for made in (copy, copy.with_name(copy.name + COUNTED)):

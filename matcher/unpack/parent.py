@@ -408,13 +408,13 @@ class _ChildProtocol:
         protocol.DATA: {protocol.DATA, protocol.END},
     }
     BETWEEN = frozenset((protocol.MEMBER, protocol.OUTCOME, protocol.DONE))
-    MOST = {  # noqa: RUF012  a constant: how many values the first byte of a payload has
-        protocol.OUTCOME: len(protocol.REASON),
-        protocol.HELLO: 4,
-    }
 
     def __init__(self, limits: Limits) -> None:
-        self._before, self._members = 0, len(protocol.MEDIA) * len(protocol.containers())
+        self._before = 0
+        members = len(protocol.MEDIA) * len(protocol.containers())
+        reasons = len(protocol.REASON)
+        self._first_bytes = {protocol.HELLO: 4, protocol.MEMBER: members, protocol.OUTCOME: reasons, protocol.DATA: 256}
+        """How many values the first byte has of a payload that has one."""
         self._said_left = 4 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Broken | None = None
@@ -445,10 +445,8 @@ class _ChildProtocol:
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
-        if kind in (protocol.END, protocol.DONE):
-            return
-        most = self.MOST.get(kind, self._members if kind == protocol.MEMBER else 256)
-        if not payload or payload[0] >= most:
+        most = self._first_bytes.get(kind)
+        if most and (not payload or payload[0] >= most):
             raise Broken("damaged")
 
 

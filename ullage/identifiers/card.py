@@ -84,7 +84,7 @@ def normalise(text: str) -> str:
     '6200000000000005'
     """
     bare = digits(text.strip())
-    return bare if bare.isascii() and bare.isdigit() and issuer(bare) else ""
+    return bare if issuer(bare) else ""
 
 
 KIND = Kind(
