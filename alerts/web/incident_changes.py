@@ -24,7 +24,7 @@ Said = dict[str, Any]
 """By whom, with which note, under which token."""
 
 
-class Change(NamedTuple):
+class IncidentChange(NamedTuple):
     """The permission that a change needs, and how it is made of an incident by what was `typed`."""
 
     permission: str
@@ -41,19 +41,19 @@ def _excuse(cases: Cases, id_: str, typed: Mapping[str, str], said: Said) -> Act
     return cases.excuse(id_, typed["reason"], days=days, **said)
 
 
-CHANGES: Mapping[str, Change] = {
-    "assigned": Change("incident.assign", _assign),
-    "due": Change("incident.assign", lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said)),
-    "excused": Change("incident.close", _excuse),
-    "takedown": Change("incident.decide", lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said)),
-    "linked": Change("incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said)),
-    "unlinked": Change(
+CHANGES: Mapping[str, IncidentChange] = {
+    "assigned": IncidentChange("incident.assign", _assign),
+    "due": IncidentChange("incident.assign", lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said)),
+    "excused": IncidentChange("incident.close", _excuse),
+    "takedown": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said)),
+    "linked": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said)),
+    "unlinked": IncidentChange(
         "incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said)
     ),
-    "detached": Change("incident.decide", lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said)),
-    "merged": Change("incident.decide", lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said)),
-    "split": Change("incident.decide", lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said)),
-    "undone": Change("incident.decide", lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said)),
+    "detached": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said)),
+    "merged": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said)),
+    "split": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said)),
+    "undone": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said)),
 }
 """What is done besides decisions."""
 
