@@ -23,7 +23,7 @@ from matcher.columns import bitset as bits
 
 PAD = 192
 """Line ends before the first and behind the last text: windows of up to 136 bytes around any place stay in the buffer."""
-LINE_END = 10
+LINE_END = bits.LINE_END
 Bytes = bits.Bytes
 Flags = bits.Flags
 Places = bits.Places
@@ -66,17 +66,18 @@ class Batch:
             yield int(document[begin]), slice(begin, end)
 
     @cached_property
-    def line_starts(self) -> Places:
-        """Where each line of the buffer begins, the padding's among them."""
-        return np.concatenate(([0], bits.places(self._line_ends) + 1))
+    def classes(self) -> bits.Classes:
+        """Where bytes of each class stand."""
+        return bits.Classes(self.data)
 
     @cached_property
-    def _line_ends(self) -> bits.Words:
-        return bits.where(self.data, lambda part: part == LINE_END)
+    def line_starts(self) -> Places:
+        """Where each line of the buffer begins, the padding's among them."""
+        return np.concatenate(([0], bits.places(self.classes.line_end) + 1))
 
     @cached_property
     def _lines_before(self) -> bits.Ranks:
-        return bits.Ranks(self._line_ends)
+        return bits.Ranks(self.classes.line_end)
 
     def lines(self, places: Places) -> Places:
         """The number, in the buffer, of the line that holds each place."""

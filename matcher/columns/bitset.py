@@ -10,7 +10,6 @@ compared by `<=` and not by `<`, for which numpy takes twice the time (measured 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -29,7 +28,7 @@ EXPONENT, BIAS = 52, 1023
 """Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
 ROUNDS = 6
 """Places of a word that are told one after the other."""
-SPACE, PLUS, DASH, DOT, ZERO, AT, A = 32, 43, 45, 46, 48, 64, 97
+LINE_END, SPACE, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 43, 44, 45, 46, 48, 64, 97
 NINE, Z = 9, 25
 """The last digit and the last letter, counted from the first."""
 CASE = 32
@@ -241,21 +240,51 @@ def below(count: int) -> np.uint64:
     return np.uint64((1 << count) - 1)
 
 
-@dataclass(frozen=True)
 class Classes:
-    """Where digits, zeros, letters, at signs and plus signs stand."""
+    """Where bytes of each class stand in the buffer `data`; each class is told when first asked for, once for all who ask."""
 
-    digit: Words
-    zero: Words
-    letter: Words
-    at: Words
-    plus: Words
+    def __init__(self, data: Bytes) -> None:
+        self.data = data
 
-    @classmethod
-    def of(cls, data: Bytes) -> Classes:
-        """The classes of the bytes of a buffer."""
-        tests = (is_digit, lambda part: part == ZERO, is_letter, lambda part: part == AT, lambda part: part == PLUS)
-        return cls(*(where(data, test) for test in tests))
+    @cached_property
+    def digit(self) -> Words:
+        """Digits."""
+        return where(self.data, is_digit)
+
+    @cached_property
+    def zero(self) -> Words:
+        """Zeros."""
+        return where(self.data, lambda part: part == ZERO)
+
+    @cached_property
+    def letter(self) -> Words:
+        """ASCII letters."""
+        return where(self.data, is_letter)
+
+    @cached_property
+    def at(self) -> Words:
+        """At signs."""
+        return where(self.data, lambda part: part == AT)
+
+    @cached_property
+    def plus(self) -> Words:
+        """Plus signs."""
+        return where(self.data, lambda part: part == PLUS)
+
+    @cached_property
+    def comma(self) -> Words:
+        """Commas."""
+        return where(self.data, lambda part: part == COMMA)
+
+    @cached_property
+    def separator(self) -> Words:
+        """What may stand between the groups of a number: space, dash or dot."""
+        return where(self.data, is_separator)
+
+    @cached_property
+    def line_end(self) -> Words:
+        """Line ends."""
+        return where(self.data, lambda part: part == LINE_END)
 
     @cached_property
     def word(self) -> Words:

@@ -20,8 +20,8 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import SPACE, is_one_of, places, where
-from matcher.columns.literals import BYTES, TEXT, SearchPatterns
+from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
+from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
@@ -105,22 +105,32 @@ def patterns() -> SearchPatterns:
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
-            f"{EDGE_BEFORE} ?[(]?0[1-9][0-9]{{2}}".encode(),
-            f"{EDGE_BEFORE} ?[A-Z]{{2}}[\"'`]? ?[,;|\\t][ \"'`(+]{{0,3}}[0-9]".encode(),
-            f"[0-9][\"'`]? ?[,;|\\t][ \"'`(]{{0,3}}[A-Z]{{2}}{EDGE_BEHIND}".encode(),
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
-            b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
             b"[\\n,;|\\t\"'`] ?(?:\\+|00)[1-9][0-9]{0,2}[\"'`]? ?[,;|\\t]",
             *map(re.escape, names),
         ),
-        (TEXT, TEXT, BYTES, *[hyperscan.HS_FLAG_DOTALL] * 5, BYTES, *(BYTES for _ in names)),
+        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, BYTES, *(BYTES for _ in names)),
+    )
+
+
+@cache
+def _beside_letters() -> Literals:
+    """What lines have with two capitals: a national number at once behind them; a cell of them by a number, a national number."""
+    return Literals(
+        (
+            b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
+            f"{EDGE_BEFORE} ?[A-Z]{{2}}[\"'`]? ?[,;|\\t][ \"'`(+]{{0,3}}[0-9]".encode(),
+            f"[0-9][\"'`]? ?[,;|\\t][ \"'`(]{{0,3}}[A-Z]{{2}}{EDGE_BEHIND}".encode(),
+            f"{EDGE_BEFORE} ?[(]?0[1-9][0-9]{{2}}".encode(),
+        ),
+        hyperscan.HS_FLAG_DOTALL,
     )
 
 
 BEHIND_LABEL, COLUMN, LABELLED = range(3)
 """Numbers of patterns."""
-WITH_LETTERS = range(3, 6)
-"""Of patterns that say that a number may stand in a row with the two letters of its country."""
+BEHIND_LETTERS = 0
+"""Of those beside letters: that which may not stand for a cell."""
 Found = tuple[int, int, str]
 """Where a number begins and ends, and what it is."""
 
@@ -128,7 +138,8 @@ Found = tuple[int, int, str]
 def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     """Such numbers, each once; `hits` are what was found of `patterns` in the batch: number and end, each i64[n]."""
     number, end = hits
-    if not len(number):
+    with_letters = _with_letters(batch)
+    if not len(number) and not any(map(len, with_letters)):
         return []
     text = batch.data.data
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
@@ -138,23 +149,35 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         told = [column for column in below if column.name != PHONE]
         done += [batch.lines(column.start) for column in told[:1]]
         found.update(one for column in below if column.name == PHONE for one in _in_column(batch, text, column, told))
-    with_letters = np.isin(number, WITH_LETTERS)
-    seen = np.concatenate((end[(number > COLUMN) & ~with_letters] - 2, _countries_beside(batch, end[with_letters] - 2)))
+    seen = np.concatenate((end[number > COLUMN] - 2, *with_letters))
     found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
     return [_segment(sorted(found))] if found else []
 
 
-def _countries_beside(batch: Batch, seen: Places) -> Places:
-    """Where two letters of a country are a cell in one of the lines of the places `seen`."""
-    if not len(seen):
-        return seen
-    data, before, behind = batch.data, EDGE_BEFORE_SIGNS.encode(), EDGE_BEHIND_SIGNS.encode()
-    start = places(where(data, lambda part: is_one_of(part, before))) + 1
-    start = start[start < len(data) - 4]
-    start += data.take(start) == SPACE
-    start = start[is_one_of(data.take(start + 2), behind)]
-    start = start[_two_letters().take(data.take(start).astype(np.int64) << 8 | data.take(start + 1))]
-    return np.asarray(start[np.isin(batch.lines(start), batch.lines(seen))])
+def _with_letters(batch: Batch) -> tuple[Places, Places]:
+    """Where a national number stands behind two capitals, and where a country's two are a cell of a row with a number.
+
+    Few lines have two capitals alone, which is told in columns; the other signs are looked for in these lines.
+    """
+    data, letter, word = batch.data, batch.classes.letter, batch.classes.word
+    alone = letter & ahead(letter, 1) & ~ahead(word, 2) & batch.classes.free
+    capitals = places(alone)
+    capitals = capitals[(data.take(capitals) | data.take(capitals + 1)) & np.uint8(CASE) == 0]
+    if not len(capitals):
+        return capitals, capitals
+    line, begins = np.unique(batch.lines(capitals)), batch.line_starts
+    number, end = _beside_letters().find(data, stretches(begins[line] - 1, begins[line + 1], len(data)))
+    at_once = number == BEHIND_LETTERS
+    return end[at_once] - 2, _countries_beside(batch, capitals, end[~at_once] - 2)
+
+
+def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
+    """Which of the `capitals` are a country's and a cell in one of the lines of the places `seen`."""
+    data = batch.data
+    before = data.take(capitals - 1 - (data.take(capitals - 1) == SPACE))
+    own = capitals[is_one_of(before, EDGE_BEFORE_SIGNS.encode()) & is_one_of(data.take(capitals + 2), EDGE_BEHIND_SIGNS.encode())]
+    own = own[_two_letters().take(data.take(own).astype(np.int64) << 8 | data.take(own + 1))]
+    return np.asarray(own[np.isin(batch.lines(own), batch.lines(seen))])
 
 
 @cache

@@ -58,7 +58,7 @@ APART = ("email", "qq", "wechat", "digest")
 
 def search(batch: Batch, beside: Sequence[Segment] = ()) -> SettledCandidates:
     """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
-    seen = Classes.of(batch.data)
+    seen = batch.classes
     runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
     words = find_words(seen, runs.led)
     mail, strange_at = email.find(batch, places(seen.at))

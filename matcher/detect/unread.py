@@ -20,7 +20,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import AT, places, where
+from matcher.columns.bitset import ahead, is_letter, is_one_of, places
 from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.fragments import FEWEST, count_fragments
@@ -70,6 +70,9 @@ ALIKE = re.compile(
     rf"([ .-]){LOOKALIKE}{{4}}\1{LOOKALIKE}{{4}}(?![0-9A-Za-z])".encode()
 )
 """A mobile number in groups with a letter for a digit: `l38 OO13 8000`."""
+ALIKE_SIGNS, FIRST_ALIKE, PIPE = b"0123456789OoIl|SBZ", b"1Il|", ord("|")
+SHORT_GROUP, LONG_GROUP, GROUPED = 3, 4, 13
+"""Characters of its first group, of each other one, and of the whole."""
 AS_DIGITS = bytes.maketrans(b"OoIl|SBZ", b"00111582")
 PROVIDERS = (
     r"(?:qq|163|126|139|189|sina|sohu|yeah|foxmail|aliyun|gmail|googlemail|outlook|hotmail|live|yahoo|icloud|gmx|web|mail|proton)"
@@ -100,13 +103,6 @@ GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 """What stands before the digest of an image, a package or a file."""
 
 
-def _alike(place: int) -> bytes:
-    """A gate for a number in groups that has a letter for the digit at `place`."""
-    signs = ["[1Il|]", *[LOOKALIKE] * 10]
-    signs[place] = "[OoIl|SBZ]" if place else "[Il|]"
-    return r"[ .\-]".join("".join(signs[first:last]) for first, last in ((0, 3), (3, 7), (7, 11))).encode()
-
-
 @cache
 def patterns() -> SearchPatterns:
     """Gates: what hides beside a digit; padded base64."""
@@ -116,7 +112,6 @@ def patterns() -> SearchPatterns:
         *(rb"1[3-9][0-9]{1,6}" + sign * 4 + rb"[^0-9A-Za-z]" for sign in hides),
         rb"1[3-9][0-9]####",
         rb"[A-Za-z0-9+/]{16}={1,2}[^A-Za-z0-9+/=]",
-        *map(_alike, range(11)),
         rf"[A-Za-z0-9] ?[*$%&^~!,;|\t] ?{PROVIDERS}".encode(),
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 
@@ -129,7 +124,7 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     found: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
     hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
-    gate = np.concatenate((hits[1], _hiding_before_at(batch)))
+    gate = np.concatenate((hits[1], _hiding_before_at(batch), _alike(batch)))
     text, covered = batch.data.data, _covered(segments)
     for document, count in count_fragments(batch, partial(_are_read, covered)).items():
         found[document][SPELT] += count
@@ -150,13 +145,29 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
 
 def _hiding_before_at(batch: Batch) -> Places:
     """The at signs close behind two signs that may hide characters of an address."""
-    at = places(where(batch.data, lambda part: part == AT))
+    at = places(batch.classes.at)
     before = batch.windows(at - BEFORE_AT, BEFORE_AT).reshape(-1)  # in one row, for which numpy takes a fifth of the time
     hides = np.zeros(len(before), bool)
     for first, second in HIDING_PAIRS:
         hides[:-1] |= (before[:-1] == first) & (before[1:] == second)
     words = hides.view(np.uint64).reshape(-1, 2) & HIDDEN_BEFORE
     return np.asarray(at[(words[:, 0] | words[:, 1]) != 0] + 1)
+
+
+def _alike(batch: Batch) -> Places:
+    """The ends of numbers in groups that may have a letter for a digit: where ALIKE may match.
+
+    In columns, as no group has a literal, without which a pattern costs hyperscan as much as a thousand words.
+    """
+    sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
+    gap = places(sign & ahead(sign, LONG_GROUP + 1))
+    gap = gap[is_alike(batch.data.take(gap + 1)) & is_alike(batch.data.take(gap - 1))]
+    written = batch.windows(gap - SHORT_GROUP, GROUPED)
+    in_groups = is_alike(written)
+    in_groups[:, [SHORT_GROUP, SHORT_GROUP + LONG_GROUP + 1]] = True
+    in_groups[:, 0] = is_one_of(written[:, 0], FIRST_ALIKE)
+    has_letter = (is_letter(written) | (written == PIPE)).any(1)
+    return np.asarray(gap[in_groups.all(1) & has_letter] - SHORT_GROUP + GROUPED)
 
 
 def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places) -> Counter[str]:

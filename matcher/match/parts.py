@@ -134,7 +134,7 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
     done = np.array([piece.markup for piece in pieces], bool)
     done[early] = True
     with_wide = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
-    needed = needs_unescape(batch.data, batch.starts, batch.ends, done, with_wide, seen=len(seen.undone[0]) > 0)
+    needed = needs_unescape(batch.classes, batch.starts, batch.ends, done, with_wide, seen=len(seen.undone[0]) > 0)
     if again := np.flatnonzero(needed & ~done).tolist():
         _unescape(texts, pieces, again)
         batch, seen = _laid(texts, prescan)

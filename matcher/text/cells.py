@@ -14,10 +14,14 @@ from __future__ import annotations
 import binascii
 import quopri
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
+
+from matcher.columns.bitset import Classes, Places, ahead, behind, is_one_of, places
 from matcher.text.fold import fit
+from matcher.text.spellings import SpellingRule
 from ullage.regex import compile_later
 
 CARD = re.compile(r"^(?:BEGIN:V(?:CARD|CALENDAR)|dn::? ?\w+=)", re.IGNORECASE | re.MULTILINE)
@@ -73,8 +77,6 @@ def _statement(match: re.Match[str]) -> str:
     return fit(" ".join(SUBFIELD.split(whole)), len(match[0]))
 
 
-Form = tuple[str, re.Pattern[str], Callable[[re.Match[str]], str]]
-"""Where it may stand (a pattern for hyperscan, in any case), its exact pattern, and what replaces a match."""
 EDGE, END = r"(?<![A-Za-z0-9+/=_-])", r"(?![A-Za-z0-9+/=_-])"
 VALUE = re.compile(rb"\+?\d{11,19}[Xx]?|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}")
 THREE = "[MNO][DTjz][AEIMQUYcgk][w-z0-5]"
@@ -105,6 +107,10 @@ OCTETS_OF = {
 are a sign of a number."""
 PREFIX = r"(?:0[xXbBoO]|\\{1,2}[xX]|[uU]\+00|[xX])?"
 BETWEEN_SIGNS = r" ,:;.\-_/|"
+BEHIND_OCTET, AT_SIGNS = b"hH ,:;.-_/|", (b"40", b"64")
+"""With which signs octets go on, and an at sign to the bases of sixteen and ten."""
+IN_NUMBER, LONGEST_OCTET, AROUND_AT = 9, 10, 48
+"""Octets of digits that tell of a number; bytes from one octet to the next, and on either side of an at sign."""
 BETWEEN = rf"[hH]?[{BETWEEN_SIGNS}]{{1,2}}{PREFIX}"
 """What stands between octets that are written apart: `31 33`, `0x31,0x33`, `31h 33h`, `U+0031 U+0033`."""
 TELLING = re.compile(
@@ -114,39 +120,58 @@ TELLING = re.compile(
 PRINTED = f"(?:{OCTET}){{1,60}}"
 
 
-def forms() -> Iterator[Form]:
+def near_octets(classes: Classes) -> tuple[Places, Places]:
+    """Where digits, or an at sign, may be written as octets to the bases of sixteen, ten or eight, one by one.
+
+    Each is two digits that end a run, with nothing or a zero before them in it; a number's follow each other closely.
+    """
+    data, digit = classes.data, classes.digit
+    octet = places(digit & ahead(digit, 1) & ~ahead(digit, 2) & (~behind(digit, 1) | behind(classes.zero, 1)))
+    octet = octet[data.take(octet) - np.uint8(ord("3")) <= ord("7") - ord("3")]
+    last = octet[IN_NUMBER - 1 :]
+    first = octet[: len(last)]
+    close = last - first <= LONGEST_OCTET * (IN_NUMBER - 1)
+    goes_on = octet[is_one_of(data.take(octet + 2), BEHIND_OCTET)]
+    written = data.take(goes_on).astype(np.int64) << 8 | data.take(goes_on + 1)
+    at = goes_on[np.isin(written, [int.from_bytes(sign, "big") for sign in AT_SIGNS])]
+    return np.concatenate((at, first[close])) - AROUND_AT, np.concatenate((at, last[close])) + AROUND_AT
+
+
+def rules() -> Iterator[SpellingRule]:
     """Every form."""
-    yield (
-        f"(?:m[tz][mquycgk][w-z0-5]|odyx){THREE}{THREE}[MNO]",
+    yield SpellingRule(
+        (f"(?:m[tz][mquycgk][w-z0-5]|odyx){THREE}{THREE}[MNO]",),
         re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
         _base64,
     )
-    yield (
-        f"[aqgw]==[^a-z0-9+/=]|(?:{'|'.join(_endings())})[^a-z0-9+/=]",
+    yield SpellingRule(
+        (f"[aqgw]==[^a-z0-9+/=]|(?:{'|'.join(_endings())})[^a-z0-9+/=]",),
         re.compile(rf"{EDGE}(?:{ASCII_THREE}){{2,5}}[A-Za-z0-9+/]{{0,3}}={{0,2}}{END}"),
         _base64,
     )
-    yield (
-        r"(?:[^0-9a-z]|\\x)(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",
+    yield SpellingRule(
+        (r"(?:[^0-9a-z]|\\x)(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",),
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
     for base, (octet, number, first, at_sign, count) in OCTETS_OF.items():
         apart = f"(?:{octet}{BETWEEN})"
         last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}[^{first}0xu{BETWEEN_SIGNS}\\])"  # a hit at their end
-        yield (
-            f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
-            + (f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""),
+        gate = f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
+        gate += f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""
+        yield SpellingRule(
+            (gate.encode(),),
             compile_later(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
             partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
+            near_octets if base > 2 else None,
         )
     quoted = "=[2-7][0-9A-Fa-f]"
-    yield (
-        f"(?:=3[0-9]){{8}}|(?:{quoted}){{2}}=40(?:{quoted}){{3}}",
+    yield SpellingRule(
+        (f"(?:=3[0-9]){{8}}|(?:{quoted}){{2}}=40(?:{quoted}){{3}}",),
         re.compile(f"(?:{quoted}){{7,200}}"),
         partial(_octets, octet=re.compile("(?<==)[0-9A-Fa-f]{2}"), base=16),
     )
-    yield r"\+AEA-", re.compile(r"\+AEA-"), lambda _: "@"
+    yield SpellingRule((r"\+AEA-",), re.compile(r"\+AEA-"), lambda _: "@")
 
 
 def _octets(match: re.Match[str], octet: re.Pattern[str], base: int) -> str:

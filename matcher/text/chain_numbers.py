@@ -19,8 +19,12 @@ import numpy as np
 from matcher.columns.batch import texts_holding
 from matcher.columns.bitset import (
     BITS,
+    CASE,
+    COMMA,
     SPACE,
+    ZERO,
     Bytes,
+    Classes,
     Flags,
     Places,
     Words,
@@ -32,19 +36,15 @@ from matcher.columns.bitset import (
     lowest,
     places,
     under,
-    where,
     windows,
 )
 from matcher.text.chains import (
     CODED,
-    COMMA,
     FEWEST,
     HAN_SEPARATORS,
     LAST_X,
-    LINE_END,
     OCTETS,
     SMALL_X,
-    ZERO,
     Chains,
     chains_by_text,
     find_chains,
@@ -66,6 +66,8 @@ X_SIGNS = (
     b"[^0-9a-z][a-z]{2} ?x ?[0-9]{2} ?x ?[0-9a-z]{4}",
 )
 """With an x for a sign, which is a letter itself; for hyperscan."""
+LONGEST_X = 20
+"""Bytes that they take on either side of a digit."""
 
 
 @cache
@@ -76,16 +78,28 @@ def _countries() -> Flags:
     return table
 
 
-def iban_starts(data: Bytes) -> Places:
+def iban_starts(classes: Classes) -> Places:
     """Places in folded texts, UTF-8 with room around, where IBANs in pieces may begin: i64[n]."""
-    word = where(data, is_word)
+    word = classes.word
     begin, second, third = word & ~behind(word, 1), ahead(word, 1), ahead(word, 2)
     sizes = ((1, ~second), (PAIR, second & ~third), (GROUP, second & third & ahead(word, 3) & ~ahead(word, GROUP)))
-    return np.concatenate([_of_size(data, word, begin & pieces, size) for size, pieces in sizes])
+    return np.concatenate([_of_size(classes, begin & pieces, size) for size, pieces in sizes])
 
 
-def _of_size(data: Bytes, word: Words, pieces: Words, size: int) -> Places:
+def near_x(classes: Classes) -> tuple[Places, Places]:
+    """Where X_SIGNS may match: around one or two digits behind which an x stands, at once or behind a space."""
+    data, digit, letter = classes.data, classes.digit, classes.letter
+    last: Words = digit & ~ahead(digit, 1) & ~(behind(digit, 1) & behind(digit, 2))
+    last &= ahead(letter, 1) | (ahead(letter, 2) & ~ahead(classes.word, 1))
+    place = places(last)
+    sign = place + 1 + (data.take(place + 1) == SPACE)
+    place = place[data.take(sign) | CASE == SMALL_X]
+    return place - LONGEST_X, place + LONGEST_X
+
+
+def _of_size(classes: Classes, pieces: Words, size: int) -> Places:
     """Those of the pieces of that size that may begin an IBAN."""
+    data, word = classes.data, classes.word
     start = places(pieces)
     start = start[is_letter(data.take(start))]
     gap = lowest(windows(word, start + size))
@@ -101,14 +115,14 @@ def _of_size(data: Bytes, word: Words, pieces: Words, size: int) -> Places:
     if size == GROUP:  # the search reads those with a space between
         fits &= (gap > 1) | (data.take(start + size) != SPACE)
     start = start[fits]
-    return start[_may_be_whole(data, word, start, size)] if len(start) else start
+    return start[_may_be_whole(classes, start, size)] if len(start) else start
 
 
-def _may_be_whole(data: Bytes, word: Words, start: Places, size: int) -> Flags:
+def _may_be_whole(classes: Classes, start: Places, size: int) -> Flags:
     """In which lines as many letters and digits follow as the shortest IBAN has, as far as is seen: not behind `li18@a.cn`."""
-    line = under(lowest(windows(where(data, lambda part: part == LINE_END), start)))
+    line = under(lowest(windows(classes.line_end, start)))
     fewest = min(SHORTEST_IBAN, BITS // (size + LONGEST_GAP) * size)
-    return np.asarray(np.bitwise_count(windows(word, start) & line) >= fewest)
+    return np.asarray(np.bitwise_count(windows(classes.word, start) & line) >= fewest)
 
 
 ROUND = "○◯"
@@ -143,16 +157,16 @@ class ChainNumbers(NamedTuple):
     plain: list[str]
 
 
-def find_numbers(data: Bytes, labelled: Places) -> tuple[ChainNumbers, Places]:
+def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Places]:
     """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
-    chains = find_chains(data, labelled)
+    chains = find_chains(classes, labelled)
     own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
-    text, width = (chains.value[own] + ZERO).tobytes().decode("ascii"), chains.value.shape[1]
+    text, width = (chains.value[own] + np.uint8(ZERO)).tobytes().decode("ascii"), chains.value.shape[1]
     first = np.arange(0, len(text), width or 1)
     plain = [text[at:to] for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)]
     for at in np.flatnonzero(with_x[own]).tolist():
@@ -160,14 +174,14 @@ def find_numbers(data: Bytes, labelled: Places) -> tuple[ChainNumbers, Places]:
     return ChainNumbers(chains.start[own], end[own], plain), chains.start[rest]
 
 
-def texts_with_numbers(data: Bytes, first: Places, known: Flags, wide: Flags) -> Flags:
+def texts_with_numbers(classes: Classes, first: Places, known: Flags, wide: Flags) -> Flags:
     """Which of the folded texts that begin at `first`, UTF-8 with ROOM around, may hold a number that `find_numbers` makes plain.
 
     Those `known` are not looked at. In those that are `wide` a plain comma may be a wide one that was folded, which
     `find_numbers` gets to see as another sign: there a chain with commas is enough.
     """
     held = known.copy()
-    for chains in chains_by_text(data, first, held):
+    for chains in chains_by_text(classes, first, held):
         has_comma = chains.sign & np.uint64(0xFF) == COMMA
         may_be = chains.single | (has_comma & wide.take(np.searchsorted(first, chains.start, "right") - 1))
         may_be[_numbers_among(chains)[0]] = True

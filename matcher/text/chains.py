@@ -15,8 +15,13 @@ import numpy as np
 from matcher.columns.batch import ranges
 from matcher.columns.bitset import (
     BITS,
+    COMMA,
+    LINE_END,
+    PLUS,
     SPACE,
+    ZERO,
     Bytes,
+    Classes,
     Flags,
     Places,
     Words,
@@ -30,7 +35,6 @@ from matcher.columns.bitset import (
     lowest,
     places,
     under,
-    where,
     windows,
 )
 from ullage.identifiers import card, phone, resident_id
@@ -61,11 +65,11 @@ HAN_SEPARATORS = (
 """Strokes that pass for signs, and words that people put between the groups of a number. Units and words that list are none:
 `150元1000元5000`."""
 COMMON_HAN, HAN_LEADS = np.uint8(0xE4), 5
-ZERO, LAST_X = np.uint8(ord("0")), 17
-"""And before which digit of a resident ID an X may stand."""
+LAST_X = 17
+"""Before which digit of a resident ID an X may stand."""
 LEAST_SECOND = 3
 """Of the digits of a mobile number."""
-SMALL_X, COMMA, PLUS, LINE_END, HYPHENS = ord("x"), ord(","), ord("+"), 10, 0x2D2D
+SMALL_X, HYPHENS = ord("x"), 0x2D2D
 
 
 @cache
@@ -92,13 +96,13 @@ def _may_follow() -> Flags:
     return table
 
 
-def chains_by_text(data: Bytes, first: Places, held: Flags) -> Iterator[Chains]:
+def chains_by_text(classes: Classes, first: Places, held: Flags) -> Iterator[Chains]:
     """The chains of digits that may be one number, in folded texts that begin at `first`, UTF-8 with ROOM around, in batches.
 
     Texts that are `held` by then are not looked at: of each a part is looked at before the rest.
     """
-    digit = where(data, is_digit)
-    start, size = _usable_beginnings(data, digit)
+    data, digit = classes.data, classes.digit
+    start, size = _usable_beginnings(classes)
     some = 0
     while len(start):
         text = np.searchsorted(first, start, "right") - 1
@@ -109,13 +113,13 @@ def chains_by_text(data: Bytes, first: Places, held: Flags) -> Iterator[Chains]:
         start, size = start.take(left), size.take(left)
 
 
-def find_chains(data: Bytes, labelled: Places) -> Chains:
+def find_chains(classes: Classes, labelled: Places) -> Chains:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells.
     """
-    digit = where(data, is_digit)
-    start, first = _usable_beginnings(data, digit)
+    data, digit = classes.data, classes.digit
+    start, first = _usable_beginnings(classes)
     has_label = np.zeros(len(start), bool)
     if len(labelled):
         last = labelled - 2 - (data.take(labelled - 2) == SPACE)
@@ -133,9 +137,10 @@ def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: 
     return chains.only(np.flatnonzero(chains.are_numbers()))
 
 
-def _usable_beginnings(data: Bytes, digit: Words) -> tuple[Places, Places]:
+def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits, with a sign behind it that may part groups."""
-    start, first = _beginnings(data, digit, where(data, lambda part: part == COMMA))
+    data, digit = classes.data, classes.digit
+    start, first = _beginnings(data, digit, classes.comma)
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
@@ -261,7 +266,7 @@ class Chains:
         text = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))[self.start]
         text = text.view(np.uint8).reshape(-1, width)
         digits = text[is_digit(text) & (np.arange(width) < size[:, None])]
-        value.reshape(-1)[ranges(np.arange(len(size)) * MOST, self.total)] = digits - ZERO
+        value.reshape(-1)[ranges(np.arange(len(size)) * MOST, self.total)] = digits - np.uint8(ZERO)
         return value
 
     def are_usable(self) -> Flags:

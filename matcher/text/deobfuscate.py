@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
 
 from matcher.columns.batch import ranges
-from matcher.columns.bitset import Places
+from matcher.columns.bitset import Classes, Places
 from matcher.columns.literals import BYTES, TEXT, Literals, stretches
 from matcher.text import cells, spellings
 from matcher.text.chain_numbers import find_numbers, is_valid
@@ -45,20 +45,18 @@ def reveal_numbers(text: str) -> str:
     They are looked for in the folded text, where every digit is a plain one, and replaced where they stand in this one.
     """
     folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
-    data = np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8)
-    gate, end = _found_by_gates().find(data)
-    numbers, mixed = find_numbers(data, end[gate == 0])
+    classes = Classes(np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8))
+    gate, end = _found_by_gates().find(classes.data)
+    numbers, mixed = find_numbers(classes, end[gate == 0])
     starts, ends = (folded.chars(places - len(ROOM)).tolist() for places in (numbers.start, numbers.end))
     plain, mixed = numbers.plain, folded.chars(mixed - len(ROOM))
     found = [(start, *mixed_number(folded.text, start)) for start in mixed.tolist()]
-    number = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()]).take(gate[gate > 0] - 1)
-    seen = folded.chars(np.minimum(end[gate > 0] - len(ROOM), len(folded.utf8)))
-    for each, rule in enumerate(rules()):
-        own = seen[number == each]
-        if rule.starts is not None:
-            own = np.concatenate((own, folded.chars(rule.starts(data) - len(ROOM))))
-        if len(own):
-            found += _found(folded.text, rule, own)
+    numbers_of_gates = np.repeat(np.arange(len(rules())), [len(rule.gates) * (rule.near is None) for rule in rules()])
+    seen = [(numbers_of_gates.take(gate[gate > 0] - 1), end[gate > 0]), *seen_in_columns(classes)]
+    number, place = (np.concatenate(column) for column in zip(*seen, strict=True))
+    place = folded.chars(np.clip(place - len(ROOM), 0, len(folded.utf8)))
+    for each in np.unique(number).tolist():
+        found += _found(folded.text, rules()[each], place[number == each])
     for start, stop, said in found:
         if said:
             starts.append(start)
@@ -114,8 +112,8 @@ def _found(text: str, rule: SpellingRule, seen: Places) -> Iterator[tuple[int, i
 
 @cache
 def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
-    """What stands before a chain behind a label, the gates of all rules, and the flags of each."""
-    every = [LABELLED, *(gate for rule in rules() for gate in rule.gates)]
+    """What stands before a chain behind a label, the gates of rules that are looked for everywhere, and the flags of each."""
+    every = [LABELLED, *(gate for rule in rules() if rule.near is None for gate in rule.gates)]
     wanted = tuple(gate if isinstance(gate, bytes) else gate.encode() for gate in every)
     return wanted, tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
 
@@ -125,17 +123,40 @@ def _found_by_gates() -> Literals:
     return Literals(*gates())
 
 
+def seen_in_columns(classes: Classes) -> Iterator[tuple[Places, Places]]:
+    """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n]."""
+    for each, rule in enumerate(rules()):
+        if rule.starts is not None:
+            start = rule.starts(classes)
+            yield np.full(len(start), each), start
+    for near, number, search in _near():
+        first, last = near(classes)
+        if len(first):
+            gate, end = search.find(classes.data, stretches(first, last, len(classes.data)))
+            yield number.take(gate), end - 1
+
+
+@cache
+def _near() -> Sequence[tuple[Callable[[Classes], tuple[Places, Places]], Places, Literals]]:
+    """What tells where gates are looked for, the number of the rule that each of these is of, and all of them."""
+    found = []
+    for near in {rule.near: None for rule in rules() if rule.near is not None}:
+        own = [(each, gate) for each, rule in enumerate(rules()) if rule.near is near for gate in rule.gates]
+        gates_ = [gate for _, gate in own if isinstance(gate, bytes)]
+        found.append((near, np.array([each for each, _ in own], np.int64), Literals(gates_, BYTES)))
+    return found
+
+
 @cache
 def rules() -> tuple[SpellingRule, ...]:
     """Every rule, in the order in which they run."""
-    read_in_cells = (SpellingRule((gate,), pattern, plain) for gate, pattern, plain in cells.forms())
     return (
         *_spreadsheet(),
         *_hexadecimal(),
         *spellings.rules(),
         *_spelt(),
         *_morse(),
-        *read_in_cells,
+        *cells.rules(),
         *_mails(),
         *_backward_mails(),
     )

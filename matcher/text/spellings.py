@@ -18,8 +18,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from matcher.columns.bitset import Bytes, Places
-from matcher.text.chain_numbers import LABELS, X_SIGNS, iban_starts, is_valid
+from matcher.columns.bitset import Classes, Places
+from matcher.text.chain_numbers import LABELS, X_SIGNS, iban_starts, is_valid, near_x
 from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
 from ullage.identifiers import iban, phone
@@ -32,7 +32,8 @@ BEHIND_LABEL = GAP.replace("[:=]", "[:=：＝]")
 class SpellingRule(NamedTuple):
     """One form: where it may stand, its exact pattern, and what replaces a match.
 
-    `gates` are patterns for hyperscan, in any case, of characters or of bytes.
+    `gates` are patterns for hyperscan, in any case, of characters or of bytes. Those without a literal cost as much as a thousand
+    words: they are looked for where `near` tells in columns that they may match, in the stretches [begin, end) of a buffer.
     A gate leaves what stands around it open. If the pattern has a group `value`, that alone is replaced. What replaces it is no
     longer than it; "" where it stays.
     """
@@ -40,7 +41,8 @@ class SpellingRule(NamedTuple):
     gates: tuple[str | bytes, ...]
     pattern: re.Pattern[str]
     plain: Callable[[re.Match[str]], str]
-    starts: Callable[[Bytes], Places] | None = None
+    near: Callable[[Classes], tuple[Places, Places]] | None = None
+    starts: Callable[[Classes], Places] | None = None
     """What else tells where it may begin, in columns."""
     needs: re.Pattern[str] | None = None
     """What each match has: a stretch without it is passed over."""
@@ -200,6 +202,7 @@ def _glued() -> Iterable[SpellingRule]:
             r"(?![0-9A-Za-z])"
         ),
         _iban_plain,
+        near_x,
         iban_starts,
     )
 

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import ranges, texts_holding
-from matcher.columns.bitset import CASE, DASH, Bytes, Flags, NeighbourRuns, Places, Ranks, behind, where
+from matcher.columns.bitset import CASE, DASH, Bytes, Classes, Flags, NeighbourRuns, Places, Ranks, behind, where
 from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
 from matcher.text import deobfuscate
 from matcher.text.cells import GATES, unfold
@@ -65,7 +65,7 @@ def reveal_base64(text: str) -> str:
     Linear: whatever a block turns out to be, its lines are not read as parts of another, but for the last.
     """
     made, copied, seen = [], 0, 0
-    for place in base64_starts(np.frombuffer(text.encode("ascii", "replace"), np.uint8)).tolist():
+    for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8))).tolist():
         if place < seen:
             continue
         found, seen = _read(text, place)
@@ -194,11 +194,12 @@ def _is_told(plain: str, encoding: str) -> bool:
     return TELLING_TEXT.search(plain) is not None and (encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY)
 
 
-def base64_starts(data: Bytes) -> Places:
+def base64_starts(classes: Classes) -> Places:
     """Where runs of at least 24 characters of the alphabet begin that hold a capital, a small letter and one beyond F: i64[n].
 
-    `data` is a text in UTF-8, or with one byte for every character.
+    They are of a text in UTF-8, or with one byte for every character.
     """
+    data = classes.data
     runs = NeighbourRuns(where(data, _is_of_alphabet))
     if not runs.of(SHORTEST).any():
         return np.empty(0, np.int64)
@@ -293,21 +294,24 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
 
 
-def needs_unescape(data: Bytes, first: Places, last: Places, known: Flags, wide: Flags, *, seen: bool) -> npt.NDArray[np.bool_]:
-    """Which of the folded texts [first, last) of `data`, UTF-8, are to be unescaped: bool[texts]; of those `known` it is so.
+def needs_unescape(
+    classes: Classes, first: Places, last: Places, known: Flags, wide: Flags, *, seen: bool
+) -> npt.NDArray[np.bool_]:
+    """Which of the folded texts [first, last) of a buffer, UTF-8, are to be unescaped: bool[texts]; of those `known` it is so.
 
-    `wide` says which had a full-width comma before they were folded, `seen` whether any of `patterns` was seen in `data`. Each
+    `wide` says which had a full-width comma before they were folded, `seen` whether any of `patterns` was seen there. Each
     asks for more than is undone, and folding hides none, since ASCII stays. Base64 blocks, since digests and web addresses are as
     long, and numbers in pieces are looked for by tests of their own, as is what has one among `deobfuscate.rules`.
     """
     held = known.copy()
     if seen and not held.all():
         own = list(zip((first[~held] - 1).tolist(), (last[~held] + 1).tolist(), strict=True))  # each between line ends
-        held |= texts_holding(_to_undo().find(data, own)[1] - 1, first)
-    for starts in (base64_starts, *(rule.starts for rule in deobfuscate.rules() if rule.starts is not None)):
-        if not held.all():  # each looks at all of them
-            held |= texts_holding(starts(data), first)
-    return held if held.all() else texts_with_numbers(data, first, held, wide)
+        held |= texts_holding(_to_undo().find(classes.data, own)[1] - 1, first)
+    if not held.all():
+        held |= texts_holding(base64_starts(classes), first)
+    for _, place in deobfuscate.seen_in_columns(classes) if not held.all() else ():
+        held |= texts_holding(place, first)
+    return held if held.all() else texts_with_numbers(classes, first, held, wide)
 
 
 def begins_escaped(text: bytes) -> bool:
@@ -318,7 +322,7 @@ def begins_escaped(text: bytes) -> bool:
         return True
     head = np.frombuffer(b"".join((ROOM, text[:HEAD], ROOM)), np.uint8)
     none = np.zeros(1, bool)
-    return len(text) >= LONGER and bool(texts_with_numbers(head, np.array([len(ROOM)]), none, none)[0])
+    return len(text) >= LONGER and bool(texts_with_numbers(Classes(head), np.array([len(ROOM)]), none, none)[0])
 
 
 @cache

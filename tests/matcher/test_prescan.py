@@ -65,5 +65,5 @@ def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> No
     batch = Batch.of([fold(text).utf8 for text in texts])
     seen = len(LEXICON.prescan.find(batch.data).undone[0]) > 0
     none = np.zeros(len(batch.starts), bool)
-    asked, told = (needs_unescape(batch.data, batch.starts, batch.ends, none, ~none, seen=seen) for seen in (True, False))
+    asked, told = (needs_unescape(batch.classes, batch.starts, batch.ends, none, ~none, seen=seen) for seen in (True, False))
     assert seen or np.array_equal(asked, told)

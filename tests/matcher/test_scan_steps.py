@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.bitset import Classes
 from matcher.detect.kinds import card as cards
 from matcher.detect.kinds import email as mail
 from matcher.detect.kinds import resident_id as ids
@@ -145,7 +144,7 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
 def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
     text = " ".join(parts)
     batch = Batch.of([text.encode("utf-8", "surrogatepass")])
-    for segment in find_by_pattern(batch, Classes.of(batch.data), np.empty(0, np.int64)):
+    for segment in find_by_pattern(batch, batch.classes, np.empty(0, np.int64)):
         plain = [c for c in kinds()[segment.kind].find(text) if c.normal.startswith("+") or segment.kind == "iban"]
         lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
         assert (segment.start - batch.starts[0]).tolist() == lengths

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.bench.corpus_disguise import grouped
 from matcher.columns.batch import Batch
+from matcher.columns.bitset import Classes
 from matcher.columns.literals import SearchPatterns
 from matcher.detect.search import Prescan, search
 from matcher.match.parts import Piece, read
@@ -280,7 +281,7 @@ def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(parts
     """The columns read it as well, or the search finds it by itself; the digits they read are those that stand there."""
     text = "".join(parts).replace("，", "、")
     data = np.frombuffer(ROOM + text.encode() + ROOM, np.uint8)
-    numbers, _ = find_numbers(data, np.empty(0, np.int64))
+    numbers, _ = find_numbers(Classes(data), np.empty(0, np.int64))
     for start, end, plain in zip(numbers.start, numbers.end, numbers.plain, strict=True):
         written = "".join(char for char in data[start:end].tobytes().decode() if char.isdigit() or char in "xX")
         assert written.replace("x", "") == plain or written.upper() == plain
