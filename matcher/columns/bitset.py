@@ -272,11 +272,6 @@ class Classes:
         return where(self.data, lambda part: part == PLUS)
 
     @cached_property
-    def comma(self) -> Words:
-        """Commas."""
-        return where(self.data, lambda part: part == COMMA)
-
-    @cached_property
     def separator(self) -> Words:
         """What may stand between the groups of a number: space, dash or dot."""
         return where(self.data, is_separator)

@@ -38,7 +38,7 @@ from matcher.columns.bitset import (
     under,
     windows,
 )
-from matcher.columns.literals import JoinedSearch, SearchPatterns, stretches
+from matcher.columns.literals import JoinedSearch, SearchPatterns, once, stretches
 from matcher.detect import abroad, field_labels, unread
 from matcher.detect.backwards import find_backwards
 from matcher.detect.candidates import Segment, SettledCandidates, settle
@@ -81,7 +81,10 @@ Hits = tuple[Places, Places]
 
 
 class PrescanHits(NamedTuple):
-    """What was seen in one buffer, by who asked. Of `undone`, what is to be unescaped, there is one hit a pattern at most."""
+    """What was seen in one buffer, by who asked.
+
+    Of `undone`, what is to be unescaped, and of `cookies` there is one hit a pattern at most.
+    """
 
     words: Hits
     labelled: Hits
@@ -90,6 +93,11 @@ class PrescanHits(NamedTuple):
     masked: Hits
     unread: Hits
     abroad: Hits
+    cookies: Hits
+
+
+COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
+"""One of these stands in every text with cookies that names no site, in any case."""
 
 
 class Prescan:
@@ -107,6 +115,7 @@ class Prescan:
                     unread.patterns(),
                 ),
                 abroad.patterns(),
+                once(COOKIE_SIGNS),
             )
         )
 

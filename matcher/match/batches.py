@@ -97,7 +97,7 @@ class SearchResult:
     def unread(self) -> Mapping[int, Counter[str]]:
         """How many values no list can be asked for, by number of part and by form."""
         found = unread_values(self.batch, self.segments, self._seen.unread)
-        for number, part in enumerate(self.parts):
+        for number, part in enumerate(self.parts if len(self._seen.cookies[0]) else ()):
             if count := cookies_of_no_site(part.text.utf8):
                 found.setdefault(number, Counter())[COOKIES] += count
         return found

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from matcher.detect.search import COOKIE_SIGNS
 from matcher.records.login_forms import closed, opened
 from matcher.records.login_page import bare, split
 from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_for_administrators
@@ -83,7 +84,7 @@ SET_EXPIRES = re.compile(rb"(?i);[ \t]{0,4}(?:expires=([^;\n\"']{1,64})|max-age=
 REQUEST = re.compile(rb"\n(?:(?:GET|POST|PUT|HEAD|PATCH|DELETE|OPTIONS|curl) |[Hh]ost:)")
 COOKIES = "cookies"
 """The form of those that name no site."""
-NO_SITE_SIGNS = (b"ookie", b"OOKIE", b"httpOnly", b"sameSite")
+NO_SITE_SIGNS = (*COOKIE_SIGNS, b"OOKIE")
 OF_EXTENSION = re.compile(rb"[\"'](?:httpOnly|hostOnly|sameSite|expirationDate)[\"']")
 SITE = re.compile(
     rb"(?i)://|(?:host|domain|site|url|origin|authority)[\"']?[ \t]{0,4}[:=]|[a-z0-9]\.(?:com|cn|net|org|io|example)(?![a-z])"

@@ -15,7 +15,6 @@ import numpy as np
 from matcher.columns.batch import ranges
 from matcher.columns.bitset import (
     BITS,
-    COMMA,
     LINE_END,
     PLUS,
     SPACE,
@@ -26,7 +25,6 @@ from matcher.columns.bitset import (
     Places,
     Words,
     ahead,
-    behind,
     below,
     highest,
     is_digit,
@@ -96,6 +94,14 @@ def _may_follow() -> Flags:
     return table
 
 
+@cache
+def _may_go_on() -> Flags:
+    """bool[256]: with which bytes it, or a digit, may go on behind its first byte: with no letter but x."""
+    table = np.ones(256, bool)
+    table[[byte for byte in range(128) if chr(byte).isalpha() and byte | 32 != SMALL_X]] = False
+    return table
+
+
 def chains_by_text(classes: Classes, first: Places, held: Flags) -> Iterator[Chains]:
     """The chains of digits that may be one number, in folded texts that begin at `first`, UTF-8 with ROOM around, in batches.
 
@@ -140,7 +146,7 @@ def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: 
 def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits, with a sign behind it that may part groups."""
     data, digit = classes.data, classes.digit
-    start, first = _beginnings(data, digit, classes.comma)
+    start, first = _beginnings(classes)
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
@@ -149,17 +155,15 @@ def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
     return start.take(own), first.take(own)
 
 
-def _beginnings(data: Bytes, digit: Words, comma: Words) -> tuple[Places, Places]:
+def _beginnings(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits."""
-    last = places(digit & ~ahead(digit | comma, 1))
+    data, digit = classes.data, classes.digit
+    last = places(digit & ~ahead(digit, 1))
     last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))  # of tables few are left
+    last = last.take(np.flatnonzero(_may_go_on().take(data.take(last + 2))))  # of addresses none
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))
     first = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
     start = last + 1 - first
-    wide = places(digit & ~behind(digit, 1) & ~(behind(comma, 1) & behind(digit, 2)))  # a wide comma was folded to a plain one
-    size = lowest(~windows(digit, wide))
-    own = np.flatnonzero(data.take(wide + size) == COMMA)
-    start, first = np.concatenate((start, wide.take(own))), np.concatenate((first, size.take(own)))
     goes_on = (data.take(start - 1) == data.take(start + first)) & is_digit(data.take(start - 2))
     goes_on |= (first == 1) & _is_single(data, start - 2) & is_one_of(data.take(start - 1), LOOSE)
     own = np.flatnonzero((first <= LONGEST_FIRST) & ~goes_on & ~is_letter(data.take(start - 1)))

@@ -200,7 +200,7 @@ def base64_starts(classes: Classes) -> Places:
     They are of a text in UTF-8, or with one byte for every character.
     """
     data = classes.data
-    runs = NeighbourRuns(where(data, _is_of_alphabet))
+    runs = NeighbourRuns(classes.word | where(data, _is_sign_of_alphabet))
     if not runs.of(SHORTEST).any():
         return np.empty(0, np.int64)
     three = NeighbourRuns(where(data, lambda part: part == DASH)).of(3)
@@ -216,10 +216,9 @@ def base64_starts(classes: Classes) -> Places:
     return np.asarray(start[both])
 
 
-def _is_of_alphabet(data: Bytes) -> Flags:
-    """Letters, digits and `+/-_`."""
-    is_digit_or_sign = (data - np.uint8(43) <= 14) & (data & 0xFD != 44)  # +-/0123456789, not comma and dot
-    return np.asarray(((data | CASE) - np.uint8(97) <= 25) | is_digit_or_sign | (data == 95))
+def _is_sign_of_alphabet(data: Bytes) -> Flags:
+    """`+/-_`."""
+    return np.asarray(((data - np.uint8(43) <= 4) & (data & 0xFD != 44)) | (data == 95))  # not comma and dot
 
 
 def _is_beyond_f(data: Bytes) -> Flags:
