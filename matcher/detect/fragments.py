@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
-from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_digit, is_letter, is_one_of, places, where
+from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_letter, is_one_of, places
 from matcher.text.chain_numbers import is_valid
 from matcher.text.chains import signs_at
 from ullage.identifiers import card, phone, resident_id
@@ -106,7 +106,7 @@ class DigitGroups:
     @classmethod
     def of(cls, batch: Batch) -> DigitGroups:
         """Those of all texts."""
-        digit = where(batch.data, is_digit) & _sampled(batch)
+        digit = batch.classes.digit & _sampled(batch)
         start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
         gap = np.diff(start, append=len(batch.data)) - (end - start)
         parts: Flags = (

@@ -89,6 +89,7 @@ MOST_LOOKED_AT = 256
 LINE = 1024
 """Bytes before a digest in which its label, or the cells before it, are looked for."""
 LABEL = re.compile(rb"""([A-Za-z_][\w. -]{0,40})["'`]? ?[:=]>? ?["'`({\[]*\Z""")
+BEHIND_LABEL = b"> \"'`({["
 THING = compile_later(
     rb"""(?:\A|.*[\W_])(?:u?u?id|guid|oid|etag|commit|tree|parent|object|blob|rev|revision|sha|sha\d+|sha\d*sums?|md5sums?|checksums?
     |crc|integrity|tokens?|session|sid|csrf|nonce|trace|span|request|transaction|tx|txid|block|order|file|path|image|layer|build
@@ -246,9 +247,9 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
         for place in range(first, first + count, step):
             line = _line_before(text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place]))
             if line is not None:
-                label, number = LABEL.search(line[-64:]), line.count(delimiter)
+                label, number = _label(line), line.count(delimiter)
                 above = columns[number].strip(b" \"'`") if number < len(columns) else b""
-                kept[place : place + step] = names_person(label[1] if label else above)
+                kept[place : place + step] = names_person(label or above)
     return start[kept]
 
 
@@ -257,6 +258,14 @@ def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | 
     before, behind = bytes(text[first:start]), bytes(text[end : end + 8])
     is_cell = CELL_BEHIND.match(behind) and not GLUED.search(before[-16:]) and CELL_BEFORE.search(b"\n" + before[-8:])
     return before.rpartition(b"\n")[2] if is_cell else None
+
+
+def _label(line: bytes) -> bytes:
+    """The label that a line ends with; b"" for none."""
+    if not line.rstrip(BEHIND_LABEL).endswith((b":", b"=")):  # told at once: the search begins at each letter
+        return b""
+    label = LABEL.search(line[-64:])
+    return label[1] if label else b""
 
 
 def _names_person(name: bytes) -> bool:
