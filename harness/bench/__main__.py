@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`reach`, `hostile`, `month`, `exposure`, `memory` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where a class
-of inputs costs more than it may, or a target is missed, the exit status is 1.
+`reach`, `hostile`, `month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where
+a class of inputs costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -37,6 +37,7 @@ from harness.bench import (
     reach,
     recall,
     scale,
+    sustained,
     watchlist,
 )
 from harness.bench.store import store_rows
@@ -77,6 +78,7 @@ def main() -> int:
             "crawl": crawl.crawl,
             "memory": memory.memory,
             "healthy": healthy.healthy,
+            "run": lambda: sustained.sustained(folder),
             "reach": lambda: reach.reach(folder),
             "chats": lambda: chats.chats(folder),
             "kafka": lambda: on_kafka(folder, bus.kafka),

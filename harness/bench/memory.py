@@ -32,13 +32,19 @@ MIB = 1 << 20
 class LinkedLists(Server):
     """Lists, each of which leads to the next, and pastes."""
 
+    pastes = URLS
+
     def _body(self, path: str) -> tuple[str, str]:
         if not path.startswith("/list"):
-            return "text/plain", crawl.TEXT[:1000]
+            return "text/plain", self.body_of_paste(path)
         number = int(path.removeprefix("/list") or 0)
-        first, last = number * ON_A_LIST, min(URLS, (number + 1) * ON_A_LIST)
+        first, last = number * ON_A_LIST, min(self.pastes, (number + 1) * ON_A_LIST)
         links = [f'<a href="/paste{paste:06}">{paste}</a>\n' for paste in range(first, last)]
-        return "text/html", "".join(links) + (f'<a class="next" href="/list{number + 1}">older</a>' if last < URLS else "")
+        return "text/html", "".join(links) + (f'<a class="next" href="/list{number + 1}">older</a>' if last < self.pastes else "")
+
+    def body_of_paste(self, path: str) -> str:
+        """The same for all."""
+        return crawl.TEXT[:1000]
 
     def answer(self, path: str) -> bytes:
         """A list or a paste."""

@@ -1,0 +1,162 @@
+"""How many posts a second `ullage run` takes from a site to their findings, for ten minutes on end, and what memory it holds.
+
+A paste site on loopback has more posts of a kilobyte than can be read in that time; one in fifty is of three customers. All roles
+run with their defaults, but that the site is read without pauses. The rate is counted from the first post that match was done
+with; the memory, of all processes, after a tenth, a half and the whole of the time. `ULLAGE_BENCH_SECONDS` makes it shorter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.local.server import free_ports
+from harness.bench import crawl
+from harness.bench.corpus_list import enrol_people
+from harness.bench.corpus_people import Person
+from harness.bench.crawl import serving
+from harness.bench.memory import LinkedLists
+from harness.bench.table import row
+from ullage import setup
+from ullage.errors import UnavailableError
+from ullage.runtime.supervisor import command
+from ullage.settings import Context
+
+SECONDS = float(os.environ.get("ULLAGE_BENCH_SECONDS", "600"))
+CUSTOMERS, OF_CUSTOMERS, PEOPLE, POST = 10_000, 50, 3, 1000
+SHARES = (0.1, 0.5, 1.0)
+START_SECONDS = 120.0
+LEAST, MOST = 500, 1.1
+"""Posts a second, and times what it holds after half of the time that it may hold after all."""
+MIB = 1 << 20
+ROLES = ("crawl", "match", "alert", "search")
+CONFIG = """\
+[metrics_ports]
+crawl = {crawl}
+match = {match}
+alert = {alert}
+
+[crawl]
+concurrency = {side_by_side}
+
+[search]
+port = {search}
+
+[tenants.bench]
+"""
+
+
+class Posts(LinkedLists):
+    """Lists that lead to each other, and posts no two of which are the same; more of them than are read."""
+
+    pastes = 1_000_000
+
+    def body_of_paste(self, path: str) -> str:
+        """A kilobyte: one in OF_CUSTOMERS is of customers, the others are of strangers."""
+        number = int("".join(filter(str.isdigit, path)))
+        is_of_customers = number % OF_CUSTOMERS == 0
+        people = (Person((number * PEOPLE + place) % CUSTOMERS, customer=is_of_customers) for place in range(PEOPLE))
+        lines = "".join(f"{person.name}----{person.phone}----{person.resident_id}\n" for person in people)
+        return lines + f"made-up line {number:09} of a post ...\n" * ((POST - len(lines.encode())) // 38)
+
+
+def sustained(folder: Path) -> list[str]:
+    """Lines of the table; names what was missed."""
+    with serving("harness.bench.sustained") as url:
+        context = _prepared(folder / "sustained", url)
+        log = (folder / "sustained.log").open("w", encoding="utf-8")
+        environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
+        with (
+            log,
+            subprocess.Popen(
+                command(context.data, "run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            ) as run,
+        ):
+            try:
+                rate, held, used = _watch(run, context.settings.metrics_ports["match"])
+            finally:
+                run.terminate()
+    told = " ".join(f"{size / MIB:.0f}" for size in held)
+    row(f"run, posts/s for {SECONDS:.0f} s", f"{rate:,.0f}", f"goal {LEAST}", rate / LEAST)
+    row(f"run, MiB after {', '.join(f'{share:.0%}' for share in SHARES)} of it", told, f"grows {held[-1] / held[1]:.2f}")
+    row("  CPU ms a post", ", ".join(f"{role} {1000 * seconds:.2f}" for role, seconds in used.items()))
+    missed = [f"run takes {rate:.0f} posts a second, goal {LEAST}"] if rate < LEAST else []
+    return missed + (["run's memory grows"] if held[-1] > MOST * held[1] else [])
+
+
+def _prepared(data: Path, url: str) -> Context:
+    """A data folder with the list and the site."""
+    ports = dict(zip(("crawl", "match", "alert", "search"), free_ports(4), strict=True))
+    data.mkdir(parents=True)
+    (data / "ullage.toml").write_text(CONFIG.format(side_by_side=crawl.SIDE_BY_SIDE, **ports), encoding="utf-8")
+    context = Context(data)
+    list(setup.initialise(context))
+    enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
+    text = crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
+    (data / "sites.d" / "bench.toml").write_text(text, encoding="utf-8")
+    return context
+
+
+def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], dict[str, float]]:
+    """Posts a second that match was done with, bytes that all processes held after each of SHARES, CPU seconds a post by role."""
+    pause, deadline = threading.Event(), time.monotonic() + START_SECONDS
+    while not (before := _posts(port)):
+        if run.poll() is not None or time.monotonic() > deadline:
+            raise UnavailableError(f"no post was read within {START_SECONDS:.0f} s of the start")
+        pause.wait(0.2)
+    began, held, used = time.monotonic(), list[int](), _used(run.pid)
+    for share in SHARES:
+        pause.wait(max(0.0, began + share * SECONDS - time.monotonic()))
+        held.append(sum(map(_held, _family(run.pid))))
+    posts, seconds = _posts(port) - before, time.monotonic() - began
+    return posts / seconds, held, {role: (total - used.get(role, 0.0)) / posts for role, total in _used(run.pid).items()}
+
+
+def _posts(port: int) -> float:
+    """Posts that match was done with; 0 as long as it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    except urllib.error.URLError:
+        return 0.0
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == "ullage_match_captures_total")
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that come from it."""
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _family(int(child))
+
+
+def _used(pid: int) -> dict[str, float]:
+    """CPU seconds of the processes that come from one, by their role."""
+    found = dict[str, float]()
+    for one in _family(pid):
+        words = Path(f"/proc/{one}/cmdline").read_text().split("\0")
+        role = next((word for word in words if word in ROLES), "others")
+        times = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:13]
+        found[role] = found.get(role, 0.0) + sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+def _held(pid: int) -> int:
+    """Bytes that a process holds, what it shares counted in part (PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+
+
+if __name__ == "__main__" and sys.argv[1] == "serve":
+    asyncio.run(crawl.serve(Posts))
