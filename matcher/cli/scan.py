@@ -49,36 +49,13 @@ def scan(
     Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
     """
     known = known_here(ctx.obj, words=alarms)
-    count, blank, unread, current, exposed = 0, 0, UnreadCounts(), "", False
-    outcomes, limits = list[UnreadPart](), limits_here(ocr=ocr)
-    values, read, customers = dict[str, UnreadValues](), set[str](), set[str]()
-
-    def on_skipped(outcome: UnreadPart) -> None:
-        nonlocal blank
-        outcomes.append(outcome)
-        blank += outcome == (current, "empty")
-        unread.add(outcome, current or outcome.path)
-        typer.echo(str(outcome), err=True)
-        if not_read:
-            _write(_row(outcome.path, None, ("unread", outcome.reason), None))
-
-    def pieces(files: Iterable[Path], progress: ReadProgress) -> Iterator[Piece]:
-        nonlocal count, current
-        with ForkServer() as server:
-            for path in files:
-                current = printable(path)
-                outcomes.clear()
-                progress.begin()
-                for piece in watched(pieces_in(path, 0, on_skipped, server, limits), current, outcomes, on_skipped):
-                    yield piece
-                    progress.read(piece.size, customers.__len__)
-                count, current = count + 1, ""
-
-    files: Iterable[Path] = files_under(paths, on_skipped)
+    files = FileScan(limits_here(ocr=ocr), print_unread=not_read)
+    exposed, values, read, customers = False, dict[str, UnreadValues](), set[str](), set[str]()
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
-    files = list(files) if is_shown else files
-    with read_progress([size_of(path) for path in files] if is_shown else (), shown=is_shown) as progress:
-        for searched in batches(pieces(files, progress), known.lexicon, known.public):
+    found = files_under(paths, files.skip)
+    named = list(found) if is_shown else found
+    with read_progress([size_of(path) for path in named] if isinstance(named, list) else (), shown=is_shown) as progress:
+        for searched in batches(files.pieces(named, progress, customers.__len__), known.lexicon, known.public):
             for lists in known.lists:
                 lines, forms, handles = _found(lists, searched)
                 exposed, read = exposed or bool(lines), read | forms
@@ -88,10 +65,48 @@ def scan(
                 _write(row)
             _count(searched, values)
     for outcome in _told(values.values(), read, forms_of(known.lists)):
-        on_skipped(outcome)
-    typer.echo(f"{counted(count, 'file')} scanned, {unread if unread.files or count else 'there was nothing to read'}", err=True)
-    code = Exit.DONE if exposed or (count > blank and not unread.matters) else Exit.NO_VERDICT
-    raise typer.Exit(Exit.EXPOSED if exposed and fail else code)
+        files.skip(outcome)
+    typer.echo(str(files), err=True)
+    raise typer.Exit(Exit.EXPOSED if exposed and fail else Exit.DONE if exposed or files.has_verdict() else Exit.NO_VERDICT)
+
+
+class FileScan:
+    """The files of a scan, and what of them was not read: named on stderr, and on stdout if it is to `print_unread`."""
+
+    def __init__(self, limits: Limits, *, print_unread: bool) -> None:
+        self._limits, self._print_unread = limits, print_unread
+        self._unread, self._outcomes = UnreadCounts(), list[UnreadPart]()
+        self._count, self._blank, self._current = 0, 0, ""
+
+    def __str__(self) -> str:
+        scanned = counted(self._count, "file")
+        return f"{scanned} scanned, {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
+
+    def has_verdict(self) -> bool:
+        """Whether something was read, and wholly, so that nobody found means nobody."""
+        return self._count > self._blank and not self._unread.matters
+
+    def skip(self, outcome: UnreadPart) -> None:
+        """Something was not read, of the file that is read now or of another."""
+        self._outcomes.append(outcome)
+        self._blank += outcome == (self._current, "empty")
+        self._unread.add(outcome, self._current or outcome.path)
+        typer.echo(str(outcome), err=True)
+        if self._print_unread:
+            _write(_row(outcome.path, None, ("unread", outcome.reason), None))
+
+    def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
+        """What is in `files`, one after the other."""
+        with ForkServer() as server:
+            for path in files:
+                self._current = printable(path)
+                self._outcomes.clear()
+                progress.begin()
+                inside = pieces_in(path, 0, self.skip, server, self._limits)
+                for piece in watched(inside, self._current, self._outcomes, self.skip):
+                    yield piece
+                    progress.read(piece.size, count_customers)
+                self._count, self._current = self._count + 1, ""
 
 
 def _write(row: dict[str, object]) -> None:
