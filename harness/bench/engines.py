@@ -1,8 +1,12 @@
-"""Other engines on the same corpora with the same five shapes: ripgrep and YARA-X. Neither checks, tags nor looks anything up."""
+"""Other engines on the same corpora: ripgrep and YARA-X with the same five shapes, Presidio and detect-secrets with their own.
+
+None looks anything up. Presidio and detect-secrets are run by `ULLAGE_BENCH_PEERS`, a Python that has them.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -19,6 +23,7 @@ SHAPES = {
     "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,24}\b",
     "digest": r"\b(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64})\b",
 }
+PEERS, PEER_PROGRAM = os.environ.get("ULLAGE_BENCH_PEERS", ""), Path(__file__).with_name("peers.py")
 RIPGREP = ("--count-matches", "-j1", "--no-unicode", "-a", "--no-config", "--no-filename")
 
 
@@ -46,6 +51,14 @@ def ripgrep(path: Path) -> Callable[[], int]:
         raise UnavailableError("rg is not installed: apt install ripgrep")
     words = [program, *RIPGREP, "-e", "|".join(SHAPES.values()), str(path)]
     return lambda: sum(map(int, subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()))
+
+
+def peer(name: str, path: Path) -> Callable[[], int]:
+    """Counts what `presidio` or `detect-secrets` finds in a file; UnavailableError without a Python that has them."""
+    if not PEERS:
+        raise UnavailableError(f"{name} is not measured: ULLAGE_BENCH_PEERS=PYTHON names one that has it")
+    words = [PEERS, str(PEER_PROGRAM), name, str(path)]
+    return lambda: sum(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout).values())
 
 
 def yara(documents: Sequence[bytes]) -> Callable[[], int]:

@@ -29,6 +29,8 @@ OTHER = os.environ.get("ULLAGE_BENCH_AGAINST", "")
 FILES, ALL_CUSTOMERS_MB = 750, 16
 ROUNDS, QUICK_ROUNDS = 3, 7
 MB, MIB = 1e6, 2**20
+SAMPLE_MB = 2
+"""Of rows that every engine searches; some take minutes for more."""
 READ = (Exit.DONE, Exit.NO_VERDICT, Exit.EXPOSED)
 """How a scan ends that went through its files."""
 
@@ -43,9 +45,16 @@ class Checkout:
 
     def run(self, *words: object) -> int:
         """The exit status of `ullage WORDS` as a process of its own."""
+        return self._done(words).returncode
+
+    def lines(self, *words: object) -> int:
+        """How many lines it prints."""
+        return self._done(words).stdout.count(b"\n")
+
+    def _done(self, words: Sequence[object]) -> subprocess.CompletedProcess[bytes]:
         command = [self._python, "-m", "ullage", "--data", str(self.data), *map(str, words)]
         installed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return subprocess.run(command, cwd=self._root, env=installed, capture_output=True, check=False).returncode
+        return subprocess.run(command, cwd=self._root, env=installed, capture_output=True, check=False)
 
     def enrol(self, source: Path) -> None:
         """Make the data folder, with the list of `source`."""
@@ -84,7 +93,10 @@ def process(folder: Path) -> None:
         f"scan of {FILES} mixed files": _mixed(folder / "mixed"),
         f"scan of {ALL_CUSTOMERS_MB} MB, all customers": _customers(folder / "all.txt"),
     }
+    sample, planted = folder / "sample.txt", corpus.CorpusCounts()
+    sample.write_bytes(b"".join(corpus.stream("DENSE", SAMPLE_MB, 4, planted)))
     with engines.one_core():
+        _found(sample, planted, ours)
         for what, path in inputs.items():
             _speed(what, path, checkouts)
         line = folder / "line.txt"
@@ -123,6 +135,31 @@ def _mixed(folder: Path) -> Path:
         ending, pack = rng.choice(packed) if rng.random() < 0.1 else ("txt", bytes)
         (folder / f"{number:03}.{ending}").write_bytes(pack(body))
     return folder
+
+
+def _found(sample: Path, planted: corpus.CorpusCounts, ours: Checkout) -> None:
+    """Of the same rows, what each finds in a process of its own: ours the customers, the others all that have the shape."""
+    size = sample.stat().st_size / MB
+    before = engines.children_seconds()
+    count = ours.lines("scan", sample)
+    seconds = engines.children_seconds() - before
+    row(f"{SAMPLE_MB} MB of rows, MB/s", f"{size / seconds:.1f}")
+    row("  customers' values found", f"{count:,}", f"planted {planted.hits.total():,}")
+    others: tuple[tuple[str, Callable[[], Callable[[], int]], Callable[[], float]], ...] = (
+        ("ripgrep", lambda: engines.ripgrep(sample), engines.children_seconds),
+        ("YARA-X", lambda: engines.yara([sample.read_bytes()]), time.process_time),
+        ("presidio", lambda: engines.peer("presidio", sample), engines.children_seconds),
+        ("detect-secrets", lambda: engines.peer("detect-secrets", sample), engines.children_seconds),
+    )
+    for name, engine, clock in others:
+        try:
+            search, before = engine(), clock()
+            count = search()
+            bare = size / (clock() - before)
+            row(f"  {name}: found, MB/s", f"{count:,}", f"{bare:.2f}", size / seconds / bare)
+        except UnavailableError as error:
+            print(f"  {name}: {error}")
+    row("  values of anybody that were planted", f"{planted.identifiers.total():,}")
 
 
 def _of_bytes(write: Callable[[str], bytes]) -> Callable[[bytes], bytes]:

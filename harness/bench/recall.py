@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from harness.bench import engines
 from harness.bench.corpus_list import enrol, ullage
 from harness.bench.corpus_people import Person
 from harness.bench.corpus_prose import prose
@@ -143,16 +144,14 @@ def beside_presidio(context: Context, subjects: dict[str, str], made: Sequence[C
     """Print, for the kinds that Presidio knows, in how many of their disguises each finds the value, a line a case in UTF-8.
 
     Presidio is asked for less: whether it sees any value of that kind there. Ours must name the very customer. Nothing is printed
-    without `ULLAGE_BENCH_PRESIDIO`, a Python that has presidio-analyzer.
+    without `ULLAGE_BENCH_PEERS`, a Python that has presidio-analyzer.
     """
-    python = os.environ.get("ULLAGE_BENCH_PRESIDIO")
-    if not python:
-        print("Presidio is not measured: ULLAGE_BENCH_PRESIDIO=PYTHON names one that has it")
+    if not engines.PEERS:
+        print("Presidio is not measured: ULLAGE_BENCH_PEERS=PYTHON names one that has it")
         return
     asked = [case for case in made if case.kind in PRESIDIO]
     texts = json.dumps([case.text for case in asked])
-    program = Path(__file__).with_name("presidio.py")
-    done = subprocess.run([python, program], input=texts, capture_output=True, text=True, check=True)
+    done = subprocess.run([engines.PEERS, engines.PEER_PROGRAM, "texts"], input=texts, capture_output=True, text=True, check=True)
     theirs = {case.reference for case, kinds in zip(asked, json.loads(done.stdout), strict=True) if case.kind in kinds}
     lines = folder / "cases.txt"
     lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")
