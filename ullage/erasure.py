@@ -243,10 +243,14 @@ def _naming(bus: Bus, order: Order) -> int:
     return count
 
 
+TAKEN = ("customers.export", "incident.export", "subjects.resolve", "incident.references_taken")
+"""Actions by which customers leave, as pseudonyms or references."""
+
+
 def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     """The audit log stays; it tells how often handles were taken out."""
     found = [entry for _, entry in entries(context.data / AUDIT) if entry.tenant == order.tenant]
-    taken = [entry for entry in found if entry.action in ("customers.export", "incident.export", "subjects.resolve")]
+    taken = [entry for entry in found if entry.action in TAKEN]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
     yield ErasureReport(AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until)
     if taken:

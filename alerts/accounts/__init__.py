@@ -20,6 +20,8 @@ PERMISSIONS: Mapping[str, str] = {
     "incident.close": marked("resolve incidents or mark them as false positive"),
     "incident.export": marked("export incidents, without the people in them"),
     "customers.export": marked("export the customer pseudonyms of an incident"),
+    "references.ask": marked("request the customer references of an incident"),
+    "references.approve": marked("approve or refuse such requests of others"),
     "address.reveal": marked("reveal the address of a post"),
     "seller.find": marked("find a seller by name"),
     "deadline.waive": marked("waive a report (one of two decisions)"),
@@ -55,16 +57,16 @@ ROLES: Mapping[str, frozenset[str]] = {
         "person.check incident.read incident.decide incident.export customers.export seller.find file.assess".split()
     )
     | _STATE
-    | {"outcome.report"},
+    | {"outcome.report", "references.ask"},
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
     "lead": _WORK
     | _STATE
     | {"coverage.explain", "address.reveal", "customers.export", "person.check", "deadline.waive", "outcome.report"}
-    | {"rules.change", "evidence.hold"},
+    | {"rules.change", "evidence.hold", "references.ask"},
     "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
     | _STATE
-    | {"deadline.waive", "notification.approve", "audit.read", "evidence.hold"},
-    "resolver": frozenset({"incident.read", "customers.export", "watchlist.read"}),
+    | {"deadline.waive", "notification.approve", "audit.read", "evidence.hold", "references.ask"},
+    "resolver": frozenset({"incident.read", "customers.export", "watchlist.read", "references.approve"}),
     "evidence": frozenset("incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
 }
@@ -73,6 +75,7 @@ APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
 PEOPLE_ALONE = frozenset(
     {"deadline.waive", "notification.approve", "account.manage", "address.reveal", "rules.change", "evidence.open"}
+    | {"references.ask", "references.approve"}
 )
 """What no program may have by a token: these decisions are people's."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}

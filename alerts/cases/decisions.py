@@ -39,15 +39,16 @@ from ullage.phrase import Phrase
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
 TELLING = {"telling_approved": True, "telling_withdrawn": False}
 """What the data protection officer decides of telling the people in an incident; it stands in the place of a report's stage."""
-EXPLAINED = ("detached", "merged", "merged_into", "split", "split_from")
-"""Acts that change what an incident consists of: each needs a reason."""
+EXPLAINED = ("detached", "merged", "merged_into", "split", "split_from", "references_asked", "references_refused")
+"""Acts that change what an incident consists of, or ask for its customers: each needs a reason."""
 TOKEN_BYTES = 8
 
 
 def said(decision: Decision) -> str:
     """A decision in words."""
     if decision.act and decision.act != "excused":
-        return " ".join(filter(None, (decision.act, decision.value, decision.about)))
+        case = decision.reference and f"case {decision.reference}"
+        return " ".join(filter(None, (decision.act, decision.value, decision.about, case)))
     if decision.stage in TELLING:
         return decision.stage.replace("_", " ")
     if decision.stage in RULINGS:
@@ -151,6 +152,7 @@ class Decisions:
         value: str = "",
         about: str = "",
         until: datetime | None = None,
+        reference: str = "",
         note: str = "",
         token: str = "",
     ) -> Decision:
@@ -159,9 +161,8 @@ class Decisions:
             raise QueryError(Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of))
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
-        return self._append(
-            incident, former, by, note, token, {"status": status, "act": act, "value": value, "about": about, "until": until}
-        )
+        told = {"status": status, "act": act, "value": value, "about": about, "until": until, "reference": reference}
+        return self._append(incident, former, by, note, token, told)
 
     def _append(
         self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: dict[str, Any]

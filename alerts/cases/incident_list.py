@@ -290,12 +290,15 @@ def customers(store: IncidentStore, incident: Incident, kind: str = "") -> Itera
         after, more = page.after, bool(page.after)
 
 
-def handles(store: IncidentStore, incident: Incident, kind: str = "") -> tuple[str, int]:
-    """The customers as CSV, and how many there are; no value of theirs is in it."""
+def handles(
+    store: IncidentStore, incident: Incident, kind: str = "", references: Mapping[str, str] | None = None
+) -> tuple[str, int]:
+    """The customers as CSV, and how many there are; no value of theirs is in it, unless their `references` are given."""
     out, found = io.StringIO(), list(customers(store, incident, kind))
     write = csv.writer(out)
-    write.writerow(COLUMNS)
+    write.writerow(COLUMNS if references is None else ("customer_ref", *COLUMNS))
     for one in found:
         seen = one.first_seen.isoformat(), one.last_seen.isoformat()
-        write.writerow((one.subject, " ".join(one.kinds), " ".join(one.fields), one.confidence, int(one.corroborated), *seen))
+        row = (one.subject, " ".join(one.kinds), " ".join(one.fields), one.confidence, int(one.corroborated), *seen)
+        write.writerow(row if references is None else (references.get(one.subject, ""), *row))
     return out.getvalue(), len(found)

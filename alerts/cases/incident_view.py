@@ -170,6 +170,11 @@ BETWEEN: Mapping[str, Phrase] = {
     "split_from": Phrase("split from %(to)s"),
 }
 """What is done of two incidents."""
+REQUESTED: Mapping[str, Phrase] = {
+    "references_asked": Phrase("customer references requested"),
+    "references_approved": Phrase("request for customer references approved"),
+    "references_refused": Phrase("request for customer references refused"),
+}
 TOLD: Mapping[str, Phrase] = {
     "new": Phrase("notified on %(channel)s"),
     "raised": Phrase("notified on %(channel)s: severity raised"),
@@ -247,4 +252,4 @@ def _acted(one: Decision) -> Phrase:
         return RETURNED.get(one.value, Phrase("reopened"))
     if one.act == "detached":
         return Phrase("sighting %(id)s split off", id=one.about)
-    return Phrase(BETWEEN[one.act].id, to=one.about) if one.act in BETWEEN else Phrase("undone")
+    return Phrase(BETWEEN[one.act].id, to=one.about) if one.act in BETWEEN else REQUESTED.get(one.act, Phrase("undone"))

@@ -16,6 +16,7 @@ from ullage.verdict.rules import Severity
 NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?")
 """With the program behind it that says it, if one does."""
 MAX_NOTE = 500
+CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
 
 def checked_name(who: str, *members: str) -> str:
@@ -42,14 +43,24 @@ def checked_ground(note: str) -> str:
     return checked_note(note)
 
 
+def checked_case(case: str) -> str:
+    """The number of a case; QueryError where it is none, or looks like somebody's identifier."""
+    if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
+        raise QueryError(
+            "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card", "case"
+        )
+    return case.strip()
+
+
 class Decision(Document):
     """What an analyst decided. The last one gives the status; a note changes none.
 
     With a `regime` it says that a report was sent under it: which stage of it, when, by which channel (`value`), and the
     authority's reference. With an `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has
     reached, why it is a false positive, which act is undone; of a waiver (`stage`) as whom, lead or dpo, it was decided;
-    `about` another incident, a sighting of this one, or the decision that is undone; `until` when it is due, or when a false
-    positive comes back.
+    `about` another incident, a sighting of this one, or the decision that is undone, approved or refused; `until` when it is
+    due, when a false positive comes back, or when a request ends. A request has its case as `reference`, and as `value` how many
+    customers it is about.
     """
 
     columns = ("tenant", "incident", "status")

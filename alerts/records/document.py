@@ -19,9 +19,11 @@ Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "f
 STATUSES: tuple[Status, ...] = get_args(Status)
 Act = Literal[
     "", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned",
-    "merged", "merged_into", "split", "split_from", "undone",
+    "merged", "merged_into", "split", "split_from", "undone", "references_asked", "references_approved", "references_refused",
 ]  # fmt: skip
-"""What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return."""
+"""What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return.
+
+Customer references are asked for, and others approve or refuse that."""
 News = Literal["new", "raised", "grown", "unacknowledged", "escalated"]
 Sketched = Literal["candidates", "shingles"]
 Fraud = Literal["loss", "prevented", "none"]

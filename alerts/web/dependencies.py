@@ -47,7 +47,7 @@ from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported
 from alerts.grouping.benign import BenignRules
-from alerts.records.decision import MAX_NOTE, checked_name
+from alerts.records.decision import MAX_NOTE, checked_case, checked_name
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
 from alerts.store.queries import CLOSED, require_known
@@ -194,9 +194,6 @@ class SearchMetrics:
         return cls(requests, lookups, logins, sweeps)
 
 
-CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
-
-
 @dataclass(frozen=True, slots=True)
 class Console:
     """Handed to every route by what it needs (`alerts.web.dependencies`), as whoever asks may see it: `principal`.
@@ -280,12 +277,7 @@ class Console:
         """What was asked, checked; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
             raise QueryError(Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)), "purpose")
-        if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
-            raise QueryError(
-                "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card",
-                "case",
-            )
-        return LookupRequest(Secret(value), checked_name(who), purpose, case.strip())
+        return LookupRequest(Secret(value), checked_name(who), purpose, checked_case(case))
 
 
 def _repeatable(place: str) -> str:

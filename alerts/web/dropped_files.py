@@ -8,7 +8,7 @@ import json
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,17 @@ AWAY = Phrase("match is not running, so the file was not processed. Start it and
 BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
 
+UNANSWERED = Phrase("match did not resolve them: see that it runs, and try again")
+UNRESOLVED: Mapping[str, Phrase] = {
+    "off": Phrase("match hands out no customer references of this tenant: set reference_approvals in its configuration too"),
+    "approval": Phrase("match needs more approvals than there are: its configuration says how many"),
+    "too_many": Phrase("these are too many customers to be resolved at once: use `ullage subjects resolve`"),
+    "absent": Phrase("match's host has no encrypted references of this tenant: use `ullage subjects resolve` where they are"),
+    "damaged": Phrase("the encrypted references cannot be read: build the customer list again"),
+}
+"""Why match resolves no pseudonyms, by its own word for that."""
+
+
 class BusyError(UllageError):
     """Others are before this file; `retry_after` is in seconds."""
 
@@ -44,6 +55,10 @@ class BusyError(UllageError):
                 seconds=retry_after,
             )
         )
+
+
+class NotResolvedError(UllageError):
+    """There are no customer references, and the message says why."""
 
 
 class NotJudgedError(UllageError):
@@ -95,6 +110,30 @@ class Judge:
                 await writer.drain()
 
         return (await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)).handed
+
+    async def resolves(self, tenant: str) -> bool:
+        """Whether pseudonyms of `tenant` can be resolved there; not where match is away."""
+        try:
+            async with self._asked(assessing.AssessmentRequest(verb="status", tenants=(tenant,))) as (reader, _):
+                return tenant in (await _line(reader)).get("resolves", ())
+        except NotJudgedError:
+            return False
+
+    async def resolve(self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]) -> dict[str, str]:
+        """The customer references of pseudonyms, by pseudonym; NotResolvedError says why there are none."""
+        question, found = assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval), dict[str, str]()
+        try:
+            async with self._asked(question) as (reader, writer):
+                await _turn(reader)
+                writer.write(assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b""))
+                await writer.drain()
+                while "done" not in (said := await _line(reader)):
+                    if "unresolved" in said:
+                        raise NotResolvedError(UNRESOLVED.get(said["unresolved"], UNANSWERED))
+                    found |= said.get("references", {})
+        except (NotJudgedError, BusyError, ConnectionError):
+            raise NotResolvedError(UNANSWERED) from None
+        return found
 
     async def _answered(
         self, question: assessing.AssessmentRequest, send: Callable[[asyncio.StreamWriter], Awaitable[None]]

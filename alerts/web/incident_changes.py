@@ -68,6 +68,13 @@ def cases_of(site: Console) -> Cases:
     return Cases(Work(site.duties), site.trail)
 
 
+def checked_token(token: str) -> str:
+    """What makes a form one however often it is sent; QueryError for what is none."""
+    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
+        raise QueryError("invalid form: open the incident again")
+    return token
+
+
 def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
     """16 hex digits that are others once anything of the incident, or of what was decided of it, is."""
     parts = (incident.model_dump_json(), *sorted(one.id for one in decisions))
@@ -81,8 +88,7 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     on the status.
     """
     status, token = typed["status"], typed["token"]
-    if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
-        raise QueryError("invalid form: open the incident again")
+    checked_token(token)
     if status == "reported":
         raise QueryError("say under which rule it was reported, and which report it was")
     site.principal.require(permission_of(status))

@@ -19,6 +19,7 @@ from pathlib import Path
 from matcher.cli.assess_service import ASSESS_SECONDS
 from matcher.cli.authentic import FINDING
 from matcher.cli.examine import Examination, ExaminationRequest, IncidentAccess, SignedFindings, desk_of, examine, open_incidents
+from matcher.cli.references import resolved
 from matcher.unpack.limits import GIB, LOCAL, Limits
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
@@ -29,7 +30,7 @@ from ullage.security import keys
 from ullage.security.signing import SIGNATURE, SIGNER, Signer, Verifier, record_parts
 from ullage.settings import Context
 
-LINE = 1 << 16
+LINE, REFERENCES = 1 << 16, 1000
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
 """Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
@@ -73,7 +74,9 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
     with socket.socket(fileno=descriptor) as connection:
         answer = AssessmentStream(connection, context.clock)
         try:
-            if question.verb == "open":
+            if question.verb == "resolve":
+                _resolve(context, question, file, answer)
+            elif question.verb == "open":
                 opened = _records(context, file)
                 open_incidents(context, NOBODY_WAITS, opened, 0.0)
                 answer.say(handed=opened.tenants)
@@ -88,6 +91,20 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
         except MemoryError:
             answer.say(error="it needs more memory than there is")
             raise
+
+
+def _resolve(context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream) -> None:
+    """The customer references of pseudonyms that were received, or in a word why there are none."""
+    with open(file, "rb", closefd=False) as received:
+        wanted = received.read().decode("ascii", "replace").split()
+    try:
+        found = resolved(context, question, wanted)
+    except RecordError as error:
+        answer.say(unresolved=error.reason)
+        return
+    pairs = list(found.items())
+    for start in range(0, len(pairs), REFERENCES):
+        answer.say(references=dict(pairs[start : start + REFERENCES]))
 
 
 def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:

@@ -19,11 +19,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Counter
 
 from matcher.cli.assess_queue import MOST_OF_ALL, AssessmentQueue, FullError, received
+from matcher.cli.references import resolvable
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
@@ -62,6 +64,8 @@ class AssessmentService:
     clock: Clock
     outcomes: Counter
     program: Callable[[int, int], Sequence[str]]
+    resolvable: Callable[[], frozenset[str]] = frozenset
+    """The tenants whose pseudonyms can be resolved here."""
     queue: AssessmentQueue = field(default_factory=AssessmentQueue)
     _serving: set[threading.Thread] = field(default_factory=set)
 
@@ -90,7 +94,8 @@ class AssessmentService:
     def _answer(self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str) -> str:
         """Answer a question; what became of it, "" where nothing was to be judged."""
         if question.verb == "status":
-            _say(connection, waiting=self.queue.waiting(whose))
+            known = sorted(self.resolvable().intersection(question.tenants or ()))
+            _say(connection, waiting=self.queue.waiting(whose), **{"resolves": known} if known else {})
             return ""
         try:
             with contextlib.ExitStack() as stack:
@@ -100,7 +105,8 @@ class AssessmentService:
                 file = stack.enter_context(
                     received(connection, self.queue, mine, self.clock, began, framed=question.verb == "open")
                 )
-                stack.enter_context(self.queue.turn(mine, lambda before: _told_place(connection, before), self.clock))
+                if question.verb != "resolve":  # a person waits for what takes seconds
+                    stack.enter_context(self.queue.turn(mine, lambda before: _told_place(connection, before), self.clock))
                 return self._judge(connection, question, file)
         except FullError:
             _say(connection, busy={"waiting": self.queue.waiting(whose), "retry_after": RETRY_AFTER})
@@ -196,7 +202,8 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
         folder = assessing.folder_of(context)
         listener = stack.enter_context(_bound(folder, shared=bool(settings.assess_users)))
         program = _program(context.data)
-        service = AssessmentService(_users(settings.assess_users), ASSESS_SECONDS, context.clock, outcomes, program)
+        users, known = _users(settings.assess_users), partial(resolvable, context)
+        service = AssessmentService(users, ASSESS_SECONDS, context.clock, outcomes, program, known)
         accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
         accepting.start()
         try:

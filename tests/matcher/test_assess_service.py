@@ -23,8 +23,10 @@ from prometheus_client import CollectorRegistry, Counter
 from matcher.cli import assess_queue
 from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
 from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, _users, listening
-from tests.matcher.bank import customer
+from matcher.watchlist import subjects
+from tests.matcher.bank import customer, enrol
 from tests.matcher.unpack import builders
+from ullage import audit
 from ullage.bus import FINDINGS
 from ullage.clock import Clock
 from ullage.errors import RecordError, UnavailableError
@@ -434,3 +436,72 @@ def test_a_socket_that_a_dead_process_left_is_no_hindrance(bank: Context, outcom
         left.bind(address)
     with listening(bank, outcomes):
         assert told(assessed(bank.data, LEAK), "verdict")
+
+
+APPROVED = {"incident": "INC-A", "case": "2026-17", "reason": "call them", "by": "Wang Fang", "approved_by": ["Zhao Min"]}
+
+
+@pytest.fixture
+def resolving(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A host with the way back from pseudonyms where one approval is needed; and its customers, by pseudonym."""
+    (data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 1\n", encoding="utf-8")
+    context = Context(data)
+    enrol(context, "bank", CUSTOMERS[:3], "none")
+    (data / "building").mkdir(mode=0o700)
+    home = (data / "bank.subjects").rename(data / "building" / "bank.subjects")
+    pairs = [line.split(",") for _, plain in subjects._opened(home, context.keys, "bank") for line in plain.decode().split()]
+    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        yield data, dict(pairs)
+
+
+def resolve(data: Path, pseudonyms: list[str], **more: object) -> list[dict]:
+    with Client(data, **{"verb": "resolve", "tenants": ["bank"], "approval": APPROVED, **more}) as client:
+        client.until("go")
+        client.send("\n".join(pseudonyms).encode(), b"")
+        return client.until("done")
+
+
+def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(resolving: tuple[Path, dict[str, str]]) -> None:
+    data, known = resolving
+    [first, *_] = known
+    [found] = told(resolve(data, [first, "f" * 32]), "references")
+    assert found == {first: known[first]}
+    [(_, entry)] = audit.entries(data / "audit")
+    assert (entry.action, entry.actor, entry.tenant, entry.reason) == ("subjects.resolve", "Wang Fang", "bank", "call them")
+    assert entry.object == "case 2026-17, incident INC-A: 2 pseudonyms requested, 1 found, approved by Zhao Min"
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"approval": {**APPROVED, "approved_by": []}}, "approval"),
+        ({"approval": {**APPROVED, "approved_by": ["Wang Fang"]}}, "approval"),
+        ({"approval": None}, "approval"),
+        ({"tenants": None}, "approval"),
+        ({"tenants": ["bank", "shop"]}, "approval"),
+        ({"tenants": ["shop"]}, "off"),
+    ],
+)
+def test_what_others_have_not_approved_is_not_resolved(resolving: tuple[Path, dict[str, str]], more: dict, why: str) -> None:
+    data, known = resolving
+    lines = resolve(data, [*known], **more)
+    assert told(lines, "unresolved") == [why]
+    assert told(lines, "references") == []
+    assert not (data / "audit").exists()
+
+
+@pytest.mark.parametrize(("gone", "why"), [("building/bank.subjects", "absent"), ("keys/bank/resolver.key", "absent")])
+def test_where_the_way_back_is_not_nothing_is_resolved(resolving: tuple[Path, dict[str, str]], gone: str, why: str) -> None:
+    data, known = resolving
+    with Client(data, verb="status", tenants=["bank"]) as client:
+        assert client.line()["resolves"] == ["bank"]
+    (data / gone).unlink()
+    assert told(resolve(data, [*known]), "unresolved") == [why]
+    with Client(data, verb="status", tenants=["bank"]) as client:
+        assert "resolves" not in client.line()
+
+
+def test_a_reference_is_resolved_while_a_file_is_judged(holding: AssessmentService) -> None:
+    with Peer(holding, "bank") as first, Peer(holding, "bank", verb="resolve") as second:
+        first.drop().until("judging")
+        second.drop().until("judging")

@@ -2,6 +2,8 @@
 
     DIR/assess.sock   match listens; 0600, or 0660 where `match.assess_users` names who else may come
 
+Pseudonyms of an incident are resolved there too, for a request that others have approved: search has no resolver's key either.
+
 A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object of one member: `go`, or `busy`
 where there is no room. Then the client sends the file, or the findings that it wants opened, and an empty frame as their end;
 what it sends is in frames, a length of four bytes before each. `place` tells how many are before it, `read` how far match is, and
@@ -35,22 +37,35 @@ LONGEST_ADDRESS = 100
 """Bytes that a unix socket's address may have, less some."""
 
 
+class ReferenceApproval(BaseModel):
+    """For what customer references are resolved: an incident's case, why, who asked, and which others approved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    incident: Annotated[str, Field(max_length=64)]
+    case: Annotated[str, Field(min_length=1, max_length=32)]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    by: Annotated[str, Field(min_length=1, max_length=128)]
+    approved_by: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=8)]
+
+
 class AssessmentRequest(BaseModel):
-    """What a client wants: to know how many wait, a file assessed, or findings opened that it was given before.
+    """What a client wants: how many wait, a file assessed, findings opened that it was given before, or pseudonyms resolved.
 
     `name` is what its sender called the file, in memory alone; `size` is in bytes where that is known. With `to_open` the
     findings go onto the bus at once, else they come back, signed, where they are at most `hold_bytes` in all. Nothing is said of
-    other tenants than `tenants`, where that is given.
+    other tenants than `tenants`, where that is given. Pseudonyms are of the one tenant that is named, one a line, for `approval`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    verb: Literal["status", "assess", "open"]
+    verb: Literal["status", "assess", "open", "resolve"]
     name: Annotated[str, Field(max_length=255)] = ""
     size: Annotated[int, Field(ge=0, le=MOST_BYTES)] | None = None
     tenants: tuple[str, ...] | None = None
     to_open: bool = False
     hold_bytes: Annotated[int, Field(ge=0)] = 0
+    approval: ReferenceApproval | None = None
 
 
 def folder_of(context: Context) -> Path:

@@ -78,6 +78,14 @@ class Tenant(SettingsTable):
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
         " decides first)",
     )
+    reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
+        0,
+        "how many people with role resolver, beside who asks, approve before the console hands out the customer references of an"
+        " incident; 0: it never does",
+    )
+    reference_help: Annotated[str, Field(max_length=500)] = knob(
+        "", "how your own system turns pseudonyms into customers, as the incident page says it"
+    )
     evidence: bool = knob(False, "keep posts of high findings, encrypted for two officers ([evidence])")
     is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
     entity: Entity = Entity()

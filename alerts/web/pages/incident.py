@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
@@ -12,11 +13,13 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from alerts.accounts import ALL, permissions_of
 from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, handles, whole
 from alerts.cases.incident_view import history
+from alerts.cases.references import ReferenceRequest, State, requests_of
 from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.suppressions import suppressed
@@ -25,12 +28,14 @@ from alerts.deadlines import CHANNELS, regimes_of, sent_at
 from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.render import clock_words, reported
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
-from alerts.records import Incident
+from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.dropped_files import Judge
 from alerts.web.incident_changes import carry_out, cases_of
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
+from ullage.runtime.assessing import folder_of
 
 DECISIONS: Mapping[str, Phrase] = {
     "confirmed": Phrase("Confirm as our leak"),
@@ -76,7 +81,7 @@ def routes() -> APIRouter:
 
     @router.get("/incidents/{id_}")
     def incident(site: Reader, id_: str, after: Text = "", kind: Text = "") -> HTMLResponse:
-        return _page(site, id_, after=after, kind=kind)
+        return incident_page(site, id_, after=after, kind=kind)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(  # noqa: PLR0917  the fields of the page's forms
@@ -107,7 +112,7 @@ def routes() -> APIRouter:
                 raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
             carry_out(site, id_, typed, site.actor())
         except QueryError as error:
-            return _page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
+            return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}#history", 303)
 
     _files(router)
@@ -127,7 +132,7 @@ def _files(router: APIRouter) -> None:
         drafted = page(case, ReportLanguage(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
         site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
-        return _file(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
+        return download(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
 
     @router.post("/incidents/{id_}/customers.csv")
     def customers(site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = "") -> Response:
@@ -137,7 +142,7 @@ def _files(router: APIRouter) -> None:
         text, count = handles(site.store, found, kind)
         what = f"incident {id_}: {count} handles"
         site.trail.append("customers.export", what, actor=site.actor(), tenant=found.tenant)
-        return _file(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
+        return download(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
 
 
 def _takedown(router: APIRouter) -> None:
@@ -153,9 +158,9 @@ def _takedown(router: APIRouter) -> None:
         try:
             text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
         except ConfigError as error:
-            return _page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
+            return incident_page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
         site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
-        return _file(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
+        return download(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
 
     @router.post("/incidents/{id_}/addresses")
     def reveal(site: Annotated[Console, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
@@ -167,11 +172,12 @@ def _takedown(router: APIRouter) -> None:
                 raise QueryError("a case number and a reason are required; both are recorded in the audit log")
             shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
         except (QueryError, ConfigError) as error:
-            return _page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
-        return _page(site, id_, revealed=shown)
+            return incident_page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
+        return incident_page(site, id_, revealed=shown)
 
 
-def _file(content: bytes, media: str, name: str) -> Response:
+def download(content: bytes, media: str, name: str) -> Response:
+    """The answer with which a browser stores a file."""
     return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
@@ -201,7 +207,41 @@ def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[
     return found
 
 
-def _page(
+@dataclass(frozen=True, slots=True)
+class _References:
+    """What the page says of customer references: how many approvals they need, and what was asked for."""
+
+    needed: int
+    help: str
+    can_resolve: bool
+    requests: Sequence[tuple[ReferenceRequest, State]]
+    approvers: Sequence[str]
+
+    def is_asked_by(self, name: str) -> bool:
+        """Whether a request of theirs waits or is approved."""
+        return any(one.asked.by == name and state in ("waiting", "approved") for one, state in self.requests)
+
+
+def _references(site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime) -> _References | None:
+    """What is said of customer references; None for whoever has nothing to do with customers."""
+    if not (site.principal.may("customers.export") or site.principal.may("references.ask")):
+        return None
+    tenant = site.duties.tenant(incident.tenant)
+    needed = tenant.reference_approvals
+    can_resolve = bool(needed) and asyncio.run(Judge(folder_of(site.context)).resolves(incident.tenant))
+    approvers = [
+        user.name
+        for user in site.door.accounts.users()
+        if not user.is_disabled
+        and "references.approve" in permissions_of(user.roles)
+        and {ALL, incident.tenant} & {*user.tenants}
+        and user.name != site.principal.name
+    ]
+    made = [(one, one.state(needed, now)) for one in requests_of(decisions)]
+    return _References(needed, tenant.reference_help, can_resolve, made, approvers)
+
+
+def incident_page(
     site: Console,
     id_: str,
     sent: RefusedForm | None = None,
@@ -248,6 +288,7 @@ def _page(
         "links": links_of(incident, owed.decisions),
         "merged": merged_into(owed.decisions),
         "revealed": revealed or {},
+        "references": _references(site, incident, found.decisions, now),
         "sent": sent,
     }
     status = 400 if sent.refused else 200

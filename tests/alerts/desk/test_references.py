@@ -1,0 +1,233 @@
+"""Customer references of an incident: asked for, approved by others, resolved by match, downloaded by who asked alone."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from alerts.accounts.accounts import Accounts
+from alerts.records import Exposure, incident_id
+from alerts.store import DocumentFilter
+from matcher.cli.assess_service import listening
+from matcher.watchlist import subjects
+from tests import factories
+from tests.alerts.browser import Browser, add_account
+from tests.alerts.builders import finding, fold_all, handle
+from tests.matcher.bank import customer, enrol
+from ullage import audit
+from ullage.settings import Context
+
+CUSTOMERS = [customer(n) for n in range(4)]
+INCIDENT = incident_id("f")
+PATH = f"/incidents/{INCIDENT}"
+TOKENS = (f"{n:016x}" for n in range(10**6))
+
+
+@pytest.fixture
+def approvals() -> int:
+    return 1
+
+
+@pytest.fixture
+def context(data, approvals: int) -> Context:
+    """The process that resolves goes by the real clock."""
+    (data / "ullage.toml").write_text(f"[tenants.bank]\nreference_approvals = {approvals}\n", encoding="utf-8")
+    return Context(data)
+
+
+@pytest.fixture
+def pseudonyms(desk: Browser, context: Context, store, clock) -> list[str]:
+    """Those of three enrolled customers, who are in an incident."""
+    enrol(context, "bank", CUSTOMERS, "none")
+    (context.data / "building").mkdir(mode=0o700)
+    (context.data / "bank.subjects").rename(context.data / "building" / "bank.subjects")
+    people = all_handles(context)[:3]
+    found = tuple(factories.match(subject=one, index_tag=handle(one), row=row) for row, one in enumerate(people))
+    fold_all(store, clock, [finding("f", range(10)).model_copy(update={"matches": found, "alarm": False})])
+    return people
+
+
+def all_handles(context: Context) -> list[str]:
+    found = []
+    for _, plain in subjects._opened(context.data / "building" / "bank.subjects", context.keys, "bank"):
+        found += [line.partition(",")[0] for line in plain.decode().split("\n") if line]
+    return found
+
+
+@pytest.fixture
+def match(pseudonyms: list[str], context: Context) -> Iterator[None]:
+    """Match's real service."""
+    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        yield
+
+
+@pytest.fixture
+def people(desk: Browser, accounts: Accounts) -> Callable[[str], Browser]:
+    """Logs in somebody of that role and name."""
+
+    def someone(name: str, role: str) -> Browser:
+        add_account(accounts, name, [role], ["bank"])
+        opened = Browser(desk.app)
+        assert opened.log_in(name).status_code == 303
+        return opened
+
+    return someone
+
+
+def ask(who: Browser, **more: str):
+    said = {"case": "2026-17", "note": "warn the customers", "token": next(TOKENS), **more}
+    return who.post(f"{PATH}/references", said)
+
+
+def entry_in(who: Browser) -> str:
+    found = re.search(r'name="entry" value="([^"]+)"', who.get(PATH).text)
+    return found[1] if found else ""
+
+
+def answer(who: Browser, entry: str, answer: str = "approve", note: str = ""):
+    return who.post(f"{PATH}/references/answer", {"entry": entry, "answer": answer, "note": note, "token": next(TOKENS)})
+
+
+def take(who: Browser, entry: str):
+    return who.post(f"{PATH}/references.csv", {"entry": entry})
+
+
+def trail(context: Context) -> list[tuple[str, str, str]]:
+    found = [one for _, one in audit.entries(context.data / "audit")]
+    return [(one.action, one.actor, one.reason) for one in found if re.search("references|subjects", one.action)]
+
+
+def test_a_request_is_approved_by_another_person_and_resolved_by_match(match, pseudonyms, people, context, store):
+    asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
+    assert "Approvers: Zhao Min" in asker.get(PATH).text
+    assert ask(asker).status_code == 303
+    entry = entry_in(approver)
+    assert "0 of 1 approvals" in asker.get(PATH).text
+    refused = take(asker, entry)
+    assert refused.status_code == 400
+    assert "This request is not approved, or no longer" in refused.text
+    assert answer(approver, entry).status_code == 303
+    taken = take(asker, entry)
+    assert taken.headers["content-disposition"] == f'attachment; filename="{INCIDENT}-references.csv"'
+    assert taken.headers["cache-control"] == "no-store"
+    rows = {row["handle"]: row["customer_ref"] for row in csv.DictReader(io.StringIO(taken.text))}
+    assert rows.keys() == {*pseudonyms}
+    assert {*rows.values()} < {one["customer_ref"] for one in CUSTOMERS}
+    assert len({*rows.values()}) == 3
+    why = "warn the customers"
+    assert sorted(trail(context)) == sorted([
+        ("incident.references_asked", "Wang Fang", why),
+        ("incident.references_approved", "Zhao Min", ""),
+        ("subjects.resolve", "Wang Fang", why),
+        ("incident.references_taken", "Wang Fang", why),
+    ])  # fmt: skip
+    [resolved] = [one for _, one in audit.entries(context.data / "audit") if one.action == "subjects.resolve"]
+    assert resolved.object == f"case 2026-17, incident {INCIDENT}: 3 pseudonyms requested, 3 found, approved by Zhao Min"
+    written = b"".join(path.read_bytes() for path in context.data.rglob("*") if path.is_file())
+    assert not [ref for ref in rows.values() if ref.encode() in written], "they are nowhere at rest"
+    assert not [ref for ref in rows.values() if ref in asker.log.getvalue() + approver.log.getvalue()]
+
+
+def test_nobody_approves_their_own_request_or_takes_that_of_another(match, people):
+    asker, other, approver = people("Wang Fang", "fraud"), people("Chen Jie", "lead"), people("Zhao Min", "resolver")
+    ask(asker)
+    entry = entry_in(approver)
+    assert answer(asker, entry).status_code == 403, "who asks has not the permission"
+    assert ask(approver).status_code == 403, "nor has who approves the other"
+    answer(approver, entry)
+    assert "only who asked may download" in take(other, entry).text.lower()
+    assert take(approver, entry).status_code == 403
+
+
+@pytest.mark.parametrize("approvals", [2])
+def test_two_others_approve_where_two_are_required(match, people, context):
+    asker, first, second = people("Wang Fang", "dpo"), people("Zhao Min", "resolver"), people("Sun Li", "resolver")
+    ask(asker)
+    entry = entry_in(first)
+    assert answer(first, entry).status_code == 303
+    assert "somebody else has to do so too" in answer(first, entry).text
+    assert take(asker, entry).status_code == 400
+    assert answer(second, entry).status_code == 303
+    assert take(asker, entry).status_code == 200
+
+
+def test_a_refusal_needs_a_reason_and_ends_the_request(match, people):
+    asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
+    ask(asker)
+    entry = entry_in(approver)
+    assert answer(approver, entry, "refuse").status_code == 400
+    assert answer(approver, entry, "refuse", "not our case").status_code == 303
+    assert "refused by Zhao Min: not our case" in asker.get(PATH).text
+    assert take(asker, entry).status_code == 400
+    assert answer(approver, entry).status_code == 400, "it waits no longer"
+
+
+def test_an_approval_lasts_a_day(match, people, context, monkeypatch):
+    asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
+    ask(asker)
+    entry = entry_in(approver)
+    answer(approver, entry)
+    monkeypatch.setattr("alerts.cases.references.ReferenceRequest.until", lambda self, _: self.asked.at)
+    assert "expired" in asker.get(PATH).text
+    assert take(asker, entry).status_code == 400
+
+
+def test_more_customers_than_were_approved_are_not_handed_out(match, people, store, context):
+    asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
+    ask(asker)
+    entry = entry_in(approver)
+    answer(approver, entry)
+    [one, *_] = store.scroll(Exposure, DocumentFilter({"incident": (INCIDENT,)}))
+    store.put([one.model_copy(update={"id": f"{INCIDENT}:new", "subject": all_handles(context)[3]})])
+    refused = take(asker, entry)
+    assert refused.status_code == 400
+    assert "has 4 customers now, and 3 were approved" in refused.text
+    assert "subjects.resolve" not in [action for action, _, _ in trail(context)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"case": "13800138000"}, "the case number must have"),
+        ({"note": ""}, "give the grounds"),
+        ({"token": "x"}, "invalid form"),
+    ],
+)
+def test_a_request_says_its_case_and_why(match, people, typed, said):
+    refused = ask(people("Wang Fang", "fraud"), **typed)
+    assert refused.status_code == 400
+    assert said in refused.text.lower()
+
+
+@pytest.mark.parametrize("approvals", [0])
+def test_where_it_is_off_the_page_says_how_to_do_it(match, people, context):
+    asker = people("Wang Fang", "fraud")
+    text = asker.get(PATH).text
+    assert "<code>ullage subjects resolve FILE --case NO --reason TEXT</code>" in text
+    assert "Request customer references" not in text
+    assert ask(asker).status_code == 400
+    assert trail(context) == []
+
+
+def test_without_match_or_the_way_back_nobody_is_asked_for_an_approval(pseudonyms, people, context):
+    asker = people("Wang Fang", "fraud")
+    assert "Request customer references" not in asker.get(PATH).text
+    assert ask(asker).status_code == 400
+    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+        assert "Request customer references" in asker.get(PATH).text
+        (context.data / "building" / "bank.subjects").unlink()
+        assert "Request customer references" not in asker.get(PATH).text
+
+
+@pytest.mark.parametrize("approvals", ['0\nreference_help = "Open CRM, menu Leaks."'])
+def test_the_banks_own_way_is_said_as_it_is_configured(pseudonyms, people):
+    text = people("Wang Fang", "fraud").get(PATH).text
+    assert "Open CRM, menu Leaks." in text
+    assert "ullage subjects resolve" not in text
+
+
+def test_who_has_nothing_to_do_with_customers_sees_nothing_of_it(match, people):
+    assert "ustomer references" not in people("Li Na", "analyst").get(PATH).text
