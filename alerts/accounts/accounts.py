@@ -147,6 +147,11 @@ class Accounts:
         """Everybody, by name."""
         return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
 
+    def who_may(self, permission: str, tenant: str) -> list[str]:
+        """The names of those who have `permission` and see `tenant`."""
+        open_ = [user for user in self.users() if not user.is_disabled and {ALL, tenant} & {*user.tenants}]
+        return [user.name for user in open_ if permission in permissions_of(user.roles)]
+
     def add(
         self,
         name: str,

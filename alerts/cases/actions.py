@@ -261,6 +261,14 @@ class Cases:
             raise QueryError("a later entry replaced it: undo that one first", "entry")
         return found
 
+    def last_entry(self, id_: str) -> str:
+        """The id of the last decision of an incident that can be undone."""
+        decisions = self.owed(self.incident(id_)).decisions
+        ids = undoable(decisions)
+        if not ids:
+            raise QueryError("nothing of this incident can be undone: only assignments, due dates and links can", "entry")
+        return max((one for one in decisions if one.id in ids), key=lambda one: (one.at, one.id)).id
+
     def undo(self, id_: str, entry: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Undo the decision `entry`, so that the one before it counts again; a link is undone on both sides."""
         pairs = [(self.incident(id_), self.entry(id_, entry))]

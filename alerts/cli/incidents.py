@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Group, RenderableType
 
+from alerts.accounts.accounts import Accounts
 from alerts.cases.actions import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, ActionResult, Cases, moment_past
 from alerts.cases.decisions import needed_for
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
@@ -57,6 +58,7 @@ from alerts.grouping.benign import BACKGROUND
 from alerts.store import IncidentStore, configured_store
 from alerts.store.queries import require_known
 from alerts.translation import spaced
+from alerts.web.incident_changes import permission_of, require_owner
 from ullage.audit import current_user
 from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
@@ -106,8 +108,11 @@ def assign(
     note: Remark = "",
 ) -> None:
     """Assign incidents to somebody, by default to yourself, with a due date."""
+    context: Context = ctx.obj
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
+        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+            require_owner(accounts, cases.incident(id_).tenant, to.strip(), who)
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
 
     _each(ctx.obj, incidents, by, act, "incident.assign")
@@ -116,11 +121,27 @@ def assign(
 def note(
     ctx: typer.Context,
     incident: str,
-    text: Annotated[str, typer.Argument(help="What is to be remembered; no identifier.")],
+    text: Annotated[str, typer.Argument(help="What is to be remembered, or why it is undone; no identifier.")] = "",
+    *,
+    undo: Annotated[
+        str,
+        typer.Option(
+            metavar="ENTRY",
+            help="Undo this assignment, due date or link: its id, as `incidents show --json` has it, or `last`.",
+        ),
+    ] = "",
     by: By = "",
 ) -> None:
-    """Add a note to an incident."""
-    _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
+    """Add a note to an incident, or undo an assignment, a due date or a link."""
+    if not undo:
+        _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
+        return
+    context: Context = ctx.obj
+    with deciding(context, by, "incident.decide") as (store, who):
+        cases = Cases(work_of(context, store), context.trail())
+        entry = cases.entry(incident, cases.last_entry(incident) if undo == "last" else undo)
+        who.require(permission_of(entry.act))
+        typer.echo(cases.undo(incident, entry.id, by=who.name, note=text).words())
 
 
 def resolve(

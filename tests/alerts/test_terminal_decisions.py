@@ -62,6 +62,32 @@ def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
     assert run(*words, "--by", "zhao min").exit_code == 0
 
 
+def test_what_was_done_last_is_undone_by_who_may_do_it(things, run, accounts, store) -> None:  # noqa: F811
+    for name, role in (("Wang Fang", "fraud"), ("Zhao Min", "analyst")):
+        add_account(accounts, name, [role])
+    with pytest.raises(UllageError, match="nothing of this incident can be undone"):
+        run("note", A, "--undo", "last", "--by", "Zhao Min")
+    run("assign", A, "--to", "Wang Fang", "--by", "Zhao Min")
+    run("assign", A, "--to", "Zhao Min", "--by", "Zhao Min")
+    with pytest.raises(UllageError, match=r"this: incident\.assign"):
+        run("note", A, "--undo", "last", "--by", "Wang Fang")
+    assert run("note", A, "mistaken", "--undo", "last", "--by", "Zhao Min").output == f"{A}: undone\n"
+    decided = sorted(store.scroll(Decision, DocumentFilter()), key=lambda one: one.at)
+    assert [(one.act, one.note) for one in decided] == [("assigned", ""), ("assigned", ""), ("undone", "mistaken")]
+    assert decided[-1].about == decided[1].id
+    with pytest.raises(UllageError, match="already undone"):
+        run("note", A, "--undo", decided[1].id, "--by", "Zhao Min")
+
+
+def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(things, run, accounts, store) -> None:  # noqa: F811
+    for name, role in (("Wang Fang", "agent"), ("Zhao Min", "analyst")):
+        add_account(accounts, name, [role])
+    for name in ("Nobody", "Wang Fang"):
+        refused = run("assign", A, "--to", name, "--by", "Zhao Min")
+        assert (refused.exit_code, "nobody with an account of that name" in refused.output) == (2, True)
+    assert run("assign", A, "--to", "-", "--by", "Zhao Min").exit_code == 0
+
+
 def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, context, store) -> None:  # noqa: F811
     add_account(accounts, "Wang Fang", ["analyst"])
     accounts.set_disabled("Wang Fang", is_disabled=True)

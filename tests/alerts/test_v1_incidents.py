@@ -5,7 +5,7 @@ import pytest
 from alerts.deadlines import regimes
 from alerts.records import Decision
 from alerts.store import DocumentFilter
-from tests.alerts.browser import Browser
+from tests.alerts.browser import ASKER, Browser
 from tests.stores import on_server_too
 from ullage import audit
 
@@ -98,7 +98,7 @@ REPORTED = {"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[
 @pytest.mark.parametrize(
     ("asked", "act", "value"),
     [
-        ({"decision": "assigned", "to": "Wang Fang", "due": "+4h"}, "assigned", "Wang Fang"),
+        ({"decision": "assigned", "to": ASKER, "due": "+4h"}, "assigned", ASKER),
         ({"decision": "assigned"}, "assigned", "soar"),
         ({"decision": "due", "due": "+2d"}, "due", ""),
         ({"decision": "takedown", "state": "asked"}, "takedown", "asked"),
@@ -114,6 +114,25 @@ def test_whatever_the_page_can_do_a_program_can(leaked, soar, store, asked, act,
     assert [one.status_code for one in answers] == [200, 200], answers[0].text
     assert (answers[0].json()["act"], answers[0].json()["value"]) == (act, value)
     assert len([one for one in decided(store, leaked) if one.act == act]) == 1
+
+
+def test_a_program_undoes_an_assignment_and_repeats_that_safely(leaked, soar, store) -> None:
+    soar.change(leaked, soar.version(leaked), decision="assigned", to=ASKER)
+    [entry] = [one["id"] for one in soar.get(f"/v1/incidents/{leaked}").json()["decisions"] if one["act"] == "assigned"]
+    version = soar.version(leaked)
+    answers = [soar.change(leaked, version, decision="undone", entry=entry, note="meant another one") for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert (answers[0].json()["act"], answers[0].json()["value"]) == ("undone", "assigned")
+    assert len([one for one in decided(store, leaked) if one.act == "undone"]) == 1
+    again = soar.change(leaked, soar.version(leaked), decision="undone", entry=entry)
+    assert (again.status_code, "already undone" in again.text) == (400, True)
+    assert soar.change(leaked, version, decision="undone", entry=f"{entry}0").status_code == 412, "another entry"
+
+
+def test_an_incident_is_assigned_to_nobody_without_an_account(leaked, soar, store) -> None:
+    answer = soar.change(leaked, soar.version(leaked), decision="assigned", to="Nobody Here")
+    assert (answer.status_code, [one["member"] for one in answer.json()["errors"]]) == (400, ["to"])
+    assert decided(store, leaked) == []
 
 
 def test_a_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:

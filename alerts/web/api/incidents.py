@@ -81,7 +81,7 @@ class ChangeRequest(BaseModel):
     by: str = ""
     decision: Literal[
         "acknowledged", "confirmed", "resolved", "false_positive", "note",
-        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged", "split",
+        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged", "split", "undone",
     ]  # fmt: skip
     note: str = ""
     reason: str = ""
@@ -98,6 +98,8 @@ class ChangeRequest(BaseModel):
     """The incident that it is linked with, or no longer; that is merged into it, or split off again."""
     sighting: str = ""
     """How the id of the sighting begins that becomes an incident of its own."""
+    entry: str = ""
+    """The assignment, due date or link that is undone: the `id` of a decision of the incident."""
     regime: str = ""
     stage: str = ""
     reference: str = ""
@@ -119,6 +121,7 @@ OF: Mapping[str, frozenset[str]] = {
     "merged": frozenset({"other"}),
     "split": frozenset({"other"}),
     "detached": frozenset({"sighting"}),
+    "undone": frozenset({"entry"}),
 }
 """What a decision has besides a note."""
 
@@ -279,10 +282,9 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
     to, decision = asked.to.strip(), asked.decision
     act = {"false_positive": "excused"}.get(decision, decision if decision in OF and decision != "reported" else "")
     whose = "" if to == "-" else by if to in ("", "me") else to
-    value = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason, "reported": asked.channel}.get(
-        decision, ""
-    )
-    about = made.about if act == "detached" else asked.other.strip()
+    values = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason, "reported": asked.channel}
+    value = made.value if act == "undone" else values.get(decision, "")
+    about = made.about if act == "detached" else asked.entry if act == "undone" else asked.other.strip()
     told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
     wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
     return told == wanted and (bool(act) or decision in ("reported", made.status))

@@ -105,9 +105,9 @@ CUSTOMER = json.loads("""
 "2026-09-21T12:00:00Z", "confidence": 80, "corroborated": false, "pseudonym": "3f0c9a52b7d84e16a1c57e90d2b64f38"}
 """)
 DECISION = json.loads("""
-{"tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z", "by": "Wang Fang via soar", "status":
-"acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "", "sent_at": null, "act": "", "value": "",
-"about": "", "until": null}
+{"id": "INC-4TQ2M6ZKXA:0b1f3a5c7d9e2468", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z",
+"by": "Wang Fang via soar", "status": "acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "",
+"sent_at": null, "act": "", "value": "", "about": "", "until": null}
 """)
 FRAUD = json.loads("""
 {"customers": 1, "reported": 1, "loss": 1, "prevented": 0, "none": 0, "loss_rate": 1.0, "lost_minor_units": {"CNY":
@@ -257,7 +257,7 @@ def _documents() -> dict[str, Any]:
     found["Sighting"] = _object(_shown(found, Sighting, without=incident_view.HIDDEN["sighting"]), "One sighting of an incident.")
     customer = _shown(found, Exposure, without=incident_view.HIDDEN["customer"])
     found["Customer"] = _object({**customer, "pseudonym": TEXT}, "A customer in an incident, by pseudonym.")
-    found["Decision"] = _object(_shown(found, Decision, without={"id"}), "What was decided of an incident.")
+    found["Decision"] = _object(_shown(found, Decision, without=()), "What was decided of an incident.")
     lists = {name: {"type": "array", "items": OBJECT} for name in ("deadlines", "sellers")}
     lists |= {name: {"type": "array", "items": {"$ref": REF.format(model=item)}} for name, item in _LISTS.items()}
     more = {"decide": MAYBE, "fraud": OBJECT, "version": VERSION, "seen_after": TEXT, "exposures_after": TEXT}
