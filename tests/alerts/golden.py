@@ -337,7 +337,7 @@ class Console:
         forms: tuple[dict[str, str], ...] = (
             {"status": "acknowledged", "note": "seen"},
             {"status": "confirmed"},
-            {"status": "assigned", "to": "Wang Fang", "due": "+4h"},
+            {"status": "assigned", "to": "me", "due": "+4h"},
             {"status": "takedown", "state": "asked"},
             {"status": "note", "note": "called the host"},
             {"status": "reported pipl-57 first", "note": "R-1", **SENT},

@@ -13,11 +13,10 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.accounts import ALL, permissions_of
 from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, handles, whole
+from alerts.cases.incident_list import CUSTOMERS_SHOWN, IncidentDetails, customers_of, handles, whole
 from alerts.cases.incident_view import history
 from alerts.cases.references import ReferenceRequest, State, requests_of
 from alerts.cases.report import ReportForm as Written
@@ -25,7 +24,7 @@ from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.suppressions import suppressed
 from alerts.cases.takedown_letter import LANGUAGES, letter
 from alerts.deadlines import CHANNELS, regimes_of, sent_at
-from alerts.deadlines.outstanding import Duty
+from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import clock_words, reported
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
 from alerts.records import Decision, Incident
@@ -33,6 +32,7 @@ from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.dropped_files import Judge
 from alerts.web.incident_changes import carry_out, cases_of
+from alerts.web.templating import READER
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import folder_of
@@ -56,6 +56,10 @@ AT: Mapping[str, str] = {
 }
 """The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PART_AFTER: Mapping[str, str] = {"reported": "#clocks", "acknowledged": "", "assigned": "", "due": ""}
+"""Which part of the page is shown after a form of it; the history where nothing is said."""
+PART_OF: Mapping[str, str] = {"reported": "clocks", "reveal": "seen", "references": "customers", "answer": "customers"}
+"""In which part of the page a form stands, by its status or the first word of it, for one that is refused."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
 Reader = Annotated[Console, may("incident.read")]
@@ -110,10 +114,12 @@ def routes() -> APIRouter:
         try:
             if status.startswith("reported ") and not (sent_at and channel):
                 raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
+            if status == "due":
+                typed["due"] = due.strip() or "-"
             carry_out(site, id_, typed, site.actor())
         except QueryError as error:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
-        return RedirectResponse(f"/incidents/{id_}#history", 303)
+        return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
 
     _files(router)
     _takedown(router)
@@ -128,7 +134,7 @@ def _files(router: APIRouter) -> None:
         if site.store.get(Incident, id_) is None or lang not in {"", *ReportLanguage}:
             return site.missing(GONE)
         case = case_of(site.context, site.store, id_)
-        lang = lang or case.tenant.language
+        lang = lang or READER.get().language
         drafted = page(case, ReportLanguage(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
         site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
@@ -207,6 +213,23 @@ def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[
     return found
 
 
+def _parts(found: IncidentDetails, owed: IncidentDeadlines) -> list[tuple[str, Phrase, int | None]]:
+    """The parts of the page, which are tabs: id, name, and how many things stand in it."""
+    reports = [("clocks", Phrase("Reports"), len(owed.duties))] if owed.duties else []
+    return [
+        *reports,
+        ("assessment", Phrase("Assessment"), None),
+        ("customers", Phrase("Affected customers"), found.incident.customers),
+        ("seen", Phrase("Occurrences"), found.incident.sightings),
+        ("history", Phrase("History"), None),
+    ]
+
+
+def _owners(site: Console, incident: Incident, now: str) -> list[str]:
+    """Who may be given an incident, and who has it `now`, by name."""
+    return sorted({*site.door.accounts.who_may("incident.decide", incident.tenant), *filter(None, [now, site.principal.name])})
+
+
 @dataclass(frozen=True, slots=True)
 class _References:
     """What the page says of customer references: how many approvals they need, and what was asked for."""
@@ -229,14 +252,8 @@ def _references(site: Console, incident: Incident, decisions: Iterable[Decision]
     tenant = site.duties.tenant(incident.tenant)
     needed = tenant.reference_approvals
     can_resolve = bool(needed) and asyncio.run(Judge(folder_of(site.context)).resolves(incident.tenant))
-    approvers = [
-        user.name
-        for user in site.door.accounts.users()
-        if not user.is_disabled
-        and "references.approve" in permissions_of(user.roles)
-        and {ALL, incident.tenant} & {*user.tenants}
-        and user.name != site.principal.name
-    ]
+    allowed = site.door.accounts.who_may("references.approve", incident.tenant)
+    approvers = [name for name in allowed if name != site.principal.name]
     made = [(one, one.state(needed, now)) for one in requests_of(decisions)]
     return _References(needed, tenant.reference_help, can_resolve, made, approvers)
 
@@ -258,7 +275,7 @@ def incident_page(
     cases, zone = cases_of(site), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
     owed = cases.owed(incident)
     people = customers_of(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
-    item = item_of(incident, owed)
+    item, task = item_of(incident, owed), task_of(owed.decisions)
     starts = cases.would_start(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
         "found": found,
@@ -281,13 +298,19 @@ def incident_page(
         "silence": suppressed(site.duties, [incident]).get(id_),
         "history": history(site.store, incident, found.decisions),
         "assignee": assignee_of(owed.decisions),
-        "task": task_of(owed.decisions),
+        "task": task,
         "takedown": takedown_of(owed.decisions),
         "presence": presence_of(incident, zone),
         "fraud": tally(site.store, incident),
         "links": links_of(incident, owed.decisions),
         "merged": merged_into(owed.decisions),
         "revealed": revealed or {},
+        "parts_here": _parts(found, owed),
+        "first": "seen"
+        if revealed
+        else PART_OF.get(sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"),
+        "owners": _owners(site, incident, assignee_of(owed.decisions)),
+        "due_typed": _typed(task, zone) if task else "",
         "references": _references(site, incident, found.decisions, now),
         "sent": sent,
     }

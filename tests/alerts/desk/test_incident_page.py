@@ -8,9 +8,11 @@ import pytest
 
 from alerts.records import Decision, Sighting, incident_id
 from alerts.store import DocumentFilter
+from tests.alerts.browser import OURS, add_account
 from tests.alerts.builders import finding, fold_all, incident
 from ullage import audit
 
+PARTS = ("clocks", "assessment", "customers", "seen", "history")
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
 TOKEN = {"token": "0" * 16}
 
@@ -32,7 +34,8 @@ def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, st
 @pytest.mark.parametrize(
     ("form", "kept"),
     [
-        ({"status": "assigned", "to": "Wang Fang", "due": "some day"}, 'value="some day" aria-invalid="true"'),
+        ({"status": "due", "due": "some day"}, 'value="some day" aria-invalid="true"'),
+        ({"status": "assigned", "to": "Wang Fang"}, 'name="to" aria-invalid="true"'),
         ({"status": "linked", "other": "INC-NOBODY"}, 'value="INC-NOBODY" aria-invalid="true"'),
         ({"status": "excused", "reason": "", "days": "30", "note": "seen before"}, 'value="seen before"'),
         ({"status": "excused", "reason": "chance", "days": "999"}, 'value="999" aria-invalid="true"'),
@@ -50,14 +53,14 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, 
 def test_everything_that_was_done_is_in_the_history(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
-        {"status": "assigned", "to": "Wang Fang", "due": "+3d"}, {"status": "note", "note": "called the site"},
+        {"status": "assigned", "to": "Li Wei", "due": "+3d"}, {"status": "note", "note": "called the site"},
         {"status": "takedown", "state": "sent"}, {"status": "linked", "other": "INC-B"},
         {"status": "excused", "reason": "chance", "days": "30"},
     )):  # fmt: skip
         assert browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"}).status_code == 303, form
     text = browser.get("/incidents/INC-A").text
     for said in (
-        "assigned to Wang Fang",
+        "assigned to Li Wei",
         "called the site",
         "takedown sent",
         "linked with INC-B",
@@ -166,7 +169,7 @@ def entries(text: str) -> list[str]:
 def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
-        {"status": "assigned", "to": "Wang Fang"}, {"status": "linked", "other": "INC-B"}, {"status": "note", "note": "seen"},
+        {"status": "assigned", "to": "Li Wei"}, {"status": "linked", "other": "INC-B"}, {"status": "note", "note": "seen"},
     )):  # fmt: skip
         browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"})
     assert entries(browser.get("/incidents/INC-A").text) == ["INC-A:0000000000000001", "INC-A:0000000000000000"]
@@ -174,7 +177,7 @@ def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
         sent = {"status": "undone", "entry": entry, "token": f"{number:016x}"}
         assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
     text = browser.get("/incidents/INC-A").text
-    assert ("undone: assigned to Wang Fang" in text, "undone: linked with INC-B" in text, entries(text)) == (True, True, [])
+    assert ("undone: assigned to Li Wei" in text, "undone: linked with INC-B" in text, entries(text)) == (True, True, [])
     assert "assigned to <b>nobody" in text
     again = browser.post("/incidents/INC-A/decisions", {"status": "undone", "entry": "INC-A:x", "token": "f" * 16})
     assert (again.status_code, "already undone" in again.text) == (400, True)
@@ -202,3 +205,67 @@ def test_incidents_are_merged_and_split_on_the_page(browser, store):
     assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
     assert "INC-B split off" in browser.get("/incidents/INC-A").text
     assert "split from INC-A" in browser.get("/incidents/INC-B").text
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ({}, "clocks"),
+        ({"status": "reported pipl-57 initial"}, "clocks"),
+        ({"status": "linked", "other": "INC-NOBODY"}, "clocks"),
+    ],
+)
+def test_the_part_that_is_shown_first_has_the_form_that_was_refused_or_what_is_due(browser, store, form, shown):
+    store.put([incident("INC-A", **CLOCKED)])
+    path = "/incidents/INC-A"
+    assert browser.post(f"{path}/decisions", {"status": "acknowledged", "token": "a" * 16}).status_code == 303
+    text = (browser.post(f"{path}/decisions", {**form, **TOKEN}) if form else browser.get(path)).text
+    assert re.findall(r'<(?:section|div) class="(?:card )?tab first" id="(\w+)"', text) == [shown]
+    assert re.findall(r'<(?:section|div) class="(?:card )?tab(?: first)?" id="(\w+)"', text) == [*PARTS]
+    assert re.findall(r'<a href="#(\w+)"(?: class="first")?>', text)[: len(PARTS)] == [*PARTS], "each has its tab, in order"
+
+
+def test_without_a_deadline_the_assessment_is_shown_and_a_form_of_addresses_opens_their_part(browser, store):
+    store.put([incident("INC-A")])
+    assert 'class="tab first" id="assessment"' in browser.get("/incidents/INC-A").text
+    refused = browser.post("/incidents/INC-A/addresses", {"case": "", "reason": "takedown"}).text
+    assert 'class="card tab first" id="seen"' in refused
+
+
+def test_the_owner_is_chosen_from_accounts_that_may_work_on_it(browser, store, accounts):
+    for name, role, tenants in (
+        ("Wang Fang", "analyst", ["bank"]),
+        ("Zhao Min", "analyst", ["shop"]),
+        ("Sun Li", "agent", ["bank"]),
+    ):
+        add_account(accounts, name, [role], tenants)
+    store.put([incident("INC-A")])
+    text = browser.get("/incidents/INC-A").text
+    [choice] = re.findall(r'<select name="to">(.*?)</select>', text)
+    assert re.findall(r'<option value="([^"]+)"', choice) == ["Li Wei", "Wang Fang", "-"]
+    assert '<option value="Li Wei" selected>Li Wei (me)' in choice
+    for name in ("Zhao Min", "Sun Li", "Nobody"):
+        answer = browser.post("/incidents/INC-A/decisions", {"status": "assigned", "to": name, **TOKEN})
+        assert "Nobody with an account of that name may work on this incident" in answer.text, name
+    assert browser.post("/incidents/INC-A/decisions", {"status": "assigned", "to": "Wang Fang", **TOKEN}).status_code == 303
+    assert '<option value="Wang Fang" selected>' in browser.get("/incidents/INC-A").text
+
+
+def test_a_due_date_is_typed_in_the_tenants_zone_and_an_empty_one_takes_it_back(browser, store):
+    store.put([incident("INC-A")])
+    path = "/incidents/INC-A"
+    assert "Due (Asia/Shanghai)" in browser.get(path).text
+    assert browser.post(f"{path}/decisions", {"status": "due", "due": "2026-10-01T09:30", **TOKEN}).headers["location"] == path
+    assert 'name="due" min="2026-09-21T22:13" value="2026-10-01T09:30"' in browser.get(path).text
+    assert browser.post(f"{path}/decisions", {"status": "due", "due": "", "token": "1" * 16}).status_code == 303
+    assert re.search(r'name="due" min="[^"]+" value=""', browser.get(path).text)
+
+
+def test_a_report_is_drafted_in_the_readers_language(browser, store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    path = f"/incidents/{incident_id('f')}"
+    for language, name in (("en", "English"), ("zh", "中文")):
+        text = browser.get(path, headers={"accept-language": language}).text
+        assert f'<option value="{language}" selected>{name}</option>' in text
+        draft = browser.post(f"{path}/report", {}, headers={**OURS, "accept-language": language})
+        assert f'filename="{incident_id("f")}-{language}.docx"' in draft.headers["content-disposition"]
