@@ -74,6 +74,8 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path) -> An
             act("Record")
             calls = take("Call list (pseudonyms)").read_text(encoding="utf-8").splitlines()
             report = take("Report draft").read_bytes()
+            page.click("nav.parts a[href='#clocks']")
+            actions += 1
             sent, reports = page.locator("details", has_text="Record this report as sent"), 0
             while sent.count():  # as many as the law asks for: no deadline may run when it is closed
                 sent.first.locator("summary").click()
