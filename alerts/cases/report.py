@@ -311,6 +311,8 @@ NOTE = Text(
     "本稿由系统根据计数、标签和时间生成，不含任何客户身份信息。人数为监测发现数，不代表泄露总量。标注处须人工填写；"
     "标注“未核对原文”的时限未经法规原文核对。",
 )
+SIGNATURES = (Text("Prepared by", "编制人"), Text("Reviewed by", "审核人"), Text("Approved by", "批准人"))
+DATE = Text("Date", "日期")
 SHORT = 36
 """Characters up to which both languages stand in one line."""
 
@@ -362,6 +364,11 @@ class ReportDraft:
     mark: str
     notes: tuple[str, ...]
     parts: tuple[DraftSection, ...]
+    organization: str = ""
+    incident: str = ""
+    signatures: tuple[str, ...] = ()
+    """Whose signature it takes, a line each."""
+    date: str = ""
 
     @property
     def open(self) -> int:
@@ -386,7 +393,17 @@ def page(case: Case, language: ReportLanguage) -> ReportDraft:
         for number, section in enumerate(sections(), 1)
     )
     notes = [line for text in (step, by_when, head, NOTE) if text for line in language.lines(text)]
-    return ReportDraft(language.line(TITLE), language.line(MARK), tuple(notes), parts)
+    entity = case.tenant.entity
+    return ReportDraft(
+        language.line(TITLE),
+        language.line(MARK),
+        tuple(notes),
+        parts,
+        organization=language.line(Text(entity.name_en or entity.name, entity.name)),
+        incident=incident.id,
+        signatures=tuple(map(language.line, SIGNATURES)),
+        date=language.line(DATE),
+    )
 
 
 def _item(field: ReportField, known: Values, language: ReportLanguage) -> DraftField:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import docx
 from docx.document import Document
-from docx.enum.text import WD_COLOR_INDEX
+from docx.enum.text import WD_COLOR_INDEX, WD_TAB_ALIGNMENT, WD_TAB_LEADER
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
 from docx.shared import Cm, Pt, RGBColor
@@ -77,6 +77,7 @@ def word(page: ReportDraft, now: datetime) -> bytes:
             _lines(right, item)
             if len(item.lines) <= WHOLE:
                 row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))  # noqa: SLF001  the library has no word for it
+    _signatures(document, page)
     file = io.BytesIO()
     document.save(file)
     return _undated(file.getvalue())
@@ -94,12 +95,38 @@ def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
     sheet = document.sections[0]
     sheet.page_width, sheet.page_height = Cm(21.0), Cm(29.7)
     sheet.left_margin = sheet.right_margin = Cm(2.25)
-    for band in (sheet.header, sheet.footer):
-        _run(band.paragraphs[0], page.mark, bold=True, colour=RED)
+    for band, about in ((sheet.header, page.organization), (sheet.footer, page.incident)):
+        paragraph = band.paragraphs[0]
+        paragraph.paragraph_format.tab_stops.clear_all()
+        paragraph.paragraph_format.tab_stops.add_tab_stop(LABEL + VALUE, WD_TAB_ALIGNMENT.RIGHT)
+        _run(paragraph, page.mark, bold=True, colour=RED)
+        _run(paragraph, f"\t{about}")
+    _page_number(sheet.footer.paragraphs[0])
     about, made = document.core_properties, now.astimezone(UTC).replace(tzinfo=None, microsecond=0)
     about.author = about.last_modified_by = "ullage"
     about.title, about.comments = page.title, page.mark
     about.created = about.modified = made
+
+
+def _page_number(paragraph: Paragraph) -> None:
+    """Put the number of the page and how many there are behind what stands there; a word processor counts them."""
+    for before, name in (("  ", "PAGE"), (" / ", "NUMPAGES")):
+        _run(paragraph, before)
+        field = OxmlElement("w:fldSimple")
+        field.set(qn("w:instr"), name)
+        paragraph._p.append(field)  # noqa: SLF001  the library has no word for it
+
+
+def _signatures(document: Document, page: ReportDraft) -> None:
+    """A line for each signature, which stay on one page."""
+    for label in page.signatures:
+        line = document.add_paragraph()
+        line.paragraph_format.space_before, line.paragraph_format.keep_together = Pt(16), True
+        line.paragraph_format.keep_with_next = label != page.signatures[-1]
+        for place in (Cm(10), Cm(12.5), LABEL + VALUE):
+            leader = WD_TAB_LEADER.SPACES if place == Cm(12.5) else WD_TAB_LEADER.LINES
+            line.paragraph_format.tab_stops.add_tab_stop(place, WD_TAB_ALIGNMENT.LEFT, leader)
+        _run(line, f"{label}\t  {page.date}\t\t")
 
 
 def _label(paragraph: Paragraph, item: DraftField) -> None:

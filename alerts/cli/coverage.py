@@ -81,7 +81,7 @@ def explain(
 
 def _write(ledger: CoverageReader, seen: CoverageWindow, sheets: list[DayCheck], path: Path, language: Language) -> None:
     """The sheet to print, signed where the key of alert is here."""
-    text, signed = ledger.sheet(seen, sheets, current_user(), language)
+    text, signed = ledger.sheet(seen, sheets, current_user(), language, ledger.context.settings.tenants)
     write_whole(text.encode(), path)
     typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from alerts.coverage import view
 from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, coverage
@@ -31,7 +32,7 @@ from ullage.phrase import Phrase, marked
 from ullage.records.heartbeat import WHY
 from ullage.security import keys
 from ullage.security.signing import END, TOPIC, Signer, signed
-from ullage.settings import Context, Language
+from ullage.settings import Context, Language, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,25 @@ class ReportOrigin:
     zone: tzinfo
     zone_name: str
     language: Language = "en"
+    organization: str = ""
+    """Whose report it is, as every page says."""
+
+
+def organization_of(settings: Settings, tenants: Iterable[str], language: Language) -> str:
+    """The registered names of `tenants`, of those that have one."""
+    entities = [settings.tenants[name].entity for name in sorted(tenants) if name in settings.tenants]
+    names = [(one.name or one.name_en) if language == "zh" else (one.name_en or one.name) for one in entities]
+    return ("、" if language == "zh" else ", ").join(filter(None, names))
+
+
+def css_text(text: str) -> Markup:
+    r"""`text` as a string of a style sheet, of which it cannot get out.
+
+    >>> css_text('A "bank" </style>')
+    Markup('"A \\22 bank\\22  \\3c \\2f style\\3e "')
+    """
+    signs = (sign if sign.isalnum() or sign in " .,:-–·" else f"\\{ord(sign):x} " for sign in text)
+    return Markup(f'"{"".join(signs)}"')  # noqa: S704  every sign that could end it is escaped
 
 
 def printed(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin, signer: Signer | None) -> str:
@@ -53,6 +73,7 @@ def printed(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin
     translations = catalogue(made.language)
     pages.add_extension("jinja2.ext.i18n")
     pages.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    pages.filters["css"] = css_text
     pages.filters["said"] = lambda text: translated(text, translations.gettext, made.zone)
     text = pages.get_template("sheet.html").render(_content(seen, sheets, made), lang=TAGS[made.language])
     if signer is None:
@@ -79,6 +100,7 @@ def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigi
         "zone": made.zone_name,
         "made": _moment(made.at, made.zone),
         "by": made.by,
+        "organization": made.organization,
         "version": __version__,
         "verdict": verdict(seen, sheets),
         "blocks": list(_blocks(seen, made.zone)),
@@ -260,12 +282,18 @@ class CoverageReader:
         self.store.create([made])
         return made
 
-    def sheet(self, seen: CoverageWindow, sheets: Sequence[DayCheck], by: str, language: Language) -> tuple[str, bool]:
-        """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so."""
+    def sheet(
+        self, seen: CoverageWindow, sheets: Sequence[DayCheck], by: str, language: Language, tenants: Iterable[str] = ()
+    ) -> tuple[str, bool]:
+        """The page to print, and whether it is signed: where the key of alert is not here it is not, and says so.
+
+        Its head names the organisations of `tenants`.
+        """
         own = self.context.keys
         is_here = own.is_here(f"sign/{ROLE}.key") or bool(own.command)  # asked for elsewhere, a key would be made
         signer = keys.signer(own, ROLE) if is_here else None
-        made = ReportOrigin(self.context.clock.now(), by, self.zone, self.zone.key, language)
+        whose = organization_of(self.context.settings, tenants, language)
+        made = ReportOrigin(self.context.clock.now(), by, self.zone, self.zone.key, language, whose)
         return printed(seen, sheets, made, signer), signer is not None
 
     def _require(self, site: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.cases.report import (
+    MARK,
     SHOWN_SIGHTINGS,
     Case,
     ReportForm,
@@ -337,3 +338,21 @@ def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_han
 
 def test_no_word_for_an_origin_says_who_leaked() -> None:
     assert not [word for word in ORIGIN.values() if re.search("(?:我方|合作方|他处|客户|员工).{0,2}泄露", word)]
+
+
+@pytest.mark.parametrize(
+    ("language", "whose", "signed"),
+    [
+        (ReportLanguage.ZH, ENTITY.name, "编制人 审核人 批准人"),
+        (ReportLanguage.EN, ENTITY.name_en or ENTITY.name, "Prepared by Reviewed by Approved by"),
+    ],
+)
+def test_the_document_has_whose_it_is_and_its_number_on_every_page_and_lines_to_sign(case, language, whose, signed):
+    document = docx.Document(io.BytesIO(rendered(page(case, language), ReportForm.WORD, case)))
+    [sheet] = document.sections
+    mark = language.line(MARK)
+    assert sheet.header.paragraphs[0].text == f"{mark}\t{whose}"
+    footer = sheet.footer.paragraphs[0]
+    assert footer.text.startswith(f"{mark}\t{A}")
+    assert re.findall(r'w:fldSimple w:instr="(\w+)"', footer._p.xml) == ["PAGE", "NUMPAGES"]
+    assert " ".join(one.text.split("\t")[0] for one in document.paragraphs[-3:]) == signed

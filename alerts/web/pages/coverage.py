@@ -136,7 +136,7 @@ def routes() -> APIRouter:
             return _page(
                 console, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "site": site}
             )
-        text, _ = ledger.sheet(seen, ledger.standings(seen), console.principal.name, READER.get().language)
+        text, _ = ledger.sheet(seen, ledger.standings(seen), console.principal.name, READER.get().language, console.tenants)
         return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
 
     @router.post("/coverage/explain")

@@ -6,14 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.coverage.report import ReportOrigin, printed
+from alerts.coverage.report import ReportOrigin, organization_of, printed
 from alerts.coverage.signed_days import DayCheck
 from alerts.records import GapReason
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import RecordError
 from ullage.security import keys
 from ullage.security.signing import TOPIC, Signer, Verifier, verified
-from ullage.settings import Context
+from ullage.settings import Context, Entity, Tenant
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SHEETS = [
@@ -109,3 +109,24 @@ def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(night: Alert, sign
     assert "NOT SIGNED" in unsigned
     with pytest.raises(RecordError):
         verified(unsigned, known)
+
+
+def test_every_printed_page_has_whose_report_it_is_and_its_number(night: Alert, signer: Signer) -> None:
+    origin = ReportOrigin(night.clock.as_clock().now(), "li", ZONE, ZONE.key, organization='A "bank" </style><script>')
+    text, tags = printed(night.seen(), SHEETS, origin, signer), Tags()
+    tags.feed(text)
+    assert "script" not in tags.names
+    [style] = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert r'@top-left { content: "A \22 bank\22  \3c \2f style\3e \3c script\3e "; }' in style
+    assert "@bottom-right { content: counter(page)" in style
+    assert re.findall(r'<p class="sign">(.*)</p>', text) == [
+        "<span>Prepared by</span><span>Date</span><span>Reviewed by</span><span>Date</span>"
+    ]
+
+
+def test_the_organization_is_that_of_the_tenants_that_are_seen(context: Context) -> None:
+    bank, shop = Entity(name="某某银行", name_en="Example Bank"), Entity(name="某某商店")
+    settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(entity=bank), "shop": Tenant(entity=shop)}})
+    assert organization_of(settings, ["bank"], "en") == "Example Bank"
+    assert organization_of(settings, ["shop", "bank"], "zh") == "某某银行、某某商店"
+    assert organization_of(settings, ["unknown"], "zh") == ""
