@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from alerts.accounts.accounts import Accounts
 from alerts.cases.decisions import Decisions, refuse_running
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import reported
@@ -60,8 +61,19 @@ WORDS: Mapping[str, Phrase] = {
 }
 AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
 Closing = Literal["resolved", "false_positive"]
-UNDOABLE = ("assigned", "due", "linked", "unlinked")
-"""Acts without legal effect."""
+UNDOABLE: Mapping[str, str] = {
+    "assigned": "incident.assign",
+    "due": "incident.assign",
+    "linked": "incident.decide",
+    "unlinked": "incident.decide",
+}
+"""Acts without legal effect, with the permission that doing and undoing them needs."""
+
+
+def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
+    """QueryError where an incident is given to somebody who has no account that may work on it; anybody, where there is none."""
+    if to not in ("", "me", "-", by, *accounts.who_may("incident.decide", tenant)) and accounts.users():
+        raise QueryError("nobody with an account of that name may work on this incident: choose somebody else", "to")
 
 
 class ActionResult(NamedTuple):

@@ -18,7 +18,17 @@ import typer
 from rich.console import Group, RenderableType
 
 from alerts.accounts.accounts import Accounts
-from alerts.cases.actions import MOST_DAYS, REASONS, TAKEDOWN, USUAL_DAYS, ActionResult, Cases, moment_past
+from alerts.cases.actions import (
+    MOST_DAYS,
+    REASONS,
+    TAKEDOWN,
+    UNDOABLE,
+    USUAL_DAYS,
+    ActionResult,
+    Cases,
+    moment_past,
+    require_owner,
+)
 from alerts.cases.decisions import needed_for
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
 from alerts.cases.incident_view import brief, details, summary
@@ -58,7 +68,6 @@ from alerts.grouping.benign import BACKGROUND
 from alerts.store import IncidentStore, configured_store
 from alerts.store.queries import require_known
 from alerts.translation import spaced
-from alerts.web.incident_changes import permission_of, require_owner
 from ullage.audit import current_user
 from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
@@ -140,7 +149,7 @@ def note(
     with deciding(context, by, "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail())
         entry = cases.entry(incident, cases.last_entry(incident) if undo == "last" else undo)
-        who.require(permission_of(entry.act))
+        who.require(UNDOABLE[entry.act])
         typer.echo(cases.undo(incident, entry.id, by=who.name, note=text).words())
 
 

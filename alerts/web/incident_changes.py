@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from alerts.accounts.accounts import Accounts
-from alerts.cases.actions import ActionResult, Cases
+from alerts.cases.actions import UNDOABLE, ActionResult, Cases, require_owner
 from alerts.cases.decisions import TOKEN_BYTES, needed_for
 from alerts.deadlines import checked_sent_at
 from alerts.deadlines.schedule import Work
@@ -95,7 +94,7 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     site.principal.require(permission_of(status))
     cases, said = cases_of(site), Said(by=by, note=typed["note"], token=token)
     if status == "undone":
-        site.principal.require(permission_of(cases.entry(id_, typed["entry"]).act))
+        site.principal.require(UNDOABLE[cases.entry(id_, typed["entry"]).act])
     if status == "assigned":
         require_owner(site.door.accounts, cases.incident(id_).tenant, typed["to"].strip(), by)
     if status in CHANGES:
@@ -104,12 +103,6 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     if status.startswith("reported "):
         said |= _report_said(site, cases.incident(id_).tenant, typed)
     cases.decide(id_, status, roles=site.principal.roles, **said)
-
-
-def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
-    """QueryError where an incident is given to somebody who has no account that may work on it; anybody, where there is none."""
-    if to not in ("", "me", "-", by, *accounts.who_may("incident.decide", tenant)) and accounts.users():
-        raise QueryError("nobody with an account of that name may work on this incident: choose somebody else", "to")
 
 
 def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
