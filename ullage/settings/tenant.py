@@ -80,11 +80,10 @@ class Tenant(SettingsTable):
     )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
         0,
-        "how many people with role resolver, beside who asks, approve before the console hands out the customer references of an"
-        " incident; 0: it never does",
+        "how many others with role resolver approve a request for customer references on the console; 0: it gives none",
     )
     reference_help: Annotated[str, Field(max_length=500)] = knob(
-        "", "how your own system turns pseudonyms into customers, as the incident page says it"
+        "", "how your own system resolves pseudonyms, for the incident page"
     )
     evidence: bool = knob(False, "keep posts of high findings, encrypted for two officers ([evidence])")
     is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
