@@ -28,6 +28,8 @@ from ullage.runtime import assessing
 LONGEST_LINE = 64 << 20
 QUEUE_SECONDS = 60.0
 """So long the page waits until the file may come."""
+STATUS_SECONDS = 2.0
+"""So long a page waits to hear what match can do."""
 AWAY = Phrase("match is not running, so the file was not processed. Start it and upload the file again")
 BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
@@ -112,11 +114,12 @@ class Judge:
         return (await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)).handed
 
     async def resolves(self, tenant: str) -> bool:
-        """Whether pseudonyms of `tenant` can be resolved there; not where match is away."""
+        """Whether pseudonyms of `tenant` can be resolved there; not where match is away, or too busy to say so at once."""
+        question = assessing.AssessmentRequest(verb="status", tenants=(tenant,))
         try:
-            async with self._asked(assessing.AssessmentRequest(verb="status", tenants=(tenant,))) as (reader, _):
+            async with asyncio.timeout(STATUS_SECONDS), self._asked(question) as (reader, _):
                 return tenant in (await _line(reader)).get("resolves", ())
-        except NotJudgedError:
+        except (NotJudgedError, TimeoutError):
             return False
 
     async def resolve(self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]) -> dict[str, str]:

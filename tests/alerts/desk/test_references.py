@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from tests.alerts.browser import Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.matcher.bank import customer, enrol
 from ullage import audit
+from ullage.runtime import assessing
 from ullage.settings import Context
 
 CUSTOMERS = [customer(n) for n in range(4)]
@@ -231,3 +233,11 @@ def test_the_banks_own_way_is_said_as_it_is_configured(pseudonyms, people):
 
 def test_who_has_nothing_to_do_with_customers_sees_nothing_of_it(match, people):
     assert "ustomer references" not in people("Li Na", "analyst").get(PATH).text
+
+
+def test_a_match_that_does_not_answer_holds_no_page_up(pseudonyms, people, context, monkeypatch):
+    monkeypatch.setattr("alerts.web.dropped_files.STATUS_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(context.data / assessing.NAME))
+        deaf.listen(8)
+        assert "Request customer references" not in people("Wang Fang", "fraud").get(PATH).text
