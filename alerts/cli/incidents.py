@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Group, RenderableType
 
-from alerts.accounts.accounts import Accounts
+from alerts.accounts.accounts import FILE, Accounts
 from alerts.cases.actions import (
     MOST_DAYS,
     REASONS,
@@ -120,8 +120,9 @@ def assign(
     context: Context = ctx.obj
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
-        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
-            require_owner(accounts, cases.incident(id_).tenant, to.strip(), who)
+        if (context.data / FILE).exists():
+            with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+                require_owner(accounts, cases.incident(id_).tenant, to.strip(), who)
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
 
     _each(ctx.obj, incidents, by, act, "incident.assign")

@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from alerts.accounts.accounts import FILE
 from alerts.cli.accounts import user
 from alerts.cli.evidence import evidence
 from alerts.cli.incidents import incidents, suppress
@@ -86,6 +87,14 @@ def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(thing
         refused = run("assign", A, "--to", name, "--by", "Zhao Min")
         assert (refused.exit_code, "nobody with an account of that name" in refused.output) == (2, True)
     assert run("assign", A, "--to", "-", "--by", "Zhao Min").exit_code == 0
+
+
+def test_without_any_account_an_incident_is_assigned_to_anybody(leaked, context, run, accounts) -> None:
+    accounts.close()
+    for file in context.data.glob(f"{FILE}*"):
+        file.unlink()
+    assert run("assign", leaked, "--to", "Wang Fang", "--by", "Li Wei").exit_code == 0
+    assert not (context.data / FILE).exists(), "and none is made by that"
 
 
 def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, context, store) -> None:  # noqa: F811
