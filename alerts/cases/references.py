@@ -45,14 +45,14 @@ class ReferenceRequest:
 
     def until(self, needed: int) -> datetime:
         """When it ends, as it stands, where so many approvals are needed."""
-        last = self.approvals[needed - 1] if len(self.approvals) >= needed else self.asked
+        last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.asked
         return last.until or last.at
 
     def state(self, needed: int, now: datetime) -> State:
         """How far it has come, where so many approvals are needed."""
         if self.refusal is not None:
             return "refused"
-        if now >= self.until(needed):
+        if not needed or now >= self.until(needed):  # where none is needed, none is handed out any more
             return "expired"
         return "approved" if len(self.approvals) >= needed else "waiting"
 

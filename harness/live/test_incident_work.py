@@ -100,3 +100,29 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path) -> An
     assert len(calls) == 41
     assert report.startswith(b"PK")
     assert actions <= MOST_ACTIONS
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
+def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(tmp_path: Path) -> None:
+    with desk(tmp_path / "data", incidents=2, nights=False) as made, sync_api.sync_playwright() as playwright:
+        path = planted(made)
+        with playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET) as chromium:
+            page = chromium.new_page(locale="en-GB", java_script_enabled=False)
+            page.goto(f"{made.url}/login")
+            page.fill("input[name=name]", made.name)
+            page.fill("input[name=password]", made.password)
+            page.click("main button")
+            page.wait_for_selector("h1")
+            page.goto(f"{made.url}{path}")
+            parts, shown = ("clocks", "assessment", "customers", "seen", "history"), page.locator(".tab:visible")
+            assert [one.get_attribute("id") for one in shown.all()] == ["clocks"], "what is due is shown first"
+            page.focus("nav.parts a[href='#clocks']")
+            for part in parts:
+                page.keyboard.press("Enter")
+                page.wait_for_url(f"**#{part}")
+                assert [one.get_attribute("id") for one in shown.all()] == [part]
+                page.focus(f"nav.parts a[href='#{part}']")
+                page.keyboard.press("Tab")
+            page.emulate_media(media="print")
+            assert [one.get_attribute("id") for one in shown.all()] == [*parts], "all of them are printed"
+            assert not page.locator("nav.parts").is_visible()

@@ -12,10 +12,11 @@ from prometheus_client import CollectorRegistry, Counter
 from alerts.accounts.accounts import Accounts
 from alerts.records import Exposure, incident_id
 from alerts.store import DocumentFilter
+from alerts.web.app import create_app
 from matcher.cli.assess_service import listening
 from matcher.watchlist import subjects
 from tests import factories
-from tests.alerts.browser import Browser, add_account
+from tests.alerts.browser import CHEAP, HOST, Browser, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.matcher.bank import customer, enrol
 from ullage import audit
@@ -241,3 +242,19 @@ def test_a_match_that_does_not_answer_holds_no_page_up(pseudonyms, people, conte
         deaf.bind(str(context.data / assessing.NAME))
         deaf.listen(8)
         assert "Request customer references" not in people("Wang Fang", "fraud").get(PATH).text
+
+
+def test_once_it_is_switched_off_no_approval_counts_any_more(match, people, desk, store, accounts, context):
+    asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
+    ask(asker)
+    entry = entry_in(approver)
+    (context.data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 0\n", encoding="utf-8")
+    app = create_app(Context(context.data), store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP)
+    for who in (asker, approver):
+        who.app = app
+        who.log_in("Wang Fang" if who is asker else "Zhao Min")
+        shown = who.get(PATH)
+        assert (shown.status_code, "expired" in shown.text) == (200, True)
+    assert answer(approver, entry).status_code == 400
+    assert take(asker, entry).status_code == 400
+    assert "subjects.resolve" not in [action for action, _, _ in trail(context)]
