@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.runtime.worker import DeadRecord, Worker, WorkerMetrics, reach
+from ullage.runtime.worker import GATHER_SECONDS, DeadRecord, Worker, WorkerMetrics, reach
 
 T = TypeVar("T")
 
@@ -314,6 +314,12 @@ class SuspiciousHandler:
     def holding(self, records: Sequence[Record]) -> AbstractContextManager[None]:
         self.held.append([record.offset for record in records])
         return nullcontext()
+
+
+def test_records_are_let_come_together_where_there_were_few() -> None:
+    bench = Bench(count=10, batch=4, stop=Stop(after=1))  # two whole batches, and one of two that is waited behind
+    assert bench.run(once=False) == 10
+    assert bench.stop.waits == [GATHER_SECONDS]
 
 
 def worker_with(bench: Bench, hand: SuspiciousHandler) -> Worker:
