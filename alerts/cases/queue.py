@@ -340,7 +340,8 @@ class Handover:
 
         Where only files were handed over there is no site to be blind on.
         """
-        return self.behind.worth in BELIEVED and (self.behind.worth == "imported" or not self.blind.unexplained())
+        is_covered = not self.blind.begins and not self.blind.unexplained()
+        return self.behind.worth in BELIEVED and (self.behind.worth == "imported" or is_covered)
 
     def parts(self) -> Mapping[Phrase, HandoverPart]:
         """Each part by its title."""

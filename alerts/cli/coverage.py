@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
 
-    It ends with 3 where there is none, and some sites were not seen of late: that cannot be judged yet.
+    It ends with 3 where there is none, and some sites were not seen of late, or the log begins later: that cannot be judged.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -58,7 +58,8 @@ def show(
         _print(context, seen, sheets, everything)
     if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
-    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if seen.pending() else Exit.DONE)
+    is_open = bool(seen.pending() or seen.begins)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if is_open else Exit.DONE)
 
 
 @coverage_app.command()
@@ -101,6 +102,8 @@ def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], every
         typer.echo(str(line))
     for sheet in sheets:
         typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
+    if beginning := view.beginning(seen):
+        typer.echo(beginning.said(str, zone))
     typer.echo(view.total_line(seen))
     if bare := seen.unexplained():
         first = bare[0]

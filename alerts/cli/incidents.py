@@ -61,7 +61,7 @@ from alerts.cli.evidence import hold
 from alerts.cli.reports import deadline, export
 from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
 from alerts.coverage import BELIEVED, looked
-from alerts.coverage.view import gap_as_json, gap_lines, total_line
+from alerts.coverage.view import beginning, gap_as_json, gap_lines, total_line
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json, duration
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
@@ -308,6 +308,8 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
             typer.echo(f"  and {part.more:,} more")
     typer.echo(f"\nSeen: {found.behind.said}.")
     typer.echo(f"Since then: {total_line(found.blind)}.")
+    if begins := beginning(found.blind):
+        typer.echo(f"  {begins.said(str, zone)}")
     for line in gap_lines(found.blind, zone):
         typer.echo(f"  {line}")
 
@@ -499,28 +501,35 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
 
 
 @incidents.command("show")
-def incidents_show(ctx: typer.Context, incident: str, as_json: AsJson = False) -> None:
-    """Show an incident: verdicts with reasons, sightings, and the pseudonyms of its customers."""
+def incidents_show(
+    ctx: typer.Context, incidents: Annotated[list[str], typer.Argument(help="One or several.")], as_json: AsJson = False
+) -> None:
+    """Show incidents: verdicts with reasons, sightings, and the pseudonyms of their customers."""
     context: Context = ctx.obj
-    now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
-        found = whole(store, incident, None if as_json else CUSTOMERS_SHOWN)
-        if found is None:
-            raise ConfigError("no incident of that id: `ullage incidents list` shows them")
-        book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
-        owed = book.owed([found.incident])[incident]
-        found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
-        silence = suppressed(book, [found.incident]).get(incident)
-        if as_json:
-            print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
-            return
-        clocks, out = clocks_table(duties, now, zone) if duties else "", console()
-        with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
-            by_when = decide.words(now, zone) if decide else ("", "")
-            out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
-            shown = len(found.exposures)
-            for some in other_customers(store, found):
-                out.print(customers_table(some))
-                shown += len(some)
-            if shown < found.incident.customers:
-                out.print(f"  {found.incident.customers - shown:,} more, whose data has expired or was erased")
+        for id_ in dict.fromkeys(incidents):
+            _show(context, store, id_, as_json=as_json)
+
+
+def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
+    """One incident, whole; ConfigError where there is none of that id."""
+    found, now = whole(store, id_, None if as_json else CUSTOMERS_SHOWN), context.clock.now()
+    if found is None:
+        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+    book, zone = duties_of(context, store), ZoneInfo(context.tenant(found.incident.tenant).zone)
+    owed = book.owed([found.incident])[id_]
+    found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
+    silence = suppressed(book, [found.incident]).get(id_)
+    if as_json:
+        print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
+        return
+    clocks, out = clocks_table(duties, now, zone) if duties else "", console()
+    with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
+        by_when = decide.words(now, zone) if decide else ("", "")
+        out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
+        shown = len(found.exposures)
+        for some in other_customers(store, found):
+            out.print(customers_table(some))
+            shown += len(some)
+        if shown < found.incident.customers:
+            out.print(f"  {found.incident.customers - shown:,} more, whose data has expired or was erased")

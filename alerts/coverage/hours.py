@@ -1,8 +1,8 @@
 """The ledger read back: cells of an hour, gaps, and what of them somebody explained.
 
 A gap is a time of `GAP_MINUTES` or more in which a site that was to be read was not, or the hour in which shorter times add up to
-that. A time is judged when its heartbeats have had `GRACE` to arrive. Before its first heartbeat the ledger knows nothing, and
-that is a gap as well: of all sites.
+that. A time is judged when its heartbeats have had `GRACE` to arrive. Of the time before its first heartbeat the ledger claims
+nothing, neither that we looked nor that we did not.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ DAYS_AT_ONCE = 4
 """So many days of all sites are read together: a document a site and day."""
 BLIND = re.compile(f"[{re.escape(''.join(WHY))}]+")
 EVERYWHERE = ""
+NEVER = datetime.max.replace(tzinfo=UTC)
 MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
 GAP_MINUTES = 10
 DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
@@ -98,7 +99,7 @@ class SiteCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CoverageWindow:
-    """What the ledger says of a time: `judged` so far, `before` its beginning.
+    """What the ledger says of a time: `judged` so far, and `begins` where it begins after `since`, `NEVER` where it has not.
 
     `canaries` are hours in which a canary post was told.
     """
@@ -107,13 +108,13 @@ class CoverageWindow:
     until: datetime
     judged: datetime
     rows: tuple[SiteCoverage, ...]
-    before: tuple[Gap, ...] = ()
+    begins: datetime | None = None
     canaries: frozenset[datetime] = frozenset()
     days: tuple[str, ...] = ()
 
     def gaps(self) -> list[Gap]:
         """All gaps, in order of time."""
-        return sorted((*self.before, *(gap for row in self.rows for gap in row.gaps)), key=lambda gap: (gap.since, gap.site))
+        return sorted((gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site))
 
     def unexplained(self) -> list[Gap]:
         """Those that nobody explained."""
@@ -176,10 +177,9 @@ def coverage(
         if not cells or row.unwatched or row.was_read or row.pending or not slots.is_over(judged):
             rows.append(row)
     begins = _begins(store, _letters(store, days, "", day_of(now)) if site else found, since)
-    before = Gap(EVERYWHERE, since, min(judged, max(since, begins)), UNHEARD)
     return CoverageWindow(
         since, until, judged, tuple(rows),
-        tuple(_explained(before, reasons)) if before.until > before.since else (),
+        begins if begins > since else None,
         _told(canary) if canary else frozenset(), tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
     )  # fmt: skip
 
@@ -204,12 +204,12 @@ class Recount:
 
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
-    """When the ledger began, to the hour, if that is not before `since`."""
+    """When the ledger began, to the hour, `since` if that was before, `NEVER` if it has not begun."""
     if store.count(SiteDay, DocumentFilter(before=_start(day_of(since - HOUR)))):
         return since
     told = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in found.values())
     heard = [slots.first + len(slots.letters) - len(rest) for slots, rest in told if rest]
-    return _hour(_moment(min(heard))) if heard else datetime.max.replace(tzinfo=UTC)
+    return _hour(_moment(min(heard))) if heard else NEVER
 
 
 def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -> dict[str, _Slots]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alerts.coverage import view
-from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.hours import EVERYWHERE, NEVER, CoverageHour, CoverageWindow, coverage
 from alerts.coverage.signed_days import ROLE, DayCheck, stamper_of, standings
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, known, reports
@@ -113,16 +113,21 @@ def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigi
 
 @dataclass(frozen=True, slots=True)
 class CoverageVerdict:
-    """Whether we were blind: `kind` is bad, open, or "" where all is well."""
+    """Whether we were blind: `kind` is bad, open, or "" where all is well; `beginning` says of what nothing is claimed."""
 
     kind: str
     text: Phrase
     more: Phrase
+    beginning: Phrase | None = None
 
 
 def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
-    """In a line whether we were blind."""
-    told, gaps = view.totals(seen), seen.gaps()
+    """In a line whether we were blind; no verdict before the log begins."""
+    beginning = view.beginning(seen)
+    if beginning and seen.begins == NEVER and all(sheet.holds for sheet in sheets):
+        return CoverageVerdict("open", beginning, Phrase("Until then no claim is made."))
+    kind, text = _judgement(seen, sheets)
+    told = view.totals(seen)
     more = Phrase(
         "%(sites)s sites; fully covered site-hours: %(seen)s of %(judged)s; new posts: %(posts)s.",
         sites=told["sites"],
@@ -130,21 +135,23 @@ def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict
         judged=told["hours_seen"] + told["hours_with_gaps"] + told["hours_partly"],
         posts=told["posts"],
     )
+    return CoverageVerdict(kind or ("open" if beginning else ""), text, more, beginning)
+
+
+def _judgement(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phrase]:
+    """Kind and text of a verdict."""
     if not all(sheet.holds for sheet in sheets):
-        return CoverageVerdict(
-            "bad", Phrase("The coverage log was changed after it was signed: this report proves nothing."), more
-        )
+        return "bad", Phrase("The coverage log was changed after it was signed: this report proves nothing.")
     if bare := len(seen.unexplained()):
         one = Phrase("1 unexplained coverage gap.")
-        return CoverageVerdict("bad", one if bare == 1 else Phrase("%(gaps)s unexplained coverage gaps.", gaps=bare), more)
+        return "bad", one if bare == 1 else Phrase("%(gaps)s unexplained coverage gaps.", gaps=bare)
     if late := len(seen.pending()):
-        text = Phrase("Sites that cannot be assessed yet: %(sites)s.", sites=late)
-        return CoverageVerdict("open", text, more)
-    if gaps:
-        return CoverageVerdict("open", Phrase("All coverage gaps are explained."), more)
-    if not told["hours_seen"]:
-        return CoverageVerdict("bad", Phrase("Nothing to monitor: no site was to be read."), more)
-    return CoverageVerdict("", Phrase("Full coverage: every active site was read."), more)
+        return "open", Phrase("Sites that cannot be assessed yet: %(sites)s.", sites=late)
+    if seen.gaps():
+        return "open", Phrase("All coverage gaps are explained.")
+    if not view.totals(seen)["hours_seen"]:
+        return "bad", Phrase("Nothing to monitor: no site was to be read.")
+    return "", Phrase("Full coverage: every active site was read.")
 
 
 def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:

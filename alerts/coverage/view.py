@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 from rich.text import Text
 
-from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, Gap, SiteCoverage
+from alerts.coverage.hours import NEVER, CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
 from ullage.clock import moment_in
 from ullage.display import moment, safe
@@ -141,8 +141,6 @@ def gap_lines(seen: CoverageWindow, zone: tzinfo) -> Iterator[str]:
 
 def whose(gap: SharedGap, sites: int, most: int) -> Phrase | str:
     """Whose gap it is, by name of at most so many."""
-    if gap.sites == (EVERYWHERE,):
-        return Phrase("all sites")
     if len(gap.sites) > most:
         return Phrase("%(some)s of %(sites)s sites", some=len(gap.sites), sites=sites)
     return ", ".join(map(safe, gap.sites))
@@ -150,8 +148,6 @@ def whose(gap: SharedGap, sites: int, most: int) -> Phrase | str:
 
 def reasons(gap: SharedGap) -> tuple[Phrase, ...]:
     """Why there is a gap, in words."""
-    if gap.sites == (EVERYWHERE,):
-        return (Phrase("the coverage log had not started"),)
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
@@ -174,6 +170,15 @@ def legend(rows: Sequence[SiteCoverage]) -> str:
         "number: covered, new posts; ×: coverage gap; ~: partly covered; ( ): explained; -: not scheduled; …: not assessed yet"
     )
     return f"{marks}{'. ' if said else ''}{said}"
+
+
+def beginning(seen: CoverageWindow) -> Phrase | None:
+    """Of which part nothing is claimed because the log begins within the time, or has not begun; None where it begins before."""
+    if seen.begins is None:
+        return None
+    if seen.begins == NEVER:
+        return Phrase("The coverage log has not begun: it begins with the first heartbeat of a crawler.")
+    return Phrase("The coverage log begins at %(begins)s: no claim is made about the time before.", begins=seen.begins)
 
 
 def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
@@ -276,5 +281,6 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
             "sha256": sheet.digest or None,
             **times,
         }
+    begins = seen.begins.isoformat() if seen.begins and seen.begins != NEVER else None
     window = {"since": seen.since.isoformat(), "until": seen.until.isoformat(), "judged_until": seen.judged.isoformat()}
-    yield {"type": "total", **window, **totals(seen)}
+    yield {"type": "total", **window, "log_begins": begins, **totals(seen)}

@@ -39,6 +39,13 @@ def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, cloc
     assert re.search(r">board</a></td><td[^>]*><b class=\"mark bad\">no heartbeat</b>", page)
 
 
+def test_a_site_that_was_heard_of_minutes_ago_is_read(browser, store, clock):
+    alert = Alert(store, clock)
+    alert.hears(NINE, NINE + HOUR / 6)
+    page = browser.get("/sites").text
+    assert re.search(r">board</a></td><td[^>]*><b class=\"mark good\">covered so far</b></td><td[^>]*>in the last minutes<", page)
+
+
 def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
     for enrolled, said in ((0, "Match had no customer list"), (1_234, "Match searches for 1,234 customers.")):
         store.put([CollectorHeartbeat(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])

@@ -57,7 +57,7 @@ JOBS: Mapping[str, Sequence[Job]] = {
         ({}, ["assess", str(SAMPLE / "leak.txt")], 0, "HIGH"),
         ({}, ["watchlist", "load", "{parquet}", "--tenant", "sample-bank"], 2, "ullage[parquet]"),
     ),
-    "alert": (({}, ["alert", "--once"], 0, ""), ({}, ["coverage"], 5, "")),
+    "alert": (({}, ["alert", "--once"], 0, ""), ({}, ["coverage"], 3, "")),
     "search": (({}, ["user", "list"], 0, ""),),
     "export": (({}, ["incidents", "export", "--format", "misp"], 3, "nothing was collected"),),
     "kafka": ((KAFKA, ["check"], 1, "127.0.0.1:9"),),

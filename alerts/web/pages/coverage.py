@@ -196,7 +196,7 @@ def _page(
         "totals": view.totals(seen),
         "night": night(console.store, seen.since, seen.until, console.context.clock.now()),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
-        "judged_hours": len([1 for at in _hours(seen) if at < seen.judged]),
+        "judged_hours": len([1 for at in _hours(seen) if (seen.begins or seen.since) <= at < seen.judged]),
         "pictures": [*_pictures(seen, rows, say, ledger)],
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
         "gaps": [gap_shown(gap, seen, ledger) for gap in reversed(view.together(seen.gaps(), zone))],
@@ -226,12 +226,10 @@ def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
 
 
 def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
-    """A gap with what a form needs to explain it: of one site alone, or of all."""
-    whole = gap.sites == ("",)
+    """A gap with what a form needs to explain it, of one site or of several."""
     return {
         "when": view.span(gap.since, gap.until, ledger.zone),
-        "everywhere": whole,
-        "sites": [safe(one) for one in gap.sites if one],
+        "sites": [safe(one) for one in gap.sites],
         "many": len(gap.sites) > 1 and len(gap.sites) == len(seen.rows),
         "why": view.reasons(gap),
         "explained": gap.explained,

@@ -16,7 +16,7 @@ from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection
 from ullage.phrase import Phrase
-from ullage.records.heartbeat import DAY_HOURS, WHY
+from ullage.records.heartbeat import DAY_HOURS, SEEN, WHY
 
 MENU = MenuEntry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)
@@ -64,6 +64,8 @@ def _state(row: SiteCoverage) -> TableCell:
     if row.unwatched:
         return TableCell(Phrase(row.unwatched), tone="unsure")
     last = next(_judged(row), None)
+    if row.pending and not row.is_blind_now and (last is None or last.state == "off"):
+        return TableCell(Phrase("covered so far"), tone="good")
     if last is None:
         return TableCell(Phrase("not assessed yet"), tone="unsure")
     if last.state in ("blind", "partly"):
@@ -79,7 +81,7 @@ def _line(row: SiteCoverage, state: TableCell, ledger: CoverageReader) -> list[T
     return [
         TableCell(row.site, f"/coverage?since=7d&site={quote_plus(row.site)}"),
         state,
-        TableCell(read or Phrase("not in these 7 days")),
+        TableCell(read or (Phrase("in the last minutes") if SEEN in row.pending else Phrase("not in these 7 days"))),
         TableCell(sum([cell.posts for cell in day])),
         TableCell(sum([cell.posts for cell in row.cells])),
         TableCell(states.count("blind") + states.count("partly")),

@@ -140,10 +140,19 @@ def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Pa
     assert (done.exit_code, "was changed" in done.output) == (Exit.FAILED, True), done.output
 
 
-def test_where_nothing_was_ever_heard_nothing_was_seen(ask: Ask, alert: Alert) -> None:
+def test_where_nothing_was_ever_heard_nothing_is_claimed(ask: Ask, alert: Alert) -> None:
     said = ask()
-    assert said.exit_code == Exit.GAP
-    assert "all sites: the coverage log had not started; NOT EXPLAINED" in said.output
+    assert said.exit_code == Exit.NO_VERDICT
+    assert "The coverage log has not begun" in said.output
+    assert "EXPLAINED" not in said.output
+    total = json.loads(ask("--json").output.splitlines()[-1])
+    assert (total["gaps"], total["log_begins"]) == (0, None)
+
+
+def test_a_log_that_begins_within_the_time_says_since_when(ask: Ask, night: Alert) -> None:
+    said = ask("--since", "16:00", "--until", "18:00")
+    assert (said.exit_code, "begins at 2026-09-21 17:00: no claim" in said.output) == (Exit.NO_VERDICT, True), said.output
+    assert ask("--since", "17:00", "--until", "18:00").exit_code == Exit.DONE
 
 
 def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, context) -> None:

@@ -38,6 +38,23 @@ def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
     assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(page) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
 
 
+def test_before_the_log_begins_no_page_claims_anything(browser, alert: Alert):
+    """What a new installation shows: neither that we were blind nor that all was seen."""
+    for path in ("/", "/coverage", "/handover"):
+        page = browser.get(path).text
+        assert 'class="verdict bad"' not in page, path
+        assert 'class="verdict good"' not in page, path
+    assert "The coverage log has not begun" in browser.get("/coverage").text
+    assert "<b>0</b>unexplained coverage gaps" in browser.get("/handover").text
+
+
+def test_of_the_time_before_the_log_begins_it_says_that_nothing_is_claimed(browser, night):
+    page = browser.get("/coverage?since=16:00&until=18:00").text
+    assert '<p class="verdict open"' in page
+    assert "Full coverage: every active site was read." in page
+    assert "The coverage log begins at 2026-09-21 17:00: no claim is made about the time before." in page
+
+
 def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(browser, night, store, clock):
     """Else a report that was sent late, or not at all, would be none."""
     assert "reports in time: not counted yet, alert has not processed all incidents" in browser.get(f"/coverage?{WINDOW}").text

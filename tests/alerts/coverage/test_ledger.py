@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.coverage.hours import CoverageWindow
+from alerts.coverage.hours import NEVER, CoverageWindow
 from alerts.records import GapReason, SiteDay
 from alerts.service import upkeep
 from alerts.store import DocumentFilter
@@ -139,13 +139,16 @@ def test_an_explanation_covers_what_it_names_and_no_more(alert: Alert) -> None:
     assert not any(cell.explained for cell in pastes.cells)
 
 
-def test_before_its_first_heartbeat_the_ledger_knows_of_nothing(alert: Alert) -> None:
+def test_before_its_first_heartbeat_the_ledger_claims_nothing(alert: Alert) -> None:
     alert.at(NINE + HOUR)
-    assert [(gap.site, gap.since) for gap in alert.seen().unexplained()] == [("", NINE)]
+    assert (alert.seen().gaps(), alert.seen().begins) == ([], NEVER)
     alert.hears(NINE + HOUR, NINE + 2 * HOUR)
     alert.at(NINE + 2 * HOUR)
-    assert [(gap.site, gap.since, gap.until) for gap in alert.seen().unexplained()] == [("", NINE, NINE + HOUR)]
-    assert alert.seen(site="board").unexplained() == alert.seen().unexplained()
+    assert (alert.seen().gaps(), alert.seen().begins) == ([], NINE + HOUR)
+    assert alert.seen(site="board").begins == NINE + HOUR
+    assert alert.seen(NINE + HOUR).begins is None
+    alert.at(NINE + 3 * HOUR)
+    assert [gap.since for gap in alert.seen().unexplained()] == [NINE + 2 * HOUR], "a gap after the beginning is one"
 
 
 def test_a_site_added_during_the_day_is_missed_from_then_on_alone(alert: Alert) -> None:
