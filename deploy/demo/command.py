@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -25,11 +24,11 @@ from deploy.local.matrix_room import matrix_room
 from deploy.local.server import HOST, free_ports
 from deploy.local.webhook import receiving
 from ullage.errors import UllageError
-from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 
 ROLES = ("crawl", "match", "alert")
+SITE_PROGRAMS = "sites-venv"
 T = TypeVar("T")
 
 
@@ -45,11 +44,19 @@ def demo(
     console = Console(width=None if sys.stdout.isatty() else 120)
     root = context.data
     root.mkdir(parents=True, exist_ok=True)
+    console.print(_duration(root))
     try:
         _assess_sample(root, console)
         _whole_product(context, console, on, once=once)
     except KeyboardInterrupt:
         console.print("stopped; every process of the demo is ended")
+
+
+def _duration(root: Path) -> str:
+    """How long it will take, in words: site programs are installed once."""
+    if programs.is_installed(root / SITE_PROGRAMS):
+        return "This takes about half a minute."
+    return "This takes about a minute: the first time two site programs are installed. Afterwards it takes half of that."
 
 
 def _assess_sample(root: Path, console: Console) -> None:
@@ -100,7 +107,7 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
 
 def _start_sites(root: Path, progress: Progress, stack: contextlib.ExitStack) -> tuple[str, programs.Forum]:
     work = drive.fresh(root / "sites")
-    binaries = _step(progress, "install bepasty and Spirit (once)", lambda: programs.ensure_environment(root / "sites-venv"))
+    binaries = _step(progress, "install bepasty and Spirit (once)", lambda: programs.ensure_environment(root / SITE_PROGRAMS))
 
     def start() -> tuple[str, programs.Forum]:
         pastes = stack.enter_context(programs.bepasty(binaries, work / "bepasty"))
@@ -151,23 +158,16 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
-    """The search page, until Ctrl-C; match and alert run beside it, for what is dropped there."""
-    console.rule("[bold]3  the page (Ctrl-C ends everything)", align="left")
+    """The console until Ctrl-C, while everything runs: sites are visited, the chat is read, canaries are posted and found."""
+    console.rule("[bold]3  the console (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]
     name, password = drive.add_account(ullage)
     console.print(f"log in as [bold]{name}[/] with the password [bold]{password}[/]: lead, DPO and operator, made for this run")
     console.print(f"ask it whether this synthetic person is exposed: {somebody.phone}")
-    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
-    console.print("or drop a file with customers on “Assess a file”: match and alert run beside the page")
-    processes = [
-        subprocess.Popen(command(ullage.data, role), env=environment, start_new_session=True)
-        for role in ("match", "alert", "search")
-    ]
-    try:
-        code = processes[-1].wait()
-        raise UllageError(f"the search page ended with {code}")
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait()
+    console.print("or drop a file with customers on “Assess a file”")
+    console.print("all services run: sites are visited every half minute, and coverage and canaries grow as you look")
+    with subprocess.Popen(command(ullage.data, "run"), env=drive.environment("warning"), start_new_session=True) as services:
+        try:
+            raise UllageError(f"the services ended with {services.wait()}")
+        finally:
+            services.terminate()

@@ -31,6 +31,7 @@ CONFIG = """\
 crawl = 0
 match = 0
 alert = 0
+matrix = 0
 
 [crawl]
 user_agent = "ullage demo (loopback only)"
@@ -102,6 +103,11 @@ def canary(port: int, interval: int = 60) -> str:
     return CANARY.format(port=port, interval=interval)
 
 
+def environment(log_level: str) -> dict[str, str]:
+    """The environment of a command that ends with this process, and logs from `log_level` on."""
+    return {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": log_level}
+
+
 class Ullage:
     """Runs the product's command line on one data folder."""
 
@@ -110,9 +116,8 @@ class Ullage:
 
     def __call__(self, *words: str, text: str = "") -> str:
         """Standard output of `ullage WORDS`; its own error line is raised when it fails."""
-        environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "warning"}
         done = subprocess.run(
-            command(self.data, *words), input=text, capture_output=True, text=True, env=environment, check=False
+            command(self.data, *words), input=text, capture_output=True, text=True, env=environment("warning"), check=False
         )
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
@@ -198,9 +203,8 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(CHANNEL.format(address=room.address), encoding="utf-8")
     write_secret(ullage.data / "keys" / "collect" / ACCOUNT, f"{room.url}\n@{ACCOUNT}:localhost\n{room.token}")
-    environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error", "ULLAGE_METRICS_PORTS__MATRIX": "0"}
     words = command(ullage.data, "collect", "matrix")
-    with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as collector:
+    with subprocess.Popen(words, env=environment("error"), stderr=subprocess.PIPE, text=True) as collector:
         try:
             deadline = time.monotonic() + CHAT_SECONDS
             while (told := chat_standing(ullage))["messages"] < len(room.said) or told["state"] != "ok":

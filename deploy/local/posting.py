@@ -11,11 +11,10 @@ import urllib.request
 from http import HTTPStatus
 from typing import NamedTuple
 
-from parsel import Selector
-
 from ullage.errors import ConfigError, UnavailableError
 
 SECONDS = 60.0
+CSRF_COOKIE = "csrftoken"
 TOPIC = re.compile(r"/topic/(\d+)/")
 
 
@@ -33,8 +32,13 @@ class Browser:
         if urllib.parse.urlsplit(base).hostname != "127.0.0.1":
             raise ConfigError(f"{base} is not on 127.0.0.1: test posts go to programs on this machine only")
         self.base = base.rstrip("/")
-        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._cookies = http.cookiejar.CookieJar()
+        jar = urllib.request.HTTPCookieProcessor(self._cookies)
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar)
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie, "" where the site has set none of that name."""
+        return next((one.value or "" for one in self._cookies if one.name == name), "")
 
     def get(self, path: str) -> Page:
         """The page at `path`, redirects followed; UnavailableError for any error status."""
@@ -108,6 +112,7 @@ class Spirit:
             raise UnavailableError("the forum took no reply: it showed its form again")
 
     def _form(self, path: str, fields: dict[str, str]) -> Page:
-        """Fetch a form for its CSRF token, then send it filled in."""
-        token = Selector(self._browser.get(path).text, type="html").css("input[name=csrfmiddlewaretoken]::attr(value)").get("")
-        return self._browser.post(path, {**fields, "csrfmiddlewaretoken": token})
+        """Send a form with the token that the site has given this browser, after a look at the form where it has given none."""
+        if not self._browser.cookie(CSRF_COOKIE):
+            self._browser.get(path)
+        return self._browser.post(path, {**fields, "csrfmiddlewaretoken": self._browser.cookie(CSRF_COOKIE)})

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from deploy.local.server import HOST, free_ports, running
 from ullage.errors import UnavailableError
 from ullage.files.atomic_write import turn
 
-SITE, LOG = "a site program", "server.log"
+SITE, LOG, STAMP = "a site program", "server.log", "installed.txt"
 REQUIREMENTS = Path(__file__).with_name("requirements-sites.txt")
 USER, GUEST, PASSWORD = "admin", "guest", "loopback-only"
 
@@ -72,14 +73,19 @@ def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     requirements = requirements or REQUIREMENTS
-    wanted, stamp = requirements.read_text(encoding="ascii"), folder / "installed.txt"
     with turn(folder.with_name(folder.name + ".lock")):
-        if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
+        if not is_installed(folder, requirements):
             run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             run([*pip, "--requirement", str(requirements)], folder.parent)
-            stamp.write_text(wanted, encoding="ascii")
+            shutil.copyfile(requirements, folder / STAMP)
     return folder.resolve() / "bin"
+
+
+def is_installed(folder: Path, requirements: Path = REQUIREMENTS) -> bool:
+    """Whether the virtual environment in `folder` has the programs as they are pinned now."""
+    stamp = folder / STAMP
+    return stamp.is_file() and stamp.read_bytes() == requirements.read_bytes()
 
 
 @contextlib.contextmanager
@@ -103,18 +109,31 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
         "DJANGO_SETTINGS_MODULE": "board.settings.local",
     }
     project, python = work / "board", str(binaries / "python")
-    if not (work / "installed").is_file():
-        run([str(binaries / "spirit"), "startproject", "board"], work, environment)
-        text = SPIRIT_SETTINGS.format(secret=secrets.token_hex(32))
-        (project / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
-        run([python, "manage.py", "spiritinstall"], project, environment)
-        (work / "installed").touch()
+    if not project.is_dir():
+        shutil.copytree(_installed_spirit(binaries, environment), project)
     fill = SPIRIT_FILL.format(users=(USER, GUEST), password=PASSWORD, categories=list(categories))
     numbers = json.loads(run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
     (port,) = free_ports(1)
     words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
     with running(SITE, words, project / LOG, environment, port):
         yield Forum(f"http://{HOST}:{port}", USER, GUEST, PASSWORD, numbers)
+
+
+def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
+    """An empty forum beside the programs, which each new one is copied from: its tables take three seconds."""
+    kept = binaries.parent / "board"
+    with turn(kept.with_name("board.lock")):
+        if not kept.is_dir():
+            work = binaries.parent / "board-new"
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            run([str(binaries / "spirit"), "startproject", "board"], work, environment)
+            text = SPIRIT_SETTINGS.format(secret=secrets.token_hex(32))
+            (work / "board" / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
+            run([str(binaries / "python"), "manage.py", "spiritinstall"], work / "board", environment)
+            (work / "board").rename(kept)
+            work.rmdir()
+    return kept
 
 
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, told: str = "") -> str:
