@@ -41,6 +41,7 @@ UNUSED_HOURS = 72
 """A password that somebody else made is good for so long, until its person has changed it."""
 LONGEST_DAYS = 366
 MAX_PURPOSE = 200
+MAX_TITLE = 40
 SCHEMA = """
 create table users (
     key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
@@ -53,6 +54,13 @@ create table tokens (
     tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
 ) strict;
 """
+SAVED = """
+create table if not exists saved_filters (
+    key text not null, title text not null, query text not null, primary key (key, title)
+) strict
+"""
+"""Beside the others in a file that an earlier release made."""
+MOST_FILTERS = 20
 _USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login"
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 
@@ -118,6 +126,9 @@ class Accounts:
     def __init__(self, data: Path, clock: Clock) -> None:
         self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
         self._connection = open_database(self._path, SCHEMA)
+        if not self._rows("select 1 from sqlite_schema where name = 'saved_filters'"):
+            with self._changing():
+                self._connection.execute(SAVED)
 
     def close(self) -> None:
         """Release the file."""
@@ -222,6 +233,25 @@ class Accounts:
         chosen = ", ".join([*(f"{column} = ?" for column in columns), "changes = changes + 1"])
         with self._changing():
             self._connection.execute(f"update users set {chosen} where key = ?", (*columns.values(), key_of(name)))
+
+    def saved_filters(self, name: str) -> dict[str, str]:
+        """The queries that somebody keeps for the incident list, by their titles."""
+        return dict(self._rows("select title, query from saved_filters where key = ? order by title", key_of(name)))
+
+    def save_filter(self, name: str, title: str, query: str) -> None:
+        """Keep a query under a title, in place of another of that title; ConfigError says why not."""
+        if not title.strip() or len(title) > MAX_TITLE or identifier_in(title):
+            raise ConfigError(Phrase("enter a name of at most %(most)s characters without an identifier", most=MAX_TITLE))
+        if len({*self.saved_filters(name), title.strip()}) > MOST_FILTERS:
+            raise ConfigError(Phrase("at most %(most)s filters can be saved: remove one first", most=MOST_FILTERS))
+        with self._changing():
+            row = (key_of(name), title.strip(), query)
+            self._connection.execute("insert or replace into saved_filters values (?, ?, ?)", row)
+
+    def remove_filter(self, name: str, title: str) -> None:
+        """Forget a saved filter, if there is one of that title."""
+        with self._changing():
+            self._connection.execute("delete from saved_filters where key = ? and title = ?", (key_of(name), title))
 
     def tokens(self) -> list[Token]:
         """Every token, the newest first; those that expired or were revoked included."""

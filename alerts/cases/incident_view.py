@@ -16,11 +16,13 @@ from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
 from alerts.records import Decision, Exposure, Incident, Notification, Sighting, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.translation import translated
+from alerts.translation import catalogue, named, translated
 from ullage.display import safe
 from ullage.phrase import Phrase
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
+from ullage.settings import Language
+from ullage.verdict.words import FIELDS
 from ullage.vocabulary.known_words import GAP
 
 
@@ -63,6 +65,7 @@ def _claims(claims: Claims) -> Iterator[str | Phrase]:
 
 
 SHOWN_TERMS = 4
+SHOWN_FIELDS = 5
 SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -72,6 +75,24 @@ def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
     newest = Phrase("newest %(date)s", date=incident.newest_date).said(translate) if incident.newest_date else ""
     return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))
+
+
+def heading(incident: Incident, language: Language = "en") -> str:
+    """What leaked of whom and where, in one line: an incident is called the same wherever it is named."""
+    known = [field for field in FIELDS if field in incident.fields]
+    named_ = [named(one, of, language) for one, of in [(f, "field") for f in known] or [(k, "kind") for k in incident.kinds]]
+    more = [f"+{len(named_) - SHOWN_FIELDS}"] if len(named_) > SHOWN_FIELDS else []
+    where = Phrase("%(what)s · %(sites)s", what=_who(incident, (*named_[:SHOWN_FIELDS], *more)), sites=brief(incident.sites, 1))
+    return translated(where, catalogue(language).gettext)
+
+
+def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
+    """How many customers, and what of them."""
+    if not incident.customers:
+        return Phrase("Customer data offered, no match yet") if incident.alarm else Phrase("No customer matched")
+    one = incident.customers == 1 and not incident.incomplete
+    count = Phrase("1 customer") if one else Phrase("%(n)s customers", n=incident.counted)
+    return Phrase("%(count)s: %(what)s", count=count, what=what) if what else count
 
 
 def incompleteness(incident: Incident) -> str:

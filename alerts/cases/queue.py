@@ -343,6 +343,23 @@ class Handover:
         is_covered = not self.blind.begins and not self.blind.unexplained()
         return self.behind.worth in BELIEVED and (self.behind.worth == "imported" or is_covered)
 
+    def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
+        """Each incident that a part shows, once, what burns first, with the words for the parts that it is in."""
+        found = {row.incident.id: row for part in self.parts().values() for row in part.rows}
+        urgent = sorted(found.values(), key=lambda row: (row.item.burns, row.incident.id))
+        return [(row, tuple(self._why(row))) for row in urgent]
+
+    def _why(self, row: QueueRow) -> Iterator[Phrase]:
+        is_open = row.item.stage == "open"
+        if row.incident.opened_at >= self.since:
+            yield Phrase("new")
+        if is_open and row.item.status == "open":
+            yield Phrase("undecided")
+        if is_open and row.item.burns <= (self.until + DUE_WITHIN).timestamp():
+            yield Phrase("due")
+        if is_open and not row.item.assignee:
+            yield Phrase("unassigned")
+
     def parts(self) -> Mapping[Phrase, HandoverPart]:
         """Each part by its title."""
         return {

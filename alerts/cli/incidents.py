@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,14 +31,13 @@ from alerts.cases.actions import (
 )
 from alerts.cases.decisions import needed_for
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
-from alerts.cases.incident_view import brief, details, summary
+from alerts.cases.incident_view import details, heading, summary
 from alerts.cases.lookup import Lookup
 from alerts.cases.queue import (
     ORDERS,
     ORIGINS,
     TABS,
     Handover,
-    HandoverPart,
     IncidentQueue,
     QueueFilter,
     QueuePage,
@@ -73,6 +72,7 @@ from ullage.display import moment
 from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
+from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings import Context
 
@@ -300,12 +300,12 @@ def handover_as_json(found: Handover) -> dict[str, Any]:
 
 def _print(found: Handover, zone: ZoneInfo) -> None:
     typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
-    for title, part in found.parts().items():
-        typer.echo(f"\n{title}: {part.count:,}")
-        if part.rows:
-            console().print(_rows_table(part, found.until))
-        if part.more:
-            typer.echo(f"  and {part.more:,} more")
+    typer.echo("\n".join(f"{title}: {part.count:,}" for title, part in found.parts().items()))
+    rows = found.rows()
+    if rows:
+        console().print(_rows_table(rows, found.until))
+    if any(part.more for part in found.parts().values()):
+        typer.echo("There are more: `ullage incidents list` shows them all.")
     typer.echo(f"\nSeen: {found.behind.said}.")
     typer.echo(f"Since then: {total_line(found.blind)}.")
     if begins := beginning(found.blind):
@@ -314,19 +314,18 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
         typer.echo(f"  {line}")
 
 
-def _rows_table(part: HandoverPart, now: datetime) -> RenderableType:
-    shown = table("incident", "severity", "status", "what", "site", "customers", "assigned to", "due", right=("customers",))
-    for row in part.rows:
+def _rows_table(rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime) -> RenderableType:
+    shown = table("incident", "severity", "status", "what", "assigned to", "due", "why")
+    for row, why in rows:
         item = row.item
         shown.add_row(
             item.id,
             item.severity,
             spaced(item.status),
-            cell(row.incident.scenario_title or "no known scenario"),
-            cell(brief(item.sites, 1)),
-            row.incident.counted,
+            cell(heading(row.incident)),
             cell(item.assignee or "–"),
             left_words(item.left(now)),
+            ", ".join(map(str, why)),
         )
     return shown
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import tzinfo
 from functools import cache, partial
-from importlib import resources
 
 from argon2 import PasswordHasher
 from fastapi import APIRouter, FastAPI, Request
@@ -35,6 +34,7 @@ from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
 from alerts.web.pages.login import denied
 from alerts.web.problems import ProblemError
+from alerts.web.static_files import MEDIA_TYPES, static_file
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
 from ullage.audit.trail import REQUEST
@@ -129,17 +129,10 @@ def _routes() -> tuple[BaseRoute, ...]:
 
 
 def _operations() -> APIRouter:
-    """What machines ask for, of the whole site, the style sheet, and the script for keys."""
+    """What machines ask for, of the whole site, the style sheet and the script."""
     router = APIRouter(include_in_schema=False)
-    style, script = ((resources.files("alerts.web") / "static" / name).read_text("utf-8") for name in ("ullage.css", "desk.js"))
-
-    @router.get("/static/ullage.css", dependencies=[anybody()])
-    def style_sheet() -> Response:
-        return Response(style, media_type="text/css")
-
-    @router.get("/static/desk.js", dependencies=[anybody()])
-    def keys() -> Response:
-        return Response(script, media_type="text/javascript")
+    for one in map(static_file, MEDIA_TYPES):
+        router.add_api_route(one.path, one.answer, dependencies=[anybody()])
 
     @router.get("/metrics", dependencies=[anybody()])
     def metrics(request: Request) -> Response:

@@ -55,6 +55,7 @@ from alerts.store.tenant_view import StoreWithin
 from alerts.translation import TAGS
 from alerts.web.auth import Authenticator
 from alerts.web.dropped_files import AssessmentCache
+from alerts.web.static_files import static_path
 from alerts.web.templating import READER, MenuEntry, menu, speak
 from ullage.audit import Trail
 from ullage.clock import Clock
@@ -302,6 +303,7 @@ def templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
         "purposes": PURPOSES,
         "note_length": MAX_NOTE,
         "closed": CLOSED,
+        "static": static_path,
         "reported": reported,
         "zone": str(zone) if zone else "",
     }

@@ -26,6 +26,8 @@ from ullage.phrase import Phrase
 from ullage.settings import Language
 
 COOKIE = "ullage_language"
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""What a date field holds."""
 CODE = re.compile(r"`([^`<>]{1,80})`")
 
 
@@ -136,11 +138,13 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),
         "brief": lambda values, shown: incident_view.brief(values, shown, translations.gettext(", ")),
         "claimed": lambda claims: incident_view.claimed(claims, translations.gettext),
+        "heading": lambda incident: incident_view.heading(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
         "coded": coded,
         "word": lambda name, of: named(name, of, language),
         "words": lambda names, of: [named(name, of, language) for name in names],
     }
+    pages.tests["day"] = lambda typed: bool(DAY.fullmatch(str(typed)))
     pages.globals |= {
         "base": base,
         "language": language,

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from alerts.web.static_files import static_path
 from deploy.local.server import free_ports
 from harness.live.desk import Desk, desk
 
@@ -94,7 +95,7 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any
             elif len(seen) < 120 and "?" not in to.replace("?tab=", "") and "/audit" not in to:
                 waiting.append(to)
     assert len(seen) > 15
-    assert {f"{BASE}{one}" for one in ("/", "/coverage", "/watchlists", "/accounts", "/static/ullage.css")} <= seen
+    assert {f"{BASE}{one}" for one in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))} <= seen
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 

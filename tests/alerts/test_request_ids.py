@@ -6,6 +6,7 @@ import pytest
 
 from alerts.cases.lookup import PURPOSES, Lookup
 from alerts.cases.screening import ExposureQuery, screened
+from alerts.web.static_files import static_path
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import handle
 from ullage import audit
@@ -29,7 +30,9 @@ def asked_by(accounts, app, scope, purpose="test"):
     return ask
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/nowhere", "/v1/incidents", "/v1/nowhere", "/static/ullage.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/healthz", "/nowhere", "/v1/incidents", "/v1/nowhere", static_path("ullage.css")]
+)
 def test_every_answer_has_an_id_of_its_own(desk, path) -> None:
     ids = {desk.get(path).headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2

@@ -1,5 +1,6 @@
 """The page and its API, asked as browsers and programs ask."""
 
+import hashlib
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from alerts import translation
 from alerts.records import Audit, Decision, incident_id
 from alerts.store import DocumentFilter
+from alerts.web.static_files import MEDIA_TYPES, static_path
 from tests.alerts.browser import ASKED, ASKER, HOST, OURS, PHONE
 from tests.alerts.builders import finding, fold_all, handle
 from ullage import audit
@@ -20,7 +22,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
-PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", "/static/ullage.css", "/metrics", "/healthz", "/readyz"]
+PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", static_path("ullage.css"), "/metrics", "/healthz", "/readyz"]
 PAGES += ["/v1/incidents", f"/v1/incidents/{A}", "/v1/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
 EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
 
@@ -45,8 +47,26 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
     assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'")
     assert "frame-ancestors 'none'; base-uri 'none'" in policy
     assert "unsafe" not in policy
-    names = ("x-content-type-options", "referrer-policy", "cache-control", "cross-origin-opener-policy")
-    assert [answer.headers[name] for name in names] == ["nosniff", "no-referrer", "no-store", "same-origin"]
+    names = ("x-content-type-options", "referrer-policy", "cross-origin-opener-policy")
+    assert [answer.headers[name] for name in names] == ["nosniff", "no-referrer", "same-origin"]
+    kept = "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store"
+    assert answer.headers["cache-control"] == kept
+
+
+@pytest.mark.parametrize("name", MEDIA_TYPES)
+def test_what_never_changes_under_its_name_is_kept_for_a_year_and_compressed_where_that_is_understood(browser, name):
+    plain = browser.get(static_path(name), headers={"accept-encoding": "identity"})
+    packed = browser.get(static_path(name), headers={"accept-encoding": "br, gzip"})
+    assert hashlib.sha256(plain.content).hexdigest()[:16] in static_path(name)
+    assert packed.content == plain.content
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
+    assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if not path.startswith("/static/")])
+def test_no_page_is_compressed_because_its_length_would_tell_of_what_is_in_it(browser, leaked, path):
+    assert "content-encoding" not in browser.get(path, headers={"accept-encoding": "gzip"}).headers
 
 
 def test_no_other_route_exists(browser):
@@ -65,8 +85,10 @@ def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(br
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
-    assert not re.search(r"<script(?! src=\"/static/desk.js\" defer></script>)|<iframe|<object|style=|\son\w+=|@import", text)
-    assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == {"/static/ullage.css", "/static/desk.js", "data:,"}
+    ours = {static_path("ullage.css"), static_path("desk.js"), "data:,"}
+    assert not re.search(r"<iframe|<object|style=|\son\w+=|@import", text)
+    assert re.findall(r"<script[^>]*>", text) == [f'<script src="{static_path("desk.js")}" defer>']
+    assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == ours
     assert set(re.findall(r'action="([^"]*)"', text)) <= {
         "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout", "/sellers",
         "/language", "/incidents/bulk", f"/incidents/{A}#customers", f"/incidents/{A}/addresses", f"/incidents/{A}/customers.csv",

@@ -12,12 +12,13 @@ from alerts.accounts.sessions import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT,
 from alerts.cases.lookup import index_tags
 from alerts.web.app import create_app
 from alerts.web.auth import WRONG_TOKENS
+from alerts.web.static_files import static_path
 from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
 from ullage import audit
 from ullage.runtime.rate_limit import LimitedError
 from ullage.security.masking import Secret
 
-OPEN = ("/metrics", "/healthz", "/readyz", "/static/ullage.css", "/login")
+OPEN = ("/metrics", "/healthz", "/readyz", static_path("ullage.css"), "/login")
 CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/v1/incidents", "/v1/export/csv", "/v1/openapi.json", "/nowhere")
 WORK = ["incident.read", "incident.export", "person.check"]
 
@@ -474,7 +475,7 @@ def test_audit_list_shows_look_ups(browser, leaked, data, capsys, monkeypatch) -
 
 # Parameters of the address.
 
-ROUTES = ["/", "/exposed", "/noise", "/login", "/metrics", "/healthz", "/readyz", "/static/ullage.css"]
+ROUTES = ["/", "/exposed", "/noise", "/login", "/metrics", "/healthz", "/readyz", static_path("ullage.css")]
 ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 
 

@@ -247,6 +247,7 @@ def _page(
         400 if refused else 200,
         found=found,
         parts_shown=[*_parts(found, tenant)],
+        rows=found.rows(),
         verdict=verdict(found.blind, ()),
         unexplained=len(found.blind.unexplained()),
         gaps=[gap_shown(gap, found.blind, ledger) for gap in reversed(gaps)],

@@ -25,6 +25,7 @@ from alerts.records import SEVERITIES, STATUSES
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.templating import MenuEntry
+from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings.tenants import UnknownTenantError
@@ -123,6 +124,20 @@ def routes() -> APIRouter:
         left = {**repeatable(typed), "ids": tuple(one.incident for one in refused(said))}
         return queue_page(site, asked, done=Done(tuple(said), "", left if refused(said) else TYPED))
 
+    @router.post("/incidents/filters")
+    def save(site: Reader, asked: Annotated[QueueForm, Depends()], title: Typed = "") -> Response:
+        try:
+            IncidentQueue(Work(site.duties), site.principal.name).check(asked.view(site))
+            site.door.accounts.save_filter(site.principal.name, title, asked.query())
+        except (ConfigError, QueryError) as error:
+            return queue_page(site, asked, unsaved=error)
+        return RedirectResponse(f"/{asked.query()}", 303)
+
+    @router.post("/incidents/filters/remove")
+    def remove(site: Reader, asked: Annotated[QueueForm, Depends()], title: Typed = "") -> Response:
+        site.door.accounts.remove_filter(site.principal.name, title)
+        return RedirectResponse(f"/{asked.query()}", 303)
+
     @router.post("/sellers")
     def seller(site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
         try:
@@ -172,9 +187,10 @@ def queue_page(
     refused_: str | Exception | Phrase = "",
     *,
     done: Done | None = None,
+    unsaved: Exception | None = None,
     status: int = 400,
 ) -> HTMLResponse:
-    """The queue, or in the place of its rows why there are none: `refused_`, with that status."""
+    """The queue, or in the place of its rows why there are none: `refused_`, with that status; `unsaved` is a filter's fault."""
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     found, view = QueuePage(()), QueueFilter()
     try:
@@ -189,7 +205,7 @@ def queue_page(
     now, done = site.clock.now(), done or Done()
     return site.page(
         "incidents.html",
-        status if refused_ or done.refused else 200,
+        status if refused_ or done.refused or unsaved else 200,
         rows=found.rows,
         asked=asked,
         view=view,
@@ -199,6 +215,9 @@ def queue_page(
         seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
         refused=refused_,
         done=done,
+        saved=site.door.accounts.saved_filters(site.principal.name),
+        unsaved=unsaved,
+        owners=_owners(site),
         now=now,
         shift=queue.shift if asked.tab == "new" else None,
         after=after,
@@ -212,6 +231,12 @@ def queue_page(
         most_days=MOST_DAYS,
         acts={act: called for act, (called, permission) in BULK.items() if site.principal.may(permission)},
     )
+
+
+def _owners(site: Console) -> list[str]:
+    """Those who may work on incidents of the tenants that are seen, by name."""
+    accounts = site.door.accounts
+    return sorted({name for tenant in site.tenants for name in accounts.who_may("incident.decide", tenant)})
 
 
 def _scenarios() -> dict[str, tuple[str, str]]:

@@ -22,21 +22,33 @@
     a: () => press("a"),
     c: () => press("c"),
     "/": () => document.querySelector("main [role=search] input:not([type=hidden])")?.focus(),
-    "?": () => {
-      const keys = document.getElementById("keys");
-      keys.open = !keys.open;
-      keys.querySelector("summary").focus();
-    },
+    "?": () => (keys.open ? keys.close() : keys.showModal()),
   };
+  const keys = document.getElementById("keys");
+  document.querySelector("footer [href='#keys']")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    keys.showModal();
+  });
+  keys?.querySelector("a").addEventListener("click", (event) => {
+    if (!keys.open) return;
+    event.preventDefault();
+    keys.close();
+  });
   document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const every = document.getElementById("every");
   if (every) {
     const boxes = () => [...document.querySelectorAll("td.pick input[name=id]")];
+    const count = document.getElementById("count");
     every.disabled = false;
     every.addEventListener("change", () => boxes().forEach((box) => (box.checked = every.checked)));
-    document.addEventListener("change", () => (every.checked = boxes().every((box) => box.checked)));
+    document.addEventListener("change", () => {
+      const chosen = boxes().filter((box) => box.checked).length;
+      every.checked = chosen === boxes().length;
+      count.textContent = chosen || "";
+    });
   }
   document.addEventListener("keydown", (event) => {
+    if (keys?.open && event.key !== "?") return;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !Object.hasOwn(acts, event.key)) return;
     event.preventDefault();
     acts[event.key]();

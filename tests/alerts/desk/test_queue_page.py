@@ -1,9 +1,15 @@
 """The queue as a page: what it shows, what stays, and what can be done with several at once."""
 
 import re
+from contextlib import closing
 
+import pytest
+
+from alerts.accounts.accounts import Accounts
+from alerts.cases.incident_view import heading
 from alerts.records import Decision
 from alerts.store import DocumentFilter
+from tests.alerts.browser import ASKER
 from tests.alerts.builders import incident
 
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
@@ -70,3 +76,87 @@ def test_the_first_incident_is_one_jump_from_the_top(browser, store):
     assert first is not None
     assert first[1] == "#rows"
     assert text.count("<h1") == 1
+
+
+def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, store):
+    leak = {"customers": 55, "fields": ("CARD", "ID", "NAME", "PHONE"), "sites": ("demo-forum",)}
+    store.put([incident("INC-A", scenario="X4", scenario_title="False loan", scenario_title_zh="虚假贷款", **leak)])
+    text = browser.get("/").text
+    assert '<a href="/incidents/INC-A">55 customers: name, phone, ID, card · demo-forum</a><small>False loan' in text
+    assert '<td class="ref">INC-A</td>' in text
+    chinese = browser.get("/", headers={"accept-language": "zh"}).text
+    assert "55名客户：姓名、手机号、身份证号、银行卡号 · demo-forum</a><small>虚假贷款" in chinese
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"customers": 1, "fields": ("PHONE",)}, "1 customer: phone · forum"),
+        ({"customers": 1, "fields": ("PHONE",), "incomplete": ("spent",)}, "≥ 1 customers: phone · forum"),
+        ({"customers": 1_234, "kinds": ("iban",)}, "1,234 customers: IBAN · forum"),
+        ({"customers": 2, "fields": tuple("ADDRESS AGE CARD EMAIL ID NAME OTHER PHONE".split())},
+         "2 customers: name, phone, ID, card, mail, +2 · forum"),
+        ({"customers": 0, "alarm": True}, "Customer data offered, no match yet · forum"),
+        ({"customers": 0}, "No customer matched · forum"),
+        ({"customers": 3, "sites": ("forum", "pastes", "chat")}, "3 customers · forum +2"),
+    ],
+)  # fmt: skip
+def test_an_incident_is_called_after_what_leaked_of_whom_and_where(facts, said):
+    known = {"sites": ("forum",), "kinds": (), "fields": (), "alarm": False, **facts}
+    assert heading(incident("INC-A", **known)) == said
+
+
+def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
+    store.put([incident("INC-A", severity="high"), incident("INC-B", severity="low")])
+    answer = browser.post("/incidents/filters?severity=high&q=loan", {"title": "Night shift"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?severity=high&q=loan")
+    text = browser.get("/").text
+    assert '<a href="/?severity=high&amp;q=loan">Night shift</a>' in text
+    assert "Night shift" not in log_in("analyst").get("/").text
+    assert (
+        '<a href="/?severity=high&amp;q=loan" aria-current="page">Night shift</a>' in browser.get("/?severity=high&q=loan").text
+    )
+    browser.post("/incidents/filters?severity=low", {"title": "Night shift"})
+    assert '<a href="/?severity=low">Night shift</a>' in browser.get("/").text
+    browser.post("/incidents/filters/remove", {"title": "Night shift"})
+    assert "Night shift" not in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [("severity=high", ""), ("severity=high", "x" * 41), ("severity=high", "13800138000"), ("q=13800138000", "x")],
+)
+def test_a_filter_that_cannot_be_kept_is_refused_and_nothing_is_repeated(browser, query, title):
+    answer = browser.post(f"/incidents/filters?{query}", {"title": title})
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+    assert "13800138000" not in answer.text
+    assert "Saved filters" not in browser.get("/").text
+
+
+def test_no_more_than_twenty_filters_are_kept(browser):
+    for number in range(20):
+        assert browser.post("/incidents/filters?severity=high", {"title": f"filter {number}"}).status_code == 303
+    assert browser.post("/incidents/filters?severity=high", {"title": "filter 19"}).status_code == 303
+    answer = browser.post("/incidents/filters?severity=high", {"title": "one more"})
+    assert (answer.status_code, "at most 20 filters" in answer.text.lower()) == (400, True)
+
+
+def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, log_in, store):
+    log_in("analyst")
+    store.put([incident("INC-A"), incident("INC-B")])
+    browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "assigned", "to": "Wang Fang", "days": "90"})
+    text = browser.get("/?assignee=Wang Fang&since=2026-09-01").text
+    assert shown(text) == ["INC-A"]
+    assert "<option selected>Wang Fang</option>" in text, "who has no account any more can be looked for as well"
+    assert f"<option>{ASKER}</option>" in text
+    assert 'name="since" value="2026-09-01" maxlength="40" autocomplete="off" type="date"' in text
+    assert 'name="since" value="12h" maxlength="40" autocomplete="off">' in browser.get("/?since=12h").text
+
+
+def test_accounts_of_an_earlier_release_keep_filters_as_well(tmp_path, clock):
+    for _ in range(2):
+        with closing(Accounts(tmp_path, clock.as_clock())) as accounts:
+            accounts.save_filter("Li", "mine", "?tab=mine")
+            assert accounts.saved_filters("LI") == {"mine": "?tab=mine"}
+            accounts._connection.execute("drop table saved_filters")
