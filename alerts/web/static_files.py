@@ -14,7 +14,7 @@ from importlib import resources
 from fastapi import Request
 from fastapi.responses import Response
 
-MEDIA_TYPES = {"ullage.css": "text/css", "desk.js": "text/javascript"}
+MEDIA_TYPES = {"ullage.css": "text/css", "desk.js": "text/javascript", "upload.js": "text/javascript"}
 KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
 
 

@@ -175,6 +175,16 @@ def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path:
         for keys_pressed, row in (("j", 0), ("j", 1), ("k", 0)):
             reader.page.keyboard.press(keys_pressed)
             assert reader.page.evaluate("document.activeElement.getAttribute('href')") == links[row]
+        keys, actions = reader.page.locator("#keys"), reader.page.locator("form.bulk")
+        reader.page.keyboard.press("?")
+        assert keys.is_visible()
+        reader.page.keyboard.press("x")
+        assert not actions.is_visible(), "while the keys are shown no other key acts"
+        reader.page.keyboard.press("?")
+        assert not keys.is_visible()
+        reader.page.keyboard.press("x")
+        assert actions.is_visible(), "what can be done with several appears once one is selected"
+        assert reader.page.inner_text("#count") == "1"
         reader.page.keyboard.press("/")
         assert reader.page.evaluate("document.activeElement.name") == "q"
         reader.page.keyboard.type("j?a")
@@ -183,3 +193,15 @@ def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path:
         reader.page.keyboard.press("c")
         assert reader.page.evaluate("document.activeElement.name") == "note"
         assert reader.faults == []
+
+
+def test_without_a_script_keys_are_explained_and_several_are_worked_on(chromium: Any, tmp_path: Path) -> None:
+    with desk(tmp_path / "data", incidents=6) as made:
+        reader = Reader(chromium, made, java_script_enabled=False)
+        reader.page.click("footer a[href='#keys']")
+        assert reader.page.locator("#keys").is_visible()
+        reader.page.click("#keys a")
+        assert not reader.page.locator("#keys").is_visible()
+        reader.page.locator("td.pick input[name=id]").first.check()
+        reader.click("form.bulk button")
+        assert "acknowledged" in reader.page.inner_text("#done")

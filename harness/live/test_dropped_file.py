@@ -141,3 +141,58 @@ def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(page: 
     page.click("button:text-is('Assess')")
     page.wait_for_selector("#how-fault")
     assert page.input_value("input[name=giver]") == "Wang"
+
+
+DROPPED = """sizes => {
+    const data = new DataTransfer();
+    sizes.forEach((size, at) => data.items.add(new File(["手机号\\n", "x".repeat(size)], `${at}.txt`)));
+    return data;
+}"""
+NOTED = """() => {
+    const shown = document.querySelector("#progress");
+    const note = () => (sessionStorage.said = `${sessionStorage.said ?? ""}|${shown.innerText}`);
+    new MutationObserver(note).observe(shown, {subtree: true, childList: true});
+}"""
+"""Everything that is said of the upload, noted where the next page finds it."""
+
+
+def dropped(page: Any, *sizes: int) -> None:
+    """Drop files of so many bytes on the form, as from a folder's window."""
+    page.dispatch_event("form.ask", "drop", {"dataTransfer": page.evaluate_handle(DROPPED, list(sizes))})
+
+
+def test_a_file_that_is_dropped_shows_how_much_of_it_is_sent(page: Any, opened: Desk) -> None:
+    page.goto(f"{opened.url}/assess")
+    dropped(page, 30 << 20)
+    assert page.evaluate("document.querySelector('input[name=file]').files[0].name") == "0.txt"
+    page.select_option("select[name=how]", "colleague")
+    page.evaluate(NOTED)
+    page.click("button:text-is('Assess')")
+    page.wait_for_url("**/assess/*")
+    said = page.evaluate("sessionStorage.said")
+    assert "/ 30 MiB" in said
+    assert "Uploaded; the file is being assessed." in said
+    assert page.said == []
+
+
+def test_what_cannot_be_dropped_is_said_at_once(page: Any, opened: Desk) -> None:
+    page.goto(f"{opened.url}/assess")
+    dropped(page, 1, 1)
+    assert "Drop one file at a time." in page.inner_text("#progress")
+    page.evaluate("document.querySelector('form.ask').dataset.most = 100")
+    dropped(page, 101)
+    assert "The file is larger than 1 GiB." in page.inner_text("#progress")
+    assert page.evaluate("document.querySelector('input[name=file]').files.length") == 0
+
+
+def test_a_refusal_leaves_the_file_chosen(page: Any, opened: Desk, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("手机号\n13800138000\n", "utf-8")
+    page.goto(f"{opened.url}/assess")
+    page.set_input_files("input[name=file]", tmp_path / "a.txt")
+    page.select_option("select[name=how]", "bought")
+    page.click("button:text-is('Assess')")
+    page.wait_for_selector("#how-fault")
+    assert page.evaluate("document.querySelector('input[name=file]').files[0].name") == "a.txt"
+    page.select_option("select[name=how]", "colleague")
+    page.click("button:text-is('Assess')")
+    page.wait_for_url("**/assess/*")

@@ -23,6 +23,7 @@ from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from alerts.web.dropped_files import MOST, MOST_BYTES, MOST_FIELDS, SECONDS, AssessmentCache, DroppedFile, FileAssessment, Upload
+from alerts.web.static_files import static_path
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
 from tests.matcher.bank import command, customer, enrol
@@ -427,3 +428,11 @@ def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
     assert held.get(mine, ours) is not None
     assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], "half of the memory is theirs"
     assert held.get(names[-1], ours) is None
+
+
+def test_only_the_form_that_shows_its_progress_may_send_by_script(page: Browser) -> None:
+    allowed = {
+        path: "connect-src 'self'" in page.get(path).headers["content-security-policy"] for path in ("/assess", "/", "/exposed")
+    }
+    assert allowed == {"/assess": True, "/": False, "/exposed": False}
+    assert f'<script src="{static_path("upload.js")}" defer>' in page.get("/assess").text

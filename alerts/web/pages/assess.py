@@ -33,7 +33,7 @@ from alerts.web.dropped_files import (
     NotJudgedError,
     Upload,
 )
-from alerts.web.middleware import streams
+from alerts.web.middleware import HEADERS, streams
 from alerts.web.templating import MenuEntry
 from ullage.incidents import IncidentReference
 from ullage.phrase import Phrase
@@ -59,6 +59,8 @@ KINDS = frozenset("txt csv tsv log json sql xlsx xls docx pdf zip rar 7z gz tar 
 """Endings that the audit log may name."""
 MOST_GIVER = 200
 OPEN_SECONDS = 60.0
+UPLOADING = f"{HEADERS['content-security-policy']}; connect-src 'self'"
+"""The script that shows how much was sent sends it."""
 BODY = streams(MOST_BYTES + MOST_FIELDS)
 NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response"}
 NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
@@ -265,7 +267,10 @@ def _form(
     """The form; of what was typed nothing is shown again that may hold an identifier."""
     refused = refused or {}
     kept = {name: "" if name in refused else asked[name] for name in NOTHING}
-    return site.page("assess.html", status, asked=kept, refused=refused, how=HOW, waiting=waiting, away=away, most=MOST_GIVER)
+    shown = {"how": HOW, "waiting": waiting, "away": away, "most": MOST_GIVER, "most_bytes": MOST_BYTES}
+    page = site.page("assess.html", status, asked=kept, refused=refused, **shown)
+    page.headers["content-security-policy"] = UPLOADING
+    return page
 
 
 def _result(site: Console, name: str, dropped: DroppedFile, refused: Exception | None = None, status: int = 200) -> HTMLResponse:
