@@ -112,6 +112,11 @@ class CoverageWindow:
     canaries: frozenset[datetime] = frozenset()
     days: tuple[str, ...] = ()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the log had begun by the end of the time."""
+        return self.begins is None or self.begins < self.until
+
     def gaps(self) -> list[Gap]:
         """All gaps, in order of time."""
         return sorted((gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site))

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alerts.coverage import view
-from alerts.coverage.hours import EVERYWHERE, NEVER, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, coverage
 from alerts.coverage.signed_days import ROLE, DayCheck, stamper_of, standings
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, known, reports
@@ -103,6 +103,7 @@ def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigi
         "organization": made.organization,
         "version": __version__,
         "verdict": verdict(seen, sheets),
+        "has_begun": seen.has_begun,
         "blocks": list(_blocks(seen, made.zone)),
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in letters],
         "gaps": gaps,
@@ -124,8 +125,10 @@ class CoverageVerdict:
 def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
     """In a line whether we were blind; no verdict before the log begins."""
     beginning = view.beginning(seen)
-    if beginning and seen.begins == NEVER and all(sheet.holds for sheet in sheets):
-        return CoverageVerdict("open", beginning, Phrase("Until then no claim is made."))
+    if beginning and not seen.has_begun and all(sheet.holds for sheet in sheets):
+        return CoverageVerdict(
+            "open", beginning, Phrase("It begins with the first heartbeat of a crawler; until then no claim is made.")
+        )
     kind, text = _judgement(seen, sheets)
     told = view.totals(seen)
     more = Phrase(

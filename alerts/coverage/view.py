@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 from rich.text import Text
 
-from alerts.coverage.hours import NEVER, CoverageHour, CoverageWindow, Gap, SiteCoverage
+from alerts.coverage.hours import CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
 from ullage.clock import moment_in
 from ullage.display import moment, safe
@@ -176,8 +176,8 @@ def beginning(seen: CoverageWindow) -> Phrase | None:
     """Of which part nothing is claimed because the log begins within the time, or has not begun; None where it begins before."""
     if seen.begins is None:
         return None
-    if seen.begins == NEVER:
-        return Phrase("The coverage log has not begun: it begins with the first heartbeat of a crawler.")
+    if not seen.has_begun:
+        return Phrase("The coverage log had not begun by the end of this period.")
     return Phrase("The coverage log begins at %(begins)s: no claim is made about the time before.", begins=seen.begins)
 
 
@@ -281,6 +281,6 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
             "sha256": sheet.digest or None,
             **times,
         }
-    begins = seen.begins.isoformat() if seen.begins and seen.begins != NEVER else None
+    begins = seen.begins.isoformat() if seen.begins and seen.has_begun else None
     window = {"since": seen.since.isoformat(), "until": seen.until.isoformat(), "judged_until": seen.judged.isoformat()}
     yield {"type": "total", **window, "log_begins": begins, **totals(seen)}

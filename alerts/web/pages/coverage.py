@@ -193,6 +193,7 @@ def _page(
     asked = {name: value for name, value in (("since", since), ("until", until), ("site", site)) if value}
     shown = {
         "verdict": verdict(seen, sheets),
+        "has_begun": seen.has_begun,
         "totals": view.totals(seen),
         "night": night(console.store, seen.since, seen.until, console.context.clock.now()),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),

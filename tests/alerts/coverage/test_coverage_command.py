@@ -143,7 +143,7 @@ def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Pa
 def test_where_nothing_was_ever_heard_nothing_is_claimed(ask: Ask, alert: Alert) -> None:
     said = ask()
     assert said.exit_code == Exit.NO_VERDICT
-    assert "The coverage log has not begun" in said.output
+    assert "The coverage log had not begun" in said.output
     assert "EXPLAINED" not in said.output
     total = json.loads(ask("--json").output.splitlines()[-1])
     assert (total["gaps"], total["log_begins"]) == (0, None)
