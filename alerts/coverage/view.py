@@ -234,6 +234,8 @@ def total_line(seen: CoverageWindow) -> str:
         else "no gap so far"
         if told["pending"]
         else "no gap"
+        if seen.has_begun
+        else "nothing is claimed"
     )
     end += f", {len(told['pending'])} pending" if told["pending"] else ""
     return f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen, {told['posts']} posts; {end}"
