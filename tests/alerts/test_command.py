@@ -160,6 +160,13 @@ def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs
     assert run("incidents", "show", "INC-NOBODY", code=1).exception.exit_code == 2
 
 
+def test_several_incidents_are_shown_one_after_the_other(store, clock, run):
+    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="cd", site="pastes")])
+    ids = [incident_id("g"), incident_id("f")]
+    shown = [json.loads(line)["id"] for line in run("incidents", "show", *ids, ids[0], "--json").stdout.splitlines()]
+    assert shown == ids, "each once, in the order in which they were asked for"
+
+
 def test_a_data_folder_that_is_not_there_is_no_empty_one(tmp_path):
     result = CliRunner().invoke(app, ["--data", str(tmp_path / "typo"), "incidents", "list"])
     assert "is not set up: run `ullage --data" in str(result.exception)
