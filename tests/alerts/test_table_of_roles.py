@@ -34,6 +34,8 @@ BODIES = {
     "/suppressions/{id_}/lift": {"reason": "over"},
     "/exposed": ASKED,
     "/sellers": {"name": "nobody known"},
+    "/incidents/filters": {"title": "night shift"},
+    "/incidents/filters/remove": {"title": "night shift"},
     "/v1/incidents/{id_}/decisions": {"decision": "acknowledged"},
     "/v1/exposed": ASKED,
     "/v1/exposure": {"pseudonyms": [handle("a")]},
