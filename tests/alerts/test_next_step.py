@@ -87,7 +87,7 @@ def shown_everywhere(context, store, browser, clock, one) -> tuple[str, str, str
     """What terminal, page, API, message and report say of an incident."""
     store.refresh()
     with contextlib.redirect_stdout(io.StringIO()) as terminal:
-        incidents_show(SimpleNamespace(obj=context), one.id)
+        incidents_show(SimpleNamespace(obj=context), [one.id])
     browser.log_in(ASKER)  # hours may have passed
     shown, answer = browser.get(f"/incidents/{one.id}").text, browser.get(f"/v1/incidents/{one.id}").json()["decide"]
     soc = RecordingChannel()
