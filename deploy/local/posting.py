@@ -9,7 +9,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from http import HTTPStatus
-from typing import NamedTuple
+from http.client import HTTPMessage
+from typing import IO, NamedTuple
 
 from ullage.errors import ConfigError, UnavailableError
 
@@ -25,6 +26,15 @@ class Page(NamedTuple):
     text: str
 
 
+class _FormRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect of a form: where it leads says what became of it, and the page there takes as long as the form."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        return None if req.data else super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class Browser:
     """A client with cookies that talks to one loopback address and sees no proxy."""
 
@@ -34,7 +44,7 @@ class Browser:
         self.base = base.rstrip("/")
         self._cookies = http.cookiejar.CookieJar()
         jar = urllib.request.HTTPCookieProcessor(self._cookies)
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar)
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar, _FormRedirects())
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" where the site has set none of that name."""
@@ -45,7 +55,7 @@ class Browser:
         return self._open(urllib.request.Request(self.base + path))  # noqa: S310 - checked to be loopback
 
     def post(self, path: str, fields: dict[str, str]) -> Page:
-        """Send a form and return the page that follows."""
+        """Send a form and return the page that follows, without its text where that is another address."""
         body = urllib.parse.urlencode(fields).encode()
         return self._open(urllib.request.Request(self.base + path, body, {"Referer": self.base + path}))  # noqa: S310
 
@@ -67,6 +77,8 @@ class Browser:
                 return Page(answer.url, answer.read().decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
             error.close()
+            if error.code in (HTTPStatus.FOUND, HTTPStatus.SEE_OTHER):
+                return Page(urllib.parse.urljoin(request.full_url, error.headers["location"]), "")
             raise UnavailableError(f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}") from None
         except OSError as error:
             raise UnavailableError(f"{self.base} cannot be reached ({type(error).__name__})") from None
