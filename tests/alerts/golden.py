@@ -461,7 +461,7 @@ def words(page: str) -> str:
 
 def structure(page: str) -> str:
     """Where its links and forms lead, and what their fields are called; the digest in a file's name is left out."""
-    named = re.sub(r'(/static/\w+)\.[0-9a-f]{16}\.', r"\1.", page)
+    named = re.sub(r"(/static/\w+)\.[0-9a-f]{16}\.", r"\1.", page)
     return "\n".join(sorted(set(re.findall(r'(?:href|action|name)="[^"#]*"', named))))
 
 

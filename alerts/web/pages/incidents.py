@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused
+from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused, require_owner
 from alerts.cases.incident_list import history, named, tokens_of
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
@@ -171,7 +171,12 @@ def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
     if act == "assigned":
         to = by if typed["to"].strip() in ("", "me") else typed["to"]
-        return cases.several(ids, lambda id_: cases.assign(id_, to, by=by, due=typed["due"], note=note))
+
+        def assign(id_: str) -> ActionResult:
+            require_owner(site.door.accounts, cases.incident(id_).tenant, to.strip(), by)
+            return cases.assign(id_, to, by=by, due=typed["due"], note=note)
+
+        return cases.several(ids, assign)
     if act == "acknowledged":
         return cases.several(ids, lambda id_: cases.acknowledge(id_, by=by, note=note))
     closed: Callable[[str], ActionResult] = lambda id_: cases.close(  # noqa: E731  one of three that differ in their arguments

@@ -9,7 +9,7 @@ from alerts.accounts.accounts import Accounts
 from alerts.cases.incident_view import heading
 from alerts.records import Decision
 from alerts.store import DocumentFilter
-from tests.alerts.browser import ASKER
+from tests.alerts.browser import ASKER, add_account
 from tests.alerts.builders import incident
 
 CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
@@ -38,7 +38,8 @@ def test_filters_stay_in_links_and_fields(browser, store):
         assert "origin=ours" in link
 
 
-def test_several_are_assigned_and_the_page_says_so(browser, store):
+def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
+    add_account(accounts, "Wang Fang", ["analyst"])
     store.put([incident("INC-A"), incident("INC-B"), incident("INC-C")])
     form = {"id": ["INC-A", "INC-B"], "act": "assigned", "to": "Wang Fang", "due": "+3d", "days": "90"}
     answer = browser.post("/incidents/bulk", form)
@@ -142,10 +143,13 @@ def test_no_more_than_twenty_filters_are_kept(browser):
     assert (answer.status_code, "at most 20 filters" in answer.text.lower()) == (400, True)
 
 
-def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, log_in, store):
-    log_in("analyst")
+def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, accounts, store):
+    add_account(accounts, "Wang Fang", ["analyst"])
     store.put([incident("INC-A"), incident("INC-B")])
-    browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "assigned", "to": "Wang Fang", "days": "90"})
+    form = {"id": ["INC-A"], "act": "assigned", "days": "90"}
+    assert "INC-A: nobody with an account of that name" in browser.post("/incidents/bulk", {**form, "to": "Nobody"}).text
+    browser.post("/incidents/bulk", {**form, "to": "Wang Fang"})
+    accounts.set_disabled("Wang Fang", is_disabled=True)
     text = browser.get("/?assignee=Wang Fang&since=2026-09-01").text
     assert shown(text) == ["INC-A"]
     assert '<option value="Wang Fang" selected>Wang Fang</option>' in text, (
