@@ -1,8 +1,11 @@
 """The desk over synthetic data on a free port of loopback, at a held time: what browser tests open."""
 
 import contextlib
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, cycle, islice
@@ -20,8 +23,10 @@ from tests.alerts.browser import ASKER, CHEAP, PASSWORD, add_account
 from tests.alerts.builders import finding, fold_all, handle
 from tests.alerts.coverage.heartbeats import Alert
 from tests.conftest import HeldClock
+from tests.matcher.bank import command, enrol
 from ullage import setup
 from ullage.monitoring.canary import SITE as CANARY
+from ullage.runtime import assessing
 from ullage.runtime.http_server import listening, serve
 from ullage.security import keys
 from ullage.settings import Context
@@ -75,6 +80,23 @@ def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Cal
         finally:
             stop.set()
             thread.join(20)
+
+
+@contextlib.contextmanager
+def assessing_desk(data: Path, customers: Sequence[dict[str, str]]) -> Iterator[Desk]:
+    """The desk without incidents, beside the processes of match and alert, which know `customers`."""
+    with desk(data, incidents=0, nights=False) as made, contextlib.ExitStack() as running:
+        enrol(Context(data), "bank", customers, "none")
+        (data / "ullage.toml").write_text("[metrics_ports]\nmatch = 0\nalert = 0\n")
+        words = [sys.executable, "-m", "ullage"]
+        roles = [subprocess.Popen([*words, *command(data, role)], stderr=subprocess.DEVNULL) for role in ("match", "alert")]
+        for role in roles:
+            running.callback(role.wait)
+            running.callback(role.terminate)
+        while not (data / assessing.NAME).exists():
+            assert [role.poll() for role in roles] == [None, None]
+            time.sleep(0.05)
+        yield made
 
 
 def coverage(store: IncidentStore, clock: HeldClock) -> None:

@@ -103,7 +103,10 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert len(list(csv.DictReader(io.StringIO(handles.text)))) == 50
     assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind] in shown + handles.text]
     with folding(context):
-        assert page.post(f"{place}/open").status_code == 303
+        after = page.post(f"{place}/open", {"take": "customers"})
+    assert (after.status_code, after.headers["location"]) == (303, f"{place}?take=customers#incidents")
+    download = f'content="0;url={place}/customers.csv"'
+    assert [download in page.get(f"{place}{asked}").text for asked in ("?take=customers", "")] == [True, False]
     [incident] = store.scroll(Incident, DocumentFilter())
     assert incident.id in page.get(place).text
     [note] = store.scroll(Decision, DocumentFilter())
@@ -137,7 +140,7 @@ def folding(context: Context) -> Iterator[None]:
 
 def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
     with folding(context):
-        place = drop(page, path="/assess/open").headers["location"]
+        place = drop(page, open="1").headers["location"]
     [incident] = store.scroll(Incident, DocumentFilter())
     assert f"<b>{incident.id}</b>" in page.get(place).text
 
@@ -155,7 +158,7 @@ def test_the_handles_are_for_those_who_may_take_them_out(page, answers, log_in):
     analyst = log_in("analyst")
     with answers(1):
         place = drop(analyst).headers["location"]
-    assert "customers.csv" not in analyst.get(place).text
+    assert "customers.csv" not in analyst.get(place).text + analyst.get(f"{place}?take=customers").text
     assert analyst.get(f"{place}/customers.csv").status_code == 403
     assert log_in("agent").get("/assess").status_code == 403
 

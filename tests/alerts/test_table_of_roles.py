@@ -50,7 +50,6 @@ BODIES = {
     "/incidents/{id_}/references.csv": None,
     "/v1/assess": None,
     "/assess": None,
-    "/assess/open": None,
     "/assess/{name}/open": None,
     "/incidents/bulk": None,
     "/accounts/add": None,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect
@@ -22,7 +22,7 @@ from alerts.cases.lookup import PURPOSES
 from alerts.records import Incident
 from alerts.records.decision import checked_note
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, may
+from alerts.web.dependencies import Console, Text, may
 from alerts.web.dropped_files import (
     FINDINGS_BYTES,
     MOST_FIELDS,
@@ -62,7 +62,9 @@ OPEN_SECONDS = 60.0
 UPLOADING = f"{HEADERS['content-security-policy']}; connect-src 'self'"
 """The script that shows how much was sent sends it."""
 BODY = streams(MOST_BYTES + MOST_FIELDS)
-NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response"}
+NOTHING: Mapping[str, str] = {"how": "", "giver": "", "purpose": "incident_response", "open": ""}
+CUSTOMERS = "customers"
+"""What the page of a result may be asked to download."""
 NOT_FOLDED = "submitted, but not processed yet: alert is not running or is busy"
 
 
@@ -79,16 +81,12 @@ def routes() -> APIRouter:
 
     @router.post("/assess", dependencies=[BODY])
     async def drop(request: Request, site: Analyst) -> Response:
-        return await _drop(site, request, to_open=False)
-
-    @router.post("/assess/open", dependencies=[BODY])
-    async def drop_and_open(request: Request, site: Analyst) -> Response:
-        return await _drop(site, request, to_open=True)
+        return await _drop(site, request)
 
     @router.get("/assess/{name}")
-    def result(name: str, site: Analyst) -> HTMLResponse:
+    def result(name: str, site: Analyst, take: Text = "") -> HTMLResponse:
         dropped = site.held.get(name, site.principal)
-        return _result(site, name, dropped) if dropped else _gone(site)
+        return _result(site, name, dropped, take=take == CUSTOMERS) if dropped else _gone(site)
 
     @router.get("/assess/{name}/customers.csv", dependencies=[may("customers.export")])
     def customers(name: str, site: Analyst) -> Response:
@@ -96,27 +94,27 @@ def routes() -> APIRouter:
         return _customers(site, dropped) if dropped else _gone(site)
 
     @router.post("/assess/{name}/open")
-    async def open_(name: str, site: Analyst) -> Response:
+    async def open_(name: str, site: Analyst, take: Annotated[str, Form()] = "") -> Response:
         dropped = site.held.get(name, site.principal)
-        return await _open_held(site, name, dropped) if dropped else _gone(site)
+        return await _open_held(site, name, dropped, take=take == CUSTOMERS) if dropped else _gone(site)
 
     return router
 
 
-async def _open_held(site: Console, name: str, dropped: DroppedFile) -> Response:
-    """Make an incident of what was judged before, unless that was done."""
+async def _open_held(site: Console, name: str, dropped: DroppedFile, *, take: bool) -> Response:
+    """Make an incident of what was judged before, unless that was done; the page that follows downloads what to `take`."""
     if dropped.judged.findings and not dropped.opened:
         try:
             await _open(site, dropped, await Judge(folder_of(site.context)).open(dropped.judged.findings, _tenants(site)))
         except (BusyError, NotJudgedError) as error:
             return _result(site, name, dropped, error, 503)
-    return RedirectResponse(f"/assess/{name}#incidents", 303)
+    return RedirectResponse(f"/assess/{name}{f'?take={CUSTOMERS}' if take else ''}#incidents", 303)
 
 
-async def _drop(site: Console, request: Request, *, to_open: bool) -> Response:
+async def _drop(site: Console, request: Request) -> Response:
     """Take a form with a file, and have that judged."""
     try:
-        name, asked, refused = await taken(site, request, to_open=to_open)
+        name, asked, refused = await taken(site, request)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     if not refused:
@@ -127,13 +125,19 @@ async def _drop(site: Console, request: Request, *, to_open: bool) -> Response:
     return page
 
 
-async def taken(site: Console, request: Request, *, to_open: bool) -> tuple[str, Mapping[str, str], dict[str, object]]:
-    """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed."""
+async def taken(
+    site: Console, request: Request, *, to_open: bool | None = None
+) -> tuple[str, Mapping[str, str], dict[str, object]]:
+    """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed.
+
+    Incidents are opened `to_open`; None where the form says whether.
+    """
     upload = Upload(request, "file")
     asked = {**NOTHING, **await upload.fields()}
     if refused := _refusals(asked, upload):
         await upload.drain()
         return "", asked, refused
+    to_open = bool(asked["open"]) if to_open is None else to_open
     try:
         return await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open)), asked, {}
     except (BusyError, NotJudgedError, QueryError) as error:
@@ -273,15 +277,17 @@ def _form(
     return page
 
 
-def _result(site: Console, name: str, dropped: DroppedFile, refused: Exception | None = None, status: int = 200) -> HTMLResponse:
+def _result(
+    site: Console, name: str, dropped: DroppedFile, refused: Exception | None = None, status: int = 200, *, take: bool = False
+) -> HTMLResponse:
     judged, verdict = dropped.judged, dropped.judged.verdict
     found: list[dict[str, Any]] = verdict["tenants"]
     shown = {"found": [one for one in found if one["customers"] or one["exposure"]["score"]]}
     shown["clear"] = [one for one in found if one not in shown["found"]]
     can_open = bool(judged.findings) and not dropped.opened
     return site.page(
-        "assessed.html", status, held=name, dropped=dropped, verdict=verdict, **shown, can_open=can_open, refused=refused,
-        opened=dropped.opened, how=HOW[dropped.how], count=max(0, judged.customers.count("\n") - 1),
+        "assessed.html", status, held=name, take=take, dropped=dropped, verdict=verdict, **shown, can_open=can_open,
+        refused=refused, opened=dropped.opened, how=HOW[dropped.how], count=max(0, judged.customers.count("\n") - 1),
     )  # fmt: skip
 
 

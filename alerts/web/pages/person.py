@@ -52,10 +52,11 @@ def _page(
     site: Console, asked: Occasion, status: int = 200, *, answer: LookupResult | None = None, refused: QueryError | None = None
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
-    behind = looked(site.store, site.clock.now()) if answer else None
+    now = site.clock.now()
+    behind = looked(site.store, now) if answer else None
     said, heard = (reply(answer, behind), told(answer)) if answer and behind else (None, ())
     shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN}
-    return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind)
+    return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind, now=now)
 
 
 def asked_of(site: Console, question: LookupRequest) -> LookupResult:

@@ -1,4 +1,4 @@
-// Drop a file on the form, and see how much of it is sent. Without this script the form sends it as any other.
+// Choose a file or drop it on the form: it is sent once the rest is filled in, and one sees how much of it is. Without this script the form sends it as any other.
 "use strict";
 (() => {
   const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0)} MiB`;
@@ -12,7 +12,7 @@
     if (files.length !== 1) return tell(form, form.dataset.one);
     if (files[0].size > most) return tell(form, form.dataset.large);
     form.elements.file.files = files;
-    form.elements.file.dispatchEvent(new Event("change"));
+    form.elements.file.dispatchEvent(new Event("change", { bubbles: true }));
   };
   const answered = (request, form) => {
     const there = new DOMParser().parseFromString(request.responseText, "text/html");
@@ -23,7 +23,7 @@
     listen(next);
     (next.querySelector("[aria-invalid]") ?? next.elements.file).focus();
   };
-  const send = (form, button) => {
+  const send = (form) => {
     const request = new XMLHttpRequest();
     const bar = shown(form).querySelector("progress");
     const stop = shown(form).querySelector("button");
@@ -42,7 +42,7 @@
     stop.onclick = () => request.abort();
     bar.hidden = stop.hidden = false;
     tell(form, "");
-    request.open("POST", button?.getAttribute("formaction") ?? form.getAttribute("action"));
+    request.open("POST", form.getAttribute("action"));
     request.send(new FormData(form));
     wait(true);
   };
@@ -51,9 +51,14 @@
       event.preventDefault();
       const [file] = form.elements.file.files;
       if (file.size > Number(form.dataset.most)) tell(form, form.dataset.large);
-      else send(form, event.submitter);
+      else send(form);
     });
-    form.elements.file.addEventListener("change", () => (shown(form).hidden = true));
+    form.addEventListener("change", (event) => {
+      if (event.target.name !== "file" || form.querySelector(".buttons button").disabled) return; // one file is being sent
+      shown(form).hidden = true;
+      if (form.checkValidity()) form.requestSubmit();
+    });
+    form.querySelector(".scripted").hidden = false;
     for (const kind of ["dragenter", "dragover"]) {
       form.addEventListener(kind, (event) => {
         if (!event.dataTransfer.types.includes("Files")) return;

@@ -1,0 +1,118 @@
+"""A hand at the desk in a real Chromium: it does what a person does, by mouse or by keyboard alone, and counts it."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright import sync_api
+
+CHROMIUM = shutil.which("chromium")
+SWITCHES = (
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+)
+LOCALES = {"en": "en-GB", "zh": "zh-CN"}
+MOST_TABS = 250
+
+
+class Hand:
+    """An action is a control that is pressed, chosen or filled in; the Tab key, which takes the place of aiming, is none.
+
+    `presses` are the actions without what is chosen and filled in, so a form counts once, as it is sent.
+    """
+
+    def __init__(self, page: Any, *, keys_alone: bool) -> None:
+        self.page, self.keys_alone, self.actions, self.presses = page, keys_alone, 0, 0
+
+    def press(self, selector: str, *, leaves: bool = True) -> None:
+        """Press a button or follow a link, which `leaves` the page or acts on it."""
+        if not leaves:
+            self._press(selector)
+            return
+        with self.page.expect_navigation():  # else the next thing is done on the page that goes
+            self._press(selector)
+
+    def take(self, selector: str) -> Path:
+        """Press what downloads a file; where that is."""
+        with self.page.expect_download() as coming:
+            self._press(selector)
+        return Path(coming.value.path())
+
+    def fill(self, selector: str, text: str) -> None:
+        """Fill in a field."""
+        self.actions += 1
+        if not self.keys_alone:
+            self.page.fill(selector, text)
+            return
+        self._reach(selector)
+        self.page.keyboard.type(text)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option by its value."""
+        self.actions += 1
+        if not self.keys_alone:
+            self.page.select_option(selector, value)
+            return
+        self._reach(selector)
+        options = self.page.eval_on_selector(selector, "field => [...field.options].map(one => one.value)")
+        now = options.index(self.page.input_value(selector))
+        steps = options.index(value) - now
+        for _ in range(abs(steps)):
+            self.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
+        assert self.page.input_value(selector) == value
+
+    def give(self, selector: str, file: Path) -> None:
+        """Choose a file in the window that opens for it."""
+        with self.page.expect_file_chooser() as window:
+            self._press(selector)
+        window.value.set_files(file)
+
+    def _press(self, selector: str) -> None:
+        self.actions += 1
+        self.presses += 1
+        if not self.keys_alone:
+            self.page.click(selector)
+            return
+        self._reach(selector)
+        self.page.keyboard.press("Enter")
+
+    def count(self, job: str, since: float) -> float:
+        """Say how many actions and seconds a job took; returns the seconds."""
+        seconds = time.monotonic() - since
+        how = "keyboard" if self.keys_alone else "mouse"
+        sys.stderr.write(f"{job}, {how}: {self.actions} actions, {self.presses} of them presses, {seconds:.1f} s\n")
+        return seconds
+
+    def _reach(self, selector: str) -> None:
+        """Press Tab until the field is in focus; it must be seen there."""
+        reached = "wanted => document.activeElement === document.querySelector(wanted)"
+        for _ in range(MOST_TABS):
+            if self.page.evaluate(reached, selector):
+                assert self.page.locator(selector).first.is_visible(), f"{selector} is in focus where nobody sees it"
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"{selector} is not reached by keyboard")
+
+
+@contextmanager
+def logged_in(url: str, name: str, password: str, language: str = "en", **more: Any) -> Iterator[Any]:
+    """The page of somebody who has logged in, on the start page; `page.faults` is whatever the browser complained of."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        page: Any = browser.new_page(locale=LOCALES[language], viewport={"width": 1440, "height": 900}, **more)
+        page.faults = []
+        page.on("console", lambda said: page.faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.goto(f"{url}/login")
+        page.fill("input[name=name]", name)
+        page.fill("input[name=password]", password)
+        with page.expect_navigation():
+            page.click("main button")
+        page.wait_for_selector("h1")
+        try:
+            yield page
+        finally:
+            browser.close()
