@@ -1,0 +1,172 @@
+"""The jobs of a shift in a real Chromium: how many actions each takes, in both languages, by mouse and by keyboard alone."""
+
+import csv
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alerts.records import Incident
+from alerts.store import DocumentFilter
+from deploy.local.server import free_ports
+from harness.live.desk import Desk, assessing_desk, desk
+from tests.alerts.browser import PHONE
+from tests.alerts.test_person import leak
+from tests.flow.test_getting_started import PORTS
+from tests.matcher.bank import customer
+from ullage import audit
+from ullage.security import keys
+from ullage.security.signing import TOPIC, verified
+
+pytest.importorskip("playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium")
+from harness.live.hand import CHROMIUM, Hand, logged_in
+
+ROOT = Path(__file__).parents[2]
+CUSTOMERS = [customer(n) for n in range(400)]
+NEWCOMER_SECONDS = 600
+CALL_SECONDS = 15
+FIRST_PASSWORD = re.compile(r"with the password (\S+),")
+NEW_PASSWORD = "another sentence of many words"
+READMES = {"en": "README.md", "zh": "README.zh.md"}
+OWN_HEADERS = {"en": "Customer No.,Full Name,Mobile,ID Number,Branch", "zh": "会员号,客户姓名,联系电话,证件号码,开户网点"}
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
+HANDS = pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
+pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Debian: chromium")]
+
+
+def rows(people: list[dict[str, str]]) -> str:
+    return "\n".join(f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in people)
+
+
+@pytest.fixture(scope="module")
+def assessing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with assessing_desk(tmp_path_factory.mktemp("desk") / "data", CUSTOMERS) as made:
+        yield made
+
+
+@LANGUAGES
+@HANDS
+def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
+    assessing: Desk, tmp_path: Path, language: str, keys_alone: bool
+) -> None:
+    (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
+    with logged_in(assessing.url, assessing.name, assessing.password, language) as page:
+        hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
+        hand.press("nav.menu a[href='/assess']")
+        hand.choose("select[name=how]", "colleague")
+        hand.give("input[name=file]", file)
+        page.wait_for_selector("article.judged")
+        assert hand.actions <= 3
+        handles = hand.take("button[name=take]").read_text("utf-8")
+        hand.count("file", since)
+        shown = page.inner_text("#incidents")
+        assert page.faults == []
+    assert len(list(csv.DictReader(io.StringIO(handles)))) == 70
+    assert any(one.id in shown for one in assessing.store.scroll(Incident, DocumentFilter()))
+    assert hand.actions <= 4
+
+
+@LANGUAGES
+@HANDS
+def test_last_night_is_proved_in_one_action(tmp_path: Path, language: str, keys_alone: bool) -> None:
+    with desk(tmp_path / "data", incidents=20) as made, logged_in(made.url, made.name, made.password, language) as page:
+        hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
+        hand.press("main a[href='/coverage/sheet']")
+        hand.count("night", since)
+        assert "SHA-256" in page.inner_text("footer")
+        saved = page.context.request.get(page.url).text()
+        assert verified(saved, keys.verifier(made.context.keys, TOPIC))
+        assert page.faults == []
+    assert hand.actions <= 1
+
+
+@LANGUAGES
+@HANDS
+def test_a_caller_is_answered_in_four_actions(tmp_path: Path, language: str, keys_alone: bool) -> None:
+    with desk(tmp_path / "data", incidents=5, nights=False) as made:
+        leak(made.store, made.clock, made.context, "call")
+        with logged_in(made.url, made.name, made.password, language) as page:
+            hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
+            hand.press("nav.menu a[href='/exposed']")
+            hand.fill("input[name=value]", PHONE)
+            hand.fill("input[name=case]", "C-2026-7")
+            hand.press("main form button")
+            seconds = hand.count("caller", since)
+            said, recorded = page.inner_text("blockquote.script"), page.inner_text("#recorded")
+            assert page.locator(".result.found").is_visible(), "whether they are affected"
+            assert page.faults == []
+        noted = [one.reason for _, one in audit.entries(made.context.data / "audit") if one.action == "lookup"]
+    assert "96110" in said, "what is read to the caller"
+    assert bool(re.search("[\u4e00-\u9fff]{10}", said)) == (language == "zh")
+    assert "C-2026-7" in recorded
+    assert noted == ["customer_enquiry, case C-2026-7"]
+    assert hand.actions <= 4
+    assert seconds <= CALL_SECONDS
+
+
+def commands(readme: str, data: Path, *words: str) -> list[list[str]]:
+    """The commands of a README that begin with one of these `words` behind the folder, which is `data` here."""
+    lines = (ROOT / readme).read_text("utf-8").splitlines()
+    said = [line.partition("#")[0].split() for line in lines if line.startswith("ullage --data DIR ")]
+    return [["ullage", "--data", str(data), *one[3:]] for word in words for one in said if one[3] == word][: len(words)]
+
+
+def load(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Load the list; where a column is not known, with the command that is proposed."""
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        proposed = re.search(r"use: (ullage .*)$", done.stderr, re.MULTILINE)
+        assert proposed, done.stderr
+        subprocess.run(["sh", "-c", proposed[1]], cwd=folder, env=environment, check=True, capture_output=True)
+
+
+@LANGUAGES
+def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(tmp_path: Path, language: str) -> None:
+    values = [",".join((one["customer_ref"], one["name"], one["phone"], one["resident_id"], "12")) for one in CUSTOMERS]
+    (tmp_path / "customers.csv").write_text("\n".join([OWN_HEADERS[language], *values]), "utf-8")
+    (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    environment = {**os.environ, **{f"ULLAGE_{name}": port for name, port in ports.items()}}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    init, loading, running = commands(READMES[language], tmp_path / "data", "init", "watchlist", "run")
+    since = time.monotonic()
+    subprocess.run(init, env=environment, check=True, capture_output=True)
+    load(loading, tmp_path, environment)
+    with subprocess.Popen(running, env=environment, stderr=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stderr is not None
+            password = next(found[1] for line in run.stderr if (found := FIRST_PASSWORD.search(line)))
+            threading.Thread(target=run.stderr.read, daemon=True).start()  # else it waits for somebody who reads
+            first_incident(f"http://127.0.0.1:{ports['SEARCH__PORT']}", password, language, file)
+        finally:
+            run.send_signal(signal.SIGINT)
+    seconds = time.monotonic() - since
+    sys.stderr.write(f"first incident: {seconds:.1f} s\n")
+    assert seconds <= NEWCOMER_SECONDS
+
+
+def first_incident(url: str, password: str, language: str, file: Path) -> None:
+    """Log in for the first time, and make an incident of a file."""
+    with logged_in(url, "admin", password, language) as page:
+        hand = Hand(page, keys_alone=False)
+        hand.fill("input[name=old]", password)
+        hand.fill("input[name=new]", NEW_PASSWORD)
+        hand.fill("input[name=again]", NEW_PASSWORD)
+        hand.press("main form button")
+        page.goto(url)
+        hand.press("main a[href='/assess']")
+        hand.choose("select[name=how]", "colleague")
+        hand.give("input[name=file]", file)
+        hand.press("form[action$='/open'] button.second")
+        hand.press("#incidents a[href^='/incidents/']")
+        assert page.locator("section.next").is_visible(), "what is to be done next"
