@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from alerts.cases.actions import UNDOABLE, ActionResult, Cases, require_owner
 from alerts.cases.decisions import TOKEN_BYTES, needed_for
 from alerts.deadlines import checked_sent_at
-from alerts.deadlines.schedule import Work
+from alerts.deadlines.schedule import Work, named
 from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console
@@ -81,13 +81,18 @@ def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
 
 
-def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
+def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str, also: Iterable[str] = ()) -> None:
     """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
 
     `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends
-    on the status.
+    on the status. A report that was sent may be other reports `also`, each as `REGIME STAGE`: each is a record of its own, and
+    none is made where one of them is none that the incident owes.
     """
-    status, token = typed["status"], typed["token"]
+    status, token, others = typed["status"], typed["token"], tuple(dict.fromkeys(also))
+    if others:
+        owed = set(map(named, cases_of(site).owed(cases_of(site).incident(id_)).duties))
+        if not status.startswith("reported ") or not owed.issuperset(others):
+            raise QueryError("this incident owes no such report", "also")
     checked_token(token)
     if status == "reported":
         raise QueryError("say under which rule it was reported, and which report it was")
@@ -103,6 +108,9 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     if status.startswith("reported "):
         said |= _report_said(site, cases.incident(id_).tenant, typed)
     cases.decide(id_, status, roles=site.principal.roles, **said)
+    for other in others:
+        own = hashlib.sha256(f"{token} {other}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
+        carry_out(site, id_, {**typed, "status": f"reported {other}", "token": own}, by)
 
 
 def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:

@@ -64,6 +64,21 @@ class Hand:
             self.page.keyboard.press("ArrowDown" if steps > 0 else "ArrowUp")
         assert self.page.input_value(selector) == value
 
+    def check(self, selector: str) -> None:
+        """Tick a box."""
+        self.actions += 1
+        if not self.keys_alone:
+            self.page.check(selector)
+            return
+        self._reach(selector)
+        self.page.keyboard.press("Space")
+        assert self.page.is_checked(selector)
+
+    def open(self, selector: str) -> None:
+        """Open a form that is folded away: a part of filling it in."""
+        self._press(selector)
+        self.presses -= 1
+
     def give(self, selector: str, file: Path) -> None:
         """Choose a file in the window that opens for it."""
         with self.page.expect_file_chooser() as window:

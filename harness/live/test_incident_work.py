@@ -43,30 +43,29 @@ def planted(made: Desk) -> str:
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
 def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path, language: str, keys_alone: bool) -> None:
-    """A form is one action, as it is sent, and so is the message that is followed; reports are counted by themselves."""
+    """A form is one action, as it is sent, and so is the message that is followed. One letter is all reports that are owed."""
     with desk(tmp_path / "data", incidents=5, nights=False) as made:
         path = planted(made)
         with logged_in(made.url, made.name, made.password, language) as page:
-            hand, reporter, since = Hand(page, keys_alone=keys_alone), Hand(page, keys_alone=keys_alone), time.monotonic()
+            hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
             page.goto(f"{made.url}{path}")
             hand.press("form.one button")
             hand.press("form:has(input[value=assigned]) button")
+            reports = page.locator(OUTSTANDING).count()  # as many as the law asks for: no deadline may run when it is closed
+            hand.open(f"{OUTSTANDING} summary")
+            hand.choose(f"{OUTSTANDING} select", "portal")
+            for number in range(1, reports):
+                hand.check(f"{OUTSTANDING} label:nth-of-type({number}) input[name=also]")
+            hand.press(f"{OUTSTANDING} button")
+            assert not page.locator(OUTSTANDING).count()
             hand.choose("#decisions select", "note")
             hand.fill("#decisions textarea", "asked the site to take it down")
             hand.press("#decisions button")
             calls = hand.take("form[action$='/customers.csv'] button").read_text(encoding="utf-8").splitlines()
             report = hand.take("form[action$='/report'] button").read_bytes()
-            hand.press("nav.parts a[href='#clocks']")
-            reports = 0
-            while page.locator(OUTSTANDING).count():  # as many as the law asks for: no deadline may run when it is closed
-                reporter.press(f"{OUTSTANDING} summary", leaves=False)
-                reporter.choose(f"{OUTSTANDING} select", "portal")
-                reporter.press(f"{OUTSTANDING} button")
-                reports += 1
             hand.choose("#decisions select", "resolved")
             hand.press("#decisions button")
             hand.count("incident", since)
-            reporter.count(f"{reports} reports of it", since)
             assert page.faults == []
         decided = sorted(
             made.store.scroll(Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})), key=lambda one: one.at
@@ -74,7 +73,7 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path, langu
         name = made.name
     assert {one.by for one in decided} == {name}
     statuses = [one.status for one in decided if one.status != "note"]
-    assert reports
+    assert reports > 1
     assert (statuses[0], statuses[-1]) == ("acknowledged", "resolved")
     assert statuses.count("reported") == reports
     assert len(calls) == 41

@@ -60,6 +60,8 @@ PART_AFTER: Mapping[str, str] = {"reported": "#clocks", "acknowledged": "", "ass
 """Which part of the page is shown after a form of it; the history where nothing is said."""
 PART_OF: Mapping[str, str] = {"reported": "clocks", "reveal": "seen", "references": "customers", "answer": "customers"}
 """In which part of the page a form stands, by its status or the first word of it, for one that is refused."""
+MOST_REPORTS = 32
+"""Of an incident, that one form may record."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
 Typed = Annotated[str, Form(max_length=5_000)]
 Reader = Annotated[Console, may("incident.read")]
@@ -105,6 +107,7 @@ def routes() -> APIRouter:
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
+        also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
         typed |= {"state": state, "other": other, "sighting": sighting, "entry": entry}
@@ -116,7 +119,7 @@ def routes() -> APIRouter:
                 raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
             if status == "due":
                 typed["due"] = due.strip() or "-"
-            carry_out(site, id_, typed, site.actor())
+            carry_out(site, id_, typed, site.actor(), also or ())
         except QueryError as error:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
@@ -290,6 +293,7 @@ def incident_page(
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "recorded": {f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone)) for one in owed.decisions if one.regime},
+        "unsent": [(named(duty), reported(named(duty))) for duty in owed.duties if duty.state in ("running", "waiting")],
         "now_typed": _typed(now, zone),
         "running": [reported(named(duty)) for duty in owed.running],
         "starts": [reported(named(duty)) for duty in starts],

@@ -149,6 +149,27 @@ def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(bro
     assert shown.count("report sent, telephone: ") == shown.count("report sent, the authority&#39;s portal: ") == 1
 
 
+def test_one_letter_may_be_several_reports_each_a_record_of_its_own(browser, store):
+    store.put([incident("INC-A", **CLOCKED)])
+    browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
+    text = browser.get("/incidents/INC-A").text
+    offered = set(re.findall(r'name="also" value="([^"]+)"', text))
+    assert {"pipl-57 first", "pboc-2025 brief"} <= offered
+    letter = {"status": "reported pipl-57 first", "token": "1" * 16, **SENT, "reference": "R-1"}
+    wrong = browser.post("/incidents/INC-A/decisions", {**letter, "also": ["pboc-2025 brief", "gdpr first"]})
+    assert (wrong.status_code, "owes no such report" in wrong.text) == (400, True)
+    made = {"incident": ("INC-A",)}
+    assert not [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime], "none, as one of them is wrong"
+    for _ in range(2):  # the same form sent twice records nothing twice
+        assert browser.post("/incidents/INC-A/decisions", {**letter, "also": ["pboc-2025 brief"]}).status_code == 303
+    sent = [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime]
+    assert sorted((one.regime, one.stage, one.reference) for one in sent) == [
+        ("pboc-2025", "brief", "R-1"),
+        ("pipl-57", "first", "R-1"),
+    ]
+    assert 'name="also" value="pboc-2025 brief"' not in browser.get("/incidents/INC-A").text
+
+
 def test_rules_are_called_by_their_names_and_never_by_ids(browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
