@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Group
 
 from alerts.accounts.accounts import FILE, Accounts
 from alerts.cases.actions import (
@@ -31,18 +30,15 @@ from alerts.cases.actions import (
 )
 from alerts.cases.decisions import needed_for
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
-from alerts.cases.incident_view import details, heading, summary
+from alerts.cases.incident_view import details, summary
 from alerts.cases.lookup import Lookup
 from alerts.cases.queue import (
     ORDERS,
     ORIGINS,
     TABS,
-    Handover,
     IncidentQueue,
     QueueFilter,
     QueuePage,
-    QueueRow,
-    handover,
 )
 from alerts.cases.suppressions import (
     MOST_SUPPRESSION_DAYS,
@@ -57,22 +53,19 @@ from alerts.cases.suppressions import (
 from alerts.cases.takedown_letter import letter
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
 from alerts.cli.evidence import hold
+from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
 from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
 from alerts.coverage import BELIEVED, looked
-from alerts.coverage.view import beginning, gap_as_json, gap_lines, total_line
-from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json, duration
+from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.store import IncidentStore, configured_store
 from alerts.store.queries import require_known
-from alerts.translation import spaced
 from ullage.audit import current_user
-from ullage.display import moment
-from ullage.display.screen import AsJson, cell, console, print_list, print_row, table
+from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
-from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings import Context
 
@@ -240,94 +233,6 @@ def link(
         return cases.link(id_, other, by=who, note=note, end=end)
 
     _each(ctx.obj, [incident], by, act)
-
-
-def left_words(left: timedelta | None) -> str:
-    """Time left, or by how much it has passed; "–" where nothing is due."""
-    if left is None:
-        return "–"
-    seconds = left.total_seconds()
-    return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
-
-
-def row_as_json(row: QueueRow) -> dict[str, Any]:
-    """What a queue shows of an incident, as a JSON object."""
-    incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
-    return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
-
-
-def work_as_json(row: QueueRow) -> dict[str, Any]:
-    """Whose it is, and what is due of it when."""
-    item = row.item
-    due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
-    return {"assignee": item.assignee, **due}
-
-
-def hand_over(
-    ctx: typer.Context,
-    tenant: Tenant = "",
-    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
-    by: By = "",
-    as_json: AsJson = False,
-) -> None:
-    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned, coverage gaps."""
-    context: Context = ctx.obj
-    with contextlib.closing(configured_store(context)) as store:
-        require_known(context, store, tenant)
-        zone = ZoneInfo(context.tenant(tenant).zone)
-        queue = IncidentQueue(work_of(context, store), name_of(by))
-        start = moment_past(since, zone, context.clock.now()) if since else None
-        found = handover(queue, tenant, start)
-    if as_json:
-        print_row(handover_as_json(found))
-    else:
-        _print(found, ZoneInfo(context.settings.coverage.zone))
-    if not found.is_whole:
-        raise typer.Exit(Exit.NO_VERDICT)
-
-
-def handover_as_json(found: Handover) -> dict[str, Any]:
-    """A handover as a JSON object."""
-    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
-    return {
-        "since": found.since.isoformat(),
-        "until": found.until.isoformat(),
-        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
-        "coverage": {"worth": found.behind.worth, "said": str(found.behind.said)},
-        "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
-    }
-
-
-def _print(found: Handover, zone: ZoneInfo) -> None:
-    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
-    typer.echo("\n".join(f"{title}: {part.count:,}" for title, part in found.parts().items()))
-    rows = found.rows()
-    if rows:
-        console().print(_rows_table(rows, found.until))
-    if any(part.more for part in found.parts().values()):
-        typer.echo("There are more: `ullage incidents list` shows them all.")
-    typer.echo(f"\nSeen: {found.behind.said}.")
-    typer.echo(f"Since then: {total_line(found.blind)}.")
-    if begins := beginning(found.blind):
-        typer.echo(f"  {begins.said(str, zone)}")
-    for line in gap_lines(found.blind, zone):
-        typer.echo(f"  {line}")
-
-
-def _rows_table(rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime) -> RenderableType:
-    shown = table("incident", "severity", "status", "what", "assigned to", "due", "why")
-    for row, why in rows:
-        item = row.item
-        shown.add_row(
-            item.id,
-            item.severity,
-            spaced(item.status),
-            cell(heading(row.incident)),
-            cell(item.assignee or "–"),
-            left_words(item.left(now)),
-            ", ".join(map(str, why)),
-        )
-    return shown
 
 
 def suppress(

@@ -181,6 +181,11 @@ def beginning(seen: CoverageWindow) -> Phrase | None:
     return Phrase("The coverage log begins at %(begins)s: no claim is made about the time before.", begins=seen.begins)
 
 
+def begins_as_json(seen: CoverageWindow) -> str | None:
+    """From when on within the time the log speaks; None where it has not begun, so that no gap is no claim."""
+    return (seen.begins or seen.since).isoformat() if seen.has_begun else None
+
+
 def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
     """What is known and not watched, what cannot be judged yet, and whose posts come and go too fast."""
     why = sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched)
@@ -283,6 +288,5 @@ def as_json(seen: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mappin
             "sha256": sheet.digest or None,
             **times,
         }
-    begins = seen.begins.isoformat() if seen.begins and seen.has_begun else None
     window = {"since": seen.since.isoformat(), "until": seen.until.isoformat(), "judged_until": seen.judged.isoformat()}
-    yield {"type": "total", **window, "log_begins": begins, **totals(seen)}
+    yield {"type": "total", **window, "log_begins": begins_as_json(seen), **totals(seen)}

@@ -8,7 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from alerts.cli.incidents import hand_over
+from alerts.cli.handover import hand_over
+from alerts.coverage.hours import NEVER, CoverageWindow
+from alerts.coverage.view import as_json, begins_as_json
 from alerts.records import CollectorHeartbeat, GapReason
 from alerts.store import DocumentFilter
 from tests.alerts.builders import incident
@@ -103,11 +105,21 @@ def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(shi
     context = Context(data, clock.as_clock())
     alone = typer.Typer()
     alone.command()(hand_over)
-    told, as_json = (CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context) for more in ([], ["--json"]))
+    told, as_objects = (CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context) for more in ([], ["--json"]))
     code = 0 if explained else Exit.NO_VERDICT
-    assert (told.exit_code, as_json.exit_code) == (code, code), told.output
+    assert (told.exit_code, as_objects.exit_code) == (code, code), told.output
     assert told.output.count("INC-NEW") == told.output.count("INC-OLD") == 1
     assert ("the board moved" if explained else "NOT EXPLAINED") in told.output
-    (gap,) = json.loads(as_json.stdout)["blind"]
+    (gap,) = json.loads(as_objects.stdout)["blind"]
     assert (gap["site"], gap["why"], bool(gap["explained"])) == ("board", ["no heartbeat"], explained)
-    assert [one["id"] for one in json.loads(as_json.stdout)["new"]["incidents"]] == ["INC-NEW"]
+    assert [one["id"] for one in json.loads(as_objects.stdout)["new"]["incidents"]] == ["INC-NEW"]
+    assert json.loads(as_objects.stdout)["log_begins"]
+
+
+@pytest.mark.parametrize(("begins", "told"), [(None, NINE), (NINE + HOUR, NINE + HOUR), (NEVER, None)])
+def test_no_gap_is_told_apart_from_a_log_that_says_nothing_of_the_time(begins, told):
+    until = NINE + 4 * HOUR
+    seen = CoverageWindow(NINE, until, until, (), begins)
+    [total] = as_json(seen, ())
+    assert (total["gaps"], total["log_begins"]) == (0, told and told.isoformat())
+    assert begins_as_json(seen) == total["log_begins"]

@@ -1,0 +1,117 @@
+"""`ullage incidents handover`: what a shift leaves to the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import RenderableType
+
+from alerts.cases.actions import moment_past
+from alerts.cases.incident_view import heading
+from alerts.cases.queue import Handover, IncidentQueue, QueueRow, handover
+from alerts.cli import By, Tenant, name_of
+from alerts.coverage.view import beginning, begins_as_json, gap_as_json, gap_lines, total_line
+from alerts.deadlines.render import duration
+from alerts.deadlines.schedule import work_of
+from alerts.store import configured_store
+from alerts.store.queries import require_known
+from alerts.translation import spaced
+from ullage.display import moment
+from ullage.display.screen import AsJson, cell, console, print_row, table
+from ullage.errors import Exit
+from ullage.phrase import Phrase
+from ullage.settings import Context
+
+
+def hand_over(
+    ctx: typer.Context,
+    tenant: Tenant = "",
+    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned, coverage gaps."""
+    context: Context = ctx.obj
+    with contextlib.closing(configured_store(context)) as store:
+        require_known(context, store, tenant)
+        zone = ZoneInfo(context.tenant(tenant).zone)
+        queue = IncidentQueue(work_of(context, store), name_of(by))
+        start = moment_past(since, zone, context.clock.now()) if since else None
+        found = handover(queue, tenant, start)
+    if as_json:
+        print_row(handover_as_json(found))
+    else:
+        _print(found, ZoneInfo(context.settings.coverage.zone))
+    if not found.is_whole:
+        raise typer.Exit(Exit.NO_VERDICT)
+
+
+def handover_as_json(found: Handover) -> dict[str, Any]:
+    """A handover as a JSON object."""
+    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
+    return {
+        "since": found.since.isoformat(),
+        "until": found.until.isoformat(),
+        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
+        "coverage": {"worth": found.behind.worth, "said": str(found.behind.said)},
+        "log_begins": begins_as_json(found.blind),
+        "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
+    }
+
+
+def _print(found: Handover, zone: ZoneInfo) -> None:
+    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
+    typer.echo("\n".join(f"{title}: {part.count:,}" for title, part in found.parts().items()))
+    rows = found.rows()
+    if rows:
+        console().print(_rows_table(rows, found.until))
+    if any(part.more for part in found.parts().values()):
+        typer.echo("There are more: `ullage incidents list` shows them all.")
+    typer.echo(f"\nSeen: {found.behind.said}.")
+    typer.echo(f"Since then: {total_line(found.blind)}.")
+    if begins := beginning(found.blind):
+        typer.echo(f"  {begins.said(str, zone)}")
+    for line in gap_lines(found.blind, zone):
+        typer.echo(f"  {line}")
+
+
+def _rows_table(rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime) -> RenderableType:
+    shown = table("incident", "severity", "status", "what", "assigned to", "due", "why")
+    for row, why in rows:
+        item = row.item
+        shown.add_row(
+            item.id,
+            item.severity,
+            spaced(item.status),
+            cell(heading(row.incident)),
+            cell(item.assignee or "–"),
+            left_words(item.left(now)),
+            ", ".join(map(str, why)),
+        )
+    return shown
+
+
+def left_words(left: timedelta | None) -> str:
+    """Time left, or by how much it has passed; "–" where nothing is due."""
+    if left is None:
+        return "–"
+    seconds = left.total_seconds()
+    return str(duration(seconds)) if seconds >= 0 else f"past {duration(-seconds)}"
+
+
+def row_as_json(row: QueueRow) -> dict[str, Any]:
+    """What a queue shows of an incident, as a JSON object."""
+    incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
+    return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
+
+
+def work_as_json(row: QueueRow) -> dict[str, Any]:
+    """Whose it is, and what is due of it when."""
+    item = row.item
+    due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
+    return {"assignee": item.assignee, **due}
