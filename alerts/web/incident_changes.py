@@ -81,18 +81,13 @@ def version_of(incident: Incident, decisions: Iterable[Decision]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
 
 
-def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str, also: Iterable[str] = ()) -> None:
+def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
     """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
 
     `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends
-    on the status. A report that was sent may be other reports `also`, each as `REGIME STAGE`: each is a record of its own, and
-    none is made where one of them is none that the incident owes.
+    on the status.
     """
-    status, token, others = typed["status"], typed["token"], tuple(dict.fromkeys(also))
-    if others:
-        owed = set(map(named, cases_of(site).owed(cases_of(site).incident(id_)).duties))
-        if not status.startswith("reported ") or not owed.issuperset(others):
-            raise QueryError("this incident owes no such report", "also")
+    status, token = typed["status"], typed["token"]
     checked_token(token)
     if status == "reported":
         raise QueryError("say under which rule it was reported, and which report it was")
@@ -108,8 +103,21 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str, also: 
     if status.startswith("reported "):
         said |= _report_said(site, cases.incident(id_).tenant, typed)
     cases.decide(id_, status, roles=site.principal.roles, **said)
+
+
+def record_reports(site: Console, id_: str, typed: Mapping[str, str], by: str, others: Iterable[str]) -> None:
+    """Record a report that is `others` as well, each as `REGIME STAGE` and a record of its own.
+
+    None is made where one of them is none that the incident owes.
+    """
+    cases, others = cases_of(site), dict.fromkeys(others)
+    if not typed["status"].startswith("reported ") or not others.keys() <= set(
+        map(named, cases.owed(cases.incident(id_)).duties)
+    ):
+        raise QueryError("this incident owes no such report", "also")
+    carry_out(site, id_, typed, by)
     for other in others:
-        own = hashlib.sha256(f"{token} {other}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
+        own = hashlib.sha256(f"{typed['token']} {other}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
         carry_out(site, id_, {**typed, "status": f"reported {other}", "token": own}, by)
 
 

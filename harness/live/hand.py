@@ -43,20 +43,16 @@ class Hand:
 
     def fill(self, selector: str, text: str) -> None:
         """Fill in a field."""
-        self.actions += 1
-        if not self.keys_alone:
+        if self._by_keyboard(selector):
+            self.page.keyboard.type(text)
+        else:
             self.page.fill(selector, text)
-            return
-        self._reach(selector)
-        self.page.keyboard.type(text)
 
     def choose(self, selector: str, value: str) -> None:
         """Choose an option by its value."""
-        self.actions += 1
-        if not self.keys_alone:
+        if not self._by_keyboard(selector):
             self.page.select_option(selector, value)
             return
-        self._reach(selector)
         options = self.page.eval_on_selector(selector, "field => [...field.options].map(one => one.value)")
         now = options.index(self.page.input_value(selector))
         steps = options.index(value) - now
@@ -66,13 +62,11 @@ class Hand:
 
     def check(self, selector: str) -> None:
         """Tick a box."""
-        self.actions += 1
-        if not self.keys_alone:
+        if self._by_keyboard(selector):
+            self.page.keyboard.press("Space")
+            assert self.page.is_checked(selector)
+        else:
             self.page.check(selector)
-            return
-        self._reach(selector)
-        self.page.keyboard.press("Space")
-        assert self.page.is_checked(selector)
 
     def open(self, selector: str) -> None:
         """Open a form that is folded away: a part of filling it in."""
@@ -86,13 +80,11 @@ class Hand:
         window.value.set_files(file)
 
     def _press(self, selector: str) -> None:
-        self.actions += 1
         self.presses += 1
-        if not self.keys_alone:
+        if self._by_keyboard(selector):
+            self.page.keyboard.press("Enter")
+        else:
             self.page.click(selector)
-            return
-        self._reach(selector)
-        self.page.keyboard.press("Enter")
 
     def count(self, job: str, since: float) -> float:
         """Say how many actions and seconds a job took; returns the seconds."""
@@ -100,6 +92,13 @@ class Hand:
         how = "keyboard" if self.keys_alone else "mouse"
         sys.stderr.write(f"{job}, {how}: {self.actions} actions, {self.presses} of them presses, {seconds:.1f} s\n")
         return seconds
+
+    def _by_keyboard(self, selector: str) -> bool:
+        """Count an action; whether it is done by keyboard, for which the control is in focus then."""
+        self.actions += 1
+        if self.keys_alone:
+            self._reach(selector)
+        return self.keys_alone
 
     def _reach(self, selector: str) -> None:
         """Press Tab until the field is in focus; it must be seen there."""

@@ -53,8 +53,8 @@ def scan(
     exposed, values, read, customers = False, dict[str, UnreadValues](), set[str](), set[str]()
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
     found = files_under(paths, files.skip)
-    named = list(found) if is_shown else found
-    with read_progress([size_of(path) for path in named] if isinstance(named, list) else (), shown=is_shown) as progress:
+    named: Iterable[Path] = list(found) if is_shown else found
+    with read_progress([size_of(path) for path in named] if is_shown else (), shown=is_shown) as progress:
         for searched in batches(files.pieces(named, progress, customers.__len__), known.lexicon, known.public):
             for lists in known.lists:
                 lines, forms, handles = _found(lists, searched)

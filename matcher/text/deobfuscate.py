@@ -114,8 +114,11 @@ def _found(text: str, rule: SpellingRule, seen: Places) -> Iterator[tuple[int, i
 def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
     """What stands before a chain behind a label, the gates of rules that are looked for everywhere, and the flags of each."""
     every = [LABELLED, *(gate for rule in rules() if rule.near is None for gate in rule.gates)]
-    wanted = tuple(gate if isinstance(gate, bytes) else gate.encode() for gate in every)
-    return wanted, tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
+    return tuple(map(_encoded, every)), tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
+
+
+def _encoded(gate: str | bytes) -> bytes:
+    return gate if isinstance(gate, bytes) else gate.encode()
 
 
 @cache
@@ -138,12 +141,15 @@ def seen_in_columns(classes: Classes) -> Iterator[tuple[Places, Places]]:
 
 @cache
 def _near() -> Sequence[tuple[Callable[[Classes], tuple[Places, Places]], Places, Literals]]:
-    """What tells where gates are looked for, the number of the rule that each of these is of, and all of them."""
+    """What tells where gates are looked for, the number of the rule that each of these is of, and all of them.
+
+    They are of bytes: a stretch may begin within a character.
+    """
     found = []
-    for near in {rule.near: None for rule in rules() if rule.near is not None}:
-        own = [(each, gate) for each, rule in enumerate(rules()) if rule.near is near for gate in rule.gates]
-        gates_ = [gate for _, gate in own if isinstance(gate, bytes)]
-        found.append((near, np.array([each for each, _ in own], np.int64), Literals(gates_, BYTES)))
+    for near in dict.fromkeys(rule.near for rule in rules() if rule.near is not None):
+        own = [(each, _encoded(gate)) for each, rule in enumerate(rules()) if rule.near is near for gate in rule.gates]
+        number, wanted = zip(*own, strict=True)
+        found.append((near, np.array(number, np.int64), Literals(wanted, BYTES)))
     return found
 
 

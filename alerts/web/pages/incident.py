@@ -31,7 +31,7 @@ from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.dropped_files import Judge
-from alerts.web.incident_changes import carry_out, cases_of
+from alerts.web.incident_changes import carry_out, cases_of, record_reports
 from alerts.web.templating import READER
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -119,7 +119,10 @@ def routes() -> APIRouter:
                 raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
             if status == "due":
                 typed["due"] = due.strip() or "-"
-            carry_out(site, id_, typed, site.actor(), also or ())
+            if also:
+                record_reports(site, id_, typed, site.actor(), also)
+            else:
+                carry_out(site, id_, typed, site.actor())
         except QueryError as error:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
