@@ -123,7 +123,7 @@ bundle: env ## wheel, sdist and, with KEY=release.key, one signed archive that i
 	@$(BIN)/python -m deploy.bundle $(if $(KEY),--key $(KEY))
 
 pictures: env ## every page of the desk as a picture, in all widths, colours, languages and states (TO=folder; needs chromium)
-	@$(BIN)/python -m harness.live.pictures $(or $(TO),.pictures)
+	@$(BIN)/python -m harness.live.console.pictures $(or $(TO),.pictures)
 
 docs: env ## the documents as a site, in .site (their generated parts: python -m deploy.documents)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from deploy.local.server import free_ports
-from harness.live.desk import Desk, desk
+from harness.live.console.desk import CHROMIUM, SWITCHES, Desk, desk
 from ullage import audit
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM, NODE, NPM = (shutil.which(program) or "" for program in ("chromium", "node", "npm"))
+NODE, NPM = (shutil.which(program) or "" for program in ("node", "npm"))
 PROVIDER = "oidc-provider@9.13.3"
 SECRET = "a secret between desk and provider: 48 characters"
-SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-pytestmark = [pytest.mark.live, pytest.mark.skipif("" in (CHROMIUM, NODE, NPM), reason="Debian: chromium, nodejs, npm")]
+pytestmark = [pytest.mark.live, pytest.mark.skipif(not (CHROMIUM and NODE and NPM), reason="Debian: chromium, nodejs, npm")]
 CONFIGURED = """
 [search.oidc]
 issuer = "http://127.0.0.1:{port}"
@@ -72,7 +71,7 @@ def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture
 def page(opened: Any) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         context = browser.new_context(locale="en")
         made = context.new_page()
         made.wrong = []

@@ -8,7 +8,7 @@ import pytest
 
 from alerts.records import Incident
 from alerts.store import DocumentFilter
-from harness.live.desk import MORNING, coverage, leaks
+from harness.live.console.desk import MORNING, coverage, leaks
 from tests.alerts.browser import ASKED, ASKER, PHONE
 from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE

@@ -13,11 +13,11 @@ import pytest
 
 from alerts.records import Incident
 from alerts.store import DocumentFilter
-from harness.live.desk import Desk, assessing_desk
+from harness.live.console.desk import CHROMIUM, Desk, assessing_desk
 from tests.matcher.bank import customer, phone, resident_id
 
 pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-from harness.live.hand import CHROMIUM, logged_in
+from harness.live.console.hand import logged_in
 
 NAME = "<img src=x onerror=alert(1)> 13800138000 名单.csv"
 MEGABYTES = 100

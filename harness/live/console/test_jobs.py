@@ -17,7 +17,7 @@ import pytest
 from alerts.records import Incident
 from alerts.store import DocumentFilter
 from deploy.local.server import free_ports
-from harness.live.desk import Desk, assessing_desk, desk
+from harness.live.console.desk import CHROMIUM, Desk, assessing_desk, desk
 from tests.alerts.browser import PHONE
 from tests.alerts.test_person import leak
 from tests.flow.test_getting_started import PORTS
@@ -27,9 +27,9 @@ from ullage.security import keys
 from ullage.security.signing import TOPIC, verified
 
 pytest.importorskip("playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium")
-from harness.live.hand import CHROMIUM, Hand, logged_in
+from harness.live.console.hand import Hand, logged_in
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CUSTOMERS = [customer(n) for n in range(400)]
 NEWCOMER_SECONDS = 600
 CALL_SECONDS = 15

@@ -14,7 +14,7 @@ import pytest
 
 from alerts.web.static_files import static_path
 from deploy.local.server import free_ports
-from harness.live.desk import Desk, desk
+from harness.live.console.desk import Desk, desk
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") or ""
 pytestmark = [pytest.mark.live, pytest.mark.skipif(not NGINX, reason="Debian: nginx-light")]

@@ -7,17 +7,13 @@ import pytest
 
 from alerts.records import Decision, Incident, Notification, incident_id
 from alerts.store import DocumentFilter
-from harness.live.desk import Desk, desk
+from harness.live.console.desk import CHROMIUM, SWITCHES, Desk, desk
 from tests.alerts.builders import finding, fold_all
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium")
-from harness.live.hand import Hand, logged_in  # noqa: E402 - it needs playwright
+from harness.live.console.hand import Hand, logged_in  # noqa: E402 - it needs playwright
 
 pytestmark = pytest.mark.live
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
-)
 MOST_ACTIONS = 8
 OUTSTANDING = "#clocks details:has(input[value^='reported ']):not(:has(input[name=note][required]))"
 """The form of a report that was not recorded yet; a correction needs a note."""
@@ -39,7 +35,7 @@ def planted(made: Desk) -> str:
     return f"/incidents/{id_}"
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
 def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path, language: str, keys_alone: bool) -> None:
@@ -81,11 +77,11 @@ def test_a_leak_is_worked_from_its_notification_to_its_end(tmp_path: Path, langu
     assert 1 + hand.presses <= MOST_ACTIONS
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="apt install chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
 def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(tmp_path: Path) -> None:
     with desk(tmp_path / "data", incidents=2, nights=False) as made, sync_api.sync_playwright() as playwright:
         path = planted(made)
-        with playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET) as chromium:
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES) as chromium:
             page = chromium.new_page(locale="en-GB", java_script_enabled=False)
             page.goto(f"{made.url}/login")
             page.fill("input[name=name]", made.name)

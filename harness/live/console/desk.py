@@ -1,6 +1,7 @@
 """The desk over synthetic data on a free port of loopback, at a held time: what browser tests open."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -31,6 +32,11 @@ from ullage.runtime.http_server import listening, serve
 from ullage.security import keys
 from ullage.settings import Context
 
+CHROMIUM = shutil.which("chromium")
+SWITCHES = (
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+)
+"""With which it asks nobody on the network for anything."""
 MORNING = datetime(2026, 9, 22, 1, 30, tzinfo=UTC)
 """Half past nine in Shanghai."""
 HOSTILE = (

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 from alerts.records import Incident
 from alerts.store import DocumentFilter
-from harness.live.desk import Desk, desk, more
+from harness.live.console.desk import CHROMIUM, SWITCHES, Desk, desk, more
 
-CHROMIUM, SWITCHES = "/usr/bin/chromium", ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 MANY = 20_000
 LOOKS = [(width, scheme, language) for width in (1440, 768, 390) for scheme in ("light", "dark") for language in ("zh", "en")]
 TALL = 2_400
@@ -100,7 +99,7 @@ def sheet(browser: Any, some: list[Shot], folder: Path, name: str) -> None:
 
 
 def main() -> None:
-    """`python -m harness.live.pictures FOLDER [STATE …]`."""
+    """`python -m harness.live.console.pictures FOLDER [STATE …]`."""
     from playwright.sync_api import sync_playwright
 
     folder, only = Path(sys.argv[1]), sys.argv[2:]

@@ -1,6 +1,5 @@
 """A hand at the desk in a real Chromium: it does what a person does, by mouse or by keyboard alone, and counts it."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -10,10 +9,8 @@ from typing import Any
 
 from playwright import sync_api
 
-CHROMIUM = shutil.which("chromium")
-SWITCHES = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
-)
+from harness.live.console.desk import CHROMIUM, SWITCHES
+
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 MOST_TABS = 250
 

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.live.desk import HOSTILE, Desk, desk
+from harness.live.console.desk import CHROMIUM, HOSTILE, SWITCHES, Desk, desk
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = shutil.which("chromium")
 AXE = "axe-core@4.14.1"
-SWITCHES = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 PAGES = [
     "/",
     "/handover",
@@ -52,7 +50,7 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
         browser.close()
 
