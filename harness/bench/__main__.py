@@ -19,12 +19,9 @@ from deploy.local.kafka import kafka
 from harness.bench import (
     bus,
     chats,
-    corpora,
     crawl,
     desk,
-    desk_server,
     detect,
-    exposure,
     folding,
     healthy,
     hostile,
@@ -40,6 +37,9 @@ from harness.bench import (
     sustained,
     watchlist,
 )
+from harness.bench.desk import exposure
+from harness.bench.desk import server as desk_server
+from harness.bench.recall import corpora
 from harness.bench.store import store_rows
 from harness.bench.table import head, row
 from ullage import setup

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.bench import corpus, engines
-from harness.bench.corpus_list import enrol_people
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.customer_list import enrol_people
+from harness.bench.corpus.people import Person
 from harness.bench.table import best, row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.batches import batches as in_batches

@@ -26,7 +26,7 @@ from alerts.notify.plan import plan
 from alerts.records import Incident
 from alerts.service.metrics import AlertMetrics
 from alerts.store import IncidentStore, open_store
-from harness.bench.desk_data import NOW, found, tag
+from harness.bench.desk.data import NOW, found, tag
 from harness.bench.table import row
 from tests.alerts.builders import record
 from tests.conftest import HeldClock

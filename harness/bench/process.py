@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 from harness.bench import corpus, engines
-from harness.bench.corpus_people import COLUMNS, Person
-from harness.bench.recall_containers import OF_BYTES, OF_TEXT
+from harness.bench.corpus.people import COLUMNS, Person
+from harness.bench.recall.containers import OF_BYTES, OF_TEXT
 from harness.bench.table import best, row
 from ullage.errors import Exit, UnavailableError
 

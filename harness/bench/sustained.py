@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.server import free_ports
 from harness.bench import crawl
-from harness.bench.corpus_list import enrol_people
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.customer_list import enrol_people
+from harness.bench.corpus.people import Person
 from harness.bench.crawl import serving
 from harness.bench.memory import LinkedLists
 from harness.bench.table import row

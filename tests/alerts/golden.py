@@ -44,8 +44,9 @@ from alerts.service.process import run_alert
 from alerts.store import DocumentFilter, configured_store
 from alerts.web.app import create_app
 from deploy.demo.plant import plan
-from harness.bench import month_leaks, month_posts
-from harness.bench.corpus_people import COLUMNS, Person
+from harness.bench.corpus.people import COLUMNS, Person
+from harness.bench.month import leaks as month_leaks
+from harness.bench.month import posts as month_posts
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from matcher.match.pipeline import Matcher

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from urllib.parse import quote
 
 from crawlers.publishing.outbox import CaptureOutbox, new_id
-from harness.bench import recall_containers as made
+from harness.bench.recall import containers as made
 from tests.flow.victim import NAME, PASSWORD, POST, STRANGE, VICTIM
 from ullage.bus import CAPTURES, Outgoing
 from ullage.records import CAPTURE_SCHEMA, Capture

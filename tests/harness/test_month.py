@@ -9,9 +9,9 @@ from typing import get_args
 
 import pytest
 
-from harness.bench.month_leaks import LEAKS, RIVALS, leak_posts
-from harness.bench.month_report import HEADINGS, PAGED_WITHIN, Month
-from harness.bench.month_truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, LeakOutcome, Verdict, confusion, read
+from harness.bench.month.leaks import LEAKS, RIVALS, leak_posts
+from harness.bench.month.report import HEADINGS, PAGED_WITHIN, Month
+from harness.bench.month.truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, LeakOutcome, Verdict, confusion, read
 from ullage.verdict import own_rules
 from ullage.verdict.rules import Origin
 

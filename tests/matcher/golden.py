@@ -20,8 +20,9 @@ from unittest import mock
 import numpy as np
 
 from deploy.demo.plant import plan
-from harness.bench import corpus, hostile, recall_cases
-from harness.bench.corpus_people import COLUMNS, Person
+from harness.bench import corpus, hostile
+from harness.bench.corpus.people import COLUMNS, Person
+from harness.bench.recall.cases import cases, lists
 from matcher.cli.loading import build_matcher
 from matcher.match.batches import batches
 from matcher.match.findings import findings
@@ -55,11 +56,11 @@ def texts(folder: Path) -> Texts:
         list(setup.initialise(context))
         (folder / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
         context = Context(folder, Clock(lambda: NOON))
-        planned, made = plan(), recall_cases.cases()
+        planned, made = plan(), cases()
         people = map(Person, range(corpus.CUSTOMERS // 10))
         enrol(context, "bench", tuple(COLUMNS), ([cell(person) for cell in COLUMNS.values()] for person in people))
         enrol(context, "demo", DEMO_HEADER, (person.row() for person in planned.customers))
-        enrol(context, "recall", *recall_cases.lists(made))
+        enrol(context, "recall", *lists(made))
     matcher = build_matcher(context)
     found = Texts()
     for name in corpus.CORPORA:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench.recall_cases import iban as british
+from harness.bench.recall.cases import iban as british
 from matcher.match.pipeline import Matcher
 from matcher.text.unescape import unescape
 from tests.factories import capture
@@ -137,7 +137,7 @@ def test_texts_stay_as_long(how: str) -> None:
 
 
 class IbanOwner:
-    """Whom `harness.bench.recall_cases.iban` makes a number for."""
+    """Whom `harness.bench.recall.cases.iban` makes a number for."""
 
     number = 4711
 

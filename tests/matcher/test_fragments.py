@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.people import Person
 from matcher.columns.batch import Batch
 from matcher.detect.fragments import FEWEST, LONG, count_fragments
 from matcher.match.pipeline import Matcher

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bench.corpus import corpus
-from harness.bench.corpus_disguise import IN_TEXT, disguises
+from harness.bench.corpus.disguise import IN_TEXT, disguises
 from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
 from matcher.text import FoldedText, fold, unescape

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bench.corpus_disguise import INVISIBLE, SCRIPTS, grouped
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.disguise import INVISIBLE, SCRIPTS, grouped
+from harness.bench.corpus.people import Person
 from harness.bench.recall import (
     DECOY_PEOPLE,
     FIRST_OF_DECOYS,
@@ -23,9 +23,9 @@ from harness.bench.recall import (
     prepare,
     scan,
 )
-from harness.bench.recall_cases import VALUES, Case, cases
-from harness.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT
-from harness.bench.recall_decoys import DECOYS
+from harness.bench.recall.cases import VALUES, Case, cases
+from harness.bench.recall.containers import ENCODINGS, OF_BYTES, OF_TEXT
+from harness.bench.recall.decoys import DECOYS
 from ullage.settings import Context
 
 ALL = cases()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bench.corpus_disguise import grouped
+from harness.bench.corpus.disguise import grouped
 from matcher.columns.batch import Batch
 from matcher.columns.bitset import Classes
 from matcher.columns.literals import SearchPatterns

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from harness.bench import recall_containers as made
+from harness.bench.recall import containers as made
 from matcher.match.findings import findings
 from matcher.unpack import protocol
 from matcher.unpack.parent import unpack

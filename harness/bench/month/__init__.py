@@ -2,7 +2,7 @@
 
 Every post goes the whole way in this process (decode, match against 2.8 million customers, fold, score, store), with the clock
 standing where the post does. The world is 50 million customers among 1.8 billion numbers at a scale of 1 to 18: chance gives the
-same shares. What is planted is labelled by what can be known of it (`month_truth.py`); a target that is missed is an exit status.
+same shares. What is planted is labelled by what can be known of it (`truth.py`); a target that is missed is an exit status.
 `POSTS` makes it smaller, for a try; `MONTH_PAGE` names a file to which its page is written.
 """
 
@@ -26,12 +26,12 @@ from alerts.notify.plan import plan
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Sighting
 from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter, IncidentStore, open_store
-from harness.bench.corpus_list import ullage
-from harness.bench.corpus_people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
-from harness.bench.month_leaks import ABOUT_US, CANARIES, FULL, LEAKS, Leak, leak_posts
-from harness.bench.month_posts import BEGIN, BRAND, CARD_RANGE, DAYS, DOMAIN, PHONES, Post, ordinary
-from harness.bench.month_report import Month
-from harness.bench.month_truth import NO_INCIDENT, NO_SCAM, LeakOutcome, Verdict
+from harness.bench.corpus.customer_list import ullage
+from harness.bench.corpus.people import COLUMNS, HALF_OF_PHONES, SPREAD, Person
+from harness.bench.month.leaks import ABOUT_US, CANARIES, FULL, LEAKS, Leak, leak_posts
+from harness.bench.month.posts import BEGIN, BRAND, CARD_RANGE, DAYS, DOMAIN, PHONES, Post, ordinary
+from harness.bench.month.report import Month
+from harness.bench.month.truth import NO_INCIDENT, NO_SCAM, LeakOutcome, Verdict
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings_of
 from matcher.match.pipeline import Matcher

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from harness.bench.month_truth import LeakOutcome, tables
+from harness.bench.month.truth import LeakOutcome, tables
 
 PAGED_WITHIN = 300
 """Seconds from the post within which whoever must be woken is told."""

@@ -39,7 +39,7 @@ from ullage.records import Finding
 from ullage.records.finding import Term
 
 INCIDENTS = int(os.environ.get("ULLAGE_BENCH_INCIDENTS", "50000"))
-CACHE = Path(__file__).parents[2] / ".bench_cache"
+CACHE = Path(__file__).parents[3] / ".bench_cache"
 NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
 """Half past nine in Shanghai."""
 DAYS = 90

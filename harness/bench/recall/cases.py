@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from harness.bench.corpus_disguise import IN_TEXT, LAST_X, MARKUP, disguises, labelled
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.disguise import IN_TEXT, LAST_X, MARKUP, disguises, labelled
+from harness.bench.corpus.people import Person
 from ullage.identifiers.resident_id import check_character
 
 FIRST = 1_000_000

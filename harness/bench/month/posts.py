@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from harness.bench.corpus_people import GIVEN, SURNAMES, Person
-from harness.bench.corpus_prose import prose
+from harness.bench.corpus.people import GIVEN, SURNAMES, Person
+from harness.bench.corpus.prose import prose
 
 BEGIN = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
 """Midnight of 2026-02-01 in China: a month with the nine days of the Spring Festival (15 to 23 February)."""

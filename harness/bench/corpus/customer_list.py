@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from harness.bench.corpus_people import COLUMNS, Person
+from harness.bench.corpus.people import COLUMNS, Person
 from ullage.cli import app
 from ullage.errors import Exit
 from ullage.settings import Context

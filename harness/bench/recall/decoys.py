@@ -9,9 +9,9 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 
-from harness.bench.corpus_disguise import grouped
-from harness.bench.corpus_people import Person
-from harness.bench.recall_cases import VALUES, iban, uscc
+from harness.bench.corpus.disguise import grouped
+from harness.bench.corpus.people import Person
+from harness.bench.recall.cases import VALUES, iban, uscc
 
 Decoy = Callable[[random.Random, Person], str]
 HAN = str.maketrans("0123456789", "零一二三四五六七八九")

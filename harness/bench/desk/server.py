@@ -21,7 +21,7 @@ from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import ElasticsearchStore
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch
 from harness.bench.desk import FilledStore, filled, pages
-from harness.bench.desk_data import batches
+from harness.bench.desk.data import batches
 from harness.bench.folding import PEOPLE, fold, line
 from harness.bench.table import row
 from tests.stores import keep

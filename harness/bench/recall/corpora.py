@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 
-from harness.bench.corpus_list import enrol_people
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.customer_list import enrol_people
+from harness.bench.corpus.people import Person
 from harness.bench.detect import captures
 from harness.bench.recall import TENANT, scan
 from harness.bench.table import row

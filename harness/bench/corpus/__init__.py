@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from harness.bench.corpus_disguise import IN_TEXT, grouped
-from harness.bench.corpus_people import Person
-from harness.bench.corpus_prose import lexicon_forms, prose
+from harness.bench.corpus.disguise import IN_TEXT, grouped
+from harness.bench.corpus.people import Person
+from harness.bench.corpus.prose import lexicon_forms, prose
 
 DOCUMENT = 16 * 1024
 CUSTOMERS = 50_000

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.bench.corpus_people import Person
-from harness.bench.month_posts import BRAND, DOMAIN, any_name, any_phone, stranger
+from harness.bench.corpus.people import Person
+from harness.bench.month.posts import BRAND, DOMAIN, any_name, any_phone, stranger
 
 if TYPE_CHECKING:
-    from harness.bench.month_leaks import Leak
+    from harness.bench.month.leaks import Leak
 
 Row = dict[str, str]
 HEADERS = {

@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from harness.bench import engines
-from harness.bench.corpus_list import enrol, ullage
-from harness.bench.corpus_people import Person
-from harness.bench.corpus_prose import prose
-from harness.bench.recall_cases import VALUES, Case, cases, lists
-from harness.bench.recall_containers import ENCODINGS, OF_BYTES, OF_TEXT, zipped
-from harness.bench.recall_decoys import DECOYS, decoys
+from harness.bench.corpus.customer_list import enrol, ullage
+from harness.bench.corpus.people import Person
+from harness.bench.corpus.prose import prose
+from harness.bench.recall.cases import VALUES, Case, cases, lists
+from harness.bench.recall.containers import ENCODINGS, OF_BYTES, OF_TEXT, zipped
+from harness.bench.recall.decoys import DECOYS, decoys
 from matcher.watchlist.tagging import handles
 from ullage import setup
 from ullage.settings import Context

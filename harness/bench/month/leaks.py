@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from harness.bench.corpus_people import HALF_OF_PHONES, Person
-from harness.bench.month_posts import BEGIN, BRAND, SITES, Post
-from harness.bench.month_rows import RIVAL, Row, customer_row, other_row, written
-from harness.bench.month_truth import Verdict, read
+from harness.bench.corpus.people import HALF_OF_PHONES, Person
+from harness.bench.month.posts import BEGIN, BRAND, SITES, Post
+from harness.bench.month.rows import RIVAL, Row, customer_row, other_row, written
+from harness.bench.month.truth import Verdict, read
 
 FULL = 100_000
 """Customers with every field."""
@@ -26,9 +26,9 @@ ABOUT_US = ("ours", "partner", "devices", "offer", "recycled", "sign-up")
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One list or offer. `label` is `month_truth.read`, by the severity table's first row that applies.
+    """One list or offer. `label` is `truth.read`, by the severity table's first row that applies.
 
-    `size` rows in `form` with `share` of them customers', the rest as `rest` says (`month_rows.other_row`); `day` and `hour` tell
+    `size` rows in `form` with `share` of them customers', the rest as `rest` says (`rows.other_row`); `day` and `hour` tell
     when it appears first. `again` sites post it once more; `sliced`: each a part of it; `recut`: a part with other columns order.
     `text` is what the seller writes above the rows.
 

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from harness.bench.corpus_people import Person
+from harness.bench.corpus.people import Person
 
 Make = Callable[[int], bytes]
 

@@ -25,7 +25,7 @@ import pyarrow.feather
 import pyarrow.orc
 import pyarrow.parquet
 
-from harness.bench.recall_archives import rar, seven_zip
+from harness.bench.recall.archives import rar, seven_zip
 from tests.matcher.unpack.builders import libarchive_of, sqlite_of, xlsb_of
 
 MEMBER = "名单 list.txt"

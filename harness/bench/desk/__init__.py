@@ -25,7 +25,7 @@ from alerts.deadlines.schedule import Book, Work, known
 from alerts.records import VERSION, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore, open_store
 from alerts.web.app import create_app
-from harness.bench.desk_data import CACHE, CONFIGURATION, INCIDENTS, NOW, StoreFiller, large
+from harness.bench.desk.data import CACHE, CONFIGURATION, INCIDENTS, NOW, StoreFiller, large
 from harness.bench.table import row
 from tests.alerts.browser import ASKER, CHEAP, OURS, PASSWORD, PHONE, add_account
 from tests.conftest import HeldClock
