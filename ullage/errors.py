@@ -37,20 +37,20 @@ MEANING: Mapping[Exit, str] = {
     Exit.DONE: "done: everything that was requested was done",
     Exit.FAILED: "failed: not done, or only in part; a message explains why",
     Exit.USAGE: "usage or configuration: correct the command line, a file or a key, then try again",
-    Exit.NO_VERDICT: "no verdict: relevant content was not readable, and no customer was found in the rest",
+    Exit.NO_VERDICT: "no verdict on the whole: relevant content could not be examined, whether or not customers were found in the"
+    " rest",
     Exit.EXPOSED: "exposed: with --fail, a customer or a login at a tenant's own site was found; with --fail-on, a verdict of at"
     " least that severity",
     Exit.GAP: "gap: an unexplained coverage gap",
 }
 COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "scan": {
-        Exit.NO_VERDICT: "a file was not fully readable or had no content, and no customer was found",
-        Exit.EXPOSED: "with --fail, a customer was found",
+        Exit.NO_VERDICT: "a file could not be examined whole or had no content; messages name it and the reason",
+        Exit.EXPOSED: "with --fail, a customer was found, even if a file could not be examined whole",
     },
     "assess": {
         Exit.FAILED: "with --open, no incident was opened; a message explains why",
-        Exit.NO_VERDICT: "the file was not fully readable, or a tenant has no customer list here, and no customer was found; with"
-        " --fail-on, also if what was found is less severe",
+        Exit.NO_VERDICT: "the file could not be examined whole, or a tenant has no customer list here",
         Exit.EXPOSED: "with --fail, a customer or a login at a tenant's own site was found; with --fail-on, a verdict of at least"
         " that severity",
     },

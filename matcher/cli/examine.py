@@ -20,7 +20,7 @@ from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
-from matcher.match.parts import Piece, watched
+from matcher.match.parts import FailedPart, Piece, watched
 from matcher.match.pipeline import Matcher
 from matcher.unpack.limits import Limits
 from matcher.unpack.protocol import UnreadPart
@@ -121,6 +121,7 @@ def examine(context: Context, file: Path, named: Path, desk: IncidentAccess, wan
     reading = _read(context, matcher, (file, named), outcomes, wanted)
     before = _compared(desk.incidents, matcher, reading, context) if desk.incidents else KnownIncidents(why_not=desk.why_not)
     judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, named)
+    outcomes += [FailedPart(printable(named), part) for part in dict.fromkeys(fault.part for fault in reading.faults)]
     return Examination(context, matcher, reading, judged)
 
 
@@ -160,10 +161,11 @@ def _read(
         return sum(len(found.subjects) for found in best if found)
 
     def pieces() -> Iterator[Piece]:
-        unpacked = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named)
-        for piece in watched(unpacked, printable(named), outcomes, on_skipped):
-            yield piece
-            wanted.heard(piece.size, customers)
+        with reading.guard.step("unpack"):
+            unpacked = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named, guard=reading.guard)
+            for piece in watched(unpacked, printable(named), outcomes, on_skipped):
+                yield piece
+                wanted.heard(piece.size, customers)
 
     [read] = matcher.gather(pieces(), [reading])
     outcomes += read.told

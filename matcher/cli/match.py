@@ -41,7 +41,7 @@ from ullage.running_time import DAY_SECONDS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
 from ullage.runtime.service import running, surroundings
-from ullage.runtime.worker import Bug, DeadRecord, Worker, WorkerMetrics, attempt, reach
+from ullage.runtime.worker import DeadRecord, Worker, WorkerMetrics, reach
 from ullage.security import keys
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -130,20 +130,15 @@ class MatchStage:
         self._renew()
 
     def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
-        """Match a batch; findings are durable on return. Returns the captures that were not read whole, each for a dead letter.
+        """Match a batch; findings are durable on return. Return the captures that were not read whole, each for a dead letter.
 
-        A capture at which matching fails is matched again alone, without the step that fails.
+        A part of matching that fails on a capture costs that part's result (`matcher.guard`).
         """
         self._renew()
         beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
         posts = [record for record in records if not is_heartbeat(record.headers)]
         captures = [self._reception.capture(record) for record in posts]
-        asides = attempt(lambda: self._match(posts, self._matcher.read(captures, self._budget)))
-        if isinstance(asides, Bug):
-            if len(records) > 1 or not captures:
-                raise asides.error  # the worker finds out at which record
-            log.get("match").error("match_failed", error=type(asides.error).__name__)
-            asides = self._match(posts, [self._matcher.salvage(captures[0], self._budget)])  # what is known is worth an incident
+        asides = self._match(posts, self._matcher.read(captures, self._budget))
         customers = {lists.tenant: lists.customers for lists in self._matcher.lists if lists.tenant != CANARY}
         with self.writing():
             self._relay.pass_on(beats, customers)
@@ -160,7 +155,7 @@ class MatchStage:
                 if found.withdrawn:
                     outbox.put(outgoing(found, self._signer))
                     continue
-                with reading.step("redaction"):
+                with reading.guard.step("redaction"):
                     finding = with_original(found, reading, self._desks.get(found.tenant))
                 self._keeper.keep(self._matcher, reading, finding)
                 outbox.put(outgoing(finding, self._signer))

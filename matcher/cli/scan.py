@@ -8,17 +8,20 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, NamedTuple
 
 import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.match.batches import SearchResult, UnreadValues, batches, count_values, forms_of
+from matcher.guard import STRICT, DetectorFault, Guard
+from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
-from matcher.match.parts import Piece, numbered, pieces_of_member, watched
+from matcher.match.lookup import ask_barely
+from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
 from matcher.unpack.kinds import media_of
 from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
@@ -46,28 +49,37 @@ def scan(
 ) -> None:
     """Match local files and print JSON Lines. Nothing of them is kept.
 
-    Names on stderr what was not read, or not wholly; where that was and nobody was found, there is no verdict.
+    Names on stderr what was not read, or not wholly; where there was any, there is no verdict on the whole.
     """
     known = known_here(ctx.obj, words=alarms)
     files = FileScan(limits_here(ocr=ocr), print_unread=not_read)
-    exposed, values, read, customers = False, dict[str, UnreadValues](), set[str](), set[str]()
+    exposed, customers = False, set[str]()
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
-    found = files_under(paths, files.skip)
-    named: Iterable[Path] = list(found) if is_shown else found
+    listed = files_under(paths, files.skip)
+    named: Iterable[Path] = list(listed) if is_shown else listed
+    search = BatchSearch(known.lexicon, known.public)
+    evaluate = partial(files.evaluate, lists=known.lists, alarms=alarms)
     with read_progress([size_of(path) for path in named] if is_shown else (), shown=is_shown) as progress:
-        for searched in batches(files.pieces(named, progress, customers.__len__), known.lexicon, known.public):
-            for lists in known.lists:
-                lines, forms, handles = _found(lists, searched)
-                exposed, read = exposed or bool(lines), read | forms
-                customers.update(handles if is_shown else ())
-                sys.stdout.write("".join(lines))
-            for row in _terms(searched) if alarms else ():
-                _write(row)
-            _count(searched, values)
-    for outcome in _told(values.values(), read, forms_of(known.lists)):
-        files.skip(outcome)
+        for batch in search.evaluate_batches(files.pieces(named, progress, customers.__len__), evaluate):
+            for fault in batch.faults:
+                files.add_fault(batch.pieces[0].path, fault)
+            if batch.result is not None:
+                exposed = files.write(batch.result[1]) or exposed
+                customers.update(batch.result[1].subjects if is_shown else ())
+            del batch
+    files.tell_values(forms_of(known.lists))
     typer.echo(str(files), err=True)
-    raise typer.Exit(Exit.EXPOSED if exposed and fail else Exit.DONE if exposed or files.has_verdict() else Exit.NO_VERDICT)
+    raise typer.Exit(Exit.EXPOSED if exposed and fail else Exit.DONE if files.is_whole() else Exit.NO_VERDICT)
+
+
+class ScanLines(NamedTuple):
+    """What `scan` prints of a batch, and what it notes of it; `forms` are those by which customers were found."""
+
+    lines: list[str]
+    terms: list[dict[str, object]]
+    subjects: list[str]
+    forms: set[str]
+    values: Collection[ValueCounts]
 
 
 class FileScan:
@@ -77,13 +89,14 @@ class FileScan:
         self._limits, self._print_unread = limits, print_unread
         self._unread, self._outcomes = UnreadCounts(), list[UnreadPart]()
         self._count, self._blank, self._current = 0, 0, ""
+        self._values, self._forms, self._faults = dict[str, UnreadValues](), set[str](), set[tuple[str, str]]()
 
     def __str__(self) -> str:
         scanned = counted(self._count, "file")
         return f"{scanned} scanned, {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
 
-    def has_verdict(self) -> bool:
-        """Whether something was read, and wholly, so that nobody found means nobody."""
+    def is_whole(self) -> bool:
+        """Return whether there was something to read and all of it was read, so that nobody found means nobody."""
         return self._count > self._blank and not self._unread.matters
 
     def skip(self, outcome: UnreadPart) -> None:
@@ -102,38 +115,76 @@ class FileScan:
                 self._current = printable(path)
                 self._outcomes.clear()
                 progress.begin()
-                inside = pieces_in(path, 0, self.skip, server, self._limits)
-                for piece in watched(inside, self._current, self._outcomes, self.skip):
-                    yield piece
-                    progress.read(piece.size, count_customers)
+                guard = Guard(partial(self.add_fault, self._current))
+                with guard.step("unpack"):
+                    inside = pieces_in(path, 0, self.skip, server, self._limits, guard=guard)
+                    for piece in watched(inside, self._current, self._outcomes, self.skip):
+                        yield piece
+                        progress.read(piece.size, count_customers)
                 self._count, self._current = self._count + 1, ""
+
+    def add_fault(self, path: str, fault: DetectorFault) -> None:
+        """Name a part that failed on the text at `path`, once."""
+        if (path, fault.part) not in self._faults:
+            self._faults.add((path, fault.part))
+            self.skip(FailedPart(path, fault.part))
+
+    def evaluate(self, searched: SearchResult, lists: Sequence[TenantLists], *, alarms: bool) -> ScanLines:
+        """Return what is printed of a batch; nothing is printed or noted before all of it is known."""
+        guard, made = searched.guard, ScanLines([], [], [], set(), [])
+        for tenant in lists:
+            customers = guard.run("look_up", partial(_found, tenant, searched), None)
+            if customers is not None:
+                made.lines.extend(customers[0])
+                made.forms.update(customers[1])
+                made.subjects.extend(customers[2])
+        terms = guard.run("lexicon", lambda: list(_terms(searched)), list[dict[str, object]]()) if alarms else []
+        values = guard.run("unread_values", lambda: self._count_values(searched), list[ValueCounts]())
+        return made._replace(terms=terms, values=values)
+
+    def write(self, made: ScanLines) -> bool:
+        """Print the lines of a batch and note its values; return whether a customer is in it."""
+        sys.stdout.write("".join(made.lines))
+        for row in made.terms:
+            _write(row)
+        for counts in made.values:
+            self._values.setdefault(counts.path, UnreadValues()).add(*counts)
+        self._forms |= made.forms
+        return bool(made.lines)
+
+    def _count_values(self, searched: SearchResult) -> list[ValueCounts]:
+        """Count the values of a batch that no list can be asked for, of texts that have some."""
+        paths, numbers = {*self._values}, list[int]()
+        for number, part in enumerate(searched.parts):
+            paths.update({part.piece.path} if number in searched.unread else ())
+            numbers += [number] if part.piece.path in paths else []
+        return list(count_values(searched, numbers).values()) if numbers else []
+
+    def tell_values(self, enrolled: Collection[str]) -> None:
+        """Name the values that no list could be asked for; `enrolled` are the forms that lists have."""
+        for values in self._values.values():
+            values.read |= self._forms
+            for outcome in values.outcomes(enrolled):
+                self.skip(outcome)
 
 
 def _write(row: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _count(searched: SearchResult, values: dict[str, UnreadValues]) -> None:
-    """Count the values of a batch that no list can be asked for, by the path of their text."""
-
-    def into(number: int) -> UnreadValues | None:
-        path = searched.parts[number].piece.path
-        return values.setdefault(path, UnreadValues()) if number in searched.unread else values.get(path)
-
-    if searched.unread or values:
-        count_values(searched, into)
-
-
-def _told(values: Iterable[UnreadValues], read: set[str], enrolled: Collection[str]) -> Iterator[UnreadPart]:
-    """What is told of such values, where customers were found by those of the forms `read`."""
-    for one in values:
-        one.read |= read
-        yield from one.outcomes(enrolled)
-
-
 def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str], list[str]]:
-    """The lines that `scan` prints of a tenant's customers in a batch, by the epoch that found most; their forms and handles."""
-    by_epoch = [(look_up(epoch, searched, in_full=False), epoch) for epoch in lists.epochs]
+    """Return the lines to print of a tenant's customers in a batch, by the epoch that found most; their forms and pseudonyms.
+
+    Where rows cannot be read, customers are those that a value proves by itself.
+    """
+    by_epoch = [
+        (
+            searched.guard.run("evidence", partial(look_up, epoch, searched, in_full=False), None)
+            or ask_barely(epoch, searched.asked),
+            epoch,
+        )
+        for epoch in lists.epochs
+    ]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
     found["document"] = searched.batch.documents(found["start"])
     with_places(searched, found)
@@ -192,10 +243,13 @@ def pieces_in(
     server: ForkServer | None = None,
     limits: Limits = LOCAL,
     named: Path | None = None,
+    *,
+    guard: Guard = STRICT,
 ) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
-    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name.
+    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name. Where a lenient
+    `guard` bears that a member fails, the others are read.
     """
     name = printable(named or path)
     try:
@@ -213,9 +267,10 @@ def pieces_in(
             if isinstance(item, UnreadPart):
                 on_skipped(item)
                 continue
-            for piece in pieces_of_member(source, item, on_skipped, number=number):
-                empty = False
-                yield piece
+            with guard.step("unpack"):
+                for piece in pieces_of_member(source, item, on_skipped, number=number):
+                    empty = False
+                    yield piece
         if empty:
             yield Piece(source, name, b"", 0)
 

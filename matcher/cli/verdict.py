@@ -43,6 +43,7 @@ ASK: Mapping[str, str] = {
     "unsupported": "for the data as text or CSV",
     "empty": "whether this is the right file: there is nothing in it",
     "denied": "somebody who may read it to run this",
+    "fault": "for the data as text or CSV, and report the fault with the version of ullage",
     "masked": "for the values in clear",
     "spelt": "for the numbers as plain digits",
     "digests": "what was digested and how, or for the values in clear",
@@ -148,9 +149,8 @@ class Assessment:
         worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
         if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
             return Exit.EXPOSED
-        if self.is_whole or (self.is_exposed and not fail_on):
-            return Exit.DONE
-        return Exit.NO_VERDICT
+        loses_something = bool(self.absent) or any(outcome.reason not in LOSES_NOTHING for outcome in self.outcomes)
+        return Exit.DONE if self.is_whole or (self.is_exposed and not loses_something) else Exit.NO_VERDICT
 
     def as_dict(self, opened: Mapping[str, IncidentReference] | None = None) -> dict[str, object]:
         """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
@@ -184,7 +184,7 @@ def verdicts(
     context: Context, matcher: Matcher, reading: CaptureReading, before: KnownIncidents
 ) -> tuple[Statistics, list[TenantVerdict]]:
     """Statistics of the file and a verdict a tenant, those with matches first."""
-    whole = reading.statistics()
+    whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(reading.capture.body)))
     made = [
         _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
         for lists in matcher.lists

@@ -44,7 +44,19 @@ from matcher.detect import abroad, field_labels, unread
 from matcher.detect.backwards import find_backwards
 from matcher.detect.candidates import Segment, SettledCandidates, settle
 from matcher.detect.kinds import card, email, masked_value, phone, qq, resident_id, uscc
-from matcher.detect.numbers import DigitRuns, before_word, behind_word, find_digests, find_grouped, find_words, is_space_or_dash
+from matcher.detect.numbers import (
+    DigitRuns,
+    NumberColumns,
+    NumberShape,
+    WordRuns,
+    before_word,
+    behind_word,
+    find_digests,
+    find_grouped,
+    find_words,
+    is_space_or_dash,
+)
+from matcher.guard import STRICT, Guard
 from matcher.text.unescape import patterns as escapes
 from ullage.identifiers import Kind, iban, kinds, without_glued_words
 from ullage.identifiers.base import no_check
@@ -57,24 +69,56 @@ APART = ("email", "qq", "wechat", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
 
 
-def search(batch: Batch, beside: Sequence[Segment] = ()) -> SettledCandidates:
-    """Candidates of every kind, `beside` a label or one another too; only kinds that are APART overlap with others."""
-    seen = batch.classes
-    runs, grouped = DigitRuns(batch, seen), find_grouped(batch, seen, SHAPES)
-    words = find_words(seen, runs.led)
-    mail, strange_at = email.find(batch, places(seen.at))
-    rare = find_by_pattern(batch, seen, strange_at)
+class NumberRuns(NamedTuple):
+    """What detectors of numbers start from: digits in one piece, digits in groups, and words of letters and digits."""
+
+    digits: DigitRuns
+    grouped: list[tuple[NumberShape, NumberColumns]]
+    words: WordRuns
+
+    @classmethod
+    def of(cls, batch: Batch, classes: Classes) -> NumberRuns:
+        """Find them in a batch."""
+        digits = DigitRuns(batch, classes)
+        return cls(digits, find_grouped(batch, classes, SHAPES), find_words(classes, digits.led))
+
+
+def search(batch: Batch, beside: Sequence[Segment] = (), guard: Guard = STRICT) -> SettledCandidates:
+    """Find the candidates of every kind, those `beside` a label or country among them; only kinds that are APART overlap.
+
+    A detector at which a lenient `guard` bears a fault gives no candidates.
+    """
+    classes = batch.classes
+    runs = guard.run("numbers", lambda: NumberRuns.of(batch, classes), None)
+    mail, strange_at = guard.run(
+        "emails", lambda: email.find(batch, places(classes.at)), (list[Segment](), np.empty(0, np.int64))
+    )
+    rare = guard.run("patterns", lambda: find_by_pattern(batch, classes, strange_at), list[Segment]())
     mail += [segment for segment in rare if segment.kind == "email"]
-    ids, eighteens = resident_id.find(runs, grouped)
-    numbers = uscc.find(batch, runs, words) + phone.find(batch, seen, runs, grouped) + ids + card.find(runs, eighteens, grouped)
-    numbers += resident_id.find_fixed_width(batch, runs)
+    numbers = _find_numbers(batch, runs, guard) if runs else []
     numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
     others = [segment for segment in beside if segment.kind in APART or segment.weak]
-    known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in others if segment.kind == "qq")])
-    boxes = [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]  # `QQ: 12345@qq.com` is one number
     settled = settle(numbers)
-    segments = [*settled.segments, *mail, *boxes, *find_digests(batch, words), *others]
-    return SettledCandidates(segments, [*settled.beaten, *find_backwards(batch, runs)])
+    segments: list[Segment] = [*settled.segments, *mail, *guard.run("qq", lambda: _find_mailboxes(mail, others), list[Segment]())]
+    segments += guard.run("digests", lambda: find_digests(batch, runs.words), list[Segment]()) if runs else []
+    backwards = guard.run("backwards", lambda: find_backwards(batch, runs.digits), list[Segment]()) if runs else []
+    return SettledCandidates([*segments, *others], [*settled.beaten, *backwards])
+
+
+def _find_numbers(batch: Batch, runs: NumberRuns, guard: Guard) -> list[Segment]:
+    """Find the candidates that are numbers, before overlaps are settled."""
+    segments = guard.run("company_ids", lambda: uscc.find(batch, runs.digits, runs.words), list[Segment]())
+    segments += guard.run("phones", lambda: phone.find(batch, batch.classes, runs.digits, runs.grouped), list[Segment]())
+    ids = guard.run("resident_ids", lambda: resident_id.find(runs.digits, runs.grouped), None)
+    found, eighteens = ids or (list[Segment](), runs.digits.of(resident_id.LENGTH))
+    segments += found + guard.run("cards", lambda: card.find(runs.digits, eighteens, runs.grouped), list[Segment]())
+    return segments + guard.run("fixed_width", lambda: resident_id.find_fixed_width(batch, runs.digits), list[Segment]())
+
+
+def _find_mailboxes(mail: Sequence[Segment], labelled: Sequence[Segment]) -> list[Segment]:
+    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one number."""
+    known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in labelled if segment.kind == "qq")])
+    return [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]
 
 
 Hits = tuple[Places, Places]
@@ -97,6 +141,9 @@ class PrescanHits(NamedTuple):
     cookies: Hits
 
 
+NO_HITS: Hits = np.empty(0, np.int64), np.empty(0, np.int64)
+NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))
+"""What is known where the prescan itself failed."""
 COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
 """One of these stands in every text with cookies that names no site, in any case."""
 

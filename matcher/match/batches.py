@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from matcher.detect.kinds.masked_value import find_masked
 from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
+from matcher.guard import STRICT, UNTRACED, DetectorFault, Guard, SearchTrace
 from matcher.lexicon import Lexicon, TextTerms
 from matcher.match.lookup import ListQuery, questions
-from matcher.match.parts import PartBatch, Piece, Steps, read, strictly
+from matcher.match.parts import PartBatch, Piece, read
 from matcher.records import DocumentColumns, RowTable, rows_of
 from matcher.records.cookies import COOKIES, cookies_of_no_site
 from matcher.unpack.protocol import UnreadValueCount
@@ -32,6 +33,7 @@ from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.lookup.values import readings
 from ullage.security.masking import Secret
 
+T = TypeVar("T")
 BATCH = 4 * 1024 * 1024
 """Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
 
@@ -69,15 +71,23 @@ class Public:
 
 
 class SearchResult:
-    """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody."""
+    """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody.
 
-    def __init__(self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public) -> None:
-        self.parts, self.batch, self._seen = laid.parts, laid.batch, laid.seen
-        beside = [*find_labelled(self.batch, laid.seen.labelled), *find_masked(self.batch, laid.seen.masked)]
-        beside += find_abroad(self.batch, laid.seen.abroad)
-        settled = search(self.batch, beside)
+    A detector at which a lenient `guard` bears a fault found nothing.
+    """
+
+    def __init__(
+        self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public, guard: Guard = STRICT
+    ) -> None:
+        self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
+        batch, seen, none = laid.batch, laid.seen, list[Segment]
+        beside = list(guard.run("labels", lambda: list(find_labelled(batch, seen.labelled)), none()))
+        beside += guard.run("masks", lambda: list(find_masked(batch, seen.masked)), none())
+        beside += guard.run("abroad", lambda: list(find_abroad(batch, seen.abroad)), none())
+        settled = search(batch, beside, guard)
         self.segments, beaten = public.left_out(settled.segments), public.left_out(settled.beaten)
-        self.unlikely = [*beaten, labelled_cards(self.batch, self.segments, laid.seen.card_headers)]
+        cards = guard.run("card_headers", lambda: [labelled_cards(batch, self.segments, seen.card_headers)], none())
+        self.unlikely = [*beaten, *cards]
         """What is asked for and no sign of a genuine file: readings that lost to another of the same characters, and cards that
         fail Luhn behind a label, since such cards are issued."""
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
@@ -85,8 +95,8 @@ class SearchResult:
     def only(self, numbers: Sequence[int]) -> SearchResult:
         """Some of the parts, searched again without the others; the first must be among them if it goes on."""
         line = self.parts[numbers[0]].line
-        laid = read([self.parts[number].piece for number in numbers], self._lexicon.prescan, line)
-        return SearchResult(laid, self._lexicon, self._sheets, self._public)
+        laid = read([self.parts[number].piece for number in numbers], self._lexicon.prescan, line, self.guard)
+        return SearchResult(laid, self._lexicon, self._sheets, self._public, self.guard)
 
     @cached_property
     def asked(self) -> Sequence[ListQuery]:
@@ -119,27 +129,109 @@ class SearchResult:
         return self._lexicon.read_batch(self.batch, self._seen)
 
 
-def batches(
-    pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None, step: Steps = strictly, size: int = 0
-) -> Iterator[SearchResult]:
-    """`pieces` in batches of about `size` bytes (0: BATCH), read and searched for all but what is `public`.
+class EvaluatedBatch(NamedTuple, Generic[T]):
+    """What became of some pieces: `result` is None where not even the search went through; `faults` are parts that failed."""
 
-    What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds it by
-    then makes both stay, which together are most of the memory that a long file takes. One that cannot be searched is left out,
-    if `step` bears that.
-    """
-    public = public or Public()
-    searched: SearchResult | None = None
-    for group in _grouped(pieces, size or BATCH):
-        goes_on = searched is not None and group[0].goes_on
-        line, sheets = (searched.parts[-1].line_behind if searched and goes_on else 0), dict[int, DocumentColumns]()
-        with step("evidence"):
-            sheets = {0: searched.rows.carried(len(searched.parts) - 1)} if searched and goes_on else {}
-        searched = None
-        with step("search"):
-            searched = SearchResult(read(group, lexicon.prescan, line), lexicon, sheets, public)
-        if searched is not None:
-            yield searched
+    pieces: Sequence[Piece]
+    result: tuple[SearchResult, T] | None
+    faults: Sequence[DetectorFault] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSearch:
+    """Searches pieces together, for all but what is `public`, so that a fault costs the part that fails, of one document."""
+
+    lexicon: Lexicon
+    public: Public = field(default_factory=Public)
+    trace: PieceTrace | None = None
+
+    def evaluate_batches(
+        self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = BATCH
+    ) -> Iterator[EvaluatedBatch[T]]:
+        """Yield `pieces` in batches of about `size` bytes, each with what `evaluate` returns of it.
+
+        `evaluate` must change nothing, since it is called again for each document of a batch in which a part failed.
+        What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds
+        it by then makes both stay, which together are most of the memory that a long file takes.
+        """
+        before: SearchResult | None = None
+        first = 0
+        for group in _grouped(pieces, size):
+            alone = len(group) == 1 or (self.trace is not None and self.trace.is_suspect(first, len(group)))
+            result = None
+            if not alone:
+                carried, before = _Carried.behind(before, group[0], STRICT), None
+                result = _bear(self._evaluate, group, carried, Guard(trace=self._trace(first, len(group))), evaluate)
+            if result is not None:
+                before = result[0]
+                yield EvaluatedBatch(group, result)
+                result = None
+            else:
+                for number, piece in enumerate(group):
+                    batch = self._evaluate_alone(piece, before, self._trace(first + number, 1), evaluate)
+                    before = batch.result[0] if batch.result else None
+                    yield batch
+                    del batch
+            first += len(group)
+
+    def _trace(self, first: int, count: int) -> SearchTrace:
+        return self.trace.of(first, count) if self.trace is not None else UNTRACED
+
+    def _evaluate_alone(
+        self, piece: Piece, before: SearchResult | None, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
+    ) -> EvaluatedBatch[T]:
+        """Search one piece, without the parts that fail."""
+        faults = list[DetectorFault]()
+        guard = Guard(faults.append, trace)
+        carried = _Carried.behind(before, piece, guard)
+        result = guard.run("search", lambda: self._evaluate([piece], carried, guard, evaluate), None)
+        return EvaluatedBatch([piece], result, faults)
+
+    def _evaluate(
+        self, group: Sequence[Piece], carried: _Carried, guard: Guard, evaluate: Callable[[SearchResult], T]
+    ) -> tuple[SearchResult, T]:
+        laid = read(group, self.lexicon.prescan, carried.line, guard)
+        searched = SearchResult(laid, self.lexicon, carried.sheets, self.public, guard)
+        return searched, evaluate(searched)
+
+
+class PieceTrace(Protocol):
+    """Knows in which pieces, counted from 0 over a whole run, an earlier process died, and in which parts."""
+
+    def is_suspect(self, first: int, count: int) -> bool:
+        """Return whether one of these pieces ended a process, so that each must be searched alone."""
+
+    def of(self, first: int, count: int) -> SearchTrace:
+        """Return the trace of a search of these pieces."""
+
+
+class _Carried(NamedTuple):
+    """What a text takes along from one batch into the next: how many line ends stand before, and what its columns hold."""
+
+    line: int
+    sheets: dict[int, DocumentColumns]
+
+    @classmethod
+    def behind(cls, before: SearchResult | None, piece: Piece, guard: Guard) -> _Carried:
+        """Return what `piece` takes along from the batch before."""
+        if before is None or not piece.goes_on:
+            return cls(0, {})
+        last = len(before.parts) - 1
+        sheets = guard.run("evidence", lambda: {0: before.rows.carried(last)}, dict[int, DocumentColumns]())
+        return cls(before.parts[-1].line_behind, sheets)
+
+
+def _bear(act: Callable[..., T], *words: Any) -> T | None:
+    """Return what `act` returns, or None where it fails: its documents are then searched alone, which names the part."""
+    return Guard(lambda _fault: None).run("search", lambda: act(*words), None)
+
+
+def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[SearchResult]:
+    """Yield `pieces` in batches, searched for all but what is `public`. RuntimeError where a part fails."""
+    for batch in BatchSearch(lexicon, public or Public()).evaluate_batches(pieces, lambda _searched: None):
+        if batch.result is None or batch.faults:
+            raise RuntimeError(", ".join(f"{part}: {cause}" for part, cause in batch.faults))
+        yield batch.result[0]
 
 
 def _grouped(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
@@ -217,16 +309,26 @@ class UnreadValues:
         return [one for one in told if one.number and THRESHOLDS[one.reason].is_met(one.number, self.lines)]
 
 
-def count_values(searched: SearchResult, into: Callable[[int], UnreadValues | None]) -> None:
-    """Add what a batch has to the values of each part that `into` gives by its number."""
+class ValueCounts(NamedTuple):
+    """Of one part: values that no list can be asked for by form, values in clear, and lines; as `UnreadValues.add` takes them."""
+
+    path: str
+    counts: Counter[str]
+    readable: int
+    lines: int
+
+
+def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, ValueCounts]:
+    """Count, by their numbers, the values of some parts of a batch that no list can be asked for."""
     clear = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak and segment.kind != DIGEST:
             clear += np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(clear))
-    for number, part in enumerate(searched.parts):
-        if (values := into(number)) is not None:
-            counts, lines = searched.unread.get(number, Counter()), part.text.utf8.count(b"\n") + 1
-            values.add(part.piece.path, counts, int(clear[number]), lines)
+    made = dict[int, ValueCounts]()
+    for number in numbers:
+        part, counts = searched.parts[number], searched.unread.get(number, Counter())
+        made[number] = ValueCounts(part.piece.path, counts, int(clear[number]), part.text.utf8.count(b"\n") + 1)
+    return made
 
 
 def forms_of(lists: Sequence[TenantLists]) -> frozenset[str]:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from matcher.guard import DetectorFault, Guard
 from matcher.lexicon import RECORD, Records, TextTerms
 from matcher.match.batches import UnreadValues
 from matcher.match.capture_key import CaptureKey
 from matcher.match.claims import Excerpts, claims
 from matcher.match.counts import EpochMatches
-from matcher.match.parts import GuardedStep, Piece
+from matcher.match.parts import Piece
 from matcher.match.statistics import StatisticsPart, StatisticsTally
 from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
@@ -28,8 +29,8 @@ from ullage.settings import MatchSettings
 
 MEMBERS, CANDIDATES, ROWS = 100_000, 50_000_000, 50_000_000
 """Of one capture at most: members of archives, candidates and lines."""
-OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory"}
-"""Outcomes of unpacking that say the same as a budget, by its word; the last two are a watchdog's."""
+OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory", "fault": "unpack"}
+"""Outcomes of unpacking that say the same as a budget or fault, by its word; `time` and `memory` are a watchdog's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class CaptureReading:
     """One capture: what its title says, and what was found in its parts so far. In memory only.
 
     `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room` is
-    how many matches of one tenant are listed, None for all. A `careful` one bears faults: what a step
-    of matching that fails would have told is missing, and `incomplete` says so.
+    how many matches of one tenant are listed, None for all. What a part that fails would have given is
+    missing, and `incomplete` names that part.
     """
 
     def __init__(
@@ -107,7 +108,6 @@ class CaptureReading:
         title_terms: TextTerms | None = None,
         budget: CaptureBudget | None = None,
         *,
-        careful: bool = False,
         room: int | None = None,
     ) -> None:
         self.capture, self.title_terms, self.valid = capture, title_terms or TextTerms(), 0
@@ -135,7 +135,8 @@ class CaptureReading:
         """See `reasons`; words of `ullage.records.incomplete`."""
         self.spent = BudgetUse(budget) if budget else None
         self._room = room
-        self._careful = careful
+        self.guard = Guard(self.add_fault)
+        self.faults = list[DetectorFault]()
         self.key = key
         self._identity: hmac.HMAC | None = None
         self._text: FoldedText | None = None
@@ -156,6 +157,20 @@ class CaptureReading:
         for outcome in self.told:
             self.skip(outcome)
 
+    def add_valid(self, count: int) -> None:
+        """Count valid candidates."""
+        self.valid += count
+
+    def add_login(self, tenant: str, key: int, *, is_staff: bool) -> None:
+        """Count a login at a tenant's own domain, by its key."""
+        self.logins[tenant].add(key)
+        if is_staff:
+            self.staff_logins[tenant].add(key)
+
+    def add_cookie(self, tenant: str, cookie: Cookie) -> None:
+        """Count a cookie of a tenant's own site."""
+        self.cookies[tenant][cookie.key] = cookie
+
     def refuses(self, piece: Piece) -> bool:
         """Whether the budget is used up, so that `piece` and all behind it is left out."""
         reason = self.spent.refuses(piece) if self.spent else ""
@@ -169,12 +184,14 @@ class CaptureReading:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why less than the whole capture was searched or judged, () where all was. A careful reading follows upon a fault."""
-        return tuple(sorted(self.incomplete)) or (("fault",) if self._careful else ())
+        """Why less than the whole capture was searched or judged, () where all was."""
+        return tuple(sorted(self.incomplete))
 
-    def step(self, name: str) -> GuardedStep:
-        """A step of matching; if it fails, a careful reading goes on without it."""
-        return GuardedStep(name, self.incomplete if self._careful else None)
+    def add_fault(self, fault: DetectorFault) -> None:
+        """Record that a part failed on this capture."""
+        if fault not in self.faults:
+            self.faults.append(fault)
+        self.incomplete.add(fault.part)
 
     def go_on(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""

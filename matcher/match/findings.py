@@ -45,24 +45,35 @@ def findings_of(matcher: Matcher, reading: CaptureReading, now: datetime) -> Ite
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned and not reading.withdraws:
         return
-    capture, told = reading.capture, None
+    capture = reading.capture
     yield from _withdrawn(matcher, reading, {lists.tenant for lists in concerned}, now)
     if not concerned:
         return
-    with reading.step("statistics"):
-        told = reading.statistics()
-    whole = told or Statistics(bytes=len(capture.body))
-    facts: dict[str, CaptureFacts] = {}
-    for lists in concerned:
-        with reading.step("redaction"):
-            facts[lists.tenant] = _facts(reading, matcher, lists)
+    whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(capture.body)))
+    prepared = [_prepare(matcher, reading, lists, whole) for lists in concerned]  # before the id, which depends on faults in it
     served = matcher.key.served(capture.site, capture.post_id, capture.body)
     identity = served if reading.reasons else reading.identity()
-    for lists in concerned:
+    for lists, (facts, own, labels) in zip(concerned, prepared, strict=True):
         names = matcher.key.identity(identity, lists.tenant), matcher.key.identity(served, lists.tenant)
-        own = (facts.get(lists.tenant) or _bare_facts(capture)).model_copy(update={"id": identity})
-        with reading.step("evidence"):
-            yield from _finding(lists, reading, whole, own, names, now)
+        with reading.guard.step("evidence"):
+            yield from _finding(lists, reading, _TenantFacts(facts.model_copy(update={"id": identity}), own, labels), names, now)
+
+
+class _TenantFacts(NamedTuple):
+    """What a finding says beside its matches."""
+
+    capture: CaptureFacts
+    statistics: Statistics
+    labels: LabelCounts
+
+
+def _prepare(matcher: Matcher, reading: CaptureReading, lists: TenantLists, whole: Statistics) -> _TenantFacts:
+    """Return what is told to a tenant of a capture; a part that fails leaves its own out."""
+    run, found = reading.guard.run, reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number)
+    facts = run("redaction", lambda: _facts(reading, matcher, lists), None)
+    own = run("statistics", lambda: statistics_for(reading, whole, lists.tenant), whole)
+    labels = run("evidence", lambda: labelled(lists, found), LabelCounts())
+    return _TenantFacts(facts or _bare_facts(reading.capture), own, labels)
 
 
 def _withdrawn(matcher: Matcher, reading: CaptureReading, concerned: Collection[str], now: datetime) -> Iterator[Finding]:
@@ -221,14 +232,10 @@ def labelled(lists: TenantLists, found: EpochMatches) -> LabelCounts:
 
 
 def _finding(
-    lists: TenantLists, reading: CaptureReading, whole: Statistics, facts: CaptureFacts, names: tuple[str, str], now: datetime
+    lists: TenantLists, reading: CaptureReading, facts: _TenantFacts, names: tuple[str, str], now: datetime
 ) -> Iterator[Finding]:
-    """One finding, in parts of at most 2,000 matches."""
-    found, own, labels = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number), whole, LabelCounts()
-    with reading.step("statistics"):
-        own = statistics_for(reading, whole, lists.tenant)
-    with reading.step("evidence"):
-        labels = labelled(lists, found)
+    """Yield one finding, in parts of at most 2,000 matches."""
+    found = reading.best(lists.tenant) or EpochMatches(lists.epochs[-1].number)
     matches, listed = found.matches(), sum(map(len, found.details))
     parts = max(1, -(-listed // MAX_MATCHES))
     for part in range(1, parts + 1):
@@ -252,9 +259,9 @@ def _finding(
             cards_enrolled=lists.cards,
             witnesses_comparable=found.witnesses.comparable,
             witnesses_agreeing=found.witnesses.agreeing,
-            **labels._asdict(),
-            capture=facts,
-            statistics=own,
+            **facts.labels._asdict(),
+            capture=facts.capture,
+            statistics=facts.statistics,
             matches=tuple(islice(matches, MAX_MATCHES)),
         )
 

@@ -1,6 +1,6 @@
 """Captures opened: containers unpacked, long texts cut into windows, each read as folded text. In memory only.
 
-A step may fail without the others (`GuardedStep`): what is known without it is published, and marked incomplete.
+A reader may fail without the others (`matcher.guard`): what is known without it is published, and marked incomplete.
 
 `watched` tells whether a file that somebody sent held anything to read: white space, one byte over and over, or encoded bytes are
 nothing.
@@ -20,12 +20,13 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
+from typing import Self
 
 import numpy as np
 
 from matcher.columns.batch import Batch
-from matcher.detect.search import Prescan, PrescanHits
+from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
+from matcher.guard import STRICT, Guard
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
@@ -35,38 +36,8 @@ from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES, Member, UnreadPart
-from ullage import log
-from ullage.errors import UllageError
 from ullage.records import Capture
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedStep:
-    """The context of one step. If it fails, its `name` goes into `failed` and the work goes on; with None it does not.
-
-    What is no fault of the step passes through: an error with an answer of its own, memory that ran out.
-    """
-
-    name: str
-    failed: set[str] | None = None
-
-    def __enter__(self) -> None:
-        """Nothing is held."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        """Whether the fault is borne."""
-        if self.failed is None or not isinstance(error, Exception) or isinstance(error, UllageError | MemoryError):
-            return False
-        self.failed.add(self.name)
-        log.get("match").error("step_failed", step=self.name, error=type(error).__name__)
-        return True
-
-
-Steps = Callable[[str], GuardedStep]
-"""Makes the context of a step, by its name."""
-strictly: Steps = GuardedStep
-"""A fault of a step is a fault of the whole."""
-
+from ullage.records.incomplete import FAULTS
 
 HEAD = 4096
 """Bytes or characters of a text by which its form is told."""
@@ -121,23 +92,37 @@ class PartBatch:
     seen: PrescanHits
 
 
-def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
-    """`pieces` read together; `line` line ends stand before the first if it goes on.
+def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: Guard = STRICT) -> PartBatch:
+    """Read `pieces` together; `line` line ends stand before the first if it goes on.
 
     Markup is unescaped, all else is folded as it is; where the prescan then sees what may be undone, that is unescaped as well.
+    A reader at which a lenient `guard` bears a fault leaves the text as it was before.
     """
-    texts = fold_all([b"" if piece.markup else piece.body for piece in pieces])
-    _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup])
-    early = [n for n, piece in enumerate(pieces) if not piece.markup and begins_escaped(texts[n].utf8)]
-    _unescape(texts, pieces, early)
-    batch, seen = _laid(texts, prescan)
-    done = np.array([piece.markup for piece in pieces], bool)
-    done[early] = True
+    texts = guard.run(
+        "folding",
+        lambda: fold_all([b"" if piece.markup else piece.body for piece in pieces]),
+        [FoldedText(piece.body, piece.body) for piece in pieces],
+    )
+    _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup], guard)
+    early = guard.run(
+        "spellings",
+        lambda: [n for n, piece in enumerate(pieces) if not piece.markup and begins_escaped(texts[n].utf8)],
+        list[int](),
+    )
+    _unescape(texts, pieces, early, guard)
+    batch, seen = _laid(texts, prescan, guard)
+    is_done = np.array([piece.markup for piece in pieces], bool)
+    is_done[early] = True
     with_wide = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
-    needed = needs_unescape(batch.classes, batch.starts, batch.ends, done, with_wide, seen=len(seen.undone[0]) > 0)
-    if again := np.flatnonzero(needed & ~done).tolist():
-        _unescape(texts, pieces, again)
-        batch, seen = _laid(texts, prescan)
+    has_spellings = len(seen.undone[0]) > 0
+    needed = guard.run(
+        "spellings",
+        lambda: needs_unescape(batch.classes, batch.starts, batch.ends, is_done, with_wide, seen=has_spellings),
+        is_done,
+    )
+    if again := np.flatnonzero(needed & ~is_done).tolist():
+        _unescape(texts, pieces, again, guard)
+        batch, seen = _laid(texts, prescan, guard)
     parts, counts = list[TextPart](), [0] * len(pieces)
     if any(piece.streamed for piece in pieces):
         counts = (batch.lines(batch.ends) - batch.lines(batch.starts)).tolist()
@@ -148,18 +133,27 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0) -> PartBatch:
     return PartBatch(parts, batch, seen)
 
 
-def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int]) -> None:
+def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: Guard) -> None:
     """Put in the text of the pieces with these numbers, all of them markup or none, unescaped and folded."""
-    if numbers:
-        plain = unescape_all([pieces[n].decoded for n in numbers], markup=pieces[numbers[0]].markup)
-        for number, folded in zip(numbers, fold_all([text.encode() for text in plain]), strict=True):
-            texts[number] = folded
+    if not numbers:
+        return
+    is_markup = pieces[numbers[0]].markup
+
+    def unescaped() -> list[FoldedText]:
+        plain = unescape_all([pieces[n].decoded for n in numbers], markup=is_markup)
+        return fold_all([text.encode() for text in plain])
+
+    folded = guard.run("markup" if is_markup else "spellings", unescaped, None)
+    if folded is None and is_markup:
+        folded = guard.run("folding", lambda: fold_all([pieces[n].body for n in numbers]), None)
+    for number, text in zip(numbers, folded or (), strict=folded is not None):
+        texts[number] = text
 
 
-def _laid(texts: Sequence[FoldedText], prescan: Prescan) -> tuple[Batch, PrescanHits]:
-    """`texts` in one buffer, and what is seen there."""
+def _laid(texts: Sequence[FoldedText], prescan: Prescan, guard: Guard) -> tuple[Batch, PrescanHits]:
+    """Return `texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
-    return batch, prescan.find(batch.data)
+    return batch, guard.run("words", lambda: prescan.find(batch.data), NOTHING_SEEN)
 
 
 def pieces_of_capture(
@@ -169,11 +163,11 @@ def pieces_of_capture(
     limits: Limits | None = None,
     server: ForkServer | None = None,
     *,
-    step: Steps = strictly,
+    guard: Guard = STRICT,
 ) -> Generator[Piece]:
-    """The pieces of a capture; `on_skipped` hears what could not be read. A capture that holds nothing has one empty piece.
+    """Yield the pieces of a capture; `on_skipped` hears what could not be read. A capture that holds nothing has one empty piece.
 
-    Children that unpack come from `server`. Each member is read in a `step` of its own, which may bear that it fails.
+    Children that unpack come from `server`. Where a lenient `guard` bears that a member fails, the others are read.
     """
     if len(capture.body) < WINDOW:
         lettered = has_line(capture.body)
@@ -187,7 +181,7 @@ def pieces_of_capture(
             if isinstance(item, UnreadPart):
                 on_skipped(item)
             else:
-                with step("unpack"):
+                with guard.step("unpack"):
                     yield from pieces_of_member(source, item, on_skipped, capture.charset, number)
 
 
@@ -245,6 +239,21 @@ def pieces_of_member(
 
 def _is_markup(media_type: str) -> bool:
     return "html" in media_type or "xml" in media_type
+
+
+class FailedPart(UnreadPart):
+    """A part of matching that failed on a text: all other parts gave their results (`matcher.guard`)."""
+
+    _part: str
+
+    def __new__(cls, path: str, part: str) -> Self:  # noqa: D102
+        made = super().__new__(cls, path, "fault")
+        made._part = part
+        return made
+
+    def words(self) -> tuple[str, str]:
+        """Return which part failed, in English and Chinese."""
+        return f"{FAULTS[self._part]}; the rest was searched", f"{super().words()[1]}（{self._part}）"
 
 
 NAMES = "!/"

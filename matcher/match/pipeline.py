@@ -13,7 +13,10 @@ Nothing here outlives a call: texts, candidates and names are dropped with the b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,13 +24,23 @@ import numpy as np
 
 from matcher.columns.batch import Places
 from matcher.lexicon import Lexicon, TextTerms
-from matcher.match.batches import Public, SearchResult, batches, count_values, forms_of
+from matcher.match.batches import BatchSearch, PieceTrace, Public, SearchResult, count_values, forms_of
 from matcher.match.capture_key import CaptureKey
-from matcher.match.capture_result import CaptureBudget, CaptureReading
+from matcher.match.capture_result import BudgetUse, CaptureBudget, CaptureReading
 from matcher.match.corroborate import look_up
-from matcher.match.counts import NO_ROWS, EpochMatches, MatchedRows, adult_until, listed, listed_barely, weigh, weigh_barely
+from matcher.match.counts import (
+    NO_ROWS,
+    EpochMatches,
+    MatchedRows,
+    RowKey,
+    adult_until,
+    listed,
+    listed_barely,
+    weigh,
+    weigh_barely,
+)
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
-from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
+from matcher.match.parts import Piece, encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
 from matcher.match.whose_rows import NOTHING, OtherNames, RowComparison, compared, own_cards
 from matcher.records.logins import LoginFinder
@@ -69,44 +82,32 @@ class Matcher:
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
     def read(self, captures: Iterable[Capture], budget: CaptureBudget | None = None) -> Iterator[CaptureReading]:
-        """What was found in each capture, in order; each comes when the batch with its last part is done.
+        """Yield what was found in each capture, in order; each comes when the batch with its last part is done.
 
-        Of one that exceeds the `budget` the rest is left out.
+        Of one that exceeds the `budget` the rest is left out, and of one at which a part of matching fails what that part
+        would have given.
         """
         readings: list[CaptureReading] = []
 
         def pieces() -> Iterator[Piece]:
             with ForkServer() as server:  # not for longer: what unpacks these captures never meets later ones
                 for number, capture in enumerate(captures):
-                    readings.append(CaptureReading(capture, self.key, self.lexicon.records, self._said(capture), budget))
-                    yield from self._pieces(number, readings[-1], server)
+                    reading = CaptureReading(capture, self.key, self.lexicon.records, budget=budget)
+                    reading.title_terms = reading.guard.run("lexicon", partial(self._read_title, capture), TextTerms())
+                    readings.append(reading)
+                    with reading.guard.step("unpack"):
+                        yield from self._pieces(number, reading, server)
 
         return self.gather(pieces(), readings)
 
-    def salvage(self, capture: Capture, budget: CaptureBudget | None = None) -> CaptureReading:
-        """What can be found in a capture at which a step of matching fails: all that does not follow from that step.
-
-        It is searched a piece at a time, so that a fault in one part costs no other.
-        """
-        reading = CaptureReading(capture, self.key, self.lexicon.records, None, budget, careful=True)
-        with reading.step("lexicon"):
-            reading.title_terms = self._said(capture)
-
-        def pieces() -> Iterator[Piece]:
-            with ForkServer() as server, reading.step("unpack"):
-                yield from self._pieces(0, reading, server)
-
-        list(self.gather(pieces(), [reading], reading.step, 1))
-        return reading
-
-    def _said(self, capture: Capture) -> TextTerms:
-        """What the lexicon says of a title."""
+    def _read_title(self, capture: Capture) -> TextTerms:
+        """Return what the lexicon says of a title."""
         return self.lexicon.read(fold(capture.title).text) if capture.title else TextTerms()
 
     def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
-        """The pieces of one capture, as far as its budget goes."""
+        """Yield the pieces of one capture, as far as its budget goes."""
         limits = reading.spent.budget.limits() if reading.spent else None
-        pieces = pieces_of_capture(number, reading.capture, reading.skip, limits, server, step=reading.step)
+        pieces = pieces_of_capture(number, reading.capture, reading.skip, limits, server, guard=reading.guard)
         named = set[str]()
         with contextlib.closing(pieces):
             for piece in pieces:
@@ -118,88 +119,120 @@ class Matcher:
                 yield piece
 
     def gather(
-        self, pieces: Iterable[Piece], readings: list[CaptureReading], step: Steps = strictly, size: int = 0
+        self, pieces: Iterable[Piece], readings: list[CaptureReading], trace: PieceTrace | None = None
     ) -> Iterator[CaptureReading]:
-        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list.
-
-        Where steps may fail, `pieces` are of one reading, and `size` is so small that each is searched alone.
-        """
+        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list."""
         given = 0
-        for searched in batches(pieces, self.lexicon, self.public, step, size):
-            done = searched.parts[-1].piece.source - given
-            with step("search"):
-                self._take(searched, [readings[part.piece.source - given] for part in searched.parts], step)
-            del searched  # the next batch is read only when this one is gone
+
+        def evaluate(searched: SearchResult) -> list[Addition]:
+            return self._evaluate(searched, [readings[part.piece.source - given] for part in searched.parts])
+
+        for batch in BatchSearch(self.lexicon, self.public, trace).evaluate_batches(pieces, evaluate):
+            for fault in batch.faults:  # of a single piece
+                readings[batch.pieces[0].source - given].add_fault(fault)
+            for addition in batch.result[1] if batch.result else ():
+                addition.reading.guard.run(addition.part, addition.act, None)
+            done = batch.pieces[-1].source - given
+            del batch  # the next batch is read only when this one is gone
             yield from readings[:done]
             del readings[:done]
             given += done
         yield from readings
 
-    def _take(self, searched: SearchResult, readings: Sequence[CaptureReading], step: Steps) -> None:
-        """Add what a batch holds to the readings of its parts."""
-        valid = _valid(searched)
-        kept = _afforded(searched, readings, valid)
-        if len(kept) < len(readings):
-            searched, readings, valid = searched.only(kept), [readings[n] for n in kept], [valid[n] for n in kept]
+    def _evaluate(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
+        """Return what a batch adds to the readings of its parts; nothing is added before all of it is known."""
+        adding = list[Addition]()
+        searched, readings, valid = self._within_budgets(searched, readings, adding)
+        guard, none = searched.guard, list[Addition]
         terms: Sequence[TextTerms] = [TextTerms()] * len(readings)
-        with step("lexicon"):
-            terms = searched.terms
+        terms = guard.run("lexicon", lambda: searched.terms, terms)
         for part, reading, own, count in zip(searched.parts, readings, terms, valid, strict=True):
-            reading.valid += count
+            adding.append(Addition(reading, "search", partial(reading.add_valid, count)))
             if count or part.piece.path:
-                reading.device_logs.see(part.piece.path, part.text.utf8)
-            with step("lexicon"):
-                reading.go_on(part.text, own, streamed=part.piece.streamed)
-        with step("lexicon"):
-            self._find_logins(searched, readings)
+                see = partial(reading.device_logs.see, part.piece.path, part.text.utf8)
+                adding.append(Addition(reading, "logins", see))
+            adding.append(Addition(reading, "lexicon", partial(reading.go_on, part.text, own, streamed=part.piece.streamed)))
+        parts: list[tuple[str, Callable[[], list[Addition]]]] = [("logins", lambda: self._find_logins(searched, readings))]
         for lists in self.lists:
-            for epoch in lists.epochs:
-                self._find(searched, readings, lists, epoch, step)
-            with step("evidence"):
-                self._find_own_cards(searched, readings, lists)
-        with step("statistics"):
-            self._count_unread(searched, readings)
-        self._find_offers(searched, readings, terms, step)
-        with step("statistics"):
-            self._count(searched, readings)
+            parts += [("look_up", partial(self._find, searched, readings, lists, epoch)) for epoch in lists.epochs]
+            parts.append(("own_cards", partial(self._find_own_cards, searched, readings, lists)))
+        parts.append(("unread_values", lambda: self._count_unread(searched, readings)))
+        parts.append(("offers", lambda: self._find_offers(searched, readings, terms)))
+        for name, act in parts:
+            adding += guard.run(name, act, none())
+        concerned = self._concerned(searched, readings, terms, adding)
+        adding += guard.run("statistics", lambda: self._count(searched, readings, concerned), none())
+        adding += guard.run("other_names", lambda: self._count_others(searched, readings, concerned), none())
+        return adding
 
-    def _count(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
-        """Count a batch into the statistics of the readings that concern somebody, or may yet."""
-        concerned = [
-            part.piece.streamed or any(reading.concerns(lists.tenant) for lists in self.lists)
-            for part, reading in zip(searched.parts, readings, strict=True)
-        ]
-        if any(concerned):
-            about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
-            counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
-            numbers = np.flatnonzero(concerned)
-            searched.rows.lay_out(numbers)
-            for number in numbers.tolist():
-                readings[number].tally(counted, number)
-            self._count_others(searched, readings, numbers)
+    def _within_budgets(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], adding: list[Addition]
+    ) -> tuple[SearchResult, Sequence[CaptureReading], list[int]]:
+        """Return the parts that their captures' budgets pay for, and how many valid candidates each has.
 
-    def _count_unread(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
+        A capture of a single piece is read whole.
+        """
+        valid, kept, spent = _valid(searched), list[int](), dict[int, BudgetUse]()
+        for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
+            if part.piece.streamed and reading.spent:
+                use = spent.setdefault(id(reading), replace(reading.spent))
+                if reason := use.refuses(part.piece):
+                    adding.append(Addition(reading, "search", partial(reading.incomplete.add, reason)))
+                    continue
+                lines = part.line_behind - part.line + 1
+                use.add(part.piece, valid[number], lines)
+                adding.append(Addition(reading, "search", partial(reading.spent.add, part.piece, valid[number], lines)))
+            kept.append(number)
+        if len(kept) == len(readings):
+            return searched, readings, valid
+        return searched.only(kept), [readings[number] for number in kept], [valid[number] for number in kept]
+
+    def _concerned(
+        self,
+        searched: SearchResult,
+        readings: Sequence[CaptureReading],
+        terms: Sequence[TextTerms],
+        adding: Sequence[Addition],
+    ) -> Places:
+        """Return the numbers of parts whose readings concern somebody, or may yet once `adding` is added."""
+        touched = {id(addition.reading) for addition in adding if addition.part in CONCERNING}
+        return np.flatnonzero(
+            [
+                part.piece.streamed
+                or id(reading) in touched
+                or bool(own.brands or reading.title_terms.brands)
+                or any(reading.concerns(lists.tenant) for lists in self.lists)
+                for part, reading, own in zip(searched.parts, readings, terms, strict=True)
+            ]
+        )
+
+    def _count(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> list[Addition]:
+        """Count the `concerned` parts of a batch into the statistics of their readings."""
+        if not len(concerned):
+            return []
+        about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
+        counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
+        searched.rows.lay_out(concerned)
+        return [Addition(readings[n], "statistics", partial(readings[n].tally, counted, n)) for n in concerned.tolist()]
+
+    def _count_unread(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
         """Count the values that no list can be asked for."""
-        counted = {n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread}
-        if counted:
-            count_values(searched, lambda number: readings[number].values if number in counted else None)
-        for reading in dict.fromkeys(readings[number] for number in counted):
-            reading.tell_values(self._forms)
+        numbers = [n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread]
+        made = [
+            Addition(readings[number], "unread_values", partial(readings[number].values.add, *counts))
+            for number, counts in (count_values(searched, numbers) if numbers else {}).items()
+        ]
+        several = dict.fromkeys(readings[number] for number in numbers)
+        return made + [Addition(one, "unread_values", partial(one.tell_values, self._forms)) for one in several]
 
     def _find(
-        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, step: Steps
-    ) -> None:
+        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
+    ) -> list[Addition]:
         """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
-        looked: _EpochResult | None = None
-        with step("evidence"):
-            looked = self._look(searched, readings, lists, epoch)
+        looked = searched.guard.run("evidence", partial(self._look, searched, readings, lists, epoch), None)
         if looked is None:
-            with step("evidence"):
-                looked = self._look_barely(searched, readings, lists, epoch)
-        if looked is None or not len(looked.found):
-            return
-        with step("evidence"):
-            self._add(searched, readings, lists, epoch, looked)
+            looked = self._look_barely(searched, readings, lists, epoch)
+        return self._additions(searched, readings, lists, epoch, looked) if len(looked.found) else []
 
     def _look(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch) -> _EpochResult:
         """Who was found, and what the rows say of them."""
@@ -231,11 +264,11 @@ class Matcher:
             for n in numbers.tolist()
         )
 
-    def _add(
+    def _additions(
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, looked: _EpochResult
-    ) -> None:
-        """Add what was found to the readings of its parts."""
-        found, rows = looked.found, looked.rows
+    ) -> list[Addition]:
+        """Return what was found, by the readings of its parts."""
+        found, rows, made = looked.found, looked.rows, list[Addition]()
         forms = {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
         numbers, first = np.unique(found["document"], return_index=True)
         of_row = searched.rows.document[rows.rows] if len(rows.rows) else rows.rows
@@ -245,41 +278,62 @@ class Matcher:
             strict=True,
         )
         for number, (own, held) in zip(numbers.tolist(), borders, strict=True):
-            reading = readings[number]
-            reading.values.read |= forms
-            into = reading.found.setdefault((lists.tenant, epoch.number), EpochMatches(epoch.number, reading.room))
-            counts = rows.counts(slice(*held))
-            into.add(found.take(slice(*own)), counts)
+            matches, counts = found.take(slice(*own)), rows.counts(slice(*held))
+            some = looked.listed.take(slice(*own)) if looked.listed else None
             path = searched.parts[number].piece.path
-            reading.device_logs.add(lists.tenant, epoch.number, path, counts.total())
-            if self._detailed and not (looked.listed and into.list_matches(looked.listed.take(slice(*own)))):
-                reading.incomplete.add("matches")
+            add = partial(self._add_matches, readings[number], (lists.tenant, epoch.number), path, forms, matches, counts, some)
+            made.append(Addition(readings[number], "look_up", add))
         for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
-            readings[number].found[lists.tenant, epoch.number].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
+            add_witness = partial(_add_witness, readings[number], (lists.tenant, epoch.number), subject, is_sure, agrees)
+            made.append(Addition(readings[number], "look_up", add_witness))
+        return made
 
-    def _find_logins(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> None:
+    def _add_matches(
+        self,
+        reading: CaptureReading,
+        name: tuple[str, int],
+        path: str,
+        forms: Collection[str],
+        matches: Matches,
+        rows: Counter[RowKey],
+        listed: Matches | None,
+    ) -> None:
+        """Add the matches of one part, by the list with the `name` of its tenant and epoch, to its reading."""
+        reading.values.read |= {*forms}
+        into = reading.found.setdefault(name, EpochMatches(name[1], reading.room))
+        into.add(matches, rows)
+        reading.device_logs.add(*name, path, rows.total())
+        if self._detailed and not (listed and into.list_matches(listed)):
+            reading.incomplete.add("matches")
+
+    def _find_logins(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
         """Count logins at tenants' own domains, and cookies of them."""
-        if self._logins:
-            hosts = self._logins.sites.hosts(searched.batch)
-            lines = self._logins.find(hosts)
-            columns = (lines.document, lines.tenant, lines.key, lines.staff)
-            for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
-                readings[number].logins[lines.tenants[tenant]].add(key)
-                if is_staff:
-                    readings[number].staff_logins[lines.tenants[tenant]].add(key)
-            for cookie in self._logins.cookies.find(hosts):
-                readings[cookie.document].cookies[lines.tenants[cookie.tenant]][cookie.key] = cookie
+        if not self._logins:
+            return []
+        hosts, made = self._logins.sites.hosts(searched.batch), list[Addition]()
+        lines = self._logins.find(hosts)
+        columns = (lines.document, lines.tenant, lines.key, lines.staff)
+        for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
+            reading, name = readings[number], lines.tenants[tenant]
+            made.append(Addition(reading, "logins", partial(reading.add_login, name, key, is_staff=is_staff)))
+        for cookie in self._logins.cookies.find(hosts):
+            reading, name = readings[cookie.document], lines.tenants[cookie.tenant]
+            made.append(Addition(reading, "logins", partial(reading.add_cookie, name, cookie)))
+        return made
 
-    def _count_others(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> None:
+    def _count_others(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> list[Addition]:
         """Count rows that name another platform."""
-        for tenant, rows in self._others.rows(searched) if self._others else ():
+        made = list[Addition]()
+        for tenant, rows in self._others.rows(searched) if self._others and len(concerned) else ():
             counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
             for number in concerned[counts[concerned] > 0].tolist():
-                readings[number].rows_of_others[tenant] += int(counts[number])
+                count = partial(readings[number].rows_of_others.update, {tenant: int(counts[number])})
+                made.append(Addition(readings[number], "other_names", count))
+        return made
 
-    def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> None:
-        """Keep valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
-        bins = self._own.bins.get(lists.tenant, ())
+    def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> list[Addition]:
+        """Find valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
+        made, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
                 mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
@@ -292,20 +346,36 @@ class Matcher:
                 rows = searched.rows.holding(mine.start)
                 for number in np.unique(parts).tolist():
                     own = parts == number
-                    readings[number].own_cards[lists.tenant].add(words[own], known[own], rows[own])
+                    add = partial(readings[number].own_cards[lists.tenant].add, words[own], known[own], rows[own])
+                    made.append(Addition(readings[number], "own_cards", add))
+        return made
 
     def _find_offers(
-        self, searched: SearchResult, readings: Sequence[CaptureReading], terms: Sequence[TextTerms], step: Steps
-    ) -> None:
-        """Tenants whose data a part offers for sale."""
+        self, searched: SearchResult, readings: Sequence[CaptureReading], terms: Sequence[TextTerms]
+    ) -> list[Addition]:
+        """Find the tenants whose data a part offers for sale."""
+        made = list[Addition]()
         for number, (reading, own) in enumerate(zip(readings, terms, strict=True)):
             title = reading.title_terms
             if own.others or title.others:
-                rows = 0
-                with step("evidence"):
-                    rows = len(searched.rows.of_document(number))
                 both = own.under(title)
-                reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows))
+                count_rows = partial(lambda number: len(searched.rows.of_document(number)), number)
+                rows = searched.guard.run("offers", count_rows, 0) if both.brands else 0
+                tenants = {tenant for tenant in both.brands if both.offers(tenant, rows)}
+                made.append(Addition(reading, "offers", partial(reading.offered.update, tenants)))
+        return made
+
+
+class Addition(NamedTuple):
+    """Something that a part of matching adds to a reading, by calling `act` once."""
+
+    reading: CaptureReading
+    part: str
+    act: Callable[[], object]
+
+
+CONCERNING = frozenset(("logins", "look_up", "offers"))
+"""Parts whose additions may be what a reading is reported for."""
 
 
 class _EpochResult(NamedTuple):
@@ -326,13 +396,5 @@ def _valid(searched: SearchResult) -> list[int]:
     return counts.tolist()
 
 
-def _afforded(searched: SearchResult, readings: Sequence[CaptureReading], valid: Sequence[int]) -> list[int]:
-    """Numbers of the parts that their captures' budgets pay for. A capture of a single piece is read whole."""
-    kept = []
-    for number, (part, reading) in enumerate(zip(searched.parts, readings, strict=True)):
-        if part.piece.streamed and reading.spent:
-            if reading.refuses(part.piece):
-                continue
-            reading.spent.add(part.piece, valid[number], part.line_behind - part.line + 1)
-        kept.append(number)
-    return kept
+def _add_witness(reading: CaptureReading, name: tuple[str, int], subject: int, is_sure: bool, agrees: bool) -> None:
+    reading.found[name].witnesses.add(subject, is_sure=is_sure, agrees=agrees)

@@ -14,14 +14,43 @@ BUDGETS = {
     "memory": marked("unpacking it took too much memory"),
 }
 """What was left out since the capture goes beyond a limit: higher limits, and a replay reads it whole."""
-FAULTS = {
+READERS = {
     "unpack": marked("unpacking or decoding part of it failed"),
+    "folding": marked("plain forms of characters could not be read"),
+    "markup": marked("its markup could not be removed"),
+    "spellings": marked("the reader of escapes and spellings failed"),
+    "words": marked("the search for labels, terms and masks failed"),
+}
+DETECTORS = {
     "search": marked("searching part of it failed"),
+    "labels": marked("the detector of labelled values failed"),
+    "masks": marked("the detector of masked values failed"),
+    "abroad": marked("the detector of foreign phone numbers failed"),
+    "emails": marked("the detector of e-mail addresses failed"),
+    "patterns": marked("the detector of IBANs and other rare identifiers failed"),
+    "numbers": marked("the detectors of numbers failed"),
+    "company_ids": marked("the detector of company identifiers failed"),
+    "phones": marked("the detector of phone numbers failed"),
+    "resident_ids": marked("the detector of resident IDs failed"),
+    "cards": marked("the detector of card numbers failed"),
+    "fixed_width": marked("the detector of numbers in fixed-width rows failed"),
+    "qq": marked("the detector of QQ numbers failed"),
+    "digests": marked("the detector of digests failed"),
+    "backwards": marked("the detector of reversed numbers failed"),
+    "card_headers": marked("the detector of cards below a header failed"),
+    "unread_values": marked("values that cannot be looked up were not counted"),
+}
+RULES = {
     "lexicon": marked("lexicon analysis failed"),
+    "logins": marked("logins and cookies could not be counted"),
+    "look_up": marked("customers could not be looked up"),
     "evidence": marked("rows were not readable: the fields beside a customer are unknown"),
+    "own_cards": marked("cards of the tenant's ranges could not be counted"),
+    "offers": marked("whether it offers data for sale is unknown"),
+    "other_names": marked("rows that name another platform could not be counted"),
     "statistics": marked("its statistics could not be counted"),
     "redaction": marked("the place cannot be shown without revealing a value"),
-    "fault": marked("matching failed"),
 }
-"""A fault of ours, in the step of that name."""
+FAULTS = {**READERS, **DETECTORS, **RULES}
+"""A fault of ours, in the part of that name: all other parts gave their results."""
 INCOMPLETE = {**BUDGETS, **FAULTS}
