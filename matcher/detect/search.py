@@ -142,8 +142,8 @@ class PrescanHits(NamedTuple):
 
 
 NO_HITS: Hits = np.empty(0, np.int64), np.empty(0, np.int64)
-NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))
-"""What is known where the prescan itself failed."""
+NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))._replace(undone=(np.zeros(1, np.int64), np.zeros(1, np.int64)))
+"""What is known where the prescan itself failed: nothing, but that there may be something to undo."""
 COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
 """One of these stands in every text with cookies that names no site, in any case."""
 

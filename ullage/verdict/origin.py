@@ -96,6 +96,8 @@ def _verdict(facts: VerdictFacts, base: Base, canaries: tuple[str, ...], cohorts
         return "fabricated"
     if len(canaries) == 1:
         return "partner"
+    if facts.rows < facts.matched_rows:  # the rows could not be counted, so nothing that is a share of them is known
+        return "ours" if canaries else "unknown"
     if not canaries and (_explain_logins(facts, rules) or _is_of_stealers(facts, rules) or _is_of_devices(facts, rules)):
         return "devices"
     if canaries or _only_ours(facts, base, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):

@@ -1,0 +1,213 @@
+"""A part of matching that fails costs its own result and no other, in `match`, `scan` and `assess`; the failed part is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from matcher.guard import STRICT, DetectorFault, Guard
+from matcher.match.findings import findings_of
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
+from tests.matcher.test_stage import MatchProcess, match  # noqa: F401  the fixture
+from ullage.errors import Exit, UnavailableError
+from ullage.records.incomplete import DETECTORS, FAULTS, READERS, RULES
+from ullage.settings import Context
+
+CARD = "6200000000000005"
+TABLE = "姓名,手机,身份证,卡号,邮箱\n" + "".join(
+    f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},{customer(n)['email']}\n" for n in range(8)
+)
+POST = f"{TABLE}内料 一手 出 某某银行\n电话 154****0001\n+49 170 1234567\nDE89370400440532013000\n\\u0031{phone(9)[1:]}\n"
+KINDS_OF = {
+    "phones": {"phone"},
+    "resident_ids": {"resident_id"},
+    "cards": {"card"},
+    "emails": {"email"},
+    "spellings": {"phone"},
+    "numbers": {"phone", "resident_id", "card"},
+}
+"""Kinds of identifiers that a part finds, and so may lose; a part that is not named loses none."""
+EVERYTHING = frozenset(("search", "look_up", "unpack", "folding"))
+"""Parts without which a text is not searched at all."""
+
+
+class FaultError(Exception):
+    """A fault of our own code, as an IndexError was; its text is a value, which must not be shown."""
+
+
+def fail_in(monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException] = FaultError) -> list[str]:
+    """Make `part` raise wherever it runs; return the parts that ran, as they run."""
+    run, step, ran, running = Guard.run, Guard.step, list[str](), list[str]()
+
+    def failing_run(guard: Guard, name: str, act: Callable[[], Any], default: Any) -> Any:
+        def raising() -> Any:
+            raise error(phone(1))
+
+        running.append(name)
+        return run(guard, name, raising if name == part else act, default)
+
+    def failing_step(guard: Guard, name: str) -> Any:
+        """Fail at the end of a step that is no `run`, which fails by itself."""
+        ran.append(name)
+        is_run = running.pop() == name if running else False
+        return _FailingStep(step(guard, name), error) if name == part and not is_run else step(guard, name)
+
+    monkeypatch.setattr(Guard, "run", failing_run)
+    monkeypatch.setattr(Guard, "step", failing_step)
+    return ran
+
+
+class _FailingStep:
+    """A step that fails at its end."""
+
+    def __init__(self, step: Any, error: type[BaseException]) -> None:
+        self.step, self.error = step, error
+
+    def __enter__(self) -> None:
+        self.step.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is None:
+            raised = self.error(phone(1))
+            if not self.step.__exit__(type(raised), raised, None):
+                raise raised
+            return False
+        return bool(self.step.__exit__(kind, error, trace))
+
+
+@pytest.fixture
+def customers(bank: Context) -> Context:
+    """A tenant with eight people in `POST`, and one card."""
+    enrol(bank, "bank", [customer(n, card=CARD) if n == 1 else customer(n) for n in range(10)])
+    return bank
+
+
+def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[str]]:
+    """Return (kind, subject) of what is matched in `POST`, the same of a second post, and the parts that failed."""
+    matcher = matcher_of(context, brands={"bank": ["某某银行"]})
+    posts = [capture(body=POST.encode(), post_id="1", title="内料"), capture(body=phone(3).encode(), post_id="2")]
+    made = []
+    for reading in matcher.read(posts):
+        found = list(findings_of(matcher, reading, posts[0].fetched_at))
+        assert all(finding.incomplete == reading.reasons for finding in found)
+        made.append(({(m.kind, m.subject) for finding in found for m in finding.matches}, {*reading.reasons}))
+    return made[0][0], {kind for kind, _ in made[1][0]}, made[0][1] | made[1][1]
+
+
+@pytest.mark.parametrize("error", [FaultError, MemoryError])
+@pytest.mark.parametrize("part", FAULTS)
+def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
+    customers: Context, monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException]
+) -> None:
+    whole, _, no_faults = read_matches(customers)
+    assert (no_faults, {kind for kind, _ in whole}) == (set(), {"phone", "resident_id", "card", "email"})
+    ran = fail_in(monkeypatch, part, error)
+    rest, _, failed = read_matches(customers)
+    if part in ran:
+        assert part in failed
+    if part not in EVERYTHING:
+        assert {kind for kind, _ in whole - rest} <= KINDS_OF.get(part, set())
+        assert rest <= whole
+
+
+def test_every_part_runs_behind_the_guard(customers: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that never ran would make the test above pass without having tried anything."""
+    ran = set(fail_in(monkeypatch, "none of them"))
+    parts = fail_in(monkeypatch, "none of them")
+    read_matches(customers)
+    ran |= {*parts}
+    matcher = matcher_of(customers)
+    body = f"<p>{phone(1)}</p>".encode()
+    list(matcher.read([capture(body=body, media_type="text/html")]))
+    ran |= {*parts}
+    assert FAULTS.keys() - ran == set()
+    assert ran <= FAULTS.keys()
+    assert not READERS.keys() & DETECTORS.keys() | DETECTORS.keys() & RULES.keys()
+
+
+SCANNED = sorted(FAULTS.keys() - {"logins", "own_cards", "offers", "other_names", "statistics", "redaction", "markup"})
+"""Parts that `scan` has; `markup` is a matter of pages."""
+
+
+@pytest.mark.parametrize("part", SCANNED)
+def test_scan_reads_other_files_and_names_file_and_part(
+    ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    (folder / "a.csv").write_text(TABLE, encoding="utf-8")
+    (folder / "b.txt").write_text(POST, encoding="utf-8")
+    whole = rows_of(ullage("scan", "--alarms", folder, "--fail"), Exit.EXPOSED)
+    ran = fail_in(monkeypatch, part)
+    done = ullage("scan", "--alarms", folder)
+    rest = rows_of(done, Exit.NO_VERDICT)
+    assert part in ran
+    assert FAULTS[part] in done.stderr
+    assert str(folder / "b.txt") in done.stderr
+    assert phone(1) not in done.stderr
+    if part not in EVERYTHING:
+        lost = {kind for _, kind, *_ in whole - rest}
+        assert lost <= KINDS_OF.get(part, set()) | ({"lexicon"} if part in {"lexicon", "words"} else set())
+
+
+def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
+    assert done.exit_code == code, done.output
+    rows = map(json.loads, done.stdout.splitlines())
+    return {(row["path"], row["kind"], row["start"], row["end"]) for row in rows}
+
+
+@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels"])
+def test_assess_gives_a_verdict_without_the_part_and_names_it(
+    ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    fail_in(monkeypatch, part)
+    done = ullage("assess", "--json", path)
+    assert done.stdout, done.exception
+    verdict = json.loads(done.stdout)
+    [tenant] = verdict["tenants"]
+    assert (done.exit_code, verdict["verdict"], tenant["customers"]) == (Exit.NO_VERDICT, "exposed", 8)
+    [unread] = [one for one in verdict["not_read"] if one["reason"] == "fault"]
+    assert FAULTS[part] in unread["said"]
+    assert ullage("assess", "--fail", path).exit_code == Exit.EXPOSED
+
+
+def test_fault_becomes_one_dead_letter_that_names_no_value(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail_in(monkeypatch, "phones")
+    match.put(POST)
+    [finding] = match.drain()
+    assert (finding.incomplete, finding.id == finding.served) == (("phones",), True)
+    assert {m.kind for m in finding.matches} == {"resident_id", "email"}
+    assert match.reasons() == ["internal"]
+    assert match.value("incomplete_total", reason="phones") == 1
+
+
+def test_fault_names_its_kind_and_place_but_no_value() -> None:
+    faults = list[DetectorFault]()
+
+    def raising() -> int:
+        return int(f"{phone(1)}x")
+
+    assert Guard(faults.append).run("phones", raising, 7) == 7
+    [fault] = faults
+    assert (fault.part, fault.cause.partition(" ")[0]) == ("phones", "ValueError")
+    assert phone(1) not in str(fault)
+
+
+@pytest.mark.parametrize("guard", [STRICT, Guard(lambda _fault: None)])
+def test_an_error_with_an_answer_of_its_own_passes(guard: Guard) -> None:
+    def unavailable() -> None:
+        raise UnavailableError("down")
+
+    with pytest.raises(UnavailableError):
+        guard.run("unpack", unavailable, None)
