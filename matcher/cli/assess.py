@@ -21,6 +21,7 @@ from rich.text import Text
 from matcher.cli.assess_one import serve_one
 from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size_of
+from matcher.cli.supervision import supervise
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
 from ullage.display.progress import read_progress
 from ullage.display.screen import next_line
@@ -65,12 +66,20 @@ def assess(
     check_file(file)
     if customers is not None:
         _check_target(customers, file)
+    given = sys.stdin.buffer.read() if str(file) == "-" else None
+    note = supervise()
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=open_)
         with read_progress([size_of(file)]) as progress:
             progress.begin()
             wanted = ExaminationRequest(
-                limits_here(ocr=ocr), tenant, customers=customers is not None, to_open=open_, heard=progress.read
+                limits_here(ocr=ocr),
+                tenant,
+                customers=customers is not None,
+                to_open=open_,
+                heard=progress.read,
+                note=note,
+                given=given,
             )
             examined = examine(context, file, file, desk, wanted)
         judged = examined.judged

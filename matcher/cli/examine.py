@@ -16,7 +16,9 @@ from typing import NamedTuple
 from matcher.cli.authentic import outgoing
 from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.scan import capture_of, pieces_in, printable
+from matcher.cli.supervision import SearchNote
 from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
+from matcher.guard import DIED, DetectorFault
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
@@ -54,6 +56,10 @@ class ExaminationRequest(NamedTuple):
     among: frozenset[str] | None = None
     room: int | None = None
     heard: Callable[[int, Callable[[], int]], None] = lambda _size, _customers: None
+    note: SearchNote | None = None
+    """Where the search is noted for a process that outlives this one."""
+    given: bytes | None = None
+    """What standard input held, where that is the file."""
 
 
 class IncidentAccess(NamedTuple):
@@ -121,7 +127,7 @@ def examine(context: Context, file: Path, named: Path, desk: IncidentAccess, wan
     reading = _read(context, matcher, (file, named), outcomes, wanted)
     before = _compared(desk.incidents, matcher, reading, context) if desk.incidents else KnownIncidents(why_not=desk.why_not)
     judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, named)
-    outcomes += [FailedPart(printable(named), part) for part in dict.fromkeys(fault.part for fault in reading.faults)]
+    outcomes += [FailedPart(printable(named), fault) for fault in {fault.part: fault for fault in reading.faults}.values()]
     return Examination(context, matcher, reading, judged)
 
 
@@ -161,13 +167,17 @@ def _read(
         return sum(len(found.subjects) for found in best if found)
 
     def pieces() -> Iterator[Piece]:
+        if wanted.note is not None and not wanted.note.begin_file():
+            reading.add_fault(DetectorFault("unpack", DIED))
+            return
         with reading.guard.step("unpack"):
-            unpacked = pieces_in(file, 0, on_skipped, limits=wanted.limits, named=named, guard=reading.guard)
+            limits, given = wanted.limits, wanted.given
+            unpacked = pieces_in(file, 0, on_skipped, limits=limits, named=named, guard=reading.guard, given=given)
             for piece in watched(unpacked, printable(named), outcomes, on_skipped):
                 yield piece
                 wanted.heard(piece.size, customers)
 
-    [read] = matcher.gather(pieces(), [reading])
+    [read] = matcher.gather(pieces(), [reading], wanted.note)
     outcomes += read.told
     return read
 

@@ -21,6 +21,7 @@ from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
+from matcher.guard import DetectorFault
 from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
@@ -57,6 +58,8 @@ GROUP = "match"
 WATCHDOG_SECONDS = 1800.0
 """A batch that takes longer ends the process, and its records are then tried alone."""
 OUTBOX_BYTES = 32 * 1024 * 1024
+MOST_LETTERS = 50
+"""Dead letters for one fault of ours: enough to find it and to try the mend; a fault that every post meets copies no more."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,24 @@ class FindingOutbox:
             with self.writing():
                 self.publisher.append(self.held)
         self.held, self.size = [], 0
+
+
+@dataclass(slots=True)
+class FaultReports:
+    """The faults of ours that this process met, each with the number of captures that met it."""
+
+    counts: Counter[DetectorFault] = field(default_factory=Counter)
+
+    def add(self, reading: CaptureReading) -> bool:
+        """Count the faults of a capture; return whether it becomes a dead letter, so that it can be matched again."""
+        reasons = {*reading.reasons}
+        faults = reading.faults or [DetectorFault(reason, "reader") for reason in reasons - BUDGETS.keys()]
+        for fault in faults:
+            self.counts[fault] += 1
+            if self.counts[fault] == 1:
+                log.get("match").error("detector_failed", part=fault.part, error=fault.cause)
+        has_room = any(self.counts[fault] <= MOST_LETTERS for fault in faults)
+        return bool(reasons) and (has_room or not faults)
 
 
 @dataclass(slots=True)
@@ -116,6 +137,7 @@ class MatchStage:
     _in_use: InUse = field(init=False)
     _faults: list[str] = field(default_factory=list)
     """What is wrong with the lists: then match is not ready."""
+    _fault_reports: FaultReports = field(default_factory=FaultReports)
     _stamp: object = None
     _key_day: str = ""
     _lost: tuple[int, int, int] = (0, 0, 0)
@@ -161,8 +183,8 @@ class MatchStage:
                 outbox.put(outgoing(finding, self._signer))
                 published.add(finding)
             seen.append(self._counter(reading, published))
-            if reasons := reading.reasons:
-                asides.append(DeadRecord(record, "over_budget" if BUDGETS.keys() >= {*reasons} else "internal"))
+            if self._fault_reports.add(reading):
+                asides.append(DeadRecord(record, "over_budget" if BUDGETS.keys() >= {*reading.reasons} else "internal"))
         outbox.flush()
         for count in seen:
             count()

@@ -58,7 +58,7 @@ class MatchMetrics:
         )
         self.incomplete = Counter(
             "ullage_match_incomplete",
-            "Posts not fully searched; each is also a dead letter.",
+            "Posts not fully searched, by the limit or part that failed; each is also a dead letter, up to 50 for one fault.",
             ["reason"],
             registry=registry,
         )

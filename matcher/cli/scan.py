@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.guard import STRICT, DetectorFault, Guard
+from matcher.cli.supervision import SearchNote, Written, supervise
+from matcher.guard import DIED, STRICT, DetectorFault, Guard
 from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
@@ -52,19 +53,22 @@ def scan(
     Names on stderr what was not read, or not wholly; where there was any, there is no verdict on the whole.
     """
     known = known_here(ctx.obj, words=alarms)
-    files = FileScan(limits_here(ocr=ocr), print_unread=not_read)
+    limits = limits_here(ocr=ocr)
+    given = _standard_input(paths)
+    note = supervise()
+    files = FileScan(limits, note, given, print_unread=not_read)
     exposed, customers = False, set[str]()
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
     listed = files_under(paths, files.skip)
     named: Iterable[Path] = list(listed) if is_shown else listed
-    search = BatchSearch(known.lexicon, known.public)
+    search = BatchSearch(known.lexicon, known.public, note)
     evaluate = partial(files.evaluate, lists=known.lists, alarms=alarms)
     with read_progress([size_of(path) for path in named] if is_shown else (), shown=is_shown) as progress:
         for batch in search.evaluate_batches(files.pieces(named, progress, customers.__len__), evaluate):
             for fault in batch.faults:
                 files.add_fault(batch.pieces[0].path, fault)
             if batch.result is not None:
-                exposed = files.write(batch.result[1]) or exposed
+                exposed = files.write(batch.result[1], len(batch.pieces)) or exposed
                 customers.update(batch.result[1].subjects if is_shown else ())
             del batch
     files.tell_values(forms_of(known.lists))
@@ -85,8 +89,9 @@ class ScanLines(NamedTuple):
 class FileScan:
     """The files of a scan, and what of them was not read: named on stderr, and on stdout if it is to `print_unread`."""
 
-    def __init__(self, limits: Limits, *, print_unread: bool) -> None:
-        self._limits, self._print_unread = limits, print_unread
+    def __init__(self, limits: Limits, note: SearchNote | None = None, given: bytes = b"", *, print_unread: bool) -> None:
+        self._limits, self._note, self._given, self._print_unread = limits, note, given, print_unread
+        self._written = Written()
         self._unread, self._outcomes = UnreadCounts(), list[UnreadPart]()
         self._count, self._blank, self._current = 0, 0, ""
         self._values, self._forms, self._faults = dict[str, UnreadValues](), set[str](), set[tuple[str, str]]()
@@ -104,9 +109,18 @@ class FileScan:
         self._outcomes.append(outcome)
         self._blank += outcome == (self._current, "empty")
         self._unread.add(outcome, self._current or outcome.path)
-        typer.echo(str(outcome), err=True)
-        if self._print_unread:
-            _write(_row(outcome.path, None, ("unread", outcome.reason), None))
+        if self._note is None or self._written.messages >= self._note.resumed.messages:
+            typer.echo(str(outcome), err=True)
+            if self._print_unread:
+                _write(_row(outcome.path, None, ("unread", outcome.reason), None))
+        self._record_output(0, 1)
+
+    def _record_output(self, pieces: int, messages: int) -> None:
+        """Record that the output of so many more pieces, and so many more messages, is out."""
+        self._written = Written(self._written.pieces + pieces, self._written.messages + messages)
+        if self._note is not None:
+            sys.stdout.flush()
+            self._note.record_output(Written(*map(max, self._written, self._note.resumed)))
 
     def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
         """What is in `files`, one after the other."""
@@ -116,8 +130,13 @@ class FileScan:
                 self._outcomes.clear()
                 progress.begin()
                 guard = Guard(partial(self.add_fault, self._current))
+                if self._note is not None and not self._note.begin_file():
+                    self.add_fault(self._current, DetectorFault("unpack", DIED))
+                    self._current = ""
+                    continue
                 with guard.step("unpack"):
-                    inside = pieces_in(path, 0, self.skip, server, self._limits, guard=guard)
+                    source = self._given if str(path) == "-" else None
+                    inside = pieces_in(path, 0, self.skip, server, self._limits, guard=guard, given=source)
                     for piece in watched(inside, self._current, self._outcomes, self.skip):
                         yield piece
                         progress.read(piece.size, count_customers)
@@ -127,7 +146,7 @@ class FileScan:
         """Name a part that failed on the text at `path`, once."""
         if (path, fault.part) not in self._faults:
             self._faults.add((path, fault.part))
-            self.skip(FailedPart(path, fault.part))
+            self.skip(FailedPart(path, fault))
 
     def evaluate(self, searched: SearchResult, lists: Sequence[TenantLists], *, alarms: bool) -> ScanLines:
         """Return what is printed of a batch; nothing is printed or noted before all of it is known."""
@@ -142,11 +161,13 @@ class FileScan:
         values = guard.run("unread_values", lambda: self._count_values(searched), list[ValueCounts]())
         return made._replace(terms=terms, values=values)
 
-    def write(self, made: ScanLines) -> bool:
-        """Print the lines of a batch and note its values; return whether a customer is in it."""
-        sys.stdout.write("".join(made.lines))
-        for row in made.terms:
-            _write(row)
+    def write(self, made: ScanLines, pieces: int) -> bool:
+        """Print the lines of a batch of so many pieces and note its values; return whether a customer is in it."""
+        if self._note is None or self._written.pieces >= self._note.resumed.pieces:
+            sys.stdout.write("".join(made.lines))
+            for row in made.terms:
+                _write(row)
+        self._record_output(pieces, 0)
         for counts in made.values:
             self._values.setdefault(counts.path, UnreadValues()).add(*counts)
         self._forms |= made.forms
@@ -245,16 +266,17 @@ def pieces_in(
     named: Path | None = None,
     *,
     guard: Guard = STRICT,
+    given: bytes | None = None,
 ) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
     Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name. Where a lenient
-    `guard` bears that a member fails, the others are read.
+    `guard` bears that a member fails, the others are read. `given` is what standard input held, where that is read.
     """
     name = printable(named or path)
     try:
         stack = contextlib.ExitStack()
-        body = stack.enter_context(_opened(path))
+        body = given if given is not None else stack.enter_context(_opened(path))
     except OSError:
         on_skipped(UnreadPart(name, "denied"))
         yield Piece(source, name, b"", 0)
@@ -273,6 +295,11 @@ def pieces_in(
                     yield piece
         if empty:
             yield Piece(source, name, b"", 0)
+
+
+def _standard_input(paths: Sequence[Path]) -> bytes:
+    """Return what standard input holds, where it is to be read: a second process could not read it again."""
+    return sys.stdin.buffer.read() if any(str(path) == "-" for path in paths) else b""
 
 
 @contextlib.contextmanager

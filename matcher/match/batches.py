@@ -173,6 +173,8 @@ class BatchSearch:
                     yield batch
                     del batch
             first += len(group)
+            if self.trace is not None:
+                self.trace.rest()
 
     def _trace(self, first: int, count: int) -> SearchTrace:
         return self.trace.of(first, count) if self.trace is not None else UNTRACED
@@ -203,6 +205,9 @@ class PieceTrace(Protocol):
 
     def of(self, first: int, count: int) -> SearchTrace:
         """Return the trace of a search of these pieces."""
+
+    def rest(self) -> None:
+        """Record that the search of pieces is over, and that the next ones are read."""
 
 
 class _Carried(NamedTuple):

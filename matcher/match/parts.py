@@ -26,7 +26,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch
 from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
-from matcher.guard import STRICT, Guard
+from matcher.guard import STRICT, DetectorFault, Guard
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
@@ -242,18 +242,19 @@ def _is_markup(media_type: str) -> bool:
 
 
 class FailedPart(UnreadPart):
-    """A part of matching that failed on a text: all other parts gave their results (`matcher.guard`)."""
+    """A part of matching that failed on the text at `path`: all other parts gave their results."""
 
-    _part: str
+    _fault: DetectorFault
 
-    def __new__(cls, path: str, part: str) -> Self:  # noqa: D102
+    def __new__(cls, path: str, fault: DetectorFault) -> Self:  # noqa: D102
         made = super().__new__(cls, path, "fault")
-        made._part = part
+        made._fault = fault
         return made
 
     def words(self) -> tuple[str, str]:
-        """Return which part failed, in English and Chinese."""
-        return f"{FAULTS[self._part]}; the rest was searched", f"{super().words()[1]}（{self._part}）"
+        """Return which part failed, and where in our code, in English and Chinese."""
+        part, cause = self._fault
+        return f"{FAULTS[part]} ({cause}); the rest was searched", f"{super().words()[1]}（{part}: {cause}）"
 
 
 NAMES = "!/"

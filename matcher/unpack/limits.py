@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from ullage.errors import UllageError
+
 MIB, GIB = 1 << 20, 1 << 30
 
 
@@ -70,7 +72,7 @@ PICTURE_PIXELS = 40_000_000
 """Of one picture, by its header: 120 MB of memory. A phone's camera has 12 to 50 million, a long screenshot 20."""
 
 
-class Halt(Exception):  # noqa: N818  not a fault of ours: the end of reading, with its reason
+class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading, with its reason
     """Reading ends here: of one member or container, or of everything (`whole`)."""
 
     def __init__(self, reason: str, *, whole: bool = False) -> None:

@@ -179,9 +179,9 @@ def _sealed(body: bytes) -> int:
 
 
 LONGEST_PATH = 1000
-CAUSES = {-signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
-"""Exit codes that have a meaning of their own. Nobody but the kernel, out of memory, kills a child, or its server, while we wait
-for it."""
+CAUSES = {0: "damaged", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
+"""Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or raised what nobody expects.
+Nobody but the kernel, out of memory, kills a child, or its server, while we wait for it."""
 
 
 class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
@@ -396,7 +396,7 @@ class UnpackRun:
             if self._server is None or self._server.has_ended():
                 raise UnavailableError("the process to unpack with ended before it began") from None
             return "unsupported"  # a second server, as it loaded what is needed
-        return "memory" if code is None else CAUSES.get(code, "damaged")
+        return "memory" if code is None else CAUSES.get(code, "fault")
 
 
 class _ChildProtocol:

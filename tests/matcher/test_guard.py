@@ -192,6 +192,23 @@ def test_fault_becomes_one_dead_letter_that_names_no_value(
     assert match.value("incomplete_total", reason="phones") == 1
 
 
+def test_fault_that_every_post_meets_fills_no_dead_letters(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("matcher.cli.match.MOST_LETTERS", 3)
+    fail_in(monkeypatch, "phones")
+    for number in range(7):
+        match.put(resident_id(number), post_id=str(number))
+    assert [finding.incomplete for finding in match.drain()] == [("phones",)] * 7
+    assert match.reasons() == ["internal"] * 3
+    assert match.value("incomplete_total", reason="phones") == 7
+    fail_in(monkeypatch, "digests")
+    match.put(resident_id(1), post_id="another")
+    match.drain()
+    assert match.reasons() == ["internal"] * 4
+
+
 def test_fault_names_its_kind_and_place_but_no_value() -> None:
     faults = list[DetectorFault]()
 

@@ -1,0 +1,92 @@
+"""A crash of native code, or a loop without end, costs `scan` and `assess` one part of one text; nothing is printed twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.matcher.bank import customer, phone, resident_id
+from ullage.errors import Exit
+from ullage.records.incomplete import FAULTS
+from ullage.settings import Context
+
+PROGRAM = """
+import os, signal, sys
+import matcher.cli.supervision as supervision
+import matcher.detect.kinds.phone as where
+import matcher.match.batches as batches
+
+find = where.find
+supervision.HANG_SECONDS = 1.0
+
+
+def failing(batch, *words):
+    if b"POISON" in batch.data.tobytes():
+        {end}
+    return find(batch, *words)
+
+
+where.find = failing
+batches.BATCH = 4096
+from ullage.cli import main
+main()
+"""
+CRASH, HANG = "os.kill(os.getpid(), signal.SIGSEGV)", "\n        while True: pass"
+
+
+def run(context: Context, end: str, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM.format(end=end), "--data", str(context.data), *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def folder(bank: Context, tmp_path: Path) -> Path:
+    """Four files in order of name, of which the third holds what ends a process, and a batch holds several."""
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    for number, name in enumerate(("a.txt", "b.txt", "c.txt", "d.txt")):
+        poison = "POISON " if name == "c.txt" else ""
+        line = f"{poison}{customer(number)['name']} {phone(number)} {resident_id(number)}\n"
+        (folder / name).write_text(line + "nobody stands in this line\n" * 50, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
+def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(bank: Context, folder: Path, end: str) -> None:
+    done = run(bank, end, "scan", str(folder))
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    counted = sorted((Path(row["path"]).name, row["kind"]) for row in rows)
+    whole = [(name, kind) for name in ("a.txt", "b.txt", "c.txt", "d.txt") for kind in ("phone", "resident_id")]
+    assert counted == [pair for pair in whole if pair != ("c.txt", "phone")], done.stderr
+    assert done.returncode == Exit.NO_VERDICT
+    [line] = [line for line in done.stderr.splitlines() if FAULTS["phones"] in line]
+    assert line.startswith(str(folder / "c.txt"))
+
+
+def test_scan_reads_standard_input_again(bank: Context, folder: Path) -> None:
+    done = run(bank, CRASH, "scan", "-", stdin=(folder / "c.txt").read_bytes())
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["resident_id"], done.stderr
+    assert done.returncode == Exit.NO_VERDICT
+
+
+@pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
+def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) -> None:
+    done = run(bank, end, "assess", "--json", str(folder / "c.txt"))
+    verdict = json.loads(done.stdout)
+    assert (verdict["tenants"][0]["kinds"], done.returncode) == ({"resident_id": 1}, Exit.NO_VERDICT)
+    assert [one["reason"] for one in verdict["not_read"]] == ["fault"]
+
+
+def test_run_without_a_fault_ends_with_its_own_code(bank: Context, folder: Path) -> None:
+    for words, code in (
+        (["scan", str(folder / "a.txt")], Exit.DONE),
+        (["scan", "--fail", str(folder / "a.txt")], Exit.EXPOSED),
+        (["scan", str(folder / "none.txt")], Exit.USAGE),
+    ):
+        done = run(bank, CRASH, *words)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False)
