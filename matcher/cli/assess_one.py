@@ -20,6 +20,7 @@ from matcher.cli.assess_service import ASSESS_SECONDS
 from matcher.cli.authentic import FINDING
 from matcher.cli.examine import Examination, ExaminationRequest, IncidentAccess, SignedFindings, desk_of, examine, open_incidents
 from matcher.cli.references import resolved
+from matcher.cli.supervision import supervise
 from matcher.unpack.limits import GIB, LOCAL, Limits
 from ullage.bus import FINDINGS, Outgoing
 from ullage.clock import Clock
@@ -109,11 +110,17 @@ def _resolve(context: Context, question: assessing.AssessmentRequest, file: int,
 
 def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:
     """The verdict, the customers and the findings of a file that was received whole."""
+    note = supervise()
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
         among = None if question.tenants is None else frozenset(question.tenants)
         wanted = ExaminationRequest(
-            limits(ASSESS_SECONDS), customers=True, among=among, room=context.settings.match.capture_matches, heard=answer.heard
+            limits(ASSESS_SECONDS),
+            customers=True,
+            among=among,
+            room=context.settings.match.capture_matches,
+            heard=answer.heard,
+            note=note,
         )
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
     answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})

@@ -22,6 +22,7 @@ from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
 from matcher.guard import DetectorFault
+from matcher.match.batches import PieceTrace
 from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.pipeline import Matcher
@@ -127,6 +128,8 @@ class MatchStage:
     metrics: MatchMetrics
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which findings are published."""
+    trace: Callable[[], PieceTrace | None] = lambda: None
+    """What notes the parts that work on the record in hand, where a process died of it."""
     _matcher: Matcher = field(init=False)
     _reception: Reception = field(init=False)
     _signer: Signer = field(init=False)
@@ -160,7 +163,7 @@ class MatchStage:
         beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
         posts = [record for record in records if not is_heartbeat(record.headers)]
         captures = [self._reception.capture(record) for record in posts]
-        asides = self._match(posts, self._matcher.read(captures, self._budget))
+        asides = self._match(posts, self._matcher.read(captures, self._budget, self.trace()))
         customers = {lists.tenant: lists.customers for lists in self._matcher.lists if lists.tenant != CANARY}
         with self.writing():
             self._relay.pass_on(beats, customers)
@@ -359,7 +362,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         stack.callback(letters.close)
         stack.callback(subscription.close)
         in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), WATCHDOG_SECONDS, stop).traced())
-        stage = MatchStage(context, subscription, findings, metrics, in_hand.writing)
+        stage = MatchStage(context, subscription, findings, metrics, in_hand.writing, in_hand.trace)
         made.append(stage)
         if not once:
             stack.enter_context(assess_service.listening(context, metrics.assessed))

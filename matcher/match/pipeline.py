@@ -81,7 +81,9 @@ class Matcher:
         self._others = OtherNames(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
-    def read(self, captures: Iterable[Capture], budget: CaptureBudget | None = None) -> Iterator[CaptureReading]:
+    def read(
+        self, captures: Iterable[Capture], budget: CaptureBudget | None = None, trace: PieceTrace | None = None
+    ) -> Iterator[CaptureReading]:
         """Yield what was found in each capture, in order; each comes when the batch with its last part is done.
 
         Of one that exceeds the `budget` the rest is left out, and of one at which a part of matching fails what that part
@@ -98,7 +100,7 @@ class Matcher:
                     with reading.guard.step("unpack"):
                         yield from self._pieces(number, reading, server)
 
-        return self.gather(pieces(), readings)
+        return self.gather(pieces(), readings, trace)
 
     def _read_title(self, capture: Capture) -> TextTerms:
         """Return what the lexicon says of a title."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.matcher.bank import customer, phone, resident_id
+from tests.matcher.test_stage import match_of
+from ullage.bus import FINDINGS
 from ullage.errors import Exit
+from ullage.records import FINDING_SCHEMA, Finding
 from ullage.records.incomplete import FAULTS
+from ullage.runtime import dead_letters
 from ullage.settings import Context
 
 PROGRAM = """
@@ -80,6 +86,24 @@ def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) ->
     verdict = json.loads(done.stdout)
     assert (verdict["tenants"][0]["kinds"], done.returncode) == ({"resident_id": 1}, Exit.NO_VERDICT)
     assert [one["reason"] for one in verdict["not_read"]] == ["fault"]
+
+
+@pytest.mark.parametrize("beside", [0, 3], ids=["alone", "among others"])
+def test_match_publishes_all_but_the_part_that_ended_its_process(bank: Context, beside: int) -> None:
+    with match_of(bank) as match:
+        match.put(f"POISON {customer(1)['name']} {phone(1)} {resident_id(1)}", post_id="faulty")
+        for number in range(2, 2 + beside):
+            match.put(phone(number), post_id=str(number))
+    codes = [run(bank, CRASH, "match", "--once").returncode]
+    while codes[-1] != Exit.DONE and len(codes) < 6:
+        codes.append(run(bank, CRASH, "match", "--once").returncode)
+    assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, Exit.DONE]
+    with closing(bank.bus()) as bus:
+        records = bus.subscribe(FINDINGS, "alert").poll(100, 0.0)
+        found = {finding.incomplete: finding for finding in (Finding.decode(r.value, FINDING_SCHEMA) for r in records)}
+        letters = [letter.reason for letter in dead_letters.waiting_or_parked(bus)]
+    assert ({m.kind for m in found[("phones",)].matches}, len(found)) == ({"resident_id"}, 1 + bool(beside))
+    assert letters == ["internal"]
 
 
 def test_run_without_a_fault_ends_with_its_own_code(bank: Context, folder: Path) -> None:

@@ -13,6 +13,9 @@ Only what the process did itself counts, and something must vouch for that:
 - want of memory, which the process says itself. A suspect that is alone may ask for what memory there is and no more, so that it
   ends in a MemoryError and not by the kernel's hand, whose SIGKILL looks like everybody's.
 
+Of a suspect it is noted as well which piece of its text, and which part of matching, is at work (`trace`). Where a process
+died in one, the next leaves that part out for that piece, so that the record gives all other results.
+
 Nothing else counts: not a SIGKILL, which anybody may send and the kernel when another process takes the memory, nor a loss of
 power, nor what comes after the process was asked to stop. That a record is alone in hand at one such death after the other shows
 nothing; after `UNEXPLAINED` of them it is set aside all the same, so that it does not keep back for ever what lies behind it.
@@ -48,8 +51,12 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 FOLDER = "in-hand"
-DEATHS, UNEXPLAINED = 2, 30
-"""Deaths alone in hand after which a record is condemned: of itself, and for no known reason."""
+DEATHS, UNEXPLAINED, IN_PARTS = 2, 30, 8
+"""Deaths alone in hand after which a record is quarantined: of itself, for no known reason, and in parts that are left out."""
+READING = ""
+"""The part of a process that works on none."""
+PART_SECONDS = 300.0
+"""How long a suspect's piece may take, which is a window of some megabytes: a loop without end is known by it."""
 NOTE_BYTES = 64 * 1024
 """A note is shorter; behind this place of its file comes the trace of a crash."""
 FATAL = b"Fatal Python error"
@@ -113,6 +120,8 @@ class InHand:
     """By place of a record, the notes of processes that died of themselves while it was alone in hand."""
     _unexplained: dict[str, list[str]] = field(default_factory=dict)
     """The same of processes that died for no known reason."""
+    _parts: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By place of a record, the pieces and parts in which processes died that had it alone in hand."""
     _read_at: tuple[int, int] = (0, 0)
     _others: list[Path] = field(default_factory=list)
     """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note or the list of suspects does."""
@@ -124,7 +133,7 @@ class InHand:
         with turn(self._lock):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._note = {"at": [], "alone": False, "phase": "", "said": "", **self.surroundings.noted()}
+        self._note = {"at": [], "alone": False, "phase": "", "said": "", "piece": 0, "part": READING, **self.surroundings.noted()}
         self._adopt()
         if self.stop is not None:
             threading.Thread(target=self._await_stop, args=(self.stop,), daemon=True).start()
@@ -161,9 +170,27 @@ class InHand:
         )
 
     def condemns(self, record: Record) -> bool:
-        """Whether the process died twice of itself with this one alone in hand, or without end for no known reason."""
+        """Return whether the process died twice of itself with this one alone in hand, or again and again for no known reason.
+
+        A death in a part that can be left out counts for less.
+        """
         place = _place(record)
-        return len(self._deaths.get(place, ())) >= DEATHS or len(self._unexplained.get(place, ())) >= UNEXPLAINED
+        deaths, in_parts = len(self._deaths.get(place, ())), len(self._parts.get(place, ()))
+        return deaths - in_parts >= DEATHS or in_parts >= IN_PARTS or len(self._unexplained.get(place, ())) >= UNEXPLAINED
+
+    def trace(self) -> SuspectTrace | None:
+        """Return what notes the parts that work on the record in hand, where it is a suspect; None for any other."""
+        [place] = [_place_of(span) for span in self._note["at"]] if self._note["alone"] else [None]
+        if place is None or not any(_covers(span, place) for span in self._suspects):
+            return None
+        return SuspectTrace(self, frozenset(self._parts.get(place, ())))
+
+    def note_part(self, piece: int, part: str) -> None:
+        """Note that `part` begins to work on a piece of the record in hand."""
+        if piece != self._note["piece"] or part == READING:
+            signal.setitimer(signal.ITIMER_REAL, self.watchdog if part == READING else min(self.watchdog, PART_SECONDS))
+        self._note |= {"piece": piece, "part": part}
+        self._say()
 
     def forget(self, record: Record) -> None:
         """It is dealt with: nothing is held against it, nor against what lies before it."""
@@ -171,7 +198,7 @@ class InHand:
             self._reread()
             self._suspects = [span for span in self._suspects if span[0] != record.partition or span[2] > record.offset]
             place = _place(record)
-            known = [deaths.pop(place, None) for deaths in (self._deaths, self._unexplained)]
+            known = [deaths.pop(place, None) for deaths in (self._deaths, self._unexplained, self._parts)]
             if any(known) or not self._suspects:
                 self._write_known()
 
@@ -179,7 +206,7 @@ class InHand:
     def holding(self, records: Sequence[Record]) -> Iterator[None]:
         """These are being handled; whatever way that ends other than by death, or want of memory, the note of it goes."""
         alone = len(records) == 1
-        self._note |= {"at": _spans(records), "alone": alone, "phase": "reading"}
+        self._note |= {"at": _spans(records), "alone": alone, "phase": "reading", "piece": 0, "part": READING}
         self._say()
         signal.setitimer(signal.ITIMER_REAL, self.watchdog)
         try:
@@ -273,7 +300,10 @@ class InHand:
             if counted is not None:
                 partition, offset, _ = note["at"][0]
                 deaths = counted.setdefault(f"{partition}:{offset}", [])
-                deaths += [path.name] if path.name not in deaths else []
+                if path.name not in deaths:
+                    deaths.append(path.name)
+                    if note["part"] != READING:
+                        self._parts.setdefault(f"{partition}:{offset}", []).append((note["piece"], note["part"]))
             for partition, first, last in note["at"]:
                 where = {"partition": partition, "offset": first, "records": last - first + 1}
                 self._log.error("in_hand_at_death", reason=cause if note["alone"] else f"{cause}, not alone", **where)
@@ -285,7 +315,7 @@ class InHand:
         try:
             found = self._known.stat()
         except FileNotFoundError:
-            self._suspects, self._deaths, self._unexplained, self._read_at = [], {}, {}, (0, 0)
+            self._suspects, self._deaths, self._unexplained, self._parts, self._read_at = [], {}, {}, {}, (0, 0)
             return
         if (found.st_ino, found.st_mtime_ns) == self._read_at:
             return
@@ -297,18 +327,55 @@ class InHand:
         self._deaths, self._unexplained = (
             {place: list(names) for place, names in known.get(name, {}).items()} for name in ("deaths", "unexplained")
         )
+        self._parts = {place: [(n, part) for n, part in parts] for place, parts in known.get("parts", {}).items()}
         self._read_at = (found.st_ino, found.st_mtime_ns)
 
     def _write_known(self) -> None:
         """Whole or not at all; nothing where nothing is held against anybody."""
         counted = {
-            name: {place: names for place, names in deaths.items() if any(_covers(span, place) for span in self._suspects)}
-            for name, deaths in (("deaths", self._deaths), ("unexplained", self._unexplained))
+            name: {place: seen for place, seen in deaths.items() if any(_covers(span, place) for span in self._suspects)}
+            for name, deaths in (("deaths", self._deaths), ("unexplained", self._unexplained), ("parts", self._parts))
         }
         if self._suspects:
             write_whole(_sealed({"suspects": self._suspects, **counted}), self._known)
         else:
             self._known.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class SuspectTrace:
+    """Notes which part works on which piece of a suspect record; each piece is searched alone.
+
+    `deaths` are the pieces and parts in which processes died.
+    """
+
+    in_hand: InHand
+    deaths: frozenset[tuple[int, str]]
+    _piece: int = 0
+
+    def is_suspect(self, _first: int, _count: int) -> bool:
+        """Return True: each piece is searched alone."""
+        return True
+
+    def of(self, first: int, _count: int) -> SuspectTrace:
+        """Return the trace of a search of this piece."""
+        self._piece = first
+        return self
+
+    def enters(self, part: str) -> bool:
+        """Note that `part` begins; return False where a process died in it at this piece, so that it must be skipped."""
+        if (self._piece, part) in self.deaths:
+            return False
+        self.in_hand.note_part(self._piece, part)
+        return True
+
+    def rest(self) -> None:
+        """Note that the next piece is read."""
+        self.in_hand.note_part(self._piece, READING)
+
+
+def _place_of(span: Span) -> str:
+    return f"{span[0]}:{span[1]}"
 
 
 def _place(record: Record) -> str:
