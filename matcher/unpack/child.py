@@ -310,7 +310,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
         no_more_files()
-    writer = protocol.ChildWriter(1)
+    writer = protocol.ChildWriter(1, budget.crashed)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none
         writer.outcome("unsupported", "")

@@ -88,10 +88,15 @@ class UnpackBudget:
         self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = numbers[:7]
         self.cpu_seconds, self.memory, ocr_seconds = numbers[7:10]
         self.reads_pictures = ocr_seconds > 0
+        self.crashed = numbers[10:]
+        """Numbers of entries at which earlier children crashed."""
+        self.taken = 0
+        """Entries so far."""
         self._spent, self._size = 0, size
 
     def entry(self) -> None:
         """Count an entry."""
+        self.taken += 1
         self.entries -= 1
         if self.entries < 0:
             raise Halt("too_many", whole=True)

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,17 +116,17 @@ class ForkServer:
         self._process = self._control = None
 
     @contextlib.contextmanager
-    def child(self, kind: str, limits: Limits, body: bytes | BinaryIO) -> Iterator[Child]:
+    def child(self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()) -> Iterator[Child]:
         """A child at work on `body`, a container of that kind; killed and gone at the end, whatever happened.
 
-        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). `UnavailableError` where the
-        system is full.
+        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). `crashed` are numbers of
+        entries at which earlier children crashed. `UnavailableError` where the system is full.
         """
         with contextlib.ExitStack() as stack:
             try:
                 source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
                 stack.callback(os.close, source)
-                child = self._forked("\0".join((kind, *limits.words())).encode(), source)
+                child = self._forked("\0".join((kind, *limits.words(), *map(str, crashed))).encode(), source)
             except OSError as error:  # no process, no descriptor or no memory left
                 raise UnavailableError(f"a process to unpack with cannot be started ({error.strerror})") from None
             stack.callback(child.end)
@@ -178,7 +178,7 @@ def _sealed(body: bytes) -> int:
     return held
 
 
-LONGEST_PATH = 1000
+LONGEST_PATH, MOST_CRASHES = 1000, 16
 CAUSES = {0: "damaged", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
 """Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or raised what nobody expects.
 Nobody but the kernel, out of memory, kills a child, or its server, while we wait for it."""
@@ -276,29 +276,51 @@ class UnpackRun:
         return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
+        """Yield what children say: another one goes on behind an entry at which one crashed."""
         server = self._server = self._server or self._stack.enter_context(ForkServer())
-        self._child = self._stack.enter_context(server.child(kind, self._limits, self._body))
-        alias = kinds.stem(self._name)
+        crashed = list[int]()
         try:
-            while (frame := self._next())[0] != protocol.DONE:
-                if frame[0] == protocol.HELLO:
-                    self.flags = frame[1][0]
-                elif frame[0] == protocol.MEMBER:
-                    charset, _, path = frame[1][1:].partition(b"\0")
-                    container, media = divmod(frame[1][0], len(protocol.MEDIA))
-                    if protocol.MEDIA[media] == protocol.HEAVY:
-                        yield from self._heavy(self._path(path, alias), server)
-                        continue
-                    said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
-                    yield Member(self._path(path, alias), *said, self._piece, protocol.containers()[container])
-                elif frame[0] == protocol.OUTCOME:
-                    yield UnreadPart(self._path(frame[1][1:], alias), protocol.REASON[frame[1][0]])
-        except Broken as broken:
-            yield UnreadPart(self._name, broken.reason)
+            while entry := (yield from self._from_one_child(kind, server, crashed)):
+                crashed.append(entry)
+                left = self._frames.bytes_left
+                self._held, self._taken, self._frames = bytearray(), 0, _ChildProtocol(self._limits)
+                self._frames.bytes_left = left
         finally:
             self._stack.close()
             if not self.flags & protocol.SECCOMP:  # the child could have reached the server
                 server.close()
+
+    def _from_one_child(self, kind: str, server: ForkServer, crashed: Sequence[int]) -> Generator[Member | UnreadPart, None, int]:
+        """Yield what a child says; return the number of the entry at which it crashed, 0 where it need not be left out."""
+        alias = kinds.stem(self._name)
+        stack = self._stack.enter_context(contextlib.ExitStack())  # so that the child ends with the run, wherever that ends
+        self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
+        try:
+            while (frame := self._next())[0] != protocol.DONE:
+                yield from self._said(*frame, alias, server)
+        except Broken as broken:
+            last = self._frames.entry
+            if broken.reason == "fault" and last > max(crashed, default=0) and len(crashed) < MOST_CRASHES:
+                return last
+            yield UnreadPart(self._name, broken.reason)
+        finally:
+            stack.close()
+        return 0
+
+    def _said(self, kind: int, payload: bytes, alias: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
+        """Yield what one frame says."""
+        if kind == protocol.HELLO:
+            self.flags = payload[0]
+        elif kind == protocol.MEMBER:
+            charset, _, path = payload[1:].partition(b"\0")
+            container, media = divmod(payload[0], len(protocol.MEDIA))
+            if protocol.MEDIA[media] == protocol.HEAVY:
+                yield from self._heavy(self._path(path, alias), server)
+            else:
+                said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
+                yield Member(self._path(path, alias), *said, self._piece, protocol.containers()[container])
+        elif kind == protocol.OUTCOME:
+            yield UnreadPart(self._path(payload[1:], alias), protocol.REASON[payload[0]])
 
     def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
         """Read a container inside of this one in a child of its own, which has no more such children.
@@ -407,7 +429,7 @@ class _ChildProtocol:
         protocol.MEMBER: {protocol.DATA, protocol.END},
         protocol.DATA: {protocol.DATA, protocol.END},
     }
-    BETWEEN = frozenset((protocol.MEMBER, protocol.OUTCOME, protocol.DONE))
+    BETWEEN = frozenset((protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME, protocol.DONE))
 
     def __init__(self, limits: Limits) -> None:
         self._before = 0
@@ -415,9 +437,11 @@ class _ChildProtocol:
         reasons = len(protocol.REASON)
         self._first_bytes = {protocol.HELLO: 4, protocol.MEMBER: members, protocol.OUTCOME: reasons, protocol.DATA: 256}
         """How many values the first byte has of a payload that has one."""
-        self._said_left = 4 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
+        self._said_left = 5 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Broken | None = None
+        self.entry = 0
+        """The number of the entry that a parser began to read last."""
 
     @property
     def is_first(self) -> bool:
@@ -437,7 +461,7 @@ class _ChildProtocol:
             raise Broken("damaged")
         self._before = kind
         self.bytes_left -= size
-        self._said_left -= kind in {protocol.MEMBER, protocol.OUTCOME}
+        self._said_left -= kind in {protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME}
         if self.bytes_left < 0:
             raise Broken("too_large")
         if self._said_left < 0:
@@ -445,6 +469,10 @@ class _ChildProtocol:
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
+        if kind == protocol.ENTRY:
+            if len(payload) != protocol.ENTRY_NUMBER.size:
+                raise Broken("damaged")
+            [self.entry] = protocol.ENTRY_NUMBER.unpack(payload)
         most = self._first_bytes.get(kind)
         if most and (not payload or payload[0] >= most):
             raise Broken("damaged")

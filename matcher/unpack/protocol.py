@@ -2,7 +2,11 @@
 
 Words are `kind u8, length u32, payload`, big-endian. Nothing in them to interpret:
 
-HELLO flags · (MEMBER container and media u8, charset, NUL, path · DATA… · END | OUTCOME reason u8, path)… · DONE
+HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END | OUTCOME reason u8, path)…
+· DONE
+
+ENTRY comes before an entry for which a parser is needed. Where that ends the child, another reads the container again, in silence
+up to that entry, which it leaves out: so a crash of native code costs one entry.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple, Self
 
@@ -186,7 +190,7 @@ class Member:
         return b"".join(self.chunks())
 
 
-HELLO, MEMBER, DATA, END, OUTCOME, DONE = b"HMDEOZ"
+HELLO, ENTRY, MEMBER, DATA, END, OUTCOME, DONE = b"HNMDEOZ"
 HEADER = struct.Struct(">BI")
 MAX_DATA = 256 << 10
 MAX_OTHER = 8 << 10
@@ -197,6 +201,7 @@ NETNS, SECCOMP = 1, 2
 """Flags of HELLO: a network namespace of its own; system calls given up."""
 REASON = tuple(REASONS)
 LONGEST_REQUEST = 4 << 10
+ENTRY_NUMBER = struct.Struct(">I")
 ENDED = struct.Struct("@i")
 """What the server says of a child at its end: its exit code, negative for a signal."""
 TEXTS = ("text/plain", "text/html")
@@ -219,15 +224,31 @@ def containers() -> tuple[str, ...]:
 
 
 class ChildWriter:
-    """The child's end. What is said is out before anything else is parsed, so that a crash loses only what crashed."""
+    """The child's end. What is said is out before anything else is parsed, so that a crash loses only what crashed.
 
-    def __init__(self, fd: int) -> None:
+    `crashed` are the numbers of entries that ended earlier children: nothing is said of what comes before the last of them.
+    """
+
+    def __init__(self, fd: int, crashed: Sequence[int] = ()) -> None:
         self._fd, self._waiting, self._open = fd, bytearray(), False
+        self._crashed = tuple(crashed)
+        self._is_silent = bool(crashed)
         self.members = 0
+
+    def enters(self, number: int) -> bool:
+        """Say that a parser begins to read the entry of this number; return False where one crashed at it before."""
+        self.end()
+        if number in self._crashed:
+            self._is_silent = self._is_silent and number != self._crashed[-1]
+            return False
+        self._say(ENTRY, ENTRY_NUMBER.pack(number))
+        return True
 
     def hello(self, flags: int) -> None:
         """First: what holds."""
+        is_silent, self._is_silent = self._is_silent, False
         self._say(HELLO, bytes((flags,)))
+        self._is_silent = is_silent
 
     def member(self, path: str, media_type: str, charset: str, container: str = "") -> None:
         """A member begins, and one that is open ends; `container` is the kind of what it came out of."""
@@ -258,6 +279,8 @@ class ChildWriter:
         self._say(DONE, b"")
 
     def _add(self, kind: int, payload: bytes) -> None:
+        if self._is_silent:
+            return
         self._waiting += HEADER.pack(kind, len(payload))
         self._waiting += payload
 

@@ -171,6 +171,8 @@ class Walk:
         kind = kinds.sniff(head, path)
         if kind == TEXT:
             self.text(path, whole, media_type or kinds.media_of(path), charset)
+        elif kind in formats() and not self.out.enters(self.budget.taken):
+            raise Halt("fault")
         elif kind in UNREADABLE:
             raise Halt(kind)
         elif kind in IN_PART:

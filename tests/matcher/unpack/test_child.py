@@ -190,7 +190,11 @@ LIES = {
     "members without end": (SAY + f"while True: say({protocol.MEMBER}, b'\\0\\0a'); say({protocol.END})", "too_many"),
     "outcomes without end": (SAY + f"while True: say({protocol.OUTCOME}, b'\\0a')", "too_many"),
     "killed": (SAY + "os.kill(os.getpid(), 9)", "memory"),
-    "crashed": (SAY + "os.abort()", "damaged"),
+    "crashed": (SAY + "os.abort()", "fault"),
+    "crashed at more and more entries": (
+        SAY + f"say({protocol.ENTRY}, struct.pack('>I', int(time.monotonic() * 1000) % 2**32))\nos.abort()",
+        "fault",
+    ),
     "out of processor time": (
         SAY + "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass",
         "timeout",
@@ -215,7 +219,7 @@ def test_what_came_before_it_died_is_kept(child) -> None:
     child(stands_in(SAY + MEMBER + f"say({protocol.DATA}, b'15400000001')\nos.abort()"))
     came = out_of(BODY)
     assert came.members == {"!/a": b"15400000001"}
-    assert came.outcomes == [("", "damaged")]
+    assert came.outcomes == [("", "fault")]
 
 
 def test_a_path_is_only_ever_shown(child) -> None:

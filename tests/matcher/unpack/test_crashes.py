@@ -1,0 +1,73 @@
+"""A reader that crashes, or raises what nobody expects, costs the entry that it reads; all others of the container are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from matcher.unpack import parent
+from tests.matcher.unpack.builders import pdf_of, tar_of, zip_of
+from tests.matcher.unpack.conftest import out_of
+
+PROGRAM = """
+import sys
+sys.path.append(sys.argv.pop(1))
+import ctypes, os
+from matcher.unpack import child, kinds
+
+readers = kinds.formats()
+whole = readers["pdf"]
+
+
+def failing(walk, body, path, depth):
+    if b"POISON" in bytes(body):
+        {end}
+    whole.read(walk, body, path, depth)
+
+
+readers["pdf"] = whole._replace(read=failing)
+child.main()
+"""
+ENDS = {
+    "crash": "ctypes.string_at(0)",
+    "exit": "os._exit(1)",
+    "fault": "raise Exception('154 0000 0001')",
+}
+
+
+@pytest.fixture(params=ENDS)
+def failing_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, own_servers: None) -> str:
+    """Children whose reader of PDF fails at a poisoned one."""
+    monkeypatch.setattr(parent, "PROGRAM", PROGRAM.format(end=ENDS[request.param]))
+    return request.param
+
+
+FILES = {
+    "a.txt": b"first",
+    "b.pdf": pdf_of("second", trailer="% POISON"),
+    "c.pdf": pdf_of("third"),
+    "d.pdf": pdf_of("fourth", trailer="% POISON"),
+    "e.zip": zip_of({"f.pdf": pdf_of("fifth"), "g.txt": b"sixth"}),
+    "h.txt": b"seventh",
+}
+
+
+@pytest.mark.usefixtures("failing_reader")
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_other_entries_of_a_container_are_read_once(pack) -> None:
+    came = out_of(pack(FILES), alone=True)
+    assert sorted(text.strip() for text in came.texts.values()) == ["fifth", "first", "seventh", "sixth", "third"]
+    assert [outcome for outcome in came.outcomes if outcome[1] == "fault"] == [("!/b.pdf", "fault"), ("!/d.pdf", "fault")]
+
+
+@pytest.mark.usefixtures("failing_reader")
+def test_container_that_is_itself_the_fault_is_named() -> None:
+    came = out_of(FILES["b.pdf"], alone=True)
+    assert came.outcomes[-1] == ("", "fault")
+
+
+def test_crashes_without_end_end(monkeypatch: pytest.MonkeyPatch, own_servers: None) -> None:
+    monkeypatch.setattr(parent, "PROGRAM", PROGRAM.format(end=ENDS["crash"]))
+    many = {f"{number:02}.pdf": FILES["b.pdf"] for number in range(parent.MOST_CRASHES + 4)}
+    came = out_of(zip_of(many), alone=True)
+    assert [reason for _, reason in came.outcomes] == ["fault"] * (parent.MOST_CRASHES + 1)
+    assert came.outcomes[-1][0] == ""
