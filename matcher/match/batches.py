@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from functools import cached_property, partial
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -146,9 +146,9 @@ class BatchSearch:
     trace: PieceTrace | None = None
 
     def evaluate_batches(
-        self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = BATCH
+        self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = 0
     ) -> Iterator[EvaluatedBatch[T]]:
-        """Yield `pieces` in batches of about `size` bytes, each with what `evaluate` returns of it.
+        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with what `evaluate` returns of it.
 
         `evaluate` must change nothing, since it is called again for each document of a batch in which a part failed.
         What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds
@@ -156,22 +156,23 @@ class BatchSearch:
         """
         before: SearchResult | None = None
         first = 0
-        for group in _grouped(pieces, size):
-            alone = len(group) == 1 or (self.trace is not None and self.trace.is_suspect(first, len(group)))
-            result = None
-            if not alone:
+        for group in _grouped(pieces, size or BATCH):
+            batch = None
+            if len(group) > 1 and not (self.trace is not None and self.trace.is_suspect(first, len(group))):
                 carried, before = _Carried.behind(before, group[0], STRICT), None
-                result = _bear(self._evaluate, group, carried, Guard(trace=self._trace(first, len(group))), evaluate)
-            if result is not None:
-                before = result[0]
-                yield EvaluatedBatch(group, result)
-                result = None
+                batch = self._evaluate_together(group, carried, self._trace(first, len(group)), evaluate)
+            if batch is not None and batch.result:
+                before = batch.result[0]
+                yield batch
             else:
                 for number, piece in enumerate(group):
-                    batch = self._evaluate_alone(piece, before, self._trace(first + number, 1), evaluate)
+                    faults = list[DetectorFault]()
+                    carried, before = _Carried.behind(before, piece, Guard(faults.append)), None
+                    batch = None
+                    batch = self._evaluate_alone(piece, carried, faults, self._trace(first + number, 1), evaluate)
                     before = batch.result[0] if batch.result else None
                     yield batch
-                    del batch
+            del batch
             first += len(group)
             if self.trace is not None:
                 self.trace.rest()
@@ -179,15 +180,25 @@ class BatchSearch:
     def _trace(self, first: int, count: int) -> SearchTrace:
         return self.trace.of(first, count) if self.trace is not None else UNTRACED
 
-    def _evaluate_alone(
-        self, piece: Piece, before: SearchResult | None, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
+    def _evaluate_together(
+        self, group: Sequence[Piece], carried: _Carried, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
     ) -> EvaluatedBatch[T]:
-        """Search one piece, without the parts that fail."""
-        faults = list[DetectorFault]()
+        """Search pieces together; without a result where a part fails: each is then searched alone, which names the part."""
+        act = partial(self._evaluate, group, carried, Guard(trace=trace), evaluate)
+        return EvaluatedBatch(group, Guard(lambda _fault: None).run("search", act, None))
+
+    def _evaluate_alone(
+        self,
+        piece: Piece,
+        carried: _Carried,
+        faults: list[DetectorFault],
+        trace: SearchTrace,
+        evaluate: Callable[[SearchResult], T],
+    ) -> EvaluatedBatch[T]:
+        """Search one piece, without the parts that fail, which are added to `faults`."""
         guard = Guard(faults.append, trace)
-        carried = _Carried.behind(before, piece, guard)
-        result = guard.run("search", lambda: self._evaluate([piece], carried, guard, evaluate), None)
-        return EvaluatedBatch([piece], result, faults)
+        act = partial(self._evaluate, [piece], carried, guard, evaluate)
+        return EvaluatedBatch([piece], guard.run("search", act, None), faults)
 
     def _evaluate(
         self, group: Sequence[Piece], carried: _Carried, guard: Guard, evaluate: Callable[[SearchResult], T]
@@ -224,11 +235,6 @@ class _Carried(NamedTuple):
         last = len(before.parts) - 1
         sheets = guard.run("evidence", lambda: {0: before.rows.carried(last)}, dict[int, DocumentColumns]())
         return cls(before.parts[-1].line_behind, sheets)
-
-
-def _bear(act: Callable[..., T], *words: Any) -> T | None:
-    """Return what `act` returns, or None where it fails: its documents are then searched alone, which names the part."""
-    return Guard(lambda _fault: None).run("search", lambda: act(*words), None)
 
 
 def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[SearchResult]:

@@ -296,16 +296,6 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(match: MatchProcess, mo
     assert match.reasons() == ["internal"]
 
 
-def test_memory_that_ran_out_is_no_fault_of_a_step(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    def out_of_memory(*_words: Any) -> Any:
-        raise MemoryError
-
-    matcher = matcher_of(bank)
-    monkeypatch.setattr("matcher.match.pipeline.look_up", out_of_memory)
-    with pytest.raises(MemoryError):
-        matcher.salvage(capture(body=phone(1).encode()), AMPLE)
-
-
 def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr("matcher.cli.evidence_vault.exposure_of", failing)
     match.stage._keeper._pair = object()

@@ -65,6 +65,8 @@ def test_offsets_cut_the_value_out_of_the_decoded_text(
 
 
 def test_folders_are_walked_in_order_and_links_are_not_followed(ullage, bank: Context, tmp_path: Path) -> None:
+    tmp_path = tmp_path / "sent"  # the data folder beside it holds what cannot be read
+    tmp_path.mkdir()
     for name in ("b/2.txt", "a/1.txt", "a/.hidden"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(ONE["phone"])
@@ -118,8 +120,9 @@ def test_standard_input_is_a_file(ullage, bank: Context) -> None:
 
 
 def test_a_name_in_no_encoding_is_still_a_path(ullage, bank: Context, tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"a\xff.txt")).write_text(ONE["phone"])
-    [row] = rows(ullage("scan", tmp_path))
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent" / os.fsdecode(b"a\xff.txt")).write_text(ONE["phone"])
+    [row] = rows(ullage("scan", tmp_path / "sent"))
     assert row["path"].endswith("a�.txt")
 
 

@@ -16,6 +16,7 @@ IN_WORDS = {
     "image": ("images", "图片"),
     "ocr": ("images read by OCR, which misreads and misses", "图片（经OCR识别，可能误读或漏读）"),
     "audio_video": ("audio or video", "音视频"),
+    "fault": ("on which a part of ullage failed", "本系统部件处理出错"),
     "binary": ("programs or fonts", "程序或字体"),
     "database": ("databases or binary tables", "数据库或二进制表"),
     "unrecognised": ("of no known kind", "未知格式"),

@@ -10,6 +10,7 @@ from matcher.unpack.parent import ForkServer
 from tests.factories import capture
 from tests.matcher.bank import matcher_of, phone
 from tests.matcher.unpack import builders
+from ullage.errors import Exit
 from ullage.settings import Context
 
 
@@ -28,7 +29,7 @@ def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_
     (folder / "a.zip").write_bytes(builders.zip_of(files))
     (folder / "a.txt").write_text(phone(1))
     done = ullage("scan", folder)
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == Exit.NO_VERDICT, done.output
     found = {row["path"]: (row["start"], row["end"]) for row in map(json.loads, done.stdout.splitlines())}
     place = f"{folder}/a.zip!/"
     assert set(found) == {f"{folder}/a.txt", place, f"{place}b.csv", f"{place}n.zip!/c.html"}
@@ -46,11 +47,11 @@ def test_standard_input_may_be_a_container(ullage, bank: Context) -> None:
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == ["-!/b.csv"]
 
 
-def test_a_damaged_container_is_no_error(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(ullage, bank: Context, tmp_path: Path) -> None:
     builders.need_libarchive()
     (tmp_path / "a.zip").write_bytes(builders.zip_of({"b.csv": phone(1).encode()})[:-30])
     done = ullage("scan", tmp_path / "a.zip")
-    assert done.exit_code == 0
+    assert done.exit_code == Exit.NO_VERDICT
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{tmp_path}/a.zip!/b.csv"]
     assert "damaged, read as far as it goes" in done.stderr
 

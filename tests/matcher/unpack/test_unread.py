@@ -197,7 +197,7 @@ def test_words_in_clear_are_found_in_what_is_no_text(ullage, bank: Context, tmp_
     body = FILES[name][0]
     (tmp_path / name).write_bytes(body + f"\n{phone(1)}\n".encode())
     done = ullage("scan", tmp_path / name)
-    assert done.exit_code == Exit.DONE
+    assert done.exit_code == Exit.NO_VERDICT
     assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
     assert "1 not read or not wholly" in done.stderr
 
@@ -326,7 +326,7 @@ def test_an_archive_written_as_a_stream_is_read_whole() -> None:
 def test_somebody_found_beside_something_unread_is_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(builders.zip_of({"a.csv": phone(1).encode(), "b.png": FILES["a.png"][0]}))
-    for fail, code in (((), Exit.DONE), (("--fail",), Exit.EXPOSED)):
+    for fail, code in (((), Exit.NO_VERDICT), (("--fail",), Exit.EXPOSED)):
         done = ullage("assess", path, *fail)
         assert done.exit_code == code
         assert "at least 1 of 10 customers" in " ".join(done.stdout.split())
