@@ -102,6 +102,15 @@ SUSPICION = "suspicion"
 """The theme of reports on suspicious transactions, which nobody may be told of."""
 
 
+def is_suspicion(context: Mapping[str, int], sample: int) -> bool:
+    """Return whether a post holds reports on suspicious transactions, by its words of context and its rows.
+
+    News and complaints of a person or two use the same words and are no such report.
+    """
+    is_news = bool(context.get(REPORTING, 0) or context.get(COMPLAINT, 0))
+    return context.get(SUSPICION, 0) > 0 and (sample >= SAMPLE_ROWS or not is_news)
+
+
 def is_wanted(context: Mapping[str, int], sample: int) -> bool:
     """Whether a post asks for data: it is of the trade, and no sale."""
     return context.get(WANTED, 0) > 0 and not context.get(SALE, 0) and sample < SAMPLE_ROWS
