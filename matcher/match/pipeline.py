@@ -29,7 +29,7 @@ from matcher.match.counts import NO_ROWS, EpochMatches, MatchedRows, adult_until
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, Steps, encoded, pieces_of_capture, strictly
 from matcher.match.statistics import StatisticsPart as Counted
-from matcher.match.whose_rows import NOTHING, OtherNames, RowComparison, compared, own_cards
+from matcher.match.whose_rows import NOTHING, OtherLists, OtherNames, RowComparison, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.parent import ForkServer
@@ -66,6 +66,7 @@ class Matcher:
         self.public = own.public
         self._forms = forms_of(lists)
         self._others = OtherNames(own.others, own.names)
+        self._other_lists = OtherLists(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
     def read(self, captures: Iterable[Capture], budget: CaptureBudget | None = None) -> Iterator[CaptureReading]:
@@ -276,6 +277,11 @@ class Matcher:
             counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
             for number in concerned[counts[concerned] > 0].tolist():
                 readings[number].rows_of_others[tenant] += int(counts[number])
+        tenants = [lists.tenant for lists in self.lists]
+        for number in concerned.tolist():
+            reading = readings[number]
+            for tenant in self._other_lists.tenants(searched, number, reading.capture.title, tenants):
+                reading.rows_of_other_lists[tenant] += len(searched.rows.of_document(number))
 
     def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> None:
         """Keep valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
@@ -305,7 +311,8 @@ class Matcher:
                 with step("evidence"):
                     rows = len(searched.rows.of_document(number))
                 both = own.under(title)
-                reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows))
+                claimed = reading.claimed if both.brands and both.is_traded else 0
+                reading.offered.update(tenant for tenant in both.brands if both.offers(tenant, rows, claimed))
 
 
 class _EpochResult(NamedTuple):
